@@ -265,13 +265,13 @@ impl Figures {
             )?,
             panics: counters(
                 "generator_panics_total",
-                "Families of objects without samples, or base labels without a value, because of a panic.",
+                "How often a panic removed the samples of an object in a family, or the value of a base label.",
                 &["resource"],
             )?,
             limits: counters(
                 "limit_exceeded_total",
-                "Families of objects that lost samples (reasons sample_limit, text_limit, expression_limit) or labels \
-                 (label_limit) because of a limit.",
+                "How often an object lost samples (reasons sample_limit, text_limit, \
+                 expression_limit) or labels (label_limit) of a family because of a limit.",
                 &["resource", "reason"],
             )?,
             unread: counters(
@@ -281,7 +281,8 @@ impl Figures {
             )?,
             repeated: gauges(
                 "repeated_series",
-                "Samples of a family that the last scrape left out, because another object has the same name and labels.",
+                "Samples of a family that the last scrape left out, because samples of other objects \
+                 have the same name and labels.",
                 &["family"],
             )?,
             kinds_left_out: IntGauge::with_opts(options(

@@ -117,13 +117,13 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(common::version),
         F::gauge(
             "kube_cronjob_spec_successful_job_history_limit",
-            "Number of completed jobs that the CronJob keeps; absent if not set.",
+            "Maximum number of successful jobs that the CronJob keeps; absent if not set.",
         )
         .reads(["spec.successfulJobsHistoryLimit"])
         .generate(if_present(spec, |spec| spec.successful_jobs_history_limit)),
         F::gauge(
             "kube_cronjob_spec_failed_job_history_limit",
-            "Number of failed jobs that the CronJob keeps; absent if not set.",
+            "Maximum number of failed jobs that the CronJob keeps; absent if not set.",
         )
         .reads(["spec.failedJobsHistoryLimit"])
         .generate(if_present(spec, |spec| spec.failed_jobs_history_limit)),

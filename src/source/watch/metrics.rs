@@ -114,12 +114,12 @@ impl WatchMetrics {
             )?,
             list_objects: gauges(
                 "list_objects",
-                "Objects of the last list; absent without an object limit.",
+                "Number of objects in the last list of the resource; absent without an object limit.",
                 &["resource"],
             )?,
             list_limit: gauges(
                 "list_objects_limit",
-                "Maximum number of objects of a list; absent without an object limit.",
+                "Maximum number of objects in a list of the resource; absent without an object limit.",
                 &["resource"],
             )?,
             shard_ordinal: gauges(
@@ -129,22 +129,22 @@ impl WatchMetrics {
             )?,
             total_shards: IntGauge::new(
                 "kube_state_metrics_total_shards",
-                "Number of shards of the set.",
+                "Number of shards that share the objects of the cluster.",
             )?,
             events: counters(
                 "events_total",
-                "Events of watches, by type.",
+                "Events that the watches of the resource received, by type.",
                 &["resource", "event"],
             )?,
             latency: HistogramVec::new(latency, &["resource"])?,
             relists: counters(
                 "relists_total",
-                "Complete lists after the first list.",
+                "Complete lists of the resource after the first list.",
                 &["resource"],
             )?,
             oversized: counters(
                 "oversized_objects_total",
-                "Objects from the API server that were skipped because they are larger than the limit.",
+                "Objects from the API server that were skipped because they are larger than the maximum size.",
                 &["resource"],
             )?,
             responses: counters(
@@ -196,7 +196,7 @@ impl WatchMetrics {
                 ))?,
                 buffer_waits: IntCounter::with_opts(options(
                     "feed_buffer_waits_total",
-                    "How often a feed waited for memory because of the limit on all feeds.",
+                    "How often a feed waited for memory, because all feeds together had reached their limit.",
                 ))?,
             },
         })
