@@ -193,7 +193,7 @@ impl ResourceInfo {
 
     /// The name by which filters select the resource, and by which an exposition sorts it.
     ///
-    /// It is the plural, or `group/version, Resource=plural` for kinds from a configuration.
+    /// The name is the plural, or `group/version, Resource=plural` for kinds from a configuration.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         if !self.configured {

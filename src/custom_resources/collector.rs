@@ -128,7 +128,7 @@ impl CustomResourceCollector {
         self.is_by_wildcard
     }
 
-    /// When the definition of the kind was created, as text that sorts by time; `None` if that is not known.
+    /// When the definition of the kind was created, as text that sorts by time; `None` if the time is unknown.
     pub(crate) fn created(&self) -> Option<&str> {
         self.kind.created()
     }

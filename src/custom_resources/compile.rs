@@ -28,8 +28,8 @@ pub(crate) struct Entry {
     /// The path of the entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// Whether the entry selects kinds. An entry whose group is `*` selects none, and neither does an entry that a
-    /// later entry replaces for all its types.
+    /// Whether the entry selects kinds. An entry whose group is `*` selects no kinds. An entry that a later entry
+    /// replaces for all its types selects no kinds either.
     pub(super) has_effect: bool,
 }
 
@@ -89,9 +89,9 @@ impl MetricPlan {
         }
     }
 
-    /// The name of the label with the state of a state set; `None` if samples of one element may be apart in the
-    /// output. The output sorts samples by their labels, so the samples of an element are adjacent if this label is the
-    /// last one by name.
+    /// The name of the label with the state of a state set; `None` if the samples of one element may not be adjacent in
+    /// the output. The output sorts samples by their labels, so the samples of an element are adjacent if this label is
+    /// the last one by name.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -339,8 +339,8 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         reader.problem(&format!("{place}.{key}"), line, message);
     } else {
         let message = match given {
-            "" => String::from("the type is missing; it is Gauge, StateSet or Info"),
-            _ => format!("`{given}` is not a type; it is Gauge, StateSet or Info"),
+            "" => String::from("the type is missing; use Gauge, StateSet or Info"),
+            _ => format!("`{given}` is not a type; use Gauge, StateSet or Info"),
         };
         reader.problem(&format!("{place}.type"), line, message);
     }

@@ -195,7 +195,7 @@ impl KnownKind {
         &self.resource
     }
 
-    /// When the definition was created, as text that sorts by time; `None` if that is not known.
+    /// When the definition was created, as text that sorts by time; `None` if the time is unknown.
     pub(super) fn created(&self) -> Option<&str> {
         self.created.as_deref()
     }

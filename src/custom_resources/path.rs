@@ -40,7 +40,8 @@ struct Key {
     name: String,
     /// The name read as an index of a list; negative indexes count from the end.
     index: Option<i64>,
-    /// The key and the text, if the name has the form `key=text`. If the key has this value, the step selects the text.
+    /// The key and the text, if the name has the form `key=text`. If a map has this text at this key, the step selects
+    /// the text.
     equals: Option<(String, String)>,
 }
 

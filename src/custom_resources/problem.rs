@@ -27,7 +27,7 @@ pub struct ConfigProblem {
     pub message: String,
 }
 
-/// All errors of a configuration. No part of the configuration is used.
+/// All errors of a configuration. No part of a configuration with errors is used.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::Config;

@@ -103,7 +103,7 @@ spec:
             of("phase")
         ),
         format!(
-            "line 15: spec.resources[0].metrics[1].each.type: `Counter` is not a type; it is \
+            "line 15: spec.resources[0].metrics[1].each.type: `Counter` is not a type; use \
              Gauge, StateSet or Info{}",
             of("phase")
         ),

@@ -222,7 +222,8 @@ impl RunCursor {
         let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let size = bytes.saturating_add(lines.saturating_mul(per_line));
-        // All runs of a page have the same number of rows, so that a column always has the same runs.
+        // All runs of a page have the same number of rows, so that an unchanged column keeps its runs and their cached
+        // blocks.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
         // The first run of a family writes the header, so a run must have a sample.
         let has_sample = |rows: &Range<usize>| rows.clone().any(|row| self.has_sample(page, row));

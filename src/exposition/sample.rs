@@ -10,8 +10,8 @@ use crate::store::SampleLine;
 
 /// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes it as a line of the text formats.
 ///
-/// It borrows from the exposition: label values are unescaped only when they are read, and copied
-/// only if they contain an escape.
+/// A sample borrows from the exposition. Label values are unescaped only when they are read, and copied only if they
+/// contain an escape.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

@@ -92,7 +92,8 @@ impl<'a> FamilySamples<'a> {
     /// The number of samples that are left out, because another object has the same series. A filter by labels does not
     /// affect the number.
     ///
-    /// This is possible only if the base labels do not identify the object, or if several collectors have the family.
+    /// Repeated series are possible only if the base labels do not identify the object, or if several collectors have
+    /// the family.
     #[must_use]
     pub fn repeated(&self) -> usize {
         self.repeated.len()

@@ -15,7 +15,7 @@ use crate::store::StoreSnapshot;
 
 /// One consistent state of all stores, ready to be written.
 ///
-/// It shares the memory of the stores. Writers continue while the exposition is read.
+/// An exposition shares the memory of the stores. Writers continue while the exposition is read.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;

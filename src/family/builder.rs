@@ -92,7 +92,7 @@ pub struct FamilyBuilder<K> {
 // === impl Family ===
 
 impl<K: Resource> Family<K> {
-    /// Starts a gauge called `name`. `help` states what it measures, its unit and when it is absent.
+    /// Starts a gauge called `name`. `help` states what the gauge measures, its unit and when it is absent.
     pub fn gauge(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -203,12 +203,13 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
-    /// Declares the field paths the generator reads, so that decoding skips all other fields.
+    /// Declares the field paths that the generator reads, so that decoding skips all other fields.
     ///
-    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. It applies to each item of a
-    /// list, and includes all fields below its last name. With `[]` after a name, as in `status.parts[].name`, the rest
-    /// of the path applies only to the items of a list. A value that is not a list is then kept as a whole.
-    /// `metadata.name`, `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration the whole
+    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. The path applies to each item of
+    /// a list, and includes all fields below its last name. With `[]` after a name, as in `status.parts[].name`, the
+    /// rest of the path applies only to the items of a list. A value that is not a list is then kept as a whole.
+    ///
+    /// `metadata.name`, `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration, the whole
     /// object is decoded, except `metadata.managedFields`.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
@@ -223,8 +224,8 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Names words by which people search for the family, in addition to its name, help text and label values.
     ///
-    /// They are synonyms and symptoms, such as `out of memory`. The default is none. The words have no effect on
-    /// samples.
+    /// Search words are synonyms and symptoms, such as `out of memory`. By default, there are no search words. They
+    /// have no effect on samples.
     pub fn search_words(
         mut self,
         words: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,

@@ -61,7 +61,7 @@ pub(crate) enum BaseSource<K> {
     Uid,
     Computed {
         value: Arc<ComputeLabel<K>>,
-        /// The field with the value, if it is known.
+        /// The field that contains the value, if the field is known.
         reads: Option<&'static str>,
     },
 }

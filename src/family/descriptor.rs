@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The type a family declares in its `# TYPE` line.
+/// The type that a family declares in its `# TYPE` line.
 ///
 /// Source: [OpenMetrics, metric types](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#metric-types).
 ///

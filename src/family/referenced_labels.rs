@@ -100,7 +100,7 @@ impl ValueList {
     }
 }
 
-/// The code of the value at an index of its list. It is not ASCII, so that it is never a newline.
+/// The code of the value at an index of its list. A code is not ASCII, so that it is never a newline.
 fn code(column: DictionaryColumn, index: usize) -> u8 {
     // Three columns and 32 indices fit into seven bits.
     0x80 | (column as u8) << 5 | u8::try_from(index % MAX_VALUES).unwrap_or(0)

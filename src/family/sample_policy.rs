@@ -127,7 +127,7 @@ impl<'a> SamplePolicy<'a> {
         self
     }
 
-    /// The limit because of which a family may not write another sample; `None` if it may.
+    /// The limit because of which a family may not write another sample; `None` if the family may write one.
     pub(super) fn reached(&self, written: Written) -> Option<Limit> {
         if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
             Some(Limit::SamplesPerFamily)

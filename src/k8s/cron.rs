@@ -205,7 +205,8 @@ impl Clock {
         None
     }
 
-    /// If both fields are restricted, at least one field must match. Otherwise both fields must match.
+    /// If both the day of the month and the day of the week are restricted, at least one of them must match. Otherwise
+    /// both must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();

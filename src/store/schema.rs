@@ -76,8 +76,8 @@ impl<K: CollectedResource> Schema<K> {
 
     /// Whether a message has all fields that the families read.
     ///
-    /// Returns false if a family of a configuration reads a part of the object as a whole, because that part may contain
-    /// newer fields.
+    /// Returns false if a family of a configuration reads a part of the object as a whole, because that part may
+    /// contain newer fields.
     #[cfg(feature = "protobuf")]
     pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
         if self.resource.is_configured() {

@@ -53,7 +53,7 @@ struct Candidate<'a> {
     connection: &'a Arc<ConnectionState>,
     activity: Activity,
     since: Instant,
-    /// The number of connections of its peer.
+    /// The number of connections of the same peer.
     peer: usize,
 }
 

@@ -94,7 +94,7 @@ struct Progress {
 #[derive(Debug)]
 struct Response {
     id: u64,
-    /// When the header of its request was complete.
+    /// When the header of the request was complete.
     since: Instant,
     /// Whether the header of the response was passed to the connection.
     begun: bool,

@@ -92,8 +92,8 @@ impl WebConfig {
         })
     }
 
-    /// Returns the MD5 sum of the file, without its certificates and keys. With this sum, people can compare the content
-    /// in use with a file. MD5 is no protection against a file that is made to have the same sum.
+    /// Returns the MD5 sum of the file, without its certificates and keys. With this sum, people can compare the
+    /// content in use with a file. MD5 is no protection against a file that is made to have the same sum.
     pub fn md5(&self) -> [u8; 16] {
         self.md5
     }

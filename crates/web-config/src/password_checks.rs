@@ -54,7 +54,7 @@ impl PasswordChecks {
         known: bool,
     ) -> Result<bool, QueueFull> {
         let turn = self.turns.turn(client).await?;
-        // An earlier request may have had the same password.
+        // While this request waited for its turn, a check may have accepted the same password.
         if known && self.remembers(&user, &password, &hash) {
             return Ok(true);
         }

@@ -210,10 +210,11 @@ impl WebConfigFile {
     /// Returns the configuration in use. If one of the files has changed, reads all of them again first.
     ///
     /// Each call reads the metadata of every file and may read the files, so the calling thread may wait for a file
-    /// system. In a server, use [`latest`](Self::latest). If the new content cannot be used, the previous content stays in
-    /// use. The previous content also stays in use if the new content is empty or lacks previous
-    /// [`Protections`](crate::Protections), because a program that writes the file may have just truncated it. To
-    /// disable protections, restart the program.
+    /// system. In a server, use [`latest`](Self::latest).
+    ///
+    /// If the new content cannot be used, the previous content stays in use. The previous content also stays in use if
+    /// the new content is empty or lacks previous [`Protections`](crate::Protections), because a program that writes
+    /// the file may have just truncated it. To disable protections, restart the program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut stamps = self.stamps.lock();
         if stamps.iter().any(FileStamp::is_outdated) {

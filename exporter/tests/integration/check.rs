@@ -101,8 +101,8 @@ spec:
             of("phase")
         ),
         format!(
-            "error: -: line 9: spec.resources[0].metrics[1].each.type: `Histogram` is not a type; it \
-             is Gauge, StateSet or Info{}",
+            "error: -: line 9: spec.resources[0].metrics[1].each.type: `Histogram` is not a type; \
+             use Gauge, StateSet or Info{}",
             of("phase")
         ),
         "Error: -: 4 errors\n".to_owned(),

@@ -233,8 +233,8 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Resources that share a line: they have the same state and the same error. Refused resources share a line although
-/// each has a separate error.
+/// Resources that share a line of the readiness text: they have the same state and the same error. Refused resources
+/// share a line although each has a separate error.
 struct StateGroup<'a> {
     state: ResourceState,
     resources: Vec<&'a ResourceHealth>,

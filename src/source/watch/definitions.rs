@@ -52,7 +52,7 @@ struct Metadata {
     name: String,
     #[serde(default)]
     resource_version: String,
-    /// Decides which kinds are left out if there are too many.
+    /// If there are too many kinds, this time decides which kinds are left out.
     creation_timestamp: Option<String>,
 }
 
