@@ -131,7 +131,7 @@ pub(crate) fn decode<K: DeserializeOwned>(
     object: Encoded<'_>,
     fields: &Fields,
 ) -> Result<K, DecodeError> {
-    // The `Deserialize` of a type may panic. This must affect only one object, not the feed.
+    // The `Deserialize` of a type may panic. A panic must affect only one object, not the feed.
     let decoded = catch_unwind(AssertUnwindSafe(|| object.decode(fields)));
     match decoded {
         Ok(Ok(decoded)) => Ok(decoded),

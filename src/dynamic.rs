@@ -10,8 +10,8 @@ use serde_json::Value;
 
 /// An object of any kind, as JSON.
 ///
-/// Objects of any shape are accepted. Their identity is read from the fields that are strings. A field
-/// with an unexpected type never makes an object unreadable.
+/// Objects of any shape are accepted. The identity of an object is read from the fields that are strings. A field with
+/// an unexpected type never makes an object unreadable.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;

@@ -2,8 +2,8 @@
 //!
 //! There are three ways to use the crate. [`guide`] shows a complete project for each of them.
 //!
-//! **An operator** shares its existing watches. Their events feed the metrics and also reach the controller
-//! ([`guide::share_a_watch`]):
+//! **An operator** shares its existing watches. The events of the watches feed the metrics and also reach the
+//! controller ([`guide::share_a_watch`]):
 //!
 #![cfg_attr(feature = "watch", doc = "```no_run")]
 #![cfg_attr(not(feature = "watch"), doc = "```ignore")]
@@ -119,7 +119,7 @@ pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
-// Contains only documentation. Its code is tested as complete projects.
+// The module contains only documentation. The code of the guide is tested as complete projects.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod k8s;

@@ -102,7 +102,7 @@ impl Shard {
         }
     }
 
-    /// The shard of a replica. It contains no objects if the index is not less than the number of shards.
+    /// The shard of a replica. If the index is not less than the number of shards, the shard contains no objects.
     pub(crate) fn of_replica(index: u32, total: u32) -> Self {
         Self {
             index,

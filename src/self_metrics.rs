@@ -33,7 +33,7 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
 
-/// Metrics of the contents and the errors of the stores, by resource. They are computed at each scrape.
+/// Metrics of the contents and the errors of the stores, by resource. The values are computed at each scrape.
 ///
 /// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For resources that are
 /// not built in, the label consists of the plural, the version and the group (`widgets.v1.acme.dev`).

@@ -2,7 +2,7 @@
 //!
 //! Rows are objects in key order. A *page* is a run of rows, and each family has a *column* in a page. Base labels are
 //! stored once per row, and names once per family. Snapshots share columns with the store; a column is cloned when it
-//! changes. So a snapshot costs only a reference count, and a scrape never holds a lock.
+//! changes. Therefore, a snapshot costs only a reference count, and a scrape never holds a lock.
 
 mod any_store;
 mod cache;

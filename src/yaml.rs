@@ -68,7 +68,7 @@ pub(crate) struct SyntaxError {
     pub(crate) problem: String,
 }
 
-/// The documents of a text. There are none after an error.
+/// The documents of a text. After an error, the iterator returns no documents.
 pub(crate) struct Documents<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// The line where the text begins, counted from 1.

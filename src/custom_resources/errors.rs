@@ -1,4 +1,4 @@
-//! Errors in the evaluation of metrics. They are counted per family, and not logged per object.
+//! Errors in the evaluation of metrics, counted per family. An error is not logged for each object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -38,7 +38,7 @@ struct Draft<'v> {
 
 /// Why an element has no number.
 enum Unread {
-    /// There is no value.
+    /// The element exists, but has no value at the path.
     Nothing,
     /// The value is not a number.
     NoNumber,

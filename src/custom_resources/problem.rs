@@ -50,7 +50,7 @@ impl ConfigError {
         &self.problems
     }
 
-    /// The warnings, in the order of the document. They often explain an error.
+    /// The warnings, in the order of the document. A warning often explains an error.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;

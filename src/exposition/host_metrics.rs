@@ -8,8 +8,8 @@ use super::snapshot::Exposition;
 
 /// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
 ///
-/// If the exposition has another format, the text is converted. So a registry needs to write only one of the formats.
-/// Content that the other format lacks is left out, such as exemplars in Prometheus text.
+/// If the exposition has another format, the text is converted. Therefore, a registry needs to write only one of the
+/// formats. Content that the other format lacks is left out, such as exemplars in Prometheus text.
 ///
 /// If the text and the exposition contain the same family, the response is invalid. The families of this crate start
 /// with `kube_`, unless you register other families.

@@ -65,8 +65,8 @@ impl<'a> StoredSample<'a> {
         self.line.value()
     }
 
-    /// The Unix time in seconds at which a counter started. It is `None` for all current families,
-    /// because Kubernetes objects do not contain it.
+    /// The Unix time in seconds at which a counter started. The result is `None` for all current families, because
+    /// Kubernetes objects do not contain the time.
     #[must_use]
     pub fn start_time(&self) -> Option<f64> {
         None

@@ -154,7 +154,8 @@ fn info(job: &CronJob, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first scheduled run after the last run. It does not depend on the current time, so a missed run stays visible.
+/// The first scheduled run after the last run. The result does not depend on the current time, so a missed run stays
+/// visible.
 fn next_schedule_time(job: &CronJob) -> Option<i64> {
     if spec(job).is_some_and(|spec| spec.suspend == Some(true)) {
         return None;

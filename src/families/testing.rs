@@ -9,7 +9,7 @@ use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
 
 /// The sample lines of an object in all families except allowlist families, in order.
 ///
-/// Each family decodes the object separately. So a test detects a field that is missing in `reads`.
+/// Each family decodes the object separately. Therefore, a test detects a field that is missing in `reads`.
 pub(super) fn samples<K: CollectedResource>(
     collector: Collector<K>,
     object: &Value,

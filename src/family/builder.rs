@@ -108,8 +108,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts an info family called `name`, which ends in `_info`. Its value is 1, and its labels have the
-    /// information.
+    /// Starts an info family called `name`, which ends in `_info`. The value of an info family is 1, and its labels
+    /// have the information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -224,8 +224,8 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Names words by which people search for the family, in addition to its name, help text and label values.
     ///
-    /// Search words are synonyms and symptoms, such as `out of memory`. By default, there are no search words. They
-    /// have no effect on samples.
+    /// Search words are synonyms and symptoms, such as `out of memory`. By default, there are no search words. Search
+    /// words have no effect on samples.
     pub fn search_words(
         mut self,
         words: impl IntoIterator<Item = impl Into<Cow<'static, str>>>,

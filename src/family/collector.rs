@@ -139,8 +139,8 @@ impl<K: CollectedResource> Collector<K> {
 
     /// Declares that the host feeds the objects, so that the sources of the crate do not feed them.
     ///
-    /// The declaration covers all collectors of this type and resource. It does not cover families
-    /// that a configuration adds to the resource: the sources of the crate feed them, unless
+    /// The declaration covers all collectors of this type and resource. The declaration does not cover families that a
+    /// configuration adds to the resource. The sources of the crate feed these families, except if
     /// [`Builder::fed_by_host`](crate::registry::Builder::fed_by_host) names the resource.
     ///
     /// ```

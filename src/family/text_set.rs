@@ -38,8 +38,8 @@ impl TextSet {
         }
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
-            // Different strings can have equal hashes. So if the first string with the hash differs, all strings are
-            // compared.
+            // Different strings can have equal hashes. If the first string with the hash differs, all strings are
+            // therefore compared.
             Some(&first) => {
                 self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
             }

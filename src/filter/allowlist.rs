@@ -1,8 +1,8 @@
 //! The allowlist of one resource's label or annotation keys, a list of globs.
 //!
 //! Keys are matched as the object has them, before they become label names. When the list is built, a glob is split at
-//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal in the middle. It
-//! needs no backtracking, and its time is linear in the length of the key.
+//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal in the middle. A
+//! match needs no backtracking, and its time is linear in the length of the key.
 
 use super::errors::FilterWarning;
 
@@ -11,13 +11,13 @@ use super::errors::FilterWarning;
 /// * An empty list allows nothing, and the family has no samples. With any other list, the family has one sample per
 ///   object, even if no key matches: see [`is_empty`](Self::is_empty).
 /// * The pattern `*`, anywhere in the list, allows every key.
-/// * In any other pattern, each `*` matches any run of characters without a
-///   newline, including an empty one. All other characters are literal and case-sensitive. The pattern must match
-///   the whole key. So `""` allows only the empty key, and `.` matches only a dot.
+/// * In any other pattern, each `*` matches any run of characters without a newline, including an empty one. All other
+///   characters are literal and case-sensitive. The pattern must match the whole key. The pattern `""` allows only the
+///   empty key, and `.` matches only a dot.
 /// * The order of the patterns and duplicates do not matter. Blanks are not trimmed.
 ///
-/// kube-state-metrics ignores a `*` that is not the first item of its list, and patterns with two or more `*`. Here,
-/// these patterns have the meaning above. A `*` that is not the first item causes a warning.
+/// kube-state-metrics ignores a `*` that is not the first item of its list, and patterns with two or more `*`. In this
+/// crate, these patterns have the meaning described above. A `*` that is not the first item causes a warning.
 ///
 /// ```
 /// use kube_state_metrics::filter::LabelAllowlist;

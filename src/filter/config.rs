@@ -37,15 +37,14 @@ static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
 impl AllowlistConfig {
     /// Parses the command-line form, groups `resource=[key,key,...]` joined by `,`.
     ///
-    /// There is no quoting, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
+    /// The form has no quotation marks or escapes, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
     /// * `=` must be followed by `[` and not preceded by `,`. The trimmed text before `=` is the resource. Each `=`
     ///   starts a new list for its resource, so the last of several lists for a resource is used.
     /// * `[` must be preceded by `=`.
-    /// * `]` must be followed by `,` or the end. It ends an item, unless it follows `[` directly:
-    ///   `pods=[]` is an empty list.
-    /// * `,` must be neither first nor last, nor doubled, nor followed by `]`. It ends an item,
-    ///   unless it follows `]`.
+    /// * `]` must be followed by `,` or the end. The `]` ends an item, except directly after `[`: `pods=[]` is an empty
+    ///   list.
+    /// * `,` must be neither first nor last, nor doubled, nor followed by `]`. The `,` ends an item, except after `]`.
     /// * Items are trimmed, but blanks inside an item are kept. An item can have any number of `*`.
     ///
     /// Some invalid strings are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped

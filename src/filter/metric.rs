@@ -206,7 +206,7 @@ fn reason(error: &Error) -> String {
         return error.to_string();
     };
     match &**compile {
-        // The outer error states only that there was an error. Its sources contain the cause.
+        // The outer error states only that there was an error. The sources of the error contain the cause.
         CompileError::InnerError(inner) => {
             let mut deepest: &dyn error::Error = inner;
             while let Some(source) = deepest.source() {

@@ -5,11 +5,11 @@
 //! in kube-state-metrics: 7 also means Sunday, and a step as large as its range, such as `*/12` for months, is
 //! refused.
 //!
-//! The crates `croner`, `cron` and `cronexpr` were evaluated. They read other syntaxes, without `@every` and with
-//! other rules for days, steps or seconds. `croner` is the most similar one, but it moves or merges the runs around a
-//! clock change, which the controller skips or repeats. With these crates, every field would need validation and
-//! conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves the
-//! difficult part, the time zones.
+//! The crates `croner`, `cron` and `cronexpr` were evaluated. These crates read other syntaxes, without `@every` and
+//! with other rules for days, steps or seconds. `croner` is the most similar one, but it moves or merges the runs
+//! around a clock change, which the controller skips or repeats. With these crates, every field would need validation
+//! and conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves
+//! the difficult part, the time zones.
 //!
 //! The time zone database is compiled in, so results do not depend on the host.
 //!
@@ -158,7 +158,7 @@ impl Clock {
     /// The first run in a zone at or after an instant.
     ///
     /// Between two changes of its offset, the clock of a zone runs like that of UTC. The search covers these periods
-    /// one after another. So a skipped time is in no period, and a repeated time is in two periods.
+    /// one after another. Therefore, a skipped time is in no period, and a repeated time is in two periods.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;

@@ -38,7 +38,7 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 const JIFF_LAST_SECOND: i64 = 253_402_207_200;
 
 /// The nanosecond of [`JIFF_LAST_SECOND`] that encodes this second itself. The nanoseconds after it encode later
-/// seconds. So times are exact until the end of the year 9999, and keep their order.
+/// seconds. With this encoding, times are exact until the end of the year 9999, and keep their order.
 const FIRST_CODE: u32 = 999_000_000;
 
 /// Encodes the last second: 9999-12-31T23:59:59 with the offset -24:60.

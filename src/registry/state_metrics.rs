@@ -85,9 +85,9 @@ impl StateMetrics {
     /// optional.
     ///
     /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
-    /// from the times of the last dozen scrapes, and does nothing if no scrape is due. It may run for some hundred
-    /// milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these calls, each
-    /// scrape compresses the changes. The cache evicts unused blocks in both cases.
+    /// from the times of the last dozen scrapes, and does nothing if no scrape is due. The function may run for some
+    /// hundred milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these
+    /// calls, each scrape compresses the changes. The cache evicts unused blocks in both cases.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
@@ -135,7 +135,7 @@ impl StateMetrics {
 
     /// The series and bytes of each family that has samples, by resource.
     ///
-    /// Each call computes the result. It reads equal cells of a page once, and writes no text.
+    /// Each call computes the result. The computation reads equal cells of a page once, and writes no text.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -12,8 +12,8 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 
 /// The body of a response of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// The body renders one chunk of about 64 KiB whenever it is polled. So a response of any size needs only the memory of
-/// a few chunks, and the first bytes are sent immediately.
+/// The body renders one chunk of about 64 KiB whenever it is polled. Therefore, a response of any size needs only the
+/// memory of a few chunks, and the first bytes are sent immediately.
 ///
 /// ```
 /// use http_body_util::BodyExt;

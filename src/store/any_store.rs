@@ -28,7 +28,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn keys(&self) -> Vec<String>;
     /// The stored identity and samples of an object.
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
-    /// A writer for another feeder. It also feeds the linked store.
+    /// A writer for another feeder. The writer also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
     /// Whether the host feeds the store. If not, the sources of the crate feed it.
     fn is_host_fed(&self) -> bool;

@@ -1,4 +1,4 @@
-//! One column of a page. It has a cell of text per row; equal cells are stored once.
+//! One column of a page. A column has a cell of text per row; equal cells are stored once.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;

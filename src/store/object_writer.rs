@@ -34,7 +34,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. Its earlier samples are removed.
+    /// If the object does not decode. The earlier samples of the object are then removed.
     fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.

@@ -140,8 +140,8 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
     ///
-    /// This method is independent of the versions of `kube` and `k8s-openapi`. It also feeds the families that a
-    /// configuration adds to the resource.
+    /// This method is independent of the versions of `kube` and `k8s-openapi`. The method also feeds the families that
+    /// a configuration adds to the resource.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ use crate::resource::CollectedResource;
 /// An object, or several, for [`render`](super::render).
 ///
 /// * `&K`, a typed value;
-/// * [`serde_json::Value`], usually from [`serde_json::json!`]. It is decoded like objects of an API
-///   server, so that families see only the fields that they declare to read;
+/// * [`serde_json::Value`], usually from [`serde_json::json!`]. The value is decoded like objects of an API server, so
+///   that families see only the fields that they declare to read;
 /// * `&str`, one or more documents of JSON or, with the feature `manifests`, of YAML;
 /// * [`&Path`](Path) or [`PathBuf`], a file with such documents. A relative path starts in the folder of the package,
 ///   because tests run there;

@@ -14,7 +14,7 @@ use crate::resource::{CollectedResource, StaticScope};
 /// * A **family** gets the default base labels of its type: the namespace and the kind.
 /// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
 ///   allowlist; use a `StateMetrics` for them.
-/// * A **`StateMetrics`** renders the families that it was built with. It keeps the samples afterwards.
+/// * A **`StateMetrics`** renders the families that it was built with. The `StateMetrics` keeps the samples afterwards.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -40,7 +40,7 @@ impl<S: sealed::Build> Source for S {}
 
 /// Any registered kind: a [`StateMetrics`] selects the store of an object.
 ///
-/// This type has no values. It distinguishes implementations of [`Fixture`](super::Fixture).
+/// This type has no values. The type distinguishes implementations of [`Fixture`](super::Fixture).
 ///
 /// ```
 /// use kube_state_metrics::testing::{AnyKind, Fixture};

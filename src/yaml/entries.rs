@@ -32,7 +32,8 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// A second merge key. It is a problem only for maps of YAML 1.2; kubectl merges the maps of all merge keys.
+    /// A second merge key. A second merge key is a problem only for maps of YAML 1.2; kubectl merges the maps of all
+    /// merge keys.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` needs a map, or a list of maps, to merge")]

@@ -219,8 +219,8 @@ where
     }
 }
 
-/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. Such a response evicts
-/// no other response, so that refused clients cannot displace accepted clients.
+/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. A refusal evicts no
+/// other response, so that refused clients cannot displace accepted clients.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)

@@ -3,9 +3,9 @@
 //! While the server is not full, a single peer may use the whole server. When the server is full, the peer with the
 //! most connections, or with the most responses, loses one of them.
 //!
-//! If a peer has at most an equal share of the connections, its connections with a request in progress are protected:
-//! such a connection is evicted only if all connections are protected in this way. So scrapes complete. A peer with
-//! more than its share does not have this protection, because waiting requests cost the peer nothing.
+//! If a peer has at most an equal share of the connections, its connections with a request in progress are protected,
+//! so that scrapes complete. A protected connection is evicted only if all connections are protected. A peer with more
+//! than its share does not have this protection, because waiting requests cost the peer nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -209,8 +209,8 @@ impl OpenConnections {
 
     /// The first `count` connections that must make room for others, in order of eviction.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // Among many peers, an equal share would be so small that a peer with few connections exceeds it. So the share
-        // is never smaller than that among `SHARES` peers.
+        // Among many peers, an equal share would be so small that a peer with few connections exceeds it. Therefore, a
+        // share is never smaller than that among `SHARES` peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;

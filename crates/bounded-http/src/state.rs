@@ -1,7 +1,7 @@
 //! The state of one connection, and the time when the connection exceeds a limit.
 //!
-//! The state depends only on bytes and requests: a connection that cannot write makes no progress. So the server
-//! detects a client that stops reading.
+//! The state depends only on bytes and requests: a connection that cannot write makes no progress. In this way, the
+//! server detects a client that stops reading.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -51,8 +51,8 @@ fn keys_of<'a>(line: &str, known: &[&'a str]) -> impl Iterator<Item = &'a str> {
         let key = line[..end].trim_end().trim_end_matches(['"', '\'']);
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let start = key.rfind(|c| !is_part(c)).map_or(0, |at| at + 1);
-        // `get` avoids a panic if the slice starts inside a multi-byte character. Such a character is not part of a
-        // key.
+        // `get` avoids a panic if the slice starts inside a multi-byte character. A multi-byte character is not part of
+        // a key.
         let key = key.get(start..)?.trim_start_matches('-');
         known.iter().copied().find(|known| *known == key)
     })

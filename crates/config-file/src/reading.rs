@@ -49,8 +49,8 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// The function follows symbolic links. It checks the type of the file before it opens the file, so a named pipe does
-/// not block.
+/// The function follows symbolic links. The function checks the type of the file before it opens the file, so a named
+/// pipe does not block.
 ///
 /// # Errors
 ///

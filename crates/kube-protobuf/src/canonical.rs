@@ -2,7 +2,7 @@
 //!
 //! Protobuf permits fields in any order, and a message in several parts, which a decoder merges. A deserializer needs
 //! each field once. Objects of an API server have each field once and in order, so the reader does not check the order
-//! in advance. It stops at the first field that is out of order. The object is then rewritten and read again.
+//! in advance. The reader stops at the first field that is out of order. The object is then rewritten and read again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};
@@ -16,8 +16,8 @@ const MAX_REWRITTEN: usize = 4 << 20;
 
 /// Returns the same message with its fields in the order of the table, each in one place.
 ///
-/// The recursion follows the messages of the tables. Its depth is limited, because no message of the tables contains
-/// itself.
+/// The recursion follows the messages of the tables, and no message of the tables contains itself. Therefore, the depth
+/// of the recursion is limited.
 pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if bytes.len() > MAX_REWRITTEN {
         return Err(Malformed::TooLarge);
@@ -31,8 +31,8 @@ pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u
 
 /// Writes the records of one field.
 ///
-/// The function reads the whole message once per field. It therefore needs no memory for the positions of the records,
-/// of which a message may have millions.
+/// The function reads the whole message once per field. Therefore, the function needs no memory for the positions of
+/// the records. A message may have millions of records.
 fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut records = Records::new(message);
     let (mut number, mut joined) = (None, None::<Vec<u8>>);

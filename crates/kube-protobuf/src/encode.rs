@@ -22,8 +22,8 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// Like the encoder of the API, the function also writes absent fields, except pointers. It leaves out unknown fields.
-/// A time may also be a number of seconds since 1970.
+/// Like the encoder of the API, the function also writes absent fields, except pointers. The function leaves out
+/// unknown fields. A time may also be a number of seconds since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};

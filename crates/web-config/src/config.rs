@@ -154,8 +154,8 @@ impl WebConfig {
 
     /// Performs the TLS handshake if connections are encrypted. Otherwise returns the connection unchanged.
     ///
-    /// A client that speaks plain HTTP on a TLS port receives the status 400. There is no timeout, so the server must
-    /// set a timeout.
+    /// A client that speaks plain HTTP on a TLS port receives the status 400. The handshake has no timeout, so the
+    /// server must set one.
     ///
     /// # Errors
     ///

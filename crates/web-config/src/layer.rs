@@ -111,7 +111,8 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let config = (self.current)();
         let peer = (self.peer)(request.extensions());
-        // This request uses the service that is ready. The next request uses the clone, which may not be ready yet.
+        // The current request uses the service that is ready. The next request uses the clone, which may not be ready
+        // yet.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

@@ -1,7 +1,8 @@
 //! The cost of evaluations, and the functions that count it.
 //!
-//! The crate `cel` has no limit on the work of an evaluation. So `metering.rs` adds calls of these functions to each
-//! expression. The names of the functions begin with `@`, so an expression in a configuration cannot call them.
+//! The crate `cel` has no limit on the work of an evaluation. Therefore, `metering.rs` adds calls of the functions in
+//! this file to each expression. The names of the functions begin with `@`, so an expression in a configuration cannot
+//! call them.
 
 use std::cell::Cell;
 

@@ -359,7 +359,7 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     }
 }
 
-/// The first line of a parser's message. The other lines mark the position.
+/// The first line of a parser's message. The other lines of the message mark the position of the error.
 fn one_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }

@@ -117,7 +117,7 @@ impl Metering {
     fn operand(&mut self, name: &str, operand: IdedExpr, is_target: bool) -> IdedExpr {
         use operators as op;
         match name {
-            // These functions read a small part of the operand, or return the operand itself.
+            // These operators and functions read a small part of the operand, or return the operand itself.
             op::CONDITIONAL
             | op::LOGICAL_AND
             | op::LOGICAL_OR
@@ -131,7 +131,7 @@ impl Metering {
             "range" if !is_namespace(&operand) => call(COUNT, vec![self.rewrite(operand)]),
             "format" if is_target => call(FORMAT, vec![self.rewrite(operand)]),
             op::IN => call(MEMBERS, vec![self.rewrite(operand)]),
-            // The operand is itself a sum. Its own operands are already counted.
+            // The operand is itself a sum, whose operands are already counted.
             op::ADD if is_call(&operand, op::ADD) => self.rewrite(operand),
             _ if is_namespace(&operand) => operand,
             _ => self.charged(operand),

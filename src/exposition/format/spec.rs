@@ -40,7 +40,7 @@ pub(crate) trait FormatSpec: Sync {
         true
     }
 
-    /// Appends the samples of a family. There is at least one sample.
+    /// Appends the samples of a family. The family has at least one sample.
     fn write_samples(
         &self,
         _family: &FamilyMetadata,

@@ -12,7 +12,7 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this time without a compressed scrape. This time is also the maximum length of a round.
+/// The cache is cleared after this time without a compressed scrape. A round lasts at most this time.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Maximum number of unused compressors. Each has tables of 256 KiB.

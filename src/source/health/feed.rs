@@ -199,12 +199,12 @@ impl FeedReporter {
         self.resume(&mut self.state.progress.lock());
     }
 
-    /// Reports that the server sends data. This does not mean that the resource is synced.
+    /// Reports that the server sends data. The resource need not be synced yet.
     pub(crate) fn data_received(&self) {
         self.state.progress.lock().last_event = Some(Instant::now());
     }
 
-    /// Reports that the server has begun to send a list. This ends a refusal.
+    /// Reports that the server has begun to send a list. The report ends a refusal.
     pub(crate) fn list_opened(&self) {
         let mut progress = self.state.progress.lock();
         progress.pause_refusal();

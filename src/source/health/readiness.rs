@@ -12,7 +12,7 @@ use crate::errors::debug_is_display;
 
 /// The condition for readiness of a source.
 ///
-/// Its text form is `default` or `strict`.
+/// The text form of a policy is `default` or `strict`.
 ///
 /// ```
 /// use kube_state_metrics::source::health::ReadinessPolicy;
@@ -34,12 +34,13 @@ pub enum ReadinessPolicy {
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
     ///
-    /// There is no deadline. If a resource was complete, readiness tolerates a refusal of ten seconds, because an API
-    /// server refuses all requests for a moment after its start.
+    /// This policy has no deadline. If a resource was complete, readiness tolerates a refusal of ten seconds, because
+    /// an API server refuses all requests for a moment after its start.
     Strict,
 }
 
-/// Whether a source is ready, and which resources are missing. Its text form is the body of a response to `/readyz`.
+/// Whether a source is ready, and which resources are missing. The text form of a `Readiness` is the body of a response
+/// to `/readyz`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {

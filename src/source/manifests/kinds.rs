@@ -19,7 +19,7 @@ use crate::registry::StateMetrics;
 pub(super) struct Kinds {
     /// Definitions by name, each with its hash.
     definitions: BTreeMap<String, u64>,
-    /// The identifying fields of the objects from standard input, and its definitions. Standard input is read only
+    /// The identifying fields of the objects from standard input, and complete definitions. Standard input is read only
     /// once.
     stdin: Vec<Value>,
     /// Whether the kinds have been set at least once.

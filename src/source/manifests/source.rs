@@ -38,8 +38,8 @@ pub struct ManifestSource {
 impl ManifestSource {
     /// Files, and directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
     ///
-    /// `-` is standard input, which is read only once. Its objects stay, unless a file contains an object with the
-    /// same kind, namespace and name.
+    /// `-` is standard input, which is read only once. The objects of standard input stay, except those of which a file
+    /// contains an object with the same kind, namespace and name.
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl ManifestSource {
 
     /// Reads all objects without feeding stores, and reports what was skipped.
     ///
-    /// Their kinds can be the [known kinds](crate::custom_resources::KnownKind::of_objects) of a
+    /// The kinds of the objects can be the [known kinds](crate::custom_resources::KnownKind::of_objects) of a
     /// configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     #[must_use]
@@ -83,7 +83,7 @@ impl ManifestSource {
         (objects, problems)
     }
 
-    /// Creates a feed of all resources of `metrics`. It reads nothing yet.
+    /// Creates a feed of all resources of `metrics`. This method reads nothing yet.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
         ManifestFeed::new(self.paths.clone(), metrics)

@@ -8,8 +8,8 @@ use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
-/// Standard input, which can be read only once. Its text is not kept, because it may contain secrets. So standard input
-/// has separate writers, and its objects stay when files are read again.
+/// Standard input, which can be read only once. The text is not kept, because it may contain secrets. Standard input
+/// therefore has separate writers, and its objects stay when files are read again.
 #[derive(Debug, Default)]
 pub(super) struct Stdin {
     pub(super) writers: ManifestWriters,

@@ -1,10 +1,10 @@
 //! [`BufferBudget`]: limits the total bytes that all feeds of a watch buffer.
 //!
 //! A feed reserves memory before it buffers bytes of an incomplete object. If no memory is left, the feed stops
-//! reading. Then the server waits, so no data is lost.
+//! reading. The server waits while the feed does not read, so no data is lost.
 //!
 //! One reserve is kept for the largest object. A feed that gets no share of the common memory takes the reserve, which
-//! is large enough for its object. So one feed can always continue, and there is no deadlock.
+//! is large enough for its object. Therefore, one feed can always continue, and there is no deadlock.
 
 use std::pin::pin;
 use std::sync::Arc;

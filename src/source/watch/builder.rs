@@ -195,9 +195,9 @@ impl WatchBuilder {
 
     /// Limits the size of an object, in bytes of its JSON; 16 MiB by default. Zero disables the limit.
     ///
-    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected. Its name
-    /// is read from the bytes up to the limit, at most from the first 1 MiB. If the name comes later, the log shows
-    /// `<unnamed>`, and samples of an earlier version stay until the next list.
+    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected. The name
+    /// of the object is read from the bytes up to the limit, at most from the first 1 MiB. If the name comes later, the
+    /// log shows `<unnamed>`, and samples of an earlier version stay until the next list.
     /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
     /// `kube_state_metrics_oversized_objects_total` count the skipped object, and the log names it.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
@@ -240,7 +240,8 @@ impl WatchBuilder {
 
     /// Accepts lists from the API server's cache; disabled by default.
     ///
-    /// Such a list costs the server less, but it may be some seconds old. The watch then receives the missing changes.
+    /// A list from the cache costs the server less, but it may be some seconds old. The watch then receives the missing
+    /// changes.
     pub fn use_api_server_cache(mut self, on: bool) -> Self {
         self.config.options.use_cache = on;
         self
@@ -257,8 +258,8 @@ impl WatchBuilder {
 
     /// The number of objects in a page of a list, 500 by default.
     ///
-    /// Pages are decoded while they arrive. So the page size affects the load of the server, not the memory of this
-    /// process.
+    /// Pages are decoded while they arrive. Therefore, the page size affects the load of the server, not the memory of
+    /// this process.
     pub fn page_size(mut self, objects: u64) -> Self {
         self.config.options.page_size = objects.max(1);
         self
@@ -307,9 +308,9 @@ impl WatchBuilder {
     /// How long objects are served after they moved to another shard. Default: 30 s with
     /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
     ///
-    /// Choose the time that other instances need to start and to list. Then a change of the shards causes a short
-    /// overlap of the series, but no gap. If the shards follow a StatefulSet whose replicas are not ready after this
-    /// time, the objects are served until the replicas are ready, but for at most ten minutes. Zero disables both
+    /// Choose the time that other instances need to start and to list. With this time, a change of the shards causes a
+    /// short overlap of the series, but no gap. If the shards follow a StatefulSet whose replicas are not ready after
+    /// this time, the objects are served until the replicas are ready, but for at most ten minutes. Zero disables both
     /// periods.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);

@@ -1,4 +1,4 @@
-//! Watches the definitions of custom resources. They determine which configured kinds exist.
+//! Watches the definitions of custom resources. The definitions determine which configured kinds exist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

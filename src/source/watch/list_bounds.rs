@@ -1,7 +1,7 @@
 //! [`ListProgress`]: detects a paged list that does not end.
 //!
-//! A correct list ends. Its pages have different tokens and objects, because each token is the key of the next object.
-//! The bounds are far above the largest clusters, which have about a million objects of a resource.
+//! A correct list ends. The pages of a list have different tokens and objects, because each token is the key of the
+//! next object. The bounds are far above the largest clusters, which have about a million objects of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;

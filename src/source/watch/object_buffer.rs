@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::buffer_budget::{BufferBudget, BufferShare, ENVELOPE, LARGE};
 
-/// The bytes of an incomplete object. They are overwritten before their memory is freed, because the object may be a
-/// secret.
+/// The bytes of an incomplete object. The bytes are overwritten before their memory is freed, because the object may be
+/// a secret.
 #[derive(Debug)]
 pub(super) struct ObjectBuffer {
     bytes: Vec<u8>,
@@ -157,7 +157,7 @@ impl Drop for ObjectBuffer {
     }
 }
 
-/// A copy of an object that is applied later. Its bytes are overwritten before their memory is freed.
+/// A copy of an object that is applied later. The bytes of the copy are overwritten before their memory is freed.
 pub(super) fn copy(object: &[u8]) -> Bytes {
     Bytes::from_owner(Overwritten(object.to_vec()))
 }

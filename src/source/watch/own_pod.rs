@@ -18,7 +18,7 @@ use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, Health};
 
-/// The pod that this process runs in. Its StatefulSet determines the shard.
+/// The pod that this process runs in. The StatefulSet of the pod determines the shard.
 #[derive(Clone, Debug)]
 pub(super) struct OwnPod {
     pub(super) namespace: String,

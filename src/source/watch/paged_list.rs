@@ -318,8 +318,8 @@ async fn next_bytes(
     let list_end = later(began, timeouts.list);
     let read = timeout_at(object_end.min(list_end), response.read()).await;
     let now = Instant::now();
-    // If the server always has bytes to read, the timeout of the read never expires. So the deadlines of the object and
-    // of the list are also checked here.
+    // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
+    // object and of the list are also checked here.
     match read {
         _ if now >= list_end => Err(took_too_long(timeouts.list)),
         Ok(read) if now < object_end => read,

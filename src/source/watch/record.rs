@@ -164,7 +164,7 @@ fn report<K>(item: &watcher::Result<watcher::Event<K>>, reporter: &FeedReporter)
 impl<K: CollectedResource> Writer<K> {
     /// Applies one event of a [`kube`] watcher.
     ///
-    /// A list is published when it is complete. It replaces all earlier objects of this writer.
+    /// A list is published when it is complete. The list replaces all earlier objects of this writer.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;

@@ -331,7 +331,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.gave_up_streaming = false;
     }
 
-    /// Requests paged lists for an hour, because a streaming list took too long. This is logged once.
+    /// Requests paged lists for an hour, because a streaming list took too long. The change to paged lists is logged
+    /// once.
     pub(super) fn give_up_streaming(&mut self) {
         self.stop_streaming();
         self.gave_up_streaming = true;

@@ -1,6 +1,6 @@
 //! [`Representation`]: the part of each object that a request to the API server asks for.
 //!
-//! Families of ConfigMaps and Secrets read little of an object, whose data may be large and secret. So the
+//! Families of ConfigMaps and Secrets read little of an object, whose data may be large and secret. Therefore, the
 //! watch asks the API server for the metadata, or for a table, which the API server computes. A server that cannot
 //! compute these parts sends whole objects.
 //!

@@ -26,7 +26,7 @@ struct Current {
     shard: Option<Shard>,
     /// When the StatefulSet last changed the shard.
     changed_at: Option<Instant>,
-    /// The next shard. It applies when the last change by the StatefulSet is long enough ago.
+    /// The next shard. The next shard applies when the last change by the StatefulSet is long enough ago.
     next: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
@@ -90,8 +90,8 @@ impl ShardControl {
     }
 
     /// Changes the shard like [`set`](Self::set). If the StatefulSet has just changed the shard, the change waits until
-    /// [`MIN_PERIOD`] is over. So if a StatefulSet changes all the time, the shard follows only the last state of each
-    /// period.
+    /// [`MIN_PERIOD`] is over. If a StatefulSet changes all the time, the shard therefore follows only the last state
+    /// of each period.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
         current.next = Some(shard).filter(|_| current.shard != Some(shard));

@@ -11,7 +11,7 @@ pub(super) enum Change {
     Deleted,
 }
 
-/// Receives the lists and events of one reflector. It is the writer of a store, or a sink without samples.
+/// Receives the lists and events of one reflector. A sink is the writer of a store, or has no samples.
 pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and adds or replaces it.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;

@@ -22,7 +22,7 @@ use crate::source::health::FailureReason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WatchTimeouts {
-    /// Backoff after the first failure, 800 ms by default. It doubles with each further failure.
+    /// Backoff after the first failure, 800 ms by default. The backoff doubles with each further failure.
     ///
     /// Every backoff is multiplied by a random factor from 1 to 2, so that resources do not retry at
     /// the same time.
@@ -144,7 +144,7 @@ impl Backoff {
 
     /// The backoff after `failure`.
     ///
-    /// There is no backoff after the first expired version, because expiry is not an error.
+    /// The backoff after the first expired version is zero, because expiry is not an error.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
         let (timeouts, reason) = (&self.timeouts, failure.reason);

@@ -100,7 +100,7 @@ impl<'a> WatchEvent<'a> {
         Self::new(kind, Encoding::Json.object(object.get().as_bytes()))
     }
 
-    /// Reads a frame. Its object has the fields of `message`.
+    /// Reads a frame. The object of the frame has the fields of `message`.
     fn parse_frame(frame: &'a [u8], message: &'static Message) -> Option<Self> {
         let event = kube_protobuf::WatchEvent::parse(frame).ok()?;
         let kind = EventKind::of_wire_name(event.kind())?;

@@ -436,7 +436,7 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     Ok(())
 }
 
-/// Refuses a version that is too long for a request. Such a version must not be stored.
+/// Refuses a version that is too long for a request. A version that is too long must not be stored.
 fn check_version(version: &str) -> Result<(), StreamEnd> {
     if version.len() <= MAX_VERSION {
         return Ok(());

@@ -7,9 +7,9 @@
 //! $ cargo fmt -p kube-protobuf
 //! ```
 //!
-//! The `.proto` files next to the Go types are not enough. They lack the JSON names, and do not say which fields are
-//! pointers, are left out if empty, or are inlined. The declarations of the Go fields contain this information. The
-//! generator stops at the first type that it does not understand.
+//! The `.proto` files next to the Go types are not enough. The `.proto` files lack the JSON names, and do not say which
+//! fields are pointers, are left out if empty, or are inlined. The declarations of the Go fields contain this
+//! information. The generator stops at the first type that it does not understand.
 
 mod go_source;
 mod resolve;

@@ -1,7 +1,7 @@
 //! Finds keys that occur twice in a JSON object, with both positions.
 //!
-//! The JSON decoder reports positions only with errors. So this code causes an error at each key whose position it
-//! needs.
+//! The JSON decoder reports positions only with errors. Therefore, this module causes an error at each key whose
+//! position it needs.
 
 use std::borrow::Cow;
 use std::fmt;
