@@ -344,7 +344,7 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // Reads the other blocks too, so that all problems are reported together.
+    // Reads the blocks of the other types too, so that all problems are reported together.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);

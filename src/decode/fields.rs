@@ -20,7 +20,7 @@ pub(crate) struct Tree {
     /// Sorted. A linear search is fast, because there are few names, and most differ in length from the
     /// name that is searched.
     fields: Vec<(String, Fields)>,
-    /// Whether the names apply only to the items of a list. If so, a value that is not a list is wanted as a whole.
+    /// Whether the names apply only to the items of a list. A value that is not a list is then wanted as a whole.
     of_items: bool,
 }
 

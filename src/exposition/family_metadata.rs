@@ -69,8 +69,8 @@ impl FamilyMetadata {
         self.is_state_set
     }
 
-    /// The name without the suffix of its type (`_total`, `_info`), unless the name lacks the suffix
-    /// or another family has the short name.
+    /// The name without the suffix of its type (`_total`, `_info`); `None` if the name lacks the suffix or another
+    /// family has the short name.
     pub(crate) fn short_name(&self) -> Option<&str> {
         (self.metric_type.short_name(&self.name)).filter(|_| self.has_short_name)
     }

@@ -65,8 +65,8 @@ impl Plan {
     /// Arranges the families of all stores: resources by name, and the families of a resource in their declared order.
     ///
     /// A family that several stores feed is written once, at the position of its first store and with the help text of
-    /// that store. Declarations of a configuration may differ from the others; the family then has a type that covers
-    /// all of them. Declarations in Rust must be equal.
+    /// that store. Declarations of a configuration may differ from other declarations; the family then has a type that
+    /// covers all declarations. Declarations in Rust must be equal.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],

@@ -89,7 +89,7 @@ impl LabelAllowlist {
         (list, warnings)
     }
 
-    /// Whether the list has no pattern. If so, the family has no samples.
+    /// Whether the list has no pattern. With an empty list, the family has no samples.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;

@@ -41,8 +41,8 @@ use super::metric_list::MetricList;
 /// # Cost
 ///
 /// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
-/// take some milliseconds, so that it cannot block the program. If a search stops early, all three lists drop the
-/// family, unless another pattern of the allowlist or opt-in list matches it.
+/// take some milliseconds, so that it cannot block the program. If a search stops early, the lists drop the family,
+/// except if another pattern of the allowlist or of the opt-in list matches the family.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;

@@ -129,7 +129,7 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // All objects decode, whatever their fields, so no object is lost here.
+        // An object decodes with any fields, so no object is lost here.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

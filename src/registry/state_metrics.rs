@@ -87,7 +87,7 @@ impl StateMetrics {
     /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
     /// from the times of the last dozen scrapes, and does nothing if no scrape is due. The function may run for some
     /// hundred milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these
-    /// calls, each scrape compresses the changes. The cache evicts unused blocks in both cases.
+    /// calls, each scrape compresses the changes. The cache evicts unused blocks with and without these calls.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};

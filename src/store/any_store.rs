@@ -30,7 +30,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
     /// A writer for another feeder. The writer also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
-    /// Whether the host feeds the store. If not, the sources of the crate feed it.
+    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
     fn is_linked_to(&self, other: &dyn AnyStore) -> bool;

@@ -74,8 +74,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// An empty store. `host_fed` states whether the host feeds the store. If not, the sources of the crate
-    /// feed it.
+    /// An empty store. `host_fed` states whether the host feeds the store. Otherwise the sources of the crate feed the
+    /// store.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         Self {
             inner: Arc::new(StoreInner {
@@ -98,7 +98,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.schema.resource()
     }
 
-    /// Whether the host feeds the store. If not, the sources of the crate feed it.
+    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
     pub(crate) fn is_host_fed(&self) -> bool {
         self.inner.host_fed
     }

@@ -67,7 +67,7 @@ impl StoreReader {
         self.store.stored_object(key)
     }
 
-    /// Whether the host feeds the store. If not, the sources of the crate feed it.
+    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
     #[must_use]
     pub fn is_fed_by_host(&self) -> bool {
         self.store.is_host_fed()

@@ -123,7 +123,8 @@ impl JsonWriter {
     }
 }
 
-/// Whether a number is written without an exponent. If so, integer fields of objects accept `1e3`.
+/// Whether kubectl writes a number without an exponent. For example, `1e3` becomes `1000`, which integer fields of
+/// objects accept.
 fn is_short(number: f64) -> bool {
     number == 0.0 || (1e-6..1e21).contains(&number.abs())
 }

@@ -30,9 +30,9 @@ pub struct Limits {
     /// Maximum number of open connections. If the maximum is exceeded, a new connection evicts a connection of the peer
     /// with the most connections: first the connection that is idle longest, then one that has sent no request, then
     /// one with a request in progress. If a peer has at most an equal share of the connections (a sixteenth if there
-    /// are more than 16 peers), its connections with a request in progress are protected: such a connection is evicted
-    /// only if all connections are protected in this way. The process needs this number of free file descriptors.
-    /// Default: 1024.
+    /// are more than 16 peers), its connections with a request in progress are protected. A protected connection is
+    /// evicted only if all connections are protected. The process needs this number of free file descriptors. Default:
+    /// 1024.
     pub max_connections: usize,
     /// Maximum number of connections with a response that has begun. If the maximum is exceeded, a new response evicts
     /// a connection that has made no progress for a second. If there is no such connection, the response evicts a

@@ -8,8 +8,8 @@ use crate::close_reason::CloseReason;
 
 /// Receives the events of a server, to count or log them.
 ///
-/// By default, events that only change a count are ignored, and the others are logged with `tracing`. The server calls
-/// the methods while it holds locks, so the methods must not block.
+/// By default, events that only change a count are ignored, and all other events are logged with `tracing`. The server
+/// calls the methods while it holds locks, so the methods must not block.
 ///
 /// ```
 /// use bounded_http::Observer;

@@ -24,7 +24,7 @@ pub struct NoAuthority;
 // === impl Authorities ===
 
 impl Authorities {
-    /// Keeps the certificates that can be parsed, and returns the number of the others.
+    /// Keeps the certificates that can be parsed, and returns the number of certificates that cannot be parsed.
     ///
     /// A certificate that cannot be parsed is not trusted, because it cannot be checked: it may have expired, or may
     /// not be an authority.

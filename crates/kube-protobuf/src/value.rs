@@ -456,7 +456,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// Returns the key and the value of a map entry. Each of them may be missing, and their order may vary.
+/// Returns the key and the value of a map entry. The key or the value may be missing, and their order may vary.
 fn entry(content: Type, entry: &[u8]) -> Result<(&[u8], Content<'_>), Error> {
     let (mut records, mut key, mut value) = (Records::new(entry), &[][..], None);
     while let Some(record) = records.next()? {

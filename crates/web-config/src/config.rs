@@ -50,7 +50,8 @@ pub enum Rejection {
 // === impl WebConfig ===
 
 impl WebConfig {
-    /// Reads a file and the certificates and keys that it names. `files` reads all of them and records their stamps.
+    /// Reads a file, and the certificates and keys that it names. `files` reads all these files and records their
+    /// stamps.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,

@@ -131,7 +131,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. Once the file is in use, the caller informs the observer of what the file lacks.
+    /// Reads a file. Once the file is in use, the caller informs the observer about missing settings.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -207,7 +207,7 @@ impl WebConfigFile {
         self.in_use()
     }
 
-    /// Returns the configuration in use. If one of the files has changed, reads all of them again first.
+    /// Returns the configuration in use. If one of the files has changed, reads all files again first.
     ///
     /// Each call reads the metadata of every file and may read the files, so the calling thread may wait for a file
     /// system. In a server, use [`latest`](Self::latest).

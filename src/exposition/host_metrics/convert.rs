@@ -41,8 +41,8 @@ pub(super) fn text_to_openmetrics(text: &str) -> String {
 
 /// Converts OpenMetrics to Prometheus text.
 ///
-/// The text format has no infos, state sets, units, exemplars and creation times. Infos and state sets become gauges;
-/// the others are left out.
+/// The text format has no infos, state sets, units, exemplars and creation times. Infos and state sets become gauges.
+/// Units, exemplars and creation times are left out.
 pub(super) fn openmetrics_to_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for family in families(text) {

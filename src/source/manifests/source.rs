@@ -62,7 +62,7 @@ impl ManifestSource {
         &self.paths
     }
 
-    /// Reads all objects without feeding stores, and reports what was skipped.
+    /// Reads all objects without feeding stores, and reports the skipped files, documents and objects.
     ///
     /// The kinds of the objects can be the [known kinds](crate::custom_resources::KnownKind::of_objects) of a
     /// configuration of custom resources.

@@ -61,9 +61,10 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread. If
-    /// so, no store has lost or reordered an object, and the caller must call [`change_large`](Self::change_large).
-    /// Expression errors and exceeded limits of the object may then be counted twice.
+    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread.
+    /// With the result `None`, no store has lost or reordered an object, and the caller must call
+    /// [`change_large`](Self::change_large). Expression errors and exceeded limits of the object may then be counted
+    /// twice.
     pub(super) fn change_small(
         &mut self,
         change: Change,
@@ -172,7 +173,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
 }
 
 /// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
-/// objects are requested next. A partial object in protobuf is decoded like a whole object without the other fields.
+/// objects are requested next. A partial object in protobuf is decoded like a whole object that lacks the other fields.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

@@ -59,7 +59,8 @@ pub(super) struct BufferShare {
 pub(super) const LARGE: usize = 256 << 10;
 /// The bytes of an event of a watch in addition to its object: the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
-/// Events of this size are read whatever the limit on objects is, so that bookmarks and errors are always read.
+/// Events of up to this size are read even if the limit on objects is lower, so that bookmarks and errors are always
+/// read.
 const MIN_EVENT_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
