@@ -191,7 +191,7 @@ impl ResourceInfo {
         self.configured
     }
 
-    /// The name by which filters select the resource, and by which an exposition sorts it.
+    /// The name by which filters select the resource, and by which an exposition sorts its resources.
     ///
     /// The name is the plural, or `group/version, Resource=plural` for kinds from a configuration.
     #[must_use]

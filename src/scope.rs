@@ -82,7 +82,7 @@ pub(crate) struct ObjectFilter {
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
-    /// Earlier shards. The store still accepts their objects until other instances serve them.
+    /// Earlier shards. The store still accepts the objects of these shards until other instances serve the objects.
     pub(crate) leaving: Vec<Shard>,
 }
 
@@ -165,8 +165,8 @@ impl Shard {
         (bound(self.index), bound(self.index.saturating_add(1)))
     }
 
-    /// The terms of `ListOptions.shardSelector` with which an API server sends only the objects of
-    /// these shards. `None` if a selector cannot express them.
+    /// The terms of `ListOptions.shardSelector` with which an API server sends only the objects of these shards. `None`
+    /// if a selector cannot express the shards.
     ///
     /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
     #[cfg(feature = "watch")]
@@ -182,7 +182,8 @@ impl Shard {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            // A range must not be empty, so the selector has the smallest possible range.
+            // The shards contain no objects, but a range must not be empty. So the selector has the smallest possible
+            // range.
             let (start, end) = ("0x0000000000000000", "0x0000000000000001");
             return Some(format!(
                 "shardRange(object.metadata.uid, '{start}', '{end}')"

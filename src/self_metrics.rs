@@ -113,8 +113,8 @@ pub(crate) struct Figures {
 // === impl StoreMetrics ===
 
 impl StoreMetrics {
-    /// Creates metrics of the stores of `metrics`. Do not register them in the registry of a watch, which already
-    /// contains them.
+    /// Creates metrics of the stores of `metrics`. Do not register these metrics in the registry of a watch, which
+    /// already contains the same metrics.
     ///
     /// # Errors
     ///
@@ -341,7 +341,7 @@ impl Figures {
         }
     }
 
-    /// Sets the values of one resource. `label` is its name in metrics.
+    /// Sets the values of one resource. `label` is the name of the resource in metrics.
     pub(crate) fn set(&self, label: &str, stats: &StoreStats) {
         for (gauges, value) in [
             (&self.objects, stats.objects),

@@ -1,7 +1,7 @@
 //! HTTP: a [`StateMetrics`] as a tower service, for any server that uses [`http`] types.
 //!
 //! Use [`StateMetrics::service`] with axum, tonic and hyper-util. With other servers, call [`StateMetrics::respond`].
-//! Both answer `GET` and `HEAD` on any path; your router chooses the path.
+//! The service and `respond` answer `GET` and `HEAD` on any path; your router chooses the path.
 //!
 //! * **Format**: Prometheus text or OpenMetrics, by `Accept` as in
 //!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts neither. The

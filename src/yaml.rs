@@ -84,7 +84,7 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text; `None` if there is none. Later documents are not checked.
+/// Reads the first document of a text; `None` if the text has no document. Later documents are not checked.
 #[cfg(any(feature = "custom-resources", test))]
 pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
     Documents::new(text, 1).next().transpose()

@@ -39,7 +39,7 @@ pub(crate) struct MetricPlan {
     /// The full name of the family.
     pub(crate) name: String,
     pub(crate) help: String,
-    /// The lowest verbosity at which errors are logged.
+    /// The lowest verbosity at which errors of the metric are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
     /// Labels that all samples of an object share, with paths from the root of the object.

@@ -250,8 +250,8 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
 
 /// Removes the metrics that have errors, and turns these errors into warnings.
 ///
-/// An entry whose types cannot be read is removed as well. Without its types, it would select other types than the
-/// author meant, and replace the entries of these types.
+/// An entry whose types cannot be read is removed as well. Without its types, the entry would select other types than
+/// the author meant, and replace the entries of these types.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {

@@ -185,7 +185,7 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Whether the limits allow no further sample. If they allow none, records that a sample was left out.
+    /// Whether the limits allow no further sample. If the result is true, records that a sample was left out.
     fn is_full(&mut self) -> bool {
         let reached = if self.meter.is_exceeded() {
             Limit::ExpressionCost

@@ -165,7 +165,7 @@ impl KnownKind {
 
     /// The kinds of all built-in resources.
     ///
-    /// If the known kinds include them, a configuration can add families to built-in resources.
+    /// If the known kinds include the built-in kinds, a configuration can add families to built-in resources.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;

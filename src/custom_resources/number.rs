@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::k8s::{Quantity, Timestamp};
 
-/// The number that a value represents; `None` if it represents none.
+/// The number that a value represents; `None` if the value represents no number.
 ///
 /// Booleans are 1 or 0. A string is read in the first of these formats that fits: a word (`true`, `yes`, `false`, `no`,
 /// `unknown`), an RFC 3339 time in Unix seconds, a quantity, a percentage as a fraction of 1, or a float in the

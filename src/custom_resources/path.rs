@@ -21,7 +21,7 @@ pub(super) struct BadStep {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// `[key=text]`: the first item of a list that has the key and matches.
+    /// `[key=text]`: the first item of a list whose value of the key matches the text.
     Find(Box<Find>),
     /// A key of a map, or an index into a list.
     Key(Box<Key>),

@@ -81,7 +81,7 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // The value is a map although the families expect a list, so all of it is wanted.
+            // The value is a map although the families expect a list, so the whole map is wanted.
             Self::Items(_) => Some(Self::All),
         }
     }

@@ -62,8 +62,8 @@ impl Problem {
 
     /// The problem that a deserializer describes by `message`.
     ///
-    /// The message starts with the value and ends with the expected type. Only the end is safe to repeat. The name of
-    /// a missing field comes from the type, so it is safe, too.
+    /// The message starts with the value and ends with the expected type. Only the end of the message is safe to
+    /// repeat, because the value may be secret. The name of a missing field comes from the type, so it is safe, too.
     pub(super) fn of_message(message: &str) -> Self {
         let reason = DecodeReason::Field;
         if let Some((_, expected)) = message.rsplit_once(", expected ") {

@@ -36,7 +36,7 @@ pub(super) struct GzipChunks {
     next_run: Option<RowRun>,
     crc: Crc,
     state: State,
-    /// Blocks that were not in the cache.
+    /// Number of blocks that were not in the cache.
     #[cfg(test)]
     compressed: usize,
 }
@@ -98,7 +98,7 @@ impl GzipChunks {
         runs
     }
 
-    /// Appends the next block to the output. Returns `false` if there is none.
+    /// Appends the next block to the output. Returns `false` if there is no further block.
     fn advance(&mut self) -> bool {
         let runs = self.next_runs();
         if runs.is_empty() {

@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use super::family_metadata::FamilyMetadata;
 use crate::store::SampleLine;
 
-/// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes it as a line of the text formats.
+/// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes the sample as a line of the text
+/// formats.
 ///
 /// A sample borrows from the exposition. Label values are unescaped only when they are read, and copied only if they
 /// contain an escape.

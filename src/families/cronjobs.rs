@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn the_next_run_follows_the_last_one_or_else_creation() {
         let daily = json!({ "schedule": "@daily" });
-        // The next run after a missed run can be in the past, because it does not depend on the current time.
+        // The next run after a missed run can be in the past, because the result does not depend on the current time.
         assert_eq!(
             next(&daily, &json!("2020-01-01T00:00:00Z")),
             ["} 1.5779232e+09"]

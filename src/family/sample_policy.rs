@@ -50,7 +50,7 @@ pub(crate) struct Room {
     pub(crate) samples: usize,
     /// Maximum number of labels per sample.
     pub(crate) labels: usize,
-    /// Text of all samples, in bytes.
+    /// Maximum text of all further samples, in bytes.
     pub(crate) text: usize,
     /// The limit on the text.
     pub(crate) text_limit: Limit,

@@ -55,8 +55,8 @@ pub struct Samples<'a> {
     policy: SamplePolicy<'a>,
 }
 
-/// One sample while its labels are appended. [`value`](Sample::value) completes it; a sample without
-/// a value is not written.
+/// One sample while its labels are appended. [`value`](Sample::value) completes the sample; a sample without a value is
+/// not written.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -140,8 +140,8 @@ impl<'a> Samples<'a> {
 
     /// Whether the object has reached a limit in this family, so that a further sample is left out.
     ///
-    /// Call this method in nested loops before each sample, and end the loops if it returns `true`. Otherwise the loops
-    /// can run for minutes for one object. If it returns `true`, the limit is treated as exceeded.
+    /// Call this method in nested loops before each sample, and end the loops if the method returns `true`. Otherwise
+    /// the loops can run for minutes for one object. If the method returns `true`, the limit is treated as exceeded.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;

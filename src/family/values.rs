@@ -128,7 +128,7 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only `Display` implementations can fail. The text that they have written stays.
+        // Only a `Display` implementation of the caller can fail. The text that it has written stays.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }
 }

@@ -26,8 +26,8 @@ const TEXT: u64 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worked<T> {
     pub(crate) value: T,
-    /// The remaining units of work. If 0, the limit was reached, and at least one store does not have the object that
-    /// was being applied.
+    /// The remaining units of work. If the number is 0, the limit was reached, and at least one store does not have the
+    /// object that was being applied.
     pub(crate) left: u64,
 }
 

@@ -7,8 +7,8 @@ use super::errors::{FilterError, FilterWarning};
 
 /// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
 ///
-/// The keys are plural, lower-case resource names. The resource `*` means all resources. If it is present, all other
-/// entries are ignored.
+/// The keys are plural, lower-case resource names. The resource `*` means all resources. If the configuration has the
+/// resource `*`, all other entries are ignored.
 ///
 /// ```
 /// use kube_state_metrics::filter::AllowlistConfig;
@@ -136,8 +136,7 @@ impl AllowlistConfig {
         self
     }
 
-    /// The allowlist of a resource, given by its plural name; empty if none is
-    /// configured for it.
+    /// The allowlist of a resource, given by its plural name; empty if no allowlist is configured for the resource.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;

@@ -12,15 +12,14 @@ use super::metric_list::MetricList;
 /// * With an allowlist, families that match one of its patterns are enabled. With a denylist, families
 ///   that match none of its patterns are enabled. Only one of the lists is allowed. Without both lists, all families
 ///   are enabled.
-/// * Families that are declared as opt-in also have to match a pattern of the opt-in list.
-///   Other families ignore that list.
+/// * Families that are declared as opt-in also have to match a pattern of the opt-in list. Other families ignore the
+///   opt-in list.
 ///
 /// # Patterns
 ///
-/// Every item is a regular expression, even a plain name, and it *matches anywhere in the
-/// name*: `pod_status` selects many families, and `kube_pod_info` also selects every longer name that
-/// contains it. Use `^kube_pod_info$` for one family. Matching is case-sensitive; `(?i)` at the
-/// start changes that.
+/// Every item is a regular expression, even a plain name, and it *matches anywhere in the name*: `pod_status` selects
+/// many families, and `kube_pod_info` also selects every longer name that contains it. Use `^kube_pod_info$` for one
+/// family. Matching is case-sensitive; `(?i)` at the start of a pattern makes the pattern case-insensitive.
 ///
 /// All three lists have the [syntax of `fancy-regex`][syntax]: that of the `regex` crate with
 /// look-around, back-references and atomic groups. `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
@@ -82,7 +81,7 @@ enum Search {
 }
 
 /// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have less than 200
-/// characters, so this is enough for patterns that check every pair of positions.
+/// characters, so the number is enough for patterns that check every pair of positions.
 const BACKTRACK_LIMIT: usize = 50_000;
 
 /// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so patterns can grow

@@ -218,7 +218,7 @@ impl Clock {
         }
     }
 
-    /// The first matching minute of a day at or after the minute `from`. Both are counted from midnight.
+    /// The first matching minute of a day at or after the minute `from`. Both minutes are counted from midnight.
     fn first_in_day(&self, from: u32) -> Option<u32> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours.has(hour)

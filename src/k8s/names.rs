@@ -1,18 +1,19 @@
 //! Names of metrics and labels: validity, and names made from data.
 //!
-//! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts them in both formats.
+//! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts such names in both
+//! formats.
 //!
 //! [data model]: https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Returns whether this is a metric name in the classic character set, `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+/// Returns whether `name` is a metric name in the classic character set, `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) fn is_valid_metric_name(name: &str) -> bool {
     is_name(name, |b| is_name_byte(b) || b == b':')
 }
 
-/// Returns whether this is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
+/// Returns whether `name` is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
 /// Names that begin with `__` are valid, although Prometheus reserves them. `__name__` is not valid, because it is the
 /// name of the metric, which a sample must not have twice.

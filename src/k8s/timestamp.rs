@@ -37,7 +37,7 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 /// The last second that `jiff` supports, 9999-12-30T22:00:00Z.
 const JIFF_LAST_SECOND: i64 = 253_402_207_200;
 
-/// The nanosecond of [`JIFF_LAST_SECOND`] that encodes this second itself. The nanoseconds after it encode later
+/// The nanosecond of [`JIFF_LAST_SECOND`] that encodes this second itself. The nanoseconds after this one encode later
 /// seconds. With this encoding, times are exact until the end of the year 9999, and keep their order.
 const FIRST_CODE: u32 = 999_000_000;
 
@@ -61,7 +61,7 @@ impl Timestamp {
         Self { seconds, nanos }
     }
 
-    /// Returns the time as a typed object stores it. [`Self::of`] returns the same seconds.
+    /// Returns the time as a typed object stores it. [`Self::of`] returns the original seconds again.
     fn in_jiff(self) -> Self {
         let later = self.seconds.saturating_sub(JIFF_LAST_SECOND);
         match u32::try_from(later) {

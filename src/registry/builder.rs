@@ -279,15 +279,15 @@ impl Builder {
         self
     }
 
-    /// Sets the label allowlists of several resources; [`allow_labels`](Self::allow_labels)
-    /// overrides them for one resource.
+    /// Sets the label allowlists of several resources; [`allow_labels`](Self::allow_labels) overrides the allowlist of
+    /// one resource.
     pub fn label_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.labels.parsed = allowlists;
         self
     }
 
-    /// Sets the annotation allowlists of several resources;
-    /// [`allow_annotations`](Self::allow_annotations) overrides them for one resource.
+    /// Sets the annotation allowlists of several resources; [`allow_annotations`](Self::allow_annotations) overrides
+    /// the allowlist of one resource.
     pub fn annotation_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.annotations.parsed = allowlists;
         self

@@ -140,7 +140,8 @@ pub fn check_as(
         }
     }
     report.notes.extend(metrics.custom_resources().notes());
-    // If an entry has a misspelt kind, it selects no object, and the objects that it should select are ignored.
+    // If an entry has a misspelt kind, the entry selects no object, and the objects that the entry should select are
+    // ignored.
     if !report.ignored.is_empty() {
         let selectors = config.selectors().into_iter();
         let unused = selectors.filter(|selector| {

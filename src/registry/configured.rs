@@ -93,8 +93,8 @@ fn limit_kinds(
 
 /// Links each store of families in Rust to the store of the resource's configured families.
 ///
-/// The writers of a store then also feed the linked store. If the host feeds only one of the two stores, they are not
-/// linked. A newly linked store is empty until the next list of a writer.
+/// The writers of a store then also feed the linked store. If the host feeds only one of the two stores, the stores are
+/// not linked. A newly linked store is empty until the next list of a writer.
 pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
         one.kind() == other.kind()

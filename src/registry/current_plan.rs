@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use crate::exposition::GzipCache;
 use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 
-/// The plan in use. A scrape uses the plan that is in use when it begins.
+/// The plan in use. A scrape uses the plan that is in use when the scrape begins.
 pub(crate) struct CurrentPlan {
     state: RwLock<State>,
     /// Notifies sources of a new plan.

@@ -106,7 +106,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            // The length is not known. With zero, a server would send `content-length: 0`.
+            // The length of the body is not known. With the hint zero, a server would send `content-length: 0`.
             Content::HeadersOnly | Content::Chunks(_) => SizeHint::default(),
             Content::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)

@@ -170,7 +170,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     parts.map(str::trim)
 }
 
-/// A parameter's name in lower case and its value without quotes; `None` if it is malformed.
+/// A parameter's name in lower case and its value without quotes; `None` if the parameter is malformed.
 fn parameter(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());

@@ -24,7 +24,7 @@
 //! [`Readiness`](crate::source::health::Readiness) names both kinds of resources.
 //!
 //! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that the host feeds is
-//! not watched. The host can feed it from an existing watch with [`RecordExt::record_into`].
+//! not watched. The host can feed the resource from an existing watch with [`RecordExt::record_into`].
 //!
 //! While a resource cannot be listed or watched, its last samples are served. Requests are retried with a growing
 //! backoff that respects `Retry-After`. A list is served only when it is complete. Objects that do not decode are

@@ -40,7 +40,7 @@ pub trait CacheStore<K> {
     /// Removes the object.
     fn delete(&self, object: &K);
 
-    /// Replaces all objects by these. Readers see the change in one step.
+    /// Replaces all objects of the store by `objects`. Readers see the change in one step.
     fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
     where
         K: 'a;

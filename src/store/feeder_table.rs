@@ -13,7 +13,7 @@ pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
     pub(super) published: Arc<Table>,
-    /// The rows of a list in progress. At the end of the list, they replace the published rows.
+    /// The rows of a list in progress. At the end of the list, these rows replace the published rows.
     pub(super) staging: Option<Arc<Table>>,
 }
 

@@ -125,7 +125,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         &self.inner.schema
     }
 
-    /// A snapshot of all rows. Later changes do not affect it.
+    /// A snapshot of all rows. Later changes do not affect the snapshot.
     pub(crate) fn snapshot(&self) -> StoreSnapshot {
         let feeder_tables = self.inner.feeder_tables.lock();
         let published = feeder_tables
@@ -138,7 +138,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         Arc::clone(&self.inner.filter.read())
     }
 
-    /// Changes the filter of the store, and removes the objects that it excludes.
+    /// Changes the filter of the store, and removes the objects that the new filter excludes.
     pub(crate) fn set_filter(&self, filter: ObjectFilter) {
         *self.inner.filter.write() = Arc::new(filter);
         let filter = self.filter();
@@ -241,7 +241,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             Applied::Stale => counters.stale.add(1),
         }
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // The last feeder of an object owns it, so the rows of other feeders with this key are removed.
+            // The last feeder of an object owns the object, so the rows of other feeders with this key are removed.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)

@@ -70,7 +70,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// `metadata.resourceVersion` of the last object; empty if it has none.
+    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list. Readers see the earlier state until the list ends.

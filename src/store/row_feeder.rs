@@ -63,8 +63,8 @@ impl RowFeeder {
     }
 }
 
-/// The namespace of an object. Objects of a cluster-scoped resource have none, even if their metadata contains the
-/// field.
+/// The namespace of an object. Objects of a cluster-scoped resource have no namespace, even if their metadata contains
+/// the field.
 pub(super) fn namespace_in(scope: Scope, namespace: &str) -> &str {
     match scope {
         Scope::Namespaced => namespace,

@@ -98,7 +98,7 @@ impl<K: CollectedResource> Schema<K> {
 
     /// Adds families with their base labels. `constants` contains the names of constant labels.
     ///
-    /// A family of labels or annotations with an empty allowlist never has samples, so it is not added.
+    /// A family of labels or annotations with an empty allowlist never has samples, so the family is not added.
     pub(crate) fn add(
         &mut self,
         labels: Vec<BaseLabel<K>>,

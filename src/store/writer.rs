@@ -233,7 +233,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.abandon_list();
     }
 
-    /// `metadata.resourceVersion` of the last object; empty if it has none.
+    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.feeder.version

@@ -34,25 +34,25 @@ pub enum Problem {
     /// A counter without the suffix that OpenMetrics requires.
     #[error("the counter `{family}` must end in `_total`")]
     CounterWithoutTotal {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// An info family without the suffix that OpenMetrics requires.
     #[error("the info family `{family}` must end in `_info`")]
     InfoWithoutSuffix {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// A family that has the name of a counter, but is not a counter.
     #[error("`{family}` ends in `_total`, which is for counters; make it a counter or rename it")]
     TotalWithoutCounter {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// A family that has the name of a series of a histogram or a summary.
     #[error("`{family}` ends in `{suffix}`, which is for histograms and summaries; rename it")]
     ReservedSuffix {
-        /// Its name.
+        /// The name of the family.
         family: String,
         /// The end of its name.
         suffix: &'static str,
@@ -60,7 +60,7 @@ pub enum Problem {
     /// A name with a colon.
     #[error("`{family}` has a `:`, which is for recording rules; use `_`")]
     Colon {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// Two families with the same name in OpenMetrics.
@@ -69,9 +69,9 @@ pub enum Problem {
          one of the two"
     )]
     SameOpenMetricsName {
-        /// Its name.
+        /// The name of the family.
         family: String,
-        /// The other name.
+        /// The name of the family in OpenMetrics.
         other: String,
     },
     /// A label name that Prometheus reserves.
@@ -95,13 +95,13 @@ pub enum Problem {
     /// An info family with a value other than 1.
     #[error("the info family `{family}` has a sample that is not 1")]
     InfoValue {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// A state set with a value other than 0 and 1.
     #[error("the state set `{family}` has a sample that is neither 0 nor 1")]
     StateSetValue {
-        /// Its name.
+        /// The name of the family.
         family: String,
     },
     /// Samples that were dropped because their object already had the same series.
@@ -183,7 +183,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 ///
 /// # Panics
 ///
-/// If there are problems. The message contains all of them.
+/// If there are problems. The message contains all problems.
 #[track_caller]
 #[expect(clippy::panic, reason = "an assertion fails by panicking")]
 pub fn assert_valid(source: impl Source) {

@@ -18,9 +18,9 @@ use crate::resource::CollectedResource;
 ///   because tests run there;
 /// * arrays and vectors of these types.
 ///
-/// Objects are skipped if no collector reads their kind, so that several tests can use one file. Rendering fails if
-/// all objects are skipped. For a single collector, an object may omit its `apiVersion` and `kind`; for a whole
-/// [`StateMetrics`](crate::StateMetrics), it must contain both.
+/// Objects are skipped if no collector reads their kind, so that several tests can use one file. Rendering fails if all
+/// objects are skipped. For a single collector, an object may omit its `apiVersion` and `kind`; for a whole
+/// [`StateMetrics`](crate::StateMetrics), the object must contain both.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;

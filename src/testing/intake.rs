@@ -83,7 +83,7 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the collectors of its kind. Skips the object if there are none.
+    /// Feeds an object to the collectors of its kind. Skips the object if no collector reads its kind.
     pub(super) fn add_any(&mut self, object: &Value) -> Result<(), String> {
         let field = |name| object.get(name).and_then(Value::as_str).unwrap_or_default();
         let (api_version, kind) = (field("apiVersion"), field("kind"));

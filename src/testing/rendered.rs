@@ -115,7 +115,8 @@ impl Rendered {
 
     /// Asserts that the samples of `expected` are among the rendered samples. Other samples are ignored.
     ///
-    /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). If it contains headers, they are required.
+    /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). If `expected` contains headers, these
+    /// headers are required.
     ///
     /// ```
     /// use kube_state_metrics::{families, testing::render};
@@ -144,7 +145,7 @@ impl Rendered {
         headers.map(String::as_str).collect()
     }
 
-    /// A line about skipped objects for the message of a failure; empty if there are none.
+    /// A line about skipped objects for the message of a failure; empty if no objects were skipped.
     fn skipped(&self) -> String {
         match self.skipped.as_slice() {
             [] => String::new(),

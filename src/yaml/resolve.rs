@@ -64,7 +64,7 @@ impl Scalar {
         }
     }
 
-    /// Returns the scalar as the key of an entry; `None` if it cannot be a key.
+    /// Returns the scalar as the key of an entry; `None` if the scalar cannot be a key.
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),

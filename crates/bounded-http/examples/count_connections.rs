@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("listening on http://{}/", server.local_addr());
 
     tokio::signal::ctrl_c().await?;
-    // Waits for responses in progress. A second signal ends the program at once.
+    // Waits for responses in progress. A second signal ends the program immediately.
     tokio::select! {
         aborted = server.drain(Duration::from_secs(15)) => {
             eprintln!("{aborted} connections did not finish in time");

@@ -109,7 +109,7 @@ pub(crate) async fn serve<A, S, B>(
     }
 }
 
-/// Sets socket options. Responses are correct without them, so failures are ignored.
+/// Sets socket options. Responses are correct without these options, so failures are ignored.
 fn configure(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
 
-/// Frames that a client may send at once. An honest client begins with fewer than ten frames.
+/// Frames that a client may send in one burst. An honest client begins with fewer than ten frames.
 const BURST: u64 = 1_000;
 /// Frames that a client may send per second on average, even if no response makes progress.
 const PER_SECOND: u64 = 100;

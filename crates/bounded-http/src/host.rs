@@ -6,7 +6,7 @@ use http::{Request, Version};
 
 /// Whether a request has the host in the form that its HTTP version requires.
 ///
-/// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Earlier versions may omit it.
+/// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Requests of earlier versions may omit the field.
 /// - HTTP/2 has `:authority`, which hyper has verified. If there is also a field `Host`, it must be equal to
 ///   `:authority`.
 pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {

@@ -46,8 +46,8 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// The handshake or the HTTP protocol of a connection failed. A client can cause this at any time. Logs at level
-    /// debug by default.
+    /// The handshake or the HTTP protocol of a connection failed. A client can cause such a failure at any time. Logs
+    /// at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }

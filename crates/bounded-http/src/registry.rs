@@ -150,8 +150,8 @@ impl Registry {
         self.removed.notify_waiters();
     }
 
-    /// Begins the response to a request. If the limit is exceeded, evicts a stalled connection. If there is none,
-    /// evicts a connection of the peer that receives the most responses.
+    /// Begins the response to a request. If the limit is exceeded, evicts a stalled connection. If no connection is
+    /// stalled, evicts a connection of the peer that receives the most responses.
     pub(crate) fn begin_response(&self, response: &ResponseGuard, limits: &Limits) {
         response.record_progress();
         if self.busy.get() > limits.max_responses.max(1) {
@@ -171,7 +171,8 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the quietest connections. If one of them is protected for some time, returns the end of that time.
+    /// Evicts the quietest connections. If one of these connections is protected for some time, returns the end of that
+    /// time.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -228,7 +229,7 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // When the next connection of this peer is considered, the peer has one connection less.
+        // When the next connection of a peer is considered, the peer has one connection less.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -282,7 +283,7 @@ impl Candidate<'_> {
         (is_protected, Reverse(self.peer), self.order_in_peer())
     }
 
-    /// The time until which the connection is protected from eviction, if it is in the future.
+    /// The time until which the connection is protected from eviction, if that time is in the future.
     fn admitted_until(&self, room: usize) -> Option<Instant> {
         let until = self.connection.admitted_until(room);
         (self.activity == Activity::Silent && until > Instant::now()).then_some(until)

@@ -26,8 +26,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A server that runs in background tasks.
 ///
-/// [`drain`](Self::drain) stops the server gracefully. Dropping the server closes its socket and all connections at
-/// once.
+/// [`drain`](Self::drain) stops the server gracefully. Dropping the server closes its socket and all connections
+/// immediately.
 pub struct Server {
     address: SocketAddr,
     limits: Arc<RwLock<Limits>>,
@@ -151,7 +151,7 @@ impl Server {
     /// progress are complete. The limits on slow clients still apply.
     ///
     /// Returns the number of connections that were still open after `timeout`. The server closes the connections that
-    /// are still open. If the future is dropped before it completes, all connections are closed at once.
+    /// are still open. If the future is dropped before it completes, all connections are closed immediately.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let _ = self.shutdown.send(true);
         match tokio::time::timeout(timeout, &mut self.task).await {

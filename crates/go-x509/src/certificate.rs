@@ -53,7 +53,7 @@ const CRITICAL: [ObjectIdentifier; 10] = [
 // === impl Certificate ===
 
 impl Certificate {
-    /// Parses a certificate; `None` if that fails.
+    /// Parses a certificate; `None` if the certificate cannot be parsed.
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
             parsed: CertificateInner::from_der(der).ok()?,
@@ -86,8 +86,8 @@ impl Certificate {
         Some(key.into())
     }
 
-    /// Whether the certificate may sign other certificates. Version 3 declares this in an extension. Earlier versions
-    /// have no such extension, so their certificates may sign.
+    /// Whether the certificate may sign other certificates. A certificate of version 3 declares this right in an
+    /// extension. Earlier versions have no such extension, so their certificates may sign.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.tbs().get_extension::<BasicConstraints>();
         let usage = self.tbs().get_extension::<KeyUsage>();

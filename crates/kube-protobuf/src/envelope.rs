@@ -11,7 +11,7 @@ pub const PREFIX: [u8; 4] = *b"k8s\0";
 /// The media type of this encoding. A watch has the parameter `stream=watch` in addition.
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
-/// An object with the API version and the kind that the API server gives.
+/// An object with the API version and the kind that the API server states.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     header: [&'a str; 2],

@@ -52,7 +52,7 @@ pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     }
 }
 
-/// The bytes of field 1, empty if it is missing: the JSON of `FieldsV1` and `RawExtension`.
+/// The bytes of field 1, empty if the field is missing: the JSON of `FieldsV1` and `RawExtension`.
 pub(crate) fn last_bytes(message: &[u8]) -> Result<&[u8], Malformed> {
     let (mut records, mut last) = (Records::new(message), &[][..]);
     while let Some(record) = records.next()? {

@@ -195,7 +195,7 @@ fn append_meta(meta: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Malformed> {
 // === impl ListEnd ===
 
 impl ListEnd {
-    /// The kind of the list, such as `PodList`; empty if it is unknown.
+    /// The kind of the list, such as `PodList`; empty if the kind is unknown.
     #[must_use]
     pub fn kind(&self) -> &str {
         type_meta(&self.type_meta).map_or("", |[_, kind]| kind)

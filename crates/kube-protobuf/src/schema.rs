@@ -128,7 +128,7 @@ impl Message {
 // === impl Type ===
 
 impl Type {
-    /// Whether the type is a number on the wire, so that a list of it may be packed.
+    /// Whether the type is a number on the wire, so that a list of such numbers may be packed.
     pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Bool | Self::Int32 | Self::Int64)
     }

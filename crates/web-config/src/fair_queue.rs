@@ -1,8 +1,8 @@
 //! A short, fair queue for expensive checks of clients that are not authenticated yet.
 //!
 //! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for at
-//! most one check of each other client. While the queue is not full, one client may have all places of the queue. If
-//! the queue is full, it refuses the newest request of the client with the most requests.
+//! most one check of each other client. While the queue is not full, one client may have all places of the queue. A
+//! full queue refuses the newest request of the client with the most requests.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -138,7 +138,8 @@ impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
         let next = self.state.lock().next();
         if let Some(next) = next {
-            // If the request has left the queue in the meantime, dropping the turn passes it to the next request.
+            // If the request has left the queue in the meantime, the turn is dropped, and so passed to the next
+            // request.
             drop(next.turn.send(Turn {
                 state: Arc::clone(&self.state),
             }));

@@ -26,7 +26,7 @@ impl WebStream {
         matches!(self.0, Transport::Tls(_))
     }
 
-    /// Whether the client presented a certificate. The handshake has verified it.
+    /// Whether the client presented a certificate. The handshake has verified the certificate.
     pub fn has_client_certificate(&self) -> bool {
         match &self.0 {
             Transport::Plain(_) => false,

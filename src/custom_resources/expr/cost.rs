@@ -38,7 +38,7 @@ thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluate` within the limit of a meter, and subtracts the cost from what the meter has left.
+/// Runs `evaluate` within the limit of a meter, and subtracts the cost from the remaining cost of the meter.
 pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     LEFT.set(meter.left());
     let value = evaluate();

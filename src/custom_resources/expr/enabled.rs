@@ -371,7 +371,7 @@ fn number(value: &cel::Value) -> cel::Value {
     to_number(&to_json(value)).map_or(cel::Value::Null, cel::Value::Float)
 }
 
-/// `condition(list, type)`: the status of the condition with this type, `Unknown` if there is none.
+/// `condition(list, type)`: the status of the condition with this type, `Unknown` if the list has no such condition.
 fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     let conditions = to_json(conditions);
     let conditions = conditions.as_array().into_iter().flatten();
@@ -423,7 +423,7 @@ fn to_cel(value: &Value) -> cel::Value {
 fn to_json(value: &cel::Value) -> Value {
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Value::Number(number),
-        // JSON lacks these numbers; their strings are read as numbers later.
+        // JSON has no infinite numbers and no NaN. Their strings are read as numbers later.
         None => Value::from(float.to_string()),
     };
     match value {

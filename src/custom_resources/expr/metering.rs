@@ -278,8 +278,8 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
 }
 
 /// Whether the cost already includes the value: the value is a literal, or not larger than the values that were counted
-/// to compute it. Without a further call for such values, chains of operators and functions do not get deeper and need
-/// no more stack.
+/// to compute it. No call is added for such values, so chains of operators and functions do not get deeper and need no
+/// more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {

@@ -5,8 +5,8 @@
 /// Maximum depth of nested brackets.
 const MAX_NESTING: usize = 32;
 
-/// Maximum number of operators, fields, indices and calls. Each of them can add a level of recursion, as in `a.b.c` or
-/// `1 + 2 + 3`.
+/// Maximum number of operators, fields, indices and calls. Each of these parts can add a level of recursion, as in
+/// `a.b.c` or `1 + 2 + 3`.
 const MAX_OPERATORS: usize = 200;
 
 /// Checks the size of an expression. The size includes string literals, so that quotes cannot hide a part of the

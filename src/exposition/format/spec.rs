@@ -22,7 +22,7 @@ pub(crate) trait FormatSpec: Sync {
     /// The media type that an `Accept` header names.
     fn media_type(&self) -> &'static str;
 
-    /// The versions that an `Accept` header may name. The first one is used for a request without a version.
+    /// The versions that an `Accept` header may name. The first version is used for a request without a version.
     fn versions(&self) -> &'static [&'static str];
 
     /// The value of the `Content-Type` header for a version and an escaping scheme that a request

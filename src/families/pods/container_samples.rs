@@ -16,7 +16,7 @@ use crate::k8s::{Quantity, Unit, container_units};
 
 /// Container statuses that are looked up by name.
 struct StatusesByName<'p> {
-    /// Few statuses. A lookup compares them one by one.
+    /// Few statuses. A lookup compares the statuses one by one.
     few: &'p [ContainerStatus],
     /// Many statuses, sorted by name, so that a lookup does not compare all of them.
     many: Vec<&'p ContainerStatus>,

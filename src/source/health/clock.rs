@@ -1,11 +1,11 @@
-//! The clock of feeds. With watches, it is the clock of tokio, so that tests can pause it.
+//! The clock of feeds. With the feature `watch`, the clock is that of tokio, so that tests can pause the clock.
 #[cfg(feature = "watch")]
 pub(super) type Instant = tokio::time::Instant;
 
 #[cfg(not(feature = "watch"))]
 pub(super) type Instant = std::time::Instant;
 
-/// Sleeps until `time`; never resolves if it is `None`.
+/// Sleeps until `time`; never resolves if `time` is `None`.
 #[cfg(feature = "watch")]
 pub(super) async fn sleep_until(time: Option<Instant>) {
     match time {

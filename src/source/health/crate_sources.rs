@@ -18,7 +18,7 @@ use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
 impl Health {
-    /// The health of the resources that a source of the crate feeds, before it starts.
+    /// The health of the resources that a source of the crate feeds, before the source starts.
     pub(in crate::source) fn before_start(
         metrics: &StateMetrics,
         origin: FeedOrigin,
@@ -56,7 +56,7 @@ impl Health {
         &self.inner.metrics
     }
 
-    /// Sets why the shard is not known, or `None` if it is known.
+    /// Sets why the shard is not known. `None` means that the shard is known.
     pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
         *self.inner.sharding.lock() = problem;
         self.notify();

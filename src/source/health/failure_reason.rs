@@ -19,7 +19,7 @@ pub enum FailureReason {
     Unreachable,
     /// The server limits the rate of requests (429).
     Throttled,
-    /// The server rejects the request, such as a selector it does not support (other 4xx).
+    /// The server rejects the request (other 4xx), for example because of a selector that it does not support.
     Rejected,
     /// The server no longer has the requested version, or does not have it yet.
     Expired,

@@ -218,7 +218,7 @@ impl FeedReporter {
         self.state.progress.lock().received_at = Some(Instant::now());
     }
 
-    /// Reports that an object was skipped because it is larger than the limit.
+    /// Reports that an object was skipped because it is larger than the maximum size.
     pub(crate) fn object_skipped(&self) {
         self.state.progress.lock().oversized += 1;
     }
@@ -232,8 +232,8 @@ impl FeedReporter {
         self.state.progress.lock().complete_at.is_some()
     }
 
-    /// How long the server has refused the resource since the last success. The time excludes
-    /// other failures.
+    /// How long the server has refused the resource since the last success. The time excludes periods with other
+    /// failures.
     pub(crate) fn refused_for(&self) -> Duration {
         self.state.progress.lock().refused_for()
     }

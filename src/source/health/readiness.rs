@@ -80,8 +80,8 @@ const MAX_ERRORS: usize = 3;
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// The resources because of which the policy is not met. If there are none, the policy is met. `is_late` is true
-    /// after the deadline for failing resources.
+    /// The resources because of which the policy is not met. If no resource is returned, the policy is met. `is_late`
+    /// is true after the deadline for failing resources.
     pub(super) fn blocking(
         self,
         resources: &[ResourceHealth],
@@ -266,7 +266,7 @@ impl StateGroup<'_> {
     }
 }
 
-/// The last error, unless a list has begun after it.
+/// The last error; `None` if a list has begun after the error.
 fn current_error(own: &ResourceHealth) -> Option<&str> {
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)

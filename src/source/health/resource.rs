@@ -80,11 +80,11 @@ pub struct ResourceHealth {
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between. If
-    /// there are several feeds, this is the maximum. `None` if the server does not currently refuse it.
+    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between. With
+    /// several feeds, the number is the maximum. `None` if the server does not currently refuse the resource.
     pub refused_seconds: Option<f64>,
-    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Other
-    /// failures do not shorten this time. `None` if the server does not currently forbid it, or if no objects of a
+    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Other failures
+    /// do not shorten this time. `None` if the server does not currently forbid the resource, or if no objects of a
     /// forbidden feed are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
@@ -97,9 +97,9 @@ pub struct ResourceHealth {
     pub lists: u64,
     /// Number of objects that did not decode.
     pub decode_errors: u64,
-    /// How often an object was skipped because it is larger than the limit of the watch.
+    /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
-    /// Seconds since the last event or bookmark. If there are several feeds, this is the maximum.
+    /// Seconds since the last event or bookmark. With several feeds, the number is the maximum.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
@@ -124,11 +124,11 @@ pub struct FeedHealth {
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
     /// Seconds since the server began to refuse the resource without another failure in between. `None` if the server
-    /// does not currently refuse it.
+    /// does not currently refuse the resource.
     pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
-    /// How often an object was skipped because it is larger than the limit of the watch.
+    /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
     /// Seconds since the last event or bookmark.
     pub silent_seconds: Option<f64>,

@@ -287,8 +287,8 @@ impl<'j> Head<'j> {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // If the object is nested too deeply, the search for duplicate keys does not find them, so this error
-                // reports them.
+                // If the object is nested too deeply, the search for duplicate keys does not find the keys, so this
+                // error reports them.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it needs an apiVersion and a kind, which are strings",
             };
@@ -296,8 +296,8 @@ impl<'j> Head<'j> {
         })
     }
 
-    /// A name that YAML reads as a boolean or a number is probably a mistake. The decoder of custom resources would
-    /// not detect it.
+    /// A name that YAML reads as a boolean or a number is probably a mistake. The decoder of custom resources would not
+    /// detect such a mistake.
     fn check_names(&self) -> Result<(), String> {
         let names = self.metadata.map(|json| serde_json::from_str(json.get()));
         let Some(Ok(Names { name, namespace })) = names else {

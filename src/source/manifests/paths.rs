@@ -31,7 +31,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
             Err(error) => {
                 let path = error.path().unwrap_or(path).to_owned();
                 let message = error.to_string();
-                // Errors of the operating system have a code. The error for a loop of links has none.
+                // Errors of the operating system have a code. The error for a loop of links has no code.
                 let source = error.into_io_error();
                 let source = source.unwrap_or_else(|| io::Error::other(message));
                 problems.push(ManifestProblem::Read { path, source });

@@ -82,9 +82,9 @@ pub enum ManifestProblem {
     UnknownKind {
         /// The location.
         place: Place,
-        /// Its `apiVersion`.
+        /// The `apiVersion` of the object.
         api_version: String,
-        /// Its `kind`.
+        /// The `kind` of the object.
         kind: String,
     },
     /// An object that does not decode as its kind.

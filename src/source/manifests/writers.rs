@@ -121,7 +121,7 @@ impl ManifestWriters {
         };
         let key = (api_version.to_owned(), kind.to_owned());
         let Some(stores) = self.routes.get(&key) else {
-            // Definitions were used to find the kinds that they define, so they are not skipped objects.
+            // Definitions were used to find the kinds that they define, so definitions do not count as skipped objects.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

@@ -44,7 +44,7 @@ pub(super) struct BudgetFigures {
     pub(super) waits: u64,
 }
 
-/// The memory of one feed. Dropping it releases the memory.
+/// The memory of one feed. Dropping the share releases the memory.
 #[derive(Debug)]
 pub(super) struct BufferShare {
     budget: Arc<BufferBudget>,

@@ -19,8 +19,8 @@ use super::timeouts::WatchTimeouts;
 use crate::registry::StateMetrics;
 use crate::resource::ResourceName;
 
-/// Configures a watch of a cluster. [`StateMetrics::watch`] creates it, and [`build`](Self::build)
-/// reports all problems at once.
+/// Configures a watch of a cluster. [`StateMetrics::watch`] creates the builder, and [`build`](Self::build) reports all
+/// problems at once.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -221,8 +221,8 @@ impl WatchBuilder {
     /// Limits the number of objects that the server may send in a list, five million by default. Zero
     /// disables the limit.
     ///
-    /// A list with more objects fails, so that an endless list does not fill the memory. Until then, the samples of
-    /// its objects need memory. Choose a number of objects whose samples fit into the memory of the process.
+    /// A list with more objects fails, so that an endless list does not fill the memory. Until the list fails, the
+    /// samples of its objects need memory. Choose a number of objects whose samples fit into the memory of the process.
     pub fn max_list_objects(mut self, objects: u64) -> Self {
         self.config.options.max_list_objects = (objects > 0).then_some(objects);
         self
@@ -250,7 +250,7 @@ impl WatchBuilder {
     /// Requests [streaming lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists);
     /// enabled by default.
     ///
-    /// If the server does not support them, the watch falls back to paged lists.
+    /// If the server does not support streaming lists, the watch falls back to paged lists.
     pub fn streaming_lists(mut self, on: bool) -> Self {
         self.config.options.streaming = on;
         self
@@ -288,8 +288,8 @@ impl WatchBuilder {
         self
     }
 
-    /// How long the stored objects of a resource stay while the server forbids it (403), 1 h by default. Zero keeps
-    /// them forever. The time excludes periods in which the server does not answer or fails in another way.
+    /// How long the stored objects of a resource stay while the server forbids the resource (403), 1 h by default. Zero
+    /// keeps them forever. The time excludes periods in which the server does not answer or fails in another way.
     ///
     /// Until their removal, the objects are served and become stale.
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric

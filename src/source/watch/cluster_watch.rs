@@ -19,7 +19,7 @@ use crate::source::health::{Health, ReadinessPolicy};
 use crate::source::plan_follower::PlanFollower;
 use crate::source::{Source, SourceFuture};
 
-/// A configured watch of a cluster. [`run`](Self::run) starts it.
+/// A configured watch of a cluster. [`run`](Self::run) starts the watch.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -90,7 +90,7 @@ impl ClusterWatch {
     ///
     /// # Panics
     ///
-    /// If one of its tasks panics, which is a bug of the crate.
+    /// If a task of the watch panics, which is a bug of the crate.
     pub async fn run(self) {
         let context = &self.context;
         let mut tasks = JoinSet::new();

@@ -94,7 +94,7 @@ impl WatchContext {
         )
     }
 
-    /// A reflector for objects that all shards read. `metrics` counts its requests.
+    /// A reflector for objects that all shards read. `metrics` counts the requests of the reflector.
     pub(super) fn unsharded_reflector<S: ListWatchSink>(
         &self,
         sink: S,

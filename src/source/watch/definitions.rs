@@ -27,7 +27,8 @@ pub(super) struct DefinitionSink {
     /// Kinds that exist without a definition.
     built_in: Vec<KnownKind>,
     definitions: BTreeMap<String, Definition>,
-    /// The definitions of a list in progress. At the end of the list, they replace the previous definitions.
+    /// The definitions of a list in progress. At the end of the list, the listed definitions replace the previous
+    /// definitions.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::outage::Outage;
 use crate::source::health::FailureReason;
 
-/// The log of all watches of a server. If several resources have the same failure, they share a message.
+/// The log of all watches of a server. If several resources have the same failure, the resources share a message.
 ///
 /// Messages about resources are delayed for a moment, so that other resources can be added.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(super) enum Event {
     Failed(FailureReason),
     /// The resource is listed or watched again.
     Synced,
-    /// The objects of the resource were removed, because the server forbids it.
+    /// The objects of the resource were removed, because the server forbids the resource.
     Forgotten,
     /// The streaming list of the resource did not end in time.
     Unfinished,
@@ -268,7 +268,7 @@ impl Pending {
 // === impl Message ===
 
 impl Message {
-    /// Adds a resource, unless the message has it.
+    /// Adds a resource, unless the message already names the resource.
     fn add(&mut self, subject: &Subject, error: &str) {
         if !self.subjects.contains_key(subject) {
             let problem = Problem {

@@ -60,7 +60,7 @@ impl WatchHandle {
 
     /// Changes the shard.
     ///
-    /// Objects in both shards stay. Objects that are only in the old shard are removed at once, or after
+    /// Objects in both shards stay. Objects that are only in the old shard are removed immediately, or after
     /// [`shard_handover`](super::WatchBuilder::shard_handover). Every resource is relisted to get the objects of the
     /// new shard. A host that feeds a resource must relist the resource.
     pub fn set_shard(&self, shard: Shard) {

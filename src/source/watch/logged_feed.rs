@@ -91,7 +91,7 @@ impl LoggedFeed {
         self.log_transition(|reporter| reporter.failed(failure.reason, &failure.message));
     }
 
-    /// Records that the objects of the resource were removed, because the server forbids it.
+    /// Records that the objects of the resource were removed, because the server forbids the resource.
     pub(super) fn forgotten(&self) {
         self.reporter.forgotten();
         self.log.log(Event::Forgotten, &self.subject, "");

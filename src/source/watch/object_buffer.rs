@@ -23,7 +23,7 @@ pub(super) struct ObjectBuffer {
 #[derive(Debug)]
 pub(super) struct Overwritten(Vec<u8>);
 
-/// An object is larger than the limit.
+/// An object is larger than the limit of its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
@@ -81,11 +81,11 @@ impl ObjectBuffer {
         began.elapsed()
     }
 
-    /// Appends bytes. [`make_room`](Self::make_room) must have reserved memory for them.
+    /// Appends bytes. [`make_room`](Self::make_room) must have reserved memory for the bytes.
     ///
     /// # Errors
     ///
-    /// If the object is larger than the limit. The buffer then stays unchanged.
+    /// If the object is larger than the limit of the buffer. The buffer then stays unchanged.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         let needed = self.bytes.len() + bytes.len();
         if !self.fits(needed) {

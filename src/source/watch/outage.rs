@@ -21,7 +21,7 @@ struct State {
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {
-    /// Records that a request got no response. Calls `log` if this begins an outage.
+    /// Records that a request got no response. Calls `log` if the missing response begins an outage.
     pub(super) fn no_answer(&self, log: impl FnOnce()) {
         let mut state = self.state.lock();
         let settling = |at: Instant| at.elapsed() < SETTLING;
@@ -31,7 +31,8 @@ impl Outage {
         }
     }
 
-    /// Records that a request got a response. If this ends an outage, calls `log` with its duration.
+    /// Records that a request got a response. If the response ends an outage, calls `log` with the duration of the
+    /// outage.
     pub(super) fn answer(&self, log: impl FnOnce(Duration)) {
         let mut state = self.state.lock();
         state.answered = Some(Instant::now());

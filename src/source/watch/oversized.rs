@@ -1,4 +1,4 @@
-//! [`OversizedObject`]: name and version of an object that is larger than the limit.
+//! [`OversizedObject`]: name and version of an object that is larger than the maximum size.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::object_buffer;
 use super::watch_event::EventKind;
 use crate::decode::{Encoding, object_name};
 
-/// The fields that are found in the first bytes of an object that is larger than the limit. The object is not
+/// The fields that are found in the first bytes of an object that is larger than the maximum size. The object is not
 /// buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OversizedObject {
@@ -29,7 +29,7 @@ pub(super) struct OversizedObject {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
-    /// The part is larger than the limit.
+    /// The part is larger than the limit of its buffer.
     Oversized(OversizedObject),
 }
 

@@ -211,7 +211,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(splitter.finish()?)
     }
 
-    /// Counts and skips an object that is larger than the limit.
+    /// Counts and skips an object that is larger than the maximum size.
     fn listed_oversized(
         &mut self,
         object: &OversizedObject,
@@ -296,7 +296,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.after_listed(applied, encoding)
     }
 
-    /// Counts an object of the list. Returns whether to store it: objects beyond the object limit are not stored.
+    /// Counts an object of the list. Returns whether to store the object: objects beyond the object limit are not
+    /// stored.
     fn counts_object(&self, item: &[u8], pages: &mut Pages) -> Result<bool, Failure> {
         let most = self.options.max_list_objects;
         pages.progress.object(most, Some(item))?;

@@ -1,4 +1,4 @@
-//! [`PartBuffer`]: the incomplete part of a response. If the part is too large, only its name is kept.
+//! [`PartBuffer`]: the incomplete part of a response. If the part is too large, only the name of its object is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::decode::Encoding;
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
-    /// Present if the part is larger than the limit and is not buffered.
+    /// Present if the part is larger than the limit of the buffer and is not buffered.
     oversized: Option<OversizedObject>,
     encoding: Encoding,
     of_start: OfStart,
@@ -55,7 +55,7 @@ impl PartBuffer {
         self.bytes.make_room(more).await
     }
 
-    /// Appends bytes, unless the part is or becomes larger than the limit.
+    /// Appends bytes, unless the part is or becomes larger than the limit of the buffer.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.oversized.is_none() && self.bytes.append(bytes).is_err() {
             let oversized = (self.of_start)(self.encoding, self.bytes.bytes(), bytes);

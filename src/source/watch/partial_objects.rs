@@ -43,7 +43,7 @@ struct Received<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
-    /// The columns of a table. Only the first event of a watch has them.
+    /// The columns of a table. Only the first event of a watch has the columns.
     #[serde(borrow)]
     column_definitions: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -343,7 +343,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Tries streaming lists again if the server was unreachable, because another server, which supports streaming
-    /// lists, may have replaced it.
+    /// lists, may have replaced the unreachable server.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
@@ -376,16 +376,16 @@ impl<S: ListWatchSink> Reflector<S> {
         self.not_found_since = None;
     }
 
-    /// Skips an object that is larger than the limit, and logs it the first time. Samples of an earlier
+    /// Skips an object that is larger than the maximum size, and logs the object the first time. Samples of an earlier
     /// version are removed, as for an object that does not decode.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
         self.metrics.oversized();
         self.feed.reporter().object_skipped();
         let resource = self.target.resource.label();
         if self.is_first_log(object.to_string()) {
-            tracing::warn!(resource, %object, "an object is larger than the limit and is skipped");
+            tracing::warn!(resource, %object, "an object is larger than the maximum size and is skipped");
         } else {
-            tracing::debug!(resource, %object, "an object is larger than the limit and is skipped");
+            tracing::debug!(resource, %object, "an object is larger than the maximum size and is skipped");
         }
         self.sink.skip_oversized(object.key());
     }

@@ -208,7 +208,8 @@ impl Current {
         ends.chain(self.next_at()).min()
     }
 
-    /// The time at which the next shard applies. `None` if there is no next shard, or if it applies at once.
+    /// The time at which the next shard applies. `None` if there is no next shard, or if the next shard applies
+    /// immediately.
     fn next_at(&self) -> Option<Instant> {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
     }

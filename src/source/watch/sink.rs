@@ -32,11 +32,11 @@ pub(super) trait ListWatchSink: Send + 'static {
         }
     }
 
-    /// Skips an object that is larger than the limit, and removes an earlier version of it. The object is identified
-    /// by namespace and name, if they are known.
+    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object. The object
+    /// is identified by namespace and name, if they are known.
     fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
 
-    /// `metadata.resourceVersion` of the last object; empty if it has none.
+    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a list. Objects that the list does not contain are removed at the end of the list.

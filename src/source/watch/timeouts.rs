@@ -50,7 +50,7 @@ pub struct WatchTimeouts {
     /// version of a list for some minutes, so an hour is enough for slow connections and large clusters. The time
     /// excludes waits for the memory of other feeds.
     pub list: Duration,
-    /// How long to collect events before they are read, 15 ms by default. Reading them one by one needs much more CPU
+    /// How long to collect events before they are read, 15 ms by default. Reading events one by one needs much more CPU
     /// time.
     pub gather: Duration,
     /// Time after which objects are removed while the server answers that their resource does not exist, 60 s by

@@ -114,15 +114,15 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Waits before the watch is resumed, so that a server that ends each watch at once does not get too many
+    /// Waits before the watch is resumed, so that a server that ends each watch immediately does not get too many
     /// requests.
     fn after_short_watch(&mut self, message: &str) -> NextStep {
         self.is_watch_unstable = true;
         NextStep::after(Failure::ended_at_once(message), Action::Watch)
     }
 
-    /// Resumes the watch at once if it lasted as long as the last backoff. Otherwise waits for the rest of that time,
-    /// so that the server does not get more requests than during failures.
+    /// Resumes the watch immediately if it lasted as long as the last backoff. Otherwise waits for the rest of that
+    /// time, so that the server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
@@ -136,7 +136,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// the server or a proxy may hold back events of every watch.
     ///
     /// Some servers send no bookmarks, so all their quiet watches are silent. Each list doubles the number of silent
-    /// watches before the next list, so that such a server gets few lists.
+    /// watches before the next list, so that a server without bookmarks gets few lists.
     fn after_silent_watch(&mut self, lived: Duration) -> NextStep {
         self.silent_watches += 1;
         if self.silent_watches < self.silent_watches_before_list {

@@ -324,7 +324,7 @@ impl<S: ListWatchSink> Reflector<S> {
         is_oversized.then(|| OversizedObject::of_event(object.encoding(), event, b""))
     }
 
-    /// Counts and skips the event of an object that is larger than the limit.
+    /// Counts and skips the event of an object that is larger than the maximum size.
     fn handle_oversized(
         &mut self,
         object: &OversizedObject,
@@ -389,7 +389,7 @@ impl<S: ListWatchSink> Reflector<S> {
         check_version(&version)?;
         if stream.phase == Phase::Watching {
             let advanced = advance(&mut self.version, &version);
-            // The server has a lower version, because it was restored from a backup.
+            // The server has a lower version, because the server was restored from a backup.
             self.version_lost |= advanced.is_err();
             return advanced;
         }

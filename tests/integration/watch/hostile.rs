@@ -431,7 +431,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         assert_eq!(running.metric(skipped), Some(3.0));
         assert_eq!(running.health_of("configmaps").oversized, 3);
         for object in ["a/large", "a/cm0"] {
-            let words = ["WARN", "configmaps", object, "larger than the limit"];
+            let words = ["WARN", "configmaps", object, "larger than the maximum size"];
             assert_eq!(log.lines(&words).len(), 1, "{object}");
         }
     }

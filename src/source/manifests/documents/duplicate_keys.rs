@@ -39,8 +39,8 @@ struct AnyValue<'s>(&'s mut Search);
 /// Reads a key.
 struct Key;
 
-/// Finds the first object of a JSON text in which a key occurs twice. `None` if there is none, or
-/// if the text cannot be decoded for another reason.
+/// Finds the first object of a JSON text in which a key occurs twice. `None` if no key occurs twice, or if the text
+/// cannot be decoded for another reason.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
     // The error adds nothing to the result of the search.
