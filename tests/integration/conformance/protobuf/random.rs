@@ -97,7 +97,10 @@ fn hostile_bytes_are_counted_errors() {
     let writer = &mut writers[0];
     let mut counted = 0;
     for (after_metadata, problem) in [
-        (&b"\x12\x7f"[..], "a length leads beyond the end of the bytes"),
+        (
+            &b"\x12\x7f"[..],
+            "a length leads beyond the end of the bytes",
+        ),
         // A spec of 1 GiB and a spec of 2^63 - 1 bytes.
         (
             b"\x12\x80\x80\x80\x80\x04xyz",
@@ -111,7 +114,10 @@ fn hostile_bytes_are_counted_errors() {
             b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             "a number has more than 64 bits",
         ),
-        (b"\x13\x0a\x01x\x14", "a field is a group, which the API does not use"),
+        (
+            b"\x13\x0a\x01x\x14",
+            "a field is a group, which the API does not use",
+        ),
         (b"\x10\x01", "a field has the wrong wire type"),
         (b"\x02\x00", "a tag is invalid"),
     ] {
