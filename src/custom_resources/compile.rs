@@ -427,7 +427,7 @@ fn each_kind(key: &str, block: &Block, reader: &mut Reader) -> EachKind {
         "stateSet" => {
             let own = format!("{}.labelName", block.place);
             if block.label_name.text.is_empty() {
-                let message = "the name of the label that carries the state is missing";
+                let message = "the name of the label with the state is missing; add labelName";
                 reader.problem(&own, block.label_name.line.max(block.line), message);
             } else {
                 label_name(&block.label_name.text, &own, block.label_name.line, reader);
@@ -457,7 +457,8 @@ fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
 
 fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
     if name == METRIC_NAME {
-        let message = format!("`{name}` is the name of the metric itself; use another");
+        let message =
+            format!("`{name}` is the label with the name of the metric; use another name");
         reader.problem(place, line, message);
     } else if !is_valid_label_name(name) {
         let message = format!(

@@ -161,8 +161,8 @@ fn parse(source: &str) -> Result<Program, String> {
     thread::scope(|scope| {
         let builder = thread::Builder::new().stack_size(PARSER_STACK);
         let parser = builder.spawn_scoped(scope, parse);
-        let parser =
-            parser.map_err(|error| format!("cannot start a thread to parse it: {error}"))?;
+        let parser = parser
+            .map_err(|error| format!("cannot start a thread to parse the expression: {error}"))?;
         let parsed = parser.join();
         parsed.unwrap_or_else(|_| Err(String::from("not an expression: the parser panicked")))
     })

@@ -166,7 +166,10 @@ async fn follow_plan(
     }
     if !watches.left_out.is_empty() {
         let resources = watches.left_out.join(", ");
-        tracing::warn!(resources, "not watched: only pods can be selected by node");
+        tracing::warn!(
+            resources,
+            "these resources are not watched: only pods can be selected by node"
+        );
     }
     // If a resource has additional families, its watches relist the resource.
     context.shards.check_for_lists();

@@ -174,8 +174,8 @@ impl WatchMetrics {
                 removal: GaugeVec::new(
                     options(
                         "forbidden_removal_seconds",
-                        "Seconds until the stored objects of a resource that the API server forbids are \
-                         removed; absent unless it forbids the resource.",
+                        "Seconds until the stored objects of a resource are removed because the API server \
+                         forbids the resource; absent for other resources.",
                     ),
                     &["resource"],
                 )?,

@@ -93,7 +93,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let lived = opened.elapsed();
         match end {
             StreamEnd::Closed if lived < self.min_watch() => {
-                self.after_short_watch("the server ended the watch at once")
+                self.after_short_watch("the server ended the watch immediately")
             }
             StreamEnd::Cut(failure) if lived < self.min_watch() => {
                 self.after_short_watch(&failure.message)

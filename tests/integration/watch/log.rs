@@ -267,7 +267,11 @@ async fn a_server_that_ends_each_watch_at_once_is_asked_ever_less_often_and_name
     assert!((14..=26).contains(&watches), "{watches}");
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");
-    let words = ["WARN", "configmaps", "the server ended the watch at once"];
+    let words = [
+        "WARN",
+        "configmaps",
+        "the server ended the watch immediately",
+    ];
     assert_eq!(log.lines(&words), said);
     let failing = ResourceState::Failing(FailureReason::Unreachable);
     assert_eq!(running.health_of("configmaps").state, failing);

@@ -10,7 +10,7 @@ use crate::document::TlsSection;
 pub(crate) enum CryptoError {
     #[error("{key}: there is no `{version}`; available: TLS12 and TLS13")]
     Version { key: &'static str, version: String },
-    #[error("max_version is below min_version, or below TLS12")]
+    #[error("max_version is below min_version, or below TLS12; raise max_version")]
     VersionRange,
     #[error("cipher_suites: there is no `{name}`; available: {}", .names.join(", "))]
     CipherSuite { name: String, names: Vec<String> },
@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(versions("TLS13", "TLS13").unwrap(), 1);
         for (min, max) in [("TLS13", "TLS12"), ("TLS10", "TLS11")] {
             let error = versions(min, max).unwrap_err().to_string();
-            assert_eq!(error, "max_version is below min_version, or below TLS12");
+            assert_eq!(
+                error,
+                "max_version is below min_version, or below TLS12; raise max_version"
+            );
         }
     }
 }
