@@ -22,7 +22,7 @@ pub(crate) use entries::{MapProblem, Merges, entries};
 pub(crate) use json::to_json;
 
 /// Maximum nesting of a document, including aliases. The JSON decoder has the same limit, so it accepts every document
-/// that is accepted here. Recursive code is never deeper than this limit.
+/// that this reader accepts. Recursive code is never deeper than this limit.
 const MAX_DEPTH: usize = 128;
 
 /// A value, and the line where the value begins.

@@ -226,7 +226,7 @@ fn only_the_families_that_have_errors_can_be_left_out() {
     }
 }
 
-/// Without its kind, such an entry would select all kinds and replace the other entries.
+/// Without its kind, an entry would select all kinds and replace the other entries.
 #[test]
 fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
     let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
@@ -329,7 +329,7 @@ fn merged_maps_that_merge_others_are_limited() {
             .any(|problem| problem.contains("maps are merged")),
         "{problems:?}"
     );
-    // Maps beyond the limit are not merged, at any position.
+    // Maps beyond the limit on merges are not merged, at any position.
     let error = Config::parse_valid_families(&text).unwrap_err();
     assert_eq!(error.problems().len(), 1, "{error}");
 }

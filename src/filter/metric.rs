@@ -27,13 +27,13 @@ use super::metric_list::MetricList;
 /// Unicode, which makes no difference, because names of metrics are ASCII.
 ///
 /// kube-state-metrics uses the regular expressions of ECMAScript in allowlists and denylists, and those of RE2 in the
-/// opt-in list. A pattern for one of these syntaxes needs a change only if it uses
+/// opt-in list. A pattern for one of these syntaxes needs a change only if it contains one of these parts:
 ///
-/// * `[`, `&&`, `--` or `~~` inside a character class, which here nest classes and combine
-///   them: escape these characters;
-/// * `{,n}`, which here means up to `n` times, or `+` after a quantifier, which makes it
-///   possessive;
-/// * `\cX`, `\0`, `[]` and `[^]` of ECMAScript, or `\Q…\E` and `\C` of RE2, which are errors here.
+/// * `[`, `&&`, `--` or `~~` inside a character class. In this crate, these characters nest and combine classes, so
+///   escape them.
+/// * `{,n}`, which means up to `n` times in this crate, or `+` after a quantifier, which makes the quantifier
+///   possessive.
+/// * `\cX`, `\0`, `[]` and `[^]` of ECMAScript, or `\Q…\E` and `\C` of RE2, which are errors in this crate.
 ///
 /// [syntax]: https://docs.rs/fancy-regex/0.20/fancy_regex/#syntax
 ///

@@ -77,7 +77,7 @@ impl Timestamp {
         }
     }
 
-    /// Parses a time in the notation described above. Does not allocate.
+    /// Parses a time in the notation of this module. Does not allocate.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         read(text).map(|(timestamp, _)| timestamp)
@@ -103,7 +103,7 @@ impl Timestamp {
 ///
 /// # Errors
 ///
-/// If the text does not have the notation described above, or names a day that does not exist.
+/// If the text does not have the notation of this module, or names a day that does not exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
     let normalized = match read(text) {
         Some((timestamp, true)) if timestamp == timestamp.in_jiff() => Some(Cow::Borrowed(text)),

@@ -33,7 +33,7 @@ fn node_of(store: &MetricsStore<Pod>, name: &str) -> Option<String> {
     Some(rest.split_once('"')?.0.to_owned())
 }
 
-/// Pages are numbered in their order, over all feeders, and none is empty.
+/// Pages are numbered in their order, over all feeders, and no page is empty.
 fn numbers_its_pages(snapshot: &StoreSnapshot) {
     let pages: Vec<_> = snapshot.pages().collect();
     for (at, page) in pages.iter().enumerate() {
@@ -253,7 +253,7 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
 
 type Rows = std::collections::BTreeMap<String, (u8, u8, u8)>;
 
-/// A simple store with the same rules. It has a map per feeder, and a copy of the map during a list.
+/// A simple store with the same rules. The model has a map per feeder, and a copy of the map during a list.
 #[derive(Default)]
 struct Model {
     front: [Rows; 2],

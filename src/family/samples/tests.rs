@@ -136,7 +136,7 @@ fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, Dro
 fn samples_beyond_the_limit_are_left_out_and_counted_once() {
     let limits = Limits::default().samples_per_family(3);
     let (text, dropped) = limited(limits, |s| {
-        // The limit includes repeated samples, because the generator writes them.
+        // The limit on samples includes repeated samples, because the generator writes them.
         for n in [1, 1, 2, 3, 4, 5] {
             s.label("n", n).value(0);
         }
@@ -183,7 +183,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
         ..DropCounts::default()
     };
     assert_eq!(dropped, expected);
-    // The limit includes colliding keys.
+    // The limit on labels includes keys whose label names collide.
     let (text, dropped) = limited(Limits::default().labels_per_sample(3), |s| {
         let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
         s.sample().map_labels("label", entries.into_iter()).value(1);

@@ -47,7 +47,7 @@ pub(super) fn mixed(message: &'static Message, bytes: &[u8], random: &mut Random
             None => groups.push((record.number, parts)),
         }
     }
-    // The parts of a field keep their order; those of different fields mix.
+    // The parts of a field keep their order; the parts of different fields are mixed.
     let mut out = Vec::new();
     while !groups.is_empty() {
         let at = random.below(groups.len() as u64) as usize;
