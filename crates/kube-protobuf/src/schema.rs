@@ -37,7 +37,7 @@ pub(crate) enum Presence {
     Always,
     /// A pointer, which the API's encoder writes only if it is set. The field is in JSON if it is on the wire.
     Pointer,
-    /// The field is on the wire even if it is zero. A field of zero is not in JSON.
+    /// The field is on the wire even if it is zero. A field whose value is zero is not in JSON.
     NonZero,
     /// A list. The field has a record for each element.
     List,

@@ -1,9 +1,10 @@
-//! Reads an object's names from its first bytes, if the other bytes have not arrived or are not stored.
+//! Reads an object's names and version from its first bytes, if the other bytes have not arrived or are not stored.
 
 use crate::envelope::PREFIX;
 use crate::wire::RecordStart;
 
-/// The names in the first bytes of an object. A text is empty if the first bytes do not contain it.
+/// The event type, the names and the version in the first bytes of an object. A text is empty if the first bytes do not
+/// contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectStart<'a> {
