@@ -23,12 +23,15 @@ use cache::{Cache, Found};
 use review::ReviewError;
 use reviewer::{Busy, Kind, Reviewer, User};
 
-/// The time after which the verdict on a valid token expires. If the token is used, the verdict is renewed earlier.
+/// The time after which the verdict on a valid token expires. If requests use the token, the exporter renews the
+/// verdict earlier.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
-/// The time after a successful review for which a token is known. Known tokens have a separate queue.
+/// The time for which a token counts as known after its last successful review. Reviews of known tokens have a separate
+/// queue.
 const TOKEN_KNOWN: Duration = Duration::from_secs(600);
-/// The time after which the verdict on a permission expires. If the permission is used, the verdict is renewed earlier.
+/// The time after which the verdict on a permission expires. If requests need the permission, the exporter renews the
+/// verdict earlier.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path whose permission is cached, in bytes.
@@ -36,8 +39,8 @@ const LONGEST_PATH: usize = 256;
 
 /// Accepts requests whose token may read the requested path.
 ///
-/// If a request is dropped, its review continues. The review holds its turn until the review ends, and the verdict is
-/// cached.
+/// If a client drops its request, the review of its token continues. The review keeps its place among the concurrent
+/// reviews until it ends, and the verdict is cached.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
@@ -51,7 +54,7 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The token, the verb and the path that a permission is about.
+/// The token, the verb and the path of a permission.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -82,7 +85,7 @@ impl AuthFilter {
     }
 
     /// Checks a request of a client. All clients of one address, or of one IPv6 network, share one place in the
-    /// rotation of the queues.
+    /// rotation of the review queues.
     ///
     /// # Errors
     ///
@@ -106,7 +109,8 @@ impl AuthFilter {
     ///
     /// The reason why the client may not read metrics.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        // All viewers of the page share one place in the rotation, so that they do not delay scrapes.
+        // All viewers of the landing page share one place in the rotation of the review queues, so that they do not
+        // delay scrapes.
         self.0
             .check_path(None, &Method::GET, "/metrics", headers)
             .await
@@ -170,7 +174,7 @@ impl Verdicts {
         fingerprint: Fingerprint,
     ) -> Result<User, Refusal> {
         let turn = self.reviewer.turn(kind, client).await?;
-        // The review of an earlier request with the same token may have ended meanwhile.
+        // While this request waited for its turn, the review of an earlier request with the same token may have ended.
         if let Some(user) = self.users.get(&fingerprint) {
             return Ok(user);
         }
@@ -268,8 +272,8 @@ impl Verdicts {
     }
 }
 
-/// Runs a review to its end, even if its request is dropped. Otherwise, a dropped request would free the turn while the
-/// API server still works on the review.
+/// Runs a review to its end, even if the client drops its request. Otherwise, the next review would begin while the API
+/// server still works on this one.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -284,7 +288,7 @@ impl fmt::Debug for AuthFilter {
     }
 }
 
-/// Whether a path needs no token: health, and a landing page that shows no data.
+/// Whether a path needs no token: the health endpoints, and the landing page without data.
 pub(crate) fn is_open(uri: &Uri) -> bool {
     match uri.path() {
         "/livez" | "/readyz" | "/healthz" => true,

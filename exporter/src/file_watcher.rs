@@ -119,7 +119,7 @@ impl FileWatcher {
         loop {
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => self.settle().await,
-                // There is no notifier, so its sender is dropped.
+                // Without a notifier, the channel of events is closed.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }

@@ -15,7 +15,7 @@ pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
     /// The time after a verdict for which the verdict stays usable while the API server does not answer.
     grace: Duration,
-    /// The time after a verdict for which its key is known. Known keys are reviewed before unknown keys.
+    /// The time after a verdict for which its key is known. Reviews of known keys have a separate queue.
     known: Duration,
 }
 

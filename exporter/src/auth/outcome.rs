@@ -1,4 +1,4 @@
-//! [`OutcomeLog`]: when reviews of a kind begin to fail, and when they succeed again.
+//! [`OutcomeLog`]: logs when reviews of a kind begin to fail, and when they succeed again.
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use super::review::ReviewError;
 pub(super) struct OutcomeLog {
     /// What is reviewed, such as `token`.
     what: &'static str,
-    /// Since when reviews have failed.
+    /// The time since which reviews have failed; `None` if the last review succeeded.
     failing_since: Mutex<Option<Instant>>,
 }
 

@@ -1,10 +1,10 @@
-//! Text of an API server for the log: without the token under review, short, and on one line.
+//! Prepares text from an API server for the log: one short line without the token under review.
 
 use std::collections::HashSet;
 
 /// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
-/// The minimum length of a part of a token that is hidden, in characters.
+/// The minimum length of a part of a token to hide, in characters. Shorter parts stay visible.
 const PART: usize = 8;
 const HIDDEN: &str = "[hidden]";
 

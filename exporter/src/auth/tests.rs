@@ -40,7 +40,7 @@ fn a_token_comes_after_one_blank() {
     }
 }
 
-/// A filter whose API server accepts one token, and the number of token reviews.
+/// A filter whose API server accepts one token, and a counter of the token reviews.
 fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -150,7 +150,7 @@ fn a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer() {
         tokio::time::advance(Duration::from_secs(240)).await;
         assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
 
-        // A negative result ends the grace period.
+        // A refusal by the API server ends the grace period.
         *server.lock() = Some(true);
         assert_eq!(check(&filter, "right").await, Ok(()));
         tokio::time::advance(TOKEN_VALID).await;
@@ -196,7 +196,7 @@ use Does::{Answers, LacksCredentials, Refuses};
 
 const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
 
-/// A filter whose API server does the same with every review, and the number of requests to the API server.
+/// A filter whose API server does the same with every review, and a counter of the requests to the API server.
 fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
@@ -466,13 +466,13 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
     let before = server.reviews.lock().len();
     let start = Instant::now();
     assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
-    assert_eq!(start.elapsed(), Duration::ZERO, "it does not wait");
+    assert_eq!(start.elapsed(), Duration::ZERO, "the request does not wait");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(server.reviews.lock().len(), before + 1);
     tokio::time::sleep(TOKEN_VALID / 2 + Duration::from_secs(5)).await;
     let start = Instant::now();
     assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
-    assert_eq!(start.elapsed(), Duration::ZERO, "it was renewed");
+    assert_eq!(start.elapsed(), Duration::ZERO, "the verdict was renewed");
 
     // Even after its result has expired, a known token does not wait behind a flood from the same address.
     tokio::time::sleep(TOKEN_VALID).await;

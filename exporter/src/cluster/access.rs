@@ -223,7 +223,7 @@ impl Access {
         let has_no_root = config.root_cert.take_if(|roots| roots.is_empty()).is_some();
         let trusts_system = has_no_root && is_https && !config.accept_invalid_certs;
         if trusts_system && has_content {
-            // Otherwise, a file that was damaged would make the exporter trust more authorities.
+            // Without this error, a damaged file would make the exporter trust the authorities of the system.
             return Err(ClusterError::Authority(format!(
                 "{authority}: there is no certificate in it; it must be PEM"
             )));

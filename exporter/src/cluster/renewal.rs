@@ -16,11 +16,11 @@ use super::access::{Access, ClusterError, Connection};
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
-/// The minimum time between two attempts, unless a file has changed.
+/// The minimum time between two attempts to renew the credentials, unless a file has changed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// The minimum time between two attempts if a file has changed.
+/// The minimum time between two attempts to renew the credentials if a file has changed.
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-/// The time before its expiry at which a certificate is renewed.
+/// The exporter renews a certificate this long before the certificate expires.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
 
 /// Replaces a client when its credentials change.
@@ -37,7 +37,7 @@ struct Renewal {
     schedule: Schedule,
 }
 
-/// Determines when the next attempt is due.
+/// Determines when the next attempt to renew the credentials is due.
 #[derive(Default)]
 struct Schedule {
     last_attempt: Option<Instant>,
@@ -109,7 +109,8 @@ impl Renewal {
         loop {
             let due = self.schedule.due(self.valid_for());
             tokio::select! {
-                // A plugin may write to a watched file; the interval prevents a busy loop.
+                // A credential plugin may write to a watched file. Without the interval, each run of the plugin would
+                // trigger the next run at once.
                 () = self.file_watcher.changed() => {
                     sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
                 }
@@ -223,7 +224,7 @@ mod tests {
     async fn a_certificate_is_renewed_a_minute_before_it_expires() {
         let mut schedule = Schedule::default();
         let start = Instant::now();
-        assert_eq!(schedule.due(None), None, "it does not expire");
+        assert_eq!(schedule.due(None), None, "the certificate does not expire");
         assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
         // A certificate that expires soon does not cause constant renewals.

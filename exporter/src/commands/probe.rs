@@ -45,8 +45,8 @@ pub(super) enum ProbeError {
     Io(#[from] io::Error),
 }
 
-/// The maximum number of bytes of a refusal's body that the error shows. The body names the resources that are not
-/// ready.
+/// If the status of a response is not 200, the error shows at most this number of bytes of its body. The body of
+/// /readyz names the resources that are not ready.
 const SHOWN: usize = 4096;
 
 /// The pause before an address is requested again.

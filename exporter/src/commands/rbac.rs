@@ -17,7 +17,7 @@ use crate::options::{Flags, LogOptions, Options};
 use crate::rbac::{Account, CustomKinds, Permissions, review, served_kinds};
 use crate::reload::{Configuration, ConfigurationError};
 
-/// The maximum time for all requests of `--check`.
+/// The maximum time for all requests of `--check` together.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The maximum size of a response to `--check`, in bytes. The resources of an API group are the largest responses.
 const LARGEST_RESPONSE: usize = 16 << 20;

@@ -215,7 +215,8 @@ impl Program {
     ///
     /// If the future is dropped before its end, nothing has changed.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
-        // Until this function returns, the old content is in use.
+        // Until this function returns, the old configuration is in use, so the metrics show that the changed files are
+        // not in use.
         self.configuration.record_changes(&self.app.telemetry);
         let applied = match read {
             Ok(configuration) => self.apply(configuration).await,

@@ -22,7 +22,7 @@ pub(crate) struct TopArgs {
     /// /debug/cardinality, or files or directories with manifests; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
-    /// Column to sort by, the largest first
+    /// Column by which rows are sorted, the largest value first
     #[arg(long, value_enum, default_value_t = Order::Bytes)]
     by: Order,
     /// Maximum number of rows of each table; 0 shows all

@@ -100,8 +100,9 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-/// The time for which a refusal must last before its scope is left out. An API server that has just started refuses all
-/// requests for a moment.
+/// The seconds for which the API server must refuse a scope before the scope is left out of [`Coverage::uncovered`]. An
+/// API server that has just started refuses all requests for a moment. So if the API server has refused every scope,
+/// the time is longer.
 fn settling_time(resources: &[ResourceHealth]) -> f64 {
     let watched = resources
         .iter()

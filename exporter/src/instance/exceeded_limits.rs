@@ -26,13 +26,13 @@ pub(crate) struct LimitedResource {
     pub(crate) count: u64,
 }
 
-/// What the number of times counts.
+/// Explains the number of times in a message about a limit.
 pub(crate) const REPEATED: &str = "each update of an object counts";
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
-/// Logs the first object of each resource that exceeds a limit, and the kinds beyond the limit on kinds. A metric
-/// counts all objects.
+/// Logs the first object of each resource that exceeds a limit, and the kinds of custom resources beyond
+/// `--custom-resource-kind-limit`. A metric counts all objects that exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));

@@ -1,4 +1,4 @@
-//! The causes why resources are not up to date, with one message for each cause.
+//! The reasons why resources are not up to date, with one message for each reason.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) struct Problem {
 /// errors, there is one problem with the first error, because such errors usually differ only in the name of the
 /// resource.
 const MOST_ERRORS: usize = 3;
-/// The number of resources in one state that the reason for not being ready names.
+/// The maximum number of resources in one state that the line `not ready` names.
 const MOST_NAMES: usize = 3;
 
 /// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
@@ -130,7 +130,7 @@ fn of_state(
 fn problem(state: ResourceState, is_blocking: bool, resources: &[&ResourceHealth]) -> Problem {
     let removals = resources.iter().filter_map(|own| own.removal_seconds);
     let state_name = state.to_string();
-    // Many errors begin with the state.
+    // Many errors begin with the state, which the problem already contains.
     let prefix = format!("{state_name}: ");
     let error = resources.iter().find_map(|own| error(own));
     let error = error.map(|error| error.strip_prefix(&prefix).unwrap_or(error));

@@ -16,7 +16,7 @@ use super::source::{RunningSource, SourceError, SourceParts};
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
-/// If a manifest cannot be read for a temporary reason, the time until the manifests are read again.
+/// The time until the manifests are read again if a manifest could not be read for a temporary reason.
 const RETRY: Duration = Duration::from_secs(10);
 /// The path of standard input.
 const STDIN: &str = "-";
@@ -78,7 +78,8 @@ async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), Join
     .await
 }
 
-/// Ends only if a reading panics, or while the runtime shuts down.
+/// Reads the manifests, and reads them again after each change. Ends only if a thread that reads them panics, or while
+/// the runtime shuts down.
 async fn read_and_follow(
     paths: Vec<PathBuf>,
     feed: ManifestFeed,

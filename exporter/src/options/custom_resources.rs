@@ -135,7 +135,7 @@ impl Configured {
 }
 
 impl PartialEq for Configured {
-    /// Compares only the texts.
+    /// Compares only the texts of the configurations, not their sources.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }

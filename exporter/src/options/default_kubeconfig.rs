@@ -70,14 +70,14 @@ mod tests {
             home: Some(home.clone()),
             ..Environment::default()
         };
-        assert!(environment.kubeconfig().is_empty(), "there is no file");
+        assert!(environment.kubeconfig().is_empty(), "there is no kubeconfig");
         std::fs::write(&in_home, "").unwrap();
         assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         environment.kubeconfig = Some(OsString::new());
         assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         environment.kubeconfig = Some(named.clone().into());
         let missing = environment.kubeconfig();
-        assert_eq!(missing, vec![named.clone()], "the error names it");
+        assert_eq!(missing, vec![named.clone()], "the error names the file");
 
         let list = env::join_paths([&named, &in_home]).unwrap();
         environment.kubeconfig = Some(list);

@@ -94,7 +94,8 @@ impl OptionsFile {
             .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
         let mut problems: Vec<YamlProblem> = Vec::new();
         let mut left_out = BTreeSet::new();
-        // The parser stops at the first error. So after an error, the parser runs again without this key.
+        // The parser stops at the first error. To find further errors, the parser runs again without the key that has
+        // the error.
         loop {
             let seed = FileSeed {
                 left_out: &left_out,

@@ -51,7 +51,7 @@ impl Args for Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = TABLE.iter().filter_map(|row| {
-            // A subcommand has only some of the flags.
+            // A subcommand has only some of the flags. For the other flags, clap returns an error.
             let values = matches.try_get_many::<String>(row.flag).ok()??;
             Some((row.flag, values.cloned().collect()))
         });

@@ -99,7 +99,7 @@ impl MetricsOptions {
                 (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
             }
             Err(error) => {
-                // The code above has already reported these problems with their flags.
+                // `check_resources` has already found these problems, and the errors above name their flags.
                 let reported = |problem: &&BuildProblem| {
                     matches!(
                         problem,

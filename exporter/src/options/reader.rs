@@ -71,10 +71,10 @@ impl<'a> Reader<'a> {
         drop(texts);
         (option.parse)(text).unwrap_or_else(|cure| {
             let source = self.source(row);
-            // A URL with `@` contains a password.
+            // A URL with `@` may contain a password, so the error does not show the URL.
             let problem = match row.form {
                 Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
-                // The key identifies the value, so the value is not shown: it could be a secret in the wrong place.
+                // The error shows the key but not the value, because the value may be a secret in the wrong place.
                 _ if source != row.flag => format!("{source}: the value {cure}"),
                 _ => format!("{source}: `{text}` {cure}"),
             };

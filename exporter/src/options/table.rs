@@ -251,8 +251,8 @@ heading "Source of objects", render: false {
     }
     WIRE: Single<bool> = parse::wire, {
         flag: "--wire", key: Some("wire"), form: Value("auto|json"), default: Is("auto"), reload: NewInstance,
-        help: "Encoding of objects in requests to the API server: `auto` requests protobuf for the kinds that \
-            have it, `json` always requests JSON",
+        help: "Encoding of objects that the exporter requests from the API server: `auto` requests protobuf for \
+            the kinds that have it, `json` always requests JSON",
         compat: Added,
     }
     LIST_DEADLINE: Single<Timeout> = parse::timeout, {
@@ -369,7 +369,7 @@ heading "Serving", render: false {
     AUTH_FILTER_GRACE: Single<Timeout> = parse::timeout, {
         flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
         form: Value("DURATION"), default: Is("0"), reload: Live,
-        help: "Time for which --auth-filter still accepts a token with an earlier successful review while \
+        help: "Time after the last successful review of a token for which --auth-filter accepts the token even if \
             the API server does not answer; 0 disables this grace period",
         compat: Added,
     }

@@ -29,7 +29,7 @@ pub(crate) enum ConfigurationError {
     Options(#[from] OptionsError),
 }
 
-/// A file that has metrics, with the content in use.
+/// A configuration file whose use the metrics report, with the content in use.
 struct ConfigFile<'a> {
     path: &'a Path,
     kind: ConfigKind,
@@ -209,7 +209,8 @@ impl Configuration {
         }
     }
 
-    /// The files that have metrics. The web configuration file is not among them, because it reports its changes itself.
+    /// The files whose use this module reports in metrics. `reload::web_config` reports the use of the web
+    /// configuration file.
     fn config_files(&self) -> impl Iterator<Item = ConfigFile<'_>> {
         let options_file = self.options_file.iter().map(|file| ConfigFile {
             path: &file.path,

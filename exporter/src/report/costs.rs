@@ -40,7 +40,8 @@ pub(crate) struct LabelExamples {
 #[derive(Default)]
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
-    /// The numbers of the labels of the last sample. Most samples have the same labels as the previous sample.
+    /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample, so
+    /// the next search for a label usually begins at its row.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
@@ -58,13 +59,13 @@ struct LabelCounter {
 /// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
 /// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
-/// The number of samples of a family whose label values can become examples.
+/// Only the label values of this number of first samples of a family can become examples.
 const LOOKED_AT: u64 = 500;
-/// Maximum number of labels of a family that have examples. Objects may bring any number of label names.
+/// Maximum number of labels of a family that have examples. Objects may have any number of label names.
 const MOST_LABELS: usize = 200;
-/// The number of examples of a label.
+/// Maximum number of examples of a label.
 const MOST_EXAMPLES: usize = 20;
-/// The longest example, in bytes.
+/// Maximum length of an example, in bytes.
 const LONGEST_EXAMPLE: usize = 100;
 
 // === impl CostCounter ===

@@ -12,7 +12,7 @@ pub(super) struct Rows<R> {
 // === impl Rows ===
 
 impl<R> Rows<R> {
-    /// The number of the row with this name. If there is none, `new` makes it.
+    /// The number of the row with this name. If there is no such row, `new` creates it.
     pub(super) fn number(&mut self, name: &str, new: impl FnOnce() -> R) -> usize {
         if let Some(number) = self.numbers.get(name) {
             return *number;

@@ -123,7 +123,7 @@ current-context: x
     let connection = access.connection().await.unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(connection.config.root_cert.is_none());
-    assert!(connect(connection).await.is_ok(), "it may be filled later");
+    assert!(connect(connection).await.is_ok(), "the file may be filled later");
 }
 
 #[test]
@@ -152,7 +152,7 @@ users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-ke
     ];
     assert_eq!(files, all);
     std::fs::remove_dir_all(&directory).unwrap();
-    assert_eq!(access.files().len(), 1, "it may come back");
+    assert_eq!(access.files().len(), 1, "the file may appear again");
     let pod = Access {
         kubeconfig: Vec::new(),
         apiserver: None,

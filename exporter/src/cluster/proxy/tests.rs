@@ -34,7 +34,7 @@ fn the_scheme_of_the_server_selects_the_variable() {
     assert_eq!(
         proxy_for(&cgi, "http://api"),
         "",
-        "a request may have set it"
+        "a request may have set the variable"
     );
     assert_eq!(proxy_for(&cgi, "https://api"), "secure:1");
 }

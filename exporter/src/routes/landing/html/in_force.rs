@@ -1,4 +1,4 @@
-//! The source, the lists and the files in force.
+//! The source, the options that select metrics, and the configuration files in use.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ pub(super) fn section(data: &Data) -> Markup {
         section aria-labelledby="in-force" {
             div class="head" {
                 h2 id="in-force" { "In force" }
-                span class="soft" { "filters, lists and files; other options may also be set" }
+                span class="soft" { "source, filters and files; other options may also be set" }
             }
             dl class="settings" {
                 div { dt { "Source" } dd { (data.status.source) } }
@@ -56,7 +56,7 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
-/// The hash, with the number that the metric has.
+/// The hash of a file. Its tooltip shows the value of the metric with the hash.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));

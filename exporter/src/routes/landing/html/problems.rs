@@ -6,7 +6,7 @@ use super::super::page::{Data, affected};
 use crate::humanize::span;
 use crate::instance::{LimitProblem, Problem, REPEATED};
 
-/// Maximum number of roles whose missing rules the page shows. Each namespace has a role.
+/// Maximum number of roles whose missing rules the page shows. There can be a role for each namespace.
 const MOST_ROLES: usize = 10;
 /// Maximum number of resources in a message. If there are more, the message has a list to open.
 const MOST_LISTED: usize = 8;
