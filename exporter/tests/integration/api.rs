@@ -210,7 +210,7 @@ impl Api {
         *self.state.tls.lock().unwrap() = Some(config);
     }
 
-    /// Closes all connections, and forgets the requests.
+    /// Closes all connections, and removes the recorded requests.
     pub fn cut(&self) {
         self.state.requests.lock().unwrap().clear();
         for connection in self.state.connections.lock().unwrap().drain(..) {
@@ -492,7 +492,7 @@ fn groups() -> Value {
         { "name": "acme.dev", "versions": [version], "preferredVersion": version }] })
 }
 
-/// A kind whose plural name cannot be guessed.
+/// The resources of the group `acme.dev`: a kind whose plural name cannot be guessed.
 fn resources_of_acme() -> Value {
     let verbs = json!(["list", "watch"]);
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "acme.dev/v1", "resources": [

@@ -17,7 +17,7 @@ fn gets_on(
     directory.write("ca.pem", trusted);
     let cluster = json!({ "certificate-authority": "ca.pem" });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(cluster, user)));
-    eventually("it is ready, or says why not", || {
+    eventually("the exporter is ready, or reports why not", || {
         let body = exporter.get("/readyz");
         match (body.status, body.text()) {
             (200, _) => Some(Ok(())),

@@ -12,7 +12,7 @@ fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&[&*url], args].concat());
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     api.requests()
@@ -43,11 +43,11 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
             .starts_with("serving 0 series of 0 objects on http://")
     );
     assert!(first.count("/api/v1/pods") > 0);
-    assert_eq!(exporter.log(), "", "it is quiet when all is well");
+    assert_eq!(exporter.log(), "", "the log is empty without problems");
 
     let url = format!("--apiserver={}", second.url);
     let _both = Exporter::serving(&["--kubeconfig", &kubeconfig, "--resources=nodes", &url]);
-    eventually("the flag wins", || {
+    eventually("the flag takes precedence", || {
         (second.count("/api/v1/nodes") > 0).then_some(())
     });
     assert_eq!(first.count("/api/v1/nodes"), 0);
@@ -61,9 +61,9 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
         "{line}"
     );
 
-    // A changed kubeconfig is used.
+    // The exporter uses a changed kubeconfig without a restart.
     directory.write("config", &second.kubeconfig());
-    eventually("the other server is asked", || {
+    eventually("the other server receives a request", || {
         (second.count("/api/v1/pods") > 0).then_some(())
     });
 }
@@ -211,7 +211,7 @@ fn a_list_with_more_objects_than_the_limit_fails() {
     assert!(!text.contains("kube_configmap_info{"), "{text}");
     exporter.tells("more than 2 objects");
     let exporter = Exporter::serving(&[&url, resources, "--list-object-limit=3"]);
-    eventually("all are served", || {
+    eventually("all configmaps are served", || {
         let text = exporter.metrics("");
         (text.matches("kube_configmap_info{").count() == 3).then_some(())
     });
@@ -229,7 +229,7 @@ fn objects_are_requested_in_the_encoding_of_the_flag() {
         let api = Api::start(&[]);
         let url = format!("--apiserver={}", api.url);
         let exporter = Exporter::serving(&[&[&*url], flags].concat());
-        eventually("it is ready", || {
+        eventually("the exporter is ready", || {
             (exporter.get("/readyz").status == 200).then_some(())
         });
         let mut asked = api.asked();
@@ -255,13 +255,13 @@ fn the_own_pod_tells_the_shard() {
         "--pod-namespace=kube-system",
     ];
     let exporter = Exporter::serving(&args);
-    eventually("the pod is asked for", || {
+    eventually("the exporter requests its pod", || {
         (api.count("/api/v1/namespaces/kube-system/pods/ksm-0") > 0).then_some(())
     });
     assert_eq!(
         exporter.get("/readyz").status,
         503,
-        "it does not guess its shard"
+        "the exporter does not guess its shard"
     );
     assert_eq!(exporter.get("/livez").status, 200);
 }
@@ -294,14 +294,14 @@ fn objects_that_move_are_served_on_for_the_handover() {
     let at_once = Exporter::serving(&[&args[..], &["--shard-handover=0"]].concat());
     let later = Exporter::serving(&args);
     let pods = |exporter: &Exporter| exporter.metrics("").matches("\nkube_pod_info{").count();
-    eventually("all pods show", || {
+    eventually("all pods are exported", || {
         (pods(&at_once) == 20 && pods(&later) == 20).then_some(())
     });
     api.put("statefulsets", set(2));
-    eventually("the other shard's pods go", || {
+    eventually("the pods of the other shard are removed", || {
         (pods(&at_once) < 20).then_some(())
     });
-    eventually("the change is known", || {
+    eventually("the new number of shards is in use", || {
         (later.own("kube_state_metrics_total_shards") == Some(2.0)).then_some(())
     });
     assert_eq!(pods(&later), 20);
@@ -313,7 +313,7 @@ fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
     let url = format!("--apiserver={}", api.url);
     let args = [&*url, "--resources=pods,secrets"];
     let exporter = Exporter::serving(&args);
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     let ready = exporter.get("/readyz").text();
@@ -354,7 +354,7 @@ fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
     let args = [&*url, "--resources=pods,secrets"];
     let patient = Exporter::serving(&args);
     let exporter = Exporter::serving(&[&args[..], &["--readiness-deadline=1s"]].concat());
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     let ready = exporter.get("/readyz?verbose").text();
@@ -373,7 +373,7 @@ fn a_streaming_list_without_an_end_is_replaced_by_pages() {
     api.never_end_lists();
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&*url, "--resources=pods", "--list-deadline=1s"]);
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     assert!(some(&api.requests(), &["/pods?", "limit=500"]));
@@ -394,7 +394,7 @@ fn objects_of_a_forbidden_resource_are_forgotten_in_time() {
     });
     api.revoke("namespaces");
     api.cut();
-    eventually("it goes", || (!shows(&exporter)).then_some(()));
+    eventually("the namespace is removed", || (!shows(&exporter)).then_some(()));
     eventually("the refusal shows", || {
         let ready = kept.get("/readyz?verbose").text();
         let stale = "stale: 1 stored objects of namespaces are removed within 60 min";
@@ -430,7 +430,7 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
         "{}",
         exporter.line
     );
-    let body = eventually("it says so", || {
+    let body = eventually("/readyz reports the failure", || {
         let answer = exporter.get("/readyz");
         assert_eq!(answer.status, 503);
         let body = answer.text();
@@ -444,12 +444,12 @@ fn an_api_server_that_is_away_does_not_stop_the_exporter() {
     assert_eq!(exporter.metrics(""), "");
     assert!(exporter.telemetry("/").text().contains("unreachable"));
     let failures = "kube_state_metrics_watch_total{resource=\"*v1.Pod\",result=\"error\"}";
-    eventually("it goes on trying", || {
+    eventually("the exporter retries", || {
         (exporter.own(failures) > Some(2.0)).then_some(())
     });
     exporter.tells("the API server does not answer");
     let log = exporter.log();
-    assert_eq!(log.lines().count(), 1, "said once: {log}");
+    assert_eq!(log.lines().count(), 1, "logged once: {log}");
 }
 
 #[test]
@@ -504,7 +504,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
             .metrics("")
             .contains("kube_namespace_created{namespace=\"x\"}")
     };
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     assert_eq!(reloaded(), Some(1.0));
@@ -512,7 +512,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
 
     // Nodes were not exported before, so no metrics are lost while the list of nodes is missing.
     config("{namespaces: {}, nodes: {}}", &api.url);
-    eventually("the metric shows that a change waits", || {
+    eventually("the metric shows that a change is not in use yet", || {
         (reloaded() == Some(0.0)).then_some(())
     });
     assert_eq!(own("config_hash"), first);

@@ -1,4 +1,4 @@
-//! The script of the migration guide that compares two responses family by family.
+//! Tests the script of the migration guide that compares two responses of `/metrics` family by family.
 
 use super::support::{CLUSTER, Directory, Output, run, run_program};
 

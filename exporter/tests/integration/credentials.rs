@@ -25,10 +25,10 @@ pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     });
 }
 
-/// Waits until everything is synced.
+/// Waits until pods are synced.
 fn is_synced(exporter: &Exporter) {
     let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
-    eventually("all is followed", || {
+    eventually("pods are synced", || {
         (exporter.own(synced) == Some(1.0)).then_some(())
     });
     assert_eq!(exporter.get("/readyz").status, 200);
@@ -56,7 +56,7 @@ pub fn in_pod(directory: &Directory) -> Option<Command> {
 
 /// Waits until the exporter reports this reason for the failure of pods.
 fn says(exporter: &Exporter, what: &str) -> String {
-    eventually(&format!("it says `{what}`"), || {
+    eventually(&format!("/readyz contains `{what}`"), || {
         let body = exporter.get("/readyz").text();
         body.contains(what).then_some(body)
     })
@@ -176,7 +176,7 @@ fn an_authority_that_changes_is_trusted() {
     api.set_tls(new.server());
     api.cut();
     says(&exporter, "invalid peer certificate");
-    assert!(api.asked().is_empty(), "nobody else gets the token");
+    assert!(api.asked().is_empty(), "no other server gets the token");
     directory.write("ca.pem", &new.pem());
     accepts(&api, "the new authority", |_| true);
     is_synced(&exporter);
@@ -245,7 +245,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     api.cut();
     accepts(&api, "the second token", bearer("second"));
     let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
-    assert_eq!(refused, 0, "the token that expires is not even tried");
+    assert_eq!(refused, 0, "the exporter does not send a token that expires soon");
     is_synced(&exporter);
     // The failure of a plugin is reported without the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();

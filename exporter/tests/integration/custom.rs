@@ -224,7 +224,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
     });
     assert_eq!(definitions("delete_events_total"), Some(1.0));
     fs::remove_file(manifests.path().join("widgets.yaml")).unwrap();
-    eventually("its family goes", || {
+    eventually("the family of the object is removed", || {
         (!exporter.metrics("").contains("widget_size")).then_some(())
     });
     assert!(exporter.metrics("").contains("configmap=\"one\""));
@@ -412,11 +412,11 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
         assert_ne!(
             text.contains("widget_size{"),
             text.contains("widget_width{"),
-            "one or the other"
+            "a response has exactly one of the families"
         );
         text.contains("widget_width{").then_some(())
     });
-    eventually("it is in use", || {
+    eventually("the new content is in use", || {
         (exporter.own(&hash).unwrap() != first).then_some(())
     });
     let second = exporter.own(&hash).unwrap();
@@ -430,7 +430,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     assert_eq!(
         exporter.own(&hash),
         Some(second),
-        "the hash is that of the file in use"
+        "the metric has the hash of the content in use"
     );
     exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `Counter`");
 
@@ -443,7 +443,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     eventually("the correction shows", || {
         both().contains("widget_size{").then_some(())
     });
-    eventually("it is in use", || {
+    eventually("the new content is in use", || {
         (exporter.own(&hash) == Some(first)).then_some(())
     });
     assert_eq!(reloaded(&exporter, &file), Some(1.0));
@@ -481,15 +481,15 @@ fn a_file_that_is_missing_may_come_later() {
             "{text}"
         );
         exporter.tells("crs.yaml does not exist; its metrics appear once it exists");
-        assert_eq!(reloaded(&exporter, file), None, "all is as it should be");
+        assert_eq!(reloaded(&exporter, file), None, "a missing file has no metric");
         directory.write("crs.yaml", config);
-        eventually("its metrics show", || {
+        eventually("the metrics of the file are exported", || {
             exporter
                 .metrics("")
                 .contains(&sample("a", "3"))
                 .then_some(())
         });
-        eventually("it is in use", || {
+        eventually("the new content is in use", || {
             (reloaded(&exporter, file) == Some(1.0)).then_some(())
         });
     }
@@ -515,7 +515,7 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
 
     // A changed file that still has the error is not used. The corrected file is used.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
-    eventually("it is refused", || {
+    eventually("the changed file is refused", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())
     });
     assert!(shows("widget_size{") && !shows("widget_other{"));
@@ -554,7 +554,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         "--custom-resource-state-config",
         &config,
     ]);
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     let text = exporter.metrics("");
@@ -590,7 +590,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
 
     // Without a configuration, there are no requests for definitions.
     let exporter = Exporter::serving(&[&url, "--resources=namespaces"]);
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     assert_eq!(api.count(definitions), 1);

@@ -38,7 +38,7 @@ pub fn run_soon(args: &[&str]) -> Output {
         }
         if start.elapsed() > SOON {
             child.kill().unwrap();
-            panic!("it hangs: {args:?}");
+            panic!("the program hangs: {args:?}");
         }
         std::thread::sleep(Duration::from_millis(10));
     };
@@ -404,8 +404,8 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
 }
 
 /// Makes each of the files unusable in each way, while an exporter uses them. The exporter stays alive, names the file
-/// and the problem, and uses the file again after it is restored. `says` is the part of the log line where it differs
-/// from that of [`put`].
+/// and the problem, and uses the file again after it is restored. `says` returns the expected part of the log line if
+/// it differs from the part that [`put`] returns.
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,

@@ -207,7 +207,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Flags of the Go program about logs; only `--v` has an effect here.
+/// Flags of the Go program about logs. Of these flags, only `--v` has an effect in this program.
 const LOGS: &[&str] = &[
     "--add_dir_header=true",
     "--alsologtostderr=true",

@@ -60,7 +60,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
     count.into_inner()
 }
 
-/// The longest time in which both ports report that the exporter is alive.
+/// The longest time until `/livez` answers on either port.
 fn slowest_livez(exporter: &Exporter) -> Duration {
     let times = (0..20).flat_map(|_| [&exporter.main, &exporter.telemetry]);
     let times = times.map(|address| {

@@ -28,7 +28,7 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
     for paged in [&[][..], &["--no-watchlist"]] {
         let args = [&[&*url, &*resources][..], &sizes, paged].concat();
         let exporter = Exporter::serving(&args);
-        eventually("it is ready", || {
+        eventually("the exporter is ready", || {
             (exporter.get("/readyz").status == 200).then_some(())
         });
         let metrics = exporter.metrics("");
@@ -57,10 +57,10 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
             Some(0.0)
         );
     }
-    // Without limits, everything is read.
+    // Without limits, the exporter reads all objects.
     let none = ["--object-size-limit=0", "--feed-buffer-limit=0"];
     let exporter = Exporter::serving(&[&[&*url, "--resources=secrets"][..], &none].concat());
-    eventually("the large one shows", || {
+    eventually("the large secret is exported", || {
         let metrics = exporter.metrics("");
         metrics
             .contains("kube_secret_info{namespace=\"a\",secret=\"large\"")
@@ -82,7 +82,7 @@ fn headers_without_an_end_are_a_failure_of_their_resource_alone() {
             .then_some(ready)
     });
     assert!(ready.contains("message head is too large"), "{ready}");
-    eventually("the other one shows", || {
+    eventually("the other resource is exported", || {
         exporter
             .metrics("")
             .contains("kube_secret_info{")

@@ -17,7 +17,7 @@ const DIFFERENT: &[(&str, Different)] = &[
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
     ("132", Different::Status(404)),
-    // Both ports report health.
+    // Both ports have health endpoints.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
     // A client that does not accept HTML gets pages as text.

@@ -1,5 +1,5 @@
-//! The image: the last stage of the Dockerfile with a program that was built here. The test starts the image as an
-//! ordinary user on a read-only root filesystem.
+//! The image: the last stage of the Dockerfile, with the program of this build instead of the program of the first
+//! stage. The test starts the image as an ordinary user on a read-only root filesystem.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -105,7 +105,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     let copied = built.join("src/target/dist/kube-state-metrics");
     copy(&program, &copied);
-    // Debug information is most of the program of this build, and buildah copies it several times.
+    // Most of the program of this build is debug information. buildah would copy it several times.
     let _ = Command::new("strip").arg(&copied).status();
     fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
     fs::write(built.join(certificates), "certificates\n").unwrap();

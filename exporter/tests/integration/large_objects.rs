@@ -49,7 +49,7 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
         30,
         &|number| json!({ "ip": format!("10.{round}.{number}") }),
     );
-    // Half of the object has many fields side by side, and the other half has deeply nested fields.
+    // Half of the object has many fields side by side. The other half has deeply nested fields.
     let parts = many(
         240,
         &|number| json!({ "name": format!("p{number}"), "size": round, "attributes": { "a": "x", "b": { "c": ["d"] } } }),
@@ -120,7 +120,7 @@ fn answers_are_quick_beside_the_largest_objects() {
         &format!("--apiserver={}", api.url),
     ]);
     let exporter = Exporter::of_command(&mut program);
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
     let small = ["/livez", "/metrics?resources=namespaces"];

@@ -47,7 +47,7 @@ pub fn closed(stream: &mut TcpStream) -> Duration {
                 assert_ne!(
                     error.kind(),
                     std::io::ErrorKind::WouldBlock,
-                    "it is still open"
+                    "the connection is still open"
                 );
                 break;
             }
@@ -99,14 +99,14 @@ fn a_request_must_come_in_time() {
 fn an_answer_that_stands_still_is_cut() {
     let (_directory, exporter) = large(&["--server-progress-timeout=300ms"]);
     let mut stream = stalled(&exporter);
-    eventually("the answer is cut", || {
+    eventually("the response is aborted", || {
         (cut(&exporter, "no_progress") == 1.0).then_some(())
     });
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     assert!(
         !rest.ends_with(b"0\r\n\r\n"),
-        "a cut answer does not look whole"
+        "an aborted response does not look complete"
     );
 }
 
@@ -120,10 +120,10 @@ fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
     let start = Instant::now();
     let mut piece = [0; 2048];
     while matches!(stream.read(&mut piece), Ok(count) if count > 0) {
-        assert!(start.elapsed() < PATIENCE, "it does not end");
+        assert!(start.elapsed() < PATIENCE, "the response does not end");
         std::thread::sleep(Duration::from_millis(20));
     }
-    eventually("the answer is cut", || {
+    eventually("the response is aborted", || {
         (cut(&exporter, "slow_answer") == 1.0).then_some(())
     });
     // A client that reads fast gets the whole response.
@@ -176,7 +176,7 @@ fn one_answer_too_many_cuts_the_one_longest_without_progress() {
     let (_directory, exporter) = large(&["--max-answers=1", "--server-progress-timeout=30s"]);
     let mut stuck = stalled(&exporter);
     let answering = "kube_state_metrics_http_answering{server=\"metrics\"}";
-    eventually("it is stuck", || {
+    eventually("the response is in progress", || {
         (exporter.own(answering) == Some(1.0)).then_some(())
     });
     assert!(exporter.metrics("").contains("a-config-map-5999"));
@@ -218,7 +218,7 @@ fn garbage_does_no_harm() {
     });
     assert_eq!(exporter.get("/livez").status, 200);
     assert!(exporter.memory() < before + (16 << 20));
-    assert_eq!(exporter.log(), "", "strangers do not fill the log");
+    assert_eq!(exporter.log(), "", "invalid requests are not logged");
 }
 
 /// Time from connecting to the last byte of all metrics.
@@ -258,7 +258,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     }
     let memory = beset.memory();
     let streams: Vec<_> = (0..clients).map(|_| stalled(&beset)).collect();
-    eventually("all have been let in, and most been sent away", || {
+    eventually("each client is connected, or was closed to make room", || {
         let open = beset.own("kube_state_metrics_http_connections{server=\"metrics\"}");
         (open.unwrap() + cut(&beset, "made_room") >= clients as f64).then_some(())
     });

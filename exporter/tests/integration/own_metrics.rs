@@ -10,7 +10,7 @@ use super::dashboards::UNREADABLE;
 use super::deploy::assert_golden;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get};
 
-/// The registries of a program that embeds the library which have a metric.
+/// The column about programs that embed the library: which of their registries have the metric.
 const LIBRARY: &str = "library";
 const STORES: &str = "stores";
 const NONE: &str = "";
@@ -307,7 +307,7 @@ fn the_page_has_every_metric_as_it_is_served() {
     ];
     let cluster = Exporter::serving(&flags);
     // Secrets are forbidden once they are stored, and nodes cannot be listed.
-    eventually("it is ready without nodes", || {
+    eventually("the exporter is ready without nodes", || {
         (cluster.get("/readyz").status == 200).then_some(())
     });
     api.revoke("secrets");

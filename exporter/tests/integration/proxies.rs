@@ -64,14 +64,14 @@ fn exporter(args: &[&str], variables: &[(&str, &str)]) -> Exporter {
 }
 
 fn is_ready(exporter: &Exporter) {
-    eventually("it is ready", || {
+    eventually("the exporter is ready", || {
         (exporter.get("/readyz").status == 200).then_some(())
     });
 }
 
 /// Waits until `/readyz` has the reason of the failure.
 fn fails(exporter: &Exporter, why: &str) -> String {
-    eventually(&format!("it fails because of `{why}`"), || {
+    eventually(&format!("/readyz contains `{why}`"), || {
         Some(exporter.get("/readyz").text()).filter(|body| body.contains(why))
     })
 }

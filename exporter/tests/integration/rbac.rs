@@ -33,7 +33,7 @@ struct Access {
     namespace: Option<String>,
     group: String,
     resource: String,
-    /// `read` for `list` and `watch`: a streaming list is a watch.
+    /// The verb. `read` stands for `list` and `watch`, because a streaming list is a request to watch.
     verb: String,
 }
 
@@ -157,7 +157,7 @@ fn roles_allow_what_the_exporter_requests_and_nothing_else() {
             },
             || format!("{flags:?}: {allowed:?} and {:?}", requested()),
         );
-        eventually("it is ready", || {
+        eventually("the exporter is ready", || {
             (exporter.get("/readyz").status == 200).then_some(())
         });
         assert_eq!(requested(), allowed, "{flags:?}");

@@ -80,7 +80,7 @@ fn a_list_of_secrets_leaves_little_in_memory() {
         for paged in [&[][..], &["--no-watchlist"]] {
             let args = ["--kubeconfig", &kubeconfig, "--resources=secrets"];
             let exporter = Exporter::serving(&[&args[..], paged].concat());
-            eventually("all show", || {
+            eventually("all secrets are read", || {
                 let objects = exporter.own("kube_state_metrics_objects{resource=\"*v1.Secret\"}");
                 let ready = exporter.get("/readyz").status == 200;
                 (ready && objects == Some(SECRETS as f64)).then_some(())

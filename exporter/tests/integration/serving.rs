@@ -42,7 +42,7 @@ fn one_line_says_what_is_served_and_where() {
         .filter(|line| !line.starts_with('#'))
         .count();
     assert_eq!(series, lines);
-    assert_eq!(exporter.log(), "", "it is quiet when all is well");
+    assert_eq!(exporter.log(), "", "the log is empty without problems");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn limits_leave_out_samples_and_labels_and_say_so() {
             let log = exporter.log();
             let mut lines = log.lines().filter(|line| line.contains(flag));
             lines.next().filter(|line| line.contains("shop/db"))?;
-            assert_eq!(lines.next(), None, "it is logged once");
+            assert_eq!(lines.next(), None, "the object is logged once");
             Some(())
         });
     }
@@ -128,7 +128,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
         (shows("other") && !shows("one")).then_some(())
     });
     fs::remove_file(directory.path().join("b.yaml")).unwrap();
-    eventually("a deleted file's objects go", || {
+    eventually("the objects of a deleted file are removed", || {
         (!shows("two")).then_some(())
     });
     // An invalid document does not affect the others, and is logged once.
@@ -277,7 +277,7 @@ fn a_changed_config_is_used_without_an_outage() {
 
     // If an option is removed from the file, the flag applies again.
     directory.write("config.yaml", "{}\n");
-    eventually("the flag counts again", || {
+    eventually("the flag applies again", || {
         shows("kube_node_info{").then_some(())
     });
 }
@@ -321,14 +321,14 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
     exporter.tells("continuing with the flags alone");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
-    assert_eq!(exporter.own(&reloaded), None, "all is as it should be");
+    assert_eq!(exporter.own(&reloaded), None, "a missing file has no metric");
     // If the file exists but is not used, the metric is 0.
     directory.write("later.yaml", "resources: {");
     eventually("the failure shows", || {
         (exporter.own(&reloaded) == Some(0.0)).then_some(())
     });
     directory.write("later.yaml", "resources: {nodes: {}}\n");
-    eventually("the file is used once it is there", || {
+    eventually("the new file is used", || {
         exporter
             .metrics("")
             .contains("kube_node_info{")

@@ -198,7 +198,7 @@ impl Exporter {
         let line = loop {
             let Ok(line) = more.recv_timeout(PATIENCE) else {
                 let _ = child.kill();
-                panic!("it does not serve: {}", log.lock().unwrap());
+                panic!("the exporter does not serve: {}", log.lock().unwrap());
             };
             if is_last(&line) {
                 break line;
@@ -249,7 +249,8 @@ impl Exporter {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the log has a line, which may follow the response that belongs to it.
+    /// Waits until the log contains `what`. The exporter may write a line to the log after it has sent the response
+    /// that belongs to the line.
     #[track_caller]
     pub fn tells(&self, what: &str) {
         eventually_or(
@@ -398,7 +399,7 @@ impl Answer {
             head.push(byte[0]);
         }
         let mut answer = Self::parse(&head);
-        let length = answer.header("content-length").expect("it has a length");
+        let length = answer.header("content-length").expect("the response has a length");
         answer.body = vec![0; length.parse().unwrap()];
         stream.read_exact(&mut answer.body)?;
         Ok(answer)

@@ -37,7 +37,7 @@ impl Place {
     }
 
     fn start(&self, more: &[&str], rest: &str, args: &[&str]) -> Exporter {
-        // The paths are relative to the file.
+        // The paths in the web configuration file are relative to its directory.
         let mut text =
             "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n".to_owned();
         for line in more {
@@ -94,7 +94,7 @@ fn both_ports_speak_tls_and_tell_who_does_not() {
         let refused = doubtful.get(address, "/livez", &[]).unwrap_err();
         assert!(refused.to_string().contains("UnknownIssuer"), "{refused}");
     }
-    assert_eq!(exporter.log(), "", "strangers do not fill the log");
+    assert_eq!(exporter.log(), "", "invalid requests are not logged");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn certificates_are_read_again_while_it_runs() {
     assert_eq!(
         shown(&client.connect(&exporter.main).unwrap()),
         first,
-        "it is the same until it changes"
+        "the certificate stays the same until its file changes"
     );
 
     place.install(&place.authority.issue("exporter"));
@@ -458,7 +458,7 @@ fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let last = waiting.last_mut().unwrap();
     last.set_nonblocking(true).unwrap();
     let read = last.read(&mut [0]).unwrap_err();
-    assert_eq!(read.kind(), ErrorKind::WouldBlock, "it still has to wait");
+    assert_eq!(read.kind(), ErrorKind::WouldBlock, "the last request still waits");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
     exporter
         .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
-    // An answer that cannot be read does not bring the token to the log either.
+    // If an answer cannot be read, the log does not show its token either.
     let nonsense = json!({ "spec": { "token": token }, "status": token });
     api.say("tokenreviews", &response("201 Created", &nonsense));
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
@@ -166,7 +166,7 @@ fn a_reload_does_not_turn_the_filter_off() {
     assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
     for (failures, weaker) in (1..).zip(["", "auth_filter: false\n"]) {
         config.write("options.yaml", weaker);
-        eventually("it is refused", || {
+        eventually("the change is refused", || {
             let refused = "a reload does not disable tokens (--auth-filter)";
             (exporter.log().matches(refused).count() >= failures).then_some(())
         });
@@ -196,12 +196,12 @@ fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
     exporter.tells("configuration reloaded");
     assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
     assert_eq!(api.count("tokenreviews"), 1);
-    // The new limits apply to later results.
+    // With a changed grace period, the exporter does not use earlier results.
     config.write(
         "options.yaml",
         "resources: {nodes: {}}\nauth_filter_grace: 5m\n",
     );
-    eventually("it is reloaded again", || {
+    eventually("the options are reloaded again", || {
         let reloads = exporter.log().matches("configuration reloaded").count();
         (reloads == 2).then_some(())
     });

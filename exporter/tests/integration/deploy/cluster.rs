@@ -179,9 +179,9 @@ fn reads_with_a_role(exporter: &Exporter, own: &str) {
     let reader = token("kube-system", "ksm-test-reader");
     for address in [&exporter.main, &exporter.telemetry] {
         assert_eq!(ask(address, "nobody's"), 401);
-        assert_eq!(ask(address, own), 403, "the exporter itself is no reader");
+        assert_eq!(ask(address, own), 403, "the exporter's token may not read metrics");
         // The API server needs a moment until the binding takes effect.
-        eventually("the reader reads", || {
+        eventually("the reader may read metrics", || {
             (ask(address, &reader) == 200).then_some(())
         });
     }
@@ -197,7 +197,7 @@ fn knows_its_shard(kubeconfig: &str) {
             "--pod-namespace=kube-system",
         ]);
         eventually_or(
-            "it knows its shard",
+            "the exporter knows its shard",
             || (exporter.own("kube_state_metrics_total_shards") == Some(2.0)).then_some(()),
             || exporter.get("/readyz?verbose").text(),
         );

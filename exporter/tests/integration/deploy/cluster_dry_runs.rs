@@ -128,7 +128,8 @@ fn a_cluster_takes_every_overlay_with_every_component_and_the_mixin() {
     let _definitions = missing_definitions(&[&OPTIONAL[..], &[POD_MONITOR]].concat());
     let mut kinds = BTreeSet::new();
     for (_, overlay) in VARIANTS {
-        // The two remaining components are those of two variants, so they are added only to other variants.
+        // The variants `auth-filter` and `custom-resources` already contain one of these two components, so both are
+        // added only to the other variants.
         let has_more = matches!(overlay, "auth-filter" | "custom-resources");
         let more = if has_more {
             &[][..]

@@ -236,7 +236,7 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             }
             other => panic!("{other}"),
         };
-        // Nobody reads without a review, and the log names the review that is refused.
+        // Without a review, no client may read metrics. The log names the review that is refused.
         assert_eq!(ask(&exporter.main, admin), 503, "{resource}");
         let (plural, _) = resource.split_once('.').unwrap();
         let is_named = |line: &str| {

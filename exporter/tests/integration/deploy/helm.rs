@@ -161,7 +161,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
             let mut rules = rules_of(&objects, account.as_str().unwrap());
             let mut printed = rules_of(&documents(&output.stdout), "kube-state-metrics");
             match &*name {
-                // No roles are created.
+                // With these values, the chart creates no roles.
                 "kubeconfig" => continue,
                 // Without permissions on the cluster, cluster-scoped resources cannot be read.
                 "namespaces" => {}
