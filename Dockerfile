@@ -4,8 +4,8 @@
 #
 # The digest names the index of all platforms. Dependabot updates it.
 FROM rust:1.95.0-alpine3.23@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2 AS build
-# aws-lc, the cryptography, is C and assembly. Its bindings for musl are generated already, so it
-# only needs a C compiler.
+# The cryptography library aws-lc consists of C and assembly. Its crate contains the bindings for musl, so the build
+# needs only a C compiler.
 RUN apk add --no-cache gcc musl-dev
 WORKDIR /src
 COPY . .
@@ -15,8 +15,8 @@ ENV BUILD_REVISION=$REVISION BUILD_BRANCH=$BRANCH
 RUN cargo build --profile dist --locked -p kube-state-metrics-exporter
 
 FROM scratch
-# For API servers whose certificate a public authority signed. In a cluster, the service account has
-# its own authority.
+# The public authorities are for API servers whose certificate a public authority signed. In a pod, the service account
+# provides the authority of the cluster.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/dist/kube-state-metrics /kube-state-metrics
 USER 65534:65534

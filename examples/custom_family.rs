@@ -1,5 +1,6 @@
-//! Families for built-in kinds. The generator of one family is a type, that of the other a closure. Run it with
-//! `cargo run --example custom_family`. The example needs no cluster, because the objects are in the program.
+//! Families for built-in kinds. The generator of the family for pods is a type. The generator of the family for nodes
+//! is a closure. Run it with `cargo run --example custom_family`. The example needs no cluster, because the objects are
+//! in the program.
 
 use std::io::Write;
 

@@ -2,8 +2,8 @@
 //! [`prometheus_client`]. Run it with `cargo run --features http,watch --example prometheus_client_registry`,
 //! then `curl localhost:8080/metrics`.
 //!
-//! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service
-//! converts it.
+//! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service converts the text of the
+//! registry.
 
 use std::sync::Arc;
 

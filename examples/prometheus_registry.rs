@@ -2,8 +2,8 @@
 //! [`prometheus::Registry`]. Run it with `cargo run --features http,watch --example prometheus_registry`, then
 //! `curl localhost:8080/metrics`.
 //!
-//! The registry also has the metrics of the watches. It writes Prometheus text. If a scraper
-//! requests OpenMetrics, the service converts it.
+//! The registry also has the metrics of the watches. The registry writes Prometheus text. If a scraper requests
+//! OpenMetrics, the service converts the text of the registry.
 
 use axum::Router;
 use kube::{Client, Config};

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::ingest::{changes, json};
 use super::{PODS, Setup, scattered, support};
 
-/// The fields that identify an object. A decoder of these fields is the limit, because it skips all other fields.
+/// The fields that identify an object. The time to decode only these fields is the lower limit, because the decoder
+/// must at least skip all other fields.
 #[derive(Deserialize)]
 struct Identity {
     metadata: Metadata,

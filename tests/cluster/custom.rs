@@ -79,6 +79,9 @@ spec:
             .delete("widgets.ksm.example", &DeleteParams::default())
             .await
             .unwrap();
-        until("it goes with its definition", 10, || samples() == 0).await;
+        until("the widget is removed with its definition", 10, || {
+            samples() == 0
+        })
+        .await;
     }
 }

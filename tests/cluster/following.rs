@@ -126,6 +126,6 @@ async fn restarts_of_the_api_server_and_of_etcd_are_survived() {
                 .iter()
                 .all(|own| own.state == ResourceState::Synced)
         };
-        until("all is followed again", 30, synced).await;
+        until("all resources are synced again", 30, synced).await;
     }
 }

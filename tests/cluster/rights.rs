@@ -92,7 +92,7 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     assert_eq!(
         running.config_maps("ksm-rights").len(),
         2,
-        "one, and the root certificate"
+        "the configmap of the test, and the root certificate"
     );
     assert_eq!(state("namespaces"), ResourceState::Synced);
     grant(&["namespaces", "configmaps", "secrets"]).await;

@@ -84,11 +84,11 @@ async fn namespaces_and_nodes_divide_the_objects() {
             && lines(&both, &starts) == expected
             && all_lines(&parts, &starts) == expected
     };
-    until("the parts are the whole", 60, same).await;
+    until("all parts together have all objects", 60, same).await;
     // All parts together still have all pods while pods are created and deleted.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
     scale(&deployments, "web", 2).await;
-    until("the parts are the whole", 60, same).await;
+    until("all parts together have all objects", 60, same).await;
 
     let names = Api::<Node>::all(client.clone());
     let names = names.list(&kube::api::ListParams::default()).await.unwrap();
@@ -111,11 +111,11 @@ async fn namespaces_and_nodes_divide_the_objects() {
         let pending = lines(by_node.last().unwrap(), &["kube_pod_info{"]);
         pending.len() >= 2 && all_lines(&by_node, &starts) == expected
     };
-    until("the nodes are the whole", 60, same).await;
+    until("all nodes together have all pods", 60, same).await;
     scale(&deployments, "web", 8).await;
     let grown = || lines(&whole, &["kube_pod_info{namespace=\"ksm-part-a\""]).len() == 9;
-    until("the pods are there", 60, grown).await;
-    until("the nodes are the whole", 60, same).await;
+    until("the new pods are exported", 60, grown).await;
+    until("all nodes together have all pods", 60, same).await;
     println!(
         "{} parts by node, {} lines",
         by_node.len(),

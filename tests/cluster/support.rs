@@ -197,7 +197,7 @@ where
     let start = Instant::now();
     while let Err(error) = api.create(&PostParams::default(), object).await {
         let late = start.elapsed() > Duration::from_secs(seconds);
-        assert!(!late, "not taken within {seconds} s: {error}");
+        assert!(!late, "not accepted within {seconds} s: {error}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -101,7 +101,8 @@ fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     lines_of(metrics, case, Wire::Json)
 }
 
-/// The same in either encoding.
+/// The sample lines of a case's object in the encoding `wire`, or an error. Removes the object from `metrics`
+/// afterwards.
 fn lines_of(metrics: &StateMetrics, case: &Case, wire: Wire) -> Result<Vec<String>, String> {
     let mut writers = metrics.feeds();
     let applied = writers.iter_mut().try_for_each(|writer| {

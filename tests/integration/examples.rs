@@ -176,7 +176,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
             "spec": { "image": "cart:7", "replicas": 3 }
         }),
     );
-    eventually("the deployment is made and both kinds show", || {
+    eventually("the deployment exists and both kinds have samples", || {
         shows("website_replicas{namespace=\"shop\",website=\"cart\"} 3")
             && shows("kube_deployment_spec_replicas{namespace=\"shop\",deployment=\"cart\"} 3")
             && shows("website_replicas_ready{namespace=\"shop\",website=\"cart\"} 0")
@@ -190,7 +190,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
     );
     deployment["status"] = json!({ "replicas": 3, "readyReplicas": 2 });
     server.put("deployments", deployment);
-    eventually("the controller sees its deployment and says so", || {
+    eventually("the controller writes the status of its deployment", || {
         shows("website_replicas_ready{namespace=\"shop\",website=\"cart\"} 2")
             && shows(
                 "kube_deployment_status_replicas_ready{namespace=\"shop\",deployment=\"cart\"} 2",
@@ -198,7 +198,10 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
     })
     .await;
     server.delete("websites", "shop", "cart");
-    eventually("it is gone", || !text().contains("website_replicas{")).await;
+    eventually("the website is removed", || {
+        !text().contains("website_replicas{")
+    })
+    .await;
 
     // One list and one watch per kind feed both the controller and the metrics.
     assert_eq!(
@@ -378,7 +381,7 @@ async fn multi_cluster_puts_the_name_of_its_cluster_on_every_sample() {
         let pods = stores.iter().find(|own| own.resource().plural() == "pods");
         pods.unwrap().stats().objects
     };
-    eventually("both are watched", || {
+    eventually("both clusters are watched", || {
         pods(&clusters[0]) == 1 && pods(&clusters[1]) == 2
     })
     .await;

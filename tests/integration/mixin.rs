@@ -200,7 +200,7 @@ fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guid
     let scenarios = scenarios(&tests);
     for alert in &alerts {
         assert_eq!(tested.get(alert), Some(&both), "{alert}");
-        // A scenario in which the alert never fires.
+        // There is a scenario in which the alert never fires.
         let case = format!("  - alertname: {alert}\n");
         let is_quiet = |scenario: &str| {
             let mut cases = scenario.split(&case).skip(1).peekable();
@@ -248,7 +248,7 @@ fn without_its_duration_an_alert_fires_in_each_scenario_that_is_too_short_for_it
     promtool.current_dir(directory.path());
     let output = run(promtool.args(["test", "rules", "short.yaml"]), b"");
     let output = said(&output);
-    // An evaluation that expects no alert, while the condition is true.
+    // Each failed evaluation expects no alert, although the condition of the alert is true.
     let wrong = output.matches("exp:[]").count();
     assert_eq!(wrong, short.len(), "{output}");
 }

@@ -313,6 +313,6 @@ fn a_query_that_names_what_it_wants_gets_nothing_else() {
     assert_eq!(
         calls.load(Ordering::Relaxed),
         3,
-        "only answers that have it ask for it"
+        "only responses with the metrics of the host request them"
     );
 }

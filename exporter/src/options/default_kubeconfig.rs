@@ -70,7 +70,10 @@ mod tests {
             home: Some(home.clone()),
             ..Environment::default()
         };
-        assert!(environment.kubeconfig().is_empty(), "there is no kubeconfig");
+        assert!(
+            environment.kubeconfig().is_empty(),
+            "there is no kubeconfig"
+        );
         std::fs::write(&in_home, "").unwrap();
         assert_eq!(environment.kubeconfig(), vec![in_home.clone()]);
         environment.kubeconfig = Some(OsString::new());

@@ -23,7 +23,7 @@ pub struct Api {
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// `GET /path?query`.
+    /// The method and the path with its query: `GET /path?query`.
     pub line: String,
     pub authorization: Option<String>,
     pub user_agent: Option<String>,

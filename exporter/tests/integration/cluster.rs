@@ -394,7 +394,9 @@ fn objects_of_a_forbidden_resource_are_forgotten_in_time() {
     });
     api.revoke("namespaces");
     api.cut();
-    eventually("the namespace is removed", || (!shows(&exporter)).then_some(()));
+    eventually("the namespace is removed", || {
+        (!shows(&exporter)).then_some(())
+    });
     eventually("the refusal shows", || {
         let ready = kept.get("/readyz?verbose").text();
         let stale = "stale: 1 stored objects of namespaces are removed within 60 min";

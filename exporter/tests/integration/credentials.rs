@@ -245,7 +245,10 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     api.cut();
     accepts(&api, "the second token", bearer("second"));
     let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
-    assert_eq!(refused, 0, "the exporter does not send a token that expires soon");
+    assert_eq!(
+        refused, 0,
+        "the exporter does not send a token that expires soon"
+    );
     is_synced(&exporter);
     // The failure of a plugin is reported without the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();

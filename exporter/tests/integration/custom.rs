@@ -481,7 +481,11 @@ fn a_file_that_is_missing_may_come_later() {
             "{text}"
         );
         exporter.tells("crs.yaml does not exist; its metrics appear once it exists");
-        assert_eq!(reloaded(&exporter, file), None, "a missing file has no metric");
+        assert_eq!(
+            reloaded(&exporter, file),
+            None,
+            "a missing file has no metric"
+        );
         directory.write("crs.yaml", config);
         eventually("the metrics of the file are exported", || {
             exporter

@@ -321,7 +321,11 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
     exporter.tells("continuing with the flags alone");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
-    assert_eq!(exporter.own(&reloaded), None, "a missing file has no metric");
+    assert_eq!(
+        exporter.own(&reloaded),
+        None,
+        "a missing file has no metric"
+    );
     // If the file exists but is not used, the metric is 0.
     directory.write("later.yaml", "resources: {");
     eventually("the failure shows", || {

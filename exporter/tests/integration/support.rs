@@ -399,7 +399,9 @@ impl Answer {
             head.push(byte[0]);
         }
         let mut answer = Self::parse(&head);
-        let length = answer.header("content-length").expect("the response has a length");
+        let length = answer
+            .header("content-length")
+            .expect("the response has a length");
         answer.body = vec![0; length.parse().unwrap()];
         stream.read_exact(&mut answer.body)?;
         Ok(answer)

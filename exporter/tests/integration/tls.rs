@@ -458,7 +458,11 @@ fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let last = waiting.last_mut().unwrap();
     last.set_nonblocking(true).unwrap();
     let read = last.read(&mut [0]).unwrap_err();
-    assert_eq!(read.kind(), ErrorKind::WouldBlock, "the last request still waits");
+    assert_eq!(
+        read.kind(),
+        ErrorKind::WouldBlock,
+        "the last request still waits"
+    );
 }
 
 #[test]

@@ -171,11 +171,14 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
             // Because of the order of the changes, the first maps can be one generation ahead of the others.
             assert!(
                 first.is_sorted_by(|a, b| a >= b),
-                "not one moment: {first:?}"
+                "values of different moments: {first:?}"
             );
             let (newest, oldest) = (first[0], first[MAPS - 1]);
             assert!(newest - oldest <= 1, "{oldest} to {newest}");
-            assert!(oldest >= last, "time went back from {last} to {oldest}");
+            assert!(
+                oldest >= last,
+                "the generation went back from {last} to {oldest}"
+            );
             moved += usize::from(oldest > last);
             last = oldest;
         }

@@ -60,7 +60,7 @@ where
             let _ = writeln!(failures, "{}\n{difference}", case.case);
             continue;
         }
-        // Each family alone, so that only the fields are decoded that it declares.
+        // Each family has a separate store, so that only the fields that the family declares are decoded.
         for (_, metrics) in alone.of(&case) {
             let (json, protobuf) = (
                 lines(metrics, &case),
@@ -77,8 +77,8 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether a case has a quantity that the API rounds when it writes it, in both encodings. The samples are
-/// those of the rounded quantity in JSON.
+/// Whether a case has a quantity that the API rounds when it writes the quantity, in both encodings, and the samples
+/// from protobuf equal the samples of the rounded quantity from JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;
@@ -112,7 +112,7 @@ fn decoded(protobuf: &[u8]) -> Result<Value, Error> {
     Envelope::parse(protobuf)?.object().unwrap().to()
 }
 
-/// Compares the object of the API's own type with the one that is read from the same fields as JSON.
+/// Decodes an object to the API's own type, from protobuf and from the same fields in JSON, and compares both results.
 fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
     let object = Envelope::parse(bytes_of(case)).unwrap().object().unwrap();
     let value = object.to().unwrap();
@@ -124,7 +124,7 @@ fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
     }
 }
 
-/// Whether two values differ only in texts of quantities, which the API rewrites to `100m` from `0.1`.
+/// Whether two values differ only in texts of quantities. For example, the API writes `0.1` as `100m`.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_quantity =
         |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
@@ -162,7 +162,7 @@ fn the_encoder_of_the_tests_writes_what_the_api_writes() {
             }
         }
     }
-    // The others have quantities or managed fields in another notation.
+    // The other cases have quantities or managed fields in another notation.
     assert!(same > 1600, "only {same} cases are equal");
     assert!(different.is_empty(), "{different}");
 }

@@ -43,7 +43,7 @@ fn growth_needs_samples_of_the_earlier_time() {
         let earlier = |value| if is_new { "_" } else { value };
         let name = "kube_state_metrics_series";
         rows.push(series(cluster, name, pod, earlier("100"), "130"));
-        // A resource that was added later, and one with fewer series.
+        // These samples have a resource that was added later, and a resource with fewer series.
         rows.push(series(cluster, name, job, "_", "7"));
         let fewer = "resource=\"*v1.Node\"";
         rows.push(series(cluster, name, fewer, earlier("20"), "10"));
@@ -53,7 +53,7 @@ fn growth_needs_samples_of_the_earlier_time() {
         }
         rows.push(series(cluster, "kube_job_info", "job_name=\"a\"", "_", "1"));
     }
-    // Growth in each of the two known clusters.
+    // The panels must show growth in each of the two clusters that have earlier samples.
     let expected = |label: &str, rows: &[(&str, u64)]| -> Vec<_> {
         let rows = rows.iter();
         rows.map(

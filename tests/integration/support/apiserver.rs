@@ -141,7 +141,7 @@ impl ApiServer {
         }
     }
 
-    // === what the server is like ===
+    // === the behaviour of the server ===
 
     pub(crate) fn without_streaming_lists(self) -> Self {
         self.state.lock().streaming = false;

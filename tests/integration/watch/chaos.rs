@@ -118,7 +118,7 @@ async fn whatever_happens_nothing_is_lost_and_all_is_right_in_the_end() {
         server.heal();
         server.set_down(false);
         let whole = || quiet(&running).len() == 6;
-        eventually("what was never touched is all there", whole).await;
+        eventually("all objects of the other namespace are exported", whole).await;
         running.agrees().await;
     }
 }

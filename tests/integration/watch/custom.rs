@@ -150,14 +150,25 @@ async fn kinds_come_change_their_versions_and_go() {
     server.put("widgets", widget("one", 3));
     server.put(DEFINITIONS, definition(&["v1"]));
     let one = || widgets(&running).len() == 1;
-    within("its objects show", Duration::from_secs(5), one).await;
+    within(
+        "the object of the new kind has samples",
+        Duration::from_secs(5),
+        one,
+    )
+    .await;
     server.put("widgets", widget("two", 4));
     eventually("changes show", || widgets(&running).len() == 2).await;
 
     server.put(DEFINITIONS, definition(&["v1", "v2"]));
-    eventually("both versions show", || widgets(&running).len() == 4).await;
+    eventually("both versions have samples", || {
+        widgets(&running).len() == 4
+    })
+    .await;
     server.put(DEFINITIONS, definition(&["v2"]));
-    eventually("one is gone", || widgets(&running).len() == 2).await;
+    eventually("the old version is removed", || {
+        widgets(&running).len() == 2
+    })
+    .await;
     assert!(
         widgets(&running)
             .iter()
@@ -169,8 +180,11 @@ async fn kinds_come_change_their_versions_and_go() {
     );
 
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
-    eventually("all are gone", || widgets(&running).is_empty()).await;
-    eventually("its watches end", || server.open_watches("widgets") == 0).await;
+    eventually("the kind is removed", || widgets(&running).is_empty()).await;
+    eventually("the watches of the kind end", || {
+        server.open_watches("widgets") == 0
+    })
+    .await;
     // The other watches are not affected.
     assert_eq!(
         (server.log("configmaps").len(), running.config_maps()),
@@ -210,11 +224,14 @@ async fn a_thousand_changes_leave_nothing_behind() {
     let tasks_before = tasks();
     for round in 0..500 {
         server.put(DEFINITIONS, definition(&[&format!("v{round}")]));
-        eventually("it shows", || widgets(&running).len() == 1).await;
+        eventually("the kind is added", || widgets(&running).len() == 1).await;
         server.delete(DEFINITIONS, "", "widgets.acme.dev");
-        eventually("it is gone", || widgets(&running).is_empty()).await;
+        eventually("the kind is removed", || widgets(&running).is_empty()).await;
     }
-    eventually("its watches end", || server.open_watches("widgets") == 0).await;
+    eventually("the watches of the kind end", || {
+        server.open_watches("widgets") == 0
+    })
+    .await;
     assert_eq!(running.health.resources().len(), 2);
     // The watches of the server end with the next bookmark.
     eventually("no task is left", || tasks() <= tasks_before).await;
@@ -247,7 +264,7 @@ async fn definitions_that_may_not_be_read_are_named_and_block_nobody() {
     server.put("widgets", widget("one", 3));
     server.put(DEFINITIONS, definition(&["v1"]));
     server.heal();
-    eventually("they are read", || widgets(&running).len() == 1).await;
+    eventually("the definitions are read", || widgets(&running).len() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +277,7 @@ async fn a_kind_whose_collection_comes_late_is_retried() {
     eventually("the kind is known", known).await;
     server.serve("/apis/acme.dev", "acme.dev/v1", "widgets", "Widget");
     server.put("widgets", widget("one", 3));
-    eventually("its objects show", || widgets(&running).len() == 1).await;
+    eventually("the object has samples", || widgets(&running).len() == 1).await;
     assert_eq!(running.health_of("widgets.v1.acme.dev").state, SYNCED);
 }
 
@@ -276,13 +293,16 @@ async fn values_that_cannot_be_read_are_counted_per_family() {
     server.put(DEFINITIONS, definition(&["v1"]));
     let running = start(&server, configured(Shard::default()), discover);
     running.ready().await;
-    eventually("the others show", || widgets(&running).len() == 1).await;
+    eventually("the valid widget has samples", || {
+        widgets(&running).len() == 1
+    })
+    .await;
     let series = "kube_state_metrics_custom_resource_errors_total\
                   {family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(running.metric(series), Some(1.0));
     // The counter of errors is removed with the kind.
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
-    eventually("it is gone", || widgets(&running).is_empty()).await;
+    eventually("the kind is removed", || widgets(&running).is_empty()).await;
     assert_eq!(running.metric(series), None);
 }
 
@@ -302,10 +322,13 @@ async fn kinds_that_come_belong_to_the_shard_of_the_hour() {
     }
     server.put(DEFINITIONS, definition(&["v1"]));
     let union = || parts.iter().map(|part| widgets(part).len()).sum::<usize>();
-    eventually("all are there", || union() == 40).await;
+    eventually("all widgets have samples", || union() == 40).await;
     let all = start(&server, configured(half(1)), discover);
     all.ready().await;
-    eventually("the same shard", || widgets(&all) == widgets(&parts[0])).await;
+    eventually("both have the same shard", || {
+        widgets(&all) == widgets(&parts[0])
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -341,7 +364,7 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
     };
     let running = start(&server, metrics(), discover);
     running.ready().await;
-    eventually("both show", || widgets(&running).len() == 2).await;
+    eventually("both kinds have samples", || widgets(&running).len() == 2).await;
     assert_eq!(asked("widgets"), ["/apis/acme.dev/v1/namespaces/a/widgets"]);
     assert_eq!(asked("planets"), ["/apis/acme.dev/v1/planets"]);
 
@@ -349,7 +372,10 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
     server.clear_log();
     let running = start(&server, metrics(), |watch| discover(watch).node("n"));
     running.ready().await;
-    eventually("one shows", || widgets(&running).len() == 1).await;
+    eventually("only the planet has samples", || {
+        widgets(&running).len() == 1
+    })
+    .await;
     assert_eq!(asked("widgets").len(), 0);
     assert_eq!(asked("planets").len(), 1);
 }
@@ -435,18 +461,18 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
         values(&running, "own_data_info") == [r#"configmap="cm0",mode="fast",namespace="a" 1"#]
     })
     .await;
-    eventually("the others show", || {
+    eventually("the new configmap has samples", || {
         let all = values(&running, "own_created");
         all.len() == 12 && all.iter().any(|line| line.contains("new")) && agree()
     })
     .await;
     server.delete("configmaps", "a", "cm2");
     server.expire_watches("configmaps");
-    eventually("the lost event shows", || {
+    eventually("the lost deletion is applied", || {
         values(&running, "own_created").len() == 11 && agree()
     })
     .await;
-    eventually("it is followed again", || {
+    eventually("the watch is open again", || {
         server.open_watches("configmaps") == 1
     })
     .await;
@@ -471,7 +497,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
         .set_config(Some(&beside()))
         .unwrap();
     let count = || values(&running, "own_created").len();
-    eventually("a list is asked for", || {
+    eventually("a list is requested", || {
         !server.log("configmaps").is_empty()
     })
     .await;
@@ -479,11 +505,15 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
         assert_eq!(running.config_maps(), before);
         pass(Duration::from_millis(500)).await;
     }
-    assert_eq!(count(), 12, "a list shows when it is complete");
+    assert_eq!(
+        count(),
+        12,
+        "the families have samples when the list is complete"
+    );
     assert_eq!(
         server.counts("configmaps"),
         (0, 1, 0),
-        "one list, no second watch"
+        "there is one list and no second watch"
     );
     assert_eq!(server.log("namespaces").len(), 0);
     server.put("configmaps", config_map("a", "more"));
@@ -498,7 +528,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
         .unwrap();
     assert_eq!((count(), running.config_maps().len()), (0, 13));
     let renamed = || values(&running, "other_created").len() == 13;
-    eventually("its samples show", renamed).await;
+    eventually("the new families have samples", renamed).await;
 
     server.clear_log();
     running.metrics.custom_resources().set_config(None).unwrap();
@@ -506,7 +536,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     assert!(!running.text().contains("other_"));
     server.put("configmaps", config_map("a", "last"));
     eventually("changes show", || running.config_maps().len() == 14).await;
-    assert_eq!(server.log("configmaps").len(), 0, "nothing is asked for");
+    assert_eq!(server.log("configmaps").len(), 0, "there are no requests");
     assert_eq!(running.health.resources().len(), 2);
 }
 
@@ -542,7 +572,7 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
     // are listed for both.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
-    eventually("the same half", || {
+    eventually("both have the same half", || {
         values(&parts[0], "own_created") == values(&parts[1], "own_created")
             && parts[0].config_maps() == parts[1].config_maps()
     })

@@ -282,7 +282,7 @@ async fn rights_that_are_withdrawn_concern_one_kind_only() {
     server.cut_watches("configmaps");
     let failing = ResourceState::Failing(FailureReason::Forbidden);
     let says_so = || running.health_of("configmaps").state == failing;
-    eventually("it says so", says_so).await;
+    eventually("the health shows the refusal", says_so).await;
     server.put("namespaces", super::namespace("c"));
     pass(Duration::from_secs(1)).await;
     assert!(
@@ -312,8 +312,15 @@ async fn a_resource_that_is_gone_for_good_is_forgotten() {
     );
     server.cut_watches("configmaps");
     pass(Duration::from_secs(30)).await;
-    assert_eq!(running.config_maps().len(), 12, "it may come back");
-    eventually("it is forgotten", || running.config_maps().is_empty()).await;
+    assert_eq!(
+        running.config_maps().len(),
+        12,
+        "the resource may be served again"
+    );
+    eventually("the objects are removed", || {
+        running.config_maps().is_empty()
+    })
+    .await;
     server.heal();
     running.agrees().await;
 }
@@ -338,7 +345,11 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     assert_eq!(running.metric(metric), None);
     server.set_down(false);
     pass(Duration::from_secs(1830)).await;
-    assert_eq!(running.config_maps().len(), 12, "they may come back");
+    assert_eq!(
+        running.config_maps().len(),
+        12,
+        "the resource may be permitted again"
+    );
     let text = running.health.readiness(ReadinessPolicy::Default);
     let seconds = running.metric(metric).unwrap();
     assert!((1100.0..1180.0).contains(&seconds), "{seconds}");
@@ -424,7 +435,7 @@ async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
         server.put("configmaps", config_map("a", "busy"));
         server.counts("configmaps").0 > 0
     };
-    eventually("a list by pages", paged).await;
+    eventually("a paged list is requested", paged).await;
     let waited = began.elapsed();
     assert!(waited > last * 2 && waited < last * 4, "{waited:?}");
     running.agrees().await;
@@ -499,8 +510,8 @@ async fn watches_that_end_sooner_than_the_last_wait_are_not_resumed_at_once() {
     let running = synced(&server, |watch| watch.streaming_lists(false)).await;
     server.fault(On::Any, "configmaps", 7, Fault::Status(500, "x"));
     server.cut_watches("configmaps");
-    eventually("it has failed", || server.counts("configmaps").0 >= 6).await;
-    eventually("it is synced", || {
+    eventually("lists have failed", || server.counts("configmaps").0 >= 6).await;
+    eventually("configmaps are synced", || {
         running.health_of("configmaps").state == super::SYNCED
     })
     .await;
@@ -528,7 +539,7 @@ async fn a_refused_watch_between_watches_that_end_at_once_does_not_mean_that_the
     }
     server.cut_watches("configmaps");
     let failing = || running.health_of("configmaps").state != super::SYNCED;
-    eventually("it fails", failing).await;
+    eventually("the watch fails", failing).await;
     for tenth in 0..200 {
         assert!(failing(), "after {tenth} tenths of a second");
         pass(Duration::from_millis(100)).await;

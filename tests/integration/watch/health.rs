@@ -26,7 +26,7 @@ async fn a_resource_goes_from_not_started_over_listing_to_synced() {
     pass(Duration::from_secs(2)).await;
     assert_eq!(state(), ResourceState::Listing);
     assert!(!health.snapshot().ready);
-    eventually("it is synced", || state() == SYNCED).await;
+    eventually("configmaps are synced", || state() == SYNCED).await;
     assert!(health.snapshot().ready && running.is_running());
 }
 
@@ -234,7 +234,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.set_down(false);
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let refused = || running.health_of("configmaps").state == forbidden;
-    eventually("it is refused", refused).await;
+    eventually("configmaps are refused", refused).await;
     for half_second in 0..8 {
         assert!(strict(), "{half_second}");
         pass(Duration::from_millis(500)).await;
@@ -267,7 +267,7 @@ async fn an_outage_between_two_short_refusals_is_no_long_refusal() {
     pass(Duration::from_secs(61 * 60)).await;
     assert_eq!(refused().len(), 0);
     server.set_down(false);
-    eventually("they are refused again", || refused().len() == 2).await;
+    eventually("both resources are refused again", || refused().len() == 2).await;
     for tenth in 0..15 {
         assert!(
             running.health.readiness(ReadinessPolicy::Strict).ready,

@@ -33,8 +33,8 @@ fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static)
     pieces.boxed()
 }
 
-/// A server that answers in protobuf, unless a request prefers JSON, and with whole objects, so that large ones are
-/// large in responses.
+/// A server that answers in protobuf, unless a request prefers JSON. The server sends whole objects, so that large
+/// objects are also large in responses.
 fn server() -> ApiServer {
     super::server().with_protobuf().without_partial_objects()
 }
@@ -45,16 +45,16 @@ fn page(request: &ApiRequest, names: impl IntoIterator<Item = String>, next: &st
     Wire::of_config_maps(request).list(&metadata, &items.collect::<Vec<_>>())
 }
 
-/// The start of a list, up to its items, of which there may be any number.
+/// The start of a list, up to its first item. Any number of items may follow.
 fn list_start(request: &ApiRequest) -> Bytes {
     if request.accepts_protobuf() {
-        // The message with the metadata and the items, of 2^63 - 1 bytes.
+        // The length of the message with the metadata and the items is 2^63 - 1 bytes.
         return Bytes::from_static(b"k8s\0\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
     }
     Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[")
 }
 
-/// An item of such a list.
+/// An item of a list that begins with [`list_start`].
 fn item(request: &ApiRequest, object: &Value) -> Bytes {
     let item = Wire::of_config_maps(request).item(object);
     if request.accepts_protobuf() {
@@ -65,7 +65,7 @@ fn item(request: &ApiRequest, object: &Value) -> Bytes {
     [&*item, b","].concat().into()
 }
 
-/// The number of the page that a request selects, which is its token.
+/// The number of the page that a request selects. The continue token of the request is this number.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
@@ -107,7 +107,7 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
                 .text()
                 .contains("kube_namespace_status_phase{namespace=\"later\"")
     };
-    eventually("other resources go on", goes_on).await;
+    eventually("other resources are up to date", goes_on).await;
     server.clear_log();
     pass(Duration::from_secs(300)).await;
     let attempts = server.log("configmaps").into_iter();
@@ -148,7 +148,7 @@ async fn objects_that_repeat_in_any_cycle_are_a_failure() {
         let name = format!("x{}", number % 50);
         body(page(request, [name], &(number + 1).to_string()))
     };
-    // Objects without a field have no bytes in protobuf.
+    // The page has one object without fields, which takes no bytes in protobuf.
     let empty: fn(&ApiRequest) -> ByteStream = |request| {
         let metadata =
             json!({ "resourceVersion": "100", "continue": (number(request) + 1).to_string() });
@@ -252,7 +252,7 @@ async fn lists_of_a_byte_a_second_are_a_failure() {
         let bytes = page.into_iter();
         slowly(SECOND, bytes.map(|byte| Bytes::copy_from_slice(&[byte])))
     };
-    // Between the items: blanks, or fields that are unknown.
+    // Endless blanks in JSON, or endless unknown fields in protobuf, take the place of the items.
     let blanks: fn(&ApiRequest) -> ByteStream = |request| {
         let blank: &[u8] = match request.accepts_protobuf() {
             true => b"\x78\x01",
@@ -266,7 +266,7 @@ async fn lists_of_a_byte_a_second_are_a_failure() {
     };
     let metadata: fn(&ApiRequest) -> ByteStream = |request| {
         let start = match request.accepts_protobuf() {
-            // The metadata of 4 GiB.
+            // The length of the metadata is 4 GiB.
             true => [&*list_start(request), b"\x0a\xff\xff\xff\xff\x0f"].concat(),
             false => b"{\"items\":[],\"metadata\":{\"x\":\"".to_vec(),
         };
@@ -299,7 +299,7 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_end_is_a_failure() {
-    // Single bytes, and pieces that would fill the memory.
+    // The event arrives in single bytes, or in pieces that would fill the memory.
     for (piece, protobuf) in [(1, false), (1, true), (100_000, false), (100_000, true)] {
         // There are no bookmarks, because their line breaks would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
@@ -355,7 +355,7 @@ async fn a_version_that_no_request_can_hold_is_not_kept() {
             object["metadata"]["resourceVersion"] = json!("1".repeat(100_000));
             server.send_event("configmaps", kind, &object);
             let is_failing = || running.health_of("configmaps").state == INVALID;
-            eventually("it is a failure", is_failing).await;
+            eventually("the long version is a failure", is_failing).await;
             running.agrees().await;
         }
     }
@@ -415,11 +415,11 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
 
         // An object that becomes too large loses its samples, and gets them again when it shrinks.
         server.put("configmaps", large("cm0", 2_000));
-        eventually("it is skipped", || !shows("cm0")).await;
+        eventually("the large object is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
 
         server.put("configmaps", config_map("a", "cm0"));
-        eventually("it shows again", || shows("cm0")).await;
+        eventually("the object has samples again", || shows("cm0")).await;
         assert_eq!(running.config_maps().len(), 12);
 
         // A watch is resumed after the skipped event, not before it.

@@ -38,7 +38,8 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
             .collector(Collector::new().family(slow))
             .build()
             .unwrap();
-        // The object arrives in a paged list, and then as an event. In protobuf, smaller objects are large.
+        // The object arrives in a paged list, and then as an event. In protobuf, an object counts as large from a
+        // smaller size on.
         let bytes = if protobuf { 40_000 } else { 80_000 };
         server.put("configmaps", large("listed", bytes));
         server.set_streaming_lists(false);

@@ -52,7 +52,7 @@ async fn streaming_lists_can_be_switched_off_and_big_lists_come_whole() {
     let server = server().with_whole_lists();
     let running = synced(&server, |watch| watch.streaming_lists(false).page_size(5)).await;
     assert_eq!(server.counts("configmaps"), (1, 0, 1));
-    // A relist requests a version that the server has in memory, so it has no limit.
+    // A relist requests a version that the server has in memory, so the request has no limit.
     server.expire_watches("");
     server.put("configmaps", config_map("a", "new"));
     running.agrees().await;

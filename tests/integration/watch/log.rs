@@ -293,7 +293,10 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
     server.clear_log();
     server.fault(On::Watch, "configmaps", 5, Fault::Body(""));
     server.end_watches("configmaps");
-    eventually("the sixth is open", || server.counts("configmaps").2 == 6).await;
+    eventually("the sixth watch is open", || {
+        server.counts("configmaps").2 == 6
+    })
+    .await;
     // The last backoff was at least 12.8 s, so watches of five seconds do not reset it.
     for _ in 0..60 {
         pass(Duration::from_secs(5)).await;

@@ -136,7 +136,7 @@ async fn a_row_above_the_size_limit_loses_its_samples() {
         let mut large = secret("tls", "Opaque");
         large["metadata"]["annotations"] = json!({ "x": "y".repeat(5_000) });
         server.put("secrets", large);
-        eventually("it is skipped", || {
+        eventually("the large secret is skipped", || {
             !text(&running.metrics).contains(r#"secret="tls""#)
         })
         .await;

@@ -1,4 +1,4 @@
-//! Watching a server that answers in protobuf: the same behaviour as in JSON.
+//! Tests of watches of a server that answers in protobuf. The behaviour is the same as with JSON.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
             "{log:?}"
         );
         let (json, protobuf) = responses(&running);
-        // The refusal of a streaming list is no response with objects.
+        // The refusal of a streaming list does not count as a response with objects.
         let answered = if streaming { log.len() } else { log.len() - 1 };
         assert_eq!((json, protobuf), (0.0, answered as f64));
     }
@@ -54,7 +54,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
 async fn json_is_read_whenever_the_server_answers_so() {
     let server = protobuf_server();
     let running = synced(&server, |watch| watch).await;
-    // A proxy that passes JSON only.
+    // From now on, the server answers in JSON, as if a proxy allowed only JSON.
     server.set_protobuf(false);
     pass(Duration::from_secs(5)).await;
     server.cut_watches("");
@@ -102,7 +102,7 @@ async fn a_server_that_refuses_the_encoding_is_asked_for_json_at_once() {
         });
         let after = &log[refused.unwrap() + 1..];
         assert!(!after.is_empty() && after.iter().all(|request| !request.accepts_protobuf()));
-        // It is no failure, and no reason to list by pages.
+        // The refusal of protobuf does not count as a failure, so the watch does not fall back to paged lists.
         assert_eq!(server.counts("configmaps").0, 0);
     }
 }
@@ -151,7 +151,10 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_is_counted() {
     server.put("configmaps", broken("a", "cm0"));
     let errors =
         "kube_state_metrics_decode_errors_total{reason=\"field\",resource=\"*v1.ConfigMap\"}";
-    eventually("it is counted", || running.metric(errors) == Some(1.0)).await;
+    eventually("the error is counted", || {
+        running.metric(errors) == Some(1.0)
+    })
+    .await;
     assert!(
         !running.text().contains("configmap=\"cm0\",namespace=\"a\""),
         "{}",
@@ -184,7 +187,7 @@ async fn events_that_are_damaged_are_requested_again_in_json() {
         // Other resources are not affected.
         server.cut_watches("namespaces");
         let is_resumed = || server.log("namespaces").len() == 2;
-        eventually("it is resumed", is_resumed).await;
+        eventually("the watch of namespaces is resumed", is_resumed).await;
         assert!(server.log("namespaces")[1].accepts_protobuf());
     }
 }
@@ -201,7 +204,7 @@ async fn an_event_that_never_ends_is_requested_again() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_that_are_damaged_are_requested_again_in_json() {
-    // Another body than the header says, a group, an object with a wrong wire type.
+    // Damaged bodies: HTML instead of protobuf, a group, and an object with a wrong wire type.
     let html: fn(&ApiRequest) -> ByteStream = |_| body(b"<html>".to_vec());
     let group: fn(&ApiRequest) -> ByteStream = |_| body(b"k8s\0\x13".to_vec());
     let object: fn(&ApiRequest) -> ByteStream = |request| {
@@ -211,7 +214,7 @@ async fn lists_that_are_damaged_are_requested_again_in_json() {
         }
         let items = [config_map("a", "x0"), config_map("a", "x1")];
         let list = wire.list(&json!({ "resourceVersion": "100" }), &items);
-        // The tag of the metadata of the last object becomes that of a number.
+        // The tag of the last object's metadata becomes the tag of a number.
         let at = list
             .windows(4)
             .rposition(|bytes| bytes == b"\x0a\x02x1")
@@ -251,12 +254,12 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
         Config::parse(&text).unwrap()
     };
     let cases = [
-        // Of the tables.
+        // Fields of the tables in this repository.
         (config("[data]", "{ mode: [mode] }"), true),
         (config("[metadata, labels]", "{ '*': [] }"), true),
-        // Of a newer version.
+        // A field of a newer version of Kubernetes.
         (config("[future]", "{ mode: [mode] }"), false),
-        // Newer versions may add fields to these.
+        // Newer versions of Kubernetes may add fields to these objects.
         (config("[metadata]", "{ '*': [] }"), false),
         (config("[]", "{ mode: [data, mode] }"), false),
         (
@@ -276,7 +279,7 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
             let are = |wanted: bool| log.iter().all(|asked| asked.accepts_protobuf() == wanted);
             assert!(are(*protobuf), "{config:?} {log:#?}");
             server.clear_log();
-            // The list for a configuration that is added has its encoding already.
+            // If a configuration is added, even the first list uses the encoding that the configuration needs.
             for (other, protobuf) in &cases {
                 let custom = running.metrics.custom_resources();
                 custom.set_config(None).unwrap();

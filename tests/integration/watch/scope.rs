@@ -82,7 +82,10 @@ async fn a_relist_of_one_namespace_replaces_its_own_part_only() {
                 .map(|own| format!("{}/{}", part(own, "namespace"), part(own, "name")));
             keys.collect::<Vec<_>>()
         };
-        eventually("both parts are right", || running.config_maps() == keys()).await;
+        eventually("both namespaces are complete", || {
+            running.config_maps() == keys()
+        })
+        .await;
     }
 }
 
@@ -202,7 +205,10 @@ async fn a_pod_that_gets_its_node_leaves_the_unscheduled_ones() {
     // A server reports an object that is no longer selected as deleted.
     let bound = server.put("pods", pod("one", "n1"));
     server.send_event("pods", "DELETED", &bound);
-    eventually("it is gone", || nodes_of(&running.text()).is_empty()).await;
+    eventually("the pod is removed", || {
+        nodes_of(&running.text()).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +260,7 @@ async fn a_selector_the_server_does_not_take_shows_as_rejected() {
             .last_error
             .unwrap_or_default()
     };
-    eventually("it says so", || {
+    eventually("the health shows the rejection", || {
         error() == "rejected: field label not supported"
     })
     .await;

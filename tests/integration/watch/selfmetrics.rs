@@ -169,7 +169,7 @@ async fn custom_resources_share_a_name_in_one_half_and_have_their_own_in_the_oth
             .iter()
             .all(|own| own.last_error.is_some())
     };
-    eventually("both are refused", refused).await;
+    eventually("both kinds are refused", refused).await;
     let shared = "resource=\"*unstructured.Unstructured\"";
     let errors = format!("kube_state_metrics_list_total{{{shared},result=\"error\"}}");
     assert_eq!(running.metric(&errors), Some(2.0));

@@ -94,7 +94,7 @@ async fn shards_that_change_settle_on_the_whole() {
                 let now: BTreeSet<_> = part.config_maps().into_iter().collect();
                 assert!(
                     now.is_subset(&stays),
-                    "what leaves goes at once, nothing else changes"
+                    "objects of other shards are removed at once; no object is added"
                 );
             }
             while parts.len() < total as usize {
@@ -349,7 +349,11 @@ async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
                 pass(Duration::from_secs(1)).await;
             }
         }
-        assert_eq!(union(&parts), sorted(all(&server)), "nothing is left twice");
+        assert_eq!(
+            union(&parts),
+            sorted(all(&server)),
+            "no object is in two shards"
+        );
     }
 }
 

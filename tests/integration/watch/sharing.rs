@@ -84,13 +84,16 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let _host = background(shared.for_each(|_| async {}));
     let running = start(&server, metrics, |watch| watch);
     running.ready().await;
-    eventually("both are there", || running.text() == expected(&server)).await;
+    eventually("both resources are exported", || {
+        running.text() == expected(&server)
+    })
+    .await;
     assert_eq!(running.health_of("configmaps").source, FeedOrigin::Host);
     assert_eq!(running.health_of("namespaces").source, FeedOrigin::Watched);
     assert_eq!(
         server.counts("configmaps").1,
         0,
-        "ours would be a streaming list"
+        "the crate would request a streaming list"
     );
     for round in 0..3 {
         server.put("configmaps", config_map("a", &format!("new{round}")));
@@ -132,7 +135,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     // The end of a feed is reported. A new feed replaces it.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
-    eventually("it has stopped", || {
+    eventually("the feed has stopped", || {
         state(&running) == ResourceState::Stopped
     })
     .await;

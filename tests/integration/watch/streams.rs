@@ -338,7 +338,10 @@ async fn many_events_at_once_are_all_applied() {
     for number in 0..3_000 {
         server.put("configmaps", config_map("a", &format!("many{number}")));
     }
-    eventually("all are there", || running.config_maps().len() == 3_012).await;
+    eventually("all configmaps have samples", || {
+        running.config_maps().len() == 3_012
+    })
+    .await;
     running.agrees().await;
     let events = "kube_state_metrics_events_total{event=\"added\",resource=\"*v1.ConfigMap\"}";
     assert_eq!(running.metric(events), Some(3_012.0));

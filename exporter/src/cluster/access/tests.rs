@@ -123,7 +123,10 @@ current-context: x
     let connection = access.connection().await.unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(connection.config.root_cert.is_none());
-    assert!(connect(connection).await.is_ok(), "the file may be filled later");
+    assert!(
+        connect(connection).await.is_ok(),
+        "the file may be filled later"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// Optional: without JavaScript, the form sends the search to the server, and tables have the order of the server.
+// This script is optional: without JavaScript, the form sends the search to the server, and tables have the order of the server.
 const input = document.querySelector("input[name=q]");
 if (input) {
   const families = [...document.querySelectorAll(".family")].map(d => [d, (d.firstChild.textContent + " " + d.dataset.words).toLowerCase()]);
@@ -64,7 +64,7 @@ for (const text of document.querySelectorAll("pre.copy")) {
   button.textContent = "Copy";
   button.setAttribute("aria-label", "Copy " + text.textContent);
   button.addEventListener("click", async () => {
-    // Browsers have the clipboard only for HTTPS and the local host.
+    // Browsers allow `navigator.clipboard` only with HTTPS and on localhost. Elsewhere, `execCommand` copies the selection.
     getSelection().selectAllChildren(text);
     try { await navigator.clipboard.writeText(text.textContent); } catch { document.execCommand("copy"); }
     button.textContent = "Copied";

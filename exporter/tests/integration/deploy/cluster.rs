@@ -179,7 +179,11 @@ fn reads_with_a_role(exporter: &Exporter, own: &str) {
     let reader = token("kube-system", "ksm-test-reader");
     for address in [&exporter.main, &exporter.telemetry] {
         assert_eq!(ask(address, "nobody's"), 401);
-        assert_eq!(ask(address, own), 403, "the exporter's token may not read metrics");
+        assert_eq!(
+            ask(address, own),
+            403,
+            "the exporter's token may not read metrics"
+        );
         // The API server needs a moment until the binding takes effect.
         eventually("the reader may read metrics", || {
             (ask(address, &reader) == 200).then_some(())

@@ -133,7 +133,7 @@ fn hostile_bytes_are_counted_errors() {
         let stays = u64::from(error.identity().is_none());
         assert_eq!(metrics.stores()[0].stats().objects, stays);
     }
-    // 2^63 - 1 seconds after 1970: the time of creation is not a time, and the name is readable.
+    // The time of creation is 2^63 - 1 seconds after 1970, which is not a valid time. The name is readable.
     let metadata = b"\x0a\x0f\x0a\x01a\x42\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
     let error = writer.apply_protobuf(metadata).unwrap_err();
     assert_eq!((error.reason(), error.object()), (DecodeReason::Field, "a"));
@@ -146,7 +146,7 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     let mut nested = Vec::new();
     for _ in 0..10_000 {
         let length = nested.len();
-        // The length in three bytes, which need not be the shortest spelling.
+        // The length takes three bytes, even if fewer bytes would be enough.
         let byte = |shift: usize| (length >> shift & 0x7f) as u8;
         let mut outer = vec![0x12, byte(0) | 0x80, byte(7) | 0x80, byte(14)];
         outer.append(&mut nested);
@@ -154,7 +154,7 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     }
     let metrics = metrics(BuiltIn::Nodes);
     let mut writers = metrics.feeds();
-    // No field of a spec is a message with its own type, so the tables end the recursion.
+    // No field of a node's spec has the type of the spec, so the tables end the recursion.
     writers[0]
         .apply_protobuf(&[NODE, &nested].concat())
         .unwrap();

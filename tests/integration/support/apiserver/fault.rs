@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 
 use super::requests::ApiRequest;
 
-/// A body as it arrives.
+/// The pieces of a body, in the order in which they arrive.
 pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// The requests to which a fault applies.

@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) shards: bool,
     pub(super) protobuf: bool,
     pub(super) down: bool,
-    /// Whether lists and watches have partial objects on request.
+    /// Whether lists and watches have partial objects if the client requests them.
     pub(super) partial: bool,
     /// The columns of tables.
     pub(super) columns: &'static [&'static str],

@@ -34,7 +34,7 @@ impl Wire {
         Self::config_maps(request.accepts_protobuf())
     }
 
-    /// An object of the collection, or a `Status`, as an event has it.
+    /// An object of the collection, or a `Status`, in the form that events contain.
     pub(crate) fn object(&self, object: &Value) -> Bytes {
         if !self.protobuf {
             return object.to_string().into();
@@ -52,7 +52,7 @@ impl Wire {
         encode::object(&object).unwrap().unwrap().into()
     }
 
-    /// An object as a list has it.
+    /// An object of the collection, in the form that lists contain.
     pub(crate) fn item(&self, object: &Value) -> Bytes {
         let mut object = object.clone();
         let fields = object.as_object_mut().unwrap();
@@ -113,7 +113,7 @@ impl Wire {
         response
     }
 
-    /// A list or error in JSON, in the encoding of the request.
+    /// Converts a list or an error from JSON to the encoding of the request.
     pub(super) async fn rewritten(&self, response: ApiResponse) -> ApiResponse {
         if !self.protobuf {
             return response;
@@ -137,8 +137,8 @@ impl Wire {
     }
 }
 
-/// The object as protobuf can have it: a time that does not decode also if it is no time in JSON, and data
-/// instead of an unknown field.
+/// The object in a form that protobuf can encode. A time of creation that is an array, which does not decode in JSON,
+/// becomes a number that does not decode in protobuf. The unknown field `z` becomes data.
 fn typed(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(unknown) = object.get("z").cloned() {
