@@ -99,8 +99,8 @@ impl Telemetry {
         let content = &["format", "encoding"];
         let file = &["filename", "type"];
         let cut = "Connections that the exporter closed, by reason.";
-        let accept_failures = "Times that the operating system could not accept a connection, most likely \
-                               for lack of file descriptors.";
+        let accept_failures = "Failed attempts to accept a connection, usually because the exporter has no free \
+                               file descriptor.";
         let telemetry = Self {
             durations: HistogramVec::new(durations, &["handler", "method"])?,
             scrapes: IntCounterVec::new(
@@ -133,10 +133,7 @@ impl Telemetry {
                     &["server"],
                 )?,
                 answering: IntGaugeVec::new(
-                    own(
-                        "http_answering",
-                        "Connections with a response that has begun.",
-                    ),
+                    own("http_answering", "Connections with a response in progress."),
                     &["server"],
                 )?,
                 cut: IntCounterVec::new(
@@ -151,7 +148,7 @@ impl Telemetry {
             config_hash: GaugeVec::new(
                 own(
                     "config_hash",
-                    "First six bytes of the MD5 sum of the configuration file in use.",
+                    "First six bytes of the MD5 sum of the configuration file in use, as a number.",
                 ),
                 file,
             )?,

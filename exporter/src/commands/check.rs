@@ -44,7 +44,7 @@ pub(super) enum CheckError {
     Skipped,
     #[error("no object could be read from {0}; give files or directories with manifests")]
     Nothing(String),
-    #[error("cannot write: {0}")]
+    #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
 }
 

@@ -41,7 +41,7 @@ pub(super) enum ProbeError {
     },
     #[error("{0} does not answer in time")]
     Slow(Uri),
-    #[error("cannot start or write: {0}")]
+    #[error("cannot start the probe or write its output: {0}")]
     Io(#[from] io::Error),
 }
 

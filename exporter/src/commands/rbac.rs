@@ -59,7 +59,7 @@ pub(super) enum RbacError {
          without --check and apply its output"
     )]
     Missing { missing: usize, total: usize },
-    #[error("cannot write: {0}")]
+    #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct LimitedResource {
 }
 
 /// Explains the number of times in a message about a limit.
-pub(crate) const REPEATED: &str = "each update of an object counts";
+pub(crate) const REPEATED: &str = "each update of an object counts as one time";
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
@@ -181,7 +181,7 @@ mod tests {
         let lines: Vec<_> = problem.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(
-            lines[1].contains("; each update of an object counts; "),
+            lines[1].contains("; each update of an object counts as one time; "),
             "{lines:?}"
         );
     }

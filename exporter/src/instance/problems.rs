@@ -104,8 +104,8 @@ pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Optio
         error: Some(format!(
             "no event and no bookmark for more than {silence:?}, although most API servers send a bookmark every minute; \
              metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
-             objects again after the third time, then after six more times, and so on; if the list fails, the resource \
-             is shown as failing"
+             objects again after 3 silent watches, then after 6 more, and then less and less often; if a list fails, \
+             the resource is shown as failing"
         )),
         removal_seconds: None,
     })

@@ -48,8 +48,8 @@ impl CustomKinds {
         let Some(kind) = selector.kind else {
             self.whole_groups.push(group.to_owned());
             self.assumptions.push(format!(
-                "the configuration selects all kinds of {group}, so the role allows all of its \
-                 resources; to allow only existing resources, pass their definitions with --definitions"
+                "the configuration selects all kinds of the group {group}, so the role allows all resources of the \
+                 group; to allow only existing resources, pass their definitions with --definitions"
             ));
             return;
         };
@@ -61,7 +61,7 @@ impl CustomKinds {
             let plural = known.resource().plural();
             self.assumptions.push(format!(
                 "the plural name of {kind} ({group}) is assumed to be {plural}; if this is wrong, pass \
-                 its definition with --definitions"
+                 the definition of the kind with --definitions"
             ));
             self.resources.push(known.resource().clone());
         }

@@ -31,7 +31,9 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let uncovered = new.coverage().uncovered;
     if !uncovered.is_empty() {
         let uncovered = list(&uncovered);
-        tracing::warn!("using the changed configuration before it is complete: {uncovered}");
+        tracing::warn!(
+            "using the changed configuration, but these metrics are not complete: {uncovered}"
+        );
     }
 }
 

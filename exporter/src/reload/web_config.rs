@@ -92,7 +92,10 @@ pub(crate) fn refuse_to_weaken(
 impl ReloadObserver for RecordReloads {
     fn reloaded(&self, path: &Path, config: &WebConfig) {
         self.0.web_config_used(path, config.md5());
-        tracing::info!("--tls-config {}: read again", path.display());
+        tracing::info!(
+            "--tls-config {}: the changed file was read again",
+            path.display()
+        );
     }
 
     fn reload_failed(&self, error: &WebConfigError) {

@@ -18,7 +18,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) answering: IntGaugeVec,
     /// Connections that the server closed, by server and reason.
     pub(crate) cut: IntCounterVec,
-    /// Times that the operating system could not accept a connection, by server.
+    /// Failed attempts to accept a connection, by server.
     pub(crate) accept_failures: IntCounterVec,
 }
 

@@ -524,7 +524,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     });
     assert_ne!(own("config_hash"), first);
     exporter
-        .tells("using the changed configuration before it is complete: nodes (server error: no)");
+        .tells("using the changed configuration, but these metrics are not complete: nodes (server error: no)");
     let remarks = exporter.get("/readyz").text();
     assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
 
