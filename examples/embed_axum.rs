@@ -10,7 +10,7 @@ use kube_state_metrics::source::health::{Health, ReadinessPolicy};
 use kube_state_metrics::source::watch::configure_for_watching;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// The exported metrics: pods and deployments, except for one family.
+/// The exported metrics: the families of pods and deployments, except for one family.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])

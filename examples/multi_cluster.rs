@@ -2,8 +2,8 @@
 //! `cargo run --features http,watch --example multi_cluster -- blue green` for the contexts `blue` and `green` of the
 //! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
-//! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does
-//! not delay the others, and Prometheus sees each cluster as a target.
+//! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does not
+//! delay the others, and Prometheus scrapes each cluster as a separate target.
 
 use axum::Router;
 use kube::config::KubeConfigOptions;

@@ -36,7 +36,7 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
     renewal::client(access).await
 }
 
-/// The URL of the server in the current context of merged kubeconfigs; `None` if there is none.
+/// The URL of the server in the current context of merged kubeconfigs; `None` if the context has no server.
 pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     let mut kubeconfigs = kubeconfigs.into_iter();
     let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, content| {

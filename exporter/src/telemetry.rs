@@ -193,7 +193,7 @@ impl Telemetry {
         self.scrape_history.record(scrape);
     }
 
-    /// Records that a file with this content is in use, except for some keys.
+    /// Records that a file with this content is in use, and which of its keys have no effect.
     pub(crate) fn config_loaded(
         &self,
         path: &Path,

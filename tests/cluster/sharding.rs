@@ -77,7 +77,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                 let name = format!("ksm-{}", parts.len());
                 parts.push(start(metrics.build().unwrap(), client.clone(), |watch| {
                     let watch = watch.shard_of_pod("ksm-shards", name);
-                    // During the handover, objects that move are in two shards.
+                    // During the hand-over, objects that move are in two shards.
                     watch.shard_handover(Duration::from_secs(1))
                 }));
             }

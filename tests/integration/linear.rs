@@ -353,7 +353,7 @@ fn kinds_of_a_configuration() {
             let (running, ready) = (tokio::spawn(watch.run()), health.clone());
             let waiting = tokio::spawn(async move { ready.ready(ReadinessPolicy::Default).await });
             all_asked.notified().await;
-            // The failures are reported and gathered for the log.
+            // During this pause, the watches report their failures, and the log gathers them.
             tokio::time::sleep(Duration::from_millis(20)).await;
             assert_eq!(health.resources().len(), expected);
             running.abort();

@@ -1,6 +1,6 @@
 //! The alerts, recording rules and dashboards of deploy/mixin: they are valid, and use only metrics that exist.
 //!
-//! `exporter/tests/integration/dashboards.rs` evaluates them over the example cluster.
+//! `exporter/tests/integration/dashboards.rs` evaluates the rules and dashboards over the example cluster.
 
 mod growth;
 

@@ -24,7 +24,7 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("019", "openmetrics 1.0.0", ""),
     // A media range matches all types that it covers.
     ("027", "openmetrics 0.0.1", ""),
-    // A value may be a quoted string.
+    // The value of a parameter may be a quoted string.
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),

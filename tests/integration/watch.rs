@@ -106,7 +106,7 @@ fn start(
     }
 }
 
-/// Starts to watch configmaps and namespaces, and waits until all are synced.
+/// Starts to watch configmaps and namespaces, and waits until both are synced.
 async fn synced(
     server: &ApiServer,
     configure: impl FnOnce(WatchBuilder) -> WatchBuilder,
@@ -146,7 +146,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until the exposition agrees with the server, and everything is synced.
+    /// Waits until the exposition agrees with the server, and all resources are synced.
     async fn agrees(&self) {
         let holds = || {
             self.text() == expected(&self.server)
@@ -193,7 +193,7 @@ fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// Whether protobuf is requested.
+/// Both encodings. `true` means that protobuf is requested.
 const ENCODINGS: [bool; 2] = [true, false];
 
 const SYNCED: kube_state_metrics::source::health::ResourceState =

@@ -224,7 +224,7 @@ impl Figures {
         self.rows.push((name, unit, value));
     }
 
-    /// Median time, CPU time, and time to the first byte, of some scrapes.
+    /// Measures some scrapes: the median time, the CPU time, and the time to the first byte.
     fn scrapes(
         &mut self,
         process: &Process,
@@ -274,7 +274,8 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
 
 /// The difference between the peak of memory during a scrape and the memory before the scrape, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
-    // Memory that the first scrapes allocate and keep is not part of a later scrape.
+    // The exporter may keep memory that its first scrapes allocate. An additional first scrape excludes this memory
+    // from the difference.
     scraper.scrape(gzip)?;
     process.settle()?;
     process.forget_peak()?;
@@ -314,7 +315,7 @@ fn under_churn(
     per_update: f64,
 ) -> io::Result<(Taken, f64)> {
     status(api, &format!("rate {RATE} 1"))?;
-    // From two scrapes, an exporter can predict the next scrape.
+    // After two scrapes, an exporter can predict when the next scrape is due.
     for _ in 0..2 {
         thread::sleep(Duration::from_secs_f64(INTERVAL));
         scraper.scrape(true)?;

@@ -49,10 +49,10 @@ pub(super) enum Kind {
 /// The queue of reviews, by client address. Clients with an unknown address share one place in the rotation.
 type Turns = FairQueue<Option<IpAddr>>;
 
-/// The permission to run one review. Dropping it lets the next review run.
+/// The permission to run one review. Dropping this value lets the next review run.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
-/// The error if too many reviews are waiting. The API server is not asked.
+/// The error if too many reviews are waiting. The exporter sends no request to the API server.
 pub(super) struct Busy;
 
 /// Sends reviews to the API server at a limited rate.
@@ -110,7 +110,7 @@ impl Reviewer {
             Kind::KnownToken => &self.known_tokens,
             Kind::Permission => &self.permissions,
         };
-        // A long wait in this queue does not mean that the API server is slow.
+        // This wait has a separate timeout, because a long queue does not mean that the API server is slow.
         match tokio::time::timeout(MAX_QUEUE_TIME, turns.turn(client)).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => {

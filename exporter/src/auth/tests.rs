@@ -345,8 +345,7 @@ fn slow_filter() -> (AuthFilter, Arc<SlowServer>) {
             state.reviews.lock().push(Instant::now());
             let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
             state.most_running.fetch_max(running, Ordering::SeqCst);
-            // The review does not run in the future of the request, because an API server continues after its client
-            // has disconnected.
+            // The review runs in a separate task, because an API server continues after its client has disconnected.
             let ended = Arc::clone(&state);
             let work = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -199,7 +199,7 @@ impl Access {
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
                     .map_err(|source| match source {
-                        // kube also reads the proxy variables.
+                        // kube also reads the proxy variables of the environment, so this error is about a variable.
                         KubeconfigError::ParseProxyUrl(_) => {
                             let setting = "HTTPS_PROXY";
                             ClusterError::ProxyVariable(InvalidProxy { setting })

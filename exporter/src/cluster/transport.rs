@@ -1,7 +1,7 @@
-//! The HTTP client below kube's: credentials, TLS and connections.
+//! The HTTP service that kube's client uses: credentials, TLS and connections.
 //!
-//! kube's client supports fewer kinds of proxies. Like kube's client, this client follows no redirects, so that no
-//! other server receives the credentials.
+//! kube's default service supports fewer kinds of proxies. Like the default service, this service follows no redirects,
+//! so that no other server receives the credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn client(connection: Connection) -> Result<Client, ClusterError> {
         authority,
         ..
     } = connection;
-    // The call runs the plugin. If the plugin prints no token, there is no header to add to the requests.
+    // `auth_layer` runs the plugin. If the plugin prints no token, there is no header to add to the requests.
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let plugin = config.auth_info.exec.take();
     let (identity, expires) = match plugin.filter(|_| authorization.is_none()) {

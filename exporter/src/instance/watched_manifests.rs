@@ -120,7 +120,7 @@ async fn reload_on_change(
         recorder.record(&report);
         let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
         if is_partial {
-            // The problems have been logged.
+            // `record` has logged the problems.
             if !was_partial {
                 tracing::warn!(
                     "not all manifests can be read at the moment; the previous objects stay, and the \

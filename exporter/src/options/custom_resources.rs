@@ -22,7 +22,7 @@ pub(crate) struct CustomResources {
 /// A configuration whose families have no errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Configured {
-    /// The flag or key of the configuration.
+    /// The flag or key that sets the configuration.
     from: String,
     text: String,
     pub(crate) config: Config,

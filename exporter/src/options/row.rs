@@ -65,14 +65,14 @@ pub(crate) enum DefaultValue {
 /// How a changed value in the options file takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reload {
-    /// At once, for new connections and requests.
+    /// The change takes effect at once, for new connections and requests.
     Live,
-    /// Through a listener on the new address.
+    /// The change takes effect through a listener on the new address.
     NewListener,
-    /// Through a new instance with new stores and a new source. The old instance serves until the new instance is
-    /// complete.
+    /// The change takes effect through a new instance with new stores and a new source. The old instance serves until
+    /// the new instance is complete.
     NewInstance,
-    /// After a restart.
+    /// The change takes effect after a restart.
     Restart,
 }
 

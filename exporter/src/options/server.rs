@@ -70,7 +70,7 @@ impl ServerOptions {
         }
     }
 
-    /// Refuses equal addresses.
+    /// Records a problem if both servers have the same address.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if self.main == self.telemetry && self.main.port != 0 {
             let port = self.main.port;

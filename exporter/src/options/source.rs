@@ -15,7 +15,7 @@ pub(crate) struct SourceOptions {
     /// Files and directories with manifests. If there are none, the source is a cluster.
     pub(crate) manifests: Vec<PathBuf>,
     pub(crate) apiserver: Option<http::Uri>,
-    /// Several files are merged.
+    /// The files of the kubeconfig; several files are merged.
     pub(crate) kubeconfig: Vec<PathBuf>,
     pub(crate) node: Option<String>,
     pub(crate) unscheduled_pods: bool,

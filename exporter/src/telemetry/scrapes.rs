@@ -43,7 +43,7 @@ pub(crate) struct ScrapeHistory(Arc<Mutex<VecDeque<Scrape>>>);
 
 /// The number of scrapes that are remembered.
 const REMEMBERED: usize = 256;
-/// The longest text of a client that is remembered, in bytes.
+/// Maximum length of a remembered text that a client has sent, in bytes.
 const LONGEST_TEXT: usize = 200;
 
 // === impl ScrapeHistory ===

@@ -30,7 +30,7 @@ pub struct Asked {
     pub accept: Option<String>,
     /// The client's certificate.
     pub certificate: Option<Vec<u8>>,
-    /// Whether the status of the response was not 401.
+    /// Whether the server accepted the credentials: the status of the response was not 401.
     pub accepted: bool,
 }
 
@@ -218,7 +218,7 @@ impl Api {
         }
     }
 
-    /// Closes all connections, waits for a request on a new connection, and returns the requests since then.
+    /// Closes all connections, waits for a request on a new connection, and returns the requests on new connections.
     #[track_caller]
     pub fn asked_after_cut(&self) -> Vec<Asked> {
         self.cut();

@@ -40,7 +40,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
     assert_eq!(shown(&dom), ["kube_node_spec_unschedulable"]);
 
-    // Without JavaScript, the page is unchanged and has a button.
+    // Without JavaScript, the page still has the button of the search.
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(shown(&page), ["kube_node_spec_unschedulable"]);

@@ -65,7 +65,7 @@ pub fn cut(exporter: &Exporter, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// A time that is shorter than every other limit.
+/// A time between the limit under test and all other limits of the test.
 const SHORT: Duration = Duration::from_secs(25);
 
 #[test]

@@ -15,7 +15,7 @@ const LIBRARY: &str = "library";
 const STORES: &str = "stores";
 const NONE: &str = "";
 
-/// What the help text of a metric does not say.
+/// The information about a metric that its help text does not have.
 struct Note {
     name: &'static str,
     registry: &'static str,
@@ -186,7 +186,7 @@ const REPEATED: &str = "    - name: created
       each: { type: Gauge, gauge: { path: [metadata, creationTimestamp] } }
 ";
 
-/// What a response says about a metric.
+/// The metadata of a metric in a response.
 #[derive(Debug, Default, PartialEq)]
 struct Served {
     help: String,

@@ -132,7 +132,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
     is_ready(&exporter(&["--kubeconfig", &kubeconfig], &environment));
     assert_eq!(proxy.asked().first(), Some(&asked));
 
-    // The flag replaces the server of the kubeconfig.
+    // `--apiserver` replaces the server of the kubeconfig.
     let other = std::fs::read_to_string(&kubeconfig).unwrap();
     let other = place
         .directory
@@ -156,7 +156,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
-    // With only the flag, there are no credentials, and the exporter trusts the authorities of the system.
+    // With `--apiserver` alone, there are no credentials, and the exporter trusts the authorities of the system.
     let open = Api::start_tls(place.authority.server());
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());
@@ -192,7 +192,7 @@ fn an_http_proxy_forwards_the_requests_to_a_server_without_tls() {
         first.to_lowercase().ends_with(&basic.to_lowercase()),
         "{first}"
     );
-    // A watch through the proxy continues.
+    // The watch through the proxy also receives later events.
     api.put(
         "pods",
         json!({

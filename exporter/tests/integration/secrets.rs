@@ -18,7 +18,7 @@ const MARKERS_PER_SECRET: usize = 20;
 /// The start of each marker; digits follow. This text occurs nowhere else in the program or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// The maximum number of markers: a quarter of all markers, which are 2 MiB of data.
+/// The maximum number of markers that may be left in memory: a quarter of all markers, or 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// A server with secrets that have 40,000 different markers in 8 MiB of data.

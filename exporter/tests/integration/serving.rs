@@ -131,7 +131,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("the objects of a deleted file are removed", || {
         (!shows("two")).then_some(())
     });
-    // An invalid document does not affect the others, and is logged once.
+    // An invalid document does not affect the other documents, and is logged once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),
@@ -244,7 +244,7 @@ fn a_changed_config_is_used_without_an_outage() {
     assert_eq!(exporter.own(&hash), Some(5_950_443_893_422.0));
     assert_eq!(exporter.own(&reloaded), Some(1.0));
 
-    // Every scrape until the change is visible succeeds, and shows one of the two states.
+    // Until the change is visible, every scrape succeeds, and has the metrics of either the old or the new file.
     directory.write("config.yaml", "resources: {services: {}}\n");
     eventually("the change shows", || {
         assert!(shows("kube_pod_info{") || shows("kube_service_info{"));

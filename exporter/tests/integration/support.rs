@@ -146,7 +146,7 @@ impl Exporter {
 
     /// Starts the program with a command.
     pub fn of_command(command: &mut Command) -> Self {
-        // While manifests are loaded, nothing is served yet.
+        // The line about loading manifests comes first. At that time, the exporter serves no objects yet.
         Self::until(command, Stdio::null(), |line| {
             line.contains(", telemetry on ") && !line.contains(LOADING)
         })
@@ -179,7 +179,7 @@ impl Exporter {
         let said = lines.clone();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // With `--log-format=json`, these lines are in the log.
+                // With `--log-format=json`, the startup lines are in the log.
                 if let Some(line) = told_as_json(&line) {
                     let _ = said.send(line);
                 }
@@ -291,7 +291,7 @@ impl Exporter {
     /// The CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The name of the program may contain blanks; the other fields do not.
+        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields do not.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks = ticks.map(|ticks| ticks.parse::<u64>().unwrap());

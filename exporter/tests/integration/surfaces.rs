@@ -31,7 +31,7 @@ fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
     exchange(stream, method, path, &localhost, "info").status
 }
 
-/// The status for a client that names a host.
+/// The status of the response to a request with this `Host` header.
 fn status_for_host(address: &str, host: &str, more: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("GET /debug/memory HTTP/1.1\r\nhost: {host}\r\n{more}");
@@ -66,7 +66,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
     }
 
-    // If a port listens only on the loopback, a proxy may be in front of it.
+    // If a port listens only on the loopback, a proxy may be in front of it, so no client is treated as local.
     let directory = Directory::new("debug");
     let config = directory.write("config.yaml", "{}\n");
     let args = ["--telemetry-host=127.0.0.1", "--config", &config];

@@ -434,7 +434,7 @@ fn a_file_that_loses_its_users_does_not_open_the_exporter() {
 #[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
-    // With this cost, a comparison takes longer than the rest of this test.
+    // With the bcrypt cost 16, a comparison takes longer than the rest of this test.
     let dear = "$2y$16$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let cheap = bcrypt::hash("open", 4).unwrap();
     let users = format!("basic_auth_users:\n  ann: {cheap}\n  bob: {dear}\n");

@@ -1,4 +1,4 @@
-//! The token filter.
+//! Tests of the token filter (`--auth-filter`).
 
 use serde_json::json;
 
@@ -228,7 +228,7 @@ fn no_secret_is_logged_however_much_else_is() {
     let exporter = Exporter::start(&args);
     assert_eq!(ask(&exporter.main, "/metrics", "s3cr3t").0, 401);
     assert_eq!(api.count("tokenreviews"), 1);
-    // The exporter logs its requests.
+    // With `-v=9`, the exporter logs its requests to the API server.
     exporter.tells("/tokenreviews");
     let log = exporter.log();
     for secret in ["s3cr3t", "0wn-t0ken"] {

@@ -44,7 +44,7 @@ fn all_inputs_yield_the_same_report() {
         (&["-"], &*json),
         (&[&*exporter.telemetry], ""),
         (&[&*own_metrics], ""),
-        // The main port has no report, but metrics.
+        // The main port serves no report, so `top` counts the samples of its metrics.
         (&[&*exporter.main], ""),
         (&[CLUSTER], ""),
     ] {
@@ -167,7 +167,7 @@ fn an_exporter_with_tls_is_read_if_its_authority_is_trusted() {
     let url = format!("https://{}", exporter.telemetry);
     assert!(report(&[&url, "--ca-file", &ca], "")["series"].as_u64() > Some(1000));
 
-    // The authorities of the system do not include this one.
+    // The authorities of the system do not include the authority of this test.
     for args in [&[&*url][..], &[&*url, "--ca-file", "/no/such/file"]] {
         run(&[&["top"], args].concat(), "").fails("--ca-file");
     }

@@ -25,7 +25,7 @@ struct Encoded {
     protobuf: String,
 }
 
-/// The cases that have protobuf.
+/// The cases whose objects are also available in protobuf.
 fn encoded_cases(resource: &str) -> Vec<Case> {
     let path = format!(
         "{}/tests/conformance/protobuf/{resource}.jsonl",
@@ -77,8 +77,8 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether a case has a quantity that the API rounds when it writes the quantity, in both encodings, and the samples
-/// from protobuf equal the samples of the rounded quantity from JSON.
+/// Whether the API rounds a quantity of a case when it writes the object. If so, the samples from protobuf equal the
+/// samples of the rounded object from JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;
@@ -94,7 +94,7 @@ fn is_rounded(resource: &str, case: &Case) -> bool {
     difference(resource, &rounded, Wire::Protobuf).is_none()
 }
 
-/// The protobuf of a case that has it.
+/// The object of a case in protobuf. The case must have protobuf.
 fn bytes_of(case: &Case) -> &[u8] {
     case.protobuf.as_deref().unwrap()
 }

@@ -21,7 +21,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // An object that does not decode because of one field may decode without that field.
+        // The test skips objects that do not decode. An object that does not decode because of one field may decode
+        // without that field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -112,7 +113,7 @@ where
         .unwrap()
 }
 
-/// The samples of an object that the type decodes without this crate. Some cases are too irregular for this.
+/// The samples of an object that the type decodes without this crate. `None` if the type does not decode the object.
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();

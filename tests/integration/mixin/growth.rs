@@ -1,4 +1,4 @@
-//! The panels about growth compare only clusters that have samples of the earlier time.
+//! The panels about growth compare only clusters that have samples from 24 hours earlier.
 
 use std::fs;
 
@@ -74,7 +74,7 @@ fn growth_needs_samples_of_the_earlier_time() {
             "26h",
             expected("family", &[("kube_pod_info", 2), ("kube_job_info", 2)]),
         ),
-        // At this time, no cluster has samples of the earlier time.
+        // At this time, no cluster has samples from 24 hours earlier.
         (&resources, "20h", Vec::new()),
         (&families, "20h", Vec::new()),
     ];

@@ -180,7 +180,7 @@ impl ApiServer {
         self
     }
 
-    /// Answers requests that accept protobuf in protobuf, as all API servers do.
+    /// Makes the server answer in protobuf if the request accepts protobuf, as all API servers do.
     pub(crate) fn with_protobuf(self) -> Self {
         self.set_protobuf(true);
         self

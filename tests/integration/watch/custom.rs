@@ -233,7 +233,7 @@ async fn a_thousand_changes_leave_nothing_behind() {
     })
     .await;
     assert_eq!(running.health.resources().len(), 2);
-    // The watches of the server end with the next bookmark.
+    // The server detects with the next bookmark that a watch is closed.
     eventually("no task is left", || tasks() <= tasks_before).await;
     // The requests of all custom resources are counted under one name.
     assert!(samples() <= before + 2, "{} after {before}", samples());

@@ -84,7 +84,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             "{name}: held for {longest:?} of {whole:?}"
         );
     }
-    // A list and an event, each applied once.
+    // The list and the event are each applied once.
     let stores = running.metrics.stores();
     let dropped = stores.iter().map(|store| store.stats().duplicates);
     assert_eq!(dropped.sum::<u64>(), 0);
@@ -134,7 +134,7 @@ async fn expensive_objects_keep_the_order_of_events() {
 async fn the_work_of_events_far_apart_does_not_add_up() {
     const EVENTS: u64 = 20;
     let server = server();
-    // Each object has an error, and then much work, but not too much for a worker thread.
+    // Each object causes an error, and then much work, but not too much for a worker thread.
     let running = start(
         &server,
         with_families([
@@ -162,6 +162,6 @@ async fn the_work_of_events_far_apart_does_not_add_up() {
         .lines()
         .filter(|line| line.starts_with("own_works{") && line.ends_with(" 30"));
     assert_eq!(lines.count() as u64, EVENTS);
-    // An object whose samples are generated twice has two errors.
+    // An object whose samples are generated twice would cause two errors.
     assert_eq!(errors() - before, EVENTS);
 }

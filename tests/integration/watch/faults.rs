@@ -70,7 +70,7 @@ async fn a_first_list_survives_every_fault() {
                 server.fault(on, "configmaps", 3, fault.clone());
             }
             let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
-            // Other kinds do not wait for this one.
+            // Other kinds do not wait for configmaps.
             let others = || running.text().contains("kube_namespace_status_phase");
             eventually("the other kind is there", others).await;
             let said = |own: &str| own.contains(&reason.to_string());
@@ -381,7 +381,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     server.set_end_marks(false);
     let running = start(&server, metrics(), |watch| watch);
     for second in 0..90 {
-        // No stream is silent for long.
+        // Changes arrive often enough that no stream is silent for long.
         server.put("configmaps", config_map("a", &format!("new{second}")));
         server.put("namespaces", super::namespace(&format!("new{second}")));
         pass(Duration::from_secs(1)).await;
@@ -431,7 +431,7 @@ async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
     server.expire_watches("configmaps");
     let began = Instant::now();
     let paged = || {
-        // No stream is silent for long.
+        // Changes arrive often enough that no stream is silent for long.
         server.put("configmaps", config_map("a", "busy"));
         server.counts("configmaps").0 > 0
     };

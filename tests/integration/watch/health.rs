@@ -48,7 +48,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         let strict = running.health.readiness(ReadinessPolicy::Strict);
         assert!(!strict.ready);
         assert!(strict.to_string().starts_with("not ready: 1 of 2"));
-        // The watch retries with a backoff, and lists the resource when it is allowed.
+        // The watch retries with a backoff, and lists the resource when the API server permits the list.
         server.heal();
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
         assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
@@ -117,7 +117,7 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         server.set_down(true);
         server.fault(On::Any, "configmaps", usize::MAX, fault);
         let running = start(&server, metrics(), |watch| watch);
-        // The time starts with the first complete list.
+        // The deadline counts from the first complete list.
         pass(Duration::from_secs(100)).await;
         assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
         server.set_down(false);
@@ -243,7 +243,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
-    // A longer refusal makes the watch not ready.
+    // With the strict policy, a longer refusal makes the watch not ready.
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
     server.cut_watches("configmaps");
     pass(Duration::from_secs(20)).await;

@@ -126,7 +126,7 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
 #[tokio::test(start_paused = true)]
 async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
     for (cycle, protobuf) in [(1, true), (2, false), (3, true), (50, true), (50, false)] {
-        // The page size passes the length of the cycle to the script.
+        // The script cannot capture a variable, so the page size of the request passes the length of the cycle.
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
@@ -503,7 +503,7 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
             watch.protobuf(protobuf).streaming_lists(streaming)
         });
         running.ready().await;
-        // The objects of the server itself follow as events.
+        // The objects that the server stores follow as events.
         let listed = running.config_maps().into_iter();
         assert_eq!(
             listed.filter(|name| name.starts_with("a/x")).count(),
@@ -562,7 +562,7 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         pass(Duration::from_secs(79)).await;
         let large = || {
             let names = running.config_maps().into_iter();
-            // The objects of the server itself follow as events.
+            // The objects that the server stores follow as events.
             let large = names.filter(|name| name.ends_with("/large"));
             large.collect::<Vec<_>>()
         };

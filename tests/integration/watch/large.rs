@@ -78,7 +78,7 @@ async fn large_objects_keep_the_order_of_events() {
             server.delete("configmaps", "a", &format!("d{round}"));
             running.agrees().await;
         }
-        // Large objects in lists, with small objects between them.
+        // The relist has large objects, with small objects between them.
         server.expire_watches("configmaps");
         server.put("configmaps", large("e", 100_000));
         pass(Duration::from_secs(60)).await;

@@ -158,7 +158,7 @@ async fn an_empty_cluster_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_watch_in_place_of_a_streaming_list_is_noticed() {
-    // The response of a server that does not support the parameter.
+    // The response is that of a server that does not support the parameter `sendInitialEvents`.
     let server = server();
     let plain = "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"ghost\",\
                  \"namespace\":\"a\",\"resourceVersion\":\"3\"}}}\n\

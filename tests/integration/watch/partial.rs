@@ -154,7 +154,7 @@ async fn whole_objects_are_requested_after_a_table_that_lacks_the_type_in_a_watc
     server.put("secrets", secret("new", "Opaque"));
     agree(&running).await;
     assert_eq!(accepted(&server).last().unwrap(), WHOLE);
-    // An hour later, another server may have tables with the type.
+    // After an hour, the exporter requests tables again, because another server may send the type in its tables.
     let server = server.with_columns(&["Name", "Type"]);
     pass(Duration::from_secs(3_700)).await;
     server.cut_watches("secrets");

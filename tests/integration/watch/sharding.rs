@@ -165,7 +165,7 @@ async fn a_hand_over_may_double_for_its_time_but_never_misses() {
                 }));
             }
             for second in 0..29 {
-                // Changes of objects during the handover are also visible.
+                // Changes of objects during the hand-over are also visible.
                 server.put(
                     "configmaps",
                     config_map("a", &format!("of{total}-{second}")),
@@ -227,7 +227,8 @@ async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
             .to_owned();
         assert_eq!(one.matches("shardRange").count(), 1);
     }
-    // The server does not support the partition of kube-state-metrics.
+    // A server that supports shards does not support the partition that kube-state-metrics uses, so the request has no
+    // selector.
     let server = big_server().with_shards();
     let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
     running.ready().await;

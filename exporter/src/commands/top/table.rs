@@ -53,7 +53,7 @@ fn write(name: &str, more: &str, rows: Vec<Row<'_>>, limit: usize, total: u64, t
         return;
     }
     let shown = rows.get(..limit).unwrap_or(&rows);
-    // Names of labels and namespaces may come from a file, so they may contain anything.
+    // Names of labels and namespaces may come from a file, so they may contain characters that do not print.
     let names: Vec<_> = shown
         .iter()
         .map(|row| row.0.escape_debug().to_string())

@@ -112,8 +112,8 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// Takes away each rule that `args` need, restarts the exporter, and passes it to `assert_refused`. Returns the number
-/// of rules.
+/// For each rule that `args` need, removes the rule, starts an exporter, and passes the exporter to `assert_refused`.
+/// Returns the number of rules.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &str)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({
@@ -196,7 +196,7 @@ fn a_rule_of_autosharding_that_is_taken_away_is_named() {
         "--pod-namespace=kube-system",
     ];
     let count = without_each_rule(&args, |exporter, resource| match resource {
-        // The other resources are refused by no rule, but the exporter exports nothing until it knows its shard.
+        // The API server permits the other resources, but the exporter exports nothing until it knows its shard.
         "pods" => says(exporter, &["sharding: no StatefulSet for pod", "forbidden"]),
         "statefulsets.apps" => says(
             exporter,

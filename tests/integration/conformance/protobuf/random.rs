@@ -1,4 +1,4 @@
-//! Random objects yield the same samples in protobuf and in JSON, and hostile bytes are counted errors.
+//! Random objects yield the same samples in protobuf and in JSON, and hostile bytes cause errors that are counted.
 
 use std::cell::Cell;
 
@@ -87,7 +87,7 @@ fn errors(metrics: &StateMetrics) -> [u64; 2] {
     [stats.decode_syntax_errors, stats.decode_field_errors]
 }
 
-/// A node with only the name `a`: its metadata.
+/// The metadata of a node that has only the name `a`.
 const NODE: &[u8] = b"\x0a\x03\x0a\x01a";
 
 #[test]

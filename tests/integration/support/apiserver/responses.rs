@@ -34,7 +34,7 @@ pub(super) fn refusal(
     with_code(code, status(code, reason, message).to_string(), retry_after)
 }
 
-/// A body of known size, with any code.
+/// A response with this code and with a body of known size.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
     let mut response = streamed(code, once(body.into()));
     if let Some(seconds) = retry_after {
@@ -43,7 +43,7 @@ pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Ap
     response
 }
 
-/// A body of known size.
+/// A successful response with a body of known size.
 pub(super) fn whole(body: String) -> ApiResponse {
     with_code(200, body, None)
 }
@@ -53,7 +53,7 @@ pub(super) fn once(bytes: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send
     futures::stream::iter([Ok(bytes)])
 }
 
-/// A body that is sent piece by piece.
+/// A response with this code, whose body is sent piece by piece.
 pub(super) fn streamed(
     code: u16,
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,

@@ -94,12 +94,12 @@ impl Wire {
         list.to_string().into()
     }
 
-    /// The headers of a watch.
+    /// Sets the content type of a watch.
     pub(super) fn watch_headers(&self, response: ApiResponse) -> ApiResponse {
         self.with_type(response, "application/vnd.kubernetes.protobuf;stream=watch")
     }
 
-    /// The headers of a list or an error.
+    /// Sets the content type of a list or an error.
     pub(super) fn list_headers(&self, response: ApiResponse) -> ApiResponse {
         self.with_type(response, kube_protobuf::CONTENT_TYPE)
     }

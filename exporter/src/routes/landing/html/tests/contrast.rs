@@ -7,7 +7,7 @@ use super::STYLE;
 /// The minimum contrast of text (WCAG 2.2, level AA).
 const MINIMUM: f64 = 4.5;
 
-/// The backgrounds on which text has each colour.
+/// For each colour of text, the backgrounds on which text has this colour.
 const PAIRS: [(&str, &[&str]); 7] = [
     (
         "text",
