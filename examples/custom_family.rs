@@ -32,7 +32,7 @@ impl FamilyGenerator<Pod> for ImagesFrom {
     }
 }
 
-/// Families for pods. They extend the built-in families of pods and share their store.
+/// Families for pods. These families extend the built-in families of pods and share their store.
 pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
     let registries = registries.into_iter().collect();
     Collector::new().family(

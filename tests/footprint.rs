@@ -133,8 +133,8 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
         if encoding == Encoding::Gzip {
             let cache = live - before;
             println!("{cache} bytes in the gzip cache, {first} sent");
-            // The cache keeps an idle compressor. Its tables need some hundred kilobytes, independent of the number of
-            // pods.
+            // The cache keeps an idle compressor. The tables of the compressor need some hundred kilobytes, independent
+            // of the number of pods.
             assert!(
                 cache < first + 512 * 1024,
                 "{cache} bytes in the gzip cache"

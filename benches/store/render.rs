@@ -10,7 +10,7 @@ use super::{PODS, Setup, scrape, support};
 
 const BUFFER: usize = 64 * 1024;
 
-/// A buffer that is overwritten from its start when it is full. It counts the written bytes.
+/// A buffer that is overwritten from its start when it is full, and the number of written bytes.
 struct Recycled(Vec<u8>, usize);
 
 impl Write for Recycled {

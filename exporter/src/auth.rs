@@ -48,7 +48,8 @@ pub(crate) struct AuthFilter(Arc<Verdicts>);
 struct Verdicts {
     reviewer: Reviewer,
     users: Cache<Fingerprint, User>,
-    /// The invalid tokens. Their cache is separate, so that many invalid tokens do not evict the valid ones.
+    /// The invalid tokens. Invalid tokens have a separate cache, so that many invalid tokens do not evict the valid
+    /// tokens.
     strangers: Cache<Fingerprint, ()>,
     decisions: Cache<DecisionKey, bool>,
     fingerprint_key: FingerprintKey,
@@ -272,8 +273,8 @@ impl Verdicts {
     }
 }
 
-/// Runs a review to its end, even if the client drops its request. Otherwise, the next review would begin while the API
-/// server still works on this one.
+/// Runs a review to its end, even if the client drops its request. The API server continues to work on the review, so
+/// the next review must not begin earlier.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {

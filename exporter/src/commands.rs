@@ -40,8 +40,8 @@ pub(crate) enum Subcommands {
     Rbac(Box<rbac::RbacArgs>),
     /// Ask a running exporter, and succeed if each address answers with status 200
     ///
-    /// Otherwise, the exit code is 1, and the error message contains the answer. /readyz names the resources that are
-    /// not ready.
+    /// If an address does not answer with status 200, the exit code is 1, and the error message contains the answer.
+    /// /readyz names the resources that are not ready.
     #[command(after_help = examples::PROBE)]
     Probe(probe::ProbeArgs),
     /// List all metric families with their types and help texts; the formats markdown and json add the labels

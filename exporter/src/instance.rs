@@ -47,7 +47,8 @@ pub(crate) struct Instance {
     /// `kube_state_metrics_ready`, as of the last scrape.
     ready: IntGauge,
     readiness_policy: ReadinessPolicy,
-    /// Whether the instance replaced an instance that was ready. If so, this instance is ready, too.
+    /// Whether the instance replaced an instance that was ready. An instance that replaced a ready instance is ready,
+    /// too.
     inherits_readiness: bool,
     /// The threads that look at all resources.
     threads: LimitedThreads,

@@ -49,8 +49,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// The layers of a package, lowest first. They are in the block of DESIGN.md that is marked with `layers`, or with
-/// `layers` and the folder of the package.
+/// The layers of a package, lowest first. The layers are in the block of DESIGN.md that is marked with `layers`, or
+/// with `layers` and the folder of the package.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());

@@ -1,8 +1,8 @@
 //! The integration tests of the library, in one binary, so that dependencies are linked once.
 //!
 //! A module needs the features in the attribute before it. `support` has code that several modules share: the API
-//! server, the strict parser of expositions, golden files. There are two other binaries. `footprint` counts all
-//! allocations of its process, so it must not contain other tests. `cluster` breaks its cluster, so it only runs on
+//! server, the strict parser of expositions, golden files. The library has two other test binaries. `footprint` counts
+//! all allocations of its process, so it must not contain other tests. `cluster` breaks its cluster, so it only runs on
 //! request.
 
 #![allow(

@@ -1,4 +1,5 @@
-//! A synthetic API server with pods and nodes. It supports complete, paged and streaming lists, watches, and changes.
+//! A synthetic API server with pods and nodes. The server supports complete, paged and streaming lists, watches, and
+//! changes.
 //!
 //! The server runs as a separate process, so that no figure includes its cost. Lines on its standard input control the
 //! server. The server answers each line with a line on its standard output.

@@ -30,7 +30,7 @@ pub(super) enum ReviewError {
 
 /// Why an attempt failed.
 enum Failure {
-    /// There was no connection, or it ended before the answer was complete. A second attempt may succeed.
+    /// There was no connection, or the connection ended before the answer was complete. A second attempt may succeed.
     Connection(String),
     /// Another attempt would not help.
     Final(ReviewError),

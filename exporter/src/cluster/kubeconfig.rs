@@ -53,7 +53,7 @@ const KEYS: &[&str] = &[
     "users",
 ];
 
-/// The reason why a kubeconfig cannot be used. Its messages quote no value of the file, because a value may be secret.
+/// The reason why a kubeconfig cannot be used. The messages quote no value of the file, because a value may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidKubeconfig {
     #[error(transparent)]

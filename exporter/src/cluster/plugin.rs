@@ -61,7 +61,7 @@ impl PluginCertificate {
             return Err(AuthError::AuthExecRun { cmd, out });
         }
         // The output may be secret, and serde's errors quote texts that have the wrong type. So the error has only the
-        // position.
+        // position in the output.
         let printed: ExecCredential = serde_json::from_slice(&out.stdout).map_err(|error| {
             AuthError::AuthExec(format!(
                 "the credential plugin {name} printed neither a token nor a certificate and key; its output \

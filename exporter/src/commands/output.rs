@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// An error that ends the program. Its message goes to standard error.
+/// An error that ends the program. The message goes to standard error.
 pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
 
 /// The message of an error with the messages of its causes.

@@ -170,9 +170,9 @@ impl Program {
         })
     }
 
-    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. This
-    /// line is logged when the objects have arrived. With a cluster, or with manifests that take long, an earlier line
-    /// also has the addresses.
+    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. The
+    /// exporter logs the last line when the objects have arrived. With a cluster, or with manifests that take long, an
+    /// earlier line also has the addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -264,7 +264,7 @@ impl Program {
                 Instance::start(options.metrics.clone(), options.source.clone()).await?;
             // With manifests, the new instance has no objects until the first read is complete.
             instance.loaded().await;
-            // The old instance serves until the new instance has no gap. This wait has no timeout.
+            // The old instance serves until the new instance has no gap. The wait for the new instance has no timeout.
             wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)

@@ -34,7 +34,7 @@ pub(crate) struct TopArgs {
     /// A file with the bearer token for an exporter with --auth-filter
     #[arg(long, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
-    /// A PEM file with the certificate authority of an exporter with TLS; by default those of the system
+    /// A PEM file with the certificate authority of an exporter with TLS; by default the authorities of the system
     #[arg(long, value_name = "FILE")]
     ca_file: Option<std::path::PathBuf>,
     #[command(flatten)]

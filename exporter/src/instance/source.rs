@@ -73,7 +73,7 @@ impl RunningSource {
         }
     }
 
-    /// Whether the source is running. It keeps running if the cluster is unreachable.
+    /// Whether the source is running. The source keeps running if the cluster is unreachable.
     pub(super) fn is_alive(&self) -> bool {
         self.task.is_running()
     }
@@ -167,7 +167,8 @@ impl RunningSource {
     }
 }
 
-/// The status of a resource. Its watch is resumed after `silence` without an event or a bookmark.
+/// The status of a resource. The exporter resumes the watch of a resource after `silence` without an event or a
+/// bookmark.
 fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus {
     let is_watched = health.source == FeedOrigin::Watched && health.state == ResourceState::Synced;
     let silent_seconds = health.silent_seconds.filter(|_| is_watched);

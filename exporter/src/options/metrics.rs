@@ -63,7 +63,7 @@ impl MetricsOptions {
             .shard(self.shard)
             .limits(self.limits);
         match &self.custom.config {
-            // The kinds are not known yet. They are added when the cluster or the manifests are read.
+            // The kinds are not known yet. The kinds are added when the cluster or the manifests are read.
             Some(configured) => builder
                 .custom_resources(&configured.config)
                 .known_kinds(KnownKind::built_in())

@@ -194,7 +194,7 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Parses patterns per resource, such as `pods=[team]`. Its errors are complete sentences.
+/// Parses patterns per resource, such as `pods=[team]`. The errors of this parser are complete sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }

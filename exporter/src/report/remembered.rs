@@ -22,7 +22,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// A report is reused for at least this multiple of the time that it took, so that the reports of a kind take at most a
 /// tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
-/// The longest pause between two reports about labels. It is shorter than the timeout of a response.
+/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The maximum number of families whose label reports are cached.
 const FAMILIES: usize = 64;
@@ -63,7 +63,7 @@ impl Reports {
         }
         let (metrics, content) = (metrics.clone(), content.clone());
         // The thread owns the lock. So even if all clients of this report disconnect, the next report waits for the end
-        // of this one.
+        // of this report.
         let made = make(move |_| {
             let mut last = last;
             let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;

@@ -5,8 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The number of descriptors that the program needs without any connection: standard streams, listening sockets, the
 /// poller, watched and open files.
 const RESERVED: u64 = 48;
-/// The other descriptors are divided by this number: the server of each port may use a quarter of them. The rest is for
-/// connections to the API server: each watch of a resource in a namespace can need a connection.
+/// The descriptors that are not reserved are divided by this number: the server of each port may use a quarter of these
+/// descriptors. The rest of the descriptors is for connections to the API server: each watch of a resource in a
+/// namespace can need a connection.
 const PARTS: u64 = 4;
 /// The minimum number of connections of a server, even if the limit is very low.
 const MINIMUM: usize = 4;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::limits::{closed, cut, large};
 use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, eventually};
 
-/// The maximum time of a probe. It is long, because other tests run at the same time.
+/// The maximum time of a probe. This time is long, because other tests run at the same time.
 const SOON: Duration = Duration::from_secs(10);
 
 /// A small receive buffer, which is soon full.
@@ -113,8 +113,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number of open descriptors includes a connection and a directory, so two descriptors are free. This is less
-    // than each port needs for its four connections.
+    // The number of open descriptors includes a connection and a directory, so two descriptors are free. Two
+    // descriptors are fewer than each port needs for its four connections.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {

@@ -43,7 +43,7 @@ impl Buildah {
             .arg(own("root"))
             .arg("--runroot")
             .arg(own("run"))
-            // This driver needs no support by the kernel.
+            // The storage driver `vfs` needs no support by the kernel.
             .arg("--storage-driver=vfs")
             .args(args)
             .stdin(Stdio::null())
@@ -84,7 +84,8 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// buildah, if it is installed and the user may mount. Otherwise, returns `None` and prints a remark.
+/// buildah, if it is installed and the user may mount. If buildah is missing, or the user may not mount, returns `None`
+/// and prints a remark.
 fn buildah() -> Option<Buildah> {
     tool("buildah", &["version"], "buildah")?;
     tool("unshare", &["--mount", "true"], "unshare, as root,")?;

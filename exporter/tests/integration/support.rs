@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// The timeout of a step. It is longer than any step takes on a slow machine.
+/// The timeout of a step. The timeout is longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");

@@ -220,7 +220,8 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // The copies do not repeat their fields. Otherwise the size would double with every level of nesting.
+                // The copies do not repeat their fields, because the size would then double with every level of
+                // nesting.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),
             };

@@ -77,8 +77,8 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether the API rounds a quantity of a case when it writes the object. If so, the samples from protobuf equal the
-/// samples of the rounded object from JSON.
+/// Whether the API rounds a quantity of a case when it writes the object. In this case, the samples from protobuf equal
+/// the samples of the rounded object from JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;

@@ -6,7 +6,7 @@
 //! from the sentence by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact
 //! quantities, invalid names), the case has the correct result.
 //!
-//! The second file belongs to the specification. Its cases repeat a namespace and name with other
+//! The second file belongs to the specification. The cases of the second file repeat a namespace and name with other
 //! uids, so each object is evaluated separately.
 //!
 //! A case has `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds`, and `samples` or

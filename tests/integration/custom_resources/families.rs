@@ -1,5 +1,5 @@
 //! Tests of families with the same name that differ in help or type: within one entry, across resources, and together
-//! with families in Rust. All of them load, and every parser reads the exposition.
+//! with families in Rust. All of these families load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 

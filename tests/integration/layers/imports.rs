@@ -105,8 +105,8 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
     parent.map(Target::Module).into_iter().collect()
 }
 
-/// The items with a name in a module. There can be several if features select one, or if a type and a function have
-/// the same name.
+/// The items with a name in a module. There can be several items with one name if features select one, or if a type and
+/// a function have the same name.
 fn resolve_name(
     tree: &Tree,
     module: usize,

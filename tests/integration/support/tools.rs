@@ -46,7 +46,8 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A separate thread writes the input. Otherwise both sides could block on full pipes.
+    // A separate thread writes the input. If one thread wrote the input and read the output, both sides could block on
+    // full pipes.
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().unwrap();
     // The program may exit before it has read everything.

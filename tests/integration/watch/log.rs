@@ -165,7 +165,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     );
 }
 
-/// Four resources. The server has all of them.
+/// Four resources. The server has all four resources.
 fn four_resources() -> StateMetrics {
     let builder = StateMetrics::builder().built_in([
         BuiltIn::ConfigMaps,

@@ -1,5 +1,4 @@
-//! The commands of the pods of `helm test`. They succeed only if the exporter is ready and serves
-//! metrics.
+//! The commands of the pods of `helm test`. The commands succeed only if the exporter is ready and serves metrics.
 
 use super::helm::{chart, has_helm, objects};
 use crate::support::{Exporter, Output, run};

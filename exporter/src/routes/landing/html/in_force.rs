@@ -56,7 +56,7 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
-/// The hash of a file. Its tooltip shows the value of the metric with the hash.
+/// The hash of a file. The tooltip shows the value of the metric with the hash.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));
