@@ -124,8 +124,8 @@ async fn accept(
 /// Converts the limits of the options to the types of the server.
 fn limits(options: &Limits) -> bounded_http::Limits {
     let mut limits = bounded_http::Limits::default();
-    // Requests have no body, so they are complete after the header. So the shorter one of the timeouts for the header
-    // and for the request applies.
+    // Requests have no body, so they are complete after the header. So the shorter of two timeouts applies: the timeout
+    // for the header, and the timeout for the whole request.
     limits.request_timeout = match (options.read_header, options.read) {
         (Some(header), Some(read)) => Some(header.min(read)),
         (header, read) => header.or(read),

@@ -76,7 +76,7 @@ fn queries(text: &str) -> Vec<String> {
     queries
 }
 
-/// The scenarios of the tests of alerts. Each begins with a comment.
+/// The scenarios of the tests of alerts. Each scenario begins with a comment.
 fn scenarios(tests: &str) -> Vec<&str> {
     let (_, tests) = tests.split_once("\ntests:\n").unwrap();
     let starts = tests.match_indices("# ").map(|(at, _)| at);

@@ -24,7 +24,7 @@ pub(super) struct Cache<K, V> {
 pub(super) enum Found<V> {
     /// A verdict that is still valid.
     Valid(V),
-    /// A verdict that is still valid, and that the caller must renew. No other caller renews it.
+    /// A verdict that is still valid, and that the caller must renew. No other caller renews this verdict.
     Renew(V),
     /// A verdict that has expired.
     Expired,

@@ -29,7 +29,7 @@ pub(crate) enum ConfigurationError {
     Options(#[from] OptionsError),
 }
 
-/// A configuration file whose use the metrics report, with the content in use.
+/// A configuration file that the metrics describe, with the content in use.
 struct ConfigFile<'a> {
     path: &'a Path,
     kind: ConfigKind,
@@ -209,8 +209,8 @@ impl Configuration {
         }
     }
 
-    /// The files whose use this module reports in metrics. `reload::web_config` reports the use of the web
-    /// configuration file.
+    /// The configuration files that the metrics describe, without the web configuration file. `reload::web_config`
+    /// updates the metrics of that file.
     fn config_files(&self) -> impl Iterator<Item = ConfigFile<'_>> {
         let options_file = self.options_file.iter().map(|file| ConfigFile {
             path: &file.path,

@@ -27,7 +27,8 @@ impl CurrentWeb {
         self.0.read().clone()
     }
 
-    /// Returns the current configuration, after a check of the file. If there is no file, every request is allowed.
+    /// Checks whether the file has changed, and returns the current configuration. If there is no file, every request
+    /// is allowed.
     pub(super) async fn latest(self) -> Arc<WebConfig> {
         match self.file() {
             Some(file) => file.latest().await,
