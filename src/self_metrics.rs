@@ -44,7 +44,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_series` | stored series |
 /// | `kube_state_metrics_store_bytes` | memory of the store, in bytes |
 /// | `kube_state_metrics_family_bytes` | size of the sample lines of a `family` without compression, in bytes |
-/// | `kube_state_metrics_decode_errors_total` | objects that did not decode, by `reason` |
+/// | `kube_state_metrics_decode_errors_total` | objects that could not be decoded, by `reason` |
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
@@ -250,7 +250,7 @@ impl Figures {
             )?,
             decode_errors: counters(
                 "decode_errors_total",
-                "Objects that have no samples because they did not decode.",
+                "Objects that have no samples because they could not be decoded.",
                 &["resource", "reason"],
             )?,
             stale: counters(

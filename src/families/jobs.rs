@@ -63,7 +63,7 @@ pub fn jobs() -> Collector<Job> {
         F::gauge(
             "kube_job_status_failed",
             "1 for the failure `reason` of the job (BackoffLimitExceeded, DeadlineExceeded or \
-             Evicted), 0 for the others. Without such a reason, the number of failed pods.",
+             Evicted), 0 for the others. For a job without such a reason, the value is the number of failed pods.",
         )
         .stable()
         .labels(["reason"])

@@ -49,7 +49,7 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         F::gauge(
             "kube_persistentvolumeclaim_status_phase",
             "Phase of the PersistentVolumeClaim (Pending, Bound, Lost): 1 for the current \
-             phase, otherwise 0. Absent until it has a phase.",
+             phase, otherwise 0. Absent until the claim has a phase.",
         )
         .stable()
         .labels(["phase"])

@@ -73,7 +73,7 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         F::gauge(
             "kube_persistentvolume_status_phase",
             "Phase of the PersistentVolume (Pending, Available, Bound, Released, Failed): 1 for \
-             the current phase, otherwise 0. Absent until it has a phase.",
+             the current phase, otherwise 0. Absent until the volume has a phase.",
         )
         .stable()
         .labels(["phase"])

@@ -59,7 +59,7 @@ pub fn services() -> Collector<Service> {
         common::labels("kube_service_labels", "service", Stability::Stable),
         F::gauge(
             "kube_service_spec_external_ip",
-            "Always 1 for each external IP address of the service; absent without one.",
+            "Always 1 for each external IP address of the service; absent if the service has none.",
         )
         .stable()
         .labels(["external_ip"])

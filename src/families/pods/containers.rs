@@ -164,7 +164,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_container_status_terminated_reason",
             "Always 1; `reason` is why the container terminated, such as OOMKilled, Error or \
-             Completed. Absent unless it is terminated.",
+             Completed. Absent unless the container is terminated.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -188,7 +188,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_container_status_waiting_reason",
             "Always 1; `reason` is why the container is waiting, such as CrashLoopBackOff or \
-             ImagePullBackOff. Absent unless it is waiting.",
+             ImagePullBackOff. Absent unless the container is waiting.",
         )
         .stable()
         .labels(["container", "reason"])

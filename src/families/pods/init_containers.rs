@@ -159,7 +159,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_init_container_status_terminated_reason",
             "Always 1; `reason` is why the init container terminated, such as OOMKilled, Error \
-             or Completed. Absent unless it is terminated.",
+             or Completed. Absent unless the container is terminated.",
         )
         .labels(["container", "reason"])
         .reads([
@@ -182,7 +182,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_init_container_status_waiting_reason",
             "Always 1; `reason` is why the init container is waiting, such as CrashLoopBackOff \
-             or ImagePullBackOff. Absent unless it is waiting.",
+             or ImagePullBackOff. Absent unless the container is waiting.",
         )
         .labels(["container", "reason"])
         .reads([
