@@ -164,9 +164,9 @@ impl Plan {
 
 /// Whether no sample with these base labels can have the series of a configured sample.
 ///
-/// The labels of a configured sample are sorted by name. A configured sample with a label that sorts after
-/// [`CONFIGURED_LABELS`] has these labels before that label. Base labels do not contain [`CONFIGURED_LABELS`], so the
-/// series differ.
+/// Every configured sample has the labels [`CONFIGURED_LABELS`], and its labels are sorted by name. So
+/// [`CONFIGURED_LABELS`] come before every label that sorts after them. If the base labels contain such a label, apart
+/// from the constant labels, and none of [`CONFIGURED_LABELS`], the series differ.
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;

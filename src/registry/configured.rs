@@ -66,7 +66,8 @@ pub(super) fn collectors(
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Leaves out kinds that wildcards select beyond `max`, and returns them. The value 0 disables the limit.
+/// Keeps at most `max` of the kinds that wildcards select; 0 disables this limit. Returns the collectors that remain,
+/// and the resources that are left out.
 ///
 /// Kinds that are already served take precedence, so that a new definition does not end the samples of another kind.
 /// Kinds with older definitions come next. A running replica has chosen older definitions earlier, so a replica that

@@ -1,4 +1,5 @@
-//! Finds the keys of a YAML text for messages. Messages show only keys that are not secret.
+//! Finds the key at the position of an error in a YAML text, so that a message can name the key. Messages show only
+//! keys that are not secret.
 
 /// Maximum length of a key in a message, in bytes.
 const LONGEST: usize = 40;

@@ -1,4 +1,4 @@
-//! A task that ends with its handle.
+//! A background task that is aborted when its handle is dropped.
 
 use std::future::Future;
 use std::time::Duration;

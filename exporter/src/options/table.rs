@@ -201,8 +201,8 @@ heading "Sharding", render: false {
 heading "Source of objects", render: false {
     MANIFESTS: Items = parse::items, {
         flag: "--manifests", key: Some("manifests"), form: List("LIST"), reload: NewInstance,
-        help: "Files or directories with manifests to export instead of a cluster, reloaded when they \
-            change, such as `./manifests,extra.yaml`",
+        help: "Files or directories with manifests, such as `./manifests,extra.yaml`, to export instead of a \
+            cluster; reloaded when they change",
         compat: Added,
     }
     APISERVER: Single<Option<http::Uri>> = parse::optional_server, {

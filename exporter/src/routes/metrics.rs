@@ -29,7 +29,7 @@ struct Measured<B> {
     scrape: Option<OngoingScrape>,
 }
 
-/// A response with the metrics of objects that is being sent.
+/// A response that is being sent, with the metrics of objects.
 struct OngoingScrape {
     telemetry: Telemetry,
     total_bytes: IntCounter,
