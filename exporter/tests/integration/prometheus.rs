@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or, get};
-use crate::tools::{promtool, tool};
+use crate::tools::{promtool, said, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
@@ -49,7 +49,22 @@ impl Prometheus {
 
     /// Starts Prometheus with a configuration and flags; `None` if Prometheus is not installed.
     pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
+        Self::run_in(Directory::new("prometheus"), text, flags)
+    }
+
+    /// Starts Prometheus with older samples, which are lines with timestamps; `None` if Prometheus is not installed.
+    pub(super) fn run_with(samples: &str, text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
+        let file = directory.write("samples.txt", &format!("{samples}# EOF\n"));
+        let data = format!("{}/data", directory.str());
+        let mut create = promtool()?;
+        let create = create.args(["tsdb", "create-blocks-from", "openmetrics", &file, &data]);
+        let created = create.output().unwrap();
+        assert!(created.status.success(), "{}", said(&created));
+        Self::run_in(directory, text, flags)
+    }
+
+    fn run_in(directory: Directory, text: &str, flags: &[&str]) -> Option<Self> {
         let config = directory.write("prometheus.yml", text);
         if let Some(mut promtool) = promtool() {
             let checked = promtool.args(["check", "config", &config]).output();
@@ -89,8 +104,7 @@ impl Prometheus {
     /// The values of a query, in order.
     pub(super) fn query(&self, query: &str) -> Vec<f64> {
         let rows = self.rows(query).into_iter();
-        let values = rows.map(|row| row["value"][1].as_str().unwrap().parse().unwrap());
-        let mut values: Vec<f64> = values.collect();
+        let mut values: Vec<_> = rows.map(|row| value(&row)).collect();
         values.sort_by(f64::total_cmp);
         values
     }
@@ -119,6 +133,11 @@ impl Prometheus {
         assert_eq!(self.query("kube_node_info").len(), 3);
         assert_eq!(self.query("kube_state_metrics_build_info"), [1.0]);
     }
+}
+
+/// The value of a result.
+pub(super) fn value(row: &Value) -> f64 {
+    row["value"][1].as_str().unwrap().parse().unwrap()
 }
 
 impl Drop for Prometheus {
