@@ -190,6 +190,8 @@ const MEASURE: &str = r#"<script>addEventListener("load", () => {
 #[test]
 fn the_page_fits_a_phone_and_breaks_names_between_words() {
     let exporter = Exporter::start(&[]);
+    // The tables of scrapes have rows.
+    exporter.metrics("");
     let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
     assert!(
         page.contains("<code>kube_<wbr>pod_<wbr>status_<wbr>phase</code>"),

@@ -1,8 +1,8 @@
 //! The landing page as HTML: one file without assets, which also works without JavaScript.
 
+mod configuration;
 mod costs;
 mod families;
-mod in_force;
 mod parts;
 mod problems;
 mod resources;
@@ -43,14 +43,14 @@ pub(super) fn render(page: &Page) -> String {
                 main id="main" {
                     @match &page.data {
                         Some(data) => {
-                            (figures(data))
                             (problems::section(data))
+                            (figures(data))
                             // After a search, the results come first.
                             @if !data.search.is_empty() { (families::section(data, page.port)) }
                             (resources::section(data, page.port))
                             (costs::section(data))
                             (scrapes::section(data))
-                            (in_force::section(data))
+                            (configuration::section(data))
                             @if data.search.is_empty() { (families::section(data, page.port)) }
                         }
                         None => section {

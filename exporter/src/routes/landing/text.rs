@@ -31,7 +31,7 @@ pub(super) fn render(page: &Page) -> String {
             write_resources(data, &mut text);
             write_costs(data, &mut text);
             write_scrapers(data, &mut text);
-            write_in_force(data, &mut text);
+            write_configuration(data, &mut text);
             let families = counted(data.report.families.len() as u64, "family", "families");
             let _ = writeln!(text, "\n{families}; search them with /?q=WORDS");
         }
@@ -178,7 +178,7 @@ fn write_scrapers(data: &Data, text: &mut String) {
     }
 }
 
-fn write_in_force(data: &Data, text: &mut String) {
+fn write_configuration(data: &Data, text: &mut String) {
     text.push('\n');
     for file in &data.files {
         let _ = write!(text, "  {}: {}", file.path, file.state());

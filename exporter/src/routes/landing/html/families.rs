@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::super::port::Port;
 use super::super::page::Data;
-use super::parts::breakable;
+use super::parts::{breakable, with_code};
 use crate::humanize::{counted, size, thousands};
 use crate::report::{FamilyReport, LabelExamples, queries};
 
@@ -23,7 +23,7 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
                 h2 id="families" { "Families" }
                 span class="pill" id="count" role="status" { (thousands(found as u64)) }
                 form action="/#families" role="search" {
-                    input type="search" name="q" placeholder="oom, crashloop, cpu request, evicted"
+                    input type="search" id="search" name="q" placeholder="oom, crashloop, cpu request, evicted"
                         aria-label="Search families by name, meaning or label value" value=(data.search.text);
                     button { "Search" }
                 }
@@ -47,11 +47,11 @@ fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
             summary {
                 code { (breakable(&family.name)) }
                 span class="pill" { (family.metric_type) }
-                span class="help" { (family.help) }
+                span class="help" { (with_code(&family.help)) }
                 span class="number" { (series) }
             }
             div class="about" {
-                p { (family.help) }
+                p { (with_code(&family.help)) }
                 @if family.repeated > 0 {
                     p {
                         (counted(family.repeated, "sample is", "samples are"))

@@ -65,6 +65,20 @@ fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     }
 }
 
+/// A text in which the parts between backticks are code.
+pub(super) fn with_code(text: &str) -> Markup {
+    let is_balanced = text.matches('`').count().is_multiple_of(2);
+    html! {
+        @if is_balanced {
+            @for (at, part) in text.split('`').enumerate() {
+                @if at % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        } @else {
+            (text)
+        }
+    }
+}
+
 /// A table that scrolls sideways if it is too wide, also by keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {
@@ -105,5 +119,17 @@ mod tests {
             assert_eq!(breakable_plural(plural, kind).into_string(), expected);
         }
         assert_eq!(breakable("a_b-c").into_string(), "a_<wbr>b-<wbr>c");
+    }
+
+    #[test]
+    fn parts_between_backticks_are_code() {
+        for (text, expected) in [
+            ("`unit` is <core>", "<code>unit</code> is &lt;core&gt;"),
+            ("a `b` or `c`", "a <code>b</code> or <code>c</code>"),
+            ("one ` only", "one ` only"),
+            ("", ""),
+        ] {
+            assert_eq!(with_code(text).into_string(), expected);
+        }
     }
 }

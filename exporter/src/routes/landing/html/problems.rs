@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::page::{Data, affected};
+use super::parts::with_code;
 use crate::humanize::span;
 use crate::instance::{LimitProblem, Problem, REPEATED};
 
@@ -10,37 +11,83 @@ use crate::instance::{LimitProblem, Problem, REPEATED};
 const MOST_ROLES: usize = 10;
 /// Maximum number of resources in a message. If there are more, the message has a list to open.
 const MOST_LISTED: usize = 8;
+/// The state of resources that the API server forbids.
+const FORBIDDEN: &str = "forbidden";
 
 pub(super) fn section(data: &Data) -> Markup {
     let status = &data.status;
     let total = status.resources.len();
-    let (blocking, other): (Vec<_>, Vec<_>) =
-        status.problems.iter().partition(|own| own.is_blocking);
+    let problems = status.problems.iter();
+    let (forbidden, problems): (Vec<_>, Vec<_>) = problems.partition(|own| own.state == FORBIDDEN);
+    let (blocking, other): (Vec<_>, Vec<_>) = problems.into_iter().partition(|own| own.is_blocking);
+    let is_forbidden_first = forbidden.iter().any(|own| own.is_blocking);
+    let forbidden = forbidden_message(&forbidden, &data.missing_rules);
     html! {
         @if let Some(reason) = &status.not_ready {
             div class="message bad" role="alert" { p { b { (reason) } } }
         }
+        @if is_forbidden_first { (forbidden) }
         @for problem in blocking { (message(problem, total)) }
         @for refusal in &data.refusals {
-            div class="message bad" role="alert" { p { (refusal) } }
+            div class="message bad" role="alert" { p { (with_code(refusal)) } }
         }
+        @if !is_forbidden_first { (forbidden) }
         @for problem in other { (message(problem, total)) }
         @for note in status.notes.iter().chain(&status.kinds_left_out) {
-            div class="message wait" role="status" { p { (note) } }
+            div class="message wait" role="status" { p { (with_code(note)) } }
         }
         @for limit in &status.limits { (exceeded(limit)) }
-        @if !data.missing_rules.is_empty() {
+    }
+}
+
+/// One message for all resources that the API server forbids, with the rules that the roles lack.
+fn forbidden_message(problems: &[&Problem], rules: &[String]) -> Markup {
+    let names: Vec<_> = problems.iter().flat_map(|own| &own.resources).collect();
+    let removal = problems.iter().filter_map(|own| own.removal_seconds);
+    let removal = removal.reduce(f64::min);
+    let listed = names.iter().map(|own| own.as_str()).collect::<Vec<_>>();
+    let listed = listed.join(", ");
+    html! {
+        @if !(names.is_empty() && rules.is_empty()) {
             div class="message bad" role="alert" {
                 p {
-                    b { "The API server forbids resources." }
-                    " Add the rules to the role of the exporter; `kube-state-metrics rbac` writes complete roles."
+                    b {
+                        "The API server forbids resources"
+                        @match names.len() {
+                            0 => { "." }
+                            1..=MOST_LISTED => { ": " (listed) "." }
+                            count => { ": " (count) "." }
+                        }
+                    }
+                    @if !rules.is_empty() {
+                        " Add the rules to the role of the exporter; " code { "kube-state-metrics rbac" }
+                        " writes complete roles."
+                    }
+                }
+                @if let Some(seconds) = removal { (removed_in(seconds)) }
+                @for line in rules.iter().take(MOST_ROLES) { (missing_rules(line)) }
+                @if rules.len() > MOST_ROLES {
+                    p {
+                        (rules.len() - MOST_ROLES) " more roles lack rules; " code { "/readyz?verbose" } " has all of them."
+                    }
+                }
+                @if names.len() > MOST_LISTED {
+                    details { summary { "Which resources" } p { (listed) } }
+                }
+                @if problems.iter().any(|own| own.error.is_some()) {
+                    details {
+                        summary { "What the API server answers" }
+                        @for error in problems.iter().filter_map(|own| own.error.as_ref()) { p { (error) } }
+                    }
                 }
             }
-            @for line in data.missing_rules.iter().take(MOST_ROLES) { (missing_rules(line)) }
-            @if data.missing_rules.len() > MOST_ROLES {
-                p { "and " (data.missing_rules.len() - MOST_ROLES) " more roles; /readyz?verbose has all of them" }
-            }
         }
+    }
+}
+
+fn removed_in(seconds: f64) -> Markup {
+    html! {
+        p { "Stored objects are removed in " (span(seconds)) " unless the API server permits the exporter to list them." }
     }
 }
 
@@ -67,7 +114,7 @@ fn missing_rules(line: &str) -> Markup {
     let (role, rules) = line.split_once(": ").unwrap_or(("missing", line));
     html! {
         div class="rules" {
-            p { (role) }
+            p { "Rules that are " (role) ":" }
             pre class="copy" { (rules) }
         }
     }
@@ -82,11 +129,9 @@ fn message(problem: &Problem, total: usize) -> Markup {
         div class=(class) role=(role) {
             p {
                 b { (affected(problem, total)) ": " (problem.state) }
-                @if let Some(error) = &problem.error { ". " (error) }
+                @if let Some(error) = &problem.error { ". " (with_code(error)) }
             }
-            @if let Some(seconds) = problem.removal_seconds {
-                p { "Stored objects are removed in " (span(seconds)) " unless the API server permits the exporter to list them." }
-            }
+            @if let Some(seconds) = problem.removal_seconds { (removed_in(seconds)) }
             @if problem.resources.len() > 1 {
                 details { summary { "Which resources" } p { (problem.resources.join(", ")) } }
             }

@@ -32,7 +32,7 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
         section aria-labelledby="resources" {
             div class="head" {
                 h2 id="resources" { "Resources" }
-                a href="#families" {
+                a href="#search" {
                     "search " (thousands(data.report.families.len() as u64)) " families"
                 }
             }

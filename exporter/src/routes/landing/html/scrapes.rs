@@ -35,7 +35,7 @@ pub(super) fn section(data: &Data) -> Markup {
 fn clients(data: &Data, scrapers: &[Scraper]) -> Markup {
     let head = html! {
         (column("Client", "text"))
-        (column("Format", "text"))
+        (column("Format", "text wide"))
         (column("Encoding", "text"))
         (column("Last", "number"))
         (column("Every", "number wide"))
@@ -68,10 +68,10 @@ fn single<'a>(data: &Data, scrapes: impl Iterator<Item = &'a Scrape>) -> Markup 
     let head = html! {
         (column("When", "number"))
         (column("Client", "text"))
-        (column("Format", "text"))
+        (column("Format", "text wide"))
         (column("Encoding", "text"))
         (column("Bytes sent", "number"))
-        (column("Time", "number"))
+        (column("Time", "number wide"))
     };
     let body = html! {
         @for scrape in scrapes {
@@ -83,7 +83,7 @@ fn single<'a>(data: &Data, scrapes: impl Iterator<Item = &'a Scrape>) -> Markup 
                     (size(scrape.bytes))
                     @if !scrape.is_complete { " " span class="pill bad" { "incomplete" } }
                 }
-                td class="number" data-value=(scrape.duration.as_micros()) { (duration(scrape.duration)) }
+                td class="number wide" data-value=(scrape.duration.as_micros()) { (duration(scrape.duration)) }
             }
         }
     };
@@ -105,7 +105,7 @@ fn client(scrape: &Scrape) -> Markup {
 fn content(scrape: &Scrape) -> Markup {
     let is_gzip = scrape.encoding == "gzip";
     html! {
-        td { (scrape.format) }
+        td class="wide" { (scrape.format) }
         td {
             span class={ "pill " (if is_gzip { "good" } else { "wait" }) } {
                 (encoding(scrape))

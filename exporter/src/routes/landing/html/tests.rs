@@ -1,4 +1,5 @@
 mod contrast;
+mod problems;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -203,49 +204,6 @@ fn each_port_has_its_own_title_and_a_link_to_the_other_one() {
         telemetry.contains("<a href=\"text\">main port</a>"),
         "{telemetry}"
     );
-}
-
-#[test]
-fn a_limit_is_one_message_with_its_resources() {
-    let page = page("nodes");
-    let html = render(&page);
-    assert_eq!(html.matches("--sample-limit").count(), 1, "{html}");
-    assert!(
-        html.contains("<p>pods 3 times, nodes 3 times</p>"),
-        "{html}"
-    );
-    let text = super::super::text::render(&page);
-    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); each update of an object counts as one time; the log names objects\n";
-    assert!(text.contains(line), "{text}");
-}
-
-#[test]
-fn the_cause_of_not_being_ready_comes_before_other_problems() {
-    let mut page = page("other");
-    let data = page.data.as_mut().unwrap();
-    data.status.ready = false;
-    data.status.not_ready = Some("not ready: secrets (forbidden)".to_owned());
-    data.status.problems.insert(
-        0,
-        Problem {
-            state: "forbidden".to_owned(),
-            is_blocking: true,
-            resources: vec!["secrets".to_owned()],
-            ..data.status.problems[0].clone()
-        },
-    );
-    let text = super::super::text::render(&page);
-    let messages = "\n! not ready: secrets (forbidden)\n! secrets: forbidden. other\n! ";
-    assert!(text.contains(messages), "{text}");
-    let html = render(&page);
-    let at = [
-        "<b>not ready: secrets (forbidden)</b>",
-        "<b>secrets: forbidden</b>",
-        "role=\"alert\"><p>other</p>",
-        "<b>2 of 1 resource: other</b>",
-    ];
-    let at = at.map(|part| html.find(part).unwrap_or_else(|| panic!("{part}: {html}")));
-    assert!(at.is_sorted(), "{at:?}");
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use maud::{Markup, html};
 
 use super::super::page::Data;
-use super::parts::{breakable, column, table};
+use super::parts::{breakable, column, table, with_code};
 use crate::telemetry::{FileInUse, UsedContent};
 
 pub(super) fn section(data: &Data) -> Markup {
     let version = data.server_version.as_deref();
     html! {
-        section aria-labelledby="in-force" {
+        section aria-labelledby="configuration" {
             div class="head" {
-                h2 id="in-force" { "In force" }
+                h2 id="configuration" { "Configuration in use" }
                 span class="soft" { "source, filters and files; other options may also be set" }
             }
             dl class="settings" {
@@ -71,7 +71,7 @@ fn ignored_keys(file: &FileInUse) -> Markup {
             div class="message wait" role="status" {
                 p { b { "Ignored keys of " (file.path) } }
                 dl class="settings" {
-                    @for own in ignored { div { dt { code { (own.key) } } dd { (own.reason) } } }
+                    @for own in ignored { div { dt { code { (own.key) } } dd { (with_code(&own.reason)) } } }
                 }
             }
         }
