@@ -39,6 +39,7 @@ mod own_metrics;
 mod prometheus;
 mod promtool;
 mod proxies;
+mod published_dashboards;
 mod rbac;
 mod relay;
 mod secrets;

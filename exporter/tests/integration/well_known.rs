@@ -51,7 +51,7 @@ fn collections() -> Vec<Collection> {
 }
 
 /// Renders the example cluster as input series, with further arguments.
-fn series(arguments: &[&str]) -> String {
+pub(super) fn series(arguments: &[&str]) -> String {
     let output = run(
         &[&["render", "--format=promtool", CLUSTER], arguments].concat(),
         "",
@@ -62,7 +62,7 @@ fn series(arguments: &[&str]) -> String {
 }
 
 /// Adds the job of a scrape to input series.
-fn with_job(series: &str) -> String {
+pub(super) fn with_job(series: &str) -> String {
     let lines = series
         .lines()
         .map(|line| match line.split_once("- series: '") {
@@ -81,7 +81,7 @@ fn with_job(series: &str) -> String {
 }
 
 /// A test of whether a query has results.
-fn expect(query: &str, has_results: bool) -> Value {
+pub(super) fn expect(query: &str, has_results: bool) -> Value {
     let samples = has_results.then(|| json!({ "labels": "{}", "value": 1 }));
     let samples: Vec<_> = samples.into_iter().collect();
     json!({ "expr": format!("group({query})"), "eval_time": "30m", "exp_samples": samples })
@@ -149,7 +149,7 @@ fn the_expressions_of_well_known_rules_have_results_over_the_example() {
 }
 
 /// Evaluates queries over input series.
-fn judge(series: &str, rules: &[&Path], tests: &[Value]) {
+pub(super) fn judge(series: &str, rules: &[&Path], tests: &[Value]) {
     let text = format!(
         "rule_files: {}\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  promql_expr_test: {}\n  \
          input_series:\n{series}",
