@@ -50,6 +50,7 @@ mod row_part;
 mod sample;
 mod samples;
 mod snapshot;
+mod step;
 
 pub use chunks::Chunks;
 #[cfg(feature = "gzip")]
@@ -64,3 +65,5 @@ pub(crate) use plan::{ConstantLabels, Plan, PlanProblem};
 pub use sample::StoredSample;
 pub use samples::FamilySamples;
 pub use snapshot::Exposition;
+#[cfg(feature = "http")]
+pub(crate) use step::Step;

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::cursor::RunCursor;
 use super::snapshot::Exposition;
+use super::step::Step;
 
 /// A chunk is returned when it has at least this many bytes. Larger chunks would not fit into the processor's caches.
 const CHUNK: usize = 64 * 1024;
@@ -34,25 +35,38 @@ pub struct Chunks {
 
 // === impl Chunks ===
 
-impl Iterator for Chunks {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
+impl Chunks {
+    /// Works on the next chunk.
+    pub(super) fn step(&mut self) -> Step<Bytes> {
         if self.done {
-            return None;
+            return Step::End;
         }
         // `reserve` reuses the memory of dropped chunks. The capacity includes the last run of a chunk, which may
         // exceed `CHUNK`.
         self.buffer.reserve(3 * CHUNK);
         while self.buffer.len() < CHUNK {
-            let Some(run) = self.cursor.next_run() else {
-                self.done = true;
-                self.cursor.exposition().write_end(&mut self.buffer);
-                break;
-            };
-            self.cursor.write(&run, &mut self.buffer);
+            match self.cursor.next_run() {
+                Step::Item(run) => self.cursor.write(&run, &mut self.buffer),
+                Step::Pause => return Step::Pause,
+                Step::End => {
+                    self.done = true;
+                    self.cursor.exposition().write_end(&mut self.buffer);
+                    break;
+                }
+            }
         }
-        (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
+        if self.buffer.is_empty() {
+            return Step::End;
+        }
+        Step::Item(self.buffer.split().freeze())
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        Step::next_item(|| self.step())
     }
 }
 

@@ -13,9 +13,13 @@ use super::plan_family::PlanFamily;
 use super::row_part::RowPart;
 use super::samples::FamilySamples;
 use super::snapshot::Exposition;
+use super::step::Step;
 
 /// A run has at most about this many bytes of text.
 const RUN_BYTES: usize = 96 * 1024;
+
+/// A step examines about this many rows. A filter by namespace may exclude all of them.
+const ROWS_PER_STEP: usize = 4096;
 
 /// The runs of an exposition, one after another.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct RunCursor {
     has_header: bool,
     /// The repeated samples of the current family; `None` before the search for them.
     repeated: Option<Arc<[usize]>>,
+    /// The number of rows that were examined since the last pause.
+    examined: usize,
 }
 
 /// Rows of one family that are written together.
@@ -80,6 +86,7 @@ impl RunCursor {
             part: None,
             has_header: false,
             repeated: None,
+            examined: 0,
         }
     }
 
@@ -87,8 +94,8 @@ impl RunCursor {
         &self.exposition
     }
 
-    /// The next run that has a sample. A run that is a whole family may have no sample.
-    pub(super) fn next_run(&mut self) -> Option<RowRun> {
+    /// Finds the next run that has a sample. A run that is a whole family may have no sample.
+    pub(super) fn next_run(&mut self) -> Step<RowRun> {
         let plan = Arc::clone(self.exposition.plan());
         while let Some(family) = plan.families().get(self.family) {
             let filter = self.exposition.filter();
@@ -99,12 +106,12 @@ impl RunCursor {
             let snapshots = self.exposition.snapshots();
             let repeated =
                 (self.repeated).get_or_insert_with(|| family.repeated_samples(snapshots));
+            let repeated = Arc::clone(repeated);
             let copies_rows = self.exposition.format().spec().has_stored_lines();
             if !repeated.is_empty() || !copies_rows {
-                let repeated = Arc::clone(repeated);
                 let run = self.whole_family(family, repeated);
                 self.next_family();
-                return Some(run);
+                return Step::Item(run);
             }
             while let Some(column) = family.columns().get(self.column) {
                 if !self.exposition.includes_column(column) {
@@ -112,11 +119,17 @@ impl RunCursor {
                     continue;
                 }
                 while let Some(rows) = self.rows(column, self.page) {
-                    if let Some((run, end, part)) = self.next_rows(&rows) {
+                    if self.examined >= ROWS_PER_STEP {
+                        self.examined = 0;
+                        return Step::Pause;
+                    }
+                    let (count, next) = (rows.len(), self.next_rows(&rows));
+                    self.examined += count;
+                    if let Some((run, end, part)) = next {
                         self.row = end;
                         self.part = part;
                         self.has_header = true;
-                        return Some(run);
+                        return Step::Item(run);
                     }
                     self.page += 1;
                     self.row = 0;
@@ -125,7 +138,7 @@ impl RunCursor {
             }
             self.next_family();
         }
-        None
+        Step::End
     }
 
     /// Appends the text of a run.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::chunks::Chunks;
 use super::gzip_chunks::GzipChunks;
 use super::snapshot::Exposition;
+use super::step::Step;
 
 /// The content coding of an exposition.
 ///
@@ -53,14 +54,21 @@ enum EncodedKind {
 
 // === impl Encoded ===
 
+impl Encoded {
+    /// Works on the next chunk.
+    pub(crate) fn step(&mut self) -> Step<Bytes> {
+        match &mut self.0 {
+            EncodedKind::Identity(chunks) => chunks.step(),
+            EncodedKind::Gzip(chunks) => chunks.step(),
+        }
+    }
+}
+
 impl Iterator for Encoded {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        match &mut self.0 {
-            EncodedKind::Identity(chunks) => chunks.next(),
-            EncodedKind::Gzip(chunks) => chunks.next(),
-        }
+        Step::next_item(|| self.step())
     }
 }
 

@@ -12,6 +12,7 @@ use super::gzip::{
     Block, CacheSession, FINAL_BLOCK, GzipCache, HEADER, RunKey, RunRevision, compress,
 };
 use super::snapshot::Exposition;
+use super::step::Step;
 
 /// Runs are joined until a block has this much text, because small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
@@ -30,8 +31,13 @@ pub(super) struct GzipChunks {
     text: BytesMut,
     deflated: Vec<u8>,
     out: BytesMut,
+    /// Whether a chunk was returned.
+    has_begun: bool,
     /// A whole block that follows the bytes in `out`.
     next_block: Option<Bytes>,
+    /// The runs of the next block, which may lack some runs, and the size of their text.
+    runs: Vec<RowRun>,
+    size: usize,
     /// A run that did not fit into the previous block.
     next_run: Option<RowRun>,
     crc: Crc,
@@ -43,12 +49,16 @@ pub(super) struct GzipChunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No bytes have been returned yet.
-    Header,
     Blocks,
     /// All text has been compressed.
     End,
     Done,
+}
+
+/// The origin of a block.
+enum Origin {
+    Cache,
+    Compressor,
 }
 
 // === impl GzipChunks ===
@@ -70,48 +80,105 @@ impl GzipChunks {
             session,
             text: BytesMut::new(),
             deflated: Vec::new(),
-            out: BytesMut::new(),
+            out: BytesMut::from(&HEADER[..]),
+            has_begun: false,
             next_block: None,
+            runs: Vec::new(),
+            size: 0,
             next_run: None,
             crc: Crc::new(),
-            state: State::Header,
+            state: State::Blocks,
             #[cfg(test)]
             compressed: 0,
         }
     }
 
-    /// The runs of the next block.
-    fn next_runs(&mut self) -> Vec<RowRun> {
-        let mut runs = Vec::new();
-        let mut size = 0;
-        while size < BLOCK {
-            let Some(run) = self.next_run.take().or_else(|| self.cursor.next_run()) else {
-                break;
-            };
-            if run.size >= LARGE_RUN && !runs.is_empty() {
-                self.next_run = Some(run);
-                break;
-            }
-            size += run.size;
-            runs.push(run);
+    /// Works on the next chunk. A step compresses one block, and the last step also compresses the text after the last
+    /// family.
+    pub(super) fn step(&mut self) -> Step<Bytes> {
+        if let Some(block) = self.next_block.take() {
+            return Step::Item(block);
         }
-        runs
+        self.out.reserve(4 * CHUNK);
+        // The first block is a separate chunk, so that a client receives the first byte early.
+        let wanted = if self.has_begun {
+            CHUNK
+        } else {
+            HEADER.len() + 1
+        };
+        while self.out.len() < wanted && self.next_block.is_none() {
+            match self.state {
+                State::Blocks => match self.advance() {
+                    Step::Item(Origin::Cache) => {}
+                    Step::Item(Origin::Compressor) => break,
+                    Step::Pause => return Step::Pause,
+                    Step::End => {
+                        self.finish_text();
+                        self.state = State::End;
+                    }
+                },
+                State::End => {
+                    self.finish_member();
+                    self.state = State::Done;
+                }
+                State::Done => break,
+            }
+        }
+        let is_complete = self.out.len() >= wanted || self.next_block.is_some();
+        if !is_complete && self.state != State::Done {
+            return Step::Pause;
+        }
+        self.has_begun = true;
+        if self.out.is_empty() {
+            return self.next_block.take().map_or(Step::End, Step::Item);
+        }
+        Step::Item(self.out.split().freeze())
     }
 
-    /// Appends the next block to the output. Returns `false` if there is no further block.
-    fn advance(&mut self) -> bool {
-        let runs = self.next_runs();
-        if runs.is_empty() {
-            return false;
+    /// Collects the runs of the next block.
+    fn next_runs(&mut self) -> Step<Vec<RowRun>> {
+        while self.size < BLOCK {
+            let step = match self.next_run.take() {
+                Some(run) => Step::Item(run),
+                None => self.cursor.next_run(),
+            };
+            match step {
+                Step::Item(run) if run.size >= LARGE_RUN && !self.runs.is_empty() => {
+                    self.next_run = Some(run);
+                    break;
+                }
+                Step::Item(run) => {
+                    self.size += run.size;
+                    self.runs.push(run);
+                }
+                Step::Pause => return Step::Pause,
+                Step::End => break,
+            }
         }
+        self.size = 0;
+        match std::mem::take(&mut self.runs) {
+            runs if runs.is_empty() => Step::End,
+            runs => Step::Item(runs),
+        }
+    }
+
+    /// Appends the next block to the output.
+    fn advance(&mut self) -> Step<Origin> {
+        if self.cursor.exposition().filter().has_namespaces() {
+            return self.advance_uncached();
+        }
+        let runs = match self.next_runs() {
+            Step::Item(runs) => runs,
+            Step::Pause => return Step::Pause,
+            Step::End => return Step::End,
+        };
         let identity = self.identify(&runs);
         if let Some((key, revision)) = &identity
-            && let Some(block) = self.cache.get(key, revision, &self.session)
+            && let Some(block) = self.cache.get(key, revision)
         {
             self.emit(block);
-            return true;
+            return Step::Item(Origin::Cache);
         }
-        self.text.clear();
         for run in &runs {
             self.cursor.write(run, &mut self.text);
         }
@@ -122,7 +189,23 @@ impl GzipChunks {
             }
             self.emit(block);
         }
-        true
+        Step::Item(Origin::Compressor)
+    }
+
+    /// Appends a block that is not cached. The filter excludes an unknown part of each run, so the size of a block is the
+    /// size of the included text.
+    fn advance_uncached(&mut self) -> Step<Origin> {
+        while self.text.len() < BLOCK {
+            match self.cursor.next_run() {
+                Step::Item(run) => self.cursor.write(&run, &mut self.text),
+                Step::Pause => return Step::Pause,
+                Step::End if self.text.is_empty() => return Step::End,
+                Step::End => break,
+            }
+        }
+        let block = self.compress();
+        self.emit(block);
+        Step::Item(Origin::Compressor)
     }
 
     /// The key and the revision of a block; `None` if it must not be cached.
@@ -130,13 +213,15 @@ impl GzipChunks {
         runs.iter().map(|run| self.cursor.identify(run)).collect()
     }
 
-    /// Compresses the text of a block.
+    /// Compresses the text of a block, and clears the text.
     fn compress(&mut self) -> Block {
         #[cfg(test)]
         {
             self.compressed += 1;
         }
-        compress(&self.text, &mut self.session.compressor, &mut self.deflated)
+        let block = compress(&self.text, &mut self.session.compressor, &mut self.deflated);
+        self.text.clear();
+        block
     }
 
     fn emit(&mut self, block: Block) {
@@ -150,7 +235,6 @@ impl GzipChunks {
 
     /// Appends the text after the last family as a separate block, which is not cached.
     fn finish_text(&mut self) {
-        self.text.clear();
         self.cursor.exposition().write_end(&mut self.text);
         if !self.text.is_empty() {
             let block = self.compress();
@@ -170,43 +254,15 @@ impl Iterator for GzipChunks {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        if let Some(block) = self.next_block.take() {
-            return Some(block);
-        }
-        self.out.reserve(4 * CHUNK);
-        let mut wanted = CHUNK;
-        if self.state == State::Header {
-            self.out.extend_from_slice(&HEADER);
-            self.state = State::Blocks;
-            // The first block is a separate chunk, so that a client receives the first byte early.
-            wanted = HEADER.len() + 1;
-        }
-        while self.out.len() < wanted && self.next_block.is_none() {
-            match self.state {
-                State::Header | State::Blocks => {
-                    if !self.advance() {
-                        self.finish_text();
-                        self.state = State::End;
-                    }
-                }
-                State::End => {
-                    self.finish_member();
-                    self.state = State::Done;
-                }
-                State::Done => break,
-            }
-        }
-        if self.out.is_empty() {
-            return self.next_block.take();
-        }
-        Some(self.out.split().freeze())
+        Step::next_item(|| self.step())
     }
 }
 
 impl Drop for GzipChunks {
     fn drop(&mut self) {
-        // A client may disconnect before the end, so `finish_member` is too late to end the session.
-        self.cache.end(&mut self.session);
+        // A client may disconnect before the end, so `finish_member` does not end the session.
+        let is_finished = self.state == State::Done;
+        self.cache.end(&mut self.session, is_finished);
     }
 }
 

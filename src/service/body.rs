@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::exposition::{Encoded, Encoding, Exposition};
+use crate::exposition::{Encoded, Encoding, Exposition, Step};
 
 /// The body of a response of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// The body renders one chunk of about 64 KiB whenever it is polled. Therefore, a response of any size needs only the
-/// memory of a few chunks, and the first bytes are sent immediately.
+/// The body renders one chunk of about 64 KiB at a time. Therefore, a response of any size needs only the memory of a few
+/// chunks, and the first bytes are sent immediately. After about 0.1 ms of rendering, the body yields to other tasks.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -31,17 +32,14 @@ use crate::exposition::{Encoded, Encoding, Exposition};
 /// ```
 pub struct Body {
     content: Content,
-    progress: Progress,
+    has_begun: bool,
+    /// The time of rendering since the body last yielded to the runtime.
+    rendered: Duration,
 }
 
-/// The progress of the response. After the first chunk, the body yields to the runtime once, so that this chunk is
-/// sent before the next one is rendered. Later, the cooperative budget of the runtime has the same effect.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    FirstChunk,
-    Yield,
-    OtherChunks,
-}
+/// The body yields to the runtime after this time of rendering. A runtime does not interrupt a task, and a connection
+/// polls the body until its buffer is full, which would delay the requests of other clients.
+const TURN: Duration = Duration::from_micros(100);
 
 enum Content {
     /// No bytes: a response to `HEAD` has only the headers.
@@ -68,7 +66,8 @@ impl Body {
     fn of(content: Content) -> Self {
         Self {
             content,
-            progress: Progress::FirstChunk,
+            has_begun: false,
+            rendered: Duration::ZERO,
         }
     }
 }
@@ -82,22 +81,33 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let body = self.get_mut();
-        if body.progress == Progress::Yield {
-            body.progress = Progress::OtherChunks;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let chunk = match &mut body.content {
-            Content::HeadersOnly => None,
-            Content::Full(bytes) => bytes.take(),
-            Content::Chunks(chunks) => {
-                if body.progress == Progress::FirstChunk {
-                    body.progress = Progress::Yield;
-                }
-                chunks.next()
+        let chunks = match &mut body.content {
+            Content::HeadersOnly => return Poll::Ready(None),
+            Content::Full(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
+            Content::Chunks(chunks) => chunks,
         };
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+        while body.rendered < TURN {
+            let began = Instant::now();
+            let step = chunks.step();
+            body.rendered += began.elapsed();
+            match step {
+                Step::Item(chunk) => {
+                    if !body.has_begun {
+                        body.has_begun = true;
+                        // The body yields, so that this chunk is sent before the next one is rendered.
+                        body.rendered = TURN;
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+                Step::Pause => {}
+                Step::End => return Poll::Ready(None),
+            }
+        }
+        body.rendered = Duration::ZERO;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {

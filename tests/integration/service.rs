@@ -96,6 +96,17 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
     }
 }
 
+/// How often a body yields to other tasks before it ends.
+fn yields(response: Response<Body>) -> usize {
+    let mut body = response.into_body();
+    let mut context = Context::from_waker(Waker::noop());
+    let polls = std::iter::repeat_with(|| Pin::new(&mut body).poll_frame(&mut context));
+    polls
+        .take_while(|poll| !matches!(poll, Poll::Ready(None)))
+        .filter(Poll::is_pending)
+        .count()
+}
+
 fn text(response: Response<Body>) -> String {
     let gzip = response.headers().contains_key(CONTENT_ENCODING);
     let bytes = bytes(response);
@@ -315,4 +326,27 @@ fn a_query_that_names_what_it_wants_gets_nothing_else() {
         3,
         "only responses with the metrics of the host request them"
     );
+}
+
+#[test]
+fn a_body_yields_while_it_searches_and_compresses() {
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Namespaces])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let mut writer = metrics.feed().unwrap();
+    for number in 0..20_000 {
+        let namespace = json!({ "metadata": { "name": format!("n{number}") } });
+        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        writer.apply_object(&namespace);
+    }
+    let gzip = [("accept-encoding", "gzip")];
+    for headers in [&[][..], &gzip] {
+        // No row is included, so the search has no chunk until its end.
+        let searched = yields(answer(&metrics, "GET", "/metrics?namespace=none", headers));
+        assert!(searched > 3, "{headers:?}: {searched}");
+    }
+    let compressed = yields(answer(&metrics, "GET", "/metrics", &gzip));
+    assert!(compressed > 10, "{compressed}");
 }

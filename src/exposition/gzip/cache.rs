@@ -32,7 +32,8 @@ pub(crate) struct GzipCache {
 struct CacheState {
     /// Blocks by their runs. A new block replaces the block of an earlier state, so changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// A round lasts from one complete scrape to the next, or for [`IDLE`] if no complete scrape follows.
+    /// A round ends when a complete scrape ends that began in the round, or after [`IDLE`]. So each round contains all
+    /// uses of blocks by at least one scrape, even if several scrapes run at the same time or are aborted.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions so far.
@@ -60,7 +61,10 @@ struct CachedBlock {
 /// The use of the cache by one exposition.
 pub(in crate::exposition) struct CacheSession {
     number: u64,
+    /// The round in which the session began.
     round: u64,
+    /// Whether the session is a scrape without a filter.
+    is_complete: bool,
     pub(in crate::exposition) compressor: Option<Compress>,
 }
 
@@ -86,7 +90,7 @@ impl GzipCache {
         self.evict_if_idle();
         let mut state = self.state.lock();
         let format = state.due(Instant::now())?;
-        Some((state.session(), format))
+        Some((state.session(false), format))
     }
 
     /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not compressed call this method
@@ -101,14 +105,14 @@ impl GzipCache {
         &self,
         key: &[RunKey],
         revision: &[RunRevision],
-        session: &CacheSession,
     ) -> Option<Block> {
         let mut state = self.state.lock();
+        let round = state.round;
         let cached = state.blocks.get_mut(key)?;
         if *cached.revision != *revision {
             return None;
         }
-        cached.round = cached.round.max(session.round);
+        cached.round = round;
         Some(cached.block.clone())
     }
 
@@ -124,12 +128,10 @@ impl GzipCache {
         drop(replaced);
     }
 
-    /// Ends a session.
-    pub(in crate::exposition) fn end(&self, session: &mut CacheSession) {
-        let mut state = self.state.lock();
-        if state.compressors.len() < COMPRESSORS && session.number > state.cleared_at {
-            state.compressors.extend(session.compressor.take());
-        }
+    /// Ends a session and evicts unused blocks. `is_finished` is false if the client disconnected earlier.
+    pub(in crate::exposition) fn end(&self, session: &mut CacheSession, is_finished: bool) {
+        let evicted = (self.state.lock()).end(session, is_finished, Instant::now());
+        drop(evicted);
     }
 
     /// Memory of the blocks, in bytes.
@@ -167,22 +169,44 @@ impl CacheState {
             self.refreshed = false;
         }
         let is_over = |began: Instant| now.duration_since(began) > IDLE;
-        let mut evicted = Vec::new();
-        if complete || self.round_began.is_none_or(is_over) {
-            self.round += 1;
-            self.round_began = Some(now);
-            let round = self.round;
-            let unused = (self.blocks).extract_if(|_, cached| cached.round + UNUSED_ROUNDS < round);
-            evicted.extend(unused.map(|(_, cached)| cached));
-        }
-        (self.session(), evicted)
+        let evicted = match self.round_began.is_none_or(is_over) {
+            true => self.end_round(now),
+            false => Vec::new(),
+        };
+        (self.session(complete), evicted)
     }
 
-    fn session(&mut self) -> CacheSession {
+    /// Ends a session. Returns the blocks that it evicts.
+    fn end(
+        &mut self,
+        session: &mut CacheSession,
+        is_finished: bool,
+        now: Instant,
+    ) -> Vec<CachedBlock> {
+        if self.compressors.len() < COMPRESSORS && session.number > self.cleared_at {
+            self.compressors.extend(session.compressor.take());
+        }
+        match is_finished && session.is_complete && session.round == self.round {
+            true => self.end_round(now),
+            false => Vec::new(),
+        }
+    }
+
+    /// Begins the next round. Returns the blocks that it evicts.
+    fn end_round(&mut self, now: Instant) -> Vec<CachedBlock> {
+        self.round += 1;
+        self.round_began = Some(now);
+        let round = self.round;
+        let unused = (self.blocks).extract_if(|_, cached| cached.round + UNUSED_ROUNDS < round);
+        unused.map(|(_, cached)| cached).collect()
+    }
+
+    fn session(&mut self, is_complete: bool) -> CacheSession {
         self.sessions += 1;
         CacheSession {
             number: self.sessions,
             round: self.round,
+            is_complete,
             compressor: self.compressors.pop(),
         }
     }
@@ -205,20 +229,17 @@ impl CacheState {
         if session.number <= self.cleared_at {
             return None;
         }
-        let new = |round| CachedBlock {
+        let new = CachedBlock {
             revision: revision.into(),
             block: block.clone(),
             session: session.number,
-            round,
+            round: self.round,
         };
         match self.blocks.get_mut(&*key) {
             // A slow client may still read an older state. The blocks of that state must not replace newer blocks.
             Some(cached) if cached.session > session.number => None,
-            Some(cached) => {
-                let new = new(cached.round.max(session.round));
-                Some(std::mem::replace(cached, new))
-            }
-            None => self.blocks.insert(key.into(), new(session.round)),
+            Some(cached) => Some(std::mem::replace(cached, new)),
+            None => self.blocks.insert(key.into(), new),
         }
     }
 
@@ -266,6 +287,11 @@ mod tests {
             self.state.begin_scrape(complete, Format::Text, now).0
         }
 
+        fn end(&mut self, mut session: CacheSession, is_finished: bool, seconds: u64) {
+            let now = self.at(seconds);
+            self.state.end(&mut session, is_finished, now);
+        }
+
         /// Caches an empty block. The tests recognize the block by its revision.
         fn put(&mut self, page: u64, revision: u64, session: &CacheSession) {
             let block = Block::default();
@@ -305,13 +331,30 @@ mod tests {
         let session = clock.scrape(true, 0);
         clock.put(1, 1, &session);
         clock.put(2, 1, &session);
+        clock.end(session, true, 1);
         for seconds in [30, 60] {
             let session = clock.scrape(true, seconds);
             clock.put(1, seconds, &session);
             assert_eq!(clock.pages(), pages([(1, seconds), (2, 1)]));
+            clock.end(session, true, seconds + 1);
         }
-        clock.scrape(true, 90);
         assert_eq!(clock.pages(), pages([(1, 60)]));
+    }
+
+    #[test]
+    fn concurrent_and_aborted_scrapes_keep_the_blocks() {
+        let mut clock = Clock::new();
+        let session = clock.scrape(true, 0);
+        clock.put(1, 1, &session);
+        clock.end(session, true, 1);
+        // None of these scrapes has reached the block when others begin or end.
+        for is_finished in [true, false] {
+            let sessions: Vec<_> = (30..38).map(|second| clock.scrape(true, second)).collect();
+            for session in sessions {
+                clock.end(session, is_finished, 40);
+            }
+            assert_eq!(clock.pages(), pages([(1, 1)]), "{is_finished}");
+        }
     }
 
     #[test]

@@ -1,0 +1,26 @@
+//! [`Step`]: a bounded amount of work on an exposition.
+
+/// The result of a bounded amount of work.
+#[derive(Debug)]
+pub(crate) enum Step<T> {
+    Item(T),
+    /// The next item needs more work. The caller may let other tasks run before the next step.
+    Pause,
+    /// No item follows.
+    End,
+}
+
+// === impl Step ===
+
+impl<T> Step<T> {
+    /// Works until the next item.
+    pub(super) fn next_item(mut step: impl FnMut() -> Self) -> Option<T> {
+        loop {
+            match step() {
+                Self::Item(item) => return Some(item),
+                Self::Pause => {}
+                Self::End => return None,
+            }
+        }
+    }
+}
