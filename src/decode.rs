@@ -8,10 +8,13 @@
 mod adapter;
 mod encoded;
 mod fields;
+mod fingerprint;
+mod groups;
 mod json;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 mod reason;
+mod scan;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,13 +25,14 @@ pub(crate) use encoded::{Encoded, Encoding};
 pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
+pub(crate) use fingerprint::{Fingerprints, GroupSet, MAX_GROUPS};
+pub(crate) use groups::{Dependency, FieldGroups};
 #[cfg(feature = "manifests")]
 pub(crate) use json::without_position;
 pub use reason::DecodeReason;
+pub(crate) use scan::{Scanned, Scanner};
 
 use crate::errors::{debug_is_display, shortened};
-#[cfg(feature = "custom-resources")]
-use adapter::{Adapter, Wanted};
 use reason::Problem;
 
 /// An object that could not be decoded. The error names the object, if its name can be read.
@@ -138,15 +142,6 @@ pub(crate) fn decode<K: DeserializeOwned>(
         Ok(Err(problem)) => Err(DecodeError::new(kind, object, problem)),
         Err(_) => Err(DecodeError::panicked(kind, object)),
     }
-}
-
-/// Reads an object from a value that was decoded with at least these fields.
-#[cfg(feature = "custom-resources")]
-pub(crate) fn read<K: DeserializeOwned>(
-    value: &serde_json::Value,
-    fields: &Fields,
-) -> Result<K, serde_json::Error> {
-    K::deserialize(Adapter::new(value, Wanted::of(fields)))
 }
 
 /// The identity of an object, as [`peek`] reads it.

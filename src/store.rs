@@ -5,10 +5,12 @@
 //! changes. Therefore, a snapshot costs only a reference count, and a scrape never holds a lock.
 
 mod any_store;
+mod base_labels;
 mod cache;
 mod column;
 mod feeder_table;
 mod linked_store;
+mod marks;
 mod metrics_store;
 mod object_writer;
 mod page;
@@ -16,6 +18,7 @@ mod reader;
 mod row;
 mod row_cells;
 mod row_feeder;
+mod row_fingerprints;
 mod sample_line;
 mod schema;
 mod snapshot;
@@ -23,6 +26,9 @@ mod stats;
 mod table;
 mod text_size;
 mod uid;
+mod update;
+mod update_plan;
+mod updated_cells;
 mod writer;
 
 pub(crate) use any_store::{AnyStore, StoreAddress};

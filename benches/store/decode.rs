@@ -7,8 +7,9 @@ use criterion::{BenchmarkGroup, Criterion};
 use k8s_openapi::api::core::v1::Pod;
 use kube_protobuf::{Object, encode, message_of};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::ingest::{changes, json};
+use super::ingest::{POD, changes, json};
 use super::{PODS, Setup, scattered, support};
 
 /// The fields that identify an object. The time to decode only these fields is the lower limit, because the decoder
@@ -51,7 +52,9 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     });
     group.finish();
     let mut group = c.benchmark_group("ingest a pod as protobuf");
-    changes(&mut group, &before.protobuf, &protobuf(9), |pod| {
+    let message = message_of("v1", "Pod").expect("pods have protobuf");
+    let encode = |pod: &Value| encode::message(message, pod).expect("a generated pod is valid");
+    changes(&mut group, &POD, encode, |pod| {
         setup.writer.apply_protobuf(pod)
     });
     group.finish();

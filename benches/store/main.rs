@@ -9,6 +9,7 @@
 mod decode;
 mod gzip;
 mod ingest;
+mod nodes;
 mod render;
 mod update;
 
@@ -62,9 +63,11 @@ impl Setup {
         }
     }
 
-    /// Restores the initial state of all pods.
+    /// Restores the initial state of all pods, also if the store has higher resource versions.
     fn reset(&mut self) {
+        self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));
+        self.writer.end_list();
     }
 }
 
@@ -104,6 +107,7 @@ fn all(c: &mut Criterion) {
     decode::bench(c, &mut setup);
     ingest::bench(c, &mut setup);
     update::bench(c, &mut setup);
+    nodes::bench(c);
 }
 
 criterion_group!(benches, all);

@@ -3,6 +3,7 @@
 //! An error removes only its sample, and is counted.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ struct Evaluation<'v> {
     lost_samples: Option<Limit>,
     /// Whether a label was left out because of the maximum number of labels.
     lost_labels: bool,
+    /// Whether an error was counted.
+    has_failed: Cell<bool>,
 }
 
 // === impl Generator ===
@@ -89,6 +92,7 @@ impl FamilyGenerator<JsonObject> for Generator {
             room,
             lost_samples: None,
             lost_labels: false,
+            has_failed: Cell::new(false),
         };
         match &self.plan.each.for_each {
             None => evaluation.run(),
@@ -110,6 +114,9 @@ impl FamilyGenerator<JsonObject> for Generator {
         let lost = evaluation.lost_samples.into_iter();
         for limit in lost.chain(lost_labels).chain(lost_cost) {
             samples.count_exceeded(limit);
+        }
+        if evaluation.has_failed.get() {
+            samples.count_events();
         }
         self.write(object, evaluation.drafts, samples);
     }
@@ -157,6 +164,7 @@ impl<'v> Evaluation<'v> {
         if self.meter.is_interrupted() {
             return;
         }
+        self.has_failed.set(true);
         self.errors
             .record(|| format!("{}: {what}: {problem}", self.object.key()));
     }
@@ -300,13 +308,16 @@ impl<'v> Evaluation<'v> {
             Err(Unread::Nothing) => {}
             Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
             // Absent values are common, so the text is built only for an example.
-            Err(Unread::Missing) => self.errors.record(|| {
-                let path = match self.each.path.fields() {
-                    path if path.is_empty() => path,
-                    path => format!(" at the path {path}"),
-                };
-                format!("{}: gauge: there is no value{path}", self.object.key())
-            }),
+            Err(Unread::Missing) => {
+                self.has_failed.set(true);
+                self.errors.record(|| {
+                    let path = match self.each.path.fields() {
+                        path if path.is_empty() => path,
+                        path => format!(" at the path {path}"),
+                    };
+                    format!("{}: gauge: there is no value{path}", self.object.key())
+                });
+            }
         }
     }
 

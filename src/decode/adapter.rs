@@ -71,7 +71,7 @@ impl<'f> Wanted<'f> {
     }
 
     /// The wanted part of the field called `name`; `None` if it is not wanted.
-    fn field(self, name: &str) -> Option<Self> {
+    pub(super) fn field(self, name: &str) -> Option<Self> {
         match self {
             Self::All => Some(Self::All),
             Self::AllButMetadata(names) if name == "metadata" => Some(Self::AllBut(names)),
@@ -392,7 +392,7 @@ impl<'de, E: Error> MapAccess<'de> for Nothing<E> {
 }
 
 /// A key as text, borrowed from the input if it has no escapes.
-struct KeyText;
+pub(super) struct KeyText;
 
 impl<'de> DeserializeSeed<'de> for KeyText {
     type Value = Cow<'de, str>;

@@ -40,12 +40,10 @@ impl Encoding {
 // === impl Encoded ===
 
 impl<'a> Encoded<'a> {
-    #[cfg(feature = "watch")]
     pub(crate) fn encoding(self) -> Encoding {
         self.encoding
     }
 
-    #[cfg(feature = "watch")]
     pub(crate) fn bytes(self) -> &'a [u8] {
         self.bytes
     }

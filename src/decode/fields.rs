@@ -104,40 +104,6 @@ impl Fields {
         let mut wanted = self.paths().into_iter();
         wanted.all(|path| is_header(&path) || is_within(&path))
     }
-
-    /// The union of two sets of fields.
-    #[cfg(feature = "custom-resources")]
-    pub(crate) fn with(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Some(own), Self::Some(other)) => {
-                let mut union = own.clone();
-                union.of_items |= other.of_items;
-                for (name, other) in &other.fields {
-                    let both = match union.get(name) {
-                        Some(own) => own.with(other),
-                        None => other.clone(),
-                    };
-                    *union.at(name, Self::default) = both;
-                }
-                Self::Some(union)
-            }
-            (Self::AllBut(names), Self::AllBut(other)) if names == other => Self::AllBut(names),
-            (Self::AllBut(names), Self::Some(fields))
-            | (Self::Some(fields), Self::AllBut(names)) => {
-                let wanted = match fields.get("metadata") {
-                    Some(Self::Some(fields)) => names.iter().any(|name| fields.get(name).is_some()),
-                    Some(_) => true,
-                    None => false,
-                };
-                if wanted {
-                    Self::All
-                } else {
-                    Self::AllBut(names)
-                }
-            }
-            _ => Self::All,
-        }
-    }
 }
 
 /// Whether the envelope contains the field at `path`.

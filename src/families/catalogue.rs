@@ -237,7 +237,7 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
         return;
     };
     if reads.len() == 0 {
-        text.push_str("- reads only the name, namespace, UID and resource version of the object\n");
+        text.push_str("- reads only the name, namespace and UID of the object\n");
     } else {
         paragraph(text, &format!("- reads {}", code(reads)), "  ");
     }
@@ -307,7 +307,7 @@ mod tests {
              Always 1 for each ClusterRole.\n\n\
              - type gauge, stability ALPHA\n\
              - labels `clusterrole`\n\
-             - reads only the name, namespace, UID and resource version of the object\n\n\
+             - reads only the name, namespace and UID of the object\n\n\
              # endpoints\n\n\
              These are the families of Endpoints in `v1`.\n\
              The resource is namespaced, and disabled by default.\n\

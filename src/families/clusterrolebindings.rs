@@ -50,7 +50,7 @@ pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
             "Resource version of the ClusterRoleBinding, which changes with every update; \
              absent if it is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
     ])
 }

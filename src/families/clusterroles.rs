@@ -37,7 +37,7 @@ pub fn clusterroles() -> Collector<ClusterRole> {
             "Resource version of the ClusterRole, which changes with every update; absent if it \
              is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
     ])
 }

@@ -15,7 +15,7 @@ use crate::k8s::{Quantity, write_resource_name};
 
 pub(super) use allowlisted::{annotations, labels, pairs};
 pub(super) use metadata::{
-    CREATED, DELETED, GENERATION, OWNERS, always, created, deleted, generation, owners,
+    CREATED, DELETED, GENERATION, OWNERS, VERSION, always, created, deleted, generation, owners,
     owners_without_controller, unix, version,
 };
 pub(super) use optional::{if_present, optional, or_zero, text};

@@ -35,7 +35,7 @@ pub fn configmaps() -> Collector<ConfigMap> {
             "Resource version of the ConfigMap, which changes with every update; absent if it \
              is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
     ])
 }

@@ -113,7 +113,7 @@ pub fn cronjobs() -> Collector<CronJob> {
              not a decimal integer.",
         )
         .stable()
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_cronjob_spec_successful_job_history_limit",

@@ -46,7 +46,7 @@ pub fn ingresses() -> Collector<Ingress> {
             "Resource version of the ingress, which changes with every update; absent if it is \
              not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_ingress_path",

@@ -33,7 +33,7 @@ pub fn mutatingwebhookconfigurations() -> Collector<MutatingWebhookConfiguration
             "Resource version of the MutatingWebhookConfiguration, which changes with every \
              update; absent if it is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_mutatingwebhookconfiguration_webhook_clientconfig_service",

@@ -46,7 +46,7 @@ pub fn rolebindings() -> Collector<RoleBinding> {
             "Resource version of the RoleBinding, which changes with every update; absent if it \
              is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
     ])
 }

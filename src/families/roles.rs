@@ -33,7 +33,7 @@ pub fn roles() -> Collector<Role> {
             "Resource version of the role, which changes with every update; absent if it is not \
              a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
     ])
 }

@@ -43,7 +43,7 @@ pub fn secrets() -> Collector<Secret> {
             "Resource version of the secret, which changes with every update; absent if it is \
              not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_secret_owner",

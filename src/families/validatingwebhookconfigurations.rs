@@ -33,7 +33,7 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
             "Resource version of the ValidatingWebhookConfiguration, which changes with every \
              update; absent if it is not a decimal integer.",
         )
-        .reads_identity_only()
+        .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_validatingwebhookconfiguration_webhook_clientconfig_service",

@@ -209,15 +209,19 @@ impl<K: Resource> FamilyBuilder<K> {
     /// a list, and includes all fields below its last name. With `[]` after a name, as in `status.parts[].name`, the
     /// rest of the path applies only to the items of a list. A value that is not a list is then kept as a whole.
     ///
-    /// `metadata.name`, `.namespace`, `.uid` and `.resourceVersion` are always read. Without a declaration, the whole
-    /// object is decoded, except `metadata.managedFields`.
+    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a declaration, the whole object is decoded,
+    /// except `metadata.managedFields`.
+    ///
+    /// The store calls the generator again only for events that change a declared field. So a generator must declare
+    /// every field that it reads, including `metadata.resourceVersion`, `apiVersion` and `kind`. A generator without a
+    /// declaration, or with a declaration of one of these three fields, is called for each event.
+    /// [`testing::render`](crate::testing::render) fails if a generator reads more than it declares.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Declares that the generator reads only the identity of the object: `metadata.name`,
-    /// `.namespace`, `.uid` and `.resourceVersion`.
+    /// Declares that the generator reads only the identity of the object: `metadata.name`, `.namespace` and `.uid`.
     pub fn reads_identity_only(self) -> Self {
         self.reads([""; 0])
     }

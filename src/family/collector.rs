@@ -250,6 +250,17 @@ impl<K: CollectedResource> Collector<K> {
             .any(|family| family.descriptor().reads().is_some())
     }
 
+    /// The same collector with only one of its families.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_only(&self, family: &Family<K>) -> Self {
+        Self {
+            resource: self.resource.clone(),
+            base_labels: self.base_labels.clone(),
+            families: vec![family.clone()],
+            fed_by_host: self.fed_by_host,
+        }
+    }
+
     /// The same collector without declarations of fields, so that whole objects are decoded.
     #[cfg(feature = "testing")]
     pub(crate) fn reading_everything(mut self) -> Self {

@@ -37,6 +37,8 @@ const MAX_VALUE_LEN: usize = 1 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct ObjectDictionary {
     lists: [ValueList; DICTIONARY_COLUMNS],
+    /// Whether a value was added after the lists of a row were loaded.
+    is_extended: bool,
 }
 
 /// The values of a column.
@@ -56,6 +58,20 @@ impl ObjectDictionary {
             list.text.clear();
             list.ranges.clear();
         }
+        self.is_extended = false;
+    }
+
+    /// Loads the lists of a row, so that its values keep their codes.
+    pub(crate) fn load<'l>(&mut self, lists: impl Iterator<Item = &'l [u8]>) {
+        self.clear();
+        for (list, stored) in self.lists.iter_mut().zip(lists) {
+            list.load(stored);
+        }
+    }
+
+    /// Whether a value was added after the lists of a row were loaded.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.is_extended
     }
 
     /// The lists, in the order of their columns.
@@ -72,7 +88,10 @@ impl ObjectDictionary {
         if value.len() <= 2 || value.len() > MAX_VALUE_LEN {
             return write_label_value(out, value);
         }
-        match list.index_of(value) {
+        let known = list.ranges.len();
+        let index = list.index_of(value);
+        self.is_extended |= list.ranges.len() > known;
+        match index {
             Some(index) => out.extend_from_slice(&[REFERENCE_MARK, code(column, index)]),
             None => write_label_value(out, value),
         }
@@ -82,6 +101,18 @@ impl ObjectDictionary {
 // === impl ValueList ===
 
 impl ValueList {
+    /// Replaces the values by those of a stored list.
+    fn load(&mut self, stored: &[u8]) {
+        self.text.clear();
+        self.text.extend_from_slice(stored);
+        self.ranges.clear();
+        let mut start = 0;
+        for end in memchr::memchr_iter(REFERENCE_MARK, stored) {
+            self.ranges.push((start, end));
+            start = end + 1;
+        }
+    }
+
     /// Returns the index of a value. Adds the value if the list has room for it.
     fn index_of(&mut self, value: &str) -> Option<usize> {
         let start = self.text.len();
@@ -156,6 +187,23 @@ mod tests {
         }
         assert_eq!(dictionary.lists[0].text, b"node-1\xffnode-2\xff");
         assert_eq!(out, b"\xff\x80\xff\x81\xff\x80n");
+    }
+
+    #[test]
+    fn a_loaded_dictionary_continues_with_the_codes_of_the_row() {
+        let (mut stored, mut loaded) = (ObjectDictionary::default(), ObjectDictionary::default());
+        let mut out = Vec::new();
+        for value in ["node-1", "node-2"] {
+            stored.write(DictionaryColumn::Node, value, &mut out);
+        }
+        stored.write(DictionaryColumn::Owner, "owner", &mut out);
+        loaded.load(stored.lists());
+        out.clear();
+        loaded.write(DictionaryColumn::Node, "node-2", &mut out);
+        assert_eq!((&*out, loaded.is_extended()), (&b"\xff\x81"[..], false));
+        assert!(loaded.lists().eq(stored.lists()));
+        loaded.write(DictionaryColumn::Image, "image", &mut out);
+        assert!(loaded.is_extended());
     }
 
     proptest! {

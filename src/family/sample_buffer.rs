@@ -29,6 +29,8 @@ pub(crate) struct SampleBuffer {
     /// The limits that the current family has exceeded.
     exceeded: Vec<Limit>,
     dropped: DropCounts,
+    /// Whether a generator must see each event of the object, because it counts something.
+    counts_events: bool,
 }
 
 /// A position in the sample that is being written. The sample can be truncated to this position.
@@ -44,11 +46,40 @@ pub(super) struct Mark {
 impl SampleBuffer {
     /// Begins the next object.
     pub(crate) fn clear(&mut self) {
+        self.clear_samples();
+        self.dictionary.clear();
+    }
+
+    /// Begins an update of a row. `dictionary` has the repeated values of the row, so that the cells that stay refer to
+    /// the same values.
+    pub(crate) fn begin_update<'d>(&mut self, dictionary: impl Iterator<Item = &'d [u8]>) {
+        self.clear_samples();
+        self.dictionary.load(dictionary);
+    }
+
+    fn clear_samples(&mut self) {
         self.text.clear();
         self.text.shrink_to(MAX_KEPT);
-        self.dictionary.clear();
         self.written = Written::default();
         self.dropped = DropCounts::default();
+        self.counts_events = false;
+    }
+
+    /// Whether the output has counted nothing, so that an event that changes no field of a family need not generate the
+    /// family again.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        self.dropped == DropCounts::default() && !self.counts_events
+    }
+
+    /// The text of all samples in the exposition, in bytes.
+    pub(crate) fn exposed_text(&self) -> usize {
+        self.written.text
+    }
+
+    /// Declares that a generator must see each event of the object, because it counts something.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn count_events(&mut self) {
+        self.counts_events = true;
     }
 
     /// The repeated values of the object.

@@ -183,6 +183,13 @@ impl<'a> Samples<'a> {
         self.buffer.count_exceeded(limit);
     }
 
+    /// Declares that the family must be generated for each event of the object, even if the fields that it reads have
+    /// not changed, because the generator counts something.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn count_events(&mut self) {
+        self.buffer.count_events();
+    }
+
     /// Whether the allowlist of a family of labels or annotations includes `key`.
     pub(crate) fn allows(&self, key: &str) -> bool {
         self.policy.admits_key(key)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::page::Identity;
+use super::page::{Identity, PageLayout};
 use super::table::Table;
 
 /// The rows of one feeder.
@@ -21,10 +21,10 @@ pub(super) struct FeederTable {
 
 impl FeederTable {
     /// A table without rows.
-    pub(super) fn new(feeder: usize, columns: usize) -> Self {
+    pub(super) fn new(feeder: usize, layout: PageLayout) -> Self {
         Self {
             feeder,
-            published: Arc::new(Table::new(columns)),
+            published: Arc::new(Table::new(layout)),
             staging: None,
         }
     }

@@ -1,9 +1,8 @@
 //! Linked stores: the families that a configuration adds to a resource with families in Rust.
 //!
 //! The configured families have a separate store. Therefore, configured families can be added and removed without a
-//! change to the other samples of the resource. A writer that applies JSON to the resource's store feeds both stores.
-//! Therefore, both stores need only one watch. Each object is parsed once, into a JSON value, and the typed object is
-//! read from this value.
+//! change to the other samples of the resource. A writer that applies JSON or protobuf to the resource's store feeds
+//! both stores. Therefore, both stores need only one watch.
 
 #[cfg(not(feature = "custom-resources"))]
 mod disabled;

@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::feeder_table::FeederTable;
-use super::page::Identity;
-use super::row_cells::RowCells;
+use super::page::{Identity, Page};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::schema::{Allowlists, Schema};
 use super::snapshot::StoreSnapshot;
 use super::stats::{ExceededLimit, StoreCounters, StoreStats};
-use super::table::{Applied, Deleted};
-use crate::decode::DecodeReason;
+use super::table::{Applied, Deleted, Table};
+use super::updated_cells::UpdatedCells;
+use crate::decode::{DecodeReason, Fingerprints};
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
-use crate::family::{Collector, work};
+use crate::family::{Collector, SampleBuffer, work};
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::ObjectFilter;
 
@@ -166,6 +166,16 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Adds an object or replaces its row.
     pub(super) fn apply_object(&self, feeder: &mut RowFeeder, object: &K) {
+        self.apply_decoded(feeder, object, &Fingerprints::default());
+    }
+
+    /// Adds an object with these fingerprints, or replaces its row.
+    pub(super) fn apply_decoded(
+        &self,
+        feeder: &mut RowFeeder,
+        object: &K,
+        fingerprints: &Fingerprints,
+    ) {
         let metadata = feeder.read(object, self.resource().scope());
         let mut identity = Identity {
             key: &feeder.key,
@@ -185,9 +195,46 @@ impl<K: CollectedResource> MetricsStore<K> {
             // The result is discarded, because the source applies the object again on another thread.
             return;
         }
-        let counters = &self.inner.counters;
-        counters.count_dropped(&feeder.key, samples.dropped());
-        self.apply_row(feeder.id, &filter, identity, cells);
+        self.count_dropped(&feeder.key, samples);
+        // The row of an object that was counted gets no fingerprints, so that each event counts the object.
+        let is_kept =
+            samples.may_be_kept() && samples.exposed_text() <= self.schema().max_kept_text();
+        let unknown = Fingerprints::default();
+        let fingerprints = if is_kept { fingerprints } else { &unknown };
+        self.change_row(feeder.id, &filter, identity, |table, ordered| {
+            Some(table.apply(identity, cells, fingerprints, ordered))
+        });
+    }
+
+    /// Updates the row of an object of which only some groups of fields were rendered. Returns false if the object must
+    /// be rendered as a whole.
+    pub(super) fn update_row(
+        &self,
+        feeder: usize,
+        filter: &Arc<ObjectFilter>,
+        identity: Identity<'_>,
+        updated: UpdatedCells<'_>,
+    ) -> bool {
+        self.change_row(feeder, filter, identity, |table, ordered| {
+            table.update(identity, updated, ordered)
+        })
+    }
+
+    /// Passes the row of a key to a function; `None` if the feeder has no such row.
+    pub(super) fn read_row<T>(
+        &self,
+        feeder: usize,
+        key: &str,
+        read: impl FnOnce(&Page, usize) -> Option<T>,
+    ) -> Option<T> {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let (page, row) = find(&mut feeder_tables, feeder)?.current().find(key)?;
+        read(page, row)
+    }
+
+    /// Counts the samples and labels of an object that the policy dropped.
+    pub(super) fn count_dropped(&self, key: &str, samples: &SampleBuffer) {
+        self.inner.counters.count_dropped(key, samples.dropped());
     }
 
     /// Removes an object, unless a different object or a newer version has the same key.
@@ -212,14 +259,15 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Stores the row of an object that `filter` accepts.
-    fn apply_row(
+    /// Stores the row of an object that `filter` accepts. Returns false if `change` changes nothing, because the object
+    /// must be rendered as a whole.
+    fn change_row(
         &self,
         feeder: usize,
         filter: &Arc<ObjectFilter>,
         identity: Identity<'_>,
-        cells: &RowCells,
-    ) {
+        change: impl FnOnce(&mut Table, bool) -> Option<Applied>,
+    ) -> bool {
         let mut feeder_tables = self.inner.feeder_tables.lock();
         let current = self.filter();
         if !Arc::ptr_eq(filter, &current)
@@ -227,13 +275,15 @@ impl<K: CollectedResource> MetricsStore<K> {
         {
             // The filter changed while the object was rendered. `set_filter` removes the rows of objects that the new
             // filter excludes.
-            return;
+            return true;
         }
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
-            return;
+            return true;
         };
         let listing = feeder_table.is_listing();
-        let applied = Arc::make_mut(feeder_table.current()).apply(identity, cells, !listing);
+        let Some(applied) = change(Arc::make_mut(feeder_table.current()), !listing) else {
+            return false;
+        };
         let counters = &self.inner.counters;
         match applied {
             Applied::Inserted | Applied::Updated => counters.changed.add(1),
@@ -249,6 +299,7 @@ impl<K: CollectedResource> MetricsStore<K> {
                 other.forget(identity.key);
             }
         }
+        true
     }
 
     fn delete_row(&self, feeder: usize, identity: Identity<'_>) {
@@ -302,7 +353,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     /// Adds a table for another feeder and returns the feeder's number.
     pub(super) fn add_feeder(&self) -> usize {
         let feeder = self.inner.feeders.fetch_add(1, Ordering::Relaxed);
-        let feeder_table = FeederTable::new(feeder, self.inner.schema.columns());
+        let feeder_table = FeederTable::new(feeder, self.inner.schema.layout());
         self.inner.feeder_tables.lock().push(feeder_table);
         feeder
     }

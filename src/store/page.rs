@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::column::{Column, MAX_ROWS};
 use super::row_cells::RowCells;
+use super::row_fingerprints::RowFingerprints;
 use super::uid::Uid;
+use crate::decode::Fingerprints;
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
 /// A run of rows: objects with adjacent keys.
@@ -16,8 +18,19 @@ pub(crate) struct Page {
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
     versions: Vec<u64>,
+    /// What each row was rendered from.
+    fingerprints: RowFingerprints,
     /// The columns of the page: for base labels, for families, and for the values that rows share.
     columns: Vec<Arc<Column>>,
+}
+
+/// The shape of all pages of a store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageLayout {
+    /// The number of columns.
+    pub(crate) columns: usize,
+    /// The number of fingerprints per row.
+    pub(crate) groups: usize,
 }
 
 /// The identities of the rows of a page.
@@ -36,12 +49,14 @@ pub(crate) struct Identity<'a> {
 }
 
 impl Page {
-    pub(crate) fn new(columns: usize) -> Self {
+    pub(crate) fn new(layout: PageLayout) -> Self {
+        let columns = (0..layout.columns).map(|_| Arc::new(Column::new(0)));
         Self {
             number: next_number(),
             rows: Arc::default(),
             versions: Vec::new(),
-            columns: (0..columns).map(|_| Arc::new(Column::new(0))).collect(),
+            fingerprints: RowFingerprints::new(layout.groups),
+            columns: columns.collect(),
         }
     }
 
@@ -85,6 +100,16 @@ impl Page {
         self.versions.get(row).copied().unwrap_or(0)
     }
 
+    /// The fingerprints of a row; empty or 0 if they are unknown.
+    pub(crate) fn fingerprints(&self, row: usize) -> &[u64] {
+        self.fingerprints.get(row)
+    }
+
+    /// Whether the fingerprints of a row differ.
+    pub(crate) fn has_other_fingerprints(&self, row: usize, fingerprints: &Fingerprints) -> bool {
+        self.fingerprints.differ(row, fingerprints)
+    }
+
     /// The columns: base labels, families, and the values that rows share.
     pub(crate) fn columns(&self) -> &[Arc<Column>] {
         &self.columns
@@ -110,8 +135,16 @@ impl Page {
         versions.max().unwrap_or(0)
     }
 
-    pub(crate) fn insert(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
+    /// Inserts a row. `cells` has a cell for each column.
+    pub(crate) fn insert(
+        &mut self,
+        row: usize,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        fingerprints: &Fingerprints,
+    ) {
         let count = self.len();
+        self.fingerprints.insert(row, count, fingerprints);
         let rows = Arc::make_mut(&mut self.rows);
         rows.keys.insert(row, identity.key.into());
         rows.uids.insert(row, Uid::new(identity.uid));
@@ -121,15 +154,24 @@ impl Page {
         }
     }
 
-    /// The number of cells of `row` that differ from `cells`.
-    pub(crate) fn differing(&self, row: usize, cells: &RowCells) -> usize {
-        (self.columns.iter().zip(cells.iter()))
-            .filter(|(column, cell)| column.cell(row) != *cell)
-            .count()
+    /// The position in `cells` of the first cell that differs from the cell of `row`.
+    pub(crate) fn first_difference(&self, row: usize, cells: &RowCells) -> Option<usize> {
+        cells.of_columns().position(|(column, cell)| {
+            let column = self.columns.get(column);
+            column.is_some_and(|column| column.cell(row) != cell)
+        })
     }
 
-    /// Replaces the cells of `row` that differ; `identity` has the key of the row.
-    pub(crate) fn update(&mut self, row: usize, identity: Identity<'_>, cells: &RowCells) {
+    /// Replaces the cells of `row` that differ, from the position `first` in `cells` on. `identity` has the key of the
+    /// row.
+    pub(crate) fn update(
+        &mut self,
+        row: usize,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        first: Option<usize>,
+        fingerprints: &Fingerprints,
+    ) {
         let count = self.len();
         if let Some(version) = self.versions.get_mut(row) {
             *version = identity.version;
@@ -139,8 +181,14 @@ impl Page {
         {
             *uid = Uid::new(identity.uid);
         }
-        for (column, cell) in self.columns.iter_mut().zip(cells.iter()) {
-            if column.cell(row) != cell {
+        self.fingerprints.set(row, count, fingerprints);
+        let Some(first) = first else {
+            return;
+        };
+        for (column, cell) in cells.of_columns().skip(first) {
+            if let Some(column) = self.columns.get_mut(column)
+                && column.cell(row) != cell
+            {
                 Arc::make_mut(column).set(row, count, cell);
             }
         }
@@ -154,6 +202,7 @@ impl Page {
         rows.keys.remove(row);
         rows.uids.remove(row);
         self.versions.remove(row);
+        self.fingerprints.remove(row);
         for column in &mut self.columns {
             Arc::make_mut(column).remove(row);
         }
@@ -191,6 +240,7 @@ impl Page {
                 .get(range.clone())
                 .unwrap_or_default()
                 .to_vec(),
+            fingerprints: self.fingerprints.slice(range.clone()),
             columns: (self.columns.iter())
                 .map(|column| Arc::new(column.slice(range.clone())))
                 .collect(),
@@ -200,6 +250,7 @@ impl Page {
     /// Releases spare memory if there is much of it.
     pub(crate) fn compact(&mut self) {
         let count = self.len();
+        self.fingerprints.shrink();
         for column in &mut self.columns {
             if column.is_loose() {
                 *column = Arc::new(column.slice(0..count));
@@ -226,6 +277,7 @@ impl Page {
             + uids.sum::<usize>()
             + keys.sum::<usize>()
             + self.versions.capacity() * size_of::<u64>()
+            + self.fingerprints.heap_bytes()
     }
 }
 

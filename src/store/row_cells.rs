@@ -8,6 +8,8 @@ use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 pub(crate) struct RowCells {
     pub(super) text: Vec<u8>,
     pub(super) ends: Vec<usize>,
+    /// The columns of the cells; empty if there is a cell for each column.
+    columns: Vec<usize>,
 }
 
 // === impl RowCells ===
@@ -16,11 +18,30 @@ impl RowCells {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.columns.clear();
+    }
+
+    /// Removes all cells. The next cells belong only to these columns.
+    pub(super) fn begin_columns(&mut self, columns: &[usize]) {
+        self.clear();
+        self.columns.extend_from_slice(columns);
+    }
+
+    /// The cells, each with the index of its column.
+    pub(super) fn of_columns(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let column_of = |at: usize| self.columns.get(at).copied().unwrap_or(at);
+        self.iter()
+            .enumerate()
+            .map(move |(at, cell)| (column_of(at), cell))
     }
 
     pub(crate) fn push(&mut self, cell: &[u8]) {
         self.text.extend_from_slice(cell);
         self.ends.push(self.text.len());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
     /// The length of a cell.

@@ -15,6 +15,8 @@ pub(super) struct RowFeeder {
     pub(super) key: String,
     /// `metadata.resourceVersion` of the last object.
     pub(super) version: String,
+    /// Whether the type refuses an object without the fields that have not changed, so that whole objects are decoded.
+    pub(super) needs_whole_objects: bool,
 }
 
 /// The parts of an object's metadata that a row depends on, in addition to its key.

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::base_labels::BaseLabels;
+use super::page::PageLayout;
 use super::row_cells::RowCells;
-use crate::decode::Fields;
+use super::update_plan::UpdatePlan;
 #[cfg(feature = "protobuf")]
 use crate::decode::{DecodeError, Encoded, Encoding};
+use crate::decode::{Dependency, FieldGroups, Fields, GroupSet, MAX_GROUPS, Scanner};
 use crate::family::referenced_labels::DICTIONARY_COLUMNS;
 use crate::family::{
     Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples, work,
 };
 use crate::filter::LabelAllowlist;
-use crate::k8s::write_label_value;
 use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
@@ -23,19 +25,16 @@ pub(crate) struct Schema<K> {
     resource: ResourceInfo,
     bases: Vec<BaseLabels<K>>,
     families: Vec<ActiveFamily<K>>,
-    fields: Fields,
+    /// All base labels and families.
+    whole: UpdatePlan,
+    /// Finds out what has changed in an object; `None` if each event may change all families.
+    scanner: Option<Scanner>,
+    /// What is rendered if some groups of fields have changed, by [`GroupSet::index`].
+    plans: Vec<OnceLock<UpdatePlan>>,
     limits: Limits,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
-}
-
-/// Base labels that one or more families share.
-#[derive(Debug)]
-struct BaseLabels<K> {
-    labels: Vec<BaseLabel<K>>,
-    /// The names of constant labels, then those of the base labels.
-    reserved_names: Vec<Cow<'static, str>>,
 }
 
 /// A family that the filters include.
@@ -45,6 +44,8 @@ pub(crate) struct ActiveFamily<K> {
     /// The position of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
+    /// When the family must be generated again. This includes its base labels, because limits depend on their length.
+    dependency: Dependency,
 }
 
 // === impl Schema ===
@@ -57,7 +58,14 @@ impl<K: CollectedResource> Schema<K> {
             resource,
             bases: Vec::new(),
             families: Vec::new(),
-            fields: Fields::union::<[&str; 0]>([]),
+            whole: UpdatePlan {
+                bases: Vec::new(),
+                families: Vec::new(),
+                columns: Vec::new(),
+                fields: Fields::union::<[&str; 0]>([]),
+            },
+            scanner: None,
+            plans: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -81,9 +89,9 @@ impl<K: CollectedResource> Schema<K> {
     #[cfg(feature = "protobuf")]
     pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
         if self.resource.is_configured() {
-            self.fields.are_values_of(message)
+            self.fields().are_values_of(message)
         } else {
-            self.fields.are_in(message)
+            self.fields().are_in(message)
         }
     }
 
@@ -112,6 +120,7 @@ impl<K: CollectedResource> Schema<K> {
         self.bases.push(BaseLabels {
             labels,
             reserved_names,
+            dependency: Dependency::default(),
         });
         for family in families {
             let allowlist = match family.descriptor().allowlisted() {
@@ -126,17 +135,78 @@ impl<K: CollectedResource> Schema<K> {
                 family,
                 base,
                 allowlist,
+                dependency: Dependency::default(),
             });
         }
-        let computed = (self.bases.iter().flat_map(|base| &base.labels)).filter_map(|label| {
-            match &label.source {
-                BaseSource::Computed { reads, .. } => Some(reads.map(|path| vec![path])),
-                _ => None,
-            }
+        self.group_fields();
+    }
+
+    /// Groups the fields that the base labels and families read.
+    fn group_fields(&mut self) {
+        let groups = FieldGroups::new(self.reads_of_bases().chain(self.reads_of_families()));
+        let dependency = |labels: &BaseLabels<K>| {
+            let reads = labels.reads();
+            reads.fold(Dependency::default(), |all, reads| {
+                all.with(groups.dependency(reads))
+            })
+        };
+        let of_bases: Vec<_> = self.bases.iter().map(dependency).collect();
+        for (base, dependency) in self.bases.iter_mut().zip(&of_bases) {
+            base.dependency = *dependency;
+        }
+        for active in &mut self.families {
+            let base = of_bases.get(active.base).copied().unwrap_or_default();
+            let dependency = groups.dependency(active.family.descriptor().reads());
+            active.dependency = dependency.with(base);
+        }
+        let may_skip = self
+            .families
+            .iter()
+            .any(|active| !active.dependency.each_event);
+        let header = [
+            self.resource.api_version().into_owned(),
+            self.resource.kind().to_owned(),
+        ];
+        self.scanner = may_skip.then(|| {
+            Scanner::new(
+                groups,
+                header,
+                #[cfg(feature = "protobuf")]
+                self.message,
+            )
         });
-        let read = (self.families.iter())
-            .map(|active| active.family.descriptor().reads().map(Iterator::collect));
-        self.fields = Fields::union(computed.chain(read));
+        self.plans = (0..1 << MAX_GROUPS).map(|_| OnceLock::new()).collect();
+        let bases = (0..self.bases.len()).collect();
+        self.whole = self.plan_of(bases, (0..self.families.len()).collect());
+    }
+
+    /// The part of an object that is rendered if some groups of fields have changed.
+    pub(super) fn plan(&self, changed: GroupSet) -> &UpdatePlan {
+        let Some(plan) = self.plans.get(changed.index()) else {
+            return &self.whole;
+        };
+        plan.get_or_init(|| {
+            let families = self.families.iter().enumerate();
+            let families = families.filter(|(_, active)| active.dependency.is_on(changed));
+            let families: Vec<_> = families.map(|(at, _)| at).collect();
+            let is_used = |base| families.iter().any(|&at| self.families[at].base == base);
+            let bases = self.bases.iter().enumerate();
+            let bases = bases.filter(|(at, base)| base.dependency.is_on(changed) || is_used(*at));
+            self.plan_of(bases.map(|(at, _)| at).collect(), families)
+        })
+    }
+
+    fn plan_of(&self, bases: Vec<usize>, families: Vec<usize>) -> UpdatePlan {
+        let reads = self.reads_of_bases_at(&bases);
+        let read = families.iter().map(|&at| self.families[at].reads());
+        let fields = Fields::union(reads.chain(read));
+        let columns = families.iter().map(|&family| self.column(family));
+        UpdatePlan {
+            columns: bases.iter().copied().chain(columns).collect(),
+            fields,
+            bases,
+            families,
+        }
     }
 
     pub(crate) fn resource(&self) -> &ResourceInfo {
@@ -145,16 +215,25 @@ impl<K: CollectedResource> Schema<K> {
 
     /// The fields that any enabled family or base label reads.
     pub(crate) fn fields(&self) -> &Fields {
-        &self.fields
+        &self.whole.fields
+    }
+
+    /// Finds out what has changed in an object; `None` if each event may change all families.
+    pub(super) fn scanner(&self) -> Option<&Scanner> {
+        self.scanner.as_ref()
     }
 
     pub(crate) fn families(&self) -> &[ActiveFamily<K>] {
         &self.families
     }
 
-    /// The number of columns of a page: base labels, families, and the dictionary.
-    pub(crate) fn columns(&self) -> usize {
-        self.bases.len() + self.families.len() + DICTIONARY_COLUMNS
+    /// The shape of the pages of the store.
+    pub(super) fn layout(&self) -> PageLayout {
+        PageLayout {
+            // Base labels, families, and the dictionary.
+            columns: self.bases.len() + self.families.len() + DICTIONARY_COLUMNS,
+            groups: self.scanner().map_or(0, |scanner| scanner.groups().count()),
+        }
     }
 
     /// The index of the column of a family.
@@ -197,29 +276,59 @@ impl<K: CollectedResource> Schema<K> {
     pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
         buffer.clear();
-        for base in &self.bases {
-            for (at, label) in base.labels.iter().enumerate() {
-                if at > 0 {
-                    cells.text.push(b',');
-                }
-                cells.text.extend_from_slice(label.name.as_bytes());
-                cells.text.extend_from_slice(b"=\"");
-                match catch_unwind(AssertUnwindSafe(|| label.source.value(object))) {
-                    Ok(value) => write_label_value(&mut cells.text, &value),
-                    Err(_) => buffer.discard_after_panic(0),
-                }
-                cells.text.push(b'"');
-            }
-            cells.ends.push(cells.text.len());
+        self.render_plan(object, &self.whole, buffer, cells);
+        if !work::is_interrupted() {
+            let dictionary = buffer.dictionary();
+            dictionary.lists().for_each(|list| cells.push(list));
         }
+    }
+
+    /// Renders the cells of a plan. `buffer` has the dictionary of the row.
+    pub(super) fn render_update(
+        &self,
+        object: &K,
+        plan: &UpdatePlan,
+        buffer: &mut SampleBuffer,
+        cells: &mut RowCells,
+    ) {
+        cells.begin_columns(&plan.columns);
+        self.render_plan(object, plan, buffer, cells);
+    }
+
+    /// Whether an update may keep the cells that were rendered before, although the limit on the text of an object
+    /// depends on all cells together. `rendered` is the text of the update.
+    ///
+    /// The text of a row with fingerprints is at most half of the limit. Each family adds at most this size later.
+    pub(super) fn is_small_update(&self, rendered: usize) -> bool {
+        rendered <= self.max_kept_text() / (self.families.len() + 1)
+    }
+
+    /// Maximum text of a row with fingerprints.
+    pub(super) fn max_kept_text(&self) -> usize {
+        match self.limits.text_per_object {
+            0 => usize::MAX,
+            limit => limit / 2,
+        }
+    }
+
+    fn render_plan(
+        &self,
+        object: &K,
+        plan: &UpdatePlan,
+        buffer: &mut SampleBuffer,
+        cells: &mut RowCells,
+    ) {
+        let bases = plan.bases.iter().filter_map(|&at| self.bases.get(at));
+        bases.for_each(|base| base.render(object, buffer, cells));
         let start = cells.text.len();
-        for active in &self.families {
+        for active in plan.families.iter().filter_map(|&at| self.families.get(at)) {
+            let base_at = plan.bases.iter().position(|&base| base == active.base);
             let policy = SamplePolicy::new(
                 active.family.descriptor().metric_type(),
                 self.base_labels(active.base),
                 active.allowlist.as_deref(),
                 self.limits,
-                cells.len_of(active.base),
+                base_at.map_or(0, |at| cells.len_of(at)),
             );
             let policy = policy.within_work(work::left());
             let start_of_family = buffer.text().len();
@@ -238,10 +347,28 @@ impl<K: CollectedResource> Schema<K> {
             cells.ends.push(start + buffer.text().len());
         }
         cells.text.extend_from_slice(buffer.text());
-        buffer
-            .dictionary()
-            .lists()
-            .for_each(|list| cells.push(list));
+    }
+
+    fn reads_of_bases(&self) -> impl Iterator<Item = Option<Vec<&str>>> {
+        self.bases.iter().flat_map(BaseLabels::reads)
+    }
+
+    fn reads_of_bases_at(&self, bases: &[usize]) -> impl Iterator<Item = Option<Vec<&str>>> {
+        let bases = bases.iter().filter_map(|&at| self.bases.get(at));
+        bases.flat_map(BaseLabels::reads)
+    }
+
+    fn reads_of_families(&self) -> impl Iterator<Item = Option<Vec<&str>>> {
+        self.families.iter().map(ActiveFamily::reads)
+    }
+}
+
+// === impl ActiveFamily ===
+
+impl<K: CollectedResource> ActiveFamily<K> {
+    /// The paths that the family reads; `None` if it may read everything.
+    fn reads(&self) -> Option<Vec<&str>> {
+        self.family.descriptor().reads().map(Iterator::collect)
     }
 }
 
@@ -250,19 +377,4 @@ impl<K: CollectedResource> Schema<K> {
 pub(crate) struct Allowlists {
     pub(crate) labels: Arc<LabelAllowlist>,
     pub(crate) annotations: Arc<LabelAllowlist>,
-}
-
-// === impl BaseSource ===
-
-impl<K: CollectedResource> BaseSource<K> {
-    fn value<'o>(&self, object: &'o K) -> Cow<'o, str> {
-        let meta = object.meta();
-        let field = match self {
-            Self::Namespace => &meta.namespace,
-            Self::Name => &meta.name,
-            Self::Uid => &meta.uid,
-            Self::Computed { value, .. } => return value(object),
-        };
-        Cow::Borrowed(field.as_deref().unwrap_or_default())
-    }
 }

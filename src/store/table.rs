@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::column::MAX_ROWS;
-use super::page::{Identity, Page};
+use super::marks::Marks;
+use super::page::{Identity, Page, PageLayout};
 use super::row_cells::RowCells;
+use super::updated_cells::UpdatedCells;
+use crate::decode::Fingerprints;
 
 /// The rows of one feeder, in key order. A clone shares all pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pages: Vec<PageSlot>,
-    columns: usize,
+    layout: PageLayout,
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +48,10 @@ pub(crate) enum Deleted {
 // === impl Table ===
 
 impl Table {
-    /// An empty table for pages of `columns` columns.
-    pub(crate) fn new(columns: usize) -> Self {
+    pub(crate) fn new(layout: PageLayout) -> Self {
         Self {
             pages: Vec::new(),
-            columns,
+            layout,
         }
     }
 
@@ -89,11 +91,12 @@ impl Table {
         &mut self,
         identity: Identity<'_>,
         cells: &RowCells,
+        fingerprints: &Fingerprints,
         ordered: bool,
     ) -> Applied {
         match self.position(identity.key) {
             Err((at, row)) => {
-                self.insert(at, row, identity, cells);
+                self.insert(at, row, identity, cells, fingerprints);
                 Applied::Inserted
             }
             Ok((at, row)) => {
@@ -105,17 +108,41 @@ impl Table {
                 if ordered && same && is_older(identity.version, stored) {
                     return Applied::Stale;
                 }
-                slot.listed.set(row);
-                let changed = slot.page.differing(row, cells) > 0;
-                if changed || !same || stored != identity.version {
-                    Arc::make_mut(&mut slot.page).update(row, identity, cells);
-                }
+                let changed = slot.update(row, identity, cells, fingerprints);
                 if changed || !same {
                     Applied::Updated
                 } else {
                     Applied::Unchanged
                 }
             }
+        }
+    }
+
+    /// Updates the row of an object of which only some groups of fields were rendered.
+    ///
+    /// Returns `None` if the other cells of the row do not belong to this state of the object. Nothing has changed then.
+    pub(crate) fn update(
+        &mut self,
+        identity: Identity<'_>,
+        updated: UpdatedCells<'_>,
+        ordered: bool,
+    ) -> Option<Applied> {
+        let (at, row) = self.position(identity.key).ok()?;
+        let slot = self.pages.get_mut(at)?;
+        if !updated.fits(&slot.page, row, identity) {
+            return None;
+        }
+        if ordered && is_older(identity.version, slot.page.version(row)) {
+            return Some(Applied::Stale);
+        }
+        let unknown = Fingerprints::default();
+        let fingerprints = match updated.are_kept {
+            true => updated.fingerprints,
+            false => &unknown,
+        };
+        match slot.update(row, identity, updated.cells, fingerprints) {
+            true => Some(Applied::Updated),
+            false => Some(Applied::Unchanged),
         }
     }
 
@@ -164,7 +191,7 @@ impl Table {
             let rows: Vec<_> = rows.collect();
             removed += rows.len();
             if rows.len() == slot.page.len() {
-                slot.page = Arc::new(Page::new(self.columns));
+                slot.page = Arc::new(Page::new(self.layout));
                 continue;
             }
             for row in rows {
@@ -204,10 +231,17 @@ impl Table {
         }
     }
 
-    fn insert(&mut self, mut at: usize, mut row: usize, identity: Identity<'_>, cells: &RowCells) {
-        let columns = self.columns;
+    fn insert(
+        &mut self,
+        mut at: usize,
+        mut row: usize,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        fingerprints: &Fingerprints,
+    ) {
+        let layout = self.layout;
         if self.pages.is_empty() {
-            self.pages.push(PageSlot::new(Page::new(columns)));
+            self.pages.push(PageSlot::new(Page::new(layout)));
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
@@ -217,7 +251,7 @@ impl Table {
             }
             at += 1;
             row = 0;
-            self.pages.insert(at, PageSlot::new(Page::new(columns)));
+            self.pages.insert(at, PageSlot::new(Page::new(layout)));
         } else if full {
             let half = MAX_ROWS / 2;
             if let Some(slot) = self.pages.get_mut(at) {
@@ -230,7 +264,7 @@ impl Table {
             }
         }
         if let Some(slot) = self.pages.get_mut(at) {
-            Arc::make_mut(&mut slot.page).insert(row, identity, cells);
+            Arc::make_mut(&mut slot.page).insert(row, identity, cells, fingerprints);
             slot.listed.insert(row);
         }
     }
@@ -272,7 +306,8 @@ impl Table {
                 version: right.version(row),
             };
             let to = page.len();
-            page.insert(to, identity, &cells);
+            let fingerprints = Fingerprints::of_row(right.fingerprints(row));
+            page.insert(to, identity, &cells, &fingerprints);
             joined.listed.put(to, listed.get(row));
         }
         self.pages.remove(at + 1);
@@ -303,6 +338,28 @@ impl PageSlot {
         }
     }
 
+    /// Marks a row as listed and replaces what differs. Returns whether cells differ.
+    fn update(
+        &mut self,
+        row: usize,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        fingerprints: &Fingerprints,
+    ) -> bool {
+        self.listed.set(row);
+        let page = &self.page;
+        let first = page.first_difference(row, cells);
+        // Only then the page is copied, if a snapshot shares it.
+        let differs = first.is_some()
+            || page.version(row) != identity.version
+            || page.uid(row).is_some_and(|uid| !uid.is(identity.uid))
+            || page.has_other_fingerprints(row, fingerprints);
+        if differs {
+            Arc::make_mut(&mut self.page).update(row, identity, cells, first, fingerprints);
+        }
+        first.is_some()
+    }
+
     /// Keeps the first `half` rows and returns the others.
     fn split(&mut self, half: usize) -> Self {
         let upper = Self {
@@ -311,50 +368,5 @@ impl PageSlot {
         };
         self.page = Arc::new(self.page.truncated(half));
         upper
-    }
-}
-
-/// A bit per row of a page.
-#[derive(Clone, Copy, Debug, Default)]
-struct Marks([u64; MAX_ROWS.div_ceil(64)]);
-
-impl Marks {
-    fn get(&self, row: usize) -> bool {
-        self.0
-            .get(row / 64)
-            .is_some_and(|word| word >> (row % 64) & 1 == 1)
-    }
-
-    fn put(&mut self, row: usize, marked: bool) {
-        if let Some(word) = self.0.get_mut(row / 64) {
-            *word = *word & !(1 << (row % 64)) | u64::from(marked) << (row % 64);
-        }
-    }
-
-    fn set(&mut self, row: usize) {
-        self.put(row, true);
-    }
-
-    /// Moves the marks at and after `row` up by one, and marks `row`.
-    fn insert(&mut self, row: usize) {
-        for to in (row + 1..MAX_ROWS).rev() {
-            self.put(to, self.get(to - 1));
-        }
-        self.set(row);
-    }
-
-    /// Moves the marks after `row` down by one.
-    fn remove(&mut self, row: usize) {
-        for to in row..MAX_ROWS {
-            self.put(to, self.get(to + 1));
-        }
-    }
-
-    fn upper(&self, half: usize) -> Self {
-        let mut marks = Self::default();
-        for row in half..MAX_ROWS {
-            marks.put(row - half, self.get(row));
-        }
-        marks
     }
 }

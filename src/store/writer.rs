@@ -262,10 +262,8 @@ impl<K: CollectedResource> Writer<K> {
             self.feeder.version = foreign.resource_version;
             return Ok(());
         }
-        let decoded = self.linked.apply(&self.store, object);
-        let object = self.decoded(decoded)?;
-        self.apply_object(&object);
-        Ok(())
+        let applied = self.linked.apply(&self.store, &mut self.feeder, object);
+        self.decoded(applied)
     }
 
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
@@ -290,8 +288,10 @@ impl<K: CollectedResource> Writer<K> {
     }
 
     /// Counts an object that does not decode and removes its row.
-    fn decoded(&mut self, decoded: Result<K, DecodeError>) -> Result<K, DecodeError> {
+    fn decoded<T>(&mut self, decoded: Result<T, DecodeError>) -> Result<T, DecodeError> {
         decoded.inspect_err(|error| {
+            // The object is invalid, so the type may accept a part of the next object.
+            self.feeder.needs_whole_objects = false;
             self.store.count_decode_error(error.reason());
             if let Some((namespace, name)) = error.identity() {
                 self.store.delete_key(&mut self.feeder, namespace, name);

@@ -15,6 +15,8 @@ use crate::store::MetricsStore;
 #[derive(Debug)]
 pub struct Intake<'m> {
     metrics: &'m StateMetrics,
+    /// The paths of fields that are removed from JSON objects.
+    hidden: &'m [&'static [&'static str]],
     fed: usize,
     /// The skipped objects by their `apiVersion` and `kind`.
     skipped: BTreeMap<String, usize>,
@@ -23,9 +25,10 @@ pub struct Intake<'m> {
 // === impl Intake ===
 
 impl<'m> Intake<'m> {
-    pub(super) fn new(metrics: &'m StateMetrics) -> Self {
+    pub(super) fn new(metrics: &'m StateMetrics, hidden: &'m [&'static [&'static str]]) -> Self {
         Self {
             metrics,
+            hidden,
             fed: 0,
             skipped: BTreeMap::new(),
         }
@@ -77,6 +80,10 @@ impl<'m> Intake<'m> {
             self.skip(object);
             return Ok(());
         }
+        let mut object = object.clone();
+        for path in self.hidden {
+            remove(&mut object, path);
+        }
         let applied = store.writer().apply_json(object.to_string().as_bytes());
         applied.map_err(|error| error.to_string())?;
         self.fed += 1;
@@ -125,5 +132,18 @@ impl<'m> Intake<'m> {
         };
         let kind = format!("{} {}", field("apiVersion"), field("kind"));
         *self.skipped.entry(kind).or_default() += 1;
+    }
+}
+
+/// Removes the field at a path.
+fn remove(object: &mut Value, path: &[&str]) {
+    let Some((name, parents)) = path.split_last() else {
+        return;
+    };
+    let parent = parents
+        .iter()
+        .try_fold(object, |object, name| object.get_mut(name));
+    if let Some(Value::Object(fields)) = parent {
+        fields.remove(*name);
     }
 }

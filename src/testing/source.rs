@@ -62,16 +62,30 @@ pub(super) mod sealed {
         fn build(&self) -> Result<Built, BuildError>;
     }
 
-    /// The stores for a rendering. If families declare fields, `undeclared` has the same stores without these
-    /// declarations.
+    /// The stores for a rendering.
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,
+        /// If families declare fields, the same stores without these declarations.
         pub(in crate::testing) undeclared: Option<StateMetrics>,
+        /// The families that declare fields.
+        pub(in crate::testing) declared: Vec<DeclaredFamily>,
+    }
+
+    /// A family that declares the fields that it reads, in a store without other families.
+    #[derive(Debug)]
+    pub(in crate::testing) struct DeclaredFamily {
+        pub(in crate::testing) name: String,
+        pub(in crate::testing) metrics: StateMetrics,
+        /// The fields that the store always reads, but that the family does not declare.
+        pub(in crate::testing) hidden: Vec<&'static [&'static str]>,
     }
 }
 
-use sealed::{Build, Built};
+use sealed::{Build, Built, DeclaredFamily};
+
+/// The fields that a store always reads, but that a family has to declare if it reads them.
+const DECLARABLE: [&[&str]; 3] = [&["metadata", "resourceVersion"], &["apiVersion"], &["kind"]];
 
 impl<S: Build> Build for &S {
     type Of = S::Of;
@@ -104,9 +118,20 @@ impl<K: CollectedResource> Build for Collector<K> {
             true => Some(all(self.clone().reading_everything())?),
             false => None,
         };
-        let metrics = all(self.clone())?;
+        let declared = self.iter().filter_map(|family| {
+            let reads: Vec<_> = family.descriptor().reads()?.collect();
+            let hidden = DECLARABLE.into_iter();
+            let hidden = hidden.filter(|path| !is_read(path, &reads));
+            let alone = all(self.with_only(family)).map(|metrics| DeclaredFamily {
+                name: family.descriptor().name().to_owned(),
+                metrics,
+                hidden: hidden.collect(),
+            });
+            Some(alone)
+        });
         Ok(Built {
-            metrics,
+            declared: declared.collect::<Result<_, _>>()?,
+            metrics: all(self.clone())?,
             undeclared,
         })
     }
@@ -119,6 +144,16 @@ impl Build for StateMetrics {
         Ok(Built {
             metrics: self.clone(),
             undeclared: None,
+            declared: Vec::new(),
         })
     }
+}
+
+/// Whether one of the declared paths contains a field.
+fn is_read(path: &[&str], reads: &[&str]) -> bool {
+    let contains = |read: &&str| {
+        let read = read.split('.').filter(|name| !name.is_empty());
+        read.zip(path).all(|(read, name)| read == *name)
+    };
+    reads.iter().any(contains)
 }

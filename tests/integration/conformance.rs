@@ -5,7 +5,7 @@
 //! `properties` generates random objects of the same shapes. `catalogue` compares names and metadata of the families
 //! with the catalogue of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a
 //! golden file. `queries` checks queries for common questions about a cluster. `times` replaces all times by times at
-//! the ends of the calendar.
+//! the ends of the calendar. `updates` applies random sequences of events.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -18,6 +18,7 @@ mod pruning;
 mod queries;
 mod shape;
 mod times;
+mod updates;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -70,8 +71,7 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// Adds a configured family that reads the whole object. The object is then parsed into a JSON value, and the typed
-/// object is read from this value.
+/// Adds a configured family that reads the whole object, so that a linked store receives the object, too.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(resource: &str, builder: Builder) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};

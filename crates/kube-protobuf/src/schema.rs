@@ -67,6 +67,16 @@ pub(crate) enum Type {
     Texts,
 }
 
+/// Where a message has a field of JSON.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WirePlace {
+    /// The number of the field. For a field of an inline message, the number of that message.
+    pub number: u32,
+    /// The message in the field, if the field contains exactly one message and no list, map or inline message.
+    pub message: Option<&'static Message>,
+}
+
 /// The kind of value to which a path leads.
 enum Found {
     Nothing,
@@ -98,6 +108,42 @@ impl Message {
     #[must_use]
     pub fn contains_value<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         matches!(self.find(path), Found::Value)
+    }
+
+    /// Where the message has the field with a name in JSON; `None` if it lacks the field.
+    ///
+    /// ```
+    /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
+    /// let spec = pod.place_of("spec").unwrap();
+    /// let spec = spec.message.unwrap();
+    /// assert_eq!(spec.name(), "PodSpec");
+    /// assert!(spec.place_of("containers").is_some_and(|place| place.message.is_none())); // a list
+    /// assert!(pod.place_of("unknown").is_none());
+    /// ```
+    #[must_use]
+    pub fn place_of(&'static self, name: &str) -> Option<WirePlace> {
+        self.fields.iter().find_map(|field| {
+            let number = field.number;
+            match (field.presence, field.content) {
+                (Presence::Inline, Type::Message(inline)) => {
+                    inline.named(name)?;
+                    let message = None;
+                    Some(WirePlace { number, message })
+                }
+                _ if field.name != name => None,
+                (Presence::List | Presence::Map, _) => Some(WirePlace {
+                    number,
+                    message: None,
+                }),
+                (_, content) => {
+                    let message = match content {
+                        Type::Message(message) => Some(message),
+                        _ => None,
+                    };
+                    Some(WirePlace { number, message })
+                }
+            }
+        })
     }
 
     fn find<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> Found {

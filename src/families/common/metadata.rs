@@ -11,6 +11,7 @@ pub(in crate::families) const CREATED: &str = "metadata.creationTimestamp";
 pub(in crate::families) const DELETED: &str = "metadata.deletionTimestamp";
 pub(in crate::families) const GENERATION: &str = "metadata.generation";
 pub(in crate::families) const OWNERS: &str = "metadata.ownerReferences";
+pub(in crate::families) const VERSION: &str = "metadata.resourceVersion";
 
 /// Unix seconds of a time, rounded down; none if the time is absent or the zero time.
 pub(in crate::families) fn unix(time: Option<&Time>) -> Option<i64> {

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use super::super::MetricsStore;
-use crate::decode::{DecodeError, Encoded, decode};
+use super::super::row_feeder::RowFeeder;
+use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
 /// The writer of a linked store. Without the feature, there is no linked store.
@@ -30,10 +31,10 @@ impl LinkedWriter {
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
+        feeder: &mut RowFeeder,
         object: Encoded<'_>,
-    ) -> Result<K, DecodeError> {
-        let schema = store.schema();
-        decode(schema.resource().kind(), object, schema.fields())
+    ) -> Result<(), DecodeError> {
+        store.apply_encoded(feeder, object)
     }
 
     pub(in super::super) fn delete<K: CollectedResource>(
@@ -41,7 +42,7 @@ impl LinkedWriter {
         store: &MetricsStore<K>,
         object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        self.apply(store, object)
+        store.decode_whole(object)
     }
 
     /// Whether `paths` contain all fields that the families of the store read.

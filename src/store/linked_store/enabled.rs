@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::super::MetricsStore;
 use super::super::row_feeder::RowFeeder;
-use crate::decode::{DecodeError, Encoded, Fields, decode, read};
+use crate::decode::{DecodeError, Encoded};
 use crate::dynamic::JsonObject;
 use crate::resource::CollectedResource;
 
@@ -17,8 +17,6 @@ pub(in super::super) struct LinkedWriter {
 struct AttachedFeeder {
     store: MetricsStore<JsonObject>,
     feeder: RowFeeder,
-    /// The fields that the families of both stores read.
-    fields: Fields,
 }
 
 // === impl MetricsStore ===
@@ -70,22 +68,31 @@ impl LinkedWriter {
         }
     }
 
-    /// Parses an object, applies it to the linked store, and returns the typed object.
+    /// Applies an object to the store and to the linked store.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
+        feeder: &mut RowFeeder,
         object: Encoded<'_>,
-    ) -> Result<K, DecodeError> {
-        self.feed(store, object, MetricsStore::apply_object)
+    ) -> Result<(), DecodeError> {
+        let linked = match self.attached(store) {
+            Some(AttachedFeeder { store, feeder }) => store.apply_encoded(feeder, object),
+            None => Ok(()),
+        };
+        store.apply_encoded(feeder, object).and(linked)
     }
 
-    /// Parses an object, removes it from the linked store, and returns the typed object.
+    /// Removes an object from the linked store, and returns the typed object.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
         object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        self.feed(store, object, MetricsStore::delete_object)
+        if let Some(AttachedFeeder { store, feeder }) = self.attached(store) {
+            let decoded = store.decode_whole(object)?;
+            store.delete_object(feeder, &decoded);
+        }
+        store.decode_whole(object)
     }
 
     /// Whether `paths` contain all fields that the families of the store and of the linked store read.
@@ -144,24 +151,6 @@ impl LinkedWriter {
         }
     }
 
-    fn feed<K: CollectedResource>(
-        &mut self,
-        store: &MetricsStore<K>,
-        object: Encoded<'_>,
-        change: fn(&MetricsStore<JsonObject>, &mut RowFeeder, &JsonObject),
-    ) -> Result<K, DecodeError> {
-        let schema = store.schema();
-        let (kind, fields) = (schema.resource().kind(), schema.fields());
-        let Some(attached) = self.attached(store) else {
-            return decode(kind, object, fields);
-        };
-        let value: JsonObject = decode(kind, object, &attached.fields)?;
-        change(&attached.store, &mut attached.feeder, &value);
-        read(value.value(), fields)
-            // The bytes are decoded again, because the parsed value has no positions for the error message.
-            .or_else(|_| decode(kind, object, fields))
-    }
-
     /// The attached feeder, unless its store is no longer linked.
     fn attached<K: CollectedResource>(
         &mut self,
@@ -183,7 +172,6 @@ impl LinkedWriter {
         };
         self.attached = Some(Box::new(AttachedFeeder {
             feeder: RowFeeder::new(linked.add_feeder()),
-            fields: store.schema().fields().with(linked.schema().fields()),
             store: linked,
         }));
     }

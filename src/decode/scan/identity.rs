@@ -1,0 +1,27 @@
+//! [`Identity`]: the identity of an object, while it is read.
+
+use std::borrow::Cow;
+
+/// The fields of the metadata that identify an object.
+#[derive(Debug, Default)]
+pub(super) struct Identity<'a> {
+    pub(super) namespace: Option<Cow<'a, str>>,
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) uid: Option<Cow<'a, str>>,
+    pub(super) resource_version: Option<Cow<'a, str>>,
+}
+
+// === impl Identity ===
+
+impl<'a> Identity<'a> {
+    /// The place for a field of the metadata; `None` if the field does not identify the object.
+    pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        Some(match name {
+            "name" => &mut self.name,
+            "namespace" => &mut self.namespace,
+            "uid" => &mut self.uid,
+            "resourceVersion" => &mut self.resource_version,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! [`JsonParts`]: the fields of an object in JSON that a scan has found, so that a decoder need not read all bytes again.
+
+use std::borrow::Cow;
+
+use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::value::RawValue;
+
+use super::super::adapter::{Adapter, Wanted};
+use super::super::fields::Fields;
+
+/// The fields of an object that families read, up to two levels deep.
+#[derive(Debug, Default)]
+pub(super) struct JsonParts<'de> {
+    /// The fields of the object, in their order.
+    fields: Vec<Part<'de>>,
+    /// The fields of the values of the object that are split, in their order.
+    below: Vec<(Cow<'de, str>, &'de RawValue)>,
+    /// Whether a value is neither a map nor kept as a whole, so that the parts do not have it.
+    is_incomplete: bool,
+}
+
+#[derive(Debug)]
+struct Part<'de> {
+    name: Cow<'de, str>,
+    value: PartValue<'de>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PartValue<'de> {
+    Whole(&'de RawValue),
+    /// The value is a map, whose fields are in this range.
+    Map(usize, usize),
+}
+
+/// A map of parts.
+#[derive(Clone, Copy)]
+struct PartMap<'p, 'de> {
+    parts: &'p JsonParts<'de>,
+    wanted: Wanted<'p>,
+    /// The range of the fields below; `None` for the fields of the object.
+    below: Option<(usize, usize)>,
+}
+
+/// The entries of a map of parts.
+struct PartEntries<'p, 'de> {
+    map: PartMap<'p, 'de>,
+    next: usize,
+    value: Option<(PartValue<'de>, Wanted<'p>)>,
+}
+
+// === impl JsonParts ===
+
+impl<'de> JsonParts<'de> {
+    /// Adds a field of the object that is kept as a whole.
+    pub(super) fn add(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
+        let value = PartValue::Whole(value);
+        self.fields.push(Part { name, value });
+    }
+
+    /// Adds a field of the object whose value is a map. Its fields follow.
+    pub(super) fn begin_map(&mut self, name: Cow<'de, str>) {
+        let start = self.below.len();
+        let value = PartValue::Map(start, start);
+        self.fields.push(Part { name, value });
+    }
+
+    /// Adds a field of the last map.
+    pub(super) fn add_below(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
+        self.below.push((name, value));
+        if let Some(Part {
+            value: PartValue::Map(_, end),
+            ..
+        }) = self.fields.last_mut()
+        {
+            *end = self.below.len();
+        }
+    }
+
+    /// Declares that the parts lack a field.
+    pub(super) fn set_incomplete(&mut self) {
+        self.is_incomplete = true;
+    }
+
+    /// Decodes the object, keeping only `fields`. `None` if the parts do not have these fields, or if the object does not
+    /// decode.
+    pub(super) fn decode<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
+        if self.is_incomplete {
+            return None;
+        }
+        let wanted = Wanted::of(fields);
+        let below = None;
+        let map = PartMap {
+            parts: self,
+            wanted,
+            below,
+        };
+        K::deserialize(Adapter::new(map, wanted)).ok()
+    }
+}
+
+// === impl PartMap ===
+
+impl<'de> Deserializer<'de> for PartMap<'_, 'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_map(PartEntries {
+            next: self.below.map_or(0, |(start, _)| start),
+            map: self,
+            value: None,
+        })
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+// === impl PartEntries ===
+
+impl<'p, 'de> PartEntries<'p, 'de> {
+    /// The next entry, whether it is wanted or not.
+    fn next(&mut self) -> Option<(&'p Cow<'de, str>, PartValue<'de>)> {
+        let (parts, at) = (self.map.parts, self.next);
+        self.next += 1;
+        match self.map.below {
+            None => parts.fields.get(at).map(|part| (&part.name, part.value)),
+            Some((_, end)) if at < end => {
+                let (name, value) = parts.below.get(at)?;
+                Some((name, PartValue::Whole(value)))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for PartEntries<'_, 'de> {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Self::Error> {
+        while let Some((name, value)) = self.next() {
+            let Some(wanted) = self.map.wanted.field(name) else {
+                continue;
+            };
+            self.value = Some((value, wanted));
+            return match name {
+                Cow::Borrowed(name) => seed.deserialize(BorrowedStrDeserializer::new(name)),
+                Cow::Owned(name) => seed.deserialize(StrDeserializer::new(name)),
+            }
+            .map(Some);
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, Self::Error> {
+        match self.value.take() {
+            Some((PartValue::Map(start, end), wanted)) => seed.deserialize(PartMap {
+                parts: self.map.parts,
+                wanted,
+                below: Some((start, end)),
+            }),
+            Some((PartValue::Whole(json), _)) => {
+                seed.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+            }
+            None => Err(serde::de::Error::custom("a value without a key")),
+        }
+    }
+}

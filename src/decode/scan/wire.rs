@@ -1,0 +1,181 @@
+//! Scans objects in protobuf.
+
+use kube_protobuf::{Envelope, Malformed, Message, PREFIX, RawFields};
+
+use super::super::fingerprint::{GroupHashers, GroupSet};
+use super::super::groups::{FieldGroups, GroupedField, METADATA};
+use super::identity::Identity;
+
+/// The fields of a kind that families read, by their numbers.
+#[derive(Debug)]
+pub(super) struct WireFields {
+    fields: Vec<WireField>,
+    /// The numbers of the fields of the metadata that identify an object.
+    identity: Vec<(u32, &'static str)>,
+}
+
+#[derive(Debug)]
+struct WireField {
+    number: u32,
+    groups: GroupSet,
+    /// The groups of the fields of the message in the field, by their numbers; `None` if the field belongs to `groups`
+    /// as a whole.
+    below: Option<Vec<GroupSet>>,
+    is_metadata: bool,
+}
+
+/// Separates the fingerprints of protobuf from those of JSON.
+const PROTOBUF: u64 = 2;
+
+/// Reads the identity of an object, and adds its fields to the fingerprints. `None` if the object is of another kind or
+/// malformed.
+///
+/// Fields out of order and parts of messages need no attention: the fingerprint depends on the bytes in their order.
+pub(super) fn scan<'a>(
+    wire: &WireFields,
+    header: &[String; 2],
+    message: &'static Message,
+    bytes: &'a [u8],
+    hashers: &mut GroupHashers,
+) -> Option<Identity<'a>> {
+    let mut object = bytes;
+    if bytes.starts_with(&PREFIX) {
+        let envelope = Envelope::parse(bytes).ok()?;
+        let found = [envelope.api_version(), envelope.kind()];
+        let mut pairs = found.iter().zip(header);
+        if pairs.any(|(found, expected)| !found.is_empty() && found != expected) {
+            return None;
+        }
+        object = envelope.object_as(message).raw();
+    }
+    wire.read(object, hashers).ok()
+}
+
+// === impl WireFields ===
+
+impl WireFields {
+    /// The fields in groups, as `message` has them. `None` if the message has no metadata.
+    ///
+    /// A decoder ignores the fields that the message lacks, so they belong to no group.
+    pub(super) fn new(groups: &FieldGroups, message: &'static Message) -> Option<Self> {
+        let fields = groups.fields().iter();
+        let fields = fields.filter_map(|field| WireField::new(field, message));
+        let metadata = message.place_of(METADATA)?.message?;
+        let identity = ["namespace", "name", "uid", "resourceVersion"];
+        let identity = identity
+            .into_iter()
+            .map(|name| Some((metadata.place_of(name)?.number, name)));
+        Some(Self {
+            fields: fields.collect(),
+            identity: identity.collect::<Option<_>>()?,
+        })
+    }
+
+    fn read<'a>(
+        &self,
+        object: &'a [u8],
+        hashers: &mut GroupHashers,
+    ) -> Result<Identity<'a>, Malformed> {
+        let mut identity = Identity::default();
+        for field in &self.fields {
+            hashers.add_number(field.groups, PROTOBUF);
+        }
+        for record in RawFields::new(object) {
+            let record = record?;
+            let Some(field) = self.fields.iter().find(|own| own.number == record.number) else {
+                continue;
+            };
+            let Some(below) = &field.below else {
+                hashers.add(field.groups, field.number, record.bytes);
+                continue;
+            };
+            // A family may depend on the existence of the message.
+            hashers.add_number(field.groups, field.number.into());
+            let message = record.payload.ok_or(Malformed::WireType)?;
+            if field.is_metadata {
+                self.read_identity(message, &mut identity)?;
+            }
+            add_fields(field.number, message, below, hashers)?;
+        }
+        Ok(identity)
+    }
+
+    fn read_identity<'a>(
+        &self,
+        metadata: &'a [u8],
+        identity: &mut Identity<'a>,
+    ) -> Result<(), Malformed> {
+        for record in RawFields::new(metadata) {
+            let record = record?;
+            let mut own = self.identity.iter();
+            let Some((_, name)) = own.find(|(number, _)| *number == record.number) else {
+                continue;
+            };
+            let text = record.payload.ok_or(Malformed::WireType)?;
+            if let Some(own) = identity.field(name) {
+                *own = Some(String::from_utf8_lossy(text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the fields of a message to the fingerprints. Adjacent fields of the same groups are added together.
+fn add_fields(
+    number: u32,
+    message: &[u8],
+    below: &[GroupSet],
+    hashers: &mut GroupHashers,
+) -> Result<(), Malformed> {
+    let (mut start, mut end, mut groups) = (0, 0, GroupSet::EMPTY);
+    let mut add = |groups: GroupSet, start: usize, end: usize| {
+        if !groups.is_empty() {
+            hashers.add(groups, number, message.get(start..end).unwrap_or_default());
+        }
+    };
+    for record in RawFields::new(message) {
+        let record = record?;
+        let at = usize::try_from(record.number).unwrap_or(usize::MAX);
+        let next = below.get(at).copied().unwrap_or_default();
+        if next != groups {
+            add(groups, start, end);
+            (start, groups) = (end, next);
+        }
+        end += record.bytes.len();
+    }
+    add(groups, start, end);
+    Ok(())
+}
+
+// === impl WireField ===
+
+impl WireField {
+    /// The place of a field; `None` if the message lacks the field.
+    fn new(field: &GroupedField, message: &'static Message) -> Option<Self> {
+        let place = message.place_of(&field.name)?;
+        let below = match place.message {
+            Some(message) if field.is_split() => {
+                let mut groups: Vec<GroupSet> = Vec::new();
+                for (name, group) in &field.below {
+                    let Some(place) = message.place_of(name) else {
+                        continue;
+                    };
+                    let at = usize::try_from(place.number).unwrap_or_default();
+                    if groups.len() <= at {
+                        groups.resize(at + 1, GroupSet::EMPTY);
+                    }
+                    // An inline message may contain fields of several groups.
+                    groups[at] = groups[at].with(*group);
+                }
+                Some(groups)
+            }
+            _ => None,
+        };
+        Some(Self {
+            number: place.number,
+            groups: field.groups,
+            below,
+            is_metadata: field.name == METADATA,
+        })
+    }
+}

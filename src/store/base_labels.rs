@@ -1,0 +1,63 @@
+//! [`BaseLabels`]: the labels with which the samples of an object start.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::row_cells::RowCells;
+use crate::decode::Dependency;
+use crate::family::{BaseLabel, BaseSource, SampleBuffer};
+use crate::k8s::write_label_value;
+use crate::resource::CollectedResource;
+
+/// Base labels that one or more families share.
+#[derive(Debug)]
+pub(super) struct BaseLabels<K> {
+    pub(super) labels: Vec<BaseLabel<K>>,
+    /// The names of constant labels, then those of the base labels.
+    pub(super) reserved_names: Vec<Cow<'static, str>>,
+    /// When the labels must be rendered again.
+    pub(super) dependency: Dependency,
+}
+
+// === impl BaseLabels ===
+
+impl<K: CollectedResource> BaseLabels<K> {
+    /// The paths that each computed label reads; `None` if a label may read everything.
+    pub(super) fn reads(&self) -> impl Iterator<Item = Option<Vec<&str>>> {
+        self.labels.iter().filter_map(|label| match &label.source {
+            BaseSource::Computed { reads, .. } => Some(reads.map(|path| vec![path])),
+            _ => None,
+        })
+    }
+
+    pub(super) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
+        for (at, label) in self.labels.iter().enumerate() {
+            if at > 0 {
+                cells.text.push(b',');
+            }
+            cells.text.extend_from_slice(label.name.as_bytes());
+            cells.text.extend_from_slice(b"=\"");
+            match catch_unwind(AssertUnwindSafe(|| label.source.value(object))) {
+                Ok(value) => write_label_value(&mut cells.text, &value),
+                Err(_) => buffer.discard_after_panic(0),
+            }
+            cells.text.push(b'"');
+        }
+        cells.ends.push(cells.text.len());
+    }
+}
+
+// === impl BaseSource ===
+
+impl<K: CollectedResource> BaseSource<K> {
+    fn value<'o>(&self, object: &'o K) -> Cow<'o, str> {
+        let meta = object.meta();
+        let field = match self {
+            Self::Namespace => &meta.namespace,
+            Self::Name => &meta.name,
+            Self::Uid => &meta.uid,
+            Self::Computed { value, .. } => return value(object),
+        };
+        Cow::Borrowed(field.as_deref().unwrap_or_default())
+    }
+}

@@ -1,0 +1,153 @@
+//! Updates rows without decoding and rendering what has not changed.
+
+use super::MetricsStore;
+use super::page::{Identity, Page};
+use super::row_feeder::{RowFeeder, namespace_in};
+use super::updated_cells::UpdatedCells;
+use crate::decode::{DecodeError, Encoded, GroupSet, Scanned, decode};
+use crate::family::work;
+use crate::k8s::resource_version;
+use crate::resource::CollectedResource;
+
+// === impl MetricsStore ===
+
+impl<K: CollectedResource> MetricsStore<K> {
+    /// Adds an object or updates its row by the groups of fields that have changed.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode.
+    pub(super) fn apply_encoded(
+        &self,
+        feeder: &mut RowFeeder,
+        object: Encoded<'_>,
+    ) -> Result<(), DecodeError> {
+        let schema = self.schema();
+        let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
+        let Some(scanned) = scanned else {
+            let decoded = self.decode_whole(object)?;
+            self.apply_object(feeder, &decoded);
+            return Ok(());
+        };
+        if self.update(feeder, object, &scanned).is_none() {
+            let decoded = match scanned.decode_parts(schema.fields()) {
+                Some(decoded) => decoded,
+                None => self.decode_whole(object)?,
+            };
+            self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
+        }
+        Ok(())
+    }
+
+    /// Decodes all fields of an object that the families read.
+    pub(super) fn decode_whole(&self, object: Encoded<'_>) -> Result<K, DecodeError> {
+        let schema = self.schema();
+        decode(schema.resource().kind(), object, schema.fields())
+    }
+
+    /// Updates the row of an object. Returns `None` if the object must be applied as a whole.
+    fn update(
+        &self,
+        feeder: &mut RowFeeder,
+        object: Encoded<'_>,
+        scanned: &Scanned<'_>,
+    ) -> Option<()> {
+        let filter = self.filter();
+        let namespace = namespace_in(self.resource().scope(), &scanned.namespace);
+        if !filter.takes(namespace, &scanned.uid) {
+            return None;
+        }
+        feeder.set_key(namespace, &scanned.name);
+        let changed = self.changed_groups(feeder, scanned)?;
+        self.render_groups(feeder, object, scanned, changed)?;
+        if work::is_interrupted() {
+            // The result is discarded, because the source applies the object again on another thread.
+            return Some(());
+        }
+        feeder.version.clear();
+        feeder.version.push_str(&scanned.resource_version);
+        let identity = Identity {
+            key: &feeder.key,
+            uid: &scanned.uid,
+            version: resource_version::as_u64(&feeder.version).unwrap_or(0),
+        };
+        let updated = UpdatedCells {
+            cells: &feeder.cells,
+            fingerprints: &scanned.fingerprints,
+            rendered: changed,
+            dictionary: feeder.samples.dictionary(),
+            are_kept: feeder.samples.may_be_kept(),
+        };
+        if !self.update_row(feeder.id, &filter, identity, updated) {
+            return None;
+        }
+        self.count_dropped(&feeder.key, &feeder.samples);
+        Some(())
+    }
+
+    /// The groups of fields that have changed since the row was rendered; `None` if that is unknown.
+    fn changed_groups(&self, feeder: &mut RowFeeder, scanned: &Scanned<'_>) -> Option<GroupSet> {
+        let samples = &mut feeder.samples;
+        self.read_row(feeder.id, &feeder.key, |page: &Page, row| {
+            if !page.uid(row)?.is(&scanned.uid) {
+                return None;
+            }
+            let changed = scanned.fingerprints.changed_since(page.fingerprints(row))?;
+            let dictionary = page.shared().iter();
+            samples.begin_update(dictionary.map(|column| column.cell(row)));
+            Some(changed)
+        })
+    }
+
+    /// Renders the families that read these groups. Returns `None` if the object must be rendered as a whole.
+    fn render_groups(
+        &self,
+        feeder: &mut RowFeeder,
+        object: Encoded<'_>,
+        scanned: &Scanned<'_>,
+        changed: GroupSet,
+    ) -> Option<()> {
+        let schema = self.schema();
+        let plan = schema.plan(changed);
+        if plan.is_empty() {
+            feeder.cells.clear();
+            return Some(());
+        }
+        if feeder.needs_whole_objects {
+            return None;
+        }
+        let decoded = scanned.decode_parts(&plan.fields);
+        let decoded = decoded.map_or_else(
+            || decode::<K>(schema.resource().kind(), object, &plan.fields),
+            Ok,
+        );
+        let Ok(decoded) = decoded else {
+            feeder.needs_whole_objects = true;
+            return None;
+        };
+        if !is_identity_of(scanned, &decoded) {
+            return None;
+        }
+        let samples = &mut feeder.samples;
+        schema.render_update(&decoded, plan, samples, &mut feeder.cells);
+        // The other cells have no codes for new values. If values are no longer used, they remain until then.
+        let has_new_values = samples.dictionary().is_extended();
+        (!has_new_values && schema.is_small_update(samples.exposed_text())).then_some(())
+    }
+}
+
+/// Whether the decoder has read the same identity.
+fn is_identity_of<K: CollectedResource>(scanned: &Scanned<'_>, object: &K) -> bool {
+    let meta = object.meta();
+    [
+        (&meta.namespace, &scanned.namespace),
+        (&meta.name, &scanned.name),
+        (&meta.uid, &scanned.uid),
+        (&meta.resource_version, &scanned.resource_version),
+    ]
+    .iter()
+    .all(|(decoded, scanned)| decoded.as_deref().unwrap_or_default() == &***scanned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! [`UpdatePlan`]: the part of an object that an event renders.
+
+use crate::decode::Fields;
+
+/// The part of an object that is rendered if some groups of fields have changed.
+#[derive(Debug)]
+pub(super) struct UpdatePlan {
+    /// The indexes of the base labels, in ascending order. They include the base labels of all families of the plan.
+    pub(super) bases: Vec<usize>,
+    /// The indexes of the families, in ascending order.
+    pub(super) families: Vec<usize>,
+    /// The columns of the base labels and families.
+    pub(super) columns: Vec<usize>,
+    /// The fields that the base labels and families read.
+    pub(super) fields: Fields,
+}
+
+// === impl UpdatePlan ===
+
+impl UpdatePlan {
+    /// Whether nothing is rendered, so that the object need not be decoded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+}

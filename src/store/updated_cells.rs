@@ -1,0 +1,35 @@
+//! [`UpdatedCells`]: the cells of an object of which only a part was rendered.
+
+use super::page::{Identity, Page};
+use super::row_cells::RowCells;
+use crate::decode::{Fingerprints, GroupSet};
+use crate::family::referenced_labels::ObjectDictionary;
+
+/// The cells of an object of which only some groups of fields were rendered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpdatedCells<'a> {
+    /// The rendered cells.
+    pub(crate) cells: &'a RowCells,
+    /// The fingerprints of the object.
+    pub(crate) fingerprints: &'a Fingerprints,
+    /// The groups that were rendered. All other groups of the row must have these fingerprints.
+    pub(crate) rendered: GroupSet,
+    /// The dictionary to which the cells refer. The row must have the same dictionary.
+    pub(crate) dictionary: &'a ObjectDictionary,
+    /// Whether the next event may keep the cells, too.
+    pub(crate) are_kept: bool,
+}
+
+// === impl UpdatedCells ===
+
+impl UpdatedCells<'_> {
+    /// Whether the cells of a row that were not rendered belong to this state of the object.
+    pub(super) fn fits(&self, page: &Page, row: usize, identity: Identity<'_>) -> bool {
+        let is_same = page.uid(row).is_some_and(|uid| uid.is(identity.uid));
+        let changed = self.fingerprints.changed_since(page.fingerprints(row));
+        let mut dictionary = page.shared().iter().zip(self.dictionary.lists());
+        is_same
+            && changed.is_some_and(|changed| changed.is_within(self.rendered))
+            && (self.cells.is_empty() || dictionary.all(|(column, list)| column.cell(row) == list))
+    }
+}
