@@ -377,3 +377,64 @@ proptest! {
         prop_assert_eq!(calls.take(), [0; 6]);
     }
 }
+
+/// The number of families that a change of an object generates, and the number of all families.
+fn generated<K: CollectedResource>(
+    collector: Collector<K>,
+    before: &Value,
+    change: impl Fn(&mut Value),
+) -> [usize; 2] {
+    let store = MetricsStore::new(collector);
+    let (schema, mut after) = (store.schema(), before.clone());
+    change(&mut after);
+    let fingerprints = |object: &Value| {
+        let json = object.to_string();
+        let encoded = crate::decode::Encoding::Json.object(json.as_bytes());
+        schema
+            .scanner()
+            .unwrap()
+            .scan(encoded)
+            .unwrap()
+            .fingerprints
+    };
+    let stored = fingerprints(before);
+    let changed = fingerprints(&after).changed_since(stored.first(schema.layout().groups));
+    let plan = schema.plan(changed.unwrap());
+    [plan.families.len(), schema.families().len()]
+}
+
+/// docs/explanation/performance.md has these numbers.
+#[test]
+fn usual_events_of_built_in_kinds_generate_few_families() {
+    let mut pod = pod(1);
+    pod["spec"]["containers"] = json!([{ "name": "c" }]);
+    pod["status"]["containerStatuses"] = json!([{ "name": "c", "ready": true, "restartCount": 0 }]);
+    let pods = |change: &dyn Fn(&mut Value)| generated(crate::families::pods(), &pod, change);
+    assert_eq!(
+        pods(&|pod| pod["metadata"]["resourceVersion"] = "2".into()),
+        [0, 58]
+    );
+    assert_eq!(
+        pods(&|pod| pod["metadata"]["labels"] = json!({ "a": "b" })),
+        [0, 58]
+    );
+    let heartbeat = "2026-11-29T12:00:00Z";
+    let condition = pods(&|pod| pod["status"]["conditions"][0]["lastProbeTime"] = heartbeat.into());
+    assert_eq!(condition, [10, 58]);
+    let restart = pods(&|pod| pod["status"]["containerStatuses"][0]["restartCount"] = 1.into());
+    assert_eq!(restart, [14, 58]);
+    assert_eq!(
+        pods(&|pod| pod["status"]["phase"] = "Failed".into()),
+        [7, 58]
+    );
+
+    let mut node =
+        json!({ "metadata": { "name": "a" }, "status": { "conditions": [{ "type": "Ready" }] } });
+    node["metadata"]["resourceVersion"] = "1".into();
+    let nodes = |change: &dyn Fn(&mut Value)| generated(crate::families::nodes(), &node, change);
+    let heartbeat =
+        nodes(&|node| node["status"]["conditions"][0]["lastHeartbeatTime"] = heartbeat.into());
+    assert_eq!(heartbeat[0], 1);
+    let images = nodes(&|node| node["status"]["images"] = json!([{ "sizeBytes": 1 }]));
+    assert_eq!(images[0], 0);
+}
