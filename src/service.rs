@@ -11,6 +11,8 @@
 //!   several names with `,`), `namespace`, and `name[]` for families. Each parameter may be repeated. A name that does
 //!   not exist and an empty `resources` select nothing.
 //! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
+//! * **Several replicas**: with [`MetricsService::objects_while`], only the replica that your election chooses serves
+//!   the metrics of objects.
 //!
 //! ```
 //! use axum::Router;
@@ -62,7 +64,11 @@ use query::filter;
 pub struct MetricsService {
     metrics: StateMetrics,
     host: Vec<Arc<HostProvider>>,
+    /// Responses have the metrics of objects only if all conditions are met.
+    conditions: Vec<Arc<Condition>>,
 }
+
+type Condition = dyn Fn() -> bool + Send + Sync;
 
 /// Returns the metrics of the embedding program for a response in a format.
 type HostProvider = dyn Fn(Format) -> HostMetrics + Send + Sync;
@@ -85,6 +91,7 @@ impl StateMetrics {
         MetricsService {
             metrics: self.clone(),
             host: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -140,6 +147,50 @@ impl MetricsService {
         self
     }
 
+    /// Includes the metrics of objects only while `condition` returns true, such as while this replica is the leader.
+    ///
+    /// The service calls `condition` once per `GET` request, before the response begins. If it returns false, the
+    /// status is still 200, so that `up` stays 1, and the response only has the [appended](Self::append) metrics. The
+    /// stores are fed meanwhile, so a standby is complete as soon as it leads. If several conditions are set, all must
+    /// be met.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use http_body_util::BodyExt;
+    /// use k8s_openapi::api::core::v1::Namespace;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Namespaces]);
+    /// let metrics = builder.fed_by_host(BuiltIn::Namespaces).build()?;
+    /// let namespace = serde_json::json!({ "metadata": { "name": "shop" }, "status": { "phase": "Active" } });
+    /// let mut namespaces = metrics.feed::<Namespace>()?;
+    /// namespaces.apply_object(&serde_json::from_value(namespace)?);
+    ///
+    /// let is_leader = Arc::new(AtomicBool::new(false)); // your election sets it
+    /// let condition = Arc::clone(&is_leader);
+    /// let service = metrics.service().objects_while(move || condition.load(Ordering::Relaxed));
+    /// let (request, ()) = http::Request::get("/metrics").body(())?.into_parts();
+    ///
+    /// let standby = service.respond(&request);
+    /// assert_eq!(standby.status(), 200);
+    /// assert!(standby.into_body().collect().await?.to_bytes().is_empty());
+    ///
+    /// is_leader.store(true, Ordering::Relaxed);
+    /// let leader = service.respond(&request).into_body().collect().await?.to_bytes();
+    /// assert!(leader.starts_with(b"# HELP kube_namespace"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn objects_while(mut self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.conditions.push(Arc::new(condition));
+        self
+    }
+
     /// The response to a request, for servers that do not use tower services.
     ///
     /// The response depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not on the
@@ -181,6 +232,10 @@ impl MetricsService {
 
     fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
         let has_host_metrics = filter.includes_host_metrics();
+        let filter = match self.conditions.iter().all(|is_met| is_met()) {
+            true => filter,
+            false => ExpositionFilter::default().resources([""; 0]),
+        };
         let exposition = self.metrics.exposition(format, filter);
         let providers = self.host.iter().filter(|_| has_host_metrics);
         providers.fold(exposition, |exposition, provider| {
@@ -208,6 +263,7 @@ impl fmt::Debug for MetricsService {
         f.debug_struct("MetricsService")
             .field("metrics", &self.metrics)
             .field("host", &self.host.len())
+            .field("conditions", &self.conditions.len())
             .finish()
     }
 }

@@ -350,3 +350,47 @@ fn a_body_yields_while_it_searches_and_compresses() {
     let compressed = yields(answer(&metrics, "GET", "/metrics", &gzip));
     assert!(compressed > 10, "{compressed}");
 }
+
+#[test]
+fn objects_are_served_only_while_each_condition_is_met() {
+    let (leads, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (condition, count) = (Arc::clone(&leads), Arc::clone(&asked));
+    let service = cluster()
+        .service()
+        .objects_while(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            condition.load(Ordering::Relaxed) == 1
+        })
+        .objects_while(|| true)
+        .append(|_| HostMetrics::text("# TYPE own gauge\nown 1\n"));
+    let get = |path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = service.respond(&request.body(()).unwrap().into_parts().0);
+        assert_eq!(response.status(), StatusCode::OK);
+        text(response)
+    };
+    for headers in [&[][..], &[("accept-encoding", "gzip")]] {
+        assert_eq!(get("/metrics", headers), "# TYPE own gauge\nown 1\n");
+    }
+    let openmetrics = get("/metrics", &[("accept", "application/openmetrics-text")]);
+    assert_eq!(openmetrics, "# TYPE own gauge\nown 1\n# EOF\n");
+    assert_eq!(get("/metrics?resources=pods", &[]), "");
+    // A change takes effect with the next response.
+    leads.store(1, Ordering::Relaxed);
+    let all = get("/metrics", &[]);
+    assert!(
+        all.contains("kube_pod_info{") && all.ends_with("own 1\n"),
+        "{all}"
+    );
+    let pods = get("/metrics?resources=pods", &[]);
+    assert!(
+        pods.contains("kube_pod_info{") && !pods.contains("own 1"),
+        "{pods}"
+    );
+    leads.store(0, Ordering::Relaxed);
+    assert_eq!(get("/metrics", &[]), "# TYPE own gauge\nown 1\n");
+    assert_eq!(asked.load(Ordering::Relaxed), 7, "once per response");
+}

@@ -37,6 +37,8 @@ struct Progress {
     oversized: u64,
     last_event: Option<Instant>,
     last_error: Option<String>,
+    newest_version: Option<u64>,
+    received_version: Option<u64>,
 }
 
 /// Reports the state of one feed to a [`Health`](super::Health). Dropping the reporter reports that the
@@ -82,6 +84,8 @@ impl FeedState {
             oversized: progress.oversized,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
+            newest_version: progress.newest_version,
+            received_version: progress.received_version,
         }
     }
 
@@ -216,6 +220,13 @@ impl FeedReporter {
     /// Reports that the list in progress receives objects, so that readiness waits for the list.
     pub(crate) fn object_received(&self) {
         self.state.progress.lock().received_at = Some(Instant::now());
+    }
+
+    /// Reports the version of the newest object, and the version up to which all changes have arrived.
+    pub(crate) fn versions(&self, newest: Option<u64>, received: Option<u64>) {
+        let mut progress = self.state.progress.lock();
+        progress.newest_version = newest;
+        progress.received_version = received;
     }
 
     /// Reports that an object was skipped because it is larger than the maximum size.

@@ -134,6 +134,15 @@ pub struct FeedHealth {
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
+    /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first
+    /// list is complete, or if the versions have no order. Two processes that watch the same server can compare it
+    /// with [`received_version`](Self::received_version).
+    #[serde(skip)]
+    pub newest_version: Option<u64>,
+    /// The `resourceVersion` up to which a watch of this crate has received all changes: of the list, or of the last
+    /// event or bookmark. `None` as for [`newest_version`](Self::newest_version).
+    #[serde(skip)]
+    pub received_version: Option<u64>,
     /// When the first list was complete.
     #[serde(skip)]
     pub(super) complete_at: Option<Instant>,

@@ -260,7 +260,10 @@ impl<S: ListWatchSink> Reflector<S> {
         applied: Result<(), DecodeError>,
         encoding: Encoding,
     ) -> Result<(), Failure> {
-        let Err(error) = applied else { return Ok(()) };
+        let Err(error) = applied else {
+            self.note_listed();
+            return Ok(());
+        };
         if matches!(encoding, Encoding::Protobuf(_)) && error.reason() == DecodeReason::Syntax {
             return Err(Failure::malformed(error.to_string()));
         }

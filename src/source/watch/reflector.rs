@@ -26,6 +26,7 @@ use super::request::{ListWatchRequest, Target};
 use super::sink::ListWatchSink;
 use super::timeouts::{Backoff, WatchTimeouts};
 use crate::decode::{DecodeError, Encoding};
+use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
 /// The options that all reflectors of a watch share.
@@ -78,6 +79,9 @@ pub(super) struct Reflector<S> {
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
+    /// The highest version of the stored objects, and of those of the list in progress.
+    pub(super) newest: Option<u64>,
+    listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
     /// Until this time, paged lists are requested, because the server does not complete streaming lists.
@@ -168,6 +172,8 @@ impl<S: ListWatchSink> Reflector<S> {
             scope,
             backoff: Backoff::new(options.timeouts.clone()),
             version: None,
+            newest: None,
+            listed_newest: None,
             version_lost: false,
             paged_until: None,
             gave_up_streaming: false,
@@ -299,6 +305,8 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) fn enter_scope(&mut self) -> Option<String> {
         let scope = self.scope.borrow_and_update();
         self.generation = scope.generation;
+        // A list begins.
+        self.listed_newest = None;
         scope.selector.clone()
     }
 
@@ -372,8 +380,22 @@ impl<S: ListWatchSink> Reflector<S> {
         }
         self.feed.complete();
         self.version = Some(version);
+        self.newest = self.listed_newest.take();
+        self.report_versions();
         self.version_lost = false;
         self.not_found_since = None;
+    }
+
+    /// Records the version of the last object of the list in progress.
+    pub(super) fn note_listed(&mut self) {
+        let version = resource_version::as_u64(self.sink.last_version());
+        self.listed_newest = self.listed_newest.max(version);
+    }
+
+    /// Reports the versions to the health, so that another process can compare them with its own.
+    pub(super) fn report_versions(&self) {
+        let received = self.version.as_deref().and_then(resource_version::as_u64);
+        self.feed.reporter().versions(self.newest, received);
     }
 
     /// Skips an object that is larger than the maximum size, and logs the object the first time. Samples of an earlier

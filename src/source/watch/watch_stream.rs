@@ -342,7 +342,9 @@ impl<S: ListWatchSink> Reflector<S> {
             self.feed.reporter().object_received();
             return Ok(());
         }
-        advance(&mut self.version, &object.version)
+        advance(&mut self.version, &object.version)?;
+        self.note_changed();
+        Ok(())
     }
 
     /// Records the result of applying or deleting an object.
@@ -364,19 +366,37 @@ impl<S: ListWatchSink> Reflector<S> {
             return Err(StreamEnd::NeedsList);
         }
         match result {
-            Ok(()) if is_listing => Ok(()),
-            Ok(()) => advance(&mut self.version, self.sink.last_version()),
+            Ok(()) if is_listing => {
+                self.note_listed();
+                Ok(())
+            }
+            Ok(()) => {
+                advance(&mut self.version, self.sink.last_version())?;
+                self.note_changed();
+                Ok(())
+            }
             Err(error) if error.reason() == DecodeReason::Syntax => {
                 Err(InvalidEvent::of(object.encoding()).into())
             }
             Err(error) => {
                 self.log_undecodable(&error);
                 match version_of(object) {
-                    Some(version) if !is_listing => advance(&mut self.version, &version),
+                    Some(version) if !is_listing => {
+                        advance(&mut self.version, &version)?;
+                        self.note_changed();
+                        Ok(())
+                    }
                     _ => Ok(()),
                 }
             }
         }
+    }
+
+    /// Records that the stored version is that of an object.
+    fn note_changed(&mut self) {
+        let version = self.version.as_deref().and_then(resource_version::as_u64);
+        self.newest = self.newest.max(version);
+        self.report_versions();
     }
 
     fn handle_bookmark(
@@ -391,6 +411,7 @@ impl<S: ListWatchSink> Reflector<S> {
             let advanced = advance(&mut self.version, &version);
             // The server has a lower version, because the server was restored from a backup.
             self.version_lost |= advanced.is_err();
+            self.report_versions();
             return advanced;
         }
         if !ends_list {

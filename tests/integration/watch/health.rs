@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::log::Log;
-use super::{SYNCED, metrics, pods, server, start, synced};
+use super::{SYNCED, config_map, metrics, pods, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::source::health::{
@@ -381,4 +381,49 @@ fn policies_have_names() {
             .iter()
             .all(|reason| !reason.as_str().contains(' '))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_show_whether_another_process_has_received_the_same_changes() {
+    for streaming in [true, false] {
+        let server = server();
+        let leader = synced(&server, |watch| watch.streaming_lists(streaming)).await;
+        let versions = |running: &super::Running, resource: &str| {
+            let health = running.health_of(resource);
+            let feed = &health.feeds[0];
+            (feed.newest_version.unwrap(), feed.received_version.unwrap())
+        };
+        // The versions of objects are those of the list, or lower.
+        let listed = server.version();
+        let newest = server.objects("configmaps").pop().unwrap();
+        let newest = newest["metadata"]["resourceVersion"].as_str().unwrap();
+        let newest = newest.parse::<u64>().unwrap();
+        assert_eq!(versions(&leader, "configmaps"), (newest, listed));
+        assert!(versions(&leader, "namespaces").0 < newest);
+        // A change of one resource does not concern the others.
+        server.put("configmaps", config_map("a", "cm0"));
+        let changed = server.version();
+        eventually("the change arrives", || {
+            versions(&leader, "configmaps") == (changed, changed)
+        })
+        .await;
+        assert_eq!(versions(&leader, "namespaces").1, listed);
+        // A process that lists later has received at least as much.
+        let standby = synced(&server, |watch| watch.streaming_lists(streaming)).await;
+        assert!(versions(&standby, "namespaces").1 >= versions(&leader, "namespaces").0);
+        assert_eq!(versions(&standby, "configmaps"), (changed, changed));
+        server.delete("configmaps", "a", "cm0");
+        let deleted = server.version();
+        for running in [&leader, &standby] {
+            eventually("the deletion arrives", || {
+                versions(running, "configmaps").0 == deleted
+            })
+            .await;
+        }
+        // Bookmarks tell that nothing else has changed.
+        eventually("a bookmark arrives", || {
+            versions(&leader, "namespaces").1 == deleted
+        })
+        .await;
+    }
 }
