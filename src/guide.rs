@@ -12,6 +12,7 @@
 //! | build the program and the image | [`build`] |
 //! | install the exporter with its rights | [`install`] |
 //! | divide a large cluster among instances | [`shard`] |
+//! | run several replicas of which one serves | [`high_availability`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
 //! | find the cause of a problem, and the metrics that cost most | [`observe`] |
@@ -41,6 +42,7 @@ pages! {
     build => "how-to/build",
     install => "how-to/install",
     shard => "how-to/shard",
+    high_availability => "how-to/high-availability",
     scrape => "how-to/scrape",
     alerts => "how-to/alerts",
     observe => "how-to/observe",

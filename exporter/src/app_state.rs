@@ -6,6 +6,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use crate::auth::AuthFilter;
+use crate::election::Leadership;
 use crate::instance::Instance;
 use crate::limited_threads::LimitedThreads;
 use crate::logging::LogLevel;
@@ -19,6 +20,8 @@ pub(crate) struct AppState {
     auth: RwLock<Option<AuthFilter>>,
     debug: RwLock<DebugAccess>,
     ports: RwLock<Ports>,
+    /// `None` without `--ha`: this replica always serves the metrics of objects.
+    pub(crate) leadership: Option<Leadership>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
@@ -49,6 +52,7 @@ impl AppState {
         instance: Arc<Instance>,
         auth: Option<AuthFilter>,
         debug: DebugAccess,
+        leadership: Option<Leadership>,
         telemetry: Telemetry,
         log_level: LogLevel,
         ports: Ports,
@@ -58,6 +62,7 @@ impl AppState {
             auth: RwLock::new(auth),
             debug: RwLock::new(debug),
             ports: RwLock::new(ports),
+            leadership,
             telemetry,
             log_level,
             started: Instant::now(),

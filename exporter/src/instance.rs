@@ -23,6 +23,7 @@ use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 
+use crate::election::{Exported, Leadership};
 use crate::humanize::{counted, thousands};
 use crate::limited_threads::LimitedThreads;
 use crate::options::{MetricsOptions, SourceOptions};
@@ -50,6 +51,8 @@ pub(crate) struct Instance {
     /// Whether the instance replaced an instance that was ready. An instance that replaced a ready instance is ready,
     /// too.
     inherits_readiness: bool,
+    /// With `--ha`, the instance is ready only once this replica has read its Lease.
+    leadership: Option<Leadership>,
     /// The threads that look at all resources.
     threads: LimitedThreads,
     _maintenance: [BackgroundTask; 3],
@@ -81,6 +84,7 @@ impl Instance {
     pub(crate) async fn start(
         options: MetricsOptions,
         source_options: SourceOptions,
+        leadership: Option<Leadership>,
     ) -> Result<Self, InstanceError> {
         let metrics = options.build()?;
         let readiness_policy = source_options.readiness;
@@ -107,6 +111,7 @@ impl Instance {
             ready: ready.map_err(SourceError::from)?,
             readiness_policy,
             inherits_readiness: false,
+            leadership,
             threads: LimitedThreads::new(THREADS),
         })
     }
@@ -154,6 +159,11 @@ impl Instance {
                 problem.is_blocking = false;
             }
         }
+        if let Some(leadership) = self.leadership.as_ref().filter(|own| !own.has_joined()) {
+            let reason = format!("not ready: {leadership}");
+            status.ready = false;
+            status.not_ready.get_or_insert(reason);
+        }
         status.limits = exceeded_limits::problems(&self.metrics);
         status.kinds_left_out = exceeded_limits::kinds_left_out(&self.metrics);
         status
@@ -176,6 +186,16 @@ impl Instance {
         self.readiness_policy
     }
 
+    /// What the instance exports, for a comparison with another replica; `None` if the instance is not complete.
+    pub(crate) fn exported(&self) -> Option<Exported> {
+        self.is_complete().then(|| self.source.exported())
+    }
+
+    /// Whether the source meets the readiness policy.
+    fn is_complete(&self) -> bool {
+        self.inherits_readiness || self.source.is_ready(self.readiness_policy)
+    }
+
     /// A line for each role of the exporter that lacks rules, because the API server forbids resources. The line has
     /// the rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
@@ -189,7 +209,8 @@ impl Instance {
 
     /// The metrics of the stores and of their source, and whether the instance is ready.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
-        let is_ready = self.inherits_readiness || self.source.is_ready(self.readiness_policy);
+        let has_joined = self.leadership.as_ref().is_none_or(Leadership::has_joined);
+        let is_ready = has_joined && self.is_complete();
         self.ready.set(i64::from(is_ready));
         let mut families = self.source.gather();
         families.extend(self.ready.collect());

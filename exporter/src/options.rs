@@ -7,6 +7,7 @@ mod custom_resources;
 mod default_kubeconfig;
 mod file;
 mod flags;
+mod high_availability;
 mod ignored;
 mod logging;
 mod metrics;
@@ -25,9 +26,10 @@ use reader::{Phase, Reader};
 
 pub(crate) use file::{IgnoredKey, OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
+pub(crate) use high_availability::HighAvailability;
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
-pub(crate) use parse::{DebugAccess, LogFormat};
+pub(crate) use parse::{DebugAccess, LogFormat, OnOutage};
 pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;
@@ -38,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) metrics: MetricsOptions,
     pub(crate) source: SourceOptions,
     pub(crate) server: ServerOptions,
+    /// `None` if this is the only replica.
+    pub(crate) high_availability: Option<HighAvailability>,
 }
 
 /// The options file that the flags name.
@@ -91,10 +95,14 @@ impl Options {
         mut reader: Reader<'_>,
         file: Option<(&Path, &OptionsFile)>,
     ) -> Result<(Self, Vec<String>), OptionsError> {
+        let metrics = MetricsOptions::read(&mut reader);
+        let source = SourceOptions::read(&mut reader);
+        let server = ServerOptions::read(&mut reader);
         let options = Self {
-            metrics: MetricsOptions::read(&mut reader),
-            source: SourceOptions::read(&mut reader),
-            server: ServerOptions::read(&mut reader),
+            high_availability: HighAvailability::read(&mut reader, &metrics, &source),
+            metrics,
+            source,
+            server,
         };
         ignored::check(&mut reader);
         LogOptions::read(&mut reader);

@@ -91,14 +91,26 @@ pub(super) fn run(
     for assumption in &kinds.assumptions {
         writeln!(err, "warning: {assumption}")?;
     }
-    let permissions = Permissions::of(&options, &kinds, &args.name)?;
+    if let Some(own) = options
+        .high_availability
+        .as_ref()
+        .filter(|_| options.source.pod.is_some())
+    {
+        let name = &own.lease_name;
+        writeln!(
+            err,
+            "warning: with --ha and --pod, each shard has a Lease, and the role allows only {name}; add the names of \
+             the other shards"
+        )?;
+    }
+    let account = args.account();
+    let permissions = Permissions::of(&options, &kinds, &args.name, &account.namespace)?;
     if permissions.is_empty() {
         writeln!(
             err,
             "note: with these options, the exporter needs no permission"
         )?;
     }
-    let account = args.account();
     Ok(write(&mut out, account.manifests(&permissions).as_bytes())?)
 }
 
@@ -115,7 +127,7 @@ async fn check(
             defined.extend(served_kinds(&client, config).await?);
         }
         let kinds = CustomKinds::of(config(options), &defined);
-        let permissions = Permissions::of(options, &kinds, &args.name)?;
+        let permissions = Permissions::of(options, &kinds, &args.name, client.default_namespace())?;
         Ok::<_, RbacError>(review(&client, &permissions).await?)
     };
     let reviewed = timeout(PATIENCE, reviewed).await??;

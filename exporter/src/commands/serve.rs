@@ -15,6 +15,7 @@ use super::output::AnyError;
 use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
 use crate::cluster;
+use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::FileWatcher;
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
@@ -26,6 +27,9 @@ use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
+/// Maximum time after a shutdown signal for which a leader serves, while no standby has accepted the hand-over. Together
+/// with [`DRAIN`], it is shorter than the usual grace period of a pod (30 s).
+const HAND_OVER: Duration = Duration::from_secs(10);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
 
@@ -36,6 +40,8 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
+    /// `None` without `--ha`.
+    election: Option<RunningElection>,
     /// The task that logs the size of the exposition. The task first waits for the objects.
     announcing: Option<JoinHandle<()>>,
 }
@@ -94,11 +100,24 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
             }
         }
     }
-    tracing::info!("shutdown signal received; waiting up to {DRAIN:?} for responses in progress");
     let Program {
-        main, telemetry, ..
+        main,
+        telemetry,
+        election,
+        ..
     } = program;
-    let drained = async { tokio::join!(main.drain(DRAIN), telemetry.drain(DRAIN)) };
+    let drained = async {
+        if let Some(mut election) = election {
+            tracing::info!(
+                "shutdown signal received; a leader waits up to {HAND_OVER:?} for a standby"
+            );
+            election.leave(HAND_OVER).await;
+        }
+        tracing::info!(
+            "shutdown signal received; waiting up to {DRAIN:?} for responses in progress"
+        );
+        tokio::join!(main.drain(DRAIN), telemetry.drain(DRAIN))
+    };
     tokio::select! {
         _ = drained => {}
         () = signals.received() => tracing::warn!("second shutdown signal received; stopping immediately"),
@@ -130,9 +149,17 @@ impl Program {
         let settings = settings(&options.server, None, &telemetry)?;
         warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
+        let candidate = match &options.high_availability {
+            Some(high_availability) => {
+                Some(Candidate::new(high_availability, &options.source).await?)
+            }
+            None => None,
+        };
         let main = listen(AddressFlags::MAIN, &options.server.main).await?;
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
-        let instance = Instance::start(options.metrics.clone(), options.source.clone()).await?;
+        let leadership = candidate.as_ref().map(Candidate::leadership);
+        let (metrics, source) = (options.metrics.clone(), options.source.clone());
+        let instance = Instance::start(metrics, source, leadership.clone()).await?;
         configuration.record_use(None, &telemetry);
         web_config::record_use(None, settings.web.as_deref(), &telemetry);
         let instance = Arc::new(instance);
@@ -140,6 +167,7 @@ impl Program {
             instance,
             auth,
             options.server.debug,
+            leadership,
             telemetry,
             log_level,
             Ports {
@@ -148,7 +176,12 @@ impl Program {
             },
         ));
         let servers = &app.telemetry.servers;
+        let election = candidate.map(|candidate| {
+            let app = Arc::clone(&app);
+            candidate.start(move || app.instance().exported())
+        });
         Ok(Self {
+            election,
             main: Server::start(
                 "metrics",
                 main,
@@ -211,6 +244,18 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
+    /// An error if a replica with this configuration would use another Lease.
+    fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
+        let before = &self.configuration.options.high_availability;
+        let is_same = *before == new.options.high_availability;
+        if before.is_none() || is_same && self.configuration.has_same_server(new) {
+            return Ok(());
+        }
+        let problem = "with --ha, the shard and the API server determine the Lease, so they cannot change at run \
+             time; restart the exporter to use others";
+        Err(problem.into())
+    }
+
     /// Applies a configuration that was read again, unless it is invalid. Scrapes are served meanwhile.
     ///
     /// If the future is dropped before its end, nothing has changed.
@@ -237,6 +282,7 @@ impl Program {
 
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
+        self.refuse_other_lease(&new)?;
         let keeps_instance = self.configuration.has_same_instance(&new);
         let web = self.main.web_file();
         let settings = settings(&options.server, web.clone(), &self.app.telemetry)?;
@@ -260,8 +306,9 @@ impl Program {
             self.app.instance()
         } else {
             let before = self.app.instance();
-            let mut instance =
-                Instance::start(options.metrics.clone(), options.source.clone()).await?;
+            let (metrics, source) = (options.metrics.clone(), options.source.clone());
+            let leadership = self.app.leadership.clone();
+            let mut instance = Instance::start(metrics, source, leadership).await?;
             // With manifests, the new instance has no objects until the first read is complete.
             instance.loaded().await;
             // The old instance serves until the new instance has no gap. The wait for the new instance has no timeout.

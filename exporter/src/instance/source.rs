@@ -19,6 +19,7 @@ use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
 use crate::cluster::ClusterError;
+use crate::election::Exported;
 use crate::humanize::counted;
 use crate::rbac::missing_rules;
 
@@ -142,6 +143,22 @@ impl RunningSource {
             kinds_left_out: None,
             resources: statuses,
         }
+    }
+
+    /// What the stores export: the versions of each complete feed.
+    pub(super) fn exported(&self) -> Exported {
+        let mut exported = Exported::default();
+        for resource in self.health.resources() {
+            for feed in resource.feeds.iter().filter(|feed| feed.complete) {
+                let name = match &feed.namespace {
+                    Some(namespace) => format!("{}/{namespace}", resource.resource),
+                    None => resource.resource.clone(),
+                };
+                exported.newest.insert(name.clone(), feed.newest_version);
+                exported.received.insert(name, feed.received_version);
+            }
+        }
+        exported
     }
 
     /// A line for each role that lacks rules, because the API server forbids resources.

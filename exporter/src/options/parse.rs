@@ -28,6 +28,16 @@ pub(crate) enum DebugAccess {
     Open,
 }
 
+/// What a leader does while it cannot renew the Lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnOutage {
+    /// It serves the metrics of objects until it learns that another replica leads.
+    #[default]
+    Keep,
+    /// It stops, so that no two replicas ever serve them together.
+    Silent,
+}
+
 /// Accepts any text.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
@@ -191,6 +201,26 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
         "auto" => Ok(true),
         "json" => Ok(false),
         _ => Err("is neither `auto` nor `json`".into()),
+    }
+}
+
+/// Parses the duration of a Lease. A shorter Lease would expire while the API server is slow, and with a longer one a
+/// crash would leave a gap in most graphs.
+pub(crate) fn lease_duration(text: &str) -> Result<Duration, String> {
+    let limits = Duration::from_secs(3)..=Duration::from_secs(300);
+    let duration = timeout(text)?.unwrap_or_default();
+    match limits.contains(&duration) {
+        true => Ok(duration),
+        false => Err("is not a duration from `3s` to `5m`".into()),
+    }
+}
+
+/// Parses the value of `--ha-on-outage`.
+pub(crate) fn on_outage(text: &str) -> Result<OnOutage, String> {
+    match text {
+        "keep" => Ok(OnOutage::Keep),
+        "silent" => Ok(OnOutage::Silent),
+        _ => Err("is neither `keep` nor `silent`".into()),
     }
 }
 

@@ -8,12 +8,13 @@
 //! order.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube_state_metrics::BuiltIn;
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::source::health::ReadinessPolicy;
 
-use super::parse::{self, DebugAccess, LogFormat, Timeout};
+use super::parse::{self, DebugAccess, LogFormat, OnOutage, Timeout};
 use super::row::Compat::{Added, Differs, NoEffect};
 use super::row::DefaultValue::{Described, Value as Is};
 use super::row::Form::{Allowlists, Keys, List, Switch, Value};
@@ -195,6 +196,43 @@ heading "Sharding", render: false {
         form: Value("DURATION"), default: Described(default_handover), reload: NewInstance,
         help: "Minimum time for which this shard still exports objects that another shard takes over, such as `2m`; \
             0 disables the hand-over",
+        compat: Added,
+    }
+}
+heading "High availability", render: false {
+    HA: Single<bool> = parse::switch, {
+        flag: "--ha", form: Switch,
+        help: "Serve the metrics of objects only while this replica holds a Lease of the API server; all replicas \
+            watch the cluster, and one serves",
+        compat: Added,
+    }
+    HA_IDENTITY: Single<Option<String>> = parse::optional_text, {
+        flag: "--ha-identity", form: Value("NAME"),
+        default: Described(|| "$POD_NAME, or the host name, which is the name of the pod".to_owned()),
+        help: "Name of this replica in the Lease and in metrics, such as `$(POD_NAME)`",
+        compat: Added,
+    }
+    HA_NAMESPACE: Single<Option<String>> = parse::optional_text, {
+        flag: "--ha-namespace", form: Value("NAME"),
+        default: Described(|| "the namespace of the pod, or of the kubeconfig".to_owned()),
+        help: "Namespace of the Lease, such as `monitoring`",
+        compat: Added,
+    }
+    HA_LEASE_NAME: Single<Option<String>> = parse::optional_text, {
+        flag: "--ha-lease-name", form: Value("NAME"),
+        default: Described(|| "kube-state-metrics; with shards kube-state-metrics-shard-INDEX".to_owned()),
+        help: "Name of the Lease, which the replicas of a shard share, such as `kube-state-metrics`",
+        compat: Added,
+    }
+    HA_LEASE_DURATION: Single<Duration> = parse::lease_duration, {
+        flag: "--ha-lease-duration", form: Value("DURATION"), default: Is("15s"),
+        help: "Time after which a standby replaces a leader that does not renew the Lease, from `3s` to `5m`",
+        compat: Added,
+    }
+    HA_ON_OUTAGE: Single<OnOutage> = parse::on_outage, {
+        flag: "--ha-on-outage", form: Value("keep|silent"), default: Is("keep"),
+        help: "Behavior of the leader while it cannot renew the Lease: `keep` serves until another replica leads, so \
+            that two replicas may serve if only the leader is cut off, and `silent` stops",
         compat: Added,
     }
 }

@@ -197,6 +197,58 @@ fn options_without_effect_are_explained() {
 }
 
 #[test]
+fn each_shard_has_a_lease_of_its_own() {
+    let lease = |line: &str| {
+        options(&format!("--ha {line}"))
+            .high_availability
+            .unwrap()
+            .lease_name
+    };
+    assert_eq!(lease(""), "kube-state-metrics");
+    assert_eq!(
+        lease("--shard 1 --total-shards 2"),
+        "kube-state-metrics-shard-1"
+    );
+    assert_eq!(
+        lease("--pod ksm-3 --pod-namespace a"),
+        "kube-state-metrics-shard-3"
+    );
+    // `rbac` gets the placeholder of a pod template.
+    assert_eq!(
+        lease("--pod $(POD_NAME) --pod-namespace a"),
+        "kube-state-metrics-shard-0"
+    );
+    assert_eq!(lease("--shard 1 --total-shards 2 --ha-lease-name x"), "x");
+    let ha = options("--ha --ha-identity a --ha-lease-duration 30s --ha-on-outage silent");
+    let ha = ha.high_availability.unwrap();
+    assert_eq!((&*ha.identity, ha.namespace), ("a", None));
+    assert_eq!(
+        (ha.lease_duration.as_secs(), ha.on_outage),
+        (30, OnOutage::Silent)
+    );
+    let defaults = options("--ha").high_availability.unwrap();
+    assert_eq!(
+        (defaults.lease_duration.as_secs(), defaults.on_outage),
+        (15, OnOutage::Keep)
+    );
+    assert!(!defaults.identity.is_empty());
+    assert_eq!(options("--ha-identity a").high_availability, None);
+}
+
+#[test]
+fn high_availability_needs_a_cluster_and_several_replicas() {
+    assert!(error("--ha --manifests a").contains("--ha needs an API server"));
+    assert!(error("--ha --node a").contains("each node has one exporter"));
+    for wrong in ["2s", "1h", "15"] {
+        assert!(
+            error(&format!("--ha --ha-lease-duration {wrong}")).contains("duration"),
+            "{wrong}"
+        );
+    }
+    assert!(error("--ha-on-outage x").contains("is neither `keep` nor `silent`"));
+}
+
+#[test]
 fn both_ports_must_differ() {
     assert!(error("--port 8081").contains("give one of them another port"));
     assert_eq!(options("--port 0 --telemetry-port 0").server.main.port, 0);

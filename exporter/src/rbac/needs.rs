@@ -4,7 +4,7 @@ use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::resource::{ResourceInfo, Scope};
 
 use super::custom_kinds::CustomKinds;
-use super::permission::{CREATE, GET, Permission, Permissions};
+use super::permission::{CREATE, GET, GET_AND_UPDATE, Permission, Permissions};
 use crate::options::{Options, SourceOptions};
 
 // === impl Permissions ===
@@ -14,7 +14,8 @@ impl Permissions {
     ///
     /// `kinds` are the kinds of the configuration of custom resources. A placeholder such as `$(POD_NAME)` as the name
     /// of the pod does not contain the name of the StatefulSet. In this case, `stateful_set` is the name of the
-    /// StatefulSet.
+    /// StatefulSet. `namespace` is the namespace of the exporter, for the Lease of
+    /// `--ha`.
     ///
     /// # Errors
     ///
@@ -23,6 +24,7 @@ impl Permissions {
         options: &Options,
         kinds: &CustomKinds,
         stateful_set: &str,
+        namespace: &str,
     ) -> Result<Self, BuildError> {
         let mut permissions = Self::default();
         if options.source.manifests.is_empty() {
@@ -30,6 +32,14 @@ impl Permissions {
             if let Some((namespace, pod)) = &options.source.pod {
                 permissions.add_own_pod(namespace, pod, stateful_set);
             }
+        }
+        if let Some(options) = &options.high_availability {
+            let namespace = options.namespace.as_deref().unwrap_or(namespace);
+            let lease =
+                |verbs| Permission::new(Some(namespace), "coordination.k8s.io", "leases", verbs);
+            // A rule for `create` cannot name the object.
+            permissions.add(lease(CREATE));
+            permissions.add(lease(GET_AND_UPDATE).named(options.lease_name.clone()));
         }
         if options.server.auth_filter {
             for (group, resource) in [

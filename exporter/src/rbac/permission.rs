@@ -10,6 +10,7 @@ pub(crate) type Verbs = &'static [&'static str];
 pub(super) const LIST_AND_WATCH: Verbs = &["list", "watch"];
 pub(super) const GET: Verbs = &["get"];
 pub(super) const CREATE: Verbs = &["create"];
+pub(super) const GET_AND_UPDATE: Verbs = &["get", "update"];
 
 /// Verbs on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

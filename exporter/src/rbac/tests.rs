@@ -26,7 +26,7 @@ fn options(flags: &[&str]) -> Options {
 fn permissions(options: &Options, defined: &[KnownKind]) -> (Vec<String>, Vec<String>) {
     let configured = options.metrics.custom.config.as_ref();
     let kinds = CustomKinds::of(configured.map(|own| &own.config), defined);
-    let permissions = Permissions::of(options, &kinds, "ksm").unwrap();
+    let permissions = Permissions::of(options, &kinds, "ksm", "monitoring").unwrap();
     let permissions = permissions
         .iter()
         .map(|own| format!("{} {own}", own.verbs.join(",")));
@@ -35,6 +35,32 @@ fn permissions(options: &Options, defined: &[KnownKind]) -> (Vec<String>, Vec<St
 
 fn needs(flags: &[&str]) -> Vec<String> {
     permissions(&options(flags), &[]).0
+}
+
+#[test]
+fn a_replica_reads_and_writes_the_one_lease_of_its_shard() {
+    assert_eq!(
+        needs(&["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"]),
+        [
+            "list,watch nodes",
+            "create leases.coordination.k8s.io in namespace monitoring",
+            "get,update leases.coordination.k8s.io named kube-state-metrics-shard-1 in namespace monitoring",
+        ]
+    );
+    let named = needs(&[
+        "--resources=nodes",
+        "--ha",
+        "--ha-namespace=a",
+        "--ha-lease-name=b",
+    ]);
+    assert_eq!(
+        named[2],
+        "get,update leases.coordination.k8s.io named b in namespace a"
+    );
+    assert_eq!(
+        needs(&["--resources=nodes", "--ha-lease-name=b"]),
+        ["list,watch nodes"]
+    );
 }
 
 #[test]
@@ -160,7 +186,8 @@ fn each_scope_has_a_role_and_a_binding() {
         "--pod=ksm-0",
         "--pod-namespace=m",
     ]);
-    let permissions = Permissions::of(&options, &CustomKinds::default(), "ksm").unwrap();
+    let permissions =
+        Permissions::of(&options, &CustomKinds::default(), "ksm", "monitoring").unwrap();
     let account = Account {
         role: "ksm".to_owned(),
         namespace: "m".to_owned(),

@@ -165,9 +165,16 @@ impl Configuration {
 
     /// Whether both configurations have the same source, and the same API server for reviews of tokens.
     pub(crate) fn has_same_source(&self, other: &Self) -> bool {
-        let has_same_server = || self.server().is_some() && self.server() == other.server();
-        self.options.source == other.options.source
-            && (self.kubeconfig == other.kubeconfig || has_same_server())
+        self.options.source == other.options.source && self.has_same_server(other)
+    }
+
+    /// Whether both configurations have the same API server.
+    pub(crate) fn has_same_server(&self, other: &Self) -> bool {
+        let (source, others) = (&self.options.source, &other.options.source);
+        let is_named = || self.server().is_some() && self.server() == other.server();
+        source.apiserver == others.apiserver
+            && source.kubeconfig == others.kubeconfig
+            && (self.kubeconfig == other.kubeconfig || is_named())
     }
 
     /// The server that the kubeconfig names. The credentials are left out, because the client itself renews changed

@@ -56,6 +56,13 @@ pub(super) async fn ready(
         (true, true) => format!("{}\n{TOKEN_NEEDED}\n", readiness_word(&status)),
     };
     if verbose && !is_closed {
+        if let Some(leadership) = &app.leadership {
+            let _ = writeln!(
+                text,
+                "[{}] {leadership}",
+                if leadership.is_leader() { '+' } else { ' ' }
+            );
+        }
         for rules in instance.on_blocking_thread(Instance::missing_rules).await {
             let _ = writeln!(text, "{rules}");
         }

@@ -18,6 +18,7 @@ use prometheus::{Histogram, IntCounter};
 
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::election::Leadership;
 use crate::telemetry::{self, Scrape, Telemetry};
 
 /// A body that records the duration and the size of the response.
@@ -54,7 +55,17 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
         .durations
         .with_label_values(&["metrics", method]);
     let request = request.into_parts().0;
-    let response = app.instance().metrics.respond(&request);
+    let serves = match &app.leadership {
+        Some(leadership) => leadership.decide().await,
+        None => true,
+    };
+    let mut service = app.instance().metrics.service();
+    if let Some(leadership) = app.leadership.clone() {
+        service = service
+            .objects_while(move || serves)
+            .append(move |_| leadership.host_metrics());
+    }
+    let response = service.respond(&request);
     let scrape = (response.status() == StatusCode::OK).then(|| {
         let labels = content(response.headers());
         app.telemetry.scrapes.with_label_values(&labels).inc();
@@ -120,8 +131,9 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
     let state = Arc::clone(&app);
     // With large stores, writing the text takes too long for an asynchronous task.
     let text = app.own_metrics.run(move || {
-        let more = state.instance().gather();
-        state.telemetry.text(more, &names)
+        let mut families = state.instance().gather();
+        families.extend(state.leadership.iter().flat_map(Leadership::gather));
+        state.telemetry.text(families, &names)
     });
     match text.await {
         Some(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),

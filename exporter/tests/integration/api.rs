@@ -62,6 +62,8 @@ struct State {
     connections: Mutex<Vec<TcpStream>>,
     objects: Mutex<Objects>,
     changed: Condvar,
+    /// By path.
+    leases: Mutex<BTreeMap<String, Value>>,
 }
 
 #[derive(Default)]
@@ -134,6 +136,13 @@ impl Api {
         let event = json!({ "type": kind, "object": object });
         objects.events.push((plural.to_owned(), event));
         self.state.changed.notify_all();
+    }
+
+    /// The Lease with this name, as JSON.
+    pub fn lease(&self, name: &str) -> Option<Value> {
+        let leases = self.state.leases.lock().unwrap();
+        let mut leases = leases.iter();
+        leases.find_map(|(path, lease)| path.ends_with(&format!("/{name}")).then(|| lease.clone()))
     }
 
     /// Responds with 500 for a resource from now on.
@@ -351,6 +360,11 @@ impl State {
             respond(stream, 403, &status(403));
         } else if names(&self.broken, path) {
             respond(stream, 500, &status(500));
+        } else if asked.line.starts_with("POST ") && path.ends_with("/leases")
+            || path.rsplit('/').nth(1) == Some("leases")
+        {
+            let (code, value) = self.lease(&asked.line, body);
+            respond(stream, code, &value);
         } else if asked.line.contains("watch=") {
             let plural = path.rsplit('/').next().unwrap();
             return self.watch(
@@ -380,6 +394,39 @@ impl State {
             respond(stream, code, &value);
         }
         Some(())
+    }
+
+    /// Reads or writes a Lease. A write of another version than the current one is a conflict.
+    fn lease(&self, line: &str, body: &[u8]) -> (u16, Value) {
+        let (method, path) = line.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let mut leases = self.leases.lock().unwrap();
+        if method == "GET" {
+            return match leases.get(path) {
+                Some(lease) => (200, lease.clone()),
+                None => (404, status(404)),
+            };
+        }
+        let mut lease: Value = serde_json::from_slice(body).unwrap();
+        let path = match method {
+            "POST" => format!("{path}/{}", lease["metadata"]["name"].as_str().unwrap()),
+            _ => path.to_owned(),
+        };
+        let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
+        let is_current = match leases.get(&path) {
+            None if method == "PUT" => return (404, status(404)),
+            None => true,
+            Some(before) => method == "PUT" && version(before) == version(&lease),
+        };
+        if !is_current {
+            return (409, status(409));
+        }
+        let before = lease["metadata"]["resourceVersion"]
+            .as_str()
+            .map_or(0, |own| own.parse().unwrap());
+        lease["metadata"]["resourceVersion"] = json!((before + 1_u64).to_string());
+        leases.insert(path, lease.clone());
+        (200, lease)
     }
 
     /// Allows everything except the resources for which the response is 403.

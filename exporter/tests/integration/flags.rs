@@ -71,6 +71,27 @@ const TABLE: &[(&str, &str)] = &[
         "--forget-forbidden-after",
         "objects_of_a_forbidden_resource_are_forgotten_in_time",
     ),
+    ("--ha", "rollouts_lose_and_double_no_series"),
+    (
+        "--ha-identity",
+        "a_lease_says_who_leads_and_a_standby_serves_no_objects",
+    ),
+    (
+        "--ha-lease-duration",
+        "a_lease_says_who_leads_and_a_standby_serves_no_objects",
+    ),
+    (
+        "--ha-lease-name",
+        "a_lease_says_who_leads_and_a_standby_serves_no_objects",
+    ),
+    (
+        "--ha-namespace",
+        "a_lease_says_who_leads_and_a_standby_serves_no_objects",
+    ),
+    (
+        "--ha-on-outage",
+        "a_leader_without_the_api_server_serves_on_or_stops",
+    ),
     ("--help", "flag_errors_go_to_standard_error_and_exit_with_1"),
     ("--host", "hosts_and_ports_choose_where_it_listens"),
     (

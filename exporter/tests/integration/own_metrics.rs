@@ -90,7 +90,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The other metrics, in the order of the page.
-const FURTHER: [Note; 34] = [
+const FURTHER: [Note; 38] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
@@ -178,6 +178,10 @@ const FURTHER: [Note; 34] = [
     note("kube_state_metrics_http_answering", NONE, ""),
     note("kube_state_metrics_http_connections_cut_total", NONE, ""),
     note("kube_state_metrics_http_accept_failures_total", NONE, ""),
+    note("kube_state_metrics_leader", NONE, "Both ports serve it."),
+    note("kube_state_metrics_leader_transitions_total", NONE, ""),
+    note("kube_state_metrics_lease_renewal_age_seconds", NONE, ""),
+    note("kube_state_metrics_unconfirmed_scrapes_total", NONE, ""),
     note("kube_state_metrics_manifest_problems", NONE, ""),
 ];
 
@@ -304,6 +308,8 @@ fn the_page_has_every_metric_as_it_is_served() {
         &config,
         "--object-limit=10",
         "--readiness-deadline=1s",
+        "--ha",
+        "--ha-lease-duration=3s",
     ];
     let cluster = Exporter::serving(&flags);
     // Secrets are forbidden once they are stored, and nodes cannot be listed.

@@ -64,6 +64,15 @@ exports custom resources) and more (further arguments). */}}
 {{- if $values.autosharding.enabled -}}
 {{- $args = concat $args (list "--pod=$(POD_NAME)" "--pod-namespace=$(POD_NAMESPACE)") -}}
 {{- end -}}
+{{- if $values.highAvailability.enabled -}}
+{{- $args = concat $args (list "--ha" (printf "--ha-lease-name=%s" (include "ksm.fullname" $root))) -}}
+{{- if ne (toString $values.highAvailability.leaseDuration) "15s" -}}
+{{- $args = append $args (printf "--ha-lease-duration=%s" $values.highAvailability.leaseDuration) -}}
+{{- end -}}
+{{- if ne (toString $values.highAvailability.onOutage) "keep" -}}
+{{- $args = append $args (printf "--ha-on-outage=%s" $values.highAvailability.onOutage) -}}
+{{- end -}}
+{{- end -}}
 {{- if $values.kubeconfig.enabled -}}
 {{- $args = append $args "--kubeconfig=/opt/k8s/.kube/config" -}}
 {{- end -}}

@@ -7,6 +7,9 @@ precede all others. */}}
 {{- if and .Values.autosharding.enabled .Values.daemonsetSharding.enabled -}}
 {{- fail "autosharding.enabled and daemonsetSharding.enabled cannot be combined; set one of them to false" -}}
 {{- end -}}
+{{- if and .Values.highAvailability.enabled (or .Values.autosharding.enabled .Values.daemonsetSharding.enabled) -}}
+{{- fail "highAvailability.enabled cannot be combined with autosharding.enabled or daemonsetSharding.enabled; set one of them to false" -}}
+{{- end -}}
 {{- if and .Values.rbac.create (not .Values.rbac.useClusterRole) (not (include "ksm.namespaces" .)) -}}
 {{- fail "rbac.useClusterRole is false, so the permissions are Roles in the watched namespaces; set `namespaces` or `releaseNamespace`" -}}
 {{- end -}}
@@ -19,7 +22,7 @@ precede all others. */}}
 {{- fail "the values are below the key kube-state-metrics, as for kube-prometheus-stack, so they have no effect; move them to the top level" -}}
 {{- end -}}
 {{- $needed := list
-  "image.repository" "global" "autosharding.enabled" "daemonsetSharding.enabled" "readiness" "customResourceState.key"
+  "image.repository" "global" "highAvailability.enabled" "autosharding.enabled" "daemonsetSharding.enabled" "readiness" "customResourceState.key"
   "authFilter" "kubeconfig" "selfMonitor" "service.ipDualStack" "rbac.useClusterRole" "rbac.customResourceState"
   "serviceAccount.create" "kubeRBACProxy.enabled" "kubeRBACProxy.image.repository" "prometheus.monitor.http"
   "prometheus.monitor.metrics" "prometheus.scrapeconfig" "prometheusRule" "dashboards" "networkPolicy"

@@ -104,6 +104,15 @@ securityContext:
 {{- concat $mounts (.root.Values.volumeMounts | default list) | toYaml -}}
 {{- end -}}
 
+{{/* The affinity that keeps replicas on different nodes, with `highAvailability.enabled`. */}}
+{{- define "ksm.affinity" -}}
+{{- if .Values.highAvailability.enabled -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "ksm.selector" . | fromYaml)) -}}
+{{- $preferred := list (dict "weight" 100 "podAffinityTerm" $term) -}}
+{{- dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $preferred) | toYaml -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The pod template. The parameter has the keys root, account, collectors, custom, more, fields, labels, tolerations,
 resources and pods (the number of pods that a replica exports). */}}
 {{- define "ksm.pod" -}}
@@ -187,7 +196,7 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $values.affinity }}
+  {{- with $values.affinity | default (include "ksm.affinity" $root | fromYaml) }}
   affinity:
     {{- if kindIs "string" . }}
     {{- tpl . $root | nindent 4 }}

@@ -114,6 +114,16 @@ impl Page {
     pub(super) async fn open(port: Port, app: &AppState, host: Option<&str>, search: &str) -> Self {
         let instance = app.instance();
         let report = instance.reports.get(&instance.metrics, &instance.options);
+        let mut settings = settings(
+            &instance.options,
+            instance.metrics.shard(),
+            instance.readiness_policy(),
+        );
+        settings.extend(app.leadership.as_ref().map(|leadership| Setting {
+            name: "High availability",
+            flag: "--ha",
+            values: vec![leadership.to_string()],
+        }));
         let (report, server_version) = tokio::join!(report, instance.server_version());
         let data = Data {
             status: instance.on_blocking_thread(Instance::status).await,
@@ -123,11 +133,7 @@ impl Page {
             refusals: app.telemetry.refusals.lines(),
             missing_rules: instance.on_blocking_thread(Instance::missing_rules).await,
             scrapes: app.telemetry.scrape_history.recent(),
-            settings: settings(
-                &instance.options,
-                instance.metrics.shard(),
-                instance.readiness_policy(),
-            ),
+            settings,
             files: app.telemetry.files.all(),
             now: SystemTime::now(),
         };

@@ -155,7 +155,9 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
             let args = arguments(&directory, &objects, workload);
             let args = args.iter().map(String::as_str);
             // The program accepts the arguments, independent of its permissions.
-            let output = run(&["rbac"].into_iter().chain(args).collect::<Vec<_>>(), "");
+            let account = "--service-account=monitoring/kube-state-metrics";
+            let line = ["rbac", account].into_iter().chain(args);
+            let output = run(&line.collect::<Vec<_>>(), "");
             assert!(output.status.success(), "{name}: {}", output.stderr);
             let account = &workload["spec"]["template"]["spec"]["serviceAccountName"];
             let mut rules = rules_of(&objects, account.as_str().unwrap());

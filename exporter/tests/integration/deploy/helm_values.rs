@@ -17,6 +17,7 @@ const OURS: &[&str] = &[
     "cluster",
     "daemonsetSharding",
     "dashboards",
+    "highAvailability",
     "image.refuseGoProgram",
     "networkPolicy.apiServerPorts",
     "prometheusRule",

@@ -1,0 +1,15 @@
+//! The clock of the election.
+
+use super::machine::Uptime;
+
+/// The time since the machine started. The time for which it was suspended counts, because the Lease expires meanwhile.
+/// Changes of the date do not matter.
+pub(super) fn uptime() -> Uptime {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Uptime::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}

@@ -1,0 +1,192 @@
+//! Runs an election against the API server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::PostParams;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::clock::uptime;
+use super::leadership::{Leadership, Term};
+use super::machine::{Election, Outcome, Request, Step};
+use super::record::{Exported, LeaseRecord};
+use super::timing::Timing;
+
+/// Sends the requests of an election, and publishes its decisions.
+pub(super) struct Driver {
+    pub(super) election: Election,
+    pub(super) timing: Timing,
+    pub(super) leases: LeaseClient,
+    pub(super) leadership: Leadership,
+    pub(super) exported: Arc<ExportedFn>,
+    /// The time that a hand-over may take, once this replica stops.
+    pub(super) leave: watch::Receiver<Option<Duration>>,
+}
+
+/// Returns what this replica exports; `None` before it is complete. It looks at all resources.
+pub(super) type ExportedFn = dyn Fn() -> Option<Exported> + Send + Sync;
+
+/// Reads and writes one Lease.
+pub(super) struct LeaseClient {
+    leases: Api<Lease>,
+    name: String,
+    /// The Lease as it was last received, with fields that the election does not know.
+    last: Lease,
+}
+
+/// Maximum length of a message of the API server in logs and on pages, in characters.
+const MAX_MESSAGE: usize = 300;
+
+// === impl Driver ===
+
+impl Driver {
+    /// Takes part in the election until this replica has left it.
+    pub(super) async fn run(mut self) {
+        let mut is_leaving = false;
+        loop {
+            if !is_leaving && let Some(limit) = *self.leave.borrow_and_update() {
+                is_leaving = true;
+                self.election.leave(uptime(), uptime() + limit);
+            }
+            if self.election.needs_exported() {
+                let exported = Arc::clone(&self.exported);
+                let exported = tokio::task::spawn_blocking(move || exported()).await;
+                // The thread does not run while the runtime shuts down.
+                self.election.set_complete(exported.ok().flatten());
+            }
+            self.election.scraped(self.leadership.scraped_at());
+            let step = self.election.next(uptime());
+            self.publish();
+            match step {
+                Step::Stop => return,
+                Step::WaitUntil(until) => {
+                    // The end of serving is a change that is logged and counted.
+                    let serves_for = self.leadership.serves_for();
+                    let wait = until.saturating_sub(uptime());
+                    let wait = if serves_for.is_zero() {
+                        wait
+                    } else {
+                        wait.min(serves_for)
+                    };
+                    tokio::select! {
+                        () = sleep(wait) => {}
+                        left = self.leave.changed(), if !is_leaving => {
+                            if left.is_err() {
+                                // The program ends without a hand-over.
+                                return;
+                            }
+                        }
+                    }
+                }
+                Step::Send(request) => {
+                    let start = uptime();
+                    let sent = timeout(self.timing.timeout(), self.leases.send(&request)).await;
+                    let (outcome, problem) = sent.unwrap_or_else(|_| {
+                        (Outcome::Failed, Some("no response in time".to_owned()))
+                    });
+                    self.report(problem);
+                    if let Outcome::Lease(_) = outcome {
+                        self.leadership.set_joined();
+                    }
+                    self.election.received(&request, start, uptime(), outcome);
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let election = &self.election;
+        self.leadership.set_holder(election.holder());
+        self.leadership.set_term(Term {
+            serves_from: election.serves_from(),
+            serves_until: election.serves_until(),
+            renewed_until: election.renewed_until().unwrap_or_default(),
+            hold_until: election.hold_until(),
+            renewed_at: election.renewed_at(),
+        });
+    }
+
+    /// Logs the first failure of several, and the recovery.
+    fn report(&self, problem: Option<String>) {
+        let name = &self.leases.name;
+        let problem = problem.map(|problem| format!("cannot read or write it: {problem}"));
+        let before = self.leadership.set_problem(problem.clone());
+        match (before, problem) {
+            (None, Some(problem)) => tracing::warn!("lease {name}: {problem}"),
+            (Some(_), None) => tracing::info!("lease {name}: the API server answers again"),
+            _ => {}
+        }
+    }
+}
+
+// === impl LeaseClient ===
+
+impl LeaseClient {
+    pub(super) fn new(leases: Api<Lease>, name: String) -> Self {
+        Self {
+            leases,
+            name,
+            last: Lease::default(),
+        }
+    }
+
+    /// Sends a request. Also returns the error if the request failed for a reason that people should know.
+    async fn send(&mut self, request: &Request) -> (Outcome, Option<String>) {
+        let name = &self.name;
+        let sent = match request {
+            Request::Read => self.leases.get(name).await,
+            Request::Create(record) => {
+                let mut lease = Lease::default();
+                lease.metadata.name = Some(name.clone());
+                record.write(&mut lease, Timestamp::now());
+                self.leases.create(&PostParams::default(), &lease).await
+            }
+            Request::Update(record) => {
+                let mut lease = self.last.clone();
+                record.write(&mut lease, Timestamp::now());
+                self.leases
+                    .replace(name, &PostParams::default(), &lease)
+                    .await
+            }
+        };
+        let error = match sent {
+            Ok(lease) => {
+                let record = LeaseRecord::of(&lease);
+                self.last = lease;
+                return (Outcome::Lease(record), None);
+            }
+            Err(error) => error,
+        };
+        let code = match &error {
+            kube::Error::Api(status) => StatusCode::from_u16(status.code).ok(),
+            _ => None,
+        };
+        let is_expected = matches!(
+            (request, code),
+            (Request::Read, Some(StatusCode::NOT_FOUND))
+        );
+        let outcome = match code {
+            Some(StatusCode::NOT_FOUND) => Outcome::NotFound,
+            Some(StatusCode::CONFLICT) => return (Outcome::Conflict, None),
+            _ => Outcome::Failed,
+        };
+        (
+            outcome,
+            (!is_expected).then(|| one_line(&error.to_string())),
+        )
+    }
+}
+
+/// The start of a message of the API server, as one line.
+fn one_line(message: &str) -> String {
+    let printable = message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(MAX_MESSAGE).collect()
+}

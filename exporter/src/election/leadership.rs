@@ -1,0 +1,251 @@
+//! [`Leadership`]: whether this replica serves the metrics of objects.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kube_state_metrics::exposition::HostMetrics;
+use parking_lot::Mutex;
+use prometheus::core::Collector as _;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Opts, TextEncoder};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::clock::uptime;
+use super::machine::Uptime;
+
+/// Whether this replica serves the metrics of objects. A clone is another handle to the same leadership.
+#[derive(Clone, Debug)]
+pub(crate) struct Leadership(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    lease: String,
+    term: watch::Sender<Term>,
+    state: Mutex<State>,
+    /// When the last request for the metrics of objects arrived.
+    scraped_at: Mutex<Uptime>,
+    has_joined: AtomicBool,
+    metrics: Metrics,
+}
+
+/// The times up to which a decision of the election holds. The driver of the election sets them, and every response
+/// compares them with the clock, so they also hold if the driver stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Term {
+    /// Requests that arrived before belong to the previous leader.
+    pub(super) serves_from: Uptime,
+    pub(super) serves_until: Uptime,
+    /// The end of the last renewal. Later, an outage of the API server alone keeps this replica serving.
+    pub(super) renewed_until: Uptime,
+    pub(super) hold_until: Uptime,
+    pub(super) renewed_at: Option<Uptime>,
+}
+
+/// What people want to know.
+#[derive(Debug, Default)]
+struct State {
+    holder: Option<String>,
+    problem: Option<String>,
+    /// Whether this replica was the leader when it was last counted.
+    is_leader: bool,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    leader: IntGauge,
+    transitions: IntCounter,
+    renewal_age: Gauge,
+    unconfirmed: IntCounter,
+}
+
+// === impl Leadership ===
+
+impl Leadership {
+    /// A replica that is not the leader. `lease` is the namespace and the name of the Lease.
+    ///
+    /// # Errors
+    ///
+    /// If the metrics cannot be created.
+    pub(super) fn new(lease: &str, identity: &str) -> Result<Self, prometheus::Error> {
+        Ok(Self(Arc::new(Inner {
+            lease: lease.to_owned(),
+            term: watch::Sender::default(),
+            state: Mutex::default(),
+            scraped_at: Mutex::default(),
+            has_joined: AtomicBool::new(false),
+            metrics: Metrics::new(lease, identity)?,
+        })))
+    }
+
+    /// Whether this replica serves the metrics of objects now.
+    pub(crate) fn is_leader(&self) -> bool {
+        uptime() < self.0.term.borrow().serves_until
+    }
+
+    /// Decides whether the response to a request that arrives now has the metrics of objects. Waits while a hand-over
+    /// to this replica is in progress, which takes about a second.
+    pub(crate) async fn decide(&self) -> bool {
+        let arrived_at = uptime();
+        *self.0.scraped_at.lock() = arrived_at;
+        let mut term = self.0.term.subscribe();
+        loop {
+            let hold_until = term.borrow_and_update().hold_until;
+            let left = hold_until.saturating_sub(uptime());
+            if left.is_zero() || !matches!(timeout(left, term.changed()).await, Ok(Ok(()))) {
+                break;
+            }
+        }
+        let (now, term) = (uptime(), *self.0.term.borrow());
+        let serves = arrived_at >= term.serves_from && now < term.serves_until;
+        if serves && now >= term.renewed_until {
+            self.0.metrics.unconfirmed.inc();
+        }
+        serves
+    }
+
+    /// Whether this replica has read or written the Lease since its start. Without permissions on the Lease, it can never
+    /// lead, so that a rollout must not replace other replicas with it.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.0.has_joined.load(Ordering::Relaxed)
+    }
+
+    /// The metrics of the election.
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
+        self.count();
+        let metrics = &self.0.metrics;
+        let renewed_at = self.0.term.borrow().renewed_at;
+        let age = renewed_at.map(|at| uptime().saturating_sub(at));
+        metrics
+            .renewal_age
+            .set(age.unwrap_or_default().as_secs_f64());
+        let mut families = metrics.leader.collect();
+        families.extend(metrics.transitions.collect());
+        families.extend(metrics.unconfirmed.collect());
+        families.extend(
+            age.map(|_| metrics.renewal_age.collect())
+                .into_iter()
+                .flatten(),
+        );
+        families
+    }
+
+    /// Whether this replica leads, as metrics for the end of a response with the metrics of objects.
+    pub(crate) fn host_metrics(&self) -> HostMetrics {
+        self.count();
+        let mut text = Vec::new();
+        // Writing into memory does not fail.
+        let _ = TextEncoder::new().encode(&self.0.metrics.leader.collect(), &mut text);
+        HostMetrics::text(String::from_utf8_lossy(&text))
+    }
+
+    // === for the driver ===
+
+    pub(super) fn set_term(&self, term: Term) {
+        self.0.term.send_if_modified(|own| {
+            let is_changed = *own != term;
+            *own = term;
+            is_changed
+        });
+        self.count();
+    }
+
+    pub(super) fn set_holder(&self, holder: Option<&str>) {
+        self.0.state.lock().holder = holder.map(str::to_owned);
+    }
+
+    /// Sets the problem that the API server reports; returns the previous one.
+    pub(super) fn set_problem(&self, problem: Option<String>) -> Option<String> {
+        mem::replace(&mut self.0.state.lock().problem, problem)
+    }
+
+    /// Records that this replica has read or written the Lease.
+    pub(super) fn set_joined(&self) {
+        // `Relaxed` is enough, because no other memory depends on this flag.
+        self.0.has_joined.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn scraped_at(&self) -> Uptime {
+        *self.0.scraped_at.lock()
+    }
+
+    /// How long this replica serves.
+    pub(super) fn serves_for(&self) -> Duration {
+        let serves_until = self.0.term.borrow().serves_until;
+        serves_until.saturating_sub(uptime())
+    }
+
+    /// Counts and logs a change of the leadership.
+    fn count(&self) {
+        let mut state = self.0.state.lock();
+        let is_leader = self.is_leader();
+        if state.is_leader != is_leader {
+            state.is_leader = is_leader;
+            self.0.metrics.transitions.inc();
+            self.0.metrics.leader.set(i64::from(is_leader));
+            let lease = &self.0.lease;
+            if is_leader {
+                tracing::info!(
+                    "this replica is the leader (lease {lease}) and serves the metrics of objects"
+                );
+            } else {
+                tracing::info!(
+                    "this replica is a standby (lease {lease}) and serves no metrics of objects"
+                );
+            }
+        }
+    }
+}
+
+/// A line about the state, for people.
+impl fmt::Display for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state.lock();
+        let lease = &self.0.lease;
+        match (self.is_leader(), &state.holder) {
+            (true, _) => write!(f, "leader of lease {lease}")?,
+            (false, Some(holder)) => {
+                write!(f, "standby for lease {lease}, which {holder} holds")?;
+            }
+            (false, None) => write!(f, "standby for lease {lease}, which nobody holds")?,
+        }
+        match &state.problem {
+            Some(problem) => write!(f, "; {problem}"),
+            None => Ok(()),
+        }
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    fn new(lease: &str, identity: &str) -> Result<Self, prometheus::Error> {
+        let own = |name: &str, help: &str| {
+            Opts::new(format!("kube_state_metrics_{name}"), help)
+                .const_label("lease", lease)
+                .const_label("identity", identity)
+        };
+        Ok(Self {
+            leader: IntGauge::with_opts(own(
+                "leader",
+                "1 if this replica leads and serves the metrics of objects, 0 if it is a standby (--ha).",
+            ))?,
+            transitions: IntCounter::with_opts(own(
+                "leader_transitions_total",
+                "Times that this replica has become the leader or has stopped to be the leader (--ha).",
+            ))?,
+            renewal_age: Gauge::with_opts(own(
+                "lease_renewal_age_seconds",
+                "Time since the leader began its last successful renewal of the Lease, in seconds; absent on a standby.",
+            ))?,
+            unconfirmed: IntCounter::with_opts(own(
+                "unconfirmed_scrapes_total",
+                "Responses with the metrics of objects after the last renewal of the Lease had expired, because the API \
+                 server is unreachable or refuses it (--ha-on-outage=keep); another replica may serve the same metrics.",
+            ))?,
+        })
+    }
+}

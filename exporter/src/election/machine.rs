@@ -1,0 +1,355 @@
+//! [`Election`]: decides when this replica leads, as a state machine without clock and network.
+//!
+//! The caller passes the time, sends the requests, and reports their outcomes. Every write names the version of the
+//! Lease that it replaces, so the API server refuses a write that is based on an older state. The rules:
+//!
+//! * A leader serves for two thirds of the duration after the **start** of its last successful renewal.
+//! * A standby waits for the whole duration after it has first seen a state of the Lease, whatever the times in the
+//!   Lease are. If the Lease does not exist, a replica creates it without a leader: somebody may have deleted the Lease
+//!   of a leader. A standby then waits for the whole duration. The leader claims the Lease at once, if its last renewal
+//!   is still valid.
+//! * A leader that stops offers the Lease, and serves until a standby has accepted. It then stops serving shortly after
+//!   its next scrape, so that no scrape of several replicas falls between, and writes the standby into the Lease. The
+//!   standby serves after its first own renewal. Meanwhile, its responses wait.
+
+mod outcomes;
+
+use std::time::Duration;
+
+use super::record::{Exported, LeaseRecord, RELEASED, covers};
+use super::timing::Timing;
+use crate::options::OnOutage;
+
+/// Time since the machine started, including the time for which it was suspended.
+pub(super) type Uptime = Duration;
+
+/// The state of the election, as one replica knows it.
+#[derive(Debug)]
+pub(super) struct Election {
+    /// Differs between all processes, also between two that run in the same pod.
+    identity: String,
+    on_outage: OnOutage,
+    timing: Timing,
+    role: Role,
+    /// `None` before the first response.
+    seen: Option<Seen>,
+    /// The start of the last request that returned the Lease.
+    asked_at: Uptime,
+    /// Whether a read must precede the next write.
+    must_read: bool,
+    next_at: Uptime,
+    serves_until: Uptime,
+    /// The start of the last successful renewal.
+    renewed_at: Option<Uptime>,
+    /// What this replica exports; `None` before it is complete.
+    complete: Option<Exported>,
+    /// When the leader releases the Lease, if this replica stops.
+    leaves_at: Option<Uptime>,
+    /// Whether a scraper knows this replica.
+    was_scraped: bool,
+    /// Since when this replica has known of an offer of the leader.
+    offered_since: Option<Uptime>,
+    /// Requests that arrived before belong to the previous leader.
+    serves_from: Uptime,
+    /// How long responses wait for the result of a hand-over to this replica.
+    hold_until: Uptime,
+}
+
+/// What this replica does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    Standby,
+    Leader,
+    /// The leader gives the Lease to a standby, or to nobody if the name is empty: at `at`, or shortly after a scrape
+    /// that arrives from `since` on.
+    HandingOver {
+        to: String,
+        since: Uptime,
+        at: Uptime,
+    },
+    /// The replica stops and takes no part any more.
+    Left,
+}
+
+/// A state of the Lease, and when this replica first saw it.
+#[derive(Debug)]
+struct Seen {
+    /// `None` if the Lease does not exist.
+    record: Option<LeaseRecord>,
+    since: Uptime,
+}
+
+/// A request to the API server. A write has the version that it replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    Read,
+    Create(LeaseRecord),
+    Update(LeaseRecord),
+}
+
+/// The response to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The Lease, after the write if the request was a write.
+    Lease(LeaseRecord),
+    NotFound,
+    /// The Lease has another version, or exists already.
+    Conflict,
+    /// The API server has refused the request, or nobody knows whether it has executed the request.
+    Failed,
+}
+
+/// What the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Send(Request),
+    WaitUntil(Uptime),
+    /// The replica has left the election.
+    Stop,
+}
+
+// === impl Election ===
+
+impl Election {
+    pub(super) fn new(identity: String, timing: Timing, on_outage: OnOutage) -> Self {
+        Self {
+            identity,
+            on_outage,
+            timing,
+            role: Role::Standby,
+            seen: None,
+            asked_at: Uptime::ZERO,
+            must_read: true,
+            next_at: Uptime::ZERO,
+            serves_until: Uptime::ZERO,
+            renewed_at: None,
+            complete: None,
+            leaves_at: None,
+            was_scraped: false,
+            offered_since: None,
+            serves_from: Uptime::ZERO,
+            hold_until: Uptime::ZERO,
+        }
+    }
+
+    // === what the caller reports ===
+
+    /// Whether the next step depends on what this replica exports.
+    pub(super) fn needs_exported(&self) -> bool {
+        match self.role {
+            Role::Standby => !self.is_successor(),
+            // The offer names the versions.
+            Role::Leader => self.leaves_at.is_some(),
+            Role::HandingOver { .. } | Role::Left => false,
+        }
+    }
+
+    /// Sets what this replica exports, once it is complete.
+    pub(super) fn set_complete(&mut self, exported: Option<Exported>) {
+        self.complete = exported;
+    }
+
+    /// Sets when the last request for the metrics of objects arrived; zero if there was none.
+    pub(super) fn scraped(&mut self, scraped_at: Uptime) {
+        self.was_scraped |= !scraped_at.is_zero();
+        let pause = self.timing.pause();
+        if let Role::HandingOver { since, at, .. } = &mut self.role
+            && scraped_at >= *since
+        {
+            *at = (*at).min(scraped_at + pause);
+            self.serves_until = self.serves_until.min(*at);
+        }
+    }
+
+    /// Begins to leave. The leader hands over to a standby, and releases the Lease at `at` if there is none.
+    pub(super) fn leave(&mut self, now: Uptime, at: Uptime) {
+        self.leaves_at = Some(at);
+        self.next_at = now;
+    }
+
+    // === what the caller asks ===
+
+    /// When this replica stops to serve the metrics of objects, unless it renews the Lease before.
+    pub(super) fn serves_until(&self) -> Uptime {
+        self.serves_until
+    }
+
+    /// Requests that arrived before belong to the previous leader, even if their responses have waited.
+    pub(super) fn serves_from(&self) -> Uptime {
+        self.serves_from
+    }
+
+    /// Until when responses wait, because a hand-over to this replica is in progress.
+    pub(super) fn hold_until(&self) -> Uptime {
+        self.hold_until
+    }
+
+    /// Until when the last renewal is valid without an answer of the API server.
+    pub(super) fn renewed_until(&self) -> Option<Uptime> {
+        self.renewed_at.map(|at| at + self.timing.term())
+    }
+
+    /// The start of the last successful renewal.
+    pub(super) fn renewed_at(&self) -> Option<Uptime> {
+        self.renewed_at
+    }
+
+    /// The identity in the Lease, as this replica last saw it.
+    pub(super) fn holder(&self) -> Option<&str> {
+        let record = self.record()?;
+        Some(&*record.holder).filter(|holder| !holder.is_empty())
+    }
+
+    pub(super) fn next(&mut self, now: Uptime) -> Step {
+        if let Some(leaves_at) = self.leaves_at {
+            let is_over = now >= leaves_at + self.timing.timeout();
+            if is_over || self.role == Role::Standby && !self.is_successor() {
+                self.role = Role::Left;
+                self.serves_until = Uptime::ZERO;
+            } else if self.role == Role::Leader && now >= leaves_at {
+                // No standby has accepted the offer.
+                self.hand_over(String::new(), now, Duration::ZERO);
+            }
+        }
+        if self.role == Role::Left {
+            return Step::Stop;
+        }
+        let at = match &self.role {
+            Role::HandingOver { at, .. } => self.next_at.max(*at),
+            _ => self.next_at,
+        };
+        if now < at {
+            if matches!(self.role, Role::HandingOver { .. }) {
+                // The caller reports scrapes in between.
+                return Step::WaitUntil(at.min(now + self.timing.pause() / 4));
+            }
+            let leaves_at = self.leaves_at.filter(|leaves_at| now < *leaves_at);
+            return Step::WaitUntil(leaves_at.map_or(at, |leaves_at| leaves_at.min(at)));
+        }
+        let request = self.request(now);
+        if let Request::Update(record) = &request
+            && record.successor.as_ref() == Some(&self.identity)
+        {
+            self.hold_until = now + self.timing.hold();
+        }
+        Step::Send(request)
+    }
+
+    fn request(&self, now: Uptime) -> Request {
+        if self.must_read {
+            return Request::Read;
+        }
+        let record = self.record();
+        match (&self.role, record) {
+            (Role::Leader, Some(record)) => {
+                let is_due = self
+                    .renewed_at
+                    .is_none_or(|at| now >= at + self.timing.interval());
+                // An acceptance that is still there is too old, and the renewal removes it.
+                if record.offer.is_some() && record.successor.is_none() && !is_due {
+                    return Request::Read;
+                }
+                Request::Update(LeaseRecord {
+                    successor: None,
+                    ..self.renewed(record)
+                })
+            }
+            (Role::HandingOver { to, .. }, Some(record)) => Request::Update(LeaseRecord {
+                holder: to.clone(),
+                duration: if to.is_empty() {
+                    RELEASED
+                } else {
+                    record.duration
+                },
+                transitions: record.transitions.saturating_add(1),
+                offer: None,
+                successor: None,
+                ..record.clone()
+            }),
+            // Without a leader, because a create that arrives late must not replace a newer leader.
+            (_, None) if self.seen.is_some() => Request::Create(LeaseRecord {
+                duration: self.timing.duration,
+                ..LeaseRecord::default()
+            }),
+            (_, Some(record)) if self.may_claim(now) => {
+                let is_taken = record.is_held() && record.holder != self.identity;
+                Request::Update(LeaseRecord {
+                    transitions: record.transitions.saturating_add(i32::from(is_taken)),
+                    successor: None,
+                    ..self.renewed(record)
+                })
+            }
+            (_, Some(record)) if self.may_accept(record, now) => Request::Update(LeaseRecord {
+                successor: Some(self.identity.clone()),
+                ..record.clone()
+            }),
+            _ => Request::Read,
+        }
+    }
+
+    /// The record with this replica as the leader.
+    fn renewed(&self, record: &LeaseRecord) -> LeaseRecord {
+        LeaseRecord {
+            holder: self.identity.clone(),
+            duration: self.timing.duration,
+            offer: self.leaves_at.map(|_| {
+                let complete = self.complete.as_ref();
+                complete.map(|own| own.newest.clone()).unwrap_or_default()
+            }),
+            ..record.clone()
+        }
+    }
+
+    /// Whether the leader hands over to this replica.
+    fn is_successor(&self) -> bool {
+        let record = self.record();
+        record.is_some_and(|own| {
+            own.holder == self.identity || own.successor.as_ref() == Some(&self.identity)
+        })
+    }
+
+    fn record(&self) -> Option<&LeaseRecord> {
+        self.seen.as_ref()?.record.as_ref()
+    }
+
+    /// When this standby may claim the Lease; `None` if it may not. Never before it is complete.
+    fn claims_at(&self) -> Option<Uptime> {
+        let seen = self.seen.as_ref()?;
+        let record = seen.record.as_ref()?;
+        if record.holder == self.identity {
+            // The leader has handed over to this replica.
+            Some(Uptime::ZERO)
+        } else if self.complete.is_none() || self.leaves_at.is_some() {
+            None
+        } else if record.is_released() {
+            Some(Uptime::ZERO)
+        } else {
+            Some(seen.since + self.timing.duration.max(record.duration))
+        }
+    }
+
+    fn may_claim(&self, now: Uptime) -> bool {
+        self.claims_at().is_some_and(|at| now >= at)
+    }
+
+    /// Whether this standby may accept an offer. If no scraper knows this replica yet, another standby goes first.
+    fn may_accept(&self, record: &LeaseRecord, now: Uptime) -> bool {
+        let is_open = record.is_held() && record.successor.is_none() && self.leaves_at.is_none();
+        let waits_until = self
+            .offered_since
+            .map(|at| at + self.timing.unscraped_wait());
+        if !self.was_scraped && waits_until.is_none_or(|until| now < until) {
+            return false;
+        }
+        let offer = record.offer.as_ref().filter(|_| is_open);
+        let both = self.complete.as_ref().zip(offer);
+        both.is_some_and(|(own, offered)| covers(&own.received, offered))
+    }
+
+    fn hand_over(&mut self, to: String, now: Uptime, wait: Duration) {
+        let at = now + wait;
+        self.serves_until = self.serves_until.min(at);
+        self.role = Role::HandingOver { to, since: now, at };
+        self.next_at = Uptime::ZERO;
+    }
+}

@@ -1,0 +1,168 @@
+//! How the outcomes of requests change the state of an election.
+
+use std::mem;
+
+use super::{Election, Outcome, Request, Role, Seen, Uptime};
+use crate::election::record::LeaseRecord;
+use crate::options::OnOutage;
+
+// === impl Election ===
+
+impl Election {
+    /// Takes the outcome of a request that was sent at `start`.
+    pub(in crate::election) fn received(
+        &mut self,
+        request: &Request,
+        start: Uptime,
+        now: Uptime,
+        outcome: Outcome,
+    ) {
+        self.must_read = false;
+        match outcome {
+            Outcome::Lease(record) => {
+                let is_renewal = *request != Request::Read && record.holder == self.identity;
+                let before = mem::replace(&mut self.asked_at, start);
+                self.see(Some(record), now);
+                self.follow(is_renewal.then_some(start), before, now);
+            }
+            // The namespace does not exist.
+            Outcome::NotFound if matches!(request, Request::Create(_)) => self.failed(start, now),
+            Outcome::NotFound => {
+                self.see(None, now);
+                self.next_at = now;
+                if let Role::HandingOver { .. } = self.role {
+                    self.role = Role::Left;
+                }
+            }
+            Outcome::Conflict => {
+                self.must_read = true;
+                self.next_at = now;
+            }
+            Outcome::Failed => self.failed(start, now),
+        }
+    }
+
+    /// Tries again. With `keep`, a leader continues to serve until it learns that another replica leads.
+    fn failed(&mut self, start: Uptime, now: Uptime) {
+        let serves = now < self.serves_until && self.role == Role::Leader;
+        if serves && self.on_outage == OnOutage::Keep {
+            let extended = now + self.timing.extension();
+            self.serves_until = self.serves_until.max(extended);
+        }
+        self.must_read = !matches!(self.role, Role::Leader);
+        let interval = match self.role {
+            Role::HandingOver { .. } => self.timing.pause(),
+            Role::Standby => self.timing.read_interval(),
+            _ => self.timing.interval(),
+        };
+        // A request that took longer than the interval is repeated after a pause.
+        self.next_at = (start + interval).max(now + self.timing.pause());
+    }
+
+    /// Records a state of the Lease. The time since which a standby knows a state only changes with the state.
+    fn see(&mut self, record: Option<LeaseRecord>, now: Uptime) {
+        let version = |record: &Option<LeaseRecord>| record.as_ref().map(|own| own.version.clone());
+        let since = match &self.seen {
+            Some(seen) if version(&seen.record) == version(&record) => seen.since,
+            _ => now,
+        };
+        self.seen = Some(Seen { record, since });
+    }
+
+    /// Acts on a state of the Lease. `renewal` is the start of the request if it has renewed the Lease.
+    fn follow(&mut self, renewal: Option<Uptime>, before: Uptime, now: Uptime) {
+        let Some(record) = self.record().cloned() else {
+            return;
+        };
+        let is_holder = record.holder == self.identity;
+        let offered_since = self.offered_since.unwrap_or(now);
+        self.offered_since = record.offer.is_some().then_some(offered_since);
+        if self.role == Role::Standby && is_holder && renewal.is_none() && self.hold_until > now {
+            // The previous leader has just stopped to serve.
+            self.serves_from = now.saturating_sub(self.timing.pause() * 3 / 5);
+        }
+        self.role = match mem::replace(&mut self.role, Role::Left) {
+            // This replica never becomes the leader without an own renewal.
+            Role::Standby if renewal.is_some() => Role::Leader,
+            // Nobody else can have been the leader since.
+            Role::Leader
+                if record.is_vacant() && self.renewed_until().is_some_and(|until| now < until) =>
+            {
+                Role::Leader
+            }
+            Role::Leader if !is_holder => self.step_down(),
+            // The Lease is handed over, or another replica has claimed it.
+            Role::HandingOver { .. } if !is_holder => Role::Left,
+            Role::HandingOver { to, since, at }
+                if to.is_empty() || record.successor.as_ref() == Some(&to) =>
+            {
+                Role::HandingOver { to, since, at }
+            }
+            // The acceptance is gone. Only a renewal makes this replica serve again.
+            Role::HandingOver { .. } => {
+                self.renewed_at = None;
+                Role::Leader
+            }
+            role => role,
+        };
+        if self.role == Role::Leader
+            && let Some(start) = renewal
+        {
+            self.renewed_at = Some(start);
+            self.serves_until = start + self.timing.term();
+            self.hold_until = Uptime::ZERO;
+        }
+        if self.role == Role::Standby
+            && record.successor.as_ref() != Some(&self.identity)
+            && !is_holder
+        {
+            self.hold_until = Uptime::ZERO;
+        }
+        let pause = self.timing.pause();
+        self.next_at = match &self.role {
+            Role::Leader if self.leaves_at.is_some() => {
+                if renewal.is_none()
+                    && now <= before + self.timing.hold()
+                    && let Some(successor) = record.successor
+                {
+                    self.hand_over(successor, now, self.timing.scrape_wait());
+                    return;
+                }
+                // An acceptance that is too old is removed.
+                if record.successor.is_some() {
+                    now
+                } else {
+                    now + pause
+                }
+            }
+            Role::Leader => match renewal {
+                Some(start) => (start + self.timing.interval()).max(now + pause),
+                None => now,
+            },
+            Role::HandingOver { .. } | Role::Left => now,
+            Role::Standby if self.may_claim(now) || self.may_accept(&record, now) => now,
+            Role::Standby => {
+                let is_offered = self
+                    .offered_since
+                    .is_some_and(|at| now < at + self.timing.offer());
+                let interval = match is_offered {
+                    true if self.hold_until > now => pause / 4,
+                    true => pause,
+                    false => self.timing.read_interval(),
+                };
+                let claims_at = self.claims_at().unwrap_or(Uptime::MAX);
+                (now + interval).min(claims_at)
+            }
+        };
+    }
+
+    /// The role after another replica has claimed the Lease.
+    fn step_down(&mut self) -> Role {
+        self.serves_until = Uptime::ZERO;
+        self.renewed_at = None;
+        match self.leaves_at {
+            Some(_) => Role::Left,
+            None => Role::Standby,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! [`LeaseRecord`]: the fields of a Lease that the election uses.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+
+/// A version of each resource, or of each resource in a namespace. A resource whose versions cannot be compared has
+/// `None`.
+pub(crate) type Versions = BTreeMap<String, Option<u64>>;
+
+/// What a complete replica exports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Exported {
+    /// The versions of the newest objects.
+    pub(crate) newest: Versions,
+    /// The versions up to which the replica has received all changes.
+    pub(crate) received: Versions,
+}
+
+/// The fields of a Lease that the election uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeaseRecord {
+    /// `metadata.resourceVersion`.
+    pub(super) version: String,
+    /// The identity of the leader; empty if there is none.
+    pub(super) holder: String,
+    /// [`RELEASED`] if the leader has released the Lease.
+    pub(super) duration: Duration,
+    /// How often the leader has changed.
+    pub(super) transitions: i32,
+    /// The newest objects of the leader, if it wishes to hand over: a standby that has received them may succeed it.
+    pub(super) offer: Option<Versions>,
+    /// The standby that has accepted the offer.
+    pub(super) successor: Option<String>,
+}
+
+/// The duration of a Lease that its leader has released, as in client-go.
+pub(super) const RELEASED: Duration = Duration::from_secs(1);
+/// Maximum length of an offer. The API server limits all annotations of an object together to 256 KiB.
+const MAX_OFFER: usize = 128 << 10;
+/// The annotation with [`LeaseRecord::offer`], as JSON.
+const OFFER: &str = "kube-state-metrics/hand-over";
+/// The annotation with [`LeaseRecord::successor`].
+const SUCCESSOR: &str = "kube-state-metrics/successor";
+
+// === impl LeaseRecord ===
+
+impl LeaseRecord {
+    /// Whether the Lease has a leader.
+    pub(super) fn is_held(&self) -> bool {
+        !self.holder.is_empty()
+    }
+
+    /// Whether a leader has stopped to serve, and has then released the Lease.
+    pub(super) fn is_released(&self) -> bool {
+        !self.is_held() && self.duration <= RELEASED
+    }
+
+    /// Whether the Lease has no leader for another reason: it was deleted, or somebody has edited it.
+    pub(super) fn is_vacant(&self) -> bool {
+        !self.is_held() && !self.is_released()
+    }
+
+    pub(super) fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        let annotations = lease.metadata.annotations.as_ref();
+        let annotation = |key| annotations.and_then(|all| all.get(key));
+        let seconds = spec.lease_duration_seconds.unwrap_or_default();
+        Self {
+            version: lease.metadata.resource_version.clone().unwrap_or_default(),
+            holder: spec.holder_identity.unwrap_or_default(),
+            duration: Duration::from_secs(seconds.try_into().unwrap_or_default()),
+            transitions: spec.lease_transitions.unwrap_or_default(),
+            // An offer that cannot be read is not accepted. Its holder then releases the Lease.
+            offer: annotation(OFFER).and_then(|json| serde_json::from_str(json).ok()),
+            successor: annotation(SUCCESSOR).cloned(),
+        }
+    }
+
+    /// Writes the record into a Lease. Other fields and annotations stay, as do the labels.
+    pub(super) fn write(&self, lease: &mut Lease, now: Timestamp) {
+        let metadata = &mut lease.metadata;
+        metadata.resource_version = Some(self.version.clone()).filter(|own| !own.is_empty());
+        let annotations = metadata.annotations.get_or_insert_default();
+        let offer = self.offer.as_ref();
+        // A map with text keys always has a JSON form.
+        let offer = offer.and_then(|versions| serde_json::to_string(versions).ok());
+        // Without versions, every complete standby may accept.
+        let offer = offer.map(|json| match json.len() <= MAX_OFFER {
+            true => json,
+            false => "{}".to_owned(),
+        });
+        for (key, value) in [(OFFER, offer), (SUCCESSOR, self.successor.clone())] {
+            match value {
+                Some(value) => drop(annotations.insert(key.to_owned(), value)),
+                None => drop(annotations.remove(key)),
+            }
+        }
+        let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
+        let now = MicroTime(now);
+        let is_new_holder = spec.holder_identity.as_ref() != Some(&self.holder);
+        if is_new_holder {
+            spec.acquire_time = Some(now.clone());
+        }
+        // A standby that accepts an offer does not renew the Lease.
+        if self.successor.is_none() || is_new_holder {
+            spec.renew_time = Some(now);
+        }
+        spec.holder_identity = Some(self.holder.clone());
+        // The API server refuses 0.
+        let seconds = self.duration.as_millis().div_ceil(1000).max(1);
+        spec.lease_duration_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
+        spec.lease_transitions = Some(self.transitions);
+    }
+}
+
+/// Whether a replica that has received all changes up to the versions `own` exports everything that is offered, at
+/// least as new.
+pub(super) fn covers(own: &Versions, offered: &Versions) -> bool {
+    let covers = |(resource, version): (&String, &Option<u64>)| {
+        let own = own.get(resource);
+        own.is_some_and(|own| {
+            own.zip(*version)
+                .is_none_or(|(own, version)| own >= version)
+        })
+    };
+    offered.iter().all(covers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_lease_and_leaves_other_fields() {
+        let mut lease = Lease::default();
+        lease.metadata.labels = Some([("team".to_owned(), "x".to_owned())].into());
+        lease.metadata.annotations = Some([("other".to_owned(), "y".to_owned())].into());
+        let record = LeaseRecord {
+            version: "7".into(),
+            holder: "a".into(),
+            duration: Duration::from_secs(15),
+            transitions: 3,
+            offer: Some([("pods".to_owned(), Some(5)), ("nodes".to_owned(), None)].into()),
+            successor: None,
+        };
+        record.write(&mut lease, Timestamp::UNIX_EPOCH);
+        assert_eq!(LeaseRecord::of(&lease), record);
+        let spec = lease.spec.clone().unwrap();
+        assert_eq!(spec.renew_time, spec.acquire_time);
+        // The acceptance of a standby does not renew the Lease; the next leader removes both annotations.
+        let accepted = LeaseRecord {
+            successor: Some("b".into()),
+            ..record.clone()
+        };
+        let later = Timestamp::from_second(60).unwrap();
+        accepted.write(&mut lease, later);
+        assert_eq!(LeaseRecord::of(&lease), accepted);
+        assert_eq!(lease.spec.clone().unwrap().renew_time, spec.renew_time);
+        let handed_over = LeaseRecord {
+            holder: "b".into(),
+            offer: None,
+            ..record
+        };
+        handed_over.write(&mut lease, later);
+        let annotations = lease.metadata.annotations.clone().unwrap();
+        assert_eq!(annotations.len(), 1, "{annotations:?}");
+        assert_ne!(lease.spec.unwrap().acquire_time, spec.acquire_time);
+        assert!(lease.metadata.labels.is_some());
+    }
+
+    #[test]
+    fn an_offer_of_too_many_versions_names_none() {
+        let versions = (0..MAX_OFFER).map(|at| (at.to_string(), None)).collect();
+        let mut record = LeaseRecord {
+            offer: Some(versions),
+            ..LeaseRecord::default()
+        };
+        let mut lease = Lease::default();
+        record.write(&mut lease, Timestamp::UNIX_EPOCH);
+        assert_eq!(LeaseRecord::of(&lease).offer, Some(Versions::new()));
+        record.offer = Some([("pods".to_owned(), Some(5))].into());
+        record.write(&mut lease, Timestamp::UNIX_EPOCH);
+        assert_eq!(LeaseRecord::of(&lease).offer, record.offer);
+    }
+
+    #[test]
+    fn a_replica_covers_an_offer_if_it_has_all_resources_at_least_as_new() {
+        let versions = |all: &[(&str, Option<u64>)]| -> Versions {
+            let all = all.iter();
+            all.map(|(name, version)| ((*name).to_owned(), *version))
+                .collect()
+        };
+        let offered = versions(&[("pods", Some(5)), ("nodes", None)]);
+        for (own, expected) in [
+            (versions(&[("pods", Some(5)), ("nodes", Some(1))]), true),
+            (
+                versions(&[("pods", Some(9)), ("nodes", None), ("jobs", None)]),
+                true,
+            ),
+            (versions(&[("pods", None), ("nodes", None)]), true),
+            (versions(&[("pods", Some(4)), ("nodes", None)]), false),
+            (versions(&[("pods", Some(5))]), false),
+        ] {
+            assert_eq!(covers(&own, &offered), expected, "{own:?}");
+        }
+        assert!(covers(&versions(&[]), &versions(&[])));
+    }
+}

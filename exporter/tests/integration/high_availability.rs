@@ -1,0 +1,254 @@
+//! Replicas of which one serves the metrics of objects.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::api::Api;
+use super::scraper::{Report, Scraper};
+use super::support::{Directory, Exporter, eventually, eventually_or};
+
+/// The shortest Lease.
+const LEASE: Duration = Duration::from_secs(3);
+/// A series of each leader.
+const SERIES: &str = "kube_namespace_created{";
+const ROLLOUTS: u32 = 10;
+
+/// An API server with one namespace.
+fn api() -> Api {
+    let api = Api::start(&[]);
+    let created = "2024-01-01T00:00:00Z";
+    api.put(
+        "namespaces",
+        json!({ "metadata": { "name": "shop", "creationTimestamp": created, "resourceVersion": "3" } }),
+    );
+    api
+}
+
+fn replica(api: &Api, args: &[&str]) -> Exporter {
+    let url = format!("--apiserver={}", api.url);
+    let own = [
+        &*url,
+        "--resources=namespaces",
+        "--ha",
+        "--ha-lease-duration=3s",
+    ];
+    Exporter::serving(&[&own[..], args].concat())
+}
+
+fn named(api: &Api, name: &str) -> Exporter {
+    replica(api, &[&format!("--ha-identity={name}")])
+}
+
+fn leads(replica: &Exporter) -> bool {
+    replica.metrics("").contains(SERIES)
+}
+
+#[track_caller]
+fn wait_until_it_is_ready(replica: &Exporter) {
+    let is_ready = || (replica.get("/readyz").status == 200).then_some(());
+    eventually_or("the replica is ready", is_ready, || replica.log());
+}
+
+#[track_caller]
+fn wait_until_it_leads(replica: &Exporter) {
+    let leads = || leads(replica).then_some(());
+    eventually_or("the replica leads", leads, || replica.log());
+}
+
+#[test]
+fn a_lease_says_who_leads_and_a_standby_serves_no_objects() {
+    let api = api();
+    let first = replica(
+        &api,
+        &["--ha-identity=a", "--ha-namespace=x", "--ha-lease-name=y"],
+    );
+    wait_until_it_leads(&first);
+    let lease = api
+        .lease("x/leases/y")
+        .expect("the Lease has the name of the flags");
+    let spec = &lease["spec"];
+    assert!(
+        spec["holderIdentity"].as_str().unwrap().starts_with("a_"),
+        "{spec}"
+    );
+    assert_eq!(spec["leaseDurationSeconds"], 3);
+
+    let second = replica(
+        &api,
+        &["--ha-identity=b", "--ha-namespace=x", "--ha-lease-name=y"],
+    );
+    wait_until_it_is_ready(&second);
+    let answer = second.get("/metrics");
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    let series = |name: &str, value| {
+        format!("kube_state_metrics_leader{{identity=\"{name}\",lease=\"x/y\"}} {value}")
+    };
+    assert!(text.ends_with(&format!("{}\n", series("b", 0))), "{text}");
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(first.metrics("").contains(&series("a", 1)));
+    // A query for a part of the objects has no metrics of the exporter.
+    assert_eq!(second.metrics("?resources=namespaces"), "");
+
+    let ready = second.get("/readyz?verbose").text();
+    assert!(ready.contains("standby for lease x/y, which a_"), "{ready}");
+    let ready = first.get("/readyz?verbose").text();
+    assert!(ready.contains("[+] leader of lease x/y"), "{ready}");
+    assert!(first.get("/").text().contains("leader of lease x/y"));
+    assert_eq!(second.get("/livez").status, 200);
+    let own = |name: &str, replica: &Exporter, identity: &str| {
+        replica.own(&format!(
+            "kube_state_metrics_{name}{{identity=\"{identity}\",lease=\"x/y\"}}"
+        ))
+    };
+    assert_eq!(own("leader", &first, "a"), Some(1.0));
+    assert_eq!(own("leader", &second, "b"), Some(0.0));
+    assert_eq!(own("leader_transitions_total", &first, "a"), Some(1.0));
+    assert_eq!(own("unconfirmed_scrapes_total", &first, "a"), Some(0.0));
+    assert!(own("lease_renewal_age_seconds", &first, "a").unwrap() < 3.0);
+    assert_eq!(own("lease_renewal_age_seconds", &second, "b"), None);
+    first.tells("this replica is the leader (lease x/y)");
+}
+
+#[test]
+fn a_leader_without_the_api_server_serves_on_or_stops() {
+    for (behavior, goes_on) in [("keep", true), ("silent", false)] {
+        let api = api();
+        let replica = replica(&api, &[&format!("--ha-on-outage={behavior}")]);
+        wait_until_it_leads(&replica);
+        api.hang("kube-state-metrics");
+        replica.tells("lease kube-state-metrics: cannot read or write it: no response in time");
+        let unconfirmed = || {
+            let text = replica.telemetry("/metrics").text();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("kube_state_metrics_unconfirmed_scrapes_total{"));
+            line.is_some_and(|line| !line.ends_with(" 0"))
+        };
+        if goes_on {
+            eventually("it serves after the end of the Lease", || {
+                (leads(&replica) && unconfirmed()).then_some(())
+            });
+        } else {
+            eventually("it stops", || (!leads(&replica)).then_some(()));
+            assert!(!unconfirmed());
+        }
+    }
+}
+
+#[test]
+fn a_replica_without_permissions_on_the_lease_is_not_ready() {
+    let api = Api::start(&["kube-state-metrics"]);
+    let replica = named(&api, "a");
+    let state = || replica.get("/readyz?verbose");
+    let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write it: ";
+    let is_told = || state().text().starts_with(reason).then_some(());
+    eventually_or("the reason", is_told, || state().text());
+    // The objects are complete. They do not make the replica ready.
+    assert!(
+        replica
+            .next_line()
+            .starts_with("serving 0 series of 0 objects")
+    );
+    assert_eq!(state().status, 503);
+    assert_eq!(replica.get("/livez").status, 200);
+    assert_eq!(replica.own("kube_state_metrics_ready"), Some(0.0));
+}
+
+#[test]
+fn a_change_that_needs_another_lease_waits_for_a_restart() {
+    let (api, other) = (api(), api());
+    let directory = Directory::new("high-availability");
+    let config = |server: &str, more: &str| {
+        directory.write("config.yaml", &format!("apiserver: {server}\n{more}"))
+    };
+    let path = config(&api.url, "");
+    let replica = Exporter::serving(&[
+        "--config",
+        &path,
+        "--resources=namespaces",
+        "--ha",
+        "--ha-lease-duration=3s",
+    ]);
+    wait_until_it_leads(&replica);
+    let reason = "the changed configuration is not used: with --ha, the shard and the API server determine the Lease";
+    let refusals = || replica.log().matches(reason).count();
+    config(&other.url, "");
+    eventually("another server is refused", || {
+        (refusals() == 1).then_some(())
+    });
+    config(&api.url, "shard: 1\ntotal_shards: 2\n");
+    eventually("another shard is refused", || {
+        (refusals() == 2).then_some(())
+    });
+    config(&api.url, "metric_denylist: {kube_namespace_labels: {}}\n");
+    replica.tells("configuration reloaded");
+    assert!(leads(&replica));
+    assert_eq!(other.count("leases"), 0);
+}
+
+#[test]
+fn a_killed_leader_is_replaced_when_its_lease_ends() {
+    let api = api();
+    let first = named(&api, "a");
+    wait_until_it_leads(&first);
+    let second = named(&api, "b");
+    wait_until_it_is_ready(&second);
+    assert!(!leads(&second));
+    first.signal("KILL");
+    let killed = Instant::now();
+    wait_until_it_leads(&second);
+    let gap = killed.elapsed();
+    // The duration, an interval of the standby's reads (0.4 s), and the time that this busy machine needs.
+    assert!(gap < LEASE + Duration::from_secs(3), "{gap:?}");
+}
+
+#[test]
+fn a_leader_alone_serves_until_its_hand_over_is_hopeless_and_frees_the_lease() {
+    let api = api();
+    let mut replica = named(&api, "a");
+    wait_until_it_leads(&replica);
+    replica.signal("TERM");
+    replica.tells("a leader waits up to 10s for a standby");
+    assert!(leads(&replica));
+    assert!(replica.wait().success());
+    let lease = api.lease("kube-state-metrics").unwrap();
+    assert_eq!(lease["spec"]["holderIdentity"], "");
+    // The next replica does not wait for the end of the Lease.
+    let next = named(&api, "b");
+    let started = Instant::now();
+    wait_until_it_leads(&next);
+    assert!(started.elapsed() < LEASE, "{:?}", started.elapsed());
+}
+
+#[test]
+fn rollouts_lose_and_double_no_series() {
+    let api = api();
+    let mut replicas = vec![named(&api, "a0"), named(&api, "b0")];
+    eventually("a replica leads", || {
+        replicas.iter().any(leads).then_some(())
+    });
+    let scraper = Scraper::start(|texts| {
+        let leaders = texts.iter().filter(|text| text.contains(SERIES)).count();
+        (leaders != 1).then(|| format!("{leaders} leaders"))
+    });
+    replicas.iter().for_each(|replica| scraper.add(replica));
+    for rollout in 1..=ROLLOUTS {
+        for name in ["a", "b"] {
+            // As a Deployment does: the new pod is ready before an old one stops.
+            let new = named(&api, &format!("{name}{rollout}"));
+            wait_until_it_is_ready(&new);
+            scraper.add(&new);
+            let mut old = replicas.remove(0);
+            replicas.push(new);
+            old.signal("TERM");
+            assert!(old.wait().success());
+            scraper.remove(&old);
+        }
+    }
+    let Report { scrapes, problems } = scraper.end();
+    println!("{scrapes} scrapes during {ROLLOUTS} rollouts of two replicas");
+    assert!(problems.is_empty(), "{problems:#?} of {scrapes} scrapes");
+    assert!(scrapes > 50);
+}
