@@ -11,6 +11,7 @@ mod helm_mixin;
 mod helm_test;
 mod helm_values;
 pub(crate) mod kustomize;
+mod relabeling;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -19,6 +19,7 @@ mod cli;
 mod client;
 mod cluster;
 mod compare;
+mod continuity;
 mod credentials;
 mod custom;
 mod dashboards;

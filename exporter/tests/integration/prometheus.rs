@@ -101,6 +101,11 @@ impl Prometheus {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }
 
+    /// The metrics of Prometheus itself.
+    pub(super) fn own_metrics(&self) -> String {
+        get(&self.address, "/metrics", &[]).text()
+    }
+
     /// The values of a query, in order.
     pub(super) fn query(&self, query: &str) -> Vec<f64> {
         let rows = self.rows(query).into_iter();
@@ -318,6 +323,7 @@ fn the_documented_configurations_are_all_of_those_that_are_tested() {
     let tested = [
         "static",
         "annotations",
+        "stable-series",
         "web-client-certificates",
         "client-certificates",
         "web-users",

@@ -20,6 +20,52 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The relabeling of the metrics of objects, as a list. Their labels do not depend on the pod of the exporter, so series
+continue when another replica takes over. As with honorLabels, the labels of the samples take precedence. */}}
+{{- define "ksm.stableSeries" -}}
+- targetLabel: __tmp_object
+  replacement: "true"
+- sourceLabels: [__name__]
+  regex: kube_state_metrics_.+
+  targetLabel: __tmp_object
+  replacement: ""
+- sourceLabels: [__tmp_object]
+  regex: "true"
+  targetLabel: instance
+  replacement: {{ include "ksm.fullname" . | quote }}
+- sourceLabels: [__tmp_object]
+  regex: "true"
+  targetLabel: pod
+  replacement: ""
+- sourceLabels: [__tmp_object]
+  regex: "true"
+  targetLabel: container
+  replacement: ""
+- sourceLabels: [__tmp_object]
+  regex: "true"
+  targetLabel: service
+  replacement: ""
+- sourceLabels: [__tmp_object]
+  regex: "true"
+  targetLabel: endpoint
+  replacement: ""
+- action: labelmap
+  regex: exported_(cluster|container|endpoint|instance|job|namespace|node|pod|service)
+- action: labeldrop
+  regex: __tmp_object|exported_(cluster|container|endpoint|instance|job|namespace|node|pod|service)
+{{- end -}}
+
+{{/* The relabeling of targets for `ksm.stableSeries`, as a list. If each target has these labels, Prometheus renames the
+labels of samples with the same names. */}}
+{{- define "ksm.stableTargets" -}}
+{{- range list "pod" "container" "service" "endpoint" }}
+- sourceLabels: [{{ . }}]
+  regex: ^$
+  targetLabel: {{ . }}
+  replacement: kube-state-metrics
+{{- end -}}
+{{- end -}}
+
 {{/* An endpoint of a ServiceMonitor. A setting of the port takes precedence over the setting for all ports. The
 parameter has the keys root, port and own (the settings of the port). */}}
 {{- define "ksm.endpoint" -}}
@@ -32,6 +78,14 @@ parameter has the keys root, port and own (the settings of the port). */}}
 {{- with get $own $key | default (get $all $key) -}}
 {{- $_ := set $endpoint $key . -}}
 {{- end -}}
+{{- end -}}
+{{- $availability := .root.Values.highAvailability -}}
+{{- if and (eq .port "http") $availability.enabled $availability.stableSeries -}}
+{{- $stable := include "ksm.stableSeries" .root | fromYamlArray -}}
+{{- $_ := set $endpoint "metricRelabelings" (concat $stable (get $endpoint "metricRelabelings" | default list)) -}}
+{{- $_ := unset $endpoint "honorLabels" -}}
+{{- $targets := include "ksm.stableTargets" .root | fromYamlArray -}}
+{{- $_ := set $endpoint "relabelings" (concat (get $endpoint "relabelings" | default list) $targets) -}}
 {{- end -}}
 {{- with concat (get $endpoint "relabelings" | default list) (include "ksm.clusterRelabeling" .root | fromYamlArray) -}}
 {{- $_ := set $endpoint "relabelings" . -}}

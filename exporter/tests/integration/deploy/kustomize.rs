@@ -187,7 +187,9 @@ fn components_apply_to_every_variant() {
             &pods["spec"]["podMetricsEndpoints"],
         ] {
             assert_eq!(endpoints[0]["port"], "http-metrics");
-            assert_eq!(endpoints[0]["honorLabels"], true);
+            // The relabeling has the same effect for the metrics of objects.
+            assert!(endpoints[0]["honorLabels"].is_null());
+            assert!(endpoints[0]["metricRelabelings"].is_array());
             assert_eq!(endpoints[1]["port"], "telemetry");
             assert!(endpoints[1]["honorLabels"].is_null());
         }
