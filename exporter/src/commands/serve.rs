@@ -8,7 +8,7 @@ use bounded_http::Listener;
 use prometheus_web_config::WebConfigFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::introduction;
 use super::output::AnyError;
@@ -30,6 +30,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// Maximum time after a shutdown signal for which a leader serves, while no standby has accepted the hand-over. Together
 /// with [`DRAIN`], it is shorter than the usual grace period of a pod (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
+/// The interval at which a shutdown checks whether a removed shard still serves objects.
+const SHARD_CHECK: Duration = Duration::from_millis(250);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
 
@@ -101,6 +103,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
         }
     }
     let Program {
+        app,
         main,
         telemetry,
         election,
@@ -112,6 +115,8 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
                 "shutdown signal received; a leader waits up to {HAND_OVER:?} for a standby"
             );
             election.leave(HAND_OVER).await;
+        } else {
+            let _ = timeout(HAND_OVER, hand_over_shard(&app)).await;
         }
         tracing::info!(
             "shutdown signal received; waiting up to {DRAIN:?} for responses in progress"
@@ -349,6 +354,22 @@ impl Program {
             self.announce_once_ready();
         }
         Ok(())
+    }
+}
+
+/// Waits while a replica that its StatefulSet removes still serves objects. The other replicas list them meanwhile.
+async fn hand_over_shard(app: &AppState) {
+    let instance = app.instance();
+    let shard = instance.metrics.shard();
+    let is_removed = shard.index() >= shard.total();
+    while is_removed
+        && instance
+            .on_blocking_thread(Instance::status)
+            .await
+            .objects()
+            > 0
+    {
+        sleep(SHARD_CHECK).await;
     }
 }
 
