@@ -1,5 +1,7 @@
 //! Objects of kinds that only a configuration names: their JSON and their identity.
 
+mod bounded_value;
+
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,8 +12,8 @@ use serde_json::Value;
 
 /// An object of any kind, as JSON.
 ///
-/// Objects of any shape are accepted. The identity of an object is read from the fields that are strings. A field with
-/// an unexpected type never makes an object unreadable.
+/// Objects of any shape are accepted, with up to 500,000 values (a map counts as 10 values). The identity of an object is
+/// read from the fields that are strings. A field with an unexpected type never makes an object unreadable.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;
@@ -63,7 +65,7 @@ impl From<Value> for JsonObject {
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::from)
+        bounded_value::read(deserializer).map(Self::from)
     }
 }
 
