@@ -11,6 +11,8 @@ mod metering;
 #[cfg(feature = "cel")]
 mod object_variable;
 #[cfg(feature = "cel")]
+mod pattern_cost;
+#[cfg(feature = "cel")]
 mod size;
 mod variables;
 

@@ -13,6 +13,7 @@ use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError};
 use serde_json::Value;
 
+use super::pattern_cost;
 use super::variables::Meter;
 
 /// `@cost(value, n)`: adds `n` and the size of the value to the cost. Returns the value.
@@ -153,30 +154,10 @@ fn product<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
     if let Some(pattern) = value.downcast_ref::<CelString<'_>>() {
-        let repetitions = of_repetitions(pattern.inner());
-        charge(200 + 10 * length(value.as_ref()) + repetitions)?;
+        charge(200 + 10 * length(value.as_ref()))?;
+        charge(pattern_cost::of(pattern.inner()))?;
     }
     Ok(value)
-}
-
-/// The cost of the repetitions of a regular expression, such as `{4}`. The numbers of nested repetitions multiply.
-fn of_repetitions(pattern: &str) -> u64 {
-    let counts = pattern.split('{').skip(1).map(|rest| {
-        let range = rest.split('}').next().unwrap_or_default();
-        let bounds = range
-            .split(',')
-            .filter_map(|bound| bound.trim().parse::<u64>().ok());
-        bounds.max().unwrap_or(100)
-    });
-    let (mut number, mut product) = (0_u64, 1_u64);
-    for count in counts {
-        number += 1;
-        product = product.saturating_mul(count.max(1));
-    }
-    match number {
-        0 => 0,
-        _ => product.saturating_mul(300).min(20_000 * number),
-    }
 }
 
 fn format<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {

@@ -23,7 +23,7 @@ fn object() -> Value {
     });
     json!({
         "text": "x".repeat(100_000), "same": "x".repeat(100_000), "numbers": Vec::from_iter(0..5000),
-        "conditions": conditions.collect::<Vec<_>>(), "pattern": "(a{50}){50}",
+        "conditions": conditions.collect::<Vec<_>>(), "pattern": "(a{50}){50}", "class": r"\w{500}",
     })
 }
 
@@ -51,6 +51,7 @@ fn what_explodes_ends_with_an_error() {
         "object.numbers.distinct().size()",
         "lists.range(1000).filter(a, 'a'.matches(object.pattern)).size()",
         "lists.range(1000).filter(a, matches('a', object.pattern)).size()",
+        "matches('a', object.class)",
         "lists.range(5000).map(a, '%.100f'.format([1.0])).map(b, [b, b, b]).flatten().map(c, [c, c, c]).size()",
         // No operator hides the error.
         "lists.range(1000).all(a, lists.range(1000).all(b, true)) || true",
