@@ -87,9 +87,14 @@ impl JsonList {
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
         // The items of an empty list may be `null`. Objects that are not lists have no items.
         let items = list.get("items").or_else(|| list.get("rows"));
-        let (Some(_), Some(metadata)) = (items, list.get("metadata")) else {
+        let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
+        // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
+        // empty list, and all objects would be deleted.
+        if !matches!(items.get(), "[]" | "null") {
+            return Err(SplitError::NotAList);
+        }
         let metadata: ListMetaFields =
             serde_json::from_str(metadata.get()).map_err(|_| SplitError::NotAList)?;
         metadata.checked()
@@ -290,6 +295,18 @@ mod tests {
             (r#"{"items":[]}"#, SplitError::NotAList),
             (
                 r#"{"metadata":{"resourceVersion":"1"}}"#,
+                SplitError::NotAList,
+            ),
+            (
+                r#"{"metadata":{"resourceVersion":"1"},"items":"x"}"#,
+                SplitError::NotAList,
+            ),
+            (
+                r#"{"metadata":{"resourceVersion":"1"},"items":{"a":1}}"#,
+                SplitError::NotAList,
+            ),
+            (
+                r#"{"metadata":{"resourceVersion":"1"},"\u0069tems":[{"a":1}]}"#,
                 SplitError::NotAList,
             ),
             (r#"{"metadata":{},"items":[]}"#, SplitError::NoVersion),
