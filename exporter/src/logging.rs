@@ -1,6 +1,7 @@
 //! Log lines on standard error, as text or as JSON.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,10 +17,14 @@ pub(crate) struct LogLevel {
     filter: reload::Handle<Targets, Registry>,
 }
 
+/// Escapes control characters in log lines. Texts in a log line may come from objects, files and plugins, and a line break
+/// in such a text would begin a forged line.
+struct Escaped<W>(W);
+
 /// Starts logging.
 pub(crate) fn start(options: LogOptions) -> LogLevel {
     let (filter, handle) = reload::Layer::new(targets(options.verbosity));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| Escaped(io::stderr()));
     let json = options.format == LogFormat::Json;
     let lines = if json {
         lines.json().flatten_event(true).boxed()
@@ -52,6 +57,51 @@ fn targets(verbosity: i64) -> Targets {
     }
     // kube logs failed requests without the resource. The watches log each failure once, with the resource.
     targets.with_target("kube_client", LevelFilter::OFF)
+}
+
+/// A log line whose control characters are escaped, except the line break at its end. Colors are kept, because the
+/// formatter writes them for a terminal.
+fn escaped(line: &str) -> String {
+    let (line, end) = match line.strip_suffix('\n') {
+        Some(line) => (line, "\n"),
+        None => (line, ""),
+    };
+    let mut text = String::with_capacity(line.len() + 1);
+    let mut rest = line;
+    while let Some(char) = rest.chars().next() {
+        let color = color(rest);
+        let length = color.map_or(char.len_utf8(), str::len);
+        if char.is_control() && color.is_none() {
+            let _ = write!(text, "{}", char.escape_default());
+        } else {
+            text.push_str(&rest[..length]);
+        }
+        rest = &rest[length..];
+    }
+    text + end
+}
+
+/// The sequence at the start of a text that sets a color of a terminal, such as `ESC[32m`.
+fn color(text: &str) -> Option<&str> {
+    let codes = text.strip_prefix("\u{1b}[")?;
+    let end = codes.find(|char: char| !char.is_ascii_digit() && char != ';')?;
+    let length = text.len() - codes.len() + end + 1;
+    codes[end..].starts_with('m').then(|| &text[..length])
+}
+
+// === impl Escaped ===
+
+impl<W: Write> Write for Escaped<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // The formatter writes each line at once.
+        self.0
+            .write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 // === impl LogLevel ===
@@ -107,6 +157,17 @@ fn is_directive(text: &str) -> bool {
 mod tests {
     use super::*;
     use tracing::Level;
+
+    #[test]
+    fn a_log_line_is_one_line_without_control_characters() {
+        let forged = "a\nINFO forged\r\u{1b}[2J\u{9b}31m\n";
+        assert_eq!(escaped(forged), "a\\nINFO forged\\r\\u{1b}[2J\\u{9b}31m\n");
+        let colored = "\u{1b}[2m2026\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m ready ä";
+        assert_eq!(escaped(colored), colored);
+        let mut written = Vec::new();
+        Escaped(&mut written).write_all(b"a\tb\n").unwrap();
+        assert_eq!(written, b"a\\tb\n");
+    }
 
     #[test]
     fn verbosity_chooses_levels() {
