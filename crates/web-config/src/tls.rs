@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use go_x509::{IdentityError, certified_key};
 use rustls::ServerConfig;
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -94,11 +95,20 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(crypto::versions(section)?);
         let builder = builder.map_err(TlsError::Rustls)?;
-        let builder = match client_auth::verifier(section, pem, &provider)? {
+        let verifier = client_auth::verifier(section, pem, &provider)?;
+        let verifies_clients = verifier.is_some();
+        let builder = match verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        if verifies_clients {
+            // rustls does not verify the client's certificate again when it resumes a session, so a certificate would
+            // be accepted after it has expired. Without a cache of sessions (TLS 1.2) and without tickets (TLS 1.3),
+            // every connection has a full handshake.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.ignore_client_order = section.prefer_server_cipher_suites.unwrap_or(true);
         let protocols: &[&[u8]] = if http2 {
             &[b"h2", b"http/1.1"]
@@ -165,3 +175,6 @@ async fn refuse_plain(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let _ = stream.read(&mut request).await;
 }
+
+#[cfg(test)]
+mod tests;
