@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base64::alphabet;
@@ -19,23 +20,35 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
+/// The costs that a hash may have. A check of the cost 16 takes 64 times as long as a check of the usual cost of 10: a
+/// few seconds. All first logins wait for the check, and nothing can interrupt it.
+const COSTS: RangeInclusive<u32> = 4..=16;
+
 /// The users that may send requests.
 pub(crate) struct BasicAuth {
     /// The hash of each user's password.
     users: BTreeMap<String, String>,
-    /// Unknown users are checked against the most expensive hash, so response times reveal nothing.
+    /// Unknown users are checked against the most expensive hash. If all hashes have the same cost, response times do
+    /// not reveal which users exist.
     most_expensive: String,
     checks: Arc<PasswordChecks>,
 }
 
-/// A user whose password is not stored as a hash.
+/// A user whose password cannot be checked. The message never has the hash.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "basic_auth_users: the password of `{user}` is not a bcrypt hash; make one with \
-     `htpasswd -nBC 10 {user}`"
-)]
-pub(crate) struct BasicAuthError {
-    user: String,
+pub(crate) enum BasicAuthError {
+    #[error(
+        "basic_auth_users: the password of `{user}` is not a bcrypt hash; make one with \
+         `htpasswd -nBC 10 {user}`"
+    )]
+    NoHash { user: String },
+    #[error(
+        "basic_auth_users: the hash of `{user}` has the cost {cost}; the cost must be from {} to {}; \
+         make a hash with `htpasswd -nBC 10 {user}`",
+        COSTS.start(),
+        COSTS.end()
+    )]
+    Cost { user: String, cost: u32 },
 }
 
 // === impl BasicAuth ===
@@ -49,9 +62,14 @@ impl BasicAuth {
         let mut most_expensive = (0, String::new());
         for (user, hash) in &users {
             let parts = hash.parse::<bcrypt::HashParts>();
-            let parts = parts.map_err(|_| BasicAuthError { user: user.clone() })?;
-            if parts.get_cost() > most_expensive.0 {
-                most_expensive = (parts.get_cost(), hash.clone());
+            let parts = parts.map_err(|_| BasicAuthError::NoHash { user: user.clone() })?;
+            let cost = parts.get_cost();
+            if !COSTS.contains(&cost) {
+                let user = user.clone();
+                return Err(BasicAuthError::Cost { user, cost });
+            }
+            if cost > most_expensive.0 {
+                most_expensive = (cost, hash.clone());
             }
         }
         Ok(Self {
@@ -99,6 +117,10 @@ impl fmt::Debug for BasicAuth {
 }
 
 /// The user and password of a request.
+///
+/// A password with a zero byte is refused: bcrypt repeats the password and a zero byte, so such a password can have the
+/// hash of a shorter password. bcrypt ignores everything after the first 72 bytes of a password. Such passwords are
+/// accepted, because they work with other exporters.
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
@@ -107,7 +129,7 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     }
     let credentials = String::from_utf8(BASE64.decode(credentials.trim()).ok()?).ok()?;
     let (user, password) = credentials.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+    (!password.contains('\0')).then(|| (user.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
@@ -168,6 +190,46 @@ mod tests {
         let error = BasicAuth::new(wrong, Arc::default()).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("`ann` is not a bcrypt hash"), "{error}");
+    }
+
+    #[test]
+    fn a_hash_whose_cost_is_too_low_or_too_high_is_refused() {
+        let hash = bcrypt::hash("open", 4).unwrap();
+        let with_cost = |cost: &str| {
+            let hash = hash.replacen("$04$", &format!("${cost}$"), 1);
+            BasicAuth::new([("ann".to_owned(), hash)].into(), Arc::default())
+        };
+        for cost in ["04", "10", "16"] {
+            assert!(with_cost(cost).is_ok(), "{cost}");
+        }
+        for cost in ["00", "03", "17", "31", "99"] {
+            let error = with_cost(cost).unwrap_err().to_string();
+            let number = cost.trim_start_matches('0');
+            let number = if number.is_empty() { "0" } else { number };
+            let says = format!("the hash of `ann` has the cost {number}; ");
+            assert!(error.contains(&says), "{error}");
+            assert!(!error.contains(&hash[7..]), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_has_no_zero_byte_and_bcrypt_reads_72_bytes() {
+        let allows = async |hash: &str, password: &str| {
+            let value = format!("Basic {}", BASE64.encode(format!("ann:{password}")));
+            let users = users(hash, &Arc::default());
+            users.allows(None, &authorization(&value)).await
+        };
+        let hash = bcrypt::hash("open", 4).unwrap();
+        assert_eq!(allows(&hash, "open").await, Ok(true));
+        // bcrypt repeats the password with a zero byte at its end.
+        for wrong in ["open\0open", "open\0", "\0open"] {
+            assert_eq!(allows(&hash, wrong).await, Ok(false), "{wrong:?}");
+        }
+        // As in the exporter-toolkit, only the first 72 bytes count.
+        let long = "x".repeat(72);
+        let hash = bcrypt::hash(&long, 4).unwrap();
+        assert_eq!(allows(&hash, &format!("{long}y")).await, Ok(true));
+        assert_eq!(allows(&hash, &long[1..]).await, Ok(false));
     }
 
     #[tokio::test]

@@ -358,6 +358,11 @@ fn an_error_names_the_file_the_key_and_the_cure() {
             "basic_auth_users: the password of `ann` is not a bcrypt hash; make one with `htpasswd \
              -nBC 10 ann`",
         ),
+        (
+            "basic_auth_users: {ann: $2y$31$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}",
+            "basic_auth_users: the hash of `ann` has the cost 31; the cost must be from 4 to 16; make a \
+             hash with `htpasswd -nBC 10 ann`",
+        ),
     ] {
         let pair = "cert_file: server.crt, key_file: server.key";
         let path = directory.write("web.yaml", &text.replace("PAIR", pair));
