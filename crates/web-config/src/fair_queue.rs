@@ -1,8 +1,12 @@
 //! A short, fair queue for expensive checks of clients that are not authenticated yet.
 //!
 //! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for at
-//! most one check of each other client. While the queue is not full, one client may have all places of the queue. A
-//! full queue refuses the newest request of the client with the most requests.
+//! most one check of each other client. While the queue is not full, one client may have all places of the queue.
+//!
+//! If the queue is full, a new request displaces the newest request of the client with the most requests. If each
+//! client has only one request, the new request displaces the request of the client that had a turn last, so that
+//! clients without a turn are next. If no client in the queue has had a turn, the new request displaces a random
+//! request, so that all clients have the same chance, however many there are. The queue remembers the last 256 turns.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -23,6 +27,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+/// The number of turns that count. After this number of turns of other clients, a client is treated as new. So a flood
+/// in which each request has another address does not delay a client for long.
+const COUNTED_TURNS: u64 = 256;
 
 /// Gives turns to clients; a key identifies each client.
 pub struct FairQueue<K: Eq + Hash + Copy> {
@@ -88,8 +96,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
     ///
     /// # Errors
     ///
-    /// If the queue is full and no other client has more requests in it, or if a request of a client with fewer
-    /// requests displaces this request.
+    /// If the queue is full and this request displaces no other request, or if another request displaces this request.
+    /// The documentation of the [module](self) has the rules.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
         let (id, turn) = {
             let mut state = self.state.lock();
@@ -158,7 +166,7 @@ impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
 impl<K: Eq + Hash + Copy> State<K> {
     /// Takes the request whose turn is next, or frees the turn.
     fn next(&mut self) -> Option<Waiting<K>> {
-        let last_turn = |waiting: &Waiting<K>| self.last_turns.get(&waiting.client).copied();
+        let last_turn = |waiting: &Waiting<K>| self.last_turn(&waiting.client);
         let order = self.waiting.iter().map(last_turn).enumerate();
         // `min_by_key` returns the first of equal elements, so the requests of one client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
@@ -173,36 +181,60 @@ impl<K: Eq + Hash + Copy> State<K> {
 
     fn record_turn(&mut self, client: K) {
         self.turns += 1;
-        // Limits the memory: clients without waiting requests are removed.
-        if self.last_turns.len() > 2 * self.waiting.len() + 64 {
-            let waiting = &self.waiting;
-            self.last_turns
-                .retain(|client, _| waiting.iter().any(|waiting| waiting.client == *client));
-        }
         self.last_turns.insert(client, self.turns);
+        // Limits the memory.
+        if self.last_turns.len() as u64 > 2 * COUNTED_TURNS {
+            let turns = self.turns;
+            self.last_turns.retain(|_, turn| counts(*turn, turns));
+        }
     }
 
-    /// Refuses the newest request of the client with the most requests, if that client has more requests than the new
-    /// client. Returns whether the queue has a free place now.
+    /// The number of a client's last turn, if the turn still counts.
+    fn last_turn(&self, client: &K) -> Option<u64> {
+        let turn = self.last_turns.get(client).copied();
+        turn.filter(|turn| counts(*turn, self.turns))
+    }
+
+    /// Refuses a waiting request in favour of a request of `client`: the newest request of the client with the most
+    /// requests, or the request that [`Self::of_last_served`] returns. Returns whether the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
-        let mut counts: HashMap<K, usize> = HashMap::new();
+        let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
-            *counts.entry(waiting.client).or_default() += 1;
+            *requests.entry(waiting.client).or_default() += 1;
         }
-        let own = counts.get(&client).copied().unwrap_or_default();
-        let most = counts.values().copied().max().unwrap_or_default();
-        if most <= own + 1 {
-            return false;
-        }
-        let newest = self
-            .waiting
-            .iter()
-            .rposition(|waiting| counts.get(&waiting.client) == Some(&most));
-        newest.is_some_and(|newest| {
-            self.waiting.remove(newest);
+        let own = requests.get(&client).copied().unwrap_or_default();
+        let most = requests.values().copied().max().unwrap_or_default();
+        let displaced = if most > own + 1 {
+            let mut waiting = self.waiting.iter();
+            waiting.rposition(|waiting| requests.get(&waiting.client) == Some(&most))
+        } else if own == 0 {
+            self.of_last_served(client)
+        } else {
+            None
+        };
+        displaced.is_some_and(|at| {
+            self.waiting.remove(at);
             true
         })
     }
+
+    /// The position of the request of the client that had a turn last; `None` if `client` had a turn later. If no
+    /// waiting client has had a turn, returns a random position.
+    fn of_last_served(&self, client: K) -> Option<usize> {
+        let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
+        let latest = last_turns.clone().max()?;
+        if latest < self.last_turn(&client) {
+            return None;
+        }
+        let candidates = last_turns.enumerate().filter(|(_, turn)| *turn == latest);
+        let candidates: Vec<_> = candidates.map(|(at, _)| at).collect();
+        fastrand::choice(candidates)
+    }
+}
+
+/// Whether a turn counts after this number of turns.
+fn counts(turn: u64, turns: u64) -> bool {
+    turn + COUNTED_TURNS > turns
 }
 
 // === impl Place ===
@@ -289,6 +321,70 @@ mod tests {
             2,
             "a dropped turn passes to the next request"
         );
+    }
+
+    /// Lets each of `attackers` ask again as soon as it is refused or has had its turn. After `warm_up` turns, a new
+    /// client does the same. Returns the number of tries and turns until the new client has its turn.
+    fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
+        let queue = FairQueue::new(1, 32);
+        let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
+        let mut turn = Some(first(&queue));
+        let mut asking: Vec<Option<Asking<'_>>> = (0..=attackers).map(|_| None).collect();
+        let mut tries = 0;
+        for turns in 0..5_000 {
+            let clients = if turns < warm_up {
+                attackers
+            } else {
+                attackers + 1
+            };
+            // The new client asks in the middle of the others.
+            let order = (0..attackers / 2).chain([attackers]);
+            let order = order.chain(attackers / 2..attackers);
+            for number in order.filter(|number| *number < clients) {
+                if asking[number].is_none() {
+                    tries += usize::from(number == attackers);
+                    asking[number] = Some(Box::pin(queue.turn(client(number))));
+                }
+                let polled = asking[number].as_mut().and_then(poll);
+                if polled.is_some() {
+                    asking[number] = None;
+                }
+            }
+            drop(turn.take());
+            for (number, own) in asking.iter_mut().enumerate() {
+                match own.as_mut().and_then(poll) {
+                    Some(Ok(_)) if number == attackers => return Some((tries, turns - warm_up)),
+                    Some(Ok(next)) => turn = Some(next),
+                    Some(Err(_)) => {}
+                    None => continue,
+                }
+                *own = None;
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_newcomer_gets_a_turn_beside_more_clients_than_places() {
+        // Each of the 48 clients has had a turn, so the newcomer is next.
+        let (tries, turns) = first_turn_of_a_newcomer(48, 100).unwrap();
+        assert!(tries == 1 && turns <= 1, "{tries} tries, {turns} turns");
+        // The 48 clients fill the queue for the first time.
+        let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
+        assert!(turns <= 60, "{tries} tries, {turns} turns");
+        // These are more clients than the queue remembers, so chance decides.
+        assert!(first_turn_of_a_newcomer(300, 0).is_some());
+    }
+
+    #[test]
+    fn a_client_that_has_had_a_turn_does_not_displace_new_clients() {
+        let queue = FairQueue::new(1, 2);
+        let turn = first(&queue);
+        let mut new = [ask(&queue, 'b'), ask(&queue, 'c')];
+        let mut again: Asking<'_> = Box::pin(queue.turn('a'));
+        assert_eq!(poll(&mut again).map(|result| result.is_err()), Some(true));
+        assert!(new.iter_mut().all(|asking| poll(asking).is_none()));
+        drop(turn);
     }
 
     #[test]

@@ -439,6 +439,37 @@ async fn beside_a_flood_fresh_tokens_pass_and_the_api_server_sees_a_bounded_rate
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fresh_token_passes_beside_wrong_ones_from_more_addresses_than_places() {
+    let (filter, _) = slow_filter();
+    let end = Instant::now() + Duration::from_secs(20);
+    let clients = (0..48).map(|client| {
+        let filter = filter.clone();
+        tokio::spawn(async move {
+            let peer = format!("198.51.100.{client}");
+            let mut tries = 0;
+            while Instant::now() < end {
+                let _ = check_from(&filter, &peer, &format!("wrong-{client}-{tries}")).await;
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for number in 0..10 {
+        let (peer, token) = (format!("192.0.2.{number}"), format!("right-{number}"));
+        let start = Instant::now();
+        assert_eq!(check_from(&filter, &peer, &token).await, Ok(()), "{number}");
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(1), "{number}: {waited:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    for client in clients {
+        client.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_review_holds_its_turn_after_its_client_has_left() {
     let (filter, server) = slow_filter();
     for number in 0..200 {

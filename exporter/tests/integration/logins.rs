@@ -42,18 +42,23 @@ struct Flood {
 }
 
 impl Flood {
-    /// Starts the flood. `credentials` returns different credentials for each number.
+    /// Starts the flood from one address. `credentials` returns different credentials for each number.
     fn start(address: &str, credentials: fn(usize) -> String) -> Self {
+        Self::start_from(&[ATTACKER], address, credentials)
+    }
+
+    /// Starts a flood of 48 clients, which share the addresses in `sources`.
+    fn start_from(sources: &[IpAddr], address: &str, credentials: fn(usize) -> String) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let tries = Arc::new(AtomicUsize::new(0));
         let put_off = Arc::new(AtomicUsize::new(0));
-        let clients = (0..48).map(|_| {
+        let clients = sources.iter().copied().cycle().take(48).map(|source| {
             let (ended, tries) = (Arc::clone(&ended), Arc::clone(&tries));
             let (put_off, address) = (Arc::clone(&put_off), address.to_owned());
             spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
                     let credentials = credentials(tries.fetch_add(1, Ordering::Relaxed));
-                    let Ok(mut stream) = connect_from(ATTACKER, &address, None) else {
+                    let Ok(mut stream) = connect_from(source, &address, None) else {
                         continue;
                     };
                     let head = format!(
@@ -149,6 +154,32 @@ fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
         0.0,
         "no connection was closed"
     );
+    println!("tries: {}", flood.end());
+}
+
+#[test]
+fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
+    let directory = Directory::new("addresses");
+    let hash = |user| bcrypt::hash(format!("right{user}"), 5).unwrap();
+    let users: String = (0..4)
+        .map(|user| format!("  user{user}: {}\n", hash(user)))
+        .collect();
+    let web = directory.write("web.yaml", &format!("basic_auth_users:\n{users}"));
+    let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
+    let sources: Vec<_> = (0..48)
+        .map(|number| Ipv4Addr::new(127, 0, 66, number + 1).into())
+        .collect();
+    let flood = Flood::start_from(&sources, &exporter.main, |number| {
+        basic("user0", &format!("wrong{number}"))
+    });
+    for user in 0..4 {
+        let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
+        let login = basic(&format!("user{user}"), &format!("right{user}"));
+        // Until each address of the flood has had a check, chance decides whether a new address gets a place.
+        let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
+        assert!(tries.is_some(), "user{user}");
+        println!("first login of user{user}: tries: {tries:?}");
+    }
     println!("tries: {}", flood.end());
 }
 
