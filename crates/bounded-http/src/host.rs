@@ -7,18 +7,19 @@ use http::{Request, Version};
 /// Whether a request has the host in the form that its HTTP version requires.
 ///
 /// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Requests of earlier versions may omit the field.
-/// - HTTP/2 has `:authority`, which hyper has verified. If there is also a field `Host`, it must be equal to
-///   `:authority`.
+/// - HTTP/2 has `:authority`. If there is also a field `Host`, it must be equal to `:authority`.
+/// - The host in `:authority`, or in the target of an HTTP/1 request, has no user name (RFC 9110 4.2.4). hyper accepts
+///   a user name, and `Uri::host` hides it.
 pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut fields = request.headers().get_all(HOST).iter();
     let (host, further) = (fields.next(), fields.next());
-    if further.is_some() {
+    let authority = request.uri().authority();
+    if further.is_some() || authority.is_some_and(|authority| !is_valid(authority)) {
         return false;
     }
     let Some(host) = host else {
         return request.version() != Version::HTTP_11;
     };
-    let authority = request.uri().authority();
     let (Ok(host), authority) = (host.to_str(), authority.map(Authority::as_str)) else {
         return false;
     };
@@ -30,17 +31,20 @@ pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
 
 /// Whether a string is empty, or a host with or without a port.
 fn is_host(text: &str) -> bool {
-    let is_host = |authority: &Authority| {
-        let port = &authority.as_str()[authority.host().len()..];
-        let digits = port.strip_prefix(':');
-        let is_port = port.is_empty()
-            || digits.is_some_and(|digits| digits.is_empty() || digits.parse::<u16>().is_ok());
-        is_port && !authority.as_str().contains('@') && !authority.host().is_empty()
-    };
     text.is_empty()
         || text
             .parse::<Authority>()
-            .is_ok_and(|authority| is_host(&authority))
+            .is_ok_and(|authority| is_valid(&authority))
+}
+
+/// Whether an authority is a host with or without a port, and without a user name.
+fn is_valid(authority: &Authority) -> bool {
+    let port = authority.as_str().strip_prefix(authority.host());
+    let is_port = port.is_some_and(|port| match port.strip_prefix(':') {
+        Some(digits) => digits.is_empty() || digits.parse::<u16>().is_ok(),
+        None => port.is_empty(),
+    });
+    is_port && !authority.as_str().contains('@') && !authority.host().is_empty()
 }
 
 #[cfg(test)]
@@ -96,5 +100,18 @@ mod tests {
         assert!(!request(Version::HTTP_2, "http://a:1/", &["b:1"]));
         assert!(request(Version::HTTP_2, "/", &["a"]));
         assert!(!request(Version::HTTP_2, "/", &["a b"]));
+        for authority in ["u@a", "u:p@a:1", "a:65536"] {
+            let uri = format!("http://{authority}/");
+            assert!(!request(Version::HTTP_2, &uri, &[]), "{authority}");
+            assert!(!request(Version::HTTP_2, &uri, &[authority]), "{authority}");
+        }
+        assert!(request(Version::HTTP_2, "http://[::1]:8080/", &[]));
+    }
+
+    #[test]
+    fn a_target_with_a_host_has_no_user() {
+        assert!(request(Version::HTTP_11, "http://a:1/", &["a:1"]));
+        assert!(!request(Version::HTTP_11, "http://u@a/", &["a"]));
+        assert!(!request(Version::HTTP_10, "http://u@a/", &[]));
     }
 }

@@ -264,6 +264,33 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn an_authority_of_http_2_has_no_user() {
+    let running = start(Limits::default(), Handshake::Succeeds, router()).await;
+    // The response begins with its status: 200 or 400 of the static table of HPACK.
+    for (authority, expected) in [("localhost:1", 0x88), ("evil@localhost", 0x8c)] {
+        // The authority is a literal with a name of the static table.
+        let mut headers = vec![0x82, 0x86, 0x84, 0x41, authority.len() as u8];
+        headers.extend(authority.as_bytes());
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        bytes.extend(frame(1, 5, 1, &headers));
+        let mut stream = connect(&running.server).await;
+        stream.write_all(&bytes).await.unwrap();
+        let status = loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == 1 {
+                break payload[0];
+            }
+        };
+        assert_eq!(status, expected, "{authority}");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_control_frames_closes_the_connection() {
     // `:method: GET`, `:scheme: http`, `:path: /`, of the static table of HPACK.
     let headers = frame(1, 4, 1, &[0x82, 0x86, 0x84]);
