@@ -1,4 +1,4 @@
-//! Formats numbers, sizes and time spans for people.
+//! Formats numbers, sizes, time spans and foreign text for people.
 
 /// A number with thousands separators, such as `1,234`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -48,6 +48,38 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
+/// Whether a character is shown as itself. Other characters can change how a terminal or a browser shows the text around
+/// them: control characters, separators of lines, and characters that set the direction of text or are invisible.
+pub(crate) fn is_visible(character: char) -> bool {
+    let is_format = matches!(
+        character,
+        '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    !is_format && !character.is_control()
+}
+
+/// Writes characters that are not visible as escapes, such as `\u{1b}`. Line breaks stay.
+pub(crate) fn visible(text: String) -> String {
+    let stays = |character| character == '\n' || is_visible(character);
+    if text.chars().all(stays) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match stays(character) {
+            true => escaped.push(character),
+            false => escaped.extend(character.escape_unicode()),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +96,15 @@ mod tests {
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "200 MiB", "3.0 GiB"]);
         let spans = [0.4, 59.9, 200.0, 7300.0, 100_000.0].map(span);
         assert_eq!(spans, ["0s", "59s", "3m 20s", "2h 1m", "1d 3h"]);
+    }
+
+    #[test]
+    fn characters_that_change_other_text_are_escaped() {
+        let text = "a\u{1b}[31m\u{9b}2J\0\r\t\u{202e}\u{2066}\u{2028}\u{200f}\u{feff}b\n";
+        let expected = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{d}\\u{9}\\u{202e}\\u{2066}\\u{2028}\\u{200f}\\u{feff}b\n";
+        assert_eq!(visible(text.to_owned()), expected);
+        for text in ["", "a\nb", "\"é\u{301}\" \\ …", "日本語 ไทย עברית"] {
+            assert_eq!(visible(text.to_owned()), text);
+        }
     }
 }

@@ -8,6 +8,7 @@ use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use serde::Serialize;
 
 use super::abandoned::Abandoned;
+use crate::humanize::visible;
 
 /// The number of distinct values of each label of a family.
 #[derive(Debug, Default, Serialize)]
@@ -45,7 +46,8 @@ impl LabelReport {
             .into_iter()
             .map(|(label, values)| (label.to_owned(), values.len()));
         Some(Self {
-            family: family.to_owned(),
+            // The name comes from the request.
+            family: visible(family.to_owned()),
             series,
             labels: labels.collect(),
         })

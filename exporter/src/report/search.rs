@@ -1,11 +1,12 @@
 //! The search for families by name, symptom, abbreviation or label value.
 
 use super::families::FamilyReport;
+use crate::humanize::is_visible;
 
 /// The words of a search. A family is found if it has all words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
-    /// The words as the client wrote them.
+    /// The words as the client wrote them, with spaces in place of characters that are not visible.
     pub(crate) text: String,
     words: Vec<String>,
 }
@@ -17,12 +18,17 @@ const MOST_WORDS: usize = 16;
 
 impl Search {
     pub(crate) fn new(text: &str) -> Self {
+        let shown = |character| {
+            if is_visible(character) {
+                character
+            } else {
+                ' '
+            }
+        };
+        let text: String = text.chars().map(shown).collect();
         let words = text.split_whitespace().take(MOST_WORDS);
-        let words = words.map(str::to_lowercase);
-        Self {
-            text: text.to_owned(),
-            words: words.collect(),
-        }
+        let words = words.map(str::to_lowercase).collect();
+        Self { text, words }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::humanize::visible;
 use crate::instance::Instance;
 use crate::options::DebugAccess;
 use crate::report::{JsonReport, Report};
@@ -104,7 +105,7 @@ pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
 pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
     match app.log_level.set(&body) {
         Ok(()) => (app.log_level.get() + "\n").into_response(),
-        Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
+        Err(problem) => (StatusCode::BAD_REQUEST, visible(problem) + "\n").into_response(),
     }
 }
 

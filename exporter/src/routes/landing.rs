@@ -20,6 +20,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::port::Port;
 use super::query::Query;
 use crate::app_state::AppState;
+use crate::humanize::visible;
 use crate::limited_threads::LimitedThreads;
 use page::Page;
 
@@ -103,9 +104,12 @@ async fn respond(
 /// Writes a page on a blocking thread, because the search and the page take too long for an asynchronous task if there
 /// are thousands of families. Returns `None` if the thread panics, or if the runtime is shutting down.
 async fn write(page: Page, is_html: bool, threads: &LimitedThreads) -> Option<String> {
-    let text = threads.run(move || match is_html {
-        true => html::render(&page),
-        false => text::render(&page),
+    // The page has texts of requests and of objects.
+    let text = threads.run(move || {
+        visible(match is_html {
+            true => html::render(&page),
+            false => text::render(&page),
+        })
     });
     text.await
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
 
-use super::support::{Directory, Exporter, eventually_or, get, request};
+use super::support::{Directory, Exporter, eventually, eventually_or, get, request};
 
 /// Cases of both ports in which the response differs from the Go program on purpose.
 const DIFFERENT: &[(&str, Different)] = &[
@@ -260,6 +260,44 @@ fn markup_in_objects_does_not_become_markup() {
     assert!(!html.contains("<b>"), "{html}");
     let html = get(&exporter.main, "/", &[("accept", "text/html")]).text();
     assert!(html.contains("&lt;script&gt;x&lt;/script&gt;") && !html.contains("<script>x"));
+}
+
+#[test]
+fn a_request_does_not_bring_control_characters_into_a_response() {
+    let exporter = Exporter::start(&["--resources=pods"]);
+    let agent = [("user-agent", "evil\u{202e}\u{2028}\u{9b}")];
+    get(&exporter.main, "/metrics", &agent);
+    let words = "%1b%5B31m%00%C2%9B%E2%80%AE%E2%80%A8";
+    let cardinality = format!("/debug/cardinality?family={words}");
+    for (address, path) in [
+        (&exporter.main, format!("/?q={words}")),
+        (&exporter.main, "/".to_owned()),
+        (&exporter.telemetry, cardinality),
+    ] {
+        for accept in ["text/html", "*/*"] {
+            let answer = get(address, &path, &[("accept", accept)]);
+            assert_eq!(answer.status, 200, "{path}");
+            let text = answer.text();
+            let is_wrong = |own: char| {
+                (own != '\n' && own.is_control()) || matches!(own, '\u{2028}' | '\u{202e}')
+            };
+            assert!(!text.contains(is_wrong), "{path}: {text:?}");
+        }
+    }
+    eventually("the page shows the agent with escapes", || {
+        let page = exporter.get("/").text();
+        page.contains("evil\\u{202e}\\u{2028}\\u{9b}").then_some(())
+    });
+    let level = request(
+        &exporter.telemetry,
+        "PUT",
+        "/debug/log-level",
+        &[],
+        "\u{1b}[31m",
+    );
+    assert_eq!(level.status, 400);
+    let text = level.text();
+    assert!(text.contains("`\\u{1b}[31m` is neither"), "{text:?}");
 }
 
 #[test]

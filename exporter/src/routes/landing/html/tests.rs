@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::super::super::port::Port;
 use super::super::settings::Setting;
 use super::*;
+use crate::humanize::is_visible;
 use crate::instance::{InstanceStatus, LimitProblem, LimitedResource, Problem, ResourceStatus};
 use crate::limited_threads::LimitedThreads;
 use crate::options::IgnoredKey;
@@ -162,6 +163,31 @@ fn nothing_from_outside_becomes_markup() {
     // Attributes have double quotes, so single quotes need no escaping.
     let escaped = html.matches("&lt;a href='x'&gt;&amp;&quot;").count();
     assert!(escaped > 35, "{escaped}: {html}");
+}
+
+#[tokio::test]
+async fn nothing_from_outside_controls_the_terminal_or_the_direction_of_text() {
+    let threads = LimitedThreads::new(1);
+    for is_html in [true, false] {
+        let page = page("a\u{1b}[31m\u{9b}2J\0\u{202e}\u{2028}b");
+        let written = super::super::write(page, is_html, &threads).await.unwrap();
+        let wrong: Vec<_> = written
+            .chars()
+            .filter(|own| *own != '\n' && !is_visible(*own))
+            .collect();
+        assert_eq!(wrong, [], "{is_html}");
+        let shown = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{202e}\\u{2028}b";
+        assert!(written.contains(shown), "{written}");
+        // The field of the search has no escapes, so that the words stay the same.
+        assert!(
+            written.contains(if is_html {
+                "value=\"a [31m 2J   b\""
+            } else {
+                "`a [31m 2J   b`"
+            }),
+            "{written}"
+        );
+    }
 }
 
 #[test]
