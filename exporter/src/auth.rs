@@ -65,8 +65,10 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// The user may not read this path.
     Denied(String),
-    /// The API server is unreachable.
+    /// The API server is unreachable, does not answer in time, or fails (5xx).
     Unavailable,
+    /// The API server does not accept the request for a review, or its response is invalid.
+    NotReviewed,
     /// Too many reviews are in progress.
     Busy,
 }
@@ -309,8 +311,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 // === impl Refusal ===
 
 impl From<ReviewError> for Refusal {
-    fn from(_: ReviewError) -> Self {
-        Self::Unavailable
+    fn from(error: ReviewError) -> Self {
+        match error {
+            ReviewError::Unanswered(_) => Self::Unavailable,
+            ReviewError::Rejected(_) => Self::NotReviewed,
+        }
     }
 }
 
@@ -339,7 +344,13 @@ impl IntoResponse for Refusal {
                 (StatusCode::FORBIDDEN, nosniff, text).into_response()
             }
             Self::Unavailable => {
-                let text = "the API server does not answer, so the token cannot be reviewed\n";
+                let text =
+                    "the API server does not answer or fails, so the token cannot be reviewed\n";
+                (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
+            }
+            Self::NotReviewed => {
+                let text = "the API server did not accept the request to review the token, or its \
+                            response is invalid; see the log of the exporter\n";
                 (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
             }
             Self::Busy => {

@@ -249,7 +249,7 @@ async fn the_grace_is_for_a_server_that_is_away_only() {
         let expected = if is_away {
             Ok(())
         } else {
-            Err(Refusal::Unavailable)
+            Err(Refusal::NotReviewed)
         };
         assert_eq!(check(&filter, "right").await, expected, "{now:?}");
     }
@@ -264,7 +264,31 @@ async fn only_an_answer_of_success_is_a_verdict() {
     for code in [300, 301, 302, 303, 304, 307, 308, 400, 404, 500, 599] {
         let (filter, _) = filter_of(Arc::new(Mutex::new(Answers(code, RIGHT))));
         let checked = check(&filter, "right").await;
-        assert_eq!(checked, Err(Refusal::Unavailable), "{code}");
+        let refusal = match code {
+            500.. => Refusal::Unavailable,
+            _ => Refusal::NotReviewed,
+        };
+        assert_eq!(checked, Err(refusal), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_response_says_whether_the_api_server_is_away_or_its_review_is_invalid() {
+    for (refusal, text) in [
+        (
+            Refusal::Unavailable,
+            "the API server does not answer or fails, ",
+        ),
+        (
+            Refusal::NotReviewed,
+            "the API server did not accept the request to review the token, or its response is invalid; ",
+        ),
+    ] {
+        let response = refusal.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = axum::body::to_bytes(response.into_body(), 1_000).await;
+        let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
+        assert!(body.starts_with(text), "{body}");
     }
 }
 
@@ -281,7 +305,9 @@ async fn only_a_connection_that_fails_is_tried_again_and_once() {
     ] {
         let (filter, requests) = filter_of(Arc::new(Mutex::new(does)));
         let start = Instant::now();
-        assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        let checked = check(&filter, "right").await;
+        let refusals = [Err(Refusal::Unavailable), Err(Refusal::NotReviewed)];
+        assert!(refusals.contains(&checked), "{does:?}: {checked:?}");
         assert_eq!(requests.load(Ordering::Relaxed), expected, "{does:?}");
         assert!(start.elapsed() < Duration::from_secs(2), "{does:?}");
     }
@@ -315,7 +341,7 @@ async fn an_answer_is_read_as_far_as_its_limit() {
             async move { Ok::<_, kube::Error>(answer.unwrap()) }
         });
         let filter = AuthFilter::new(Client::new(server, "default"), AuthLimits::default());
-        assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
+        assert_eq!(check(&filter, "right").await, Err(Refusal::NotReviewed));
         let read = read.swap(0, Ordering::Relaxed);
         assert!(read <= LARGEST_ANSWER + 2 * CHUNK, "{code}: {read}");
     }
