@@ -24,7 +24,11 @@ impl<K: CollectedResource> MetricsStore<K> {
     ) -> Result<(), DecodeError> {
         let schema = self.schema();
         let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
-        let Some(scanned) = scanned else {
+        // The key of a row of a cluster-scoped kind has no namespace, so a change of the namespace would not be noticed.
+        let is_in_key = |scanned: &Scanned<'_>| {
+            namespace_in(self.resource().scope(), &scanned.namespace) == scanned.namespace
+        };
+        let Some(scanned) = scanned.filter(is_in_key) else {
             let decoded = self.decode_whole(object)?;
             self.apply_object(feeder, &decoded);
             return Ok(());
@@ -32,7 +36,10 @@ impl<K: CollectedResource> MetricsStore<K> {
         if self.update(feeder, object, &scanned).is_none() {
             let decoded = match scanned.decode_parts(schema.fields()) {
                 Some(decoded) => decoded,
-                None => self.decode_whole(object)?,
+                None => self.decode_whole(object).inspect_err(|_| {
+                    // The object is invalid, so the type may accept a part of the next object.
+                    feeder.needs_whole_objects = false;
+                })?,
             };
             self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
         }

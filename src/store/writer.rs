@@ -290,8 +290,6 @@ impl<K: CollectedResource> Writer<K> {
     /// Counts an object that does not decode and removes its row.
     fn decoded<T>(&mut self, decoded: Result<T, DecodeError>) -> Result<T, DecodeError> {
         decoded.inspect_err(|error| {
-            // The object is invalid, so the type may accept a part of the next object.
-            self.feeder.needs_whole_objects = false;
             self.store.count_decode_error(error.reason());
             if let Some((namespace, name)) = error.identity() {
                 self.store.delete_key(&mut self.feeder, namespace, name);

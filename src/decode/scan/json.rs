@@ -192,11 +192,14 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        // `null` equals an absent value, except in the metadata.
-        self.scan.parts.set_incomplete();
-        match self.field.name == METADATA {
-            true => Err(E::custom("metadata that is not a map")),
-            false => Ok(()),
+        if self.field.name == METADATA {
+            return Err(E::custom("metadata that is not a map"));
         }
+        self.scan.parts.set_incomplete();
+        // An expression may treat `null` and an absent value differently. If a key is repeated, `null` replaces the
+        // earlier value.
+        let place = self.place | WHOLE;
+        self.scan.hashers.add(self.field.groups, place, b"null");
+        Ok(())
     }
 }

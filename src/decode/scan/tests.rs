@@ -138,3 +138,18 @@ fn the_encodings_have_different_fingerprints() {
     assert_eq!((&protobuf.uid, &protobuf.name), (&json.uid, &json.name));
     assert_ne!(protobuf.fingerprints, json.fingerprints);
 }
+
+#[test]
+fn null_differs_from_an_absent_value_and_replaces_an_earlier_one() {
+    let scanner = scanner();
+    let scan = |fields: &str| {
+        let json = format!(r#"{{"metadata":{{"name":"a","namespace":"n","uid":"u"}}{fields}}}"#);
+        let scanned = scanner.scan(Encoding::Json.object(json.as_bytes()));
+        scanned.unwrap().fingerprints.first(MAX_GROUPS).to_vec()
+    };
+    let (absent, null) = (scan(""), scan(r#","status":null"#));
+    assert_ne!(absent, null);
+    let running = r#","status":{"phase":"Running"}"#;
+    let repeated = format!("{running},\"status\":null");
+    assert_ne!(scan(running), scan(&repeated));
+}
