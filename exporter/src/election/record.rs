@@ -56,7 +56,8 @@ impl LeaseRecord {
 
     /// Whether a leader has stopped to serve, and has then released the Lease.
     pub(super) fn is_released(&self) -> bool {
-        !self.is_held() && self.duration <= RELEASED
+        // An edited Lease without a duration is not released, because its leader may still serve.
+        !self.is_held() && self.duration == RELEASED
     }
 
     /// Whether the Lease has no leader for another reason: it was deleted, or somebody has edited it.
@@ -170,6 +171,24 @@ mod tests {
         assert_eq!(annotations.len(), 1, "{annotations:?}");
         assert_ne!(lease.spec.unwrap().acquire_time, spec.acquire_time);
         assert!(lease.metadata.labels.is_some());
+    }
+
+    #[test]
+    fn a_lease_without_a_leader_is_released_only_by_its_leader() {
+        let mut released = Lease::default();
+        let record = LeaseRecord {
+            duration: RELEASED,
+            ..LeaseRecord::default()
+        };
+        record.write(&mut released, Timestamp::UNIX_EPOCH);
+        assert!(LeaseRecord::of(&released).is_released());
+        for spec in [None, Some(LeaseSpec::default())] {
+            let edited = Lease {
+                spec,
+                ..released.clone()
+            };
+            assert!(LeaseRecord::of(&edited).is_vacant());
+        }
     }
 
     #[test]

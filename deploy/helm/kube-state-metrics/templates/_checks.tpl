@@ -10,6 +10,9 @@ precede all others. */}}
 {{- if and .Values.highAvailability.enabled (or .Values.autosharding.enabled .Values.daemonsetSharding.enabled) -}}
 {{- fail "highAvailability.enabled cannot be combined with autosharding.enabled or daemonsetSharding.enabled; set one of them to false" -}}
 {{- end -}}
+{{- if and .Values.highAvailability.enabled .Values.prometheus.scrapeconfig.enabled -}}
+{{- fail "highAvailability.enabled needs a scrape of each replica, but prometheus.scrapeconfig.enabled scrapes the address of the Service; set prometheus.monitor.enabled instead" -}}
+{{- end -}}
 {{- if and .Values.rbac.create (not .Values.rbac.useClusterRole) (not (include "ksm.namespaces" .)) -}}
 {{- fail "rbac.useClusterRole is false, so the permissions are Roles in the watched namespaces; set `namespaces` or `releaseNamespace`" -}}
 {{- end -}}

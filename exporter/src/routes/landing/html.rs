@@ -120,7 +120,10 @@ fn figures(data: &Data) -> Markup {
     let with_objects = format!("{} of {}", with_objects.count(), status.resources.len());
     let figures = [
         ("series", thousands(status.series())),
-        ("in a scrape without gzip", size(data.report.bytes())),
+        (
+            "of samples in a scrape without gzip",
+            size(data.report.bytes()),
+        ),
         ("objects", thousands(status.objects())),
         ("resources with objects", with_objects),
         ("memory of the stores", size(status.memory_bytes())),

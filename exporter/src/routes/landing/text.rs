@@ -44,7 +44,7 @@ fn write_summary(data: &Data, text: &mut String) {
     let status = &data.status;
     let _ = writeln!(
         text,
-        "{}, {}: {} series of {} in {} of memory; a scrape is {} without gzip",
+        "{}, {}: {} series of {} in {} of memory; a scrape has {} of samples without gzip",
         data.readiness(),
         status.source,
         thousands(status.series()),

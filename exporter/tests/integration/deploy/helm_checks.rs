@@ -94,6 +94,10 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
             "kube-state-metrics.replicas=2",
             "the values are below the key kube-state-metrics",
         ),
+        (
+            "highAvailability.enabled=true,prometheus.scrapeconfig.enabled=true",
+            "highAvailability.enabled needs a scrape of each replica",
+        ),
         ("replicas=many", "replicas"),
         ("readiness.policy=eager", "readiness"),
     ] {

@@ -260,7 +260,7 @@ fn the_text_has_what_the_html_has() {
         "ago 20s 2 1 B curl ?resources=pods",
         "unknown text no gzip",
         "(none) 1 1 B",
-        "2 series of 2 objects in 2 B of memory; a scrape is 1 B without gzip",
+        "2 series of 2 objects in 2 B of memory; a scrape has 1 B of samples without gzip",
         "MD5 7e11f01cb081… (142593399722366 in the metric), read",
     ] {
         assert!(text.contains(part), "{part}: {text}");
