@@ -43,6 +43,7 @@ impl GroupSet {
         Self(1 << (group % MAX_GROUPS))
     }
 
+    #[cfg(any(test, feature = "protobuf"))]
     pub(crate) fn is_empty(self) -> bool {
         self == Self::EMPTY
     }

@@ -68,17 +68,19 @@ impl Scanner {
     /// Reads an object. `None` if the object is unusual or malformed, so that it must be decoded as a whole.
     pub(crate) fn scan<'a>(&self, object: Encoded<'a>) -> Option<Scanned<'a>> {
         let mut hashers = GroupHashers::new(self.seed);
-        let mut parts = None;
-        let identity = match object.encoding() {
+        let (identity, parts) = match object.encoding() {
             Encoding::Json => {
-                let scanned = json::scan(&self.groups, &self.header, object.bytes(), &mut hashers)?;
-                parts = Some(scanned.1).filter(|_| self.groups.has_all_fields());
-                scanned.0
+                let (identity, parts) =
+                    json::scan(&self.groups, &self.header, object.bytes(), &mut hashers)?;
+                let parts = Some(parts).filter(|_| self.groups.has_all_fields());
+                (identity, parts)
             }
             #[cfg(feature = "protobuf")]
             Encoding::Protobuf(message) => {
                 let wire = self.wire.as_ref()?;
-                wire::scan(wire, &self.header, message, object.bytes(), &mut hashers)?
+                let identity =
+                    wire::scan(wire, &self.header, message, object.bytes(), &mut hashers)?;
+                (identity, None)
             }
         };
         let name = identity.name.filter(|name| !name.is_empty())?;

@@ -391,8 +391,9 @@ heading "Serving", render: false {
         help: "Require a bearer token, and ask the API server whether the user of the token may read the \
             requested path",
         compat: Differs("if the token is invalid, the response is 401; if the user lacks the permission, \
-            the response is 403; the response is 503 if the API server does not answer, and 429 if too many \
-            tokens wait for their review; \
+            the response is 403; the response is 503 if the API server does not answer, or if its response is \
+            invalid; the response is 429 if too many tokens wait for their review; a `HEAD` request needs a permission \
+            for the verb `head`, as in the Go program; \
             every path except the health paths and a bare `/` (which then shows no data) needs a token; \
             the flag cannot be combined with `basic_auth_users`, because no request can have both a token and a \
             password"),
