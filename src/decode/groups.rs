@@ -88,9 +88,9 @@ impl FieldGroups {
         let whole: Vec<_> = (paths.keys().filter(|(_, below)| below.is_none()))
             .map(|(name, _)| *name)
             .collect();
-        let is_hot = |(name, below): (&str, Option<&str>)| {
-            name == STATUS && below.is_some() && !whole.contains(&name)
-        };
+        // A value that a family reads as a whole is not split.
+        paths.retain(|(name, below), _| below.is_none() || !whole.contains(name));
+        let is_hot = |(name, below): (&str, Option<&str>)| name == STATUS && below.is_some();
         let mut outside = [None; 3];
         let mut count = 0;
         for &(name, below) in paths.keys() {
@@ -124,7 +124,7 @@ impl FieldGroups {
             });
             let field = &mut fields[at];
             field.groups = field.groups.with(GroupSet::of(group));
-            if let Some(below) = below.filter(|_| !whole.contains(&name)) {
+            if let Some(below) = below {
                 field.below.push((below.to_owned(), GroupSet::of(group)));
             }
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::family::Collector;
 use crate::family::Family;
 use crate::resource::CollectedResource;
-use crate::store::{Allowlists, CacheStore, MetricsStore, Schema};
+use crate::store::{CacheStore, MetricsStore};
 
 /// The sample lines of an object in all families except allowlist families, in order.
 ///
@@ -38,12 +38,9 @@ fn lines<K: CollectedResource>(
     wanted: impl Fn(&Family<K>) -> bool,
 ) -> Vec<String> {
     let json = object.to_string();
-    let (resource, labels, families) = collector.into_parts();
     let mut lines = Vec::new();
-    for family in families.into_iter().filter(wanted) {
-        let mut schema = Schema::new(resource.clone());
-        schema.add(labels.clone(), &[], [family], &Allowlists::default());
-        let store = MetricsStore::with_schema(schema, true);
+    for family in collector.iter().filter(|family| wanted(family)) {
+        let store = MetricsStore::new(collector.with_only(family));
         store
             .writer()
             .apply_json(json.as_bytes())

@@ -251,7 +251,7 @@ impl<K: CollectedResource> Collector<K> {
     }
 
     /// The same collector with only one of its families.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_only(&self, family: &Family<K>) -> Self {
         Self {
             resource: self.resource.clone(),

@@ -45,13 +45,10 @@ impl RowFeeder {
         let meta = object.meta();
         let namespace = namespace_in(scope, meta.namespace.as_deref().unwrap_or_default());
         self.set_key(namespace, meta.name.as_deref().unwrap_or_default());
-        let version = meta.resource_version.as_deref().unwrap_or_default();
-        self.version.clear();
-        self.version.push_str(version);
         ObjectMetadata {
             namespace,
             uid: meta.uid.as_deref().unwrap_or_default(),
-            version: resource_version::as_u64(version).unwrap_or(0),
+            version: self.set_version(meta.resource_version.as_deref().unwrap_or_default()),
         }
     }
 
@@ -62,6 +59,13 @@ impl RowFeeder {
             self.key.push('/');
         }
         self.key.push_str(name);
+    }
+
+    /// Remembers the version of an object, and returns the version as a number; 0 if it is not a number.
+    pub(super) fn set_version(&mut self, version: &str) -> u64 {
+        self.version.clear();
+        self.version.push_str(version);
+        resource_version::as_u64(version).unwrap_or(0)
     }
 }
 

@@ -144,20 +144,14 @@ impl<K: CollectedResource> Schema<K> {
     /// Groups the fields that the base labels and families read.
     fn group_fields(&mut self) {
         let groups = FieldGroups::new(self.reads_of_bases().chain(self.reads_of_families()));
-        let dependency = |labels: &BaseLabels<K>| {
-            let reads = labels.reads();
-            reads.fold(Dependency::default(), |all, reads| {
-                all.with(groups.dependency(reads))
-            })
-        };
-        let of_bases: Vec<_> = self.bases.iter().map(dependency).collect();
-        for (base, dependency) in self.bases.iter_mut().zip(&of_bases) {
-            base.dependency = *dependency;
+        for base in &mut self.bases {
+            let reads = base.reads().map(|reads| groups.dependency(reads));
+            base.dependency = reads.fold(Dependency::default(), Dependency::with);
         }
         for active in &mut self.families {
-            let base = of_bases.get(active.base).copied().unwrap_or_default();
+            let base = self.bases.get(active.base).map(|base| base.dependency);
             let dependency = groups.dependency(active.family.descriptor().reads());
-            active.dependency = dependency.with(base);
+            active.dependency = dependency.with(base.unwrap_or_default());
         }
         let may_skip = self
             .families

@@ -4,9 +4,8 @@ use super::MetricsStore;
 use super::page::{Identity, Page};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::updated_cells::UpdatedCells;
-use crate::decode::{DecodeError, Encoded, GroupSet, Scanned, decode};
+use crate::decode::{DecodeError, Encoded, Fields, GroupSet, Scanned, decode};
 use crate::family::work;
-use crate::k8s::resource_version;
 use crate::resource::CollectedResource;
 
 // === impl MetricsStore ===
@@ -34,13 +33,11 @@ impl<K: CollectedResource> MetricsStore<K> {
             return Ok(());
         };
         if self.update(feeder, object, &scanned).is_none() {
-            let decoded = match scanned.decode_parts(schema.fields()) {
-                Some(decoded) => decoded,
-                None => self.decode_whole(object).inspect_err(|_| {
-                    // The object is invalid, so the type may accept a part of the next object.
-                    feeder.needs_whole_objects = false;
-                })?,
-            };
+            let decoded = self.decode_scanned(object, &scanned, schema.fields());
+            let decoded = decoded.inspect_err(|_| {
+                // The object is invalid, so the type may accept a part of the next object.
+                feeder.needs_whole_objects = false;
+            })?;
             self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
         }
         Ok(())
@@ -52,7 +49,22 @@ impl<K: CollectedResource> MetricsStore<K> {
         decode(schema.resource().kind(), object, schema.fields())
     }
 
+    /// Decodes `fields` of an object from the parts that the scan has found, or else from the bytes.
+    fn decode_scanned(
+        &self,
+        object: Encoded<'_>,
+        scanned: &Scanned<'_>,
+        fields: &Fields,
+    ) -> Result<K, DecodeError> {
+        scanned.decode_parts(fields).map_or_else(
+            || decode(self.schema().resource().kind(), object, fields),
+            Ok,
+        )
+    }
+
     /// Updates the row of an object. Returns `None` if the object must be applied as a whole.
+    ///
+    /// The namespace in `scanned` must be the namespace in the key of the row.
     fn update(
         &self,
         feeder: &mut RowFeeder,
@@ -60,23 +72,21 @@ impl<K: CollectedResource> MetricsStore<K> {
         scanned: &Scanned<'_>,
     ) -> Option<()> {
         let filter = self.filter();
-        let namespace = namespace_in(self.resource().scope(), &scanned.namespace);
-        if !filter.takes(namespace, &scanned.uid) {
+        if !filter.takes(&scanned.namespace, &scanned.uid) {
             return None;
         }
-        feeder.set_key(namespace, &scanned.name);
+        feeder.set_key(&scanned.namespace, &scanned.name);
         let changed = self.changed_groups(feeder, scanned)?;
         self.render_groups(feeder, object, scanned, changed)?;
         if work::is_interrupted() {
             // The result is discarded, because the source applies the object again on another thread.
             return Some(());
         }
-        feeder.version.clear();
-        feeder.version.push_str(&scanned.resource_version);
+        let version = feeder.set_version(&scanned.resource_version);
         let identity = Identity {
             key: &feeder.key,
             uid: &scanned.uid,
-            version: resource_version::as_u64(&feeder.version).unwrap_or(0),
+            version,
         };
         let updated = UpdatedCells {
             cells: &feeder.cells,
@@ -123,12 +133,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         if feeder.needs_whole_objects {
             return None;
         }
-        let decoded = scanned.decode_parts(&plan.fields);
-        let decoded = decoded.map_or_else(
-            || decode::<K>(schema.resource().kind(), object, &plan.fields),
-            Ok,
-        );
-        let Ok(decoded) = decoded else {
+        let Ok(decoded) = self.decode_scanned(object, scanned, &plan.fields) else {
             feeder.needs_whole_objects = true;
             return None;
         };

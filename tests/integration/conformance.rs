@@ -54,6 +54,13 @@ struct Case {
     protobuf: Option<Vec<u8>>,
 }
 
+/// A configured family that reads the name of an object, and one that reads the whole object.
+#[cfg(feature = "custom-resources")]
+const BESIDE: &str = "metrics:
+            - name: info
+              each: { type: Info, info: { path: [metadata, name], labelsFromPath: { all: [] } } }
+            - { name: all, each: { type: Gauge, gauge: { path: [] } } }";
+
 /// How an object is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
@@ -71,25 +78,24 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// Adds a configured family that reads the whole object, so that a linked store receives the object, too.
+/// Adds configured families, so that a linked store receives the objects, too. `families` is a part of the YAML of
+/// their configuration, indented by 12 spaces after the first line.
 #[cfg(feature = "custom-resources")]
-fn beside_configured(resource: &str, builder: Builder) -> Builder {
+fn beside_configured(
+    resource: kube_state_metrics::BuiltIn,
+    builder: Builder,
+    families: &str,
+) -> Builder {
     use kube_state_metrics::custom_resources::{Config, KnownKind};
 
-    let info = resource
-        .parse::<kube_state_metrics::BuiltIn>()
-        .unwrap()
-        .info();
+    let info = resource.info();
     let (group, version, kind) = (info.group(), info.version(), info.kind());
     let config = Config::parse(&format!(
         "spec:
           resources:
           - groupVersionKind: {{ group: '{group}', version: {version}, kind: {kind} }}
             metricNamePrefix: beside
-            metrics:
-            - name: info
-              each: {{ type: Info, info: {{ path: [metadata, name], labelsFromPath: {{ all: [] }} }} }}
-            - {{ name: all, each: {{ type: Gauge, gauge: {{ path: [] }} }} }}"
+            {families}"
     ));
     builder
         .custom_resources(&config.unwrap())
@@ -151,7 +157,8 @@ fn difference(resource: &str, case: &Case, wire: Wire) -> Option<String> {
     let alone = builder(resource, case);
     #[cfg(feature = "custom-resources")]
     let difference = {
-        let beside = beside_configured(resource, builder(resource, case));
+        let built_in = resource.parse().unwrap();
+        let beside = beside_configured(built_in, builder(resource, case), BESIDE);
         difference_of(beside, case, wire)
             .map(|text| format!("  beside configured families\n{text}"))
     };

@@ -123,26 +123,18 @@ impl Message {
     #[must_use]
     pub fn place_of(&'static self, name: &str) -> Option<WirePlace> {
         self.fields.iter().find_map(|field| {
-            let number = field.number;
-            match (field.presence, field.content) {
+            let message = match (field.presence, field.content) {
                 (Presence::Inline, Type::Message(inline)) => {
                     inline.named(name)?;
-                    let message = None;
-                    Some(WirePlace { number, message })
+                    None
                 }
-                _ if field.name != name => None,
-                (Presence::List | Presence::Map, _) => Some(WirePlace {
-                    number,
-                    message: None,
-                }),
-                (_, content) => {
-                    let message = match content {
-                        Type::Message(message) => Some(message),
-                        _ => None,
-                    };
-                    Some(WirePlace { number, message })
-                }
-            }
+                _ if field.name != name => return None,
+                (Presence::List | Presence::Map, _) => None,
+                (_, Type::Message(message)) => Some(message),
+                _ => None,
+            };
+            let number = field.number;
+            Some(WirePlace { number, message })
         })
     }
 

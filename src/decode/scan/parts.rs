@@ -1,6 +1,7 @@
 //! [`JsonParts`]: the fields of an object in JSON that a scan has found, so that a decoder need not read all bytes again.
 
 use std::borrow::Cow;
+use std::slice;
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
@@ -16,7 +17,7 @@ pub(super) struct JsonParts<'de> {
     /// The fields of the object, in their order.
     fields: Vec<Part<'de>>,
     /// The fields of the values of the object that are split, in their order.
-    below: Vec<(Cow<'de, str>, &'de RawValue)>,
+    below: Vec<Part<'de>>,
     /// Whether a value is neither a map nor kept as a whole, so that the parts do not have it.
     is_incomplete: bool,
 }
@@ -30,7 +31,7 @@ struct Part<'de> {
 #[derive(Clone, Copy, Debug)]
 enum PartValue<'de> {
     Whole(&'de RawValue),
-    /// The value is a map, whose fields are in this range.
+    /// The value is a map, whose fields are in this range of `JsonParts::below`.
     Map(usize, usize),
 }
 
@@ -38,15 +39,15 @@ enum PartValue<'de> {
 #[derive(Clone, Copy)]
 struct PartMap<'p, 'de> {
     parts: &'p JsonParts<'de>,
+    fields: &'p [Part<'de>],
     wanted: Wanted<'p>,
-    /// The range of the fields below; `None` for the fields of the object.
-    below: Option<(usize, usize)>,
 }
 
 /// The entries of a map of parts.
 struct PartEntries<'p, 'de> {
-    map: PartMap<'p, 'de>,
-    next: usize,
+    parts: &'p JsonParts<'de>,
+    fields: slice::Iter<'p, Part<'de>>,
+    wanted: Wanted<'p>,
     value: Option<(PartValue<'de>, Wanted<'p>)>,
 }
 
@@ -68,7 +69,8 @@ impl<'de> JsonParts<'de> {
 
     /// Adds a field of the last map.
     pub(super) fn add_below(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
-        self.below.push((name, value));
+        let value = PartValue::Whole(value);
+        self.below.push(Part { name, value });
         if let Some(Part {
             value: PartValue::Map(_, end),
             ..
@@ -90,11 +92,10 @@ impl<'de> JsonParts<'de> {
             return None;
         }
         let wanted = Wanted::of(fields);
-        let below = None;
         let map = PartMap {
             parts: self,
+            fields: &self.fields,
             wanted,
-            below,
         };
         K::deserialize(Adapter::new(map, wanted)).ok()
     }
@@ -107,8 +108,9 @@ impl<'de> Deserializer<'de> for PartMap<'_, 'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_map(PartEntries {
-            next: self.below.map_or(0, |(start, _)| start),
-            map: self,
+            parts: self.parts,
+            fields: self.fields.iter(),
+            wanted: self.wanted,
             value: None,
         })
     }
@@ -133,22 +135,6 @@ impl<'de> Deserializer<'de> for PartMap<'_, 'de> {
 
 // === impl PartEntries ===
 
-impl<'p, 'de> PartEntries<'p, 'de> {
-    /// The next entry, whether it is wanted or not.
-    fn next(&mut self) -> Option<(&'p Cow<'de, str>, PartValue<'de>)> {
-        let (parts, at) = (self.map.parts, self.next);
-        self.next += 1;
-        match self.map.below {
-            None => parts.fields.get(at).map(|part| (&part.name, part.value)),
-            Some((_, end)) if at < end => {
-                let (name, value) = parts.below.get(at)?;
-                Some((name, PartValue::Whole(value)))
-            }
-            Some(_) => None,
-        }
-    }
-}
-
 impl<'de> MapAccess<'de> for PartEntries<'_, 'de> {
     type Error = serde_json::Error;
 
@@ -156,11 +142,11 @@ impl<'de> MapAccess<'de> for PartEntries<'_, 'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Self::Error> {
-        while let Some((name, value)) = self.next() {
-            let Some(wanted) = self.map.wanted.field(name) else {
+        for Part { name, value } in self.fields.by_ref() {
+            let Some(wanted) = self.wanted.field(name) else {
                 continue;
             };
-            self.value = Some((value, wanted));
+            self.value = Some((*value, wanted));
             return match name {
                 Cow::Borrowed(name) => seed.deserialize(BorrowedStrDeserializer::new(name)),
                 Cow::Owned(name) => seed.deserialize(StrDeserializer::new(name)),
@@ -176,9 +162,9 @@ impl<'de> MapAccess<'de> for PartEntries<'_, 'de> {
     ) -> Result<S::Value, Self::Error> {
         match self.value.take() {
             Some((PartValue::Map(start, end), wanted)) => seed.deserialize(PartMap {
-                parts: self.map.parts,
+                parts: self.parts,
+                fields: self.parts.below.get(start..end).unwrap_or_default(),
                 wanted,
-                below: Some((start, end)),
             }),
             Some((PartValue::Whole(json), _)) => {
                 seed.deserialize(&mut serde_json::Deserializer::from_str(json.get()))

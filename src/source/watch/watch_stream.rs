@@ -205,7 +205,6 @@ impl<S: ListWatchSink> Reflector<S> {
             }
             // A large or expensive object, and the events after it.
             let mut deferred = Vec::new();
-            let large = stream.encoding.large_object();
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
                 self.feed.reporter().data_received();
@@ -214,14 +213,12 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.silent_watches_before_list = MIN_SILENT_WATCHES;
                 }
                 match event {
-                    Part::Whole(event) if deferred.is_empty() && event.len() < large => {
-                        if self.handle_event(event, stream, arrived)? == Handled::Later {
+                    Part::Whole(event) => {
+                        if !deferred.is_empty()
+                            || self.handle_small(event, stream, arrived)? == Handled::Later
+                        {
                             deferred.push(Deferred::Event(object_buffer::copy(event)));
                         }
-                        Ok(())
-                    }
-                    Part::Whole(event) => {
-                        deferred.push(Deferred::Event(object_buffer::copy(event)));
                         Ok(())
                     }
                     Part::Oversized(object) if deferred.is_empty() => {
@@ -258,8 +255,7 @@ impl<S: ListWatchSink> Reflector<S> {
             Deferred::Oversized(object) => return self.handle_oversized(&object, stream),
         };
         let encoding = stream.encoding;
-        let is_small = event.len() < encoding.large_object();
-        if is_small && self.handle_event(&event, stream, arrived)? == Handled::Done {
+        if self.handle_small(&event, stream, arrived)? == Handled::Done {
             return Ok(());
         }
         if let WatchEvent::Object(kind, object) = WatchEvent::parse(&event, encoding)? {
@@ -275,7 +271,20 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(&event, stream, arrived).map(|_| ())
     }
 
-    /// Handles an event.
+    /// Handles an event, unless it is large, or its object is expensive.
+    fn handle_small(
+        &mut self,
+        event: &[u8],
+        stream: &mut Stream,
+        arrived: std::time::Instant,
+    ) -> Result<Handled, StreamEnd> {
+        if event.len() >= stream.encoding.large_object() {
+            return Ok(Handled::Later);
+        }
+        self.handle_event(event, stream, arrived)
+    }
+
+    /// Handles an event, unless its object is expensive.
     fn handle_event(
         &mut self,
         event: &[u8],
@@ -342,9 +351,7 @@ impl<S: ListWatchSink> Reflector<S> {
             self.feed.reporter().object_received();
             return Ok(());
         }
-        advance(&mut self.version, &object.version)?;
-        self.note_changed();
-        Ok(())
+        advance(&mut self.version, &object.version).map(|()| self.note_changed())
     }
 
     /// Records the result of applying or deleting an object.
@@ -371,9 +378,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(())
             }
             Ok(()) => {
-                advance(&mut self.version, self.sink.last_version())?;
-                self.note_changed();
-                Ok(())
+                advance(&mut self.version, self.sink.last_version()).map(|()| self.note_changed())
             }
             Err(error) if error.reason() == DecodeReason::Syntax => {
                 Err(InvalidEvent::of(object.encoding()).into())
@@ -382,9 +387,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.log_undecodable(&error);
                 match version_of(object) {
                     Some(version) if !is_listing => {
-                        advance(&mut self.version, &version)?;
-                        self.note_changed();
-                        Ok(())
+                        advance(&mut self.version, &version).map(|()| self.note_changed())
                     }
                     _ => Ok(()),
                 }
@@ -396,7 +399,7 @@ impl<S: ListWatchSink> Reflector<S> {
     fn note_changed(&mut self) {
         let version = self.version.as_deref().and_then(resource_version::as_u64);
         self.newest = self.newest.max(version);
-        self.report_versions();
+        self.feed.reporter().versions(self.newest, version);
     }
 
     fn handle_bookmark(

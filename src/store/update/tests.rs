@@ -11,6 +11,7 @@ use crate::family::{Collector, Family};
 use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::store::schema::{Allowlists, Schema};
+use crate::store::update_plan::UpdatePlan;
 use crate::store::{CacheStore, MetricsStore, Writer};
 
 /// The names of the families, in the order of their calls.
@@ -325,16 +326,7 @@ fn the_heartbeat_of_a_node_renders_one_family() {
         apply(&mut writer, &node(1, 1), protobuf);
         apply(&mut writer, &node(1, 1), protobuf);
         let before = store.get("a");
-        let scanned = |version, second| {
-            let node = node(version, second).to_string();
-            let encoded = crate::decode::Encoding::Json.object(node.as_bytes());
-            let scanned = store.schema().scanner().unwrap().scan(encoded).unwrap();
-            scanned.fingerprints
-        };
-        let stored = scanned(1, 1);
-        let changed = scanned(2, 2).changed_since(stored.first(store.schema().layout().groups));
-        let changed = changed.unwrap();
-        let plan = store.schema().plan(changed);
+        let plan = plan(&store, &node(1, 1), &node(2, 2));
         let families = plan.families.iter().map(|&at| {
             let active = &store.schema().families()[at];
             active.family.descriptor().name().to_owned()
@@ -378,15 +370,13 @@ proptest! {
     }
 }
 
-/// The number of families that a change of an object generates, and the number of all families.
-fn generated<K: CollectedResource>(
-    collector: Collector<K>,
+/// What an event renders that changes an object from `before` to `after`.
+fn plan<'s, K: CollectedResource>(
+    store: &'s MetricsStore<K>,
     before: &Value,
-    change: impl Fn(&mut Value),
-) -> [usize; 2] {
-    let store = MetricsStore::new(collector);
-    let (schema, mut after) = (store.schema(), before.clone());
-    change(&mut after);
+    after: &Value,
+) -> &'s UpdatePlan {
+    let schema = store.schema();
     let fingerprints = |object: &Value| {
         let json = object.to_string();
         let encoded = crate::decode::Encoding::Json.object(json.as_bytes());
@@ -398,9 +388,21 @@ fn generated<K: CollectedResource>(
             .fingerprints
     };
     let stored = fingerprints(before);
-    let changed = fingerprints(&after).changed_since(stored.first(schema.layout().groups));
-    let plan = schema.plan(changed.unwrap());
-    [plan.families.len(), schema.families().len()]
+    let changed = fingerprints(after).changed_since(stored.first(schema.layout().groups));
+    schema.plan(changed.unwrap())
+}
+
+/// The number of families that a change of an object generates, and the number of all families.
+fn generated<K: CollectedResource>(
+    collector: Collector<K>,
+    before: &Value,
+    change: impl Fn(&mut Value),
+) -> [usize; 2] {
+    let store = MetricsStore::new(collector);
+    let mut after = before.clone();
+    change(&mut after);
+    let plan = plan(&store, before, &after);
+    [plan.families.len(), store.schema().families().len()]
 }
 
 /// docs/explanation/performance.md has these numbers.

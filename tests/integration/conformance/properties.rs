@@ -8,6 +8,7 @@ use std::fmt;
 use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::families::catalogue::CatalogueEntry;
 use kube_state_metrics::families::catalogue::catalogue;
+use kube_state_metrics::registry::Builder;
 use kube_state_metrics::store::ObjectWriter;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use proptest::collection::vec;
@@ -83,14 +84,17 @@ pub(crate) fn run(resource: BuiltIn) {
 }
 
 pub(super) fn metrics(resource: BuiltIn) -> StateMetrics {
+    builder(resource).build().unwrap()
+}
+
+/// All families of a resource, with all labels and annotations.
+pub(super) fn builder(resource: BuiltIn) -> Builder {
     StateMetrics::builder()
         .built_in([resource])
         .opt_in_metrics([".*"])
         .allow_labels(resource, ["*"])
         .allow_annotations(resource, ["*"])
         .all_fed_by_host()
-        .build()
-        .unwrap()
 }
 
 /// Sends a complete list without objects, so that the store becomes empty.

@@ -12,11 +12,21 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Wire, cases};
+use super::{Wire, cases, properties};
 
 const NAMES: usize = 3;
 /// The parts of an object that change independently. The last one stands for all other fields.
 const PARTS: [&str; 4] = ["metadata", "spec", "status", ""];
+/// Configured families that read different parts of an object.
+#[cfg(feature = "custom-resources")]
+const BESIDE: &str = "labelsFromPath: { name: [metadata, name] }
+            metrics:
+            - name: phase
+              each: { type: Info, info: { path: [status], labelsFromPath: { phase: [phase] } } }
+            - name: labels
+              each: { type: Info, info: { path: [metadata], labelsFromPath: { '*': [labels] } } }
+            - { name: generation, each: { type: Gauge, gauge: { path: [metadata, generation] } } }
+            - { name: replicas, each: { type: Gauge, gauge: { path: [spec, replicas] } } }";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -88,41 +98,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn builder(resource: BuiltIn) -> Builder {
-    let builder = StateMetrics::builder()
-        .built_in([resource])
-        .opt_in_metrics([".*"])
-        .allow_labels(resource.name(), ["*"])
-        .allow_annotations(resource.name(), ["*"])
-        .all_fed_by_host();
+    let builder = properties::builder(resource);
     #[cfg(feature = "custom-resources")]
-    let builder = beside_configured(resource, builder);
+    let builder = super::beside_configured(resource, builder, BESIDE);
     builder
-}
-
-/// Adds configured families, so that a linked store gets the same events.
-#[cfg(feature = "custom-resources")]
-fn beside_configured(resource: BuiltIn, builder: Builder) -> Builder {
-    use kube_state_metrics::custom_resources::{Config, KnownKind};
-
-    let info = resource.info();
-    let (group, version, kind) = (info.group(), info.version(), info.kind());
-    let config = Config::parse(&format!(
-        "spec:
-          resources:
-          - groupVersionKind: {{ group: '{group}', version: {version}, kind: {kind} }}
-            metricNamePrefix: beside
-            labelsFromPath: {{ name: [metadata, name] }}
-            metrics:
-            - name: phase
-              each: {{ type: Info, info: {{ path: [status], labelsFromPath: {{ phase: [phase] }} }} }}
-            - name: labels
-              each: {{ type: Info, info: {{ path: [metadata], labelsFromPath: {{ '*': [labels] }} }} }}
-            - {{ name: generation, each: {{ type: Gauge, gauge: {{ path: [metadata, generation] }} }} }}
-            - {{ name: replicas, each: {{ type: Gauge, gauge: {{ path: [spec, replicas] }} }} }}"
-    ));
-    builder
-        .custom_resources(&config.unwrap())
-        .known_kinds(KnownKind::built_in())
 }
 
 fn text(metrics: &StateMetrics) -> String {
