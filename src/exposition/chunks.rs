@@ -44,15 +44,12 @@ impl Chunks {
         // `reserve` reuses the memory of dropped chunks. The capacity includes the last run of a chunk, which may
         // exceed `CHUNK`.
         self.buffer.reserve(3 * CHUNK);
-        while self.buffer.len() < CHUNK {
-            match self.cursor.next_run() {
-                Step::Item(run) => self.cursor.write(&run, &mut self.buffer),
-                Step::Pause => return Step::Pause,
-                Step::End => {
-                    self.done = true;
-                    self.cursor.exposition().write_end(&mut self.buffer);
-                    break;
-                }
+        match self.cursor.write_until(CHUNK, &mut self.buffer) {
+            Step::Item(()) => {}
+            Step::Pause => return Step::Pause,
+            Step::End => {
+                self.done = true;
+                self.cursor.exposition().write_end(&mut self.buffer);
             }
         }
         if self.buffer.is_empty() {

@@ -181,6 +181,18 @@ impl RunCursor {
         }
     }
 
+    /// Appends runs until the text has at least `size` bytes.
+    pub(super) fn write_until(&mut self, size: usize, out: &mut BytesMut) -> Step<()> {
+        while out.len() < size {
+            match self.next_run() {
+                Step::Item(run) => self.write(&run, out),
+                Step::Pause => return Step::Pause,
+                Step::End => return Step::End,
+            }
+        }
+        Step::Item(())
+    }
+
     /// The key and the revision of a run; `None` if the text of the run depends on more than the columns of the run.
     #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {

@@ -195,13 +195,10 @@ impl GzipChunks {
     /// Appends a block that is not cached. The filter excludes an unknown part of each run, so the size of a block is the
     /// size of the included text.
     fn advance_uncached(&mut self) -> Step<Origin> {
-        while self.text.len() < BLOCK {
-            match self.cursor.next_run() {
-                Step::Item(run) => self.cursor.write(&run, &mut self.text),
-                Step::Pause => return Step::Pause,
-                Step::End if self.text.is_empty() => return Step::End,
-                Step::End => break,
-            }
+        match self.cursor.write_until(BLOCK, &mut self.text) {
+            Step::Pause => return Step::Pause,
+            Step::End if self.text.is_empty() => return Step::End,
+            Step::Item(()) | Step::End => {}
         }
         let block = self.compress();
         self.emit(block);
