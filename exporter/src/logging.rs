@@ -1,6 +1,5 @@
 //! Log lines on standard error, as text or as JSON.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -72,7 +71,7 @@ fn escaped(line: &str) -> String {
         let color = color(rest);
         let length = color.map_or(char.len_utf8(), str::len);
         if char.is_control() && color.is_none() {
-            let _ = write!(text, "{}", char.escape_default());
+            text.extend(char.escape_default());
         } else {
             text.push_str(&rest[..length]);
         }

@@ -362,12 +362,13 @@ async fn hand_over_shard(app: &AppState) {
     let instance = app.instance();
     let shard = instance.metrics.shard();
     let is_removed = shard.index() >= shard.total();
-    while is_removed
-        && instance
-            .on_blocking_thread(Instance::status)
-            .await
-            .objects()
-            > 0
+    if !is_removed {
+        return;
+    }
+    while instance
+        .on_blocking_thread(|own| own.status().objects())
+        .await
+        > 0
     {
         sleep(SHARD_CHECK).await;
     }

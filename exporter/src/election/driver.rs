@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::clock::uptime;
-use super::leadership::{Leadership, Term};
+use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step};
 use super::record::{Exported, LeaseRecord};
 use super::timing::Timing;
@@ -49,30 +49,25 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut is_leaving = false;
         loop {
+            let mut now = uptime();
             if !is_leaving && let Some(limit) = *self.leave.borrow_and_update() {
                 is_leaving = true;
-                self.election.leave(uptime(), uptime() + limit);
+                self.election.leave(now, now + limit);
             }
-            if self.election.needs_exported() {
+            if self.election.needs_exported(now) {
                 let exported = Arc::clone(&self.exported);
                 let exported = tokio::task::spawn_blocking(move || exported()).await;
                 // The thread does not run while the runtime shuts down.
                 self.election.set_complete(exported.ok().flatten());
+                now = uptime();
             }
             self.election.scraped(self.leadership.scraped_at());
-            let step = self.election.next(uptime());
+            let step = self.election.next(now);
             self.publish();
             match step {
                 Step::Stop => return,
                 Step::WaitUntil(until) => {
-                    // The end of serving is a change that is logged and counted.
-                    let serves_for = self.leadership.serves_for();
                     let wait = until.saturating_sub(uptime());
-                    let wait = if serves_for.is_zero() {
-                        wait
-                    } else {
-                        wait.min(serves_for)
-                    };
                     tokio::select! {
                         () = sleep(wait) => {}
                         left = self.leave.changed(), if !is_leaving => {
@@ -101,15 +96,8 @@ impl Driver {
     }
 
     fn publish(&self) {
-        let election = &self.election;
-        self.leadership.set_holder(election.holder());
-        self.leadership.set_term(Term {
-            serves_from: election.serves_from(),
-            serves_until: election.serves_until(),
-            renewed_until: election.renewed_until().unwrap_or_default(),
-            hold_until: election.hold_until(),
-            renewed_at: election.renewed_at(),
-        });
+        self.leadership.set_holder(self.election.holder());
+        self.leadership.set_term(self.election.term());
     }
 
     /// Logs the first failure of several, and the recovery.
@@ -167,19 +155,13 @@ impl LeaseClient {
             kube::Error::Api(status) => StatusCode::from_u16(status.code).ok(),
             _ => None,
         };
-        let is_expected = matches!(
-            (request, code),
-            (Request::Read, Some(StatusCode::NOT_FOUND))
-        );
-        let outcome = match code {
-            Some(StatusCode::NOT_FOUND) => Outcome::NotFound,
-            Some(StatusCode::CONFLICT) => return (Outcome::Conflict, None),
-            _ => Outcome::Failed,
-        };
-        (
-            outcome,
-            (!is_expected).then(|| one_line(&error.to_string())),
-        )
+        let problem = one_line(&error.to_string());
+        match (request, code) {
+            (_, Some(StatusCode::CONFLICT)) => (Outcome::Conflict, None),
+            (Request::Read, Some(StatusCode::NOT_FOUND)) => (Outcome::NotFound, None),
+            (_, Some(StatusCode::NOT_FOUND)) => (Outcome::NotFound, Some(problem)),
+            _ => (Outcome::Failed, Some(problem)),
+        }
     }
 }
 

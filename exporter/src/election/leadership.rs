@@ -4,18 +4,17 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use kube_state_metrics::exposition::HostMetrics;
 use parking_lot::Mutex;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Opts, TextEncoder};
+use prometheus::{Gauge, IntCounter, IntGauge, Opts, TextEncoder};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::clock::uptime;
-use super::machine::Uptime;
+use super::machine::{Term, Uptime};
 
 /// Whether this replica serves the metrics of objects. A clone is another handle to the same leadership.
 #[derive(Clone, Debug)]
@@ -24,25 +23,14 @@ pub(crate) struct Leadership(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     lease: String,
+    /// The driver of the election sets it, and every response compares it with the clock, so it also holds if the
+    /// driver stands still.
     term: watch::Sender<Term>,
     state: Mutex<State>,
     /// When the last request for the metrics of objects arrived.
     scraped_at: Mutex<Uptime>,
     has_joined: AtomicBool,
     metrics: Metrics,
-}
-
-/// The times up to which a decision of the election holds. The driver of the election sets them, and every response
-/// compares them with the clock, so they also hold if the driver stands still.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Term {
-    /// Requests that arrived before belong to the previous leader.
-    pub(super) serves_from: Uptime,
-    pub(super) serves_until: Uptime,
-    /// The end of the last renewal. Later, an outage of the API server alone keeps this replica serving.
-    pub(super) renewed_until: Uptime,
-    pub(super) hold_until: Uptime,
-    pub(super) renewed_at: Option<Uptime>,
 }
 
 /// What people want to know.
@@ -117,29 +105,24 @@ impl Leadership {
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.count();
         let metrics = &self.0.metrics;
-        let renewed_at = self.0.term.borrow().renewed_at;
-        let age = renewed_at.map(|at| uptime().saturating_sub(at));
-        metrics
-            .renewal_age
-            .set(age.unwrap_or_default().as_secs_f64());
         let mut families = metrics.leader.collect();
         families.extend(metrics.transitions.collect());
         families.extend(metrics.unconfirmed.collect());
-        families.extend(
-            age.map(|_| metrics.renewal_age.collect())
-                .into_iter()
-                .flatten(),
-        );
+        let renewed_at = self.0.term.borrow().renewed_at;
+        if let Some(renewed_at) = renewed_at {
+            let age = uptime().saturating_sub(renewed_at);
+            metrics.renewal_age.set(age.as_secs_f64());
+            families.extend(metrics.renewal_age.collect());
+        }
         families
     }
 
     /// Whether this replica leads, as metrics for the end of a response with the metrics of objects.
     pub(crate) fn host_metrics(&self) -> HostMetrics {
         self.count();
-        let mut text = Vec::new();
+        let text = TextEncoder::new().encode_to_string(&self.0.metrics.leader.collect());
         // Writing into memory does not fail.
-        let _ = TextEncoder::new().encode(&self.0.metrics.leader.collect(), &mut text);
-        HostMetrics::text(String::from_utf8_lossy(&text))
+        HostMetrics::text(text.unwrap_or_default())
     }
 
     // === for the driver ===
@@ -170,12 +153,6 @@ impl Leadership {
 
     pub(super) fn scraped_at(&self) -> Uptime {
         *self.0.scraped_at.lock()
-    }
-
-    /// How long this replica serves.
-    pub(super) fn serves_for(&self) -> Duration {
-        let serves_until = self.0.term.borrow().serves_until;
-        serves_until.saturating_sub(uptime())
     }
 
     /// Counts and logs a change of the leadership.

@@ -79,6 +79,22 @@ struct Seen {
     since: Uptime,
 }
 
+/// The times up to which a decision of the election holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Term {
+    /// Requests that arrived before belong to the previous leader, even if their responses have waited.
+    pub(super) serves_from: Uptime,
+    /// When this replica stops to serve the metrics of objects, unless it renews the Lease before.
+    pub(super) serves_until: Uptime,
+    /// The end of the last renewal; zero if there is none. Later, an outage of the API server alone keeps this replica
+    /// serving.
+    pub(super) renewed_until: Uptime,
+    /// Until when responses wait, because a hand-over to this replica is in progress.
+    pub(super) hold_until: Uptime,
+    /// The start of the last successful renewal.
+    pub(super) renewed_at: Option<Uptime>,
+}
+
 /// A request to the API server. A write has the version that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
@@ -134,14 +150,15 @@ impl Election {
 
     // === what the caller reports ===
 
-    /// Whether the next step depends on what this replica exports.
-    pub(super) fn needs_exported(&self) -> bool {
-        match self.role {
-            Role::Standby => !self.is_successor(),
-            // The offer names the versions.
-            Role::Leader => self.leaves_at.is_some(),
-            Role::HandingOver { .. } | Role::Left => false,
-        }
+    /// Whether the next step depends on what this replica exports. Before the next request is due, nothing does.
+    pub(super) fn needs_exported(&self, now: Uptime) -> bool {
+        now >= self.next_at
+            && match self.role {
+                Role::Standby => !self.is_successor(),
+                // The offer names the versions.
+                Role::Leader => self.leaves_at.is_some(),
+                Role::HandingOver { .. } | Role::Left => false,
+            }
     }
 
     /// Sets what this replica exports, once it is complete.
@@ -169,29 +186,14 @@ impl Election {
 
     // === what the caller asks ===
 
-    /// When this replica stops to serve the metrics of objects, unless it renews the Lease before.
-    pub(super) fn serves_until(&self) -> Uptime {
-        self.serves_until
-    }
-
-    /// Requests that arrived before belong to the previous leader, even if their responses have waited.
-    pub(super) fn serves_from(&self) -> Uptime {
-        self.serves_from
-    }
-
-    /// Until when responses wait, because a hand-over to this replica is in progress.
-    pub(super) fn hold_until(&self) -> Uptime {
-        self.hold_until
-    }
-
-    /// Until when the last renewal is valid without an answer of the API server.
-    pub(super) fn renewed_until(&self) -> Option<Uptime> {
-        self.renewed_at.map(|at| at + self.timing.term())
-    }
-
-    /// The start of the last successful renewal.
-    pub(super) fn renewed_at(&self) -> Option<Uptime> {
-        self.renewed_at
+    pub(super) fn term(&self) -> Term {
+        Term {
+            serves_from: self.serves_from,
+            serves_until: self.serves_until,
+            renewed_until: self.renewed_until().unwrap_or_default(),
+            hold_until: self.hold_until,
+            renewed_at: self.renewed_at,
+        }
     }
 
     /// The identity in the Lease, as this replica last saw it.
@@ -219,12 +221,13 @@ impl Election {
             _ => self.next_at,
         };
         if now < at {
-            if matches!(self.role, Role::HandingOver { .. }) {
-                // The caller reports scrapes in between.
-                return Step::WaitUntil(at.min(now + self.timing.pause() / 4));
-            }
-            let leaves_at = self.leaves_at.filter(|leaves_at| now < *leaves_at);
-            return Step::WaitUntil(leaves_at.map_or(at, |leaves_at| leaves_at.min(at)));
+            // The caller reports scrapes in between.
+            let polls_at = matches!(self.role, Role::HandingOver { .. })
+                .then(|| now + self.timing.pause() / 4);
+            // The caller logs and counts the end of serving.
+            let earlier = [polls_at, self.leaves_at, Some(self.serves_until)];
+            let earlier = earlier.into_iter().flatten().filter(|wake| now < *wake);
+            return Step::WaitUntil(earlier.fold(at, Uptime::min));
         }
         let request = self.request(now);
         if let Request::Update(record) = &request
@@ -285,6 +288,11 @@ impl Election {
             }),
             _ => Request::Read,
         }
+    }
+
+    /// Until when the last renewal is valid without an answer of the API server.
+    fn renewed_until(&self) -> Option<Uptime> {
+        self.renewed_at.map(|at| at + self.timing.term())
     }
 
     /// The record with this replica as the leader.

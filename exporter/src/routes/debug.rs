@@ -78,9 +78,8 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
 pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     let instance = app.instance();
     let stores = instance
-        .on_blocking_thread(Instance::status)
-        .await
-        .memory_bytes();
+        .on_blocking_thread(|own| own.status().memory_bytes())
+        .await;
     let process = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| {
         let line = process.lines().find_map(|line| line.strip_prefix(name))?;

@@ -119,18 +119,17 @@ impl Replica {
 
     /// Whether a response now has the metrics of objects.
     pub(super) fn serves(&self, now: Duration) -> bool {
-        self.runs(now) && self.local(now) < self.election.serves_until()
+        self.runs(now) && self.local(now) < self.election.term().serves_until
     }
 
     /// Whether a response now waits.
     pub(super) fn holds(&self, now: Duration) -> bool {
-        self.runs(now) && self.local(now) < self.election.hold_until()
+        self.runs(now) && self.local(now) < self.election.term().hold_until
     }
 
     /// Whether the replica serves by a renewal, not by an outage alone.
     pub(super) fn is_confirmed(&self, now: Duration) -> bool {
-        let until = self.election.renewed_until();
-        self.serves(now) && until.is_some_and(|until| self.local(now) < until)
+        self.serves(now) && self.local(now) < self.election.term().renewed_until
     }
 
     pub(super) fn is_healthy(&self, now: Duration) -> bool {

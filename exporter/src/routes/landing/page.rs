@@ -8,7 +8,7 @@ use super::super::port::Port;
 use super::settings::{Setting, settings};
 use crate::app_state::{AppState, Ports};
 use crate::humanize::{counted, span};
-use crate::instance::{Instance, InstanceStatus, Problem, ResourceStatus};
+use crate::instance::{InstanceStatus, Problem, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
 use crate::server::without_port;
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
@@ -114,26 +114,23 @@ impl Page {
     pub(super) async fn open(port: Port, app: &AppState, host: Option<&str>, search: &str) -> Self {
         let instance = app.instance();
         let report = instance.reports.get(&instance.metrics, &instance.options);
-        let mut settings = settings(
-            &instance.options,
-            instance.metrics.shard(),
-            instance.readiness_policy(),
-        );
-        settings.extend(app.leadership.as_ref().map(|leadership| Setting {
-            name: "High availability",
-            flag: "--ha",
-            values: vec![leadership.to_string()],
-        }));
         let (report, server_version) = tokio::join!(report, instance.server_version());
+        let look = instance.on_blocking_thread(|own| (own.status(), own.missing_rules()));
+        let (status, missing_rules) = look.await;
         let data = Data {
-            status: instance.on_blocking_thread(Instance::status).await,
+            status,
             report,
             search: Search::new(search),
             server_version,
             refusals: app.telemetry.refusals.lines(),
-            missing_rules: instance.on_blocking_thread(Instance::missing_rules).await,
+            missing_rules,
             scrapes: app.telemetry.scrape_history.recent(),
-            settings,
+            settings: settings(
+                &instance.options,
+                instance.metrics.shard(),
+                instance.readiness_policy(),
+                app.leadership.as_ref().map(ToString::to_string),
+            ),
             files: app.telemetry.files.all(),
             now: SystemTime::now(),
         };

@@ -19,6 +19,7 @@ pub(super) fn settings(
     options: &MetricsOptions,
     shard: Shard,
     readiness: ReadinessPolicy,
+    leadership: Option<String>,
 ) -> Vec<Setting> {
     let readiness = (readiness != ReadinessPolicy::Default).then(|| readiness.to_string());
     let shard = (shard.total() > 1).then(|| shard.to_string());
@@ -56,6 +57,11 @@ pub(super) fn settings(
             "--metric-annotations-allowlist",
             allowlists(&options.annotations),
         ),
+        (
+            "High availability",
+            "--ha",
+            leadership.into_iter().collect(),
+        ),
     ];
     let set = all.into_iter().filter(|(_, _, values)| !values.is_empty());
     set.map(|(name, flag, values)| Setting { name, flag, values })
@@ -77,13 +83,21 @@ mod tests {
     #[test]
     fn only_options_that_are_set_are_shown() {
         let (shard, readiness) = (Shard::default(), ReadinessPolicy::Default);
-        assert_eq!(settings(&MetricsOptions::default(), shard, readiness), []);
+        assert_eq!(
+            settings(&MetricsOptions::default(), shard, readiness, None),
+            []
+        );
         let options = MetricsOptions {
             deny: vec!["kube_secret_.*".to_owned()],
             labels: AllowlistConfig::parse("pods=[team,app]").unwrap(),
             ..MetricsOptions::default()
         };
-        let settings = settings(&options, Shard::new(1, 3).unwrap(), ReadinessPolicy::Strict);
+        let settings = settings(
+            &options,
+            Shard::new(1, 3).unwrap(),
+            ReadinessPolicy::Strict,
+            None,
+        );
         let lines: Vec<_> = settings
             .iter()
             .map(|own| format!("{}: {}", own.flag, own.values.join(" ")))

@@ -1,5 +1,6 @@
 //! The problems: one message for each cause.
 
+use kube_state_metrics::source::health::FailureReason;
 use maud::{Markup, html};
 
 use super::super::page::{Data, affected};
@@ -11,14 +12,13 @@ use crate::instance::{LimitProblem, Problem, REPEATED};
 const MOST_ROLES: usize = 10;
 /// Maximum number of resources in a message. If there are more, the message has a list to open.
 const MOST_LISTED: usize = 8;
-/// The state of resources that the API server forbids.
-const FORBIDDEN: &str = "forbidden";
 
 pub(super) fn section(data: &Data) -> Markup {
     let status = &data.status;
     let total = status.resources.len();
     let problems = status.problems.iter();
-    let (forbidden, problems): (Vec<_>, Vec<_>) = problems.partition(|own| own.state == FORBIDDEN);
+    let is_forbidden = |own: &&Problem| own.state == FailureReason::Forbidden.as_str();
+    let (forbidden, problems): (Vec<_>, Vec<_>) = problems.partition(is_forbidden);
     let (blocking, other): (Vec<_>, Vec<_>) = problems.into_iter().partition(|own| own.is_blocking);
     let is_forbidden_first = forbidden.iter().any(|own| own.is_blocking);
     let forbidden = forbidden_message(&forbidden, &data.missing_rules);
@@ -42,11 +42,11 @@ pub(super) fn section(data: &Data) -> Markup {
 
 /// One message for all resources that the API server forbids, with the rules that the roles lack.
 fn forbidden_message(problems: &[&Problem], rules: &[String]) -> Markup {
-    let names: Vec<_> = problems.iter().flat_map(|own| &own.resources).collect();
+    let names = problems.iter().flat_map(|own| &own.resources);
+    let names: Vec<_> = names.map(String::as_str).collect();
     let removal = problems.iter().filter_map(|own| own.removal_seconds);
     let removal = removal.reduce(f64::min);
-    let listed = names.iter().map(|own| own.as_str()).collect::<Vec<_>>();
-    let listed = listed.join(", ");
+    let listed = names.join(", ");
     html! {
         @if !(names.is_empty() && rules.is_empty()) {
             div class="message bad" role="alert" {
