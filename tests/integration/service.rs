@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -67,17 +68,21 @@ fn cluster() -> StateMetrics {
     metrics
 }
 
+fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
 fn answer(
     metrics: &StateMetrics,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
 ) -> Response<Body> {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    metrics.respond(&request.body(()).unwrap().into_parts().0)
+    metrics.respond(&request(method, path, headers))
 }
 
 fn bytes(response: Response<Body>) -> Vec<u8> {
@@ -273,11 +278,7 @@ fn appended_metrics_end_the_answer_in_every_format_and_encoding() {
     ] {
         let service = metrics.service().append(move |_| registry.clone());
         let answer = |method: &str, headers: &[(&str, &str)]| {
-            let request = headers.iter().fold(
-                Request::builder().method(method).uri("/"),
-                |request, (name, value)| request.header(*name, *value),
-            );
-            service.respond(&request.body(()).unwrap().into_parts().0)
+            service.respond(&request(method, "/", headers))
         };
         for (accept, end) in [
             ("text/plain", HOST.to_owned()),
@@ -311,8 +312,7 @@ fn a_query_that_names_what_it_wants_gets_nothing_else() {
         HostMetrics::text(HOST)
     });
     let get = |method: &str, query: &str| {
-        let request = Request::builder().method(method).uri(format!("/{query}"));
-        text(service.respond(&request.body(()).unwrap().into_parts().0))
+        text(service.respond(&request(method, &format!("/{query}"), &[])))
     };
     for query in ["", "?exclude_resources=pods", "?other=x"] {
         assert!(get("GET", query).ends_with(HOST), "{query}");
@@ -364,11 +364,7 @@ fn objects_are_served_only_while_each_condition_is_met() {
         .objects_while(|| true)
         .append(|_| HostMetrics::text("# TYPE own gauge\nown 1\n"));
     let get = |path: &str, headers: &[(&str, &str)]| {
-        let mut request = Request::get(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = service.respond(&request.body(()).unwrap().into_parts().0);
+        let response = service.respond(&request("GET", path, headers));
         assert_eq!(response.status(), StatusCode::OK);
         text(response)
     };

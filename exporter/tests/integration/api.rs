@@ -360,11 +360,6 @@ impl State {
             respond(stream, 403, &status(403));
         } else if names(&self.broken, path) {
             respond(stream, 500, &status(500));
-        } else if asked.line.starts_with("POST ") && path.ends_with("/leases")
-            || path.rsplit('/').nth(1) == Some("leases")
-        {
-            let (code, value) = self.lease(&asked.line, body);
-            respond(stream, code, &value);
         } else if asked.line.contains("watch=") {
             let plural = path.rsplit('/').next().unwrap();
             return self.watch(
@@ -376,6 +371,8 @@ impl State {
             let mut segments = path.rsplit('/');
             let last = segments.next().unwrap();
             let (code, value) = match (last, segments.next().unwrap_or_default()) {
+                ("leases", _) if asked.line.starts_with("POST ") => self.lease(&asked.line, body),
+                (_, "leases") => self.lease(&asked.line, body),
                 ("tokenreviews", _) => token_review(&serde_json::from_slice(body).unwrap()),
                 ("subjectaccessreviews", _) => {
                     access_review(&serde_json::from_slice(body).unwrap())

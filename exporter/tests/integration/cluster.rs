@@ -12,9 +12,7 @@ fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&[&*url], args].concat());
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     api.requests()
 }
 
@@ -229,9 +227,7 @@ fn objects_are_requested_in_the_encoding_of_the_flag() {
         let api = Api::start(&[]);
         let url = format!("--apiserver={}", api.url);
         let exporter = Exporter::serving(&[&[&*url], flags].concat());
-        eventually("the exporter is ready", || {
-            (exporter.get("/readyz").status == 200).then_some(())
-        });
+        exporter.becomes_ready();
         let mut asked = api.asked();
         asked.retain(|asked| asked.line.contains("/api/v1/pods?"));
         assert!(!asked.is_empty());
@@ -313,9 +309,7 @@ fn a_refused_resource_is_named_and_holds_nobody_up_unless_strict() {
     let url = format!("--apiserver={}", api.url);
     let args = [&*url, "--resources=pods,secrets"];
     let exporter = Exporter::serving(&args);
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     let ready = exporter.get("/readyz").text();
     assert!(
         ready.starts_with("OK\nrefused: secrets (forbidden)"),
@@ -354,9 +348,7 @@ fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
     let args = [&*url, "--resources=pods,secrets"];
     let patient = Exporter::serving(&args);
     let exporter = Exporter::serving(&[&args[..], &["--readiness-deadline=1s"]].concat());
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     let ready = exporter.get("/readyz?verbose").text();
     let without = "OK\nready without: secrets (server error): server error: no\n";
     assert!(ready.starts_with(without), "{ready}");
@@ -373,9 +365,7 @@ fn a_streaming_list_without_an_end_is_replaced_by_pages() {
     api.never_end_lists();
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&*url, "--resources=pods", "--list-deadline=1s"]);
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     assert!(some(&api.requests(), &["/pods?", "limit=500"]));
     exporter.tells("a streaming list did not end in time");
 }
@@ -506,9 +496,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
             .metrics("")
             .contains("kube_namespace_created{namespace=\"x\"}")
     };
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 

@@ -91,8 +91,7 @@ impl Rollouts {
             "--ha-lease-duration=3s",
             &identity,
         ]);
-        let is_ready = || (replica.get("/readyz").status == 200).then_some(());
-        eventually_or("the replica is ready", is_ready, || replica.log());
+        replica.becomes_ready();
         self.replicas.push((name, replica));
         self.publish();
     }
@@ -175,9 +174,9 @@ fn rollouts_of_two_replicas_end_and_double_no_series_in_prometheus() {
         "{ROLLOUTS} rollouts in {:.0} s, longest gap {longest:.1} s",
         end - start
     );
-    // A gap of up to an interval, plus a step and the jitter of scrapes.
+    // A gap of up to an interval. On a busy machine, scrapes are late by up to another interval.
     assert!(
-        longest <= SCRAPE_INTERVAL.as_secs_f64() + 0.3,
+        longest <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(),
         "{longest}: {answer}"
     );
 
@@ -353,8 +352,7 @@ impl Shards {
             "--resources=namespaces",
             "--shard-handover=3s",
         ]);
-        let is_ready = || (replica.get("/readyz").status == 200).then_some(());
-        eventually_or("the replica is ready", is_ready, || replica.log());
+        replica.becomes_ready();
         self.scraper.add(&replica);
         self.replicas.push(replica);
     }

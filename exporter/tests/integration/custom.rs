@@ -558,9 +558,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         "--custom-resource-state-config",
         &config,
     ]);
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     let text = exporter.metrics("");
     assert!(text.contains(&sample("a", "3")), "{text}");
     assert!(
@@ -594,9 +592,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
 
     // Without a configuration, there are no requests for definitions.
     let exporter = Exporter::serving(&[&url, "--resources=namespaces"]);
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     assert_eq!(api.count(definitions), 1);
     assert_eq!(
         exporter.own("kube_state_metrics_custom_resource_state_add_events_total"),

@@ -45,12 +45,6 @@ fn leads(replica: &Exporter) -> bool {
 }
 
 #[track_caller]
-fn wait_until_it_is_ready(replica: &Exporter) {
-    let is_ready = || (replica.get("/readyz").status == 200).then_some(());
-    eventually_or("the replica is ready", is_ready, || replica.log());
-}
-
-#[track_caller]
 fn wait_until_it_leads(replica: &Exporter) {
     let leads = || leads(replica).then_some(());
     eventually_or("the replica leads", leads, || replica.log());
@@ -78,7 +72,7 @@ fn a_lease_says_who_leads_and_a_standby_serves_no_objects() {
         &api,
         &["--ha-identity=b", "--ha-namespace=x", "--ha-lease-name=y"],
     );
-    wait_until_it_is_ready(&second);
+    second.becomes_ready();
     let answer = second.get("/metrics");
     assert_eq!(answer.status, 200);
     let text = answer.text();
@@ -194,7 +188,7 @@ fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let first = named(&api, "a");
     wait_until_it_leads(&first);
     let second = named(&api, "b");
-    wait_until_it_is_ready(&second);
+    second.becomes_ready();
     assert!(!leads(&second));
     first.signal("KILL");
     let killed = Instant::now();
@@ -238,7 +232,7 @@ fn rollouts_lose_and_double_no_series() {
         for name in ["a", "b"] {
             // As a Deployment does: the new pod is ready before an old one stops.
             let new = named(&api, &format!("{name}{rollout}"));
-            wait_until_it_is_ready(&new);
+            new.becomes_ready();
             scraper.add(&new);
             let mut old = replicas.remove(0);
             replicas.push(new);

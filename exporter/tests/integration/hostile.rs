@@ -28,9 +28,7 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
     for paged in [&[][..], &["--no-watchlist"]] {
         let args = [&[&*url, &*resources][..], &sizes, paged].concat();
         let exporter = Exporter::serving(&args);
-        eventually("the exporter is ready", || {
-            (exporter.get("/readyz").status == 200).then_some(())
-        });
+        exporter.becomes_ready();
         let metrics = exporter.metrics("");
         for family in [
             "kube_configmap_info",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
-use super::support::{Exporter, PORTS, PROGRAM, eventually};
+use super::support::{Exporter, PORTS, PROGRAM};
 
 /// The largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
@@ -120,9 +120,7 @@ fn answers_are_quick_beside_the_largest_objects() {
         &format!("--apiserver={}", api.url),
     ]);
     let exporter = Exporter::of_command(&mut program);
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
+    exporter.becomes_ready();
     let small = ["/livez", "/metrics?resources=namespaces"];
     let before = small.map(|path| percentile(&exporter, path, TIME));
     let rounds: Vec<_> = (1..20).map(objects).collect();

@@ -32,6 +32,16 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {pair}")
 }
 
+/// The entries of `basic_auth_users` for four users.
+fn users() -> String {
+    // With the bcrypt cost 5, two checks in a test build take about as long as one check with the usual cost in a
+    // release build.
+    let hash = |user| bcrypt::hash(format!("right{user}"), 5).unwrap();
+    (0..4)
+        .map(|user| format!("  user{user}: {}\n", hash(user)))
+        .collect()
+}
+
 /// Clients that try different credentials without a pause.
 struct Flood {
     ended: Arc<AtomicBool>,
@@ -104,16 +114,7 @@ impl Flood {
 #[test]
 fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
     let directory = Directory::new("passwords");
-    // With the bcrypt cost 5, two checks in a test build take about as long as one check with the usual cost in a
-    // release build.
-    let users: String = (0..4)
-        .map(|user| {
-            format!(
-                "  user{user}: {}\n",
-                bcrypt::hash(format!("right{user}"), 5).unwrap()
-            )
-        })
-        .collect();
+    let users = users();
     let web = directory.write("web.yaml", &format!("basic_auth_users:\n{users}"));
     let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
     let flood = Flood::start(&exporter.main, |number| {
@@ -160,11 +161,7 @@ fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
 #[test]
 fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     let directory = Directory::new("addresses");
-    let hash = |user| bcrypt::hash(format!("right{user}"), 5).unwrap();
-    let users: String = (0..4)
-        .map(|user| format!("  user{user}: {}\n", hash(user)))
-        .collect();
-    let web = directory.write("web.yaml", &format!("basic_auth_users:\n{users}"));
+    let web = directory.write("web.yaml", &format!("basic_auth_users:\n{}", users()));
     let exporter = Exporter::start(&["--resources=pods", "--tls-config", &web]);
     let sources: Vec<_> = (0..48)
         .map(|number| Ipv4Addr::new(127, 0, 66, number + 1).into())

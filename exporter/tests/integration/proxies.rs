@@ -63,12 +63,6 @@ fn exporter(args: &[&str], variables: &[(&str, &str)]) -> Exporter {
     )
 }
 
-fn is_ready(exporter: &Exporter) {
-    eventually("the exporter is ready", || {
-        (exporter.get("/readyz").status == 200).then_some(())
-    });
-}
-
 /// Waits until `/readyz` has the reason of the failure.
 fn fails(exporter: &Exporter, why: &str) -> String {
     eventually(&format!("/readyz contains `{why}`"), || {
@@ -108,7 +102,7 @@ fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
         // The kubeconfig takes precedence over the environment.
         let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
         let exporter = exporter(&["--kubeconfig", &kubeconfig], &environment);
-        is_ready(&exporter);
+        exporter.becomes_ready();
         assert_eq!(relay.asked().first(), Some(&asked), "{url}");
         let log = exporter.log();
         assert!(!log.contains("p@ss") && !log.contains("p%40ss"), "{log}");
@@ -129,7 +123,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         ("HTTPS_PROXY", &*proxy.address),
         ("HTTP_PROXY", "http://127.0.0.1:1"),
     ];
-    is_ready(&exporter(&["--kubeconfig", &kubeconfig], &environment));
+    exporter(&["--kubeconfig", &kubeconfig], &environment).becomes_ready();
     assert_eq!(proxy.asked().first(), Some(&asked));
 
     // `--apiserver` replaces the server of the kubeconfig.
@@ -139,7 +133,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         .write("other", &other.replace(&host, "other.test"));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());
     let environment = [("https_proxy", &*proxy.address), ("HTTPS_PROXY", "")];
-    is_ready(&exporter(&["--kubeconfig", &other, &flag], &environment));
+    exporter(&["--kubeconfig", &other, &flag], &environment).becomes_ready();
     assert_eq!(proxy.asked().first(), Some(&asked));
 
     let proxy = relay();
@@ -149,10 +143,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
     if let Some(mut pod) = in_pod(&place.directory) {
         pod.env("KUBERNETES_SERVICE_HOST", "api.test");
         pod.env("KUBERNETES_SERVICE_PORT", port(&place.api));
-        is_ready(&with_environment(
-            &mut pod,
-            &[("HTTPS_PROXY", &proxy.address)],
-        ));
+        with_environment(&mut pod, &[("HTTPS_PROXY", &proxy.address)]).becomes_ready();
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
@@ -161,7 +152,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());
     let environment = [("HTTPS_PROXY", &*proxy.address), ("SSL_CERT_FILE", &*roots)];
-    is_ready(&exporter(&[&flag], &environment));
+    exporter(&[&flag], &environment).becomes_ready();
     assert_eq!(
         proxy.asked().first(),
         Some(&format!("CONNECT {host} HTTP/1.1"))
@@ -182,7 +173,7 @@ fn an_http_proxy_forwards_the_requests_to_a_server_without_tls() {
             ("HTTPS_PROXY", "socks5://127.0.0.1:1"),
         ],
     );
-    is_ready(&through);
+    through.becomes_ready();
     let start = format!("GET http://{host}/api/v1/pods?");
     let asked = relay.asked();
     let first = asked.first().unwrap();
@@ -206,7 +197,7 @@ fn an_http_proxy_forwards_the_requests_to_a_server_without_tls() {
 
     let relay = Relay::start(Speaks::Socks5);
     let proxy = format!("socks5://{}", relay.address);
-    is_ready(&exporter(&[&flag], &[("http_proxy", &proxy)]));
+    exporter(&[&flag], &[("http_proxy", &proxy)]).becomes_ready();
     assert_eq!(relay.asked().first(), Some(&host));
 }
 
@@ -227,13 +218,10 @@ fn exempted_servers_and_all_proxy_lead_to_no_proxy() {
         (&any, &[("ALL_PROXY", proxy), ("all_proxy", proxy)]),
         (&any, &[("HTTPS_PROXY", proxy)]),
     ] {
-        is_ready(&exporter(&[flag], environment));
+        exporter(&[flag], environment).becomes_ready();
         assert_eq!(relay.asked(), [""; 0], "{flag} {environment:?}");
     }
-    is_ready(&exporter(
-        &[&any],
-        &[("HTTP_PROXY", proxy), ("NO_PROXY", "0.0.0.0:1")],
-    ));
+    exporter(&[&any], &[("HTTP_PROXY", proxy), ("NO_PROXY", "0.0.0.0:1")]).becomes_ready();
     assert!(!relay.asked().is_empty());
 }
 
@@ -311,7 +299,7 @@ fn credentials_of_a_kubeconfig_do_not_go_over_plain_http() {
         let api = Api::start(&[]);
         let path = directory.write("config", &api.kubeconfig_with(json!({}), user.clone()));
         let exporter = exporter(&["--kubeconfig", &path], &[]);
-        is_ready(&exporter);
+        exporter.becomes_ready();
         for asked in api.asked() {
             assert_eq!(asked.authorization, None, "{user}");
         }

@@ -1,7 +1,7 @@
 //! Each expression of published dashboards has results over the example cluster. `.ci/run dashboards` fetches the
 //! dashboards, because they are not part of this project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -34,9 +34,6 @@ const SILENT: [(&str, &str); 7] = [
     ("\"limits.", "the quota of the example limits only requests"),
 ];
 
-/// Labels of the kubelet's metrics about containers.
-const KUBELET: [(&str, &str); 2] = [("job", "kubelet"), ("metrics_path", "/metrics/cadvisor")];
-
 /// Rules for metrics of the kubelet, so that expressions that combine them with ours have both sides.
 fn kubelet() -> Value {
     let containers = [
@@ -60,7 +57,8 @@ fn kubelet() -> Value {
             ("machine_cpu_cores".to_owned(), machine("cpu")),
             ("machine_memory_bytes".to_owned(), machine("memory")),
         ]);
-    let labels = json!(BTreeMap::from(KUBELET));
+    // The labels of the kubelet's metrics about containers.
+    let labels = json!({ "job": "kubelet", "metrics_path": "/metrics/cadvisor" });
     let rules =
         rules.map(|(name, query)| json!({ "record": name, "expr": query, "labels": labels }));
     json!({ "name": "kubelet", "rules": rules.collect::<Vec<_>>() })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::support::{Directory, Exporter, eventually, eventually_or, get, run};
+use super::support::{Directory, Exporter, eventually_or, get, run};
 
 const WIDGETS: &str = "
 spec:
@@ -157,9 +157,7 @@ fn roles_allow_what_the_exporter_requests_and_nothing_else() {
             },
             || format!("{flags:?}: {allowed:?} and {:?}", requested()),
         );
-        eventually("the exporter is ready", || {
-            (exporter.get("/readyz").status == 200).then_some(())
-        });
+        exporter.becomes_ready();
         assert_eq!(requested(), allowed, "{flags:?}");
     }
 }

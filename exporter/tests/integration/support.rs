@@ -260,6 +260,16 @@ impl Exporter {
         );
     }
 
+    /// Waits until `/readyz` has the status 200.
+    #[track_caller]
+    pub fn becomes_ready(&self) {
+        eventually_or(
+            "the exporter is ready",
+            || (self.get("/readyz").status == 200).then_some(()),
+            || format!("{}{}", self.get("/readyz?verbose").text(), self.log()),
+        );
+    }
+
     pub fn next_line(&self) -> String {
         self.more.recv_timeout(PATIENCE).unwrap()
     }

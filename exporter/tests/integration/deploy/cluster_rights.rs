@@ -11,34 +11,11 @@ use crate::support::{Directory, Exporter, eventually_or, get, run};
 #[test]
 #[ignore = "needs kubectl, and KUBECONFIG of a cluster where it may change kube-system"]
 fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
-    const ACCOUNT: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: ksm-test-rights, namespace: kube-system}
-";
-    let directory = Directory::new("rights");
-    let _account = Applied::new(ACCOUNT.to_owned());
-    let printed = run(&["rbac", "--name=ksm-test-rights"], "");
-    let objects = documents(&printed.stdout);
-    let _roles = Applied::new(printed.stdout);
-    let kubeconfig = kubeconfig(&directory, &token("kube-system", "ksm-test-rights"));
-    let withdrawals = withdrawals(&objects);
-    let tried = withdrawals.len();
-    for withdrawn in withdrawals {
-        let resource = withdrawn.resource;
-        replace(&withdrawn.without);
+    let tried = without_each_rule(&[], |exporter, withdrawn| {
+        let resource = &withdrawn.resource;
         let expected = format!("missing: list {resource}\nmissing: watch {resource}\n");
-        eventually_or(
-            "the check names the resource and no other",
-            || (checked(&kubeconfig, &[]).1 == expected).then_some(()),
-            || checked(&kubeconfig, &[]).1,
-        );
-        let exporter = Exporter::serving(&["--kubeconfig", &kubeconfig]);
-        eventually_or(
-            "the exporter is ready without the resource",
-            || (exporter.get("/readyz").status == 200).then_some(()),
-            || exporter.get("/readyz?verbose").text(),
-        );
+        assert_eq!(withdrawn.check, expected);
+        exporter.becomes_ready();
         let verbose = exporter.get("/readyz?verbose").text();
         let refused = verbose.lines().filter(|line| line.starts_with("[-]"));
         let refused: Vec<_> = refused.collect();
@@ -51,7 +28,7 @@ metadata: {name: ksm-test-rights, namespace: kube-system}
             verbose.contains("missing in a ClusterRole: rules: [{"),
             "{verbose}"
         );
-    }
+    });
     println!("{tried} resources tried");
     assert!(tried > 25);
 }
@@ -114,7 +91,7 @@ fn replace(role: &Value) {
 
 /// For each rule that `args` need, removes the rule, starts an exporter, and passes the exporter to `assert_refused`.
 /// Returns the number of rules.
-fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &str)) -> usize {
+fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
@@ -139,7 +116,7 @@ fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &str)) ->
             || format!("{}{}", withdrawn.check, checked(&kubeconfig, &owned).1),
         );
         let exporter = Exporter::serving(&[args, &["--kubeconfig", &kubeconfig]].concat());
-        assert_refused(&exporter, &withdrawn.resource);
+        assert_refused(&exporter, &withdrawn);
         println!("without {}: refused and named", withdrawn.resource);
         replace(&withdrawn.role);
     }
@@ -195,7 +172,7 @@ fn a_rule_of_autosharding_that_is_taken_away_is_named() {
         "--pod=ksm-test-rules-0",
         "--pod-namespace=kube-system",
     ];
-    let count = without_each_rule(&args, |exporter, resource| match resource {
+    let count = without_each_rule(&args, |exporter, withdrawn| match &*withdrawn.resource {
         // The API server permits the other resources, but the exporter exports nothing until it knows its shard.
         "pods" => says(exporter, &["sharding: no StatefulSet for pod", "forbidden"]),
         "statefulsets.apps" => says(
@@ -216,8 +193,8 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
     let admin: Value = serde_json::from_str(&admin).unwrap();
     let admin = admin["users"][0]["user"]["token"].as_str();
     let admin = admin.expect("the kubeconfig has a token of an administrator");
-    let count = without_each_rule(&args, |exporter, resource| {
-        let review = match resource {
+    let count = without_each_rule(&args, |exporter, Withdrawn { resource, .. }| {
+        let review = match resource.as_str() {
             "tokenreviews.authentication.k8s.io" => "could not review a token",
             "subjectaccessreviews.authorization.k8s.io" => "could not review",
             "nodes" => {
@@ -259,7 +236,7 @@ fn a_rule_of_a_custom_resource_that_is_taken_away_is_named() {
     let config = deploy().join("kustomize/components/custom-resources/config.yaml");
     let config = format!("--custom-resource-state-config-file={}", config.display());
     let args = ["--resources=nodes", &config];
-    let count = without_each_rule(&args, |exporter, resource| {
+    let count = without_each_rule(&args, |exporter, Withdrawn { resource, .. }| {
         if resource == "customresourcedefinitions.apiextensions.k8s.io" {
             says(exporter, &["customresourcedefinitions", "forbidden"]);
             return;
