@@ -33,22 +33,12 @@ continue when another replica takes over. As with honorLabels, the labels of the
   regex: "true"
   targetLabel: instance
   replacement: {{ include "ksm.fullname" . | quote }}
+{{- range list "pod" "container" "service" "endpoint" }}
 - sourceLabels: [__tmp_object]
   regex: "true"
-  targetLabel: pod
+  targetLabel: {{ . }}
   replacement: ""
-- sourceLabels: [__tmp_object]
-  regex: "true"
-  targetLabel: container
-  replacement: ""
-- sourceLabels: [__tmp_object]
-  regex: "true"
-  targetLabel: service
-  replacement: ""
-- sourceLabels: [__tmp_object]
-  regex: "true"
-  targetLabel: endpoint
-  replacement: ""
+{{- end }}
 - action: labelmap
   regex: exported_(cluster|container|endpoint|instance|job|namespace|node|pod|service)
 - action: labeldrop
