@@ -23,8 +23,9 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{self, ClusterError};
 use crate::options::{HighAvailability, SourceOptions};
+use clock::uptime;
 use driver::{Driver, LeaseClient};
-use machine::Election;
+use machine::{Election, Uptime};
 use timing::Timing;
 
 pub(crate) use leadership::Leadership;
@@ -42,7 +43,7 @@ pub(crate) struct Candidate {
 /// The election that this replica takes part in. It ends with this value, without a hand-over.
 #[derive(Debug)]
 pub(crate) struct RunningElection {
-    leave: watch::Sender<Option<Duration>>,
+    leave: watch::Sender<Option<Uptime>>,
     task: JoinHandle<()>,
 }
 
@@ -122,7 +123,8 @@ fn random() -> u64 {
 impl RunningElection {
     /// Hands over to a standby; releases the Lease if none has accepted within the limit.
     pub(crate) async fn leave(&mut self, limit: Duration) {
-        self.leave.send_replace(Some(limit));
+        // A request may be in progress, and its time counts.
+        self.leave.send_replace(Some(uptime() + limit));
         // An error means that the task has panicked. The Lease then expires.
         let _ = (&mut self.task).await;
     }

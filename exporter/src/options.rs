@@ -29,7 +29,7 @@ pub(crate) use flags::{Flags, RenderFlags, with_manual};
 pub(crate) use high_availability::HighAvailability;
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
-pub(crate) use parse::{DebugAccess, LogFormat, OnOutage};
+pub(crate) use parse::{DebugAccess, LONGEST_LEASE, LogFormat, OnOutage};
 pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;

@@ -1,7 +1,7 @@
 //! Runs an election against the API server.
 
+use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -13,9 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use super::clock::uptime;
 use super::leadership::Leadership;
-use super::machine::{Election, Outcome, Request, Step};
+use super::machine::{Election, Outcome, Request, Step, Uptime};
 use super::record::{Exported, LeaseRecord};
 use super::timing::Timing;
+use crate::options::LONGEST_LEASE;
 
 /// Sends the requests of an election, and publishes its decisions.
 pub(super) struct Driver {
@@ -24,8 +25,8 @@ pub(super) struct Driver {
     pub(super) leases: LeaseClient,
     pub(super) leadership: Leadership,
     pub(super) exported: Arc<ExportedFn>,
-    /// The time that a hand-over may take, once this replica stops.
-    pub(super) leave: watch::Receiver<Option<Duration>>,
+    /// When a hand-over must end, once this replica stops.
+    pub(super) leave: watch::Receiver<Option<Uptime>>,
 }
 
 /// Returns what this replica exports; `None` before it is complete. It looks at all resources.
@@ -37,6 +38,8 @@ pub(super) struct LeaseClient {
     name: String,
     /// The Lease as it was last received, with fields that the election does not know.
     last: Lease,
+    /// Whether the duration in the Lease is longer than that of any replica.
+    is_too_long: bool,
 }
 
 /// Maximum length of a message of the API server in logs and on pages, in characters.
@@ -50,9 +53,9 @@ impl Driver {
         let mut is_leaving = false;
         loop {
             let mut now = uptime();
-            if !is_leaving && let Some(limit) = *self.leave.borrow_and_update() {
+            if !is_leaving && let Some(at) = *self.leave.borrow_and_update() {
                 is_leaving = true;
-                self.election.leave(now, now + limit);
+                self.election.leave(now, at);
             }
             if self.election.needs_exported(now) {
                 let exported = Arc::clone(&self.exported);
@@ -121,6 +124,24 @@ impl LeaseClient {
             leases,
             name,
             last: Lease::default(),
+            is_too_long: false,
+        }
+    }
+
+    /// Logs a duration that no replica has written.
+    fn report_duration(&mut self) {
+        let spec = self.last.spec.as_ref();
+        let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+        let seconds = u64::try_from(seconds.unwrap_or_default()).unwrap_or_default();
+        let is_too_long = seconds > LONGEST_LEASE.as_secs();
+        let was_too_long = mem::replace(&mut self.is_too_long, is_too_long);
+        if is_too_long && !was_too_long {
+            tracing::warn!(
+                "lease {}: another program has set leaseDurationSeconds to {seconds}; a standby waits {} s, which is \
+                 the maximum of --ha-lease-duration, and the next leader corrects the Lease",
+                self.name,
+                LONGEST_LEASE.as_secs()
+            );
         }
     }
 
@@ -147,6 +168,7 @@ impl LeaseClient {
             Ok(lease) => {
                 let record = LeaseRecord::of(&lease);
                 self.last = lease;
+                self.report_duration();
                 return (Outcome::Lease(record), None);
             }
             Err(error) => error,

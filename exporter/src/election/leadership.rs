@@ -75,14 +75,13 @@ impl Leadership {
     }
 
     /// Decides whether the response to a request that arrives now has the metrics of objects. Waits while a hand-over
-    /// to this replica is in progress, which takes about a second.
+    /// to this replica is in progress, which takes about a second, and at most two seconds.
     pub(crate) async fn decide(&self) -> bool {
         let arrived_at = uptime();
         *self.0.scraped_at.lock() = arrived_at;
         let mut term = self.0.term.subscribe();
         loop {
-            let hold_until = term.borrow_and_update().hold_until;
-            let left = hold_until.saturating_sub(uptime());
+            let left = term.borrow_and_update().hold_left(arrived_at, uptime());
             if left.is_zero() || !matches!(timeout(left, term.changed()).await, Ok(Ok(()))) {
                 break;
             }
@@ -224,5 +223,29 @@ impl Metrics {
                  server is unreachable or refuses it (--ha-on-outage=keep); another replica may serve the same metrics.",
             ))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_response_waits_at_most_two_seconds_although_hand_overs_are_repeated() {
+        let seconds = Duration::from_secs;
+        let left = |hold_until, now| {
+            let term = Term {
+                hold_until,
+                ..Term::default()
+            };
+            let arrived_at = seconds(90);
+            term.hold_left(arrived_at, now)
+        };
+        assert_eq!(left(seconds(91), seconds(90)), seconds(1));
+        assert_eq!(left(seconds(100), seconds(90)), seconds(2));
+        assert_eq!(left(seconds(100), seconds(92)), Duration::ZERO);
+        assert_eq!(left(Duration::ZERO, seconds(90)), Duration::ZERO);
     }
 }

@@ -4,20 +4,21 @@
 //! Lease that it replaces, so the API server refuses a write that is based on an older state. The rules:
 //!
 //! * A leader serves for two thirds of the duration after the **start** of its last successful renewal.
-//! * A standby waits for the whole duration after it has first seen a state of the Lease, whatever the times in the
-//!   Lease are. If the Lease does not exist, a replica creates it without a leader: somebody may have deleted the Lease
+//! * A standby waits for the whole duration after it has first seen a renewal of the Lease, whatever the times in the
+//!   Lease are. Edits of labels and annotations do not start the wait again. If the Lease does not exist, a replica creates it without a leader: somebody may have deleted the Lease
 //!   of a leader. A standby then waits for the whole duration. The leader claims the Lease at once, if its last renewal
 //!   is still valid.
 //! * A leader that stops offers the Lease, and serves until a standby has accepted. It then stops serving shortly after
 //!   its next scrape, so that no scrape of several replicas falls between, and writes the standby into the Lease. The
-//!   standby serves after its first own renewal. Meanwhile, its responses wait.
+//!   standby serves after its first own renewal. Meanwhile, its responses wait. If the standby does not renew the Lease
+//!   in time, because it has crashed, the old leader takes the Lease back. The API server accepts only one of both writes.
 
 mod outcomes;
 
 use std::time::Duration;
 
 use super::record::{Exported, LeaseRecord, RELEASED, covers};
-use super::timing::Timing;
+use super::timing::{LONGEST_HOLD, Timing};
 use crate::options::OnOutage;
 
 /// Time since the machine started, including the time for which it was suspended.
@@ -37,6 +38,8 @@ pub(super) struct Election {
     asked_at: Uptime,
     /// Whether a read must precede the next write.
     must_read: bool,
+    /// Writes that were refused in a row as if the Lease had another version, although nobody has changed it.
+    conflicts: u32,
     next_at: Uptime,
     serves_until: Uptime,
     /// The start of the last successful renewal.
@@ -67,11 +70,18 @@ enum Role {
         since: Uptime,
         at: Uptime,
     },
+    /// The leader has given the Lease to a standby, which has not renewed it yet.
+    HandedOver {
+        /// The Lease that names the standby.
+        given: LeaseRecord,
+        /// When the leader takes the Lease back.
+        until: Uptime,
+    },
     /// The replica stops and takes no part any more.
     Left,
 }
 
-/// A state of the Lease, and when this replica first saw it.
+/// A state of the Lease, and when this replica first saw its last renewal.
 #[derive(Debug)]
 struct Seen {
     /// `None` if the Lease does not exist.
@@ -124,6 +134,16 @@ pub(super) enum Step {
     Stop,
 }
 
+// === impl Term ===
+
+impl Term {
+    /// How long a response to a request that arrived at `arrived_at` still waits.
+    pub(super) fn hold_left(&self, arrived_at: Uptime, now: Uptime) -> Duration {
+        let until = self.hold_until.min(arrived_at + LONGEST_HOLD);
+        until.saturating_sub(now)
+    }
+}
+
 // === impl Election ===
 
 impl Election {
@@ -136,6 +156,7 @@ impl Election {
             seen: None,
             asked_at: Uptime::ZERO,
             must_read: true,
+            conflicts: 0,
             next_at: Uptime::ZERO,
             serves_until: Uptime::ZERO,
             renewed_at: None,
@@ -157,7 +178,7 @@ impl Election {
                 Role::Standby => !self.is_successor(),
                 // The offer names the versions.
                 Role::Leader => self.leaves_at.is_some(),
-                Role::HandingOver { .. } | Role::Left => false,
+                Role::HandingOver { .. } | Role::HandedOver { .. } | Role::Left => false,
             }
     }
 
@@ -257,18 +278,21 @@ impl Election {
                     ..self.renewed(record)
                 })
             }
-            (Role::HandingOver { to, .. }, Some(record)) => Request::Update(LeaseRecord {
-                holder: to.clone(),
-                duration: if to.is_empty() {
-                    RELEASED
-                } else {
-                    record.duration
+            (Role::HandingOver { to, .. }, Some(record)) => {
+                Request::Update(self.given(record, to.clone()))
+            }
+            (Role::HandedOver { until, .. }, Some(_)) if now < *until => Request::Read,
+            (Role::HandedOver { .. }, Some(record)) => Request::Update(
+                match self.leaves_at.is_some_and(|leaves_at| now >= leaves_at) {
+                    // The next standby does not wait for the crashed one.
+                    true => self.given(record, String::new()),
+                    false => LeaseRecord {
+                        transitions: record.transitions.saturating_add(1),
+                        successor: None,
+                        ..self.renewed(record)
+                    },
                 },
-                transitions: record.transitions.saturating_add(1),
-                offer: None,
-                successor: None,
-                ..record.clone()
-            }),
+            ),
             // Without a leader, because a create that arrives late must not replace a newer leader.
             (_, None) if self.seen.is_some() => Request::Create(LeaseRecord {
                 duration: self.timing.duration,
@@ -293,6 +317,22 @@ impl Election {
     /// Until when the last renewal is valid without an answer of the API server.
     fn renewed_until(&self) -> Option<Uptime> {
         self.renewed_at.map(|at| at + self.timing.term())
+    }
+
+    /// The record without an offer, with another leader, or with none if its identity is empty.
+    fn given(&self, record: &LeaseRecord, to: String) -> LeaseRecord {
+        LeaseRecord {
+            duration: if to.is_empty() {
+                RELEASED
+            } else {
+                record.duration
+            },
+            holder: to,
+            transitions: record.transitions.saturating_add(1),
+            offer: None,
+            successor: None,
+            ..record.clone()
+        }
     }
 
     /// The record with this replica as the leader.

@@ -7,6 +7,8 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::options::LONGEST_LEASE;
+
 /// A version of each resource, or of each resource in a namespace. A resource whose versions cannot be compared has
 /// `None`.
 pub(crate) type Versions = BTreeMap<String, Option<u64>>;
@@ -27,8 +29,11 @@ pub(crate) struct LeaseRecord {
     pub(super) version: String,
     /// The identity of the leader; empty if there is none.
     pub(super) holder: String,
-    /// [`RELEASED`] if the leader has released the Lease.
+    /// [`RELEASED`] if the leader has released the Lease. At most [`LONGEST_LEASE`], because no leader serves by a longer
+    /// one. Otherwise, an edited Lease could lock out all replicas for years.
     pub(super) duration: Duration,
+    /// When the leader last renewed the Lease, by the leader's clock. It only shows whether there was another renewal.
+    pub(super) renewed: Option<Timestamp>,
     /// How often the leader has changed.
     pub(super) transitions: i32,
     /// The newest objects of the leader, if it wishes to hand over: a standby that has received them may succeed it.
@@ -65,6 +70,21 @@ impl LeaseRecord {
         !self.is_held() && !self.is_released()
     }
 
+    /// Whether no leader has written the Lease since it had the state `before`. Edits of labels and annotations, and
+    /// acceptances of offers, do not count, unless somebody also restores an older renewal.
+    pub(super) fn has_term_of(&self, before: &Self) -> bool {
+        // Without a renewal, a Lease looks the same each time that its fields are removed.
+        let is_renewed = self.is_held() && self.renewed.is_some();
+        let term = |own: &Self| (own.renewed, own.transitions, own.duration);
+        self.version == before.version
+            || is_renewed && self.holder == before.holder && term(self) == term(before)
+    }
+
+    /// Whether a write of this record over the Lease of `holder` renews it. A standby that accepts an offer does not.
+    pub(super) fn renews(&self, holder: Option<&str>) -> bool {
+        self.successor.is_none() || holder != Some(&self.holder)
+    }
+
     pub(super) fn of(lease: &Lease) -> Self {
         let spec = lease.spec.clone().unwrap_or_default();
         let annotations = lease.metadata.annotations.as_ref();
@@ -73,7 +93,9 @@ impl LeaseRecord {
         Self {
             version: lease.metadata.resource_version.clone().unwrap_or_default(),
             holder: spec.holder_identity.unwrap_or_default(),
-            duration: Duration::from_secs(seconds.try_into().unwrap_or_default()),
+            duration: Duration::from_secs(seconds.try_into().unwrap_or_default())
+                .min(LONGEST_LEASE),
+            renewed: spec.renew_time.map(|own| own.0),
             transitions: spec.lease_transitions.unwrap_or_default(),
             // An offer that cannot be read is not accepted. Its holder then releases the Lease.
             offer: annotation(OFFER).and_then(|json| serde_json::from_str(json).ok()),
@@ -101,14 +123,13 @@ impl LeaseRecord {
             }
         }
         let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
-        let now = MicroTime(now);
-        let is_new_holder = spec.holder_identity.as_ref() != Some(&self.holder);
-        if is_new_holder {
-            spec.acquire_time = Some(now.clone());
+        let renews = self.renews(spec.holder_identity.as_deref());
+        if spec.holder_identity.as_ref() != Some(&self.holder) {
+            spec.acquire_time = Some(MicroTime(now));
         }
-        // A standby that accepts an offer does not renew the Lease.
-        if self.successor.is_none() || is_new_holder {
-            spec.renew_time = Some(now);
+        if renews {
+            let before = spec.renew_time.as_ref();
+            spec.renew_time = Some(MicroTime(other_time(now, before.map(|own| own.0))));
         }
         spec.holder_identity = Some(self.holder.clone());
         // The API server refuses 0.
@@ -116,6 +137,14 @@ impl LeaseRecord {
         spec.lease_duration_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
         spec.lease_transitions = Some(self.transitions);
     }
+}
+
+/// `now`, or a time one microsecond later if the Lease has this time already. Standbys see a renewal by its time, also
+/// if the clock stands still.
+fn other_time(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let micros = now.as_microsecond();
+    let is_equal = before.is_some_and(|own| own.as_microsecond() == micros);
+    Timestamp::from_microsecond(micros + i64::from(is_equal)).unwrap_or(now)
 }
 
 /// Whether a replica that has received all changes up to the versions `own` exports everything that is offered, at
@@ -144,6 +173,7 @@ mod tests {
             version: "7".into(),
             holder: "a".into(),
             duration: Duration::from_secs(15),
+            renewed: Some(Timestamp::UNIX_EPOCH),
             transitions: 3,
             offer: Some([("pods".to_owned(), Some(5)), ("nodes".to_owned(), None)].into()),
             successor: None,
@@ -161,6 +191,7 @@ mod tests {
         accepted.write(&mut lease, later);
         assert_eq!(LeaseRecord::of(&lease), accepted);
         assert_eq!(lease.spec.clone().unwrap().renew_time, spec.renew_time);
+        assert!(accepted.has_term_of(&record));
         let handed_over = LeaseRecord {
             holder: "b".into(),
             offer: None,
@@ -171,6 +202,49 @@ mod tests {
         assert_eq!(annotations.len(), 1, "{annotations:?}");
         assert_ne!(lease.spec.unwrap().acquire_time, spec.acquire_time);
         assert!(lease.metadata.labels.is_some());
+    }
+
+    #[test]
+    fn each_renewal_has_another_time_although_the_clock_stands_still() {
+        let mut lease = Lease::default();
+        let record = LeaseRecord {
+            holder: "a".into(),
+            ..LeaseRecord::default()
+        };
+        let mut version = 0;
+        let mut renew = || {
+            record.write(&mut lease, Timestamp::UNIX_EPOCH);
+            version += 1;
+            lease.metadata.resource_version = Some(version.to_string());
+            LeaseRecord::of(&lease)
+        };
+        let (first, second, third) = (renew(), renew(), renew());
+        assert!(!second.has_term_of(&first) && !third.has_term_of(&second));
+        // Labels, annotations and the version are not part of the term.
+        let edited = LeaseRecord {
+            version: "9".into(),
+            ..third.clone()
+        };
+        assert!(edited.has_term_of(&third));
+        // A leader may have repaired the Lease before its fields were removed again.
+        let removed = |version: &str| LeaseRecord {
+            version: version.into(),
+            ..LeaseRecord::default()
+        };
+        assert!(!removed("11").has_term_of(&removed("10")));
+    }
+
+    #[test]
+    fn an_edited_duration_counts_up_to_the_longest_that_a_replica_can_have() {
+        let mut lease = Lease::default();
+        for (seconds, expected) in [(20, 20), (i32::MAX, 300), (-1, 0)] {
+            let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
+            spec.lease_duration_seconds = Some(seconds);
+            assert_eq!(
+                LeaseRecord::of(&lease).duration,
+                Duration::from_secs(expected)
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,10 @@ pub(super) struct Timing {
     pub(super) duration: Duration,
 }
 
+/// The maximum time for which a response waits for the results of hand-overs to this replica. It is shorter than usual
+/// timeouts of scrapes.
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(2);
+
 // === impl Timing ===
 
 impl Timing {
@@ -31,9 +35,10 @@ impl Timing {
         self.interval().min(Duration::from_secs(2))
     }
 
-    /// The maximum time of a request. At the end of a hand-over, a pod has no time for longer requests.
+    /// The maximum time of a request. A leader whose renewals each take a little less stays the leader, because two of
+    /// them fit into a term. At the end of a hand-over, a pod has no time for longer requests.
     pub(super) fn timeout(self) -> Duration {
-        (self.duration / 5).min(Duration::from_secs(5))
+        (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
 
     /// The interval of reads during a hand-over, and the time from a scrape to the end of serving. If a scraper requests
@@ -61,7 +66,7 @@ impl Timing {
     /// The maximum time for which a response waits for the result of a hand-over to this replica. The leader ignores an
     /// older acceptance, because its standby may be gone.
     pub(super) fn hold(self) -> Duration {
-        self.scrape_wait() + Duration::from_secs(1)
+        (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }
 
     /// How long a leader goes on after a request without an answer: until the next one has failed, too.

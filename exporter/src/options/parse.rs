@@ -204,10 +204,13 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
     }
 }
 
+/// The longest duration of a Lease that a replica can be configured with.
+pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(300);
+
 /// Parses the duration of a Lease. A shorter Lease would expire while the API server is slow, and with a longer one a
 /// crash would leave a gap in most graphs.
 pub(crate) fn lease_duration(text: &str) -> Result<Duration, String> {
-    let limits = Duration::from_secs(3)..=Duration::from_secs(300);
+    let limits = Duration::from_secs(3)..=LONGEST_LEASE;
     let duration = timeout(text)?.unwrap_or_default();
     match limits.contains(&duration) {
         true => Ok(duration),

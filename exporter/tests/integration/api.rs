@@ -127,7 +127,12 @@ impl Api {
     }
 
     /// Creates or changes an object, and sends the event to all watches.
-    pub fn put(&self, plural: &str, object: Value) {
+    pub fn put(&self, plural: &str, mut object: Value) {
+        // Clients in Go need both in each object.
+        if let (Some((version, kind)), None) = (kind(plural), object.get("kind")) {
+            object["apiVersion"] = json!(version);
+            object["kind"] = json!(kind);
+        }
         let mut objects = self.state.objects.lock().unwrap();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let of_kind = objects.now.entry(plural.to_owned()).or_default();
@@ -138,11 +143,33 @@ impl Api {
         self.state.changed.notify_all();
     }
 
+    /// Deletes an object, and sends the event to all watches.
+    pub fn delete(&self, plural: &str, name: &str) {
+        let mut objects = self.state.objects.lock().unwrap();
+        let of_kind = objects.now.get_mut(plural).unwrap();
+        let event = json!({ "type": "DELETED", "object": of_kind.remove(name).unwrap() });
+        objects.events.push((plural.to_owned(), event));
+        self.state.changed.notify_all();
+    }
+
     /// The Lease with this name, as JSON.
     pub fn lease(&self, name: &str) -> Option<Value> {
         let leases = self.state.leases.lock().unwrap();
         let mut leases = leases.iter();
         leases.find_map(|(path, lease)| path.ends_with(&format!("/{name}")).then(|| lease.clone()))
+    }
+
+    /// Writes a Lease as another program does. `path` has the namespace, such as `default/leases/NAME`.
+    pub fn put_lease(&self, path: &str, spec: Value) {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{path}");
+        let mut leases = self.state.leases.lock().unwrap();
+        let before = leases
+            .get(&path)
+            .map(|lease| &lease["metadata"]["resourceVersion"]);
+        let before: u64 = before.map_or(0, |own| own.as_str().unwrap().parse().unwrap());
+        let name = path.rsplit('/').next().unwrap();
+        let metadata = json!({ "name": name, "resourceVersion": (before + 1).to_string() });
+        leases.insert(path.clone(), json!({ "metadata": metadata, "spec": spec }));
     }
 
     /// Responds with 500 for a resource from now on.
@@ -449,8 +476,8 @@ impl State {
         let objects = self.objects.lock().unwrap();
         let items = objects.now.get(plural).into_iter().flatten();
         let items: Vec<_> = items.map(|(_, object)| object).collect();
-        let kind = if plural == "pods" { "PodList" } else { "List" };
-        json!({ "kind": kind, "apiVersion": "v1", "metadata": { "resourceVersion": "5" }, "items": items })
+        let (version, kind) = kind(plural).unwrap_or(("v1", ""));
+        json!({ "kind": format!("{kind}List"), "apiVersion": version, "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
     /// A watch, which ends when the client closes it.
@@ -463,8 +490,9 @@ impl State {
         if initial {
             let now = objects.now.get(plural).into_iter().flatten();
             lines.extend(now.map(|(_, object)| json!({ "type": "ADDED", "object": object })));
+            let (version, kind) = kind(plural).unwrap_or(("v1", "X"));
             let end = json!({ "type": "BOOKMARK", "object": {
-                "kind": "X", "apiVersion": "v1",
+                "kind": kind, "apiVersion": version,
                 "metadata": { "resourceVersion": "5", "annotations": { "k8s.io/initial-events-end": "true" } },
             } });
             lines.extend((!self.endless.load(Ordering::Relaxed)).then_some(end));
@@ -486,6 +514,16 @@ impl State {
             );
             told = objects.events.len();
         }
+    }
+}
+
+/// The version and the kind of resources that Prometheus discovers.
+fn kind(plural: &str) -> Option<(&'static str, &'static str)> {
+    match plural {
+        "pods" => Some(("v1", "Pod")),
+        "services" => Some(("v1", "Service")),
+        "endpointslices" => Some(("discovery.k8s.io/v1", "EndpointSlice")),
+        _ => None,
     }
 }
 

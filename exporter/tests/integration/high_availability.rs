@@ -183,6 +183,22 @@ fn a_change_that_needs_another_lease_waits_for_a_restart() {
 }
 
 #[test]
+fn an_edited_duration_locks_out_no_replica_without_a_reason_in_the_log() {
+    let api = api();
+    let path = "default/leases/kube-state-metrics";
+    let spec = |seconds: i32| json!({ "holderIdentity": "gone", "leaseDurationSeconds": seconds });
+    api.put_lease(path, spec(i32::MAX));
+    let replica = named(&api, "a");
+    replica
+        .tells("another program has set leaseDurationSeconds to 2147483647; a standby waits 300 s");
+    assert!(!leads(&replica));
+    api.put_lease(path, spec(1));
+    wait_until_it_leads(&replica);
+    let lease = api.lease("kube-state-metrics").unwrap();
+    assert_eq!(lease["spec"]["leaseDurationSeconds"], 3);
+}
+
+#[test]
 fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let api = api();
     let first = named(&api, "a");

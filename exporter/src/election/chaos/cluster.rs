@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::election::machine::{Election, Outcome, Request, Step, Uptime};
 use crate::election::record::{Exported, LeaseRecord};
 use crate::election::timing::Timing;
@@ -26,11 +28,30 @@ pub(super) struct Cluster {
 #[derive(Default)]
 pub(super) struct Server {
     pub(super) is_down: bool,
+    /// The outcome of each write that is not executed.
+    pub(super) refuses_writes: Option<Outcome>,
     pub(super) lease: Option<LeaseRecord>,
-    version: u64,
+    version: u32,
+    pub(super) requests: u32,
+    /// Edits that may have removed the leader.
+    edits: u32,
+}
+
+/// An edit of the Lease by another program or by a person.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Edit {
+    /// Labels or annotations that the election does not know.
+    Metadata,
+    /// The annotations of a hand-over are removed.
+    HandOver,
+    Holder,
+    Duration,
+    /// The whole specification is removed.
+    Specification,
 }
 
 pub(super) struct Replica {
+    name: String,
     election: Election,
     /// The local clock: its time at the start of the simulation, and its speed.
     clock: (Duration, f64),
@@ -51,6 +72,8 @@ pub(super) enum Network {
     RequestsLost,
     ResponsesLost,
     Slow,
+    /// Each response takes 4.2 seconds.
+    Lagging,
 }
 
 struct Sent {
@@ -87,6 +110,12 @@ impl Random {
 impl Server {
     /// Executes a request as the API server does: a write of another version than the current one is refused.
     fn execute(&mut self, request: &Request) -> Outcome {
+        self.requests += 1;
+        if *request != Request::Read
+            && let Some(refusal) = &self.refuses_writes
+        {
+            return refusal.clone();
+        }
         let written = match (request, &self.lease) {
             (Request::Read, None) | (Request::Update(_), None) => return Outcome::NotFound,
             (Request::Read, Some(lease)) => return Outcome::Lease(lease.clone()),
@@ -96,13 +125,45 @@ impl Server {
             }
             (Request::Create(new) | Request::Update(new), _) => new.clone(),
         };
-        self.version += 1;
-        let lease = LeaseRecord {
-            version: self.version.to_string(),
-            ..written
+        let before = self.lease.take().unwrap_or_default();
+        let renewed = match written.renews(Some(&before.holder)) {
+            true => Timestamp::from_second(self.version.into()).ok(),
+            false => before.renewed,
         };
+        Outcome::Lease(self.store(LeaseRecord { renewed, ..written }))
+    }
+
+    fn store(&mut self, lease: LeaseRecord) -> LeaseRecord {
+        self.version += 1;
+        let version = self.version.to_string();
+        let lease = LeaseRecord { version, ..lease };
         self.lease = Some(lease.clone());
-        Outcome::Lease(lease)
+        lease
+    }
+
+    pub(super) fn edit(&mut self, edit: Edit) {
+        let Some(mut lease) = self.lease.take() else {
+            return;
+        };
+        self.edits += u32::from(!matches!(edit, Edit::Metadata));
+        match edit {
+            Edit::Metadata => {}
+            Edit::HandOver => (lease.offer, lease.successor) = (None, None),
+            Edit::Holder => lease.holder = "somebody".into(),
+            Edit::Duration => lease.duration = Duration::from_secs(20),
+            Edit::Specification => lease = LeaseRecord::default(),
+        }
+        self.store(lease);
+    }
+
+    /// The number of edits and deletions that may have removed the leader.
+    pub(super) fn edits(&self) -> u32 {
+        self.edits
+    }
+
+    pub(super) fn delete(&mut self) {
+        self.edits += 1;
+        self.lease = None;
     }
 }
 
@@ -146,7 +207,9 @@ impl Replica {
                         server.execute(&sent.request);
                         Outcome::Failed
                     }
-                    Network::Whole | Network::Slow => server.execute(&sent.request),
+                    Network::Whole | Network::Slow | Network::Lagging => {
+                        server.execute(&sent.request)
+                    }
                 });
             }
         }
@@ -175,13 +238,13 @@ impl Replica {
         if self.sent.is_none()
             && let Step::Send(request) = self.election.next(local)
         {
-            let most = if self.network == Network::Slow {
-                9_000
-            } else {
-                40
+            let (least, most) = match self.network {
+                Network::Slow => (1, 9_000),
+                Network::Lagging => (2_099, 2_100),
+                _ => (1, 40),
             };
-            let arrives_at = now + random.millis(1, most);
-            let returns_at = arrives_at + random.millis(1, most);
+            let arrives_at = now + random.millis(least, most);
+            let returns_at = arrives_at + random.millis(least, most);
             self.sent = Some(Sent {
                 request,
                 start: local,
@@ -219,11 +282,12 @@ impl Cluster {
         self.names += 1;
         let speed = 0.95 + self.random.below(100) as f64 / 1000.0;
         let name = format!("replica-{}", self.names);
-        let mut election = Election::new(name, Timing::new(LEASE), self.on_outage);
+        let mut election = Election::new(name.clone(), Timing::new(LEASE), self.on_outage);
         if self.are_scraped {
             election.scraped(TICK);
         }
         Replica {
+            name,
             election,
             clock: (self.random.millis(0, 1_000_000), speed),
             complete_at: self.now + self.random.millis(100, 4_000),
@@ -273,6 +337,12 @@ impl Cluster {
         self.replicas.iter().position(|own| own.serves(self.now))
     }
 
+    /// The replica with an identity.
+    pub(super) fn index_of(&self, name: &str) -> usize {
+        let at = self.replicas.iter().position(|own| own.name == name);
+        at.expect("a replica has this identity")
+    }
+
     pub(super) fn settle(&mut self) -> usize {
         self.until("a replica leads", |own| own.leader().is_some());
         self.run(Duration::from_secs(5));
@@ -291,7 +361,7 @@ impl Cluster {
     /// Something happens to a replica or to the API server.
     pub(super) fn disturb(&mut self) {
         let at = self.random.below(self.replicas.len() as u64) as usize;
-        let (kind, pause) = (self.random.below(12), self.random.millis(10, 40_000));
+        let (kind, pause) = (self.random.below(15), self.random.millis(10, 40_000));
         match kind {
             0 | 1 => self.replicas[at].paused_until = self.now + pause,
             2 | 3 => self.replicas[at] = self.replica(),
@@ -299,8 +369,19 @@ impl Cluster {
             5 => self.replicas[at].network = Network::ResponsesLost,
             6 => self.replicas[at].network = Network::Slow,
             7 => self.server.is_down = !self.server.is_down,
-            8 => self.server.lease = None,
+            8 => self.server.delete(),
             9 => self.leave(at),
+            10 | 11 => self.server.edit(Edit::Metadata),
+            12 => {
+                let edits = [
+                    Edit::HandOver,
+                    Edit::Holder,
+                    Edit::Duration,
+                    Edit::Specification,
+                ];
+                let edit = edits[self.random.below(4) as usize];
+                self.server.edit(edit);
+            }
             _ => {
                 self.server.is_down = false;
                 self.replicas

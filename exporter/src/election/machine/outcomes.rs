@@ -20,23 +20,34 @@ impl Election {
         self.must_read = false;
         match outcome {
             Outcome::Lease(record) => {
-                let is_renewal = *request != Request::Read && record.holder == self.identity;
+                let is_write = *request != Request::Read;
+                let is_other = |own: &LeaseRecord| own.version != record.version;
+                if self.record().is_none_or(is_other) {
+                    self.conflicts = 0;
+                }
+                let written = is_write.then_some(start);
                 let before = mem::replace(&mut self.asked_at, start);
                 self.see(Some(record), now);
-                self.follow(is_renewal.then_some(start), before, now);
+                self.follow(written, before, now);
             }
             // The namespace does not exist.
             Outcome::NotFound if matches!(request, Request::Create(_)) => self.failed(start, now),
             Outcome::NotFound => {
                 self.see(None, now);
                 self.next_at = now;
-                if let Role::HandingOver { .. } = self.role {
+                if let Role::HandingOver { .. } | Role::HandedOver { .. } = self.role {
                     self.role = Role::Left;
                 }
             }
             Outcome::Conflict => {
+                self.conflicts += 1;
+                if self.conflicts > 1 {
+                    // Nobody has changed the Lease in between. A webhook may refuse each write.
+                    self.failed(start, now);
+                } else {
+                    self.next_at = now;
+                }
                 self.must_read = true;
-                self.next_at = now;
             }
             Outcome::Failed => self.failed(start, now),
         }
@@ -44,14 +55,12 @@ impl Election {
 
     /// Tries again. With `keep`, a leader continues to serve until it learns that another replica leads.
     fn failed(&mut self, start: Uptime, now: Uptime) {
-        let serves = now < self.serves_until && self.role == Role::Leader;
-        if serves && self.on_outage == OnOutage::Keep {
-            let extended = now + self.timing.extension();
-            self.serves_until = self.serves_until.max(extended);
-        }
-        self.must_read = !matches!(self.role, Role::Leader);
+        self.extend(now);
+        // During its term, a leader needs no read. Later, another replica may lead, which a read shows although the API
+        // server refuses writes.
+        self.must_read = self.role != Role::Leader || !self.is_confirmed(now);
         let interval = match self.role {
-            Role::HandingOver { .. } => self.timing.pause(),
+            Role::HandingOver { .. } | Role::HandedOver { .. } => self.timing.pause(),
             Role::Standby => self.timing.read_interval(),
             _ => self.timing.interval(),
         };
@@ -59,22 +68,49 @@ impl Election {
         self.next_at = (start + interval).max(now + self.timing.pause());
     }
 
-    /// Records a state of the Lease. The time since which a standby knows a state only changes with the state.
+    /// With `keep`, continues to serve without a renewal.
+    fn extend(&mut self, now: Uptime) {
+        let serves = now < self.serves_until && self.role == Role::Leader;
+        if serves && self.on_outage == OnOutage::Keep {
+            let extended = now + self.timing.extension();
+            self.serves_until = self.serves_until.max(extended);
+        }
+    }
+
+    /// Whether the last renewal is still valid, so that no other replica can lead.
+    fn is_confirmed(&self, now: Uptime) -> bool {
+        self.renewed_until().is_some_and(|until| now < until)
+    }
+
+    /// Records a state of the Lease. The time since which a standby knows a state only changes with a renewal.
     fn see(&mut self, record: Option<LeaseRecord>, now: Uptime) {
-        let version = |record: &Option<LeaseRecord>| record.as_ref().map(|own| own.version.clone());
-        let since = match &self.seen {
-            Some(seen) if version(&seen.record) == version(&record) => seen.since,
+        let since = match (&self.seen, &record) {
+            (
+                Some(Seen {
+                    record: None,
+                    since,
+                }),
+                None,
+            ) => *since,
+            (
+                Some(Seen {
+                    record: Some(before),
+                    since,
+                }),
+                Some(record),
+            ) if record.has_term_of(before) => *since,
             _ => now,
         };
         self.seen = Some(Seen { record, since });
     }
 
-    /// Acts on a state of the Lease. `renewal` is the start of the request if it has renewed the Lease.
-    fn follow(&mut self, renewal: Option<Uptime>, before: Uptime, now: Uptime) {
+    /// Acts on a state of the Lease. `written` is the start of the request if this replica has written the state.
+    fn follow(&mut self, written: Option<Uptime>, before: Uptime, now: Uptime) {
         let Some(record) = self.record().cloned() else {
             return;
         };
         let is_holder = record.holder == self.identity;
+        let renewal = written.filter(|_| is_holder);
         let offered_since = self.offered_since.unwrap_or(now);
         self.offered_since = record.offer.is_some().then_some(offered_since);
         if self.role == Role::Standby && is_holder && renewal.is_none() && self.hold_until > now {
@@ -85,14 +121,22 @@ impl Election {
             // This replica never becomes the leader without an own renewal.
             Role::Standby if renewal.is_some() => Role::Leader,
             // Nobody else can have been the leader since.
-            Role::Leader
-                if record.is_vacant() && self.renewed_until().is_some_and(|until| now < until) =>
-            {
-                Role::Leader
-            }
+            Role::Leader if record.is_vacant() && self.is_confirmed(now) => Role::Leader,
             Role::Leader if !is_holder => self.step_down(),
-            // The Lease is handed over, or another replica has claimed it.
+            // Only this state shows that the standby has not renewed the Lease yet.
+            Role::HandingOver { to, .. }
+                if written.is_some() && !to.is_empty() && record.holder == to =>
+            {
+                Role::HandedOver {
+                    given: record.clone(),
+                    until: now + self.timing.hold(),
+                }
+            }
+            // The Lease is released, or another replica has claimed it.
             Role::HandingOver { .. } if !is_holder => Role::Left,
+            // The standby has crashed, and this replica has taken the Lease back.
+            Role::HandedOver { .. } if renewal.is_some() => Role::Leader,
+            Role::HandedOver { given, .. } if !record.has_term_of(&given) => Role::Left,
             Role::HandingOver { to, since, at }
                 if to.is_empty() || record.successor.as_ref() == Some(&to) =>
             {
@@ -111,6 +155,10 @@ impl Election {
             self.renewed_at = Some(start);
             self.serves_until = start + self.timing.term();
             self.hold_until = Uptime::ZERO;
+        }
+        // The API server answers reads, and no other replica leads.
+        if renewal.is_none() && is_holder && !self.is_confirmed(now) {
+            self.extend(now);
         }
         if self.role == Role::Standby
             && record.successor.as_ref() != Some(&self.identity)
@@ -139,6 +187,7 @@ impl Election {
                 Some(start) => (start + self.timing.interval()).max(now + pause),
                 None => now,
             },
+            Role::HandedOver { until, .. } => (now + pause).min(*until).max(now),
             Role::HandingOver { .. } | Role::Left => now,
             Role::Standby if self.may_claim(now) || self.may_accept(&record, now) => now,
             Role::Standby => {
