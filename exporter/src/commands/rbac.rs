@@ -91,16 +91,13 @@ pub(super) fn run(
     for assumption in &kinds.assumptions {
         writeln!(err, "warning: {assumption}")?;
     }
-    if let Some(own) = options
-        .high_availability
-        .as_ref()
-        .filter(|_| options.source.pod.is_some())
-    {
-        let name = &own.lease_name;
+    let shards = options.metrics.shard.total();
+    let has_leases = options.high_availability.is_some() && options.source.pod.is_some();
+    if has_leases && shards == 1 {
         writeln!(
             err,
-            "warning: with --ha and --pod, each shard has a Lease, and the role allows only {name}; add the names of \
-             the other shards"
+            "warning: with --ha and --pod, each shard has a Lease, and the role allows only the Lease of one shard; \
+             set --total-shards to the maximum number of replicas of the StatefulSet"
         )?;
     }
     let account = args.account();

@@ -17,12 +17,19 @@ pub(crate) struct HighAvailability {
     /// The namespace of the Lease; `None` for the namespace of the pod or of the kubeconfig.
     pub(crate) namespace: Option<String>,
     pub(crate) lease_name: String,
+    /// The name of the Lease without the index of the shard; `None` if the name does not depend on the shard.
+    shared_name: Option<&'static str>,
     pub(crate) lease_duration: Duration,
     pub(crate) on_outage: OnOutage,
 }
 
 /// The name of the Lease if there is one shard. Shards have one Lease each.
 const LEASE: &str = "kube-state-metrics";
+/// The name of the Lease with `--track-unscheduled-pods`. The replicas for the other resources, which usually run in the
+/// same namespace, have another Lease.
+const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
+/// Maximum number of names for a role. There are no more shards than this.
+const MAX_NAMES: u32 = 1_000;
 
 // === impl HighAvailability ===
 
@@ -34,11 +41,20 @@ impl HighAvailability {
         source: &SourceOptions,
     ) -> Option<Self> {
         let is_enabled = reader.value(&table::HA);
+        let name = reader.value(&table::HA_LEASE_NAME);
+        let default = match source.unscheduled_pods {
+            true => UNSCHEDULED_PODS_LEASE,
+            false => LEASE,
+        };
+        let shard = shard_index(metrics, source);
         let options = Self {
             identity: reader.value(&table::HA_IDENTITY).unwrap_or_else(identity),
             namespace: reader.value(&table::HA_NAMESPACE),
-            lease_name: (reader.value(&table::HA_LEASE_NAME))
-                .unwrap_or_else(|| lease_name(metrics, source)),
+            shared_name: (name.is_none() && shard.is_some()).then_some(default),
+            lease_name: name.unwrap_or_else(|| match shard {
+                Some(index) => name_of_shard(default, index),
+                None => default.to_owned(),
+            }),
             lease_duration: reader.value(&table::HA_LEASE_DURATION),
             on_outage: reader.value(&table::HA_ON_OUTAGE),
         };
@@ -59,6 +75,17 @@ impl HighAvailability {
         }
         Some(options)
     }
+
+    /// The names of the Leases of all shards, and at least the Lease of this shard.
+    pub(crate) fn lease_names(&self, shards: u32) -> Vec<String> {
+        let all = self.shared_name.filter(|_| shards <= MAX_NAMES);
+        let all = all
+            .into_iter()
+            .flat_map(|name| (0..shards).map(move |index| name_of_shard(name, index)));
+        let mut names = vec![self.lease_name.clone()];
+        names.extend(all.filter(|name| *name != self.lease_name));
+        names
+    }
 }
 
 /// The name of the pod, or of the machine.
@@ -70,19 +97,19 @@ fn identity() -> String {
     })
 }
 
-/// The name of the Lease of the shard.
-fn lease_name(metrics: &MetricsOptions, source: &SourceOptions) -> String {
+/// The index of the shard; `None` if there is one shard.
+fn shard_index(metrics: &MetricsOptions, source: &SourceOptions) -> Option<u32> {
     let shard = metrics.shard;
-    let index = match &source.pod {
+    match &source.pod {
         // `rbac` may have a placeholder instead of the name of the pod.
         Some((_, pod)) => {
             let ordinal = pod.rsplit_once('-').and_then(|(_, own)| own.parse().ok());
             Some(ordinal.unwrap_or_default())
         }
         None => (shard.total() > 1).then(|| shard.index()),
-    };
-    match index {
-        Some(index) => format!("{LEASE}-shard-{index}"),
-        None => LEASE.to_owned(),
     }
+}
+
+fn name_of_shard(name: &str, index: u32) -> String {
+    format!("{name}-shard-{index}")
 }

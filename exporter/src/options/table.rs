@@ -220,7 +220,10 @@ heading "High availability", render: false {
     }
     HA_LEASE_NAME: Single<Option<String>> = parse::optional_text, {
         flag: "--ha-lease-name", form: Value("NAME"),
-        default: Described(|| "kube-state-metrics; with shards kube-state-metrics-shard-INDEX".to_owned()),
+        default: Described(|| {
+            "kube-state-metrics, or kube-state-metrics-unscheduled-pods with --track-unscheduled-pods; with shards, \
+                followed by -shard-INDEX".to_owned()
+        }),
         help: "Name of the Lease, which the replicas of a shard share, such as `kube-state-metrics`",
         compat: Added,
     }

@@ -219,6 +219,15 @@ fn each_shard_has_a_lease_of_its_own() {
         "kube-state-metrics-shard-0"
     );
     assert_eq!(lease("--shard 1 --total-shards 2 --ha-lease-name x"), "x");
+    // The replicas for unscheduled pods run beside those for other resources.
+    assert_eq!(
+        lease("--track-unscheduled-pods"),
+        "kube-state-metrics-unscheduled-pods"
+    );
+    assert_eq!(
+        lease("--track-unscheduled-pods --shard 1 --total-shards 2"),
+        "kube-state-metrics-unscheduled-pods-shard-1"
+    );
     let ha = options("--ha --ha-identity a --ha-lease-duration 30s --ha-on-outage silent");
     let ha = ha.high_availability.unwrap();
     assert_eq!((&*ha.identity, ha.namespace), ("a", None));

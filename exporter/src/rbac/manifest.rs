@@ -20,11 +20,12 @@ struct Rule<'a> {
     group: &'a str,
     /// The plural names, sorted.
     resources: Vec<&'a str>,
-    name: Option<&'a str>,
+    /// The names of the only objects that the rule applies to; empty for all objects.
+    names: Vec<&'a str>,
     verbs: Verbs,
 }
 
-/// The maximum length of a list of resources in one line. In a longer list, each resource has a line.
+/// The maximum length of a list of resources or names in one line. In a longer list, each item has a line.
 const MAX_LINE: usize = 100;
 
 // === impl Account ===
@@ -97,21 +98,31 @@ impl Permissions {
     }
 }
 
-/// Combines permissions that differ only in the resource into one rule.
+/// Combines permissions that differ only in the resource, or only in the name of the object, into one rule.
 fn rules(permissions: &BTreeSet<Permission>) -> Vec<Rule<'_>> {
-    let mut rules: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
+    let mut by_name: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {
         let key = (own.group.as_str(), own.name.as_deref(), own.verbs);
-        rules.entry(key).or_default().push(&own.resource);
+        by_name.entry(key).or_default().push(&own.resource);
     }
-    let rules = rules.into_iter();
-    let rules = rules.map(|((group, name, verbs), resources)| Rule {
-        group,
-        resources,
-        name,
-        verbs,
-    });
-    rules.collect()
+    let mut rules = Vec::<Rule<'_>>::new();
+    for ((group, name, verbs), resources) in by_name {
+        let before = rules.last_mut().filter(|before| {
+            (before.group, before.verbs) == (group, verbs)
+                && before.resources == resources
+                && !before.names.is_empty()
+        });
+        match before.zip(name) {
+            Some((before, name)) => before.names.push(name),
+            None => rules.push(Rule {
+                group,
+                resources,
+                names: name.into_iter().collect(),
+                verbs,
+            }),
+        }
+    }
+    rules
 }
 
 // === impl Rule ===
@@ -119,35 +130,38 @@ fn rules(permissions: &BTreeSet<Permission>) -> Vec<Rule<'_>> {
 impl Rule<'_> {
     fn write_block(&self, text: &mut String) {
         let _ = writeln!(text, "  - apiGroups: {}", list([self.group]));
-        let line = format!(
-            "    resources: {}",
-            list(self.resources.iter().map(|own| &**own))
-        );
-        if line.len() <= MAX_LINE {
-            let _ = writeln!(text, "{line}");
-        } else {
-            text.push_str("    resources:\n");
-            for resource in &self.resources {
-                let _ = writeln!(text, "      - {}", scalar(resource));
-            }
-        }
-        if let Some(name) = self.name {
-            let _ = writeln!(text, "    resourceNames: {}", list([name]));
+        write_list(text, "resources", &self.resources);
+        if !self.names.is_empty() {
+            write_list(text, "resourceNames", &self.names);
         }
         let _ = writeln!(text, "    verbs: {}", list(self.verbs.iter().copied()));
     }
 
     fn flow(&self) -> String {
-        let names = self
-            .name
-            .map(|name| format!("resourceNames: {}, ", list([name])));
+        let names = match self.names.is_empty() {
+            true => String::new(),
+            false => format!("resourceNames: {}, ", list(self.names.iter().copied())),
+        };
         format!(
             "{{apiGroups: {}, resources: {}, {}verbs: {}}}",
             list([self.group]),
             list(self.resources.iter().copied()),
-            names.unwrap_or_default(),
+            names,
             list(self.verbs.iter().copied()),
         )
+    }
+}
+
+/// Writes a list of a rule, on one line if it is short.
+fn write_list(text: &mut String, key: &str, items: &[&str]) {
+    let line = format!("    {key}: {}", list(items.iter().copied()));
+    if line.len() <= MAX_LINE {
+        let _ = writeln!(text, "{line}");
+        return;
+    }
+    let _ = writeln!(text, "    {key}:");
+    for item in items {
+        let _ = writeln!(text, "      - {}", scalar(item));
     }
 }
 

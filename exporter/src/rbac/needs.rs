@@ -14,8 +14,8 @@ impl Permissions {
     ///
     /// `kinds` are the kinds of the configuration of custom resources. A placeholder such as `$(POD_NAME)` as the name
     /// of the pod does not contain the name of the StatefulSet. In this case, `stateful_set` is the name of the
-    /// StatefulSet. `namespace` is the namespace of the exporter, for the Lease of
-    /// `--ha`.
+    /// StatefulSet. `namespace` is the namespace of the exporter, for the Leases of `--ha`: one for each shard, because
+    /// all shards share the role.
     ///
     /// # Errors
     ///
@@ -33,13 +33,16 @@ impl Permissions {
                 permissions.add_own_pod(namespace, pod, stateful_set);
             }
         }
+        let shards = options.metrics.shard.total();
         if let Some(options) = &options.high_availability {
             let namespace = options.namespace.as_deref().unwrap_or(namespace);
             let lease =
                 |verbs| Permission::new(Some(namespace), "coordination.k8s.io", "leases", verbs);
             // A rule for `create` cannot name the object.
             permissions.add(lease(CREATE));
-            permissions.add(lease(GET_AND_UPDATE).named(options.lease_name.clone()));
+            for name in options.lease_names(shards) {
+                permissions.add(lease(GET_AND_UPDATE).named(name));
+            }
         }
         if options.server.auth_filter {
             for (group, resource) in [

@@ -38,15 +38,50 @@ fn needs(flags: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_replica_reads_and_writes_the_one_lease_of_its_shard() {
-    assert_eq!(
-        needs(&["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"]),
-        [
-            "list,watch nodes",
-            "create leases.coordination.k8s.io in namespace monitoring",
-            "get,update leases.coordination.k8s.io named kube-state-metrics-shard-1 in namespace monitoring",
-        ]
+fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
+    let shards = [
+        "list,watch nodes",
+        "create leases.coordination.k8s.io in namespace monitoring",
+        "get,update leases.coordination.k8s.io named kube-state-metrics-shard-0 in namespace monitoring",
+        "get,update leases.coordination.k8s.io named kube-state-metrics-shard-1 in namespace monitoring",
+    ];
+    let flags = ["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"];
+    assert_eq!(needs(&flags), shards);
+    // All replicas of a StatefulSet have the same role, also after it was scaled.
+    let pod = [
+        "--ha",
+        "--pod=$(POD_NAME)",
+        "--pod-namespace=monitoring",
+        "--resources=nodes",
+        "--total-shards=2",
+    ];
+    let needs_of_pod = needs(&pod);
+    assert!(
+        shards
+            .iter()
+            .all(|need| needs_of_pod.iter().any(|own| own == need)),
+        "{needs_of_pod:#?}"
     );
+    let permissions = Permissions::of(&options(&flags), &CustomKinds::default(), "ksm", "m");
+    let account = Account {
+        role: "ksm".to_owned(),
+        namespace: "m".to_owned(),
+        name: "account".to_owned(),
+    };
+    let text = account.manifests(&permissions.unwrap());
+    let rule = "    resources: [leases]
+    resourceNames: [kube-state-metrics-shard-0, kube-state-metrics-shard-1]
+    verbs: [get, update]
+";
+    assert!(text.contains(rule), "{text}");
+    // There may be too many shards for a role.
+    let huge = [
+        "--resources=nodes",
+        "--ha",
+        "--shard=7",
+        "--total-shards=4000000000",
+    ];
+    assert_eq!(needs(&huge).len(), 3);
     let named = needs(&[
         "--resources=nodes",
         "--ha",

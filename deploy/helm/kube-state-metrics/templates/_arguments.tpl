@@ -66,6 +66,10 @@ exports custom resources) and more (further arguments). */}}
 {{- end -}}
 {{- if $values.highAvailability.enabled -}}
 {{- $args = concat $args (list "--ha" (printf "--ha-lease-name=%s" (include "ksm.fullname" $root))) -}}
+{{- /* With a kubeconfig, the program would use the namespace of its context. */ -}}
+{{- if or $values.kubeconfig.enabled $values.highAvailability.leaseNamespace -}}
+{{- $args = append $args (printf "--ha-namespace=%s" (include "ksm.leaseNamespace" $root)) -}}
+{{- end -}}
 {{- if ne (toString $values.highAvailability.leaseDuration) "15s" -}}
 {{- $args = append $args (printf "--ha-lease-duration=%s" $values.highAvailability.leaseDuration) -}}
 {{- end -}}

@@ -13,6 +13,9 @@ precede all others. */}}
 {{- if and .Values.highAvailability.enabled .Values.prometheus.scrapeconfig.enabled -}}
 {{- fail "highAvailability.enabled needs a scrape of each replica, but prometheus.scrapeconfig.enabled scrapes the address of the Service; set prometheus.monitor.enabled instead" -}}
 {{- end -}}
+{{- if and .Values.highAvailability.enabled (ne (.Values.updateStrategy | default "RollingUpdate") "RollingUpdate") -}}
+{{- fail "highAvailability.enabled needs a replica that takes over during a rollout, but updateStrategy: Recreate stops all replicas first; remove updateStrategy" -}}
+{{- end -}}
 {{- if and .Values.rbac.create (not .Values.rbac.useClusterRole) (not (include "ksm.namespaces" .)) -}}
 {{- fail "rbac.useClusterRole is false, so the permissions are Roles in the watched namespaces; set `namespaces` or `releaseNamespace`" -}}
 {{- end -}}

@@ -14,6 +14,11 @@
 {{- .Values.namespaceOverride | default .Release.Namespace -}}
 {{- end -}}
 
+{{/* The namespace of the Lease. */}}
+{{- define "ksm.leaseNamespace" -}}
+{{- .Values.highAvailability.leaseNamespace | default (include "ksm.namespace" .) -}}
+{{- end -}}
+
 {{- define "ksm.account" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "ksm.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

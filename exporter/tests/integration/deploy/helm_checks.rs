@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::helm::{chart, has_helm, helm, objects};
 use super::helm_values::{maps, values};
+use super::{args, workloads};
 
 fn default_values() -> PathBuf {
     chart().join("ci/default-values.yaml")
@@ -98,6 +99,10 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
             "highAvailability.enabled=true,prometheus.scrapeconfig.enabled=true",
             "highAvailability.enabled needs a scrape of each replica",
         ),
+        (
+            "highAvailability.enabled=true,updateStrategy=Recreate",
+            "updateStrategy: Recreate stops all replicas first",
+        ),
         ("replicas=many", "replicas"),
         ("readiness.policy=eager", "readiness"),
     ] {
@@ -107,6 +112,41 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
     // A value that is set to `null` has its default.
     assert_accepted("extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null");
     assert_accepted("namespaces=null,readiness.policy=null");
+}
+
+#[test]
+fn the_lease_and_its_role_are_in_the_same_namespace() {
+    if !has_helm() {
+        return;
+    }
+    let ha = "highAvailability.enabled=true,namespaceOverride=monitoring";
+    let kubeconfig = "kubeconfig.enabled=true,kubeconfig.secret=eA==";
+    for (more, flag, namespace) in [
+        // In a pod, the program uses the namespace of the pod.
+        (String::new(), None, "monitoring"),
+        (
+            format!(",{kubeconfig}"),
+            Some("--ha-namespace=monitoring"),
+            "monitoring",
+        ),
+        (
+            format!(",{kubeconfig},highAvailability.leaseNamespace=leases"),
+            Some("--ha-namespace=leases"),
+            "leases",
+        ),
+    ] {
+        let objects = objects(&default_values(), &["--set", &format!("{ha}{more}")]);
+        let template = &workloads(&objects)[0]["spec"]["template"]["spec"];
+        let args = args(template);
+        let found = args.iter().find(|arg| arg.starts_with("--ha-namespace="));
+        assert_eq!(found.map(String::as_str), flag, "{args:?}");
+        let is_role = |own: &&serde_json::Value| {
+            let name = own["metadata"]["name"].as_str().unwrap();
+            own["kind"] == "Role" && name.ends_with("-lease")
+        };
+        let role = objects.iter().find(is_role).unwrap();
+        assert_eq!(role["metadata"]["namespace"], namespace);
+    }
 }
 
 /// Replaces values by `null`, until the chart accepts the rest or fails with another message than `missing`.
