@@ -32,6 +32,8 @@ const DRAIN: Duration = Duration::from_secs(15);
 const HAND_OVER: Duration = Duration::from_secs(10);
 /// The interval at which a shutdown checks whether a removed shard still serves objects.
 const SHARD_CHECK: Duration = Duration::from_millis(250);
+/// How long a shutdown waits for the change of the StatefulSet that removes the shard. The signal may arrive earlier.
+const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
 
@@ -104,6 +106,7 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
     }
     let Program {
         app,
+        configuration,
         main,
         telemetry,
         election,
@@ -115,7 +118,11 @@ async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
                 "shutdown signal received; a leader waits up to {HAND_OVER:?} for a standby"
             );
             election.leave(HAND_OVER).await;
-        } else {
+        } else if configuration.options.source.pod.is_some() {
+            tracing::info!(
+                "shutdown signal received; a shard that its StatefulSet removes waits up to {HAND_OVER:?} for the \
+                 other shards"
+            );
             let _ = timeout(HAND_OVER, hand_over_shard(&app)).await;
         }
         tracing::info!(
@@ -360,9 +367,16 @@ impl Program {
 /// Waits while a replica that its StatefulSet removes still serves objects. The other replicas list them meanwhile.
 async fn hand_over_shard(app: &AppState) {
     let instance = app.instance();
-    let shard = instance.metrics.shard();
-    let is_removed = shard.index() >= shard.total();
-    if !is_removed {
+    let is_removed = async {
+        loop {
+            let shard = instance.metrics.shard();
+            if shard.index() >= shard.total() {
+                return;
+            }
+            sleep(SHARD_CHECK).await;
+        }
+    };
+    if timeout(REMOVAL_NEWS, is_removed).await.is_err() {
         return;
     }
     while instance

@@ -44,6 +44,7 @@ mod proxies;
 mod published_dashboards;
 mod rbac;
 mod relay;
+mod rollouts;
 mod scraper;
 mod secrets;
 mod serving;

@@ -288,7 +288,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
 }
 
 /// Whether this Prometheus can discover targets in a cluster; Debian's cannot.
-fn has_kubernetes_discovery() -> bool {
+pub(super) fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
     let config = directory.write("prometheus.yml", text);
