@@ -74,7 +74,7 @@ impl LeaseRecord {
     /// acceptances of offers, do not count, unless somebody also restores an older renewal.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
         // Without a renewal, a Lease looks the same each time that its fields are removed.
-        let is_renewed = self.is_held() && self.renewed.is_some();
+        let is_renewed = self.renewed.is_some();
         let term = |own: &Self| (own.renewed, own.transitions, own.duration);
         self.version == before.version
             || is_renewed && self.holder == before.holder && term(self) == term(before)

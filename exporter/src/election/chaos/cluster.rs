@@ -197,6 +197,13 @@ impl Replica {
         self.runs(now) && self.network == Network::Whole && now >= self.complete_at
     }
 
+    /// Kills the replica. Requests that have not arrived are lost.
+    pub(super) fn kill(&mut self) {
+        self.is_killed = true;
+        self.sent = None;
+        self.late.clear();
+    }
+
     fn step(&mut self, now: Duration, server: &mut Server, random: &mut Random) {
         for sent in self.late.iter_mut().chain(&mut self.sent) {
             if now >= sent.arrives_at && sent.outcome.is_none() {

@@ -108,14 +108,13 @@ fn a_successor_that_dies_does_not_inherit_the_lease() {
 }
 
 /// Kills the standby that the leader has just given the Lease to.
-fn kill_the_new_holder(cluster: &mut Cluster, leader: usize) -> usize {
+fn kill_the_new_holder(cluster: &mut Cluster, leader: usize) {
     let holder = |own: &Cluster| own.server.lease.as_ref().map(|lease| lease.holder.clone());
     let before = holder(cluster);
     cluster.until("the hand-over", |own| holder(own) != before);
     let next = cluster.index_of(&holder(cluster).unwrap());
     assert_ne!(next, leader);
-    cluster.replicas[next].is_killed = true;
-    next
+    cluster.replicas[next].kill();
 }
 
 #[test]
