@@ -10,6 +10,7 @@ mod source;
 mod status;
 mod task;
 mod unreadable_values;
+mod watch_thread;
 mod watched_cluster;
 mod watched_manifests;
 

@@ -18,6 +18,7 @@ use super::problems::{not_ready, problems, silent_watches};
 use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
 use super::task::BackgroundTask;
+use super::watch_thread::WatchThread;
 use crate::cluster::ClusterError;
 use crate::election::Exported;
 use crate::humanize::counted;
@@ -27,8 +28,15 @@ use crate::rbac::missing_rules;
 #[derive(Debug)]
 pub(super) struct RunningSource {
     health: Health,
-    task: BackgroundTask,
+    run: Run,
     parts: SourceParts,
+}
+
+/// Where a source runs.
+#[derive(Debug)]
+enum Run {
+    Task(BackgroundTask),
+    Thread(WatchThread),
 }
 
 /// Properties of a source that the exporter serves, in addition to its health.
@@ -55,6 +63,10 @@ pub(crate) enum SourceError {
     Watch(#[from] WatchError),
     #[error("--manifests: cannot read {}: {source}; give files or directories with manifests", path.display())]
     ManifestPath { path: PathBuf, source: io::Error },
+    #[error(
+        "cannot start the thread of the watches: {0}; check the limits on threads and open files"
+    )]
+    Thread(io::Error),
     #[error("cannot register the metrics of the stores: {0}")]
     Registry(#[from] prometheus::Error),
 }
@@ -69,14 +81,35 @@ impl RunningSource {
     pub(super) fn start(source: impl Source, parts: SourceParts) -> Self {
         Self {
             health: source.health(),
-            task: BackgroundTask::spawn(Box::new(source).run()),
+            run: Run::Task(BackgroundTask::spawn(Box::new(source).run())),
             parts,
         }
     }
 
+    /// Runs the watches of a cluster on a dedicated thread.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot start.
+    pub(super) fn start_on_thread(
+        source: impl Source,
+        parts: SourceParts,
+    ) -> Result<Self, SourceError> {
+        let health = source.health();
+        let thread = WatchThread::start(Box::new(source).run()).map_err(SourceError::Thread)?;
+        Ok(Self {
+            health,
+            run: Run::Thread(thread),
+            parts,
+        })
+    }
+
     /// Whether the source is running. The source keeps running if the cluster is unreachable.
     pub(super) fn is_alive(&self) -> bool {
-        self.task.is_running()
+        match &self.run {
+            Run::Task(task) => task.is_running(),
+            Run::Thread(thread) => thread.is_running(),
+        }
     }
 
     /// Waits until the readiness policy is met.

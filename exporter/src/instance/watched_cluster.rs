@@ -55,5 +55,5 @@ pub(super) async fn start(
         server_version: Some(server_version),
         is_loaded: watch::channel(true).1,
     };
-    Ok(RunningSource::start(watch.build()?, parts))
+    RunningSource::start_on_thread(watch.build()?, parts)
 }
