@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::feeder_table::FeederTable;
-use super::page::{Identity, Page};
+use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::schema::{Allowlists, Schema};
 use super::snapshot::StoreSnapshot;
@@ -220,16 +220,18 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Passes the row of a key to a function; `None` if the feeder has no such row.
+    /// Passes the row of a key and its place to a function; `None` if the feeder has no such row.
     pub(super) fn read_row<T>(
         &self,
         feeder: usize,
         key: &str,
-        read: impl FnOnce(&Page, usize) -> Option<T>,
+        read: impl FnOnce(RowPlace, &Page, usize) -> Option<T>,
     ) -> Option<T> {
         let mut feeder_tables = self.inner.feeder_tables.lock();
-        let (page, row) = find(&mut feeder_tables, feeder)?.current().find(key)?;
-        read(page, row)
+        let table = find(&mut feeder_tables, feeder)?.current();
+        let place = table.place_of(key)?;
+        let (page, row) = table.row_at(place)?;
+        read(place, page, row)
     }
 
     /// Counts the samples and labels of an object that the policy dropped.

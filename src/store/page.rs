@@ -48,6 +48,15 @@ pub(crate) struct Identity<'a> {
     pub(crate) version: u64,
 }
 
+/// Where a row was. The row may have moved since then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlace {
+    /// The index of the page in the table.
+    pub(crate) page: usize,
+    /// The index of the row in the page.
+    pub(crate) row: usize,
+}
+
 impl Page {
     pub(crate) fn new(layout: PageLayout) -> Self {
         let columns = (0..layout.columns).map(|_| Arc::new(Column::new(0)));

@@ -62,7 +62,7 @@ impl<K: CollectedResource> Schema<K> {
                 bases: Vec::new(),
                 families: Vec::new(),
                 columns: Vec::new(),
-                fields: Fields::union::<[&str; 0]>([]),
+                fields: Fields::union(Vec::new()),
             },
             scanner: None,
             plans: Vec::new(),
@@ -143,7 +143,8 @@ impl<K: CollectedResource> Schema<K> {
 
     /// Groups the fields that the base labels and families read.
     fn group_fields(&mut self) {
-        let groups = FieldGroups::new(self.reads_of_bases().chain(self.reads_of_families()));
+        let reads = self.reads_of_bases().chain(self.reads_of_families());
+        let groups = FieldGroups::new(reads.collect());
         for base in &mut self.bases {
             let reads = base.reads().map(|reads| groups.dependency(reads));
             base.dependency = reads.fold(Dependency::default(), Dependency::with);
@@ -193,7 +194,7 @@ impl<K: CollectedResource> Schema<K> {
     fn plan_of(&self, bases: Vec<usize>, families: Vec<usize>) -> UpdatePlan {
         let reads = self.reads_of_bases_at(&bases);
         let read = families.iter().map(|&at| self.families[at].reads());
-        let fields = Fields::union(reads.chain(read));
+        let fields = Fields::union(reads.chain(read).collect());
         let columns = families.iter().map(|&family| self.column(family));
         UpdatePlan {
             columns: bases.iter().copied().chain(columns).collect(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::column::MAX_ROWS;
 use super::marks::Marks;
-use super::page::{Identity, Page, PageLayout};
+use super::page::{Identity, Page, PageLayout, RowPlace};
 use super::row_cells::RowCells;
 use super::updated_cells::UpdatedCells;
 use crate::decode::Fingerprints;
@@ -19,6 +19,8 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 struct PageSlot {
     page: Arc<Page>,
+    /// A copy of the first key of the page, so that a search does not read the memory of each page.
+    first_key: Box<str>,
     /// The rows that the list in progress contains.
     listed: Marks,
 }
@@ -82,8 +84,18 @@ impl Table {
 
     /// The page and row of `key`.
     pub(crate) fn find(&self, key: &str) -> Option<(&Page, usize)> {
-        let (at, row) = self.position(key).ok()?;
-        Some((&self.pages.get(at)?.page, row))
+        self.place_of(key).and_then(|place| self.row_at(place))
+    }
+
+    /// The place of `key`.
+    pub(crate) fn place_of(&self, key: &str) -> Option<RowPlace> {
+        let (page, row) = self.position(key).ok()?;
+        Some(RowPlace { page, row })
+    }
+
+    /// The page and row at a place.
+    pub(crate) fn row_at(&self, place: RowPlace) -> Option<(&Page, usize)> {
+        Some((self.page(place.page)?, place.row))
     }
 
     /// Stores an object. If `ordered` is true and the stored version of the same uid is higher, ignores the object.
@@ -127,8 +139,12 @@ impl Table {
         updated: UpdatedCells<'_>,
         ordered: bool,
     ) -> Option<Applied> {
-        let (at, row) = self.position(identity.key).ok()?;
-        let slot = self.pages.get_mut(at)?;
+        let is_there = |(page, row): (&Page, usize)| page.key(row) == identity.key;
+        let place = match self.row_at(updated.place).is_some_and(is_there) {
+            true => updated.place,
+            false => self.place_of(identity.key)?,
+        };
+        let (slot, row) = (self.pages.get_mut(place.page)?, place.row);
         if !updated.fits(&slot.page, row, identity) {
             return None;
         }
@@ -191,12 +207,11 @@ impl Table {
             let rows: Vec<_> = rows.collect();
             removed += rows.len();
             if rows.len() == slot.page.len() {
-                slot.page = Arc::new(Page::new(self.layout));
+                *slot = PageSlot::new(Page::new(self.layout));
                 continue;
             }
             for row in rows {
-                Arc::make_mut(&mut slot.page).remove(row);
-                slot.listed.remove(row);
+                slot.remove(row);
             }
         }
         self.pages.retain(|slot| slot.page.len() > 0);
@@ -215,9 +230,7 @@ impl Table {
 
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
         // The last page whose first key is not greater than the key.
-        let after = self
-            .pages
-            .partition_point(|slot| slot.page.first_key() <= key);
+        let after = self.pages.partition_point(|slot| &*slot.first_key <= key);
         let Some(at) = after.checked_sub(1) else {
             return Err((0, 0));
         };
@@ -264,8 +277,7 @@ impl Table {
             }
         }
         if let Some(slot) = self.pages.get_mut(at) {
-            Arc::make_mut(&mut slot.page).insert(row, identity, cells, fingerprints);
-            slot.listed.insert(row);
+            slot.insert(row, identity, cells, fingerprints);
         }
     }
 
@@ -273,8 +285,7 @@ impl Table {
         let Some(slot) = self.pages.get_mut(at) else {
             return;
         };
-        Arc::make_mut(&mut slot.page).remove(row);
-        slot.listed.remove(row);
+        slot.remove(row);
         let len = slot.page.len();
         if len == 0 {
             self.pages.remove(at);
@@ -317,9 +328,11 @@ impl Table {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.pages()
-            .map(|page| page.heap_bytes() + size_of::<Page>() + size_of::<PageSlot>())
-            .sum()
+        let slots = self.pages.iter().map(|slot| {
+            let first_key = slot.first_key.len().next_multiple_of(16) + 16;
+            slot.page.heap_bytes() + size_of::<Page>() + size_of::<PageSlot>() + first_key
+        });
+        slots.sum()
     }
 }
 
@@ -333,8 +346,31 @@ fn is_older(version: u64, stored: u64) -> bool {
 impl PageSlot {
     fn new(page: Page) -> Self {
         Self {
+            first_key: page.first_key().into(),
             page: Arc::new(page),
             listed: Marks::default(),
+        }
+    }
+
+    fn insert(
+        &mut self,
+        row: usize,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        fingerprints: &Fingerprints,
+    ) {
+        Arc::make_mut(&mut self.page).insert(row, identity, cells, fingerprints);
+        self.listed.insert(row);
+        if row == 0 {
+            self.first_key = identity.key.into();
+        }
+    }
+
+    fn remove(&mut self, row: usize) {
+        Arc::make_mut(&mut self.page).remove(row);
+        self.listed.remove(row);
+        if row == 0 {
+            self.first_key = self.page.first_key().into();
         }
     }
 
@@ -363,8 +399,8 @@ impl PageSlot {
     /// Keeps the first `half` rows and returns the others.
     fn split(&mut self, half: usize) -> Self {
         let upper = Self {
-            page: Arc::new(self.page.slice(half..self.page.len())),
             listed: self.listed.upper(half),
+            ..Self::new(self.page.slice(half..self.page.len()))
         };
         self.page = Arc::new(self.page.truncated(half));
         upper

@@ -1,7 +1,7 @@
 //! Updates rows without decoding and rendering what has not changed.
 
 use super::MetricsStore;
-use super::page::{Identity, Page};
+use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::updated_cells::UpdatedCells;
 use crate::decode::{DecodeError, Encoded, Fields, GroupSet, Scanned, decode};
@@ -76,7 +76,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             return None;
         }
         feeder.set_key(&scanned.namespace, &scanned.name);
-        let changed = self.changed_groups(feeder, scanned)?;
+        let (place, changed) = self.changed_groups(feeder, scanned)?;
         self.render_groups(feeder, object, scanned, changed)?;
         if work::is_interrupted() {
             // The result is discarded, because the source applies the object again on another thread.
@@ -89,6 +89,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             version,
         };
         let updated = UpdatedCells {
+            place,
             cells: &feeder.cells,
             fingerprints: &scanned.fingerprints,
             rendered: changed,
@@ -102,17 +103,22 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// The groups of fields that have changed since the row was rendered; `None` if that is unknown.
-    fn changed_groups(&self, feeder: &mut RowFeeder, scanned: &Scanned<'_>) -> Option<GroupSet> {
+    /// The place of the row, and the groups of fields that have changed since the row was rendered; `None` if that is
+    /// unknown.
+    fn changed_groups(
+        &self,
+        feeder: &mut RowFeeder,
+        scanned: &Scanned<'_>,
+    ) -> Option<(RowPlace, GroupSet)> {
         let samples = &mut feeder.samples;
-        self.read_row(feeder.id, &feeder.key, |page: &Page, row| {
+        self.read_row(feeder.id, &feeder.key, |place, page: &Page, row| {
             if !page.uid(row)?.is(&scanned.uid) {
                 return None;
             }
             let changed = scanned.fingerprints.changed_since(page.fingerprints(row))?;
             let dictionary = page.shared().iter();
             samples.begin_update(dictionary.map(|column| column.cell(row)));
-            Some(changed)
+            Some((place, changed))
         })
     }
 

@@ -1,6 +1,6 @@
 //! [`UpdatedCells`]: the cells of an object of which only a part was rendered.
 
-use super::page::{Identity, Page};
+use super::page::{Identity, Page, RowPlace};
 use super::row_cells::RowCells;
 use crate::decode::{Fingerprints, GroupSet};
 use crate::family::referenced_labels::ObjectDictionary;
@@ -8,6 +8,8 @@ use crate::family::referenced_labels::ObjectDictionary;
 /// The cells of an object of which only some groups of fields were rendered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpdatedCells<'a> {
+    /// Where the row was when it was read.
+    pub(crate) place: RowPlace,
     /// The rendered cells.
     pub(crate) cells: &'a RowCells,
     /// The fingerprints of the object.
