@@ -68,10 +68,9 @@ fn group_outside_status(name: &str) -> usize {
 
 impl FieldGroups {
     /// Groups the paths that families read; `None` means a family that may read everything.
-    pub(crate) fn new<'a, P>(families: impl IntoIterator<Item = Option<P>>) -> Self
-    where
-        P: IntoIterator<Item = &'a str>,
-    {
+    ///
+    /// Takes lists, so that the program has this function only once and not once per kind.
+    pub(crate) fn new(families: Vec<Option<Vec<&str>>>) -> Self {
         // The number of paths to each field.
         let mut paths: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
         let mut has_all_fields = true;
@@ -241,7 +240,7 @@ mod tests {
     use super::*;
 
     fn groups(families: &[&[&'static str]]) -> FieldGroups {
-        FieldGroups::new(families.iter().map(|paths| Some(paths.iter().copied())))
+        FieldGroups::new(families.iter().map(|paths| Some(paths.to_vec())).collect())
     }
 
     fn dependency(groups: &FieldGroups, path: &str) -> Dependency {

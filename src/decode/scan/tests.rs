@@ -15,7 +15,7 @@ const READS: [&str; 5] = [
 ];
 
 fn scanner() -> Scanner {
-    let groups = FieldGroups::new([Some(READS)]);
+    let groups = FieldGroups::new(vec![Some(READS.to_vec())]);
     let header = [String::from("v1"), String::from("Pod")];
     let message = kube_protobuf::message_of("v1", "Pod");
     Scanner::new(groups, header, message)
