@@ -36,6 +36,8 @@ struct Progress {
     failures: u64,
     oversized: u64,
     last_event: Option<Instant>,
+    /// Whether silent watches caused the last list, and no event or bookmark has arrived since.
+    is_silent: bool,
     last_error: Option<String>,
     newest_version: Option<u64>,
     received_version: Option<u64>,
@@ -117,6 +119,19 @@ impl Progress {
         self.refused_at = None;
     }
 
+    /// Records that data of a list has arrived. A list after silent watches does not end the silence.
+    fn receive_list(&mut self, now: Instant) {
+        if !self.is_silent {
+            self.last_event = Some(now);
+        }
+    }
+
+    /// Records an event or a bookmark.
+    fn receive_event(&mut self) {
+        self.is_silent = false;
+        self.last_event = Some(Instant::now());
+    }
+
     fn forget_refusals(&mut self) {
         self.refused_at = None;
         self.refused_before = Duration::ZERO;
@@ -157,7 +172,7 @@ impl FeedReporter {
         progress.forget_refusals();
         progress.is_forgotten = false;
         progress.failures = 0;
-        progress.last_event = Some(now);
+        progress.receive_list(now);
         self.state.enter(&mut progress, ResourceState::Synced);
         // Notifies even if the state is the same, because the list may be the first one for families that were added
         // later.
@@ -167,7 +182,7 @@ impl FeedReporter {
     /// Reports an event or a bookmark of a watch. After a failure, this method also reports that the watch works again.
     pub fn event(&self) {
         let mut progress = self.state.progress.lock();
-        progress.last_event = Some(Instant::now());
+        progress.receive_event();
         self.resume(&mut progress);
     }
 
@@ -176,6 +191,7 @@ impl FeedReporter {
         let mut progress = self.state.progress.lock();
         progress.failures += 1;
         progress.received_at = None;
+        progress.is_silent = false;
         if reason.is_refusal() {
             progress.was_refused = true;
             progress.refused_at.get_or_insert_with(Instant::now);
@@ -203,9 +219,20 @@ impl FeedReporter {
         self.resume(&mut self.state.progress.lock());
     }
 
-    /// Reports that the server sends data. The resource need not be synced yet.
-    pub(crate) fn data_received(&self) {
-        self.state.progress.lock().last_event = Some(Instant::now());
+    /// Reports that the server sends data of a list. The resource need not be synced yet.
+    pub(crate) fn list_data_received(&self) {
+        self.state.progress.lock().receive_list(Instant::now());
+    }
+
+    /// Reports that the server sends an event or a bookmark of a watch, even if the event cannot be used.
+    pub(crate) fn watch_data_received(&self) {
+        self.state.progress.lock().receive_event();
+    }
+
+    /// Reports that a list begins because watches were silent. Until the next event, bookmark or failure, lists do not
+    /// reset the time since the last event.
+    pub(crate) fn silent(&self) {
+        self.state.progress.lock().is_silent = true;
     }
 
     /// Reports that the server has begun to send a list. The report ends a refusal.
@@ -266,5 +293,37 @@ impl fmt::Debug for FeedReporter {
         f.debug_struct("FeedReporter")
             .field("health", &self.state.health())
             .finish()
+    }
+}
+
+#[cfg(all(test, feature = "watch"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_after_silent_watches_do_not_end_the_silence() {
+        let (changed, _) = watch::channel(());
+        let reporter = FeedReporter::new(None, changed);
+        let last_event = || reporter.state.progress.lock().last_event;
+        let is_reset_by = |report: &&dyn Fn()| {
+            let old = Instant::now();
+            reporter.state.progress.lock().last_event = Some(old);
+            std::thread::sleep(Duration::from_millis(1));
+            report();
+            last_event() != Some(old)
+        };
+        let lists: [&dyn Fn(); 2] = [&|| reporter.list_data_received(), &|| reporter.complete()];
+        let ends: [&dyn Fn(); 2] = [&|| reporter.watch_data_received(), &|| reporter.event()];
+        let failure = || reporter.failed(FailureReason::Unreachable, "no route to host");
+        assert!(lists.iter().all(&is_reset_by));
+        for end in ends {
+            reporter.silent();
+            assert!(!lists.iter().any(&is_reset_by));
+            assert!(is_reset_by(&end));
+            assert!(lists.iter().all(&is_reset_by));
+        }
+        reporter.silent();
+        assert!(!is_reset_by(&(&failure as &dyn Fn())));
+        assert!(lists.iter().all(&is_reset_by));
     }
 }

@@ -99,7 +99,8 @@ pub struct ResourceHealth {
     pub decode_errors: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
-    /// Seconds since the last event or bookmark. With several feeds, the number is the maximum.
+    /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
+    /// list. With several feeds, the number is the maximum.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
@@ -130,7 +131,8 @@ pub struct FeedHealth {
     pub failures: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
-    /// Seconds since the last event or bookmark.
+    /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
+    /// list.
     pub silent_seconds: Option<f64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,

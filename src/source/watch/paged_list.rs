@@ -168,7 +168,7 @@ impl<S: ListWatchSink> Reflector<S> {
             let began = pages.progress.began();
             let read = next_bytes(&mut response, timeouts, began, last_object);
             let Some(bytes) = read.await? else { break };
-            self.feed.reporter().data_received();
+            self.feed.reporter().list_data_received();
             let before = pages.progress.objects();
             for bytes in bytes.chunks(MAX_PART) {
                 let waited = splitter.make_room(bytes.len()).await;

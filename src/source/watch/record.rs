@@ -152,7 +152,7 @@ fn report<K>(item: &watcher::Result<watcher::Event<K>>, reporter: &FeedReporter)
     match item {
         Ok(watcher::Event::Init) => reporter.listing(),
         Ok(watcher::Event::InitDone) => reporter.complete(),
-        Ok(watcher::Event::InitApply(_)) => reporter.data_received(),
+        Ok(watcher::Event::InitApply(_)) => reporter.list_data_received(),
         Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) => reporter.event(),
         Err(error) => {
             let failure = Failure::of_watcher(error);

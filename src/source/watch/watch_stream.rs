@@ -207,10 +207,13 @@ impl<S: ListWatchSink> Reflector<S> {
             let mut deferred = Vec::new();
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
-                self.feed.reporter().data_received();
                 self.silent_watches = 0;
-                if stream.phase == Phase::Watching {
-                    self.silent_watches_before_list = MIN_SILENT_WATCHES;
+                match stream.phase {
+                    Phase::Listing => self.feed.reporter().list_data_received(),
+                    Phase::Watching => {
+                        self.feed.reporter().watch_data_received();
+                        self.silent_watches_before_list = MIN_SILENT_WATCHES;
+                    }
                 }
                 match event {
                     Part::Whole(event) => {

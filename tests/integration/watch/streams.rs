@@ -251,10 +251,14 @@ async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     pass(Duration::from_secs(20)).await;
     running.agrees().await;
     assert_eq!(server.counts("configmaps"), (0, 2, 2));
+    // The list does not reset the time, so that an alert about silent watches can fire.
+    let age = "kube_state_metrics_last_event_age_seconds{resource=\"*v1.ConfigMap\"}";
+    assert!(running.metric(age).unwrap() > 275.0);
     // An event ends the silence, so one more silent watch is resumed without a list.
     pass(Duration::from_secs(60)).await;
     server.put("configmaps", config_map("a", "seen"));
     running.agrees().await;
+    assert!(running.metric(age).unwrap() < 10.0);
     server.mute_watches("configmaps");
     pass(Duration::from_secs(200)).await;
     assert_eq!(server.counts("configmaps"), (0, 2, 4));
