@@ -1,6 +1,7 @@
 //! `/`: the landing page, as HTML for browsers and as text for terminals.
 
 mod html;
+mod messages;
 mod page;
 mod settings;
 mod text;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::messages::{ADD_RULES, Forbidden, Message, messages, more_roles, removal};
 use super::page::{Data, Page, affected, encoding, interval, last_event, top};
 use crate::humanize::{counted, size, thousands};
 use crate::instance::REPEATED;
@@ -55,27 +56,51 @@ fn write_summary(data: &Data, text: &mut String) {
     if let Some(version) = &data.server_version {
         let _ = writeln!(text, "Kubernetes {version}");
     }
-    if let Some(reason) = &status.not_ready {
-        let _ = writeln!(text, "! {reason}");
+    for message in messages(data) {
+        write_message(&message, status.resources.len(), text);
     }
-    for problem in &status.problems {
-        let affected = affected(problem, status.resources.len());
-        let _ = write!(text, "! {affected}: {}", problem.state);
-        let error = problem.error.iter().map(|error| format!(". {error}"));
-        text.extend(error);
-        text.push('\n');
+}
+
+/// A line for a message, and further lines that belong to the message, indented.
+fn write_message(message: &Message<'_>, total: usize, text: &mut String) {
+    text.push_str("! ");
+    match message {
+        Message::NotReady(line) | Message::Refusal(line) | Message::Note(line) => {
+            text.push_str(line);
+        }
+        Message::Forbidden(forbidden) => write_forbidden(forbidden, text),
+        Message::Problem(problem) => {
+            let _ = write!(text, "{}: {}", affected(problem, total), problem.state);
+            let error = problem.error.iter().map(|error| format!(". {error}"));
+            text.extend(error);
+        }
+        Message::Limit(limit) => {
+            let (what, flag, resources) = (limit.what, limit.flag, limit.affected());
+            let _ = write!(
+                text,
+                "{flag}: {what} are left out ({resources}); {REPEATED}; the log names objects"
+            );
+        }
     }
-    let lines = data.refusals.iter().chain(&status.notes);
-    let lines = lines.chain(&status.kinds_left_out);
-    for line in lines.chain(&data.missing_rules) {
-        let _ = writeln!(text, "! {line}");
+    text.push('\n');
+}
+
+fn write_forbidden(forbidden: &Forbidden<'_>, text: &mut String) {
+    text.push_str(&forbidden.title());
+    if !forbidden.rules.is_empty() {
+        let _ = write!(text, " {ADD_RULES}");
     }
-    for limit in &status.limits {
-        let (what, flag, resources) = (limit.what, limit.flag, limit.affected());
-        let _ = writeln!(
-            text,
-            "! {flag}: {what} are left out ({resources}); {REPEATED}; the log names objects"
-        );
+    if let Some(seconds) = forbidden.removal_seconds {
+        let _ = write!(text, "\n    {}", removal(seconds));
+    }
+    for rules in forbidden.rules {
+        let _ = write!(text, "\n    {rules}");
+    }
+    if forbidden.more_roles > 0 {
+        let _ = write!(text, "\n    {}", more_roles(forbidden.more_roles));
+    }
+    for error in &forbidden.errors {
+        let _ = write!(text, "\n    The API server answers: {error}");
     }
 }
 
@@ -217,9 +242,15 @@ fn write_families(data: &Data, text: &mut String) {
                     "  {samples} left out, because another object has the same labels"
                 );
             }
-            for query in queries(family) {
-                let _ = writeln!(text, "  > {query}");
-            }
+        } else {
+            let labels: Vec<_> = family.labels.iter().map(|own| &*own.name).collect();
+            let _ = match &labels[..] {
+                [] => writeln!(text, "  no samples"),
+                labels => writeln!(text, "  no samples; labels: {}", labels.join(", ")),
+            };
+        }
+        for query in queries(family) {
+            let _ = writeln!(text, "  > {query}");
         }
     }
     let matching = counted(families.len() as u64, "family matches", "families match");

@@ -32,7 +32,8 @@ fn the_cause_of_not_being_ready_comes_before_other_problems() {
         },
     );
     let text = super::super::super::text::render(&page);
-    let messages = "\n! not ready: secrets (forbidden)\n! secrets: forbidden. other\n! ";
+    let messages =
+        "\n! not ready: secrets (forbidden)\n! The API server forbids resources: secrets. Add ";
     assert!(text.contains(messages), "{text}");
     let html = render(&page);
     let at = [
@@ -76,6 +77,15 @@ fn resources_that_the_api_server_forbids_are_one_message() {
     for error in ["<p>leases is forbidden</p>", "<p>secrets is forbidden</p>"] {
         assert_eq!(html.matches(error).count(), 1, "{html}");
     }
+
+    let text = super::super::super::text::render(&page);
+    let message = "! The API server forbids resources: leases, secrets. Add the rules to the role of the exporter; \
+         `kube-state-metrics rbac` writes complete roles.\n    \
+         Stored objects are removed in 1m 0s unless the API server permits the exporter to list them.\n    \
+         missing in a ClusterRole: rules: []\n    \
+         The API server answers: leases is forbidden\n    \
+         The API server answers: secrets is forbidden\n! other\n";
+    assert!(text.contains(message), "{text}");
 
     // If there are many resources, the message has a list to open.
     let names: Vec<_> = (0..9).map(|number| format!("r{number}")).collect();
