@@ -27,12 +27,13 @@ pub(crate) struct LabelRow {
     pub(crate) bytes: u64,
 }
 
-/// Values of a label in the first samples of a family.
+/// Values of a label in the samples of a family.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelExamples {
     pub(crate) name: String,
+    /// The first distinct values, at most [`MOST_EXAMPLES`].
     pub(crate) values: Vec<String>,
-    /// Whether these samples have further values of the label.
+    /// Whether the samples have further values of the label.
     pub(crate) has_more: bool,
 }
 
@@ -45,12 +46,18 @@ pub(super) struct CostCounter {
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
+    /// The name of the family of the last sample.
+    family: String,
+    /// Changes whenever the family changes.
+    family_number: u64,
     hasher: RandomState,
 }
 
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
+    /// The position of the label in the examples of a family, and the number of this family.
+    examples: Option<(u64, Option<usize>)>,
     /// Hashes take less memory than the values. Two values with the same hash are extremely unlikely.
     values: HashSet<u64>,
     last_value: String,
@@ -59,8 +66,6 @@ struct LabelCounter {
 /// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
 /// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
-/// Only the label values of this number of first samples of a family can become examples.
-const LOOKED_AT: u64 = 500;
 /// Maximum number of labels of a family that have examples. Objects may have any number of label names.
 const MOST_LABELS: usize = 200;
 /// Maximum number of examples of a label.
@@ -71,32 +76,32 @@ const LONGEST_EXAMPLE: usize = 100;
 // === impl CostCounter ===
 
 impl CostCounter {
-    /// Counts the labels of a sample whose line has this many bytes.
+    /// Counts the labels of a sample of a family whose line has this many bytes, and adds their values to the examples of
+    /// the family.
     pub(super) fn count<'s>(
         &mut self,
+        family: &str,
         labels: impl Iterator<Item = (&'s str, Cow<'s, str>)>,
         bytes: u64,
-        mut examples: Option<&mut Vec<LabelExamples>>,
+        examples: &mut Vec<LabelExamples>,
     ) {
+        if self.family != family {
+            family.clone_into(&mut self.family);
+            self.family_number += 1;
+        }
         for (position, (name, value)) in labels.enumerate() {
             let number = self.label_number(position, name);
-            let hasher = &self.hasher;
+            let (hasher, family) = (&self.hasher, self.family_number);
             if let Some(label) = self.labels.all.get_mut(number) {
                 label.count(&value, hasher);
+                if let Some(own) = label.examples_in(family, examples) {
+                    own.add(&value);
+                }
             }
             if name == "namespace" {
                 self.count_namespace(&value, bytes);
             }
-            if let Some(examples) = examples.as_deref_mut() {
-                add_example(examples, position, name, &value);
-            }
         }
-    }
-
-    /// Whether the label values of the next sample can become examples. `samples` is the number of samples of the
-    /// family so far.
-    pub(super) fn takes_examples(samples: u64) -> bool {
-        samples < LOOKED_AT
     }
 
     /// Namespaces and labels, those with the most bytes first.
@@ -134,33 +139,29 @@ impl CostCounter {
     }
 }
 
-/// Adds a value to the examples of the label at a position, unless there are enough.
-fn add_example(examples: &mut Vec<LabelExamples>, position: usize, name: &str, value: &str) {
-    let is_named = |own: &LabelExamples| own.name == name;
-    let at = match examples.get(position).is_some_and(is_named) {
-        true => Some(position),
-        false => examples.iter().position(is_named),
-    };
-    if at.is_none() && examples.len() >= MOST_LABELS {
-        return;
-    }
-    let at = at.unwrap_or_else(|| {
-        examples.push(LabelExamples {
+// === impl LabelExamples ===
+
+impl LabelExamples {
+    /// A label without a known value.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
             name: name.to_owned(),
-            ..LabelExamples::default()
-        });
-        examples.len() - 1
-    });
-    let Some(own) = examples.get_mut(at) else {
-        return;
-    };
-    if own.values.iter().any(|known| known == value) {
-        return;
+            ..Self::default()
+        }
     }
-    if own.values.len() < MOST_EXAMPLES && value.len() <= LONGEST_EXAMPLE {
-        own.values.push(value.to_owned());
-    } else {
-        own.has_more = true;
+
+    /// Adds a value, unless there are enough values.
+    fn add(&mut self, value: &str) {
+        let is_full = self.values.len() >= MOST_EXAMPLES;
+        // Most samples end here, because a label that identifies the object has many values.
+        if is_full && self.has_more || self.values.iter().any(|known| known == value) {
+            return;
+        }
+        if is_full || value.len() > LONGEST_EXAMPLE {
+            self.has_more = true;
+        } else {
+            self.values.push(value.to_owned());
+        }
     }
 }
 
@@ -212,6 +213,29 @@ impl LabelCounter {
         }
     }
 
+    /// The examples of the label in a family; `None` if too many other labels of the family have examples.
+    fn examples_in<'e>(
+        &mut self,
+        family: u64,
+        examples: &'e mut Vec<LabelExamples>,
+    ) -> Option<&'e mut LabelExamples> {
+        let known = self.examples.filter(|(known, _)| *known == family);
+        let at = match known {
+            Some((_, at)) => at,
+            None => {
+                let name = &self.row.name;
+                let mut at = examples.iter().position(|own| own.name == *name);
+                if at.is_none() && examples.len() < MOST_LABELS {
+                    at = Some(examples.len());
+                    examples.push(LabelExamples::new(name));
+                }
+                self.examples = Some((family, at));
+                at
+            }
+        };
+        examples.get_mut(at?)
+    }
+
     fn row(self) -> LabelRow {
         LabelRow {
             values: self.values.len() as u64,
@@ -238,7 +262,7 @@ mod tests {
             let labels = labels
                 .iter()
                 .map(|(name, value)| (*name, Cow::Borrowed(*value)));
-            counter.count(labels, bytes, Some(&mut examples));
+            counter.count("family", labels, bytes, &mut examples);
         }
         let (namespaces, labels) = counter.rows();
         let namespaces: Vec<_> = namespaces
@@ -258,13 +282,40 @@ mod tests {
 
     #[test]
     fn examples_are_few_and_short() {
-        let mut examples = Vec::new();
+        let mut pod = LabelExamples::new("pod");
         for number in 0..30 {
-            add_example(&mut examples, 0, "pod", &number.to_string());
+            pod.add(&number.to_string());
         }
-        add_example(&mut examples, 1, "note", &"x".repeat(101));
-        assert_eq!(examples.len(), 2);
-        assert!(examples[0].has_more && examples[0].values.len() == MOST_EXAMPLES);
-        assert!(examples[1].has_more && examples[1].values.is_empty());
+        let mut note = LabelExamples::new("note");
+        note.add(&"x".repeat(101));
+        assert!(pod.has_more && pod.values.len() == MOST_EXAMPLES);
+        assert!(note.has_more && note.values.is_empty());
+    }
+
+    #[test]
+    fn each_family_has_examples_of_a_limited_number_of_labels() {
+        let mut counter = CostCounter::default();
+        let mut families: [Vec<LabelExamples>; 2] = Default::default();
+        let names: Vec<_> = (0..MOST_LABELS + 1)
+            .map(|number| format!("label_{number}"))
+            .collect();
+        // The samples of the families alternate, and the labels have no fixed order.
+        for value in ["a", "b", "a"] {
+            for (family, examples) in families.iter_mut().enumerate() {
+                for name in names.iter().rev().chain(&names) {
+                    let labels = [(&**name, Cow::Borrowed(value))].into_iter();
+                    counter.count(&family.to_string(), labels, 10, examples);
+                }
+            }
+        }
+        for examples in &families {
+            assert_eq!(examples.len(), MOST_LABELS);
+            assert!(
+                examples
+                    .iter()
+                    .all(|own| own.values == ["a", "b"] && !own.has_more)
+            );
+            assert_eq!(examples[0].name, names[MOST_LABELS]);
+        }
     }
 }

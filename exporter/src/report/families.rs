@@ -55,7 +55,7 @@ pub(crate) struct FamilyReport {
     pub(crate) repeated: u64,
     /// The first sample, as a line.
     pub(crate) sample: Option<String>,
-    /// Labels of the first samples.
+    /// Labels of the samples. A family without samples has the declared labels, without values.
     #[serde(default)]
     pub(crate) labels: Vec<LabelExamples>,
     /// The labels that identify the object.
@@ -121,6 +121,7 @@ impl Report {
                 metric_type: family.metric_type().as_str().to_owned(),
                 help: family.help().to_owned(),
                 resource: Some(resource),
+                labels: family.labels().map(LabelExamples::new).collect(),
                 ..FamilyReport::default()
             });
         }
@@ -208,9 +209,7 @@ impl FamilyReport {
         bytes: u64,
         counter: &mut CostCounter,
     ) {
-        let takes_examples = CostCounter::takes_examples(self.series);
-        let examples = takes_examples.then_some(&mut self.labels);
-        counter.count(labels, bytes, examples);
+        counter.count(&self.name, labels, bytes, &mut self.labels);
         self.series += 1;
         self.bytes += bytes;
     }
@@ -225,6 +224,11 @@ impl FamilyReport {
         if let Some(entry) = entry {
             (self.resource).get_or_insert_with(|| entry.resource.name().to_owned());
             self.base_labels = entry.base_labels.clone();
+            if self.series == 0 {
+                let names = entry.base_labels.iter().map(String::as_str);
+                let names = names.chain(entry.descriptor.labels());
+                self.labels = names.map(LabelExamples::new).collect();
+            }
         }
         let words = entry
             .into_iter()
@@ -235,5 +239,52 @@ impl FamilyReport {
             &self.labels,
             &self.base_labels,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queries;
+    use super::super::search::Search;
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_last_sample_is_found() {
+        let pods = (0..3000).map(|number| {
+            let reason = match number {
+                2999 => "FooBackOff",
+                _ => "ContainerCreating",
+            };
+            format!(
+                "kube_pod_container_status_waiting_reason{{pod=\"pod-{number}\",reason=\"{reason}\",note=\"of-{number}\"}} 1\n"
+            )
+        });
+        let text: String = pods.collect();
+        let report = Report::of_text(text.as_bytes()).unwrap();
+        let family = &report.families[0];
+        assert_eq!(family.labels[1].values, ["ContainerCreating", "FooBackOff"]);
+        assert!(Search::new("foobackoff").matches(family));
+        // Labels that identify the object, or have many values, give no words.
+        assert!(!Search::new("pod-1").matches(family));
+        assert!(family.labels[2].has_more && !Search::new("of-1").matches(family));
+    }
+
+    #[test]
+    fn a_family_without_samples_has_its_declared_labels() {
+        let empty = |name: &str| FamilyReport {
+            name: name.to_owned(),
+            ..FamilyReport::default()
+        };
+        let families = vec![empty("kube_pod_status_phase"), empty("own_family")];
+        let report = Report::of(families, CostCounter::default(), &catalogue());
+        let labels = |family: &FamilyReport| -> Vec<_> {
+            family.labels.iter().map(|own| own.name.clone()).collect()
+        };
+        let [phase, own] = &report.families[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!(labels(phase), ["namespace", "pod", "uid", "phase"]);
+        assert_eq!(queries(phase), ["kube_pod_status_phase"]);
+        assert!(own.labels.is_empty());
     }
 }

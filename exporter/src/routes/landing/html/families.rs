@@ -58,7 +58,7 @@ fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
                         " left out, because another object has the same labels. Add labels that identify the object."
                     }
                 }
-                @if family.series > 0 { (about(family, port)) }
+                (about(family, port))
             }
         }
     }
@@ -72,10 +72,12 @@ fn about(family: &FamilyReport, port: Port) -> Markup {
             }
         }
         @for query in queries(family) { pre class="copy" { (query) } }
-        p class="soft" {
-            (size(family.bytes)) " in a scrape"
-            @if port == Port::Main {
-                ", " a href={ "/metrics?name[]=" (family.name) } { "all samples" }
+        @if family.series > 0 {
+            p class="soft" {
+                (size(family.bytes)) " in a scrape"
+                @if port == Port::Main {
+                    ", " a href={ "/metrics?name[]=" (family.name) } { "all samples" }
+                }
             }
         }
     }
@@ -84,6 +86,7 @@ fn about(family: &FamilyReport, port: Port) -> Markup {
 fn examples(label: &LabelExamples) -> Markup {
     let has_more = label.has_more || label.values.len() > EXAMPLES;
     html! {
+        @if label.values.is_empty() && !label.has_more { span class="soft" { "no value yet" } }
         @for value in label.values.iter().take(EXAMPLES) {
             code { @if value.is_empty() { "(empty)" } @else { (value) } } " "
         }

@@ -301,6 +301,28 @@ fn a_silent_resource_is_not_shown_as_synced() {
 }
 
 #[test]
+fn a_family_without_samples_has_labels_and_a_query() {
+    let mut page = page("kube_pod_labels");
+    let data = page.data.as_mut().unwrap();
+    let mut report = report("kube_pod_labels");
+    let family = &mut report.families[0];
+    (family.series, family.sample) = (0, None);
+    family.labels = ["pod", "label_*"].map(LabelExamples::new).into();
+    data.report = Arc::new(report);
+    let html = render(&page);
+    for part in [
+        "<dt><code>label_*</code></dt><dd><span class=\"soft\">no value yet</span></dd>",
+        "<pre class=\"copy\">kube_pod_labels</pre>",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    assert!(!html.contains("all samples"), "{html}");
+    let text = super::super::text::render(&page);
+    let lines = "\n  no samples; labels: pod, label_*\n  > kube_pod_labels\n";
+    assert!(text.contains(lines), "{text}");
+}
+
+#[test]
 fn a_file_with_ignored_keys_is_not_shown_as_good() {
     let mut page = page("portt");
     page.data.as_mut().unwrap().search = Search::default();
