@@ -189,15 +189,25 @@ const MEASURE: &str = r#"<script>addEventListener("load", () => {
 
 #[test]
 fn the_page_fits_a_phone_and_breaks_names_between_words() {
-    let exporter = Exporter::start(&[]);
+    let directory = Directory::new("phone");
+    let config = directory.write("config.yaml", "portt: 1\n");
+    let resources = |content| directory.write("custom-resources.yaml", content);
+    let flag = "--custom-resource-state-config-file";
+    let custom = resources("spec: { resources: [] }\n");
+    let exporter = Exporter::start(&["--config", &config, flag, &custom]);
     // The tables of scrapes have rows.
     exporter.metrics("");
-    let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+    // The table of files has its longest states.
+    resources("spec: [\n");
+    let page = eventually("the page has the states of the files", || {
+        let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();
+        let states = ["in use, 1 key ignored", "an older content is in use"];
+        (states.iter().all(|state| page.contains(state))).then_some(page)
+    });
     assert!(
         page.contains("<code>kube_<wbr>pod_<wbr>status_<wbr>phase</code>"),
         "{page}"
     );
-    let directory = Directory::new("phone");
     directory.write("page.html", &page.replace("</body>", MEASURE));
     let file = directory.write("frame.html", FRAME);
     let Some(dom) = chromium(&["--dump-dom"], &format!("file://{file}")) else {

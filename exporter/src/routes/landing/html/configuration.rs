@@ -48,19 +48,21 @@ fn files(data: &Data) -> Markup {
                 th scope="row" { code { (breakable(&file.path)) } }
                 td { (state(file)) }
                 td class="wide" { (content(file)) }
-                td { @if let Some(used) = &file.content { (hash(file, used)) } }
-                td class="number" { @if let Some(used) = &file.content { (data.ago(used.since)) } }
+                td class="words" { @if let Some(used) = &file.content { (hash(file, used)) } }
+                td class="number words" { @if let Some(used) = &file.content { (data.ago(used.since)) } }
             }
         }
     };
     table("Files in use", false, &head, &body)
 }
 
-/// The hash of a file. The tooltip shows the value of the metric with the hash.
+/// The hash of a file, which a browser may break in the middle. The tooltip shows the value of the metric with the hash.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));
-    html! { code title=[title] { (used.hash_text()) "…" } }
+    let text = used.hash_text();
+    let (start, end) = text.split_at_checked(text.len() / 2).unwrap_or_default();
+    html! { code title=[title] { (start) wbr; (end) "…" } }
 }
 
 /// The keys of a file that have no effect, each with the reason.
