@@ -23,7 +23,7 @@ use client::Connection;
 use metrics::ServerObserver;
 use web::CurrentWeb;
 
-pub(crate) use client::{is_known, without_port};
+pub(crate) use client::{is_known, only_loopback, without_port};
 pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;

@@ -17,7 +17,7 @@ use crate::humanize::visible;
 use crate::instance::Instance;
 use crate::options::DebugAccess;
 use crate::report::{JsonReport, Report};
-use crate::server::is_known;
+use crate::server::{is_known, only_loopback};
 
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
     and for authenticated clients (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
@@ -34,7 +34,19 @@ pub(super) async fn authorize(
         next.run(request).await
     } else {
         let nosniff = [("x-content-type-options", "nosniff")];
-        (StatusCode::FORBIDDEN, nosniff, NOT_ALLOWED).into_response()
+        (StatusCode::FORBIDDEN, nosniff, reason(&request)).into_response()
+    }
+}
+
+/// Why a request is refused, and how to allow it.
+fn reason(request: &Request) -> String {
+    match only_loopback(request) {
+        Some(ip) => format!(
+            "/debug/ is only for authenticated clients (--auth-filter, --tls-config), because of --telemetry-host={ip}: \
+             a proxy on this machine may forward the requests of other clients; --telemetry-debug=open allows all \
+             clients\n"
+        ),
+        None => NOT_ALLOWED.to_owned(),
     }
 }
 

@@ -40,6 +40,13 @@ pub(crate) fn is_known(request: &Request) -> bool {
         || peer.is_some_and(|peer| is_local(peer, connection.listens_on, request))
 }
 
+/// The loopback address that the server of a request listens on; `None` if the server listens on other addresses.
+pub(crate) fn only_loopback(request: &Request) -> Option<IpAddr> {
+    let connection = request.extensions().get::<Connection>()?;
+    let ip = connection.listens_on.ip().to_canonical();
+    ip.is_loopback().then_some(ip)
+}
+
 /// Whether a request comes from the same machine or pod, and not through a proxy.
 ///
 /// - If the server listens only on the loopback interface, there is probably a proxy in front of the server, and the

@@ -74,7 +74,12 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
     let address = &exporter.telemetry;
     assert_eq!(status_for_host(address, "localhost", ""), "403");
     let refused = exporter.telemetry("/debug/memory").text();
-    assert!(refused.contains("--telemetry-debug=open"), "{refused}");
+    let reason = "only for authenticated clients (--auth-filter, --tls-config), because of --telemetry-host=127.0.0.1: ";
+    let cure = "; --telemetry-debug=open allows all clients\n";
+    assert!(
+        refused.contains(reason) && refused.ends_with(cure),
+        "{refused}"
+    );
     directory.write("config.yaml", "telemetry_debug: open\n");
     eventually("the option is used", || {
         (status_for_host(address, "localhost", "") == "200").then_some(())

@@ -148,7 +148,7 @@ fn debug_endpoints_that_are_not_for_all_clients_say_why() {
     assert!(
         output
             .stderr
-            .contains("403 Forbidden: /debug/ is only for clients"),
+            .contains("403 Forbidden: /debug/ is only for authenticated clients"),
         "{}",
         output.stderr
     );
