@@ -157,6 +157,7 @@ impl RunningSource {
         let silent = silent_watches(silent, silence);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
+        let notes = notes.chain(limited(&statuses));
         let ready = readiness.ready && is_loaded;
         InstanceStatus {
             ready,
@@ -217,6 +218,19 @@ impl RunningSource {
     }
 }
 
+/// A line for the resources whose lists have as many objects as `--object-limit` allows.
+fn limited(resources: &[ResourceStatus]) -> Option<String> {
+    let limited = resources.iter().filter(|own| own.is_limited);
+    let names: Vec<_> = limited.map(|own| &*own.resource).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the last list of {} has as many objects as `--object-limit` allows, and further objects have no metrics; \
+             raise the limit, or restrict the namespaces",
+            names.join(", ")
+        )
+    })
+}
+
 /// The status of a resource. The exporter resumes the watch of a resource after `silence` without an event or a
 /// bookmark.
 fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus {
@@ -240,6 +254,7 @@ fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus 
         is_silent: silent_seconds.is_some_and(|seconds| seconds > silence.as_secs_f64()),
         errors: health.decode_errors,
         oversized: health.oversized,
+        is_limited: health.is_limited,
         last_error: health
             .last_error
             .filter(|_| health.state != ResourceState::Synced),

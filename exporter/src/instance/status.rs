@@ -49,6 +49,8 @@ pub(crate) struct ResourceStatus {
     pub(crate) errors: u64,
     /// How often an object was skipped because it is larger than `--object-size-limit`.
     pub(crate) oversized: u64,
+    /// Whether the last list had as many objects as `--object-limit` allows.
+    pub(crate) is_limited: bool,
     /// The last error, unless the resource is synced.
     pub(crate) last_error: Option<String>,
 }

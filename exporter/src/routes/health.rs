@@ -90,6 +90,9 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
             let times = counted(resource.oversized, "time", "times");
             let _ = write!(text, ", objects above --object-size-limit skipped {times}");
         }
+        if resource.is_limited {
+            text.push_str(", --object-limit reached, so further objects have no metrics");
+        }
         if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
             let _ = write!(text, ", no event or bookmark for {}", span(seconds));
         }
@@ -114,7 +117,7 @@ mod tests {
     use crate::instance::ResourceStatus;
 
     #[test]
-    fn a_silent_resource_is_called_silent() {
+    fn a_silent_resource_and_a_limited_list_are_named() {
         let services = ResourceStatus {
             resource: "services".to_owned(),
             api_version: "v1".to_owned(),
@@ -127,6 +130,7 @@ mod tests {
             is_silent: true,
             errors: 0,
             oversized: 0,
+            is_limited: true,
             last_error: None,
         };
         let status = InstanceStatus {
@@ -140,7 +144,8 @@ mod tests {
             kinds_left_out: None,
             resources: vec![services],
         };
-        let line = "OK\n[+] services: silent, 3 objects, no event or bookmark for 10m 5s\n";
+        let line = "OK\n[+] services: silent, 3 objects, --object-limit reached, so further objects have no metrics, \
+             no event or bookmark for 10m 5s\n";
         assert_eq!(readiness_text(&status, true), line);
     }
 }

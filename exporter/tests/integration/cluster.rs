@@ -187,6 +187,28 @@ fn lists_are_asked_for_as_the_flags_say() {
 }
 
 #[test]
+fn the_pages_name_the_resources_that_reach_the_object_limit() {
+    let api = Api::start(&[]);
+    for name in ["a", "b", "c"] {
+        let metadata = json!({ "namespace": "x", "name": name });
+        api.put("configmaps", json!({ "metadata": metadata }));
+    }
+    let url = format!("--apiserver={}", api.url);
+    let resources = "--resources=configmaps,secrets";
+    let exporter = Exporter::serving(&[&url, resources, "--object-limit=2"]);
+    let verbose = eventually("the lists are complete", || {
+        let verbose = exporter.get("/readyz?verbose");
+        (verbose.status == 200).then(|| verbose.text())
+    });
+    let line = "[+] configmaps: synced, 2 objects, --object-limit reached, so further objects have no metrics\n";
+    assert!(verbose.contains(line), "{verbose}");
+    assert_eq!(verbose.matches("--object-limit").count(), 1, "{verbose}");
+    let page = exporter.get("/").text();
+    let line = "\n! the last list of configmaps has as many objects as `--object-limit` allows";
+    assert!(page.contains(line), "{page}");
+}
+
+#[test]
 fn a_list_with_more_objects_than_the_limit_fails() {
     let api = Api::start(&[]);
     for name in ["a", "b", "c"] {

@@ -35,6 +35,7 @@ struct Progress {
     received_at: Option<Instant>,
     failures: u64,
     oversized: u64,
+    is_limited: bool,
     last_event: Option<Instant>,
     /// Whether silent watches caused the last list, and no event or bookmark has arrived since.
     is_silent: bool,
@@ -84,6 +85,7 @@ impl FeedState {
             is_forgotten: progress.is_forgotten,
             failures: progress.failures,
             oversized: progress.oversized,
+            is_limited: progress.is_limited,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
             newest_version: progress.newest_version,
@@ -259,6 +261,11 @@ impl FeedReporter {
     /// Reports that an object was skipped because it is larger than the maximum size.
     pub(crate) fn object_skipped(&self) {
         self.state.progress.lock().oversized += 1;
+    }
+
+    /// Reports whether the last list had as many objects as the object limit allows.
+    pub(crate) fn limited(&self, is_limited: bool) {
+        self.state.progress.lock().is_limited = is_limited;
     }
 
     /// Reports that the stored objects were removed because the server forbids the resource.

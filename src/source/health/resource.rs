@@ -99,6 +99,9 @@ pub struct ResourceHealth {
     pub decode_errors: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
+    /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
+    /// objects.
+    pub is_limited: bool,
     /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
     /// list. With several feeds, the number is the maximum.
     pub silent_seconds: Option<f64>,
@@ -131,6 +134,9 @@ pub struct FeedHealth {
     pub failures: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
+    /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
+    /// objects.
+    pub is_limited: bool,
     /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
     /// list.
     pub silent_seconds: Option<f64>,

@@ -129,6 +129,7 @@ impl TrackedResource {
             lists: stats.relists,
             decode_errors: stats.decode_syntax_errors + stats.decode_field_errors,
             oversized: feeds.iter().map(|feed| feed.oversized).sum(),
+            is_limited: feeds.iter().any(|feed| feed.is_limited),
             silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
             last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
             feeds,

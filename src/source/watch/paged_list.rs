@@ -95,8 +95,9 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
             }
         };
-        if self.options.object_limit.is_some() {
+        if let Some(limit) = self.options.object_limit {
             self.metrics.limited_list(pages.stored);
+            self.feed.reporter().limited(pages.stored >= limit);
         }
         self.end_list(version, pages.progress.began());
         Ok(())

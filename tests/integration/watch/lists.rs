@@ -92,6 +92,7 @@ async fn a_limited_list_is_cut_and_later_objects_come_on_top() {
         assert_eq!(running.config_maps().len(), 7);
         assert_eq!(server.counts("configmaps"), (1, 0, 1));
         assert_eq!(server.log("configmaps")[0].get("limit"), Some("7"));
+        assert!(running.health_of("configmaps").is_limited);
         for number in 0..5 {
             server.put("configmaps", config_map("z", &format!("new{number}")));
         }

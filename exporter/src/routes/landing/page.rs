@@ -271,7 +271,9 @@ impl Severity {
             "listing" | "not started" | "left out" | "fed by host" => Self::Waiting,
             _ if !resource.is_synced() => Self::Failing,
             _ if resource.is_silent => Self::Silent,
-            _ if resource.errors + resource.oversized > 0 => Self::Incomplete,
+            _ if resource.is_limited || resource.errors + resource.oversized > 0 => {
+                Self::Incomplete
+            }
             _ => Self::Good,
         }
     }

@@ -27,6 +27,7 @@ fn resource(text: &str) -> ResourceStatus {
         is_silent: false,
         errors: 1,
         oversized: 1,
+        is_limited: false,
         last_error: Some(text.to_owned()),
     }
 }
