@@ -3,6 +3,7 @@
 mod access;
 mod bounded;
 mod connector;
+mod informational;
 mod kubeconfig;
 mod plugin;
 mod proxy;

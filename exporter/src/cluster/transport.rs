@@ -18,7 +18,8 @@ use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
-use super::plugin::PluginCertificate;
+use super::informational::InformationalLimit;
+use super::plugin::{self, Credentials, Printed};
 use super::proxy::Protocol;
 use super::tls::{self, Identity};
 
@@ -82,6 +83,7 @@ fn client(connection: Connection) -> Result<Client, ClusterError> {
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
+    let connector = connector.map_response(InformationalLimit::new as fn(_) -> _);
     let client: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let is_https = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS);

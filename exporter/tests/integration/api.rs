@@ -46,6 +46,8 @@ struct State {
     hanging: Mutex<Vec<String>>,
     /// Resources whose responses have endless headers.
     flooding: Mutex<Vec<String>>,
+    /// Resources whose requests get endless informational responses (1xx).
+    hinting: Mutex<Vec<String>>,
     /// Whether streaming lists lack the bookmark that ends them.
     endless: AtomicBool,
     /// Resources for which the response is 500.
@@ -201,6 +203,11 @@ impl Api {
     /// Sends endless headers in responses for a resource from now on.
     pub fn flood_headers(&self, plural: &str) {
         self.state.flooding.lock().unwrap().push(plural.into());
+    }
+
+    /// Sends endless informational responses (1xx) to requests for a resource from now on.
+    pub fn flood_hints(&self, plural: &str) {
+        self.state.hinting.lock().unwrap().push(plural.into());
     }
 
     /// Leaves out the bookmark that ends a streaming list from now on.
@@ -377,6 +384,10 @@ impl State {
             let _ = stream.write_all(b"HTTP/1.1 200 X\r\n");
             let field = format!("x: {}\r\n", "y".repeat(1_000));
             while stream.write_all(field.as_bytes()).is_ok() {}
+            return None;
+        } else if names(&self.hinting, path) {
+            let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000);
+            while stream.write_all(hints.as_bytes()).is_ok() {}
             return None;
         } else if names(&self.revoked, path)
             || self

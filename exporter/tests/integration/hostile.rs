@@ -89,3 +89,26 @@ fn headers_without_an_end_are_a_failure_of_their_resource_alone() {
     let memory = exporter.memory();
     assert!(memory < 100 << 20, "{memory}");
 }
+
+#[test]
+fn informational_responses_without_an_end_are_a_failure_of_their_resource_alone() {
+    let api = Api::start(&[]);
+    api.put("secrets", object("a", 1));
+    api.flood_hints("configmaps");
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&*url, "--resources=configmaps,secrets"]);
+    let ready = eventually("the failure shows", || {
+        let ready = exporter.get("/readyz?verbose").text();
+        ready
+            .contains("[-] configmaps: unreachable")
+            .then_some(ready)
+    });
+    // Without the limit, the failure is a timeout after a minute.
+    assert!(ready.contains("informational responses (1xx)"), "{ready}");
+    eventually("the other resource is exported", || {
+        exporter
+            .metrics("")
+            .contains("kube_secret_info{")
+            .then_some(())
+    });
+}
