@@ -11,6 +11,8 @@ mod renewal;
 mod tls;
 mod transport;
 
+use std::time::Duration;
+
 use access::Access;
 use kube::Client;
 use kube::config::Kubeconfig;
@@ -19,22 +21,43 @@ use crate::options::SourceOptions;
 
 pub(crate) use access::ClusterError;
 pub(crate) use bounded::bounded;
+pub(crate) use plugin::kill_running as kill_running_plugin;
+
+/// How long the startup of the servers waits for a credential plugin. Most plugins need less than two seconds.
+const STARTUP_WAIT: Duration = Duration::from_secs(3);
 
 /// Creates a client for the API server that the options name; returns it with the server's URL.
 ///
 /// Until it is dropped, the client renews its credentials in three cases: if a file of the credentials changes, before
 /// the credentials expire, and if the server refuses the credentials of a credential plugin.
 ///
+/// If a credential plugin takes more than a few seconds, the client's requests fail until the plugin has printed
+/// credentials.
+///
 /// # Errors
 ///
 /// If the options and the pod of the exporter provide no API server, or if the credentials are invalid. The function
 /// does not contact the server, which may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
-    let access = Access {
+    renewal::client(access(options), STARTUP_WAIT).await
+}
+
+/// Creates a client as [`client`] does, but waits for a credential plugin until its timeout.
+///
+/// # Errors
+///
+/// As for [`client`], and if the plugin takes too long.
+pub(crate) async fn patient_client(
+    options: &SourceOptions,
+) -> Result<(Client, String), ClusterError> {
+    renewal::client(access(options), Duration::MAX).await
+}
+
+fn access(options: &SourceOptions) -> Access {
+    Access {
         kubeconfig: options.kubeconfig.clone(),
         apiserver: options.apiserver.clone(),
-    };
-    renewal::client(access).await
+    }
 }
 
 /// The URL of the server in the current context of merged kubeconfigs; `None` if the context has no server.

@@ -10,6 +10,7 @@ use kube_state_metrics::source::watch::configure_for_watching;
 use secrecy::ExposeSecret;
 
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
+use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
 use crate::file_limits;
 
@@ -48,6 +49,8 @@ pub(crate) enum ClusterError {
     ServerName(String),
     #[error("cannot create a client for the API server: {0}")]
     Client(String),
+    #[error("cannot create a client for the API server: {0}")]
+    Plugin(#[from] PluginError),
 }
 
 /// The sources of the address of the API server and of the credentials. If neither field is set, the address and the
@@ -77,21 +80,18 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 // === impl ClusterError ===
 
 impl ClusterError {
-    /// Creates the error without the environment and the standard output of a plugin, because they may contain secrets.
+    /// Creates the error without the environment and the standard output of the program of an `auth-provider`, because
+    /// they may contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
-            kube::Error::Auth(AuthError::AuthExecParse(_)) => {
-                let problem = "the output of the credential plugin is not an ExecCredential";
-                return Self::Client(problem.to_owned());
-            }
             error => return Self::Client(error.to_string()),
         };
         let said = String::from_utf8_lossy(&out.stderr);
         let status = out.status;
         Self::Client(match said.trim() {
-            "" => format!("the credential plugin failed with {status}"),
-            said => format!("the credential plugin failed with {status}: {said}"),
+            "" => format!("the program of the auth-provider failed with {status}"),
+            said => format!("the program of the auth-provider failed with {status}: {said}"),
         })
     }
 }

@@ -1,75 +1,382 @@
-//! Client certificates that a credential plugin prints. kube handles only the tokens of plugins.
+//! Runs credential plugins (`exec` in a kubeconfig).
+//!
+//! kube runs a plugin without limits: a plugin that hangs occupies a thread and stays after the exporter has stopped
+//! waiting for it, so each renewal adds a process, and kube reads the output into memory as a whole. So the exporter
+//! runs plugins itself, one at a time, and limits their time and their output. Everything else is as in kube: the
+//! environment with `KUBERNETES_EXEC_INFO`, the inherited standard input and standard error of an interactive plugin,
+//! and the certificate, which takes precedence over the token.
 
-use std::process::{Command, Stdio};
+mod process;
+
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::client::AuthError;
-use kube::config::{ExecConfig, ExecInteractiveMode};
+use k8s_openapi::jiff::fmt::temporal::Pieces;
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Mutex;
 
-/// The part of a plugin's output that concerns a certificate.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PluginCertificate {
-    /// The certificate and the key as PEM.
-    pub(super) client_certificate_data: String,
-    pub(super) client_key_data: String,
-    #[serde(rename = "expirationTimestamp")]
+use process::{Output, Process};
+
+pub(crate) use process::kill_running;
+
+/// Maximum time for which a plugin runs.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of bytes that a plugin prints.
+const OUTPUT_LIMIT: usize = 1 << 20;
+/// Maximum number of characters of a plugin's standard error that a message has.
+const SHOWN: usize = 1 << 10;
+
+/// What a plugin printed.
+#[derive(Debug)]
+pub(super) struct Printed {
+    pub(super) credentials: Credentials,
     pub(super) expires: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub(super) enum Credentials {
+    Token(SecretString),
+    /// A certificate and its key as PEM.
+    Certificate(String, SecretString),
+}
+
+/// The reason why a plugin provides no credentials. The messages have nothing that the plugin printed to standard
+/// output, because it may be secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PluginError {
+    #[error("the user of the kubeconfig has a credential plugin (exec) without a command")]
+    NoCommand,
+    #[error(
+        "the credential plugin `{0}` needs the cluster (provideClusterInfo), but the context has none"
+    )]
+    NoCluster(String),
+    #[error("cannot start the credential plugin `{name}`: {source}; check command and PATH{hint}")]
+    Start {
+        name: String,
+        source: io::Error,
+        hint: String,
+    },
+    #[error("cannot read what the credential plugin `{name}` prints: {source}")]
+    Read { name: String, source: io::Error },
+    #[error(
+        "the credential plugin `{name}` printed no credentials within {timeout:?} and was killed; run it by hand to \
+         see what it waits for"
+    )]
+    Timeout { name: String, timeout: Duration },
+    #[error("the credential plugin `{name}` printed more than {limit} bytes and was killed")]
+    TooMuch { name: String, limit: usize },
+    #[error("the credential plugin `{name}` failed with {status}{said}")]
+    Failed {
+        name: String,
+        status: ExitStatus,
+        said: String,
+    },
+    #[error("the output of the credential plugin `{0}` is not an ExecCredential with a status")]
+    Malformed(String),
+    #[error("the credential plugin `{0}` printed neither a token nor a certificate and key")]
+    Empty(String),
+    #[error(
+        "the credential plugin `{0}` printed a token with invalid characters, such as a line break"
+    )]
+    InvalidToken(String),
+    #[error("the expirationTimestamp of the credential plugin `{0}` is not a time in RFC 3339")]
+    InvalidExpiry(String),
 }
 
 #[derive(Deserialize)]
 struct ExecCredential {
-    status: Option<PluginCertificate>,
+    status: Status,
 }
 
-// === impl PluginCertificate ===
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+    expiration_timestamp: Option<String>,
+}
 
-impl PluginCertificate {
-    /// Runs a plugin that prints no token, and waits until it exits.
-    ///
-    /// # Errors
-    ///
-    /// If the plugin cannot be started or fails, or prints no certificate and key.
-    pub(super) fn obtain(plugin: &ExecConfig) -> Result<Self, AuthError> {
-        let name = plugin.command.as_ref().ok_or(AuthError::MissingCommand)?;
-        let mut command = Command::new(name);
-        command.args(plugin.args.iter().flatten());
-        for variable in plugin.env.iter().flatten() {
-            if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
-                command.env(name, value);
+/// Held while a plugin runs. Several clients may need credentials at the same time.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The plugin that provides the credentials of a user. As in kube, other credentials of the user take precedence.
+pub(super) fn in_use(user: &AuthInfo) -> Option<&ExecConfig> {
+    let has_password = user.username.is_some() && user.password.is_some();
+    let has_token = user.token.is_some() || user.token_file.is_some();
+    let is_in_use = user.auth_provider.is_none() && !has_password && !has_token;
+    user.exec.as_ref().filter(|_| is_in_use)
+}
+
+/// The name of a plugin, for messages.
+pub(super) fn name(plugin: &ExecConfig) -> &str {
+    plugin.command.as_deref().unwrap_or_default()
+}
+
+/// Runs a plugin when no other plugin is running. If the future is dropped, the plugin is killed.
+///
+/// # Errors
+///
+/// If the plugin cannot be started, takes longer than [`TIMEOUT`], prints too much, fails, or prints no credentials.
+pub(super) async fn run(plugin: &ExecConfig) -> Result<Printed, PluginError> {
+    let _turn = TURN.lock().await;
+    run_within(plugin, TIMEOUT).await
+}
+
+async fn run_within(plugin: &ExecConfig, timeout: Duration) -> Result<Printed, PluginError> {
+    let command = command(plugin)?;
+    let name = name(plugin).to_owned();
+    let process = Process::start(command).map_err(|source| PluginError::Start {
+        name: name.clone(),
+        source,
+        hint: match &plugin.install_hint {
+            Some(hint) => format!("; {}", shortened(hint)),
+            None => String::new(),
+        },
+    })?;
+    let output = tokio::time::timeout(timeout, process.output(OUTPUT_LIMIT)).await;
+    match output {
+        Err(_) => Err(PluginError::Timeout { name, timeout }),
+        Ok(Err(source)) => Err(PluginError::Read { name, source }),
+        Ok(Ok(None)) => Err(PluginError::TooMuch {
+            name,
+            limit: OUTPUT_LIMIT,
+        }),
+        Ok(Ok(Some(output))) => Printed::of(output, name),
+    }
+}
+
+/// The command of a plugin, with its environment.
+fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
+    let name = plugin.command.as_ref().ok_or(PluginError::NoCommand)?;
+    let mut command = Command::new(name);
+    command.args(plugin.args.iter().flatten());
+    for variable in plugin.env.iter().flatten() {
+        if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
+            command.env(name, value);
+        }
+    }
+    let interactive = plugin.interactive_mode != Some(ExecInteractiveMode::Never);
+    if interactive {
+        command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
+    } else {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+    }
+    let mut spec = json!({ "interactive": interactive });
+    if plugin.provide_cluster_info {
+        let cluster = plugin.cluster.as_ref();
+        spec["cluster"] = json!(cluster.ok_or_else(|| PluginError::NoCluster(name.clone()))?);
+    }
+    let info = json!({ "apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec });
+    command.env("KUBERNETES_EXEC_INFO", info.to_string());
+    for variable in plugin.drop_env.iter().flatten() {
+        command.env_remove(variable);
+    }
+    Ok(command)
+}
+
+/// The time of an `expirationTimestamp`; `Some(None)` for the last days of the year 9999, which mean that credentials do
+/// not expire, and which `jiff` does not support.
+fn expiry(text: &str) -> Option<Option<Timestamp>> {
+    match text.parse() {
+        Ok(time) => Some(Some(time)),
+        Err(_) => {
+            let date = Pieces::parse(text).ok()?.date();
+            (date.year() == 9999).then_some(None)
+        }
+    }
+}
+
+/// The start of a text.
+fn shortened(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
+// === impl Printed ===
+
+impl Printed {
+    fn of(output: Output, name: String) -> Result<Self, PluginError> {
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.trim_end().lines().last().unwrap_or_default();
+            return Err(PluginError::Failed {
+                name,
+                status: output.status,
+                said: match said {
+                    "" => String::new(),
+                    said => format!(": {}", shortened(said)),
+                },
+            });
+        }
+        // As in kube, the output may be YAML, which includes JSON. The parser's errors quote the output.
+        let Ok(ExecCredential { status }) = serde_saphyr::from_slice(&output.stdout) else {
+            return Err(PluginError::Malformed(name));
+        };
+        let expires = match status.expiration_timestamp.as_deref().map(expiry) {
+            Some(Some(expires)) => expires,
+            Some(None) => return Err(PluginError::InvalidExpiry(name)),
+            None => None,
+        };
+        let pair = status.client_certificate_data.zip(status.client_key_data);
+        let credentials = match (pair, status.token) {
+            (Some((certificate, key)), _) => Credentials::Certificate(certificate, key.into()),
+            // A header cannot contain such a token.
+            (None, Some(token)) if http::HeaderValue::from_str(&token).is_err() => {
+                return Err(PluginError::InvalidToken(name));
             }
+            (None, Some(token)) => Credentials::Token(token.into()),
+            (None, None) => return Err(PluginError::Empty(name)),
+        };
+        Ok(Self {
+            credentials,
+            expires,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    /// A plugin that runs a script. `NAME` in the script is the value of an environment variable.
+    fn plugin(script: &str) -> ExecConfig {
+        serde_json::from_value(json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+            "command": "sh", "args": ["-c", script], "env": [{ "name": "NAME", "value": "n" }],
+        }))
+        .unwrap()
+    }
+
+    async fn error_of(script: &str) -> String {
+        let printed = run_within(&plugin(script), Duration::from_secs(60)).await;
+        printed.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_plugin_gets_its_environment_and_prints_json_or_yaml() {
+        let json = r#"printf '{"status":{"token":"%s %s"}}' "$NAME" "$(echo "$KUBERNETES_EXEC_INFO" | tr -d '"')""#;
+        let printed = run(&plugin(json)).await.unwrap();
+        let Credentials::Token(token) = printed.credentials else {
+            panic!("no token");
+        };
+        assert_eq!(
+            token.expose_secret(),
+            "n {apiVersion:client.authentication.k8s.io/v1,kind:ExecCredential,spec:{interactive:false}}"
+        );
+        let yaml = "printf 'status:\\n  token: t\\n  clientCertificateData: c\\n  clientKeyData: k\\n  \
+                    expirationTimestamp: 2030-01-01T00:00:00Z\\n'";
+        let printed = run(&plugin(yaml)).await.unwrap();
+        assert!(matches!(printed.credentials, Credentials::Certificate(..)));
+        assert_eq!(printed.expires.unwrap().to_string(), "2030-01-01T00:00:00Z");
+    }
+
+    #[tokio::test]
+    async fn each_failure_names_the_plugin_and_quotes_no_output() {
+        for (script, says) in [
+            (
+                "echo secret; echo first >&2; echo no luck >&2; exit 3",
+                "failed with exit status: 3: no luck",
+            ),
+            ("exit 3", "failed with exit status: 3"),
+            ("echo secret", "is not an ExecCredential"),
+            ("echo '{\"secret\":1}'", "is not an ExecCredential"),
+            (
+                "echo '{\"status\":{\"clientKeyData\":\"secret\"}}'",
+                "neither a token",
+            ),
+            (
+                "printf %s '{\"status\":{\"token\":\"secret\\n\"}}'",
+                "invalid characters",
+            ),
+            (
+                "echo '{\"status\":{\"token\":\"t\",\"expirationTimestamp\":\"secret\"}}'",
+                "is not a time",
+            ),
+        ] {
+            let error = error_of(script).await;
+            assert!(error.contains("credential plugin `sh`"), "{error}");
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
-        let interactive = plugin.interactive_mode != Some(ExecInteractiveMode::Never);
-        if interactive {
-            command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
-        } else {
-            command.stdin(Stdio::piped());
+        let mut missing = plugin("");
+        missing.command = Some("/no/such/plugin".to_owned());
+        missing.install_hint = Some("install it".to_owned());
+        let error = run(&missing).await.unwrap_err().to_string();
+        assert!(error.contains("`/no/such/plugin`"), "{error}");
+        assert!(error.ends_with("; install it"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_output_without_an_end_is_read_as_far_as_the_limit() {
+        let error = error_of("exec yes").await;
+        assert!(
+            error.ends_with("printed more than 1048576 bytes and was killed"),
+            "{error}"
+        );
+        // Standard error is read, but not kept.
+        let error = error_of("head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1").await;
+        assert!(error.len() < 2 * SHOWN, "{}", error.len());
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_hangs_is_killed_with_its_children() {
+        let directory = std::env::temp_dir().join(format!("plugin-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("pids");
+        let script = format!("sleep 1000 & echo $$ $! > {}; wait", file.display());
+        let hanging = plugin(&script);
+        let start = std::time::Instant::now();
+        let error = run_within(&hanging, Duration::from_secs(2))
+            .await
+            .unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(
+            error.to_string().contains("within 2s and was killed"),
+            "{error}"
+        );
+        let pids = std::fs::read_to_string(&file).unwrap();
+        let mut pids: Vec<&str> = pids.split_whitespace().collect();
+        assert_eq!(pids.len(), 2);
+        // A killed process may exist as a zombie until its parent reads its status.
+        while !pids.is_empty() {
+            pids.retain(|pid| {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+                stat.is_ok_and(|stat| !stat.contains(") Z "))
+            });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "{pids:?} still run"
+            );
         }
-        let mut spec = json!({ "interactive": interactive });
-        if plugin.provide_cluster_info {
-            let cluster = plugin.cluster.as_ref();
-            spec["cluster"] = json!(cluster.ok_or(AuthError::ExecMissingClusterInfo)?);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_the_year_9999_is_no_expiry() {
+        let time = "2030-01-01T00:00:00Z";
+        assert_eq!(expiry(time), Some(time.parse().ok()));
+        assert_eq!(expiry("9999-12-31T23:59:59Z"), Some(None));
+        for wrong in ["", "soon", "2030-13-01T00:00:00Z", "9999-99-99T00:00:00Z"] {
+            assert_eq!(expiry(wrong), None, "{wrong}");
         }
-        let info =
-            json!({ "apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec });
-        command.env("KUBERNETES_EXEC_INFO", info.to_string());
-        let out = command.output().map_err(AuthError::AuthExecStart)?;
-        if !out.status.success() {
-            let (cmd, out) = (name.clone(), Box::new(out));
-            return Err(AuthError::AuthExecRun { cmd, out });
-        }
-        // The output may be secret, and serde's errors quote texts that have the wrong type. So the error has only the
-        // position in the output.
-        let printed: ExecCredential = serde_json::from_slice(&out.stdout).map_err(|error| {
-            AuthError::AuthExec(format!(
-                "the credential plugin {name} printed neither a token nor a certificate and key; its output \
-                 is wrong at line {} column {}",
-                error.line(),
-                error.column(),
-            ))
-        })?;
-        printed.status.ok_or(AuthError::ExecPluginFailed)
+    }
+
+    #[test]
+    fn other_credentials_take_precedence() {
+        let mut user = AuthInfo {
+            exec: Some(plugin("")),
+            ..AuthInfo::default()
+        };
+        assert!(in_use(&user).is_some());
+        user.token = Some("t".into());
+        assert!(in_use(&user).is_none());
     }
 }

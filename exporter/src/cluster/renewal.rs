@@ -1,18 +1,18 @@
 //! A client that renews its credentials while it is in use.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Request, StatusCode};
 use kube::Client;
-use kube::client::Body;
-use parking_lot::RwLock;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use kube::client::{AuthError, Body};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tower::service_fn;
 
 use super::access::{Access, ClusterError, Connection};
+use super::plugin;
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
@@ -20,21 +20,29 @@ use crate::file_watcher::FileWatcher;
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The minimum time between two attempts to renew the credentials if a file has changed.
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-/// The exporter renews a certificate this long before the certificate expires.
+/// The exporter renews a certificate or a token this long before it expires.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+/// How long a request waits for credentials. A request that fails names the plugin in `/readyz`.
+const REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Replaces a client when its credentials change.
 struct Renewal {
     access: Access,
-    client: Arc<RwLock<Client>>,
+    current: watch::Sender<Current>,
     file_watcher: FileWatcher,
-    /// Receives an item if the server refused the credentials. Ends when the last client is dropped.
-    refusals: mpsc::Receiver<()>,
     /// Whether a plugin provides the credentials. Another run of the plugin may provide newer credentials.
     has_plugin: bool,
     /// Whether the certificate authority is empty, so that the authorities of the system are trusted instead.
     trusts_system: bool,
     schedule: Schedule,
+}
+
+/// What requests use.
+struct Current {
+    /// `None` until a credential plugin has printed credentials for the first time.
+    client: Option<Client>,
+    /// Why there are no newer credentials; `None` if the last attempt to obtain them succeeded.
+    problem: Option<String>,
 }
 
 /// Determines when the next attempt to renew the credentials is due.
@@ -44,8 +52,17 @@ struct Schedule {
     has_failed: bool,
 }
 
+/// A client that is being created, for which a plugin runs.
+type Connecting = Pin<Box<dyn Future<Output = Result<Client, ClusterError>> + Send>>;
+
 /// Creates a client whose credentials are renewed until it is dropped; returns it with the URL of its server.
-pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterError> {
+///
+/// If a credential plugin takes longer than `patience`, the function returns a client whose requests fail until the
+/// plugin has printed credentials.
+pub(super) async fn client(
+    access: Access,
+    patience: Duration,
+) -> Result<(Client, String), ClusterError> {
     // The watcher starts before the files are read, so that it reports every later change.
     let file_watcher = FileWatcher::new(access.files());
     let connection = access.connection().await?;
@@ -74,23 +91,42 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
         );
     }
     let trusts_system = connection.empty_authority.is_some();
-    let has_plugin = config.auth_info.exec.is_some();
-    let client = Arc::new(RwLock::new(connect(connection).await?));
+    let plugin = plugin::in_use(&config.auth_info).map(|own| plugin::name(own).to_owned());
+    let has_plugin = plugin.is_some();
+    let mut connecting: Connecting = Box::pin(connect(connection));
+    let (client, connecting) = match plugin {
+        None => (Some(connecting.await?), None),
+        Some(plugin) => match timeout(patience, &mut connecting).await {
+            Ok(client) => (Some(client?), None),
+            Err(_) => {
+                tracing::warn!(
+                    "the credential plugin `{plugin}` has printed no credentials for {patience:?}; requests to the API \
+                     server fail until it prints them"
+                );
+                (None, Some((plugin, connecting)))
+            }
+        },
+    };
+    let problem = connecting.as_ref().map(|(plugin, _)| {
+        format!("the credential plugin `{plugin}` has printed no credentials yet")
+    });
+    let (current, requests) = watch::channel(Current { client, problem });
     // One pending refusal is enough to trigger a renewal.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
-        client: Arc::clone(&client),
+        current,
         file_watcher,
-        refusals,
         has_plugin,
         trusts_system,
         schedule: Schedule::default(),
     };
-    tokio::spawn(renewal.run());
+    let first = connecting.map(|(_, connecting)| connecting);
+    tokio::spawn(renewal.run(first, refusals));
     let service = service_fn(move |request: Request<Body>| {
-        let (client, refuse) = (client.read().clone(), refuse.clone());
+        let (current, refuse) = (requests.clone(), refuse.clone());
         async move {
+            let client = usable(current, &refuse).await?;
             let response = client.send(request).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 let _ = refuse.try_send(());
@@ -101,11 +137,61 @@ pub(super) async fn client(access: Access) -> Result<(Client, String), ClusterEr
     Ok((Client::new(service, namespace), url))
 }
 
+/// The client for a request. If there are no valid credentials, the function waits for them for a moment.
+async fn usable(
+    mut current: watch::Receiver<Current>,
+    refuse: &mpsc::Sender<()>,
+) -> Result<Client, kube::Error> {
+    let usable = current.borrow().usable();
+    if let Some(client) = usable {
+        return Ok(client);
+    }
+    let _ = refuse.try_send(());
+    let usable = current.wait_for(|current| current.usable().is_some());
+    let usable = match timeout(REQUEST_WAIT, usable).await {
+        Ok(Ok(current)) => current.usable(),
+        Ok(Err(_)) | Err(_) => None,
+    };
+    usable.ok_or_else(|| {
+        let problem = current.borrow().problem.clone();
+        kube::Error::Auth(AuthError::AuthExec(problem.unwrap_or_default()))
+    })
+}
+
+/// Waits until the last client is dropped.
+async fn dropped(refusals: &mut mpsc::Receiver<()>) {
+    while refusals.recv().await.is_some() {}
+}
+
+// === impl Current ===
+
+impl Current {
+    /// The client; `None` if its credentials have expired and cannot be renewed. Credentials that were just obtained
+    /// are used in any case, because the clock may be wrong.
+    fn usable(&self) -> Option<Client> {
+        let is_valid = |own: &&Client| valid_for(own).is_none_or(|valid| !valid.is_zero());
+        let client = self.client.as_ref();
+        client
+            .filter(|own| self.problem.is_none() || is_valid(own))
+            .cloned()
+    }
+}
+
 // === impl Renewal ===
 
 impl Renewal {
-    /// Renews the credentials until the last client is dropped.
-    async fn run(mut self) {
+    /// Renews the credentials until the last client is dropped. A plugin that runs at that time is killed.
+    ///
+    /// `first` is the client that is still being created. `refusals` receives an item if the server refused the
+    /// credentials, and ends when the last client is dropped.
+    async fn run(mut self, first: Option<Connecting>, mut refusals: mpsc::Receiver<()>) {
+        if let Some(connecting) = first {
+            let client = tokio::select! {
+                client = connecting => client,
+                () = dropped(&mut refusals) => return,
+            };
+            self.finish(client);
+        }
         loop {
             let due = self.schedule.due(self.valid_for());
             tokio::select! {
@@ -115,7 +201,7 @@ impl Renewal {
                     sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
                 }
                 () = sleep_until_some(due) => {}
-                refusal = self.refusals.recv() => {
+                refusal = refusals.recv() => {
                     if refusal.is_none() {
                         return;
                     }
@@ -126,15 +212,16 @@ impl Renewal {
                     }
                 }
             }
-            self.renew().await;
+            tokio::select! {
+                () = self.renew() => {}
+                () = dropped(&mut refusals) => return,
+            }
         }
     }
 
-    /// The time until the client's certificate expires; `None` if that is unknown.
+    /// The time until the client's credentials expire; `None` if that is unknown.
     fn valid_for(&self) -> Option<Duration> {
-        let seconds = self.client.read().valid_until().as_ref()?.as_second();
-        let until = UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or_default());
-        Some(until.duration_since(SystemTime::now()).unwrap_or_default())
+        self.current.borrow().client.as_ref().and_then(valid_for)
     }
 
     async fn renew(&mut self) {
@@ -154,26 +241,52 @@ impl Renewal {
             }
             Ok(connection) => {
                 self.trusts_system = connection.empty_authority.is_some();
-                self.has_plugin = connection.config.auth_info.exec.is_some();
+                self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
                 connect(connection).await
             }
             Err(error) => Err(error),
         };
+        self.finish(client);
+    }
+
+    /// Uses a new client, or keeps the current one if the attempt failed.
+    fn finish(&mut self, client: Result<Client, ClusterError>) {
         let failed_before = self.schedule.has_failed;
         self.schedule.record(client.is_ok());
+        let is_first = self.current.borrow().client.is_none();
         match client {
             Ok(client) => {
-                *self.client.write() = client;
+                self.current.send_replace(Current {
+                    client: Some(client),
+                    problem: None,
+                });
                 tracing::info!("the credentials for the API server were reloaded");
             }
-            Err(error) if !failed_before => {
+            Err(error) => {
+                let problem = error.to_string();
+                self.current
+                    .send_modify(|current| current.problem = Some(problem.clone()));
+                if failed_before {
+                    return;
+                }
+                let until = if is_first {
+                    "requests to the API server fail until the credentials arrive"
+                } else {
+                    "the current credentials stay in use"
+                };
                 tracing::warn!(
-                    "cannot renew the credentials for the API server; the current credentials stay in use: {error}"
+                    "cannot renew the credentials for the API server; {until}: {problem}"
                 );
             }
-            Err(_) => {}
         }
     }
+}
+
+/// The time until the credentials of a client expire; `None` if that is unknown.
+fn valid_for(client: &Client) -> Option<Duration> {
+    let seconds = client.valid_until().as_ref()?.as_second();
+    let until = UNIX_EPOCH + Duration::from_secs(seconds.try_into().unwrap_or_default());
+    Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 // === impl Schedule ===
@@ -184,7 +297,7 @@ impl Schedule {
         self.has_failed = !succeeded;
     }
 
-    /// When to try again after a failure, or to renew a certificate that expires after `valid_for`.
+    /// When to try again after a failure, or to renew credentials that expire after `valid_for`.
     fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
         let earliest = self.earliest(RETRY_INTERVAL);
         if self.has_failed {
@@ -270,7 +383,8 @@ mod tests {
         expires
     }
 
-    #[tokio::test(start_paused = true)]
+    // The clock is not paused, because a paused clock does not wait for processes.
+    #[tokio::test]
     async fn the_client_has_the_certificate_that_a_plugin_gives_before_the_old_one_expires() {
         let directory = std::env::temp_dir().join(format!("renewal-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -285,42 +399,74 @@ mod tests {
             } } }],
         });
         std::fs::write(directory.join("config"), kubeconfig.to_string()).unwrap();
-        let first = write_answer(&directory, 3600);
+        let first = write_answer(&directory, 62);
         let access = Access {
             kubeconfig: vec![directory.join("config")],
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();
-        let client = Arc::new(RwLock::new(connect(connection).await.unwrap()));
+        let client = Some(connect(connection).await.unwrap());
+        let (current, mut requests) = watch::channel(Current {
+            client,
+            problem: None,
+        });
         let (_refuse, refusals) = mpsc::channel(1);
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),
             access,
-            client: Arc::clone(&client),
-            refusals,
+            current,
             has_plugin: true,
             trusts_system: false,
             schedule: Schedule::default(),
         };
-        let expiry = || {
-            client
-                .read()
-                .valid_until()
-                .as_ref()
-                .map(|at| at.as_second())
+        let expiry = |current: &Current| {
+            let client = current.client.as_ref().unwrap();
+            client.valid_until().as_ref().map(|at| at.as_second())
         };
-        assert_eq!(expiry(), Some(first));
+        assert_eq!(expiry(&requests.borrow()), Some(first));
 
-        let start = Instant::now();
         let second = write_answer(&directory, 7200);
-        let running = tokio::spawn(renewal.run());
-        while expiry() == Some(first) && start.elapsed() < 60 * MINUTE {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        assert_eq!(expiry(), Some(second));
-        let waited = start.elapsed();
-        assert!(waited > 58 * MINUTE && waited < 60 * MINUTE, "{waited:?}");
+        let running = tokio::spawn(renewal.run(None, refusals));
+        let is_new = |current: &Current| expiry(current) != Some(first);
+        let renewed = timeout(MINUTE, requests.wait_for(is_new)).await;
+        assert_eq!(expiry(&renewed.unwrap().unwrap()), Some(second));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        assert!(
+            i64::try_from(now.as_secs()).unwrap() >= first - 60,
+            "too early"
+        );
         running.abort();
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_valid_credentials_a_request_fails_soon_and_asks_for_new_ones() {
+        let service =
+            || service_fn(|_: Request<Body>| async { Err::<http::Response<Body>, _>("no server") });
+        let at = |seconds| k8s_openapi::jiff::Timestamp::from_second(seconds).ok();
+        let expired = Client::new(service(), "x").with_valid_until(at(1));
+        let (current, requests) = watch::channel(Current {
+            client: Some(expired),
+            problem: Some("the plugin hangs".to_owned()),
+        });
+        let (refuse, mut refusals) = mpsc::channel(1);
+        let start = Instant::now();
+        let error = usable(requests.clone(), &refuse).await.err().unwrap();
+        assert_eq!(start.elapsed(), REQUEST_WAIT);
+        assert!(error.to_string().ends_with("the plugin hangs"), "{error}");
+        assert_eq!(refusals.try_recv(), Ok(()));
+
+        let request = tokio::spawn(async move { usable(requests, &refuse).await.is_ok() });
+        tokio::task::yield_now().await;
+        current.send_modify(|current| current.client = Some(Client::new(service(), "x")));
+        assert!(request.await.unwrap());
+
+        // The clock may be wrong, so new credentials are used even if they seem to have expired.
+        let (refuse, _refusals) = mpsc::channel(1);
+        current.send_replace(Current {
+            client: Some(Client::new(service(), "x").with_valid_until(at(1))),
+            problem: None,
+        });
+        assert!(usable(current.subscribe(), &refuse).await.is_ok());
     }
 }

@@ -14,6 +14,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::Client;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use secrecy::ExposeSecret;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::access::{ClusterError, Connection};
@@ -23,51 +24,54 @@ use super::plugin::{self, Credentials, Printed};
 use super::proxy::Protocol;
 use super::tls::{self, Identity};
 
-/// The timeout of a credential plugin.
-const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of a program that an `auth-provider` runs.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Creates a client, which may run a credential plugin.
+/// Creates a client. If the kubeconfig has a credential plugin, the function runs the plugin.
 ///
 /// # Errors
 ///
 /// If the configuration is invalid, or the plugin fails or takes too long.
 pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterError> {
-    let client = tokio::task::spawn_blocking(move || client(connection));
-    let client = tokio::time::timeout(PLUGIN_TIMEOUT, client).await;
+    let printed = match plugin::in_use(&connection.config.auth_info) {
+        Some(plugin) => Some(plugin::run(plugin).await?),
+        None => None,
+    };
+    let client = tokio::task::spawn_blocking(move || client(connection, printed));
+    let client = tokio::time::timeout(PROVIDER_TIMEOUT, client).await;
     let client = client.map_err(|_| {
-        let timeout = PLUGIN_TIMEOUT;
+        let timeout = PROVIDER_TIMEOUT;
         ClusterError::Client(format!(
-            "the credential plugin printed no credentials within {timeout:?}"
+            "the auth-provider of the kubeconfig provided no credentials within {timeout:?}"
         ))
     })?;
     client.map_err(|error| ClusterError::Client(error.to_string()))?
 }
 
-/// Creates a client. The call blocks while a plugin runs.
-fn client(connection: Connection) -> Result<Client, ClusterError> {
+/// Creates a client. The call blocks while an `auth-provider` runs a program.
+fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, ClusterError> {
     let Connection {
         mut config,
         proxy,
         authority,
         ..
     } = connection;
-    // `auth_layer` runs the plugin. If the plugin prints no token, there is no header to add to the requests.
-    let authorization = config.auth_layer().map_err(ClusterError::client)?;
-    let plugin = config.auth_info.exec.take();
-    let (identity, expires) = match plugin.filter(|_| authorization.is_none()) {
-        Some(plugin) => {
-            let printed = PluginCertificate::obtain(&plugin);
-            let printed =
-                printed.map_err(|error| ClusterError::client(kube::Error::Auth(error)))?;
-            let identity = Identity {
-                origin: "the certificate of the credential plugin".to_owned(),
-                certificate: printed.client_certificate_data.into_bytes(),
-                key: printed.client_key_data.into_bytes(),
-            };
-            (Some(identity), printed.expires)
+    // kube would run the plugin again.
+    config.auth_info.exec = None;
+    let expires = printed.as_ref().and_then(|printed| printed.expires);
+    let identity = match printed.map(|printed| printed.credentials) {
+        Some(Credentials::Certificate(certificate, key)) => Some(Identity {
+            origin: "the certificate of the credential plugin".to_owned(),
+            certificate: certificate.into_bytes(),
+            key: key.expose_secret().as_bytes().to_vec(),
+        }),
+        Some(Credentials::Token(token)) => {
+            config.auth_info.token = Some(token);
+            Identity::of_user(&config.auth_info)?
         }
-        None => (Identity::of_user(&config.auth_info)?, None),
+        None => Identity::of_user(&config.auth_info)?,
     };
+    let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let tls = tls::client_config(&config, identity, &authority)?;
     let connector = Connector::new(tls.clone(), proxy.clone(), config.connect_timeout);
     let connector = match &config.tls_server_name {

@@ -117,7 +117,7 @@ async fn check(
     mut defined: Vec<KnownKind>,
     mut out: impl Write,
 ) -> Result<(), RbacError> {
-    let (client, url) = cluster::client(&options.source).await?;
+    let (client, url) = cluster::patient_client(&options.source).await?;
     let client = cluster::bounded(client, LARGEST_RESPONSE);
     let reviewed = async {
         if let Some(config) = config(options) {

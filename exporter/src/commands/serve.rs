@@ -67,6 +67,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(flags, log_level));
+    // The tasks that run a credential plugin are not dropped before the process ends.
+    cluster::kill_running_plugin();
     // Blocking work, such as reading manifests, must not delay the shutdown.
     runtime.shutdown_background();
     served

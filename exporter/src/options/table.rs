@@ -264,7 +264,7 @@ heading "Source of objects", render: false {
             `$KUBECONFIG`; if the variable is not set, the exporter uses `~/.kube/config`; a changed kubeconfig \
             is used without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
-            before its certificate expires and when the server refuses its credentials"),
+            before its credentials expire and when the server refuses them"),
     }
     NODE: Single<Option<String>> = parse::optional_text, {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,

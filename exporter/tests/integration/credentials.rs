@@ -234,13 +234,15 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("plugin");
-    let expires = in_seconds(30);
-    let token = |token: &str| answer(json!({ "token": token, "expirationTimestamp": expires }));
-    directory.write("answer", &token("first"));
+    let token = |token: &str, seconds| {
+        answer(json!({ "token": token, "expirationTimestamp": in_seconds(seconds) }))
+    };
+    directory.write("answer", &token("first", 64));
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    directory.write("answer", &token("second"));
+    directory.write("answer", &token("second", 16));
+    exporter.tells("were reloaded");
     api.accept("second");
     api.cut();
     accepts(&api, "the second token", bearer("second"));
@@ -252,14 +254,71 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     is_synced(&exporter);
     // The failure of a plugin is reported without the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();
-    api.cut();
-    let body = says(
-        &exporter,
-        "the credential plugin failed with exit status: 3",
-    );
+    let failure = "the credential plugin `sh` failed with exit status: 3";
+    exporter.tells(failure);
+    // After the token has expired, requests fail with the message of the plugin.
+    let body = eventually("/readyz has the failure", || {
+        api.cut();
+        let body = exporter.get("/readyz").text();
+        body.contains(failure).then_some(body)
+    });
     assert!(body.contains("failing: pods (unauthorized)"), "{body}");
     assert!(!body.contains("whisper"), "{body}");
     assert!(!exporter.log().contains("whisper"), "{}", exporter.log());
+    let refused = api.asked().into_iter().filter(|own| !own.accepted).count();
+    assert_eq!(refused, 0, "the exporter does not send an expired token");
+}
+
+/// Whether a process is running. A killed process may exist as a zombie until its parent reads its status.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn a_plugin_that_hangs_at_the_start_is_named_by_readyz_and_killed_at_the_end() {
+    let api = Api::start_secure();
+    api.accept("first");
+    let directory = Directory::new("plugin");
+    let path = directory.str().to_owned();
+    let user = |script: &str| {
+        let mut exec = plugin(&directory);
+        exec["args"] = json!(["-c", script]);
+        json!({ "exec": exec })
+    };
+    let hanging = format!("sleep 1000 & echo $$ $! >> {path}/pids; wait");
+    let config = directory.write("config", &api.kubeconfig_with(json!({}), user(&hanging)));
+    let mut exporter = watching(&config);
+    assert_eq!(exporter.get("/livez").status, 200);
+    assert_eq!(exporter.get("/readyz").status, 503);
+    says(
+        &exporter,
+        "the credential plugin `sh` has printed no credentials yet",
+    );
+    assert!(api.asked().is_empty());
+    let pids = || std::fs::read_to_string(directory.path().join("pids")).unwrap_or_default();
+    let first = pids();
+    assert_eq!(first.lines().count(), 1, "{first}");
+    assert!(first.split_whitespace().all(is_running), "{first}");
+    exporter.signal("TERM");
+    assert!(exporter.wait().success());
+    let gone = |pids: String| {
+        eventually("the plugin and its child are killed", || {
+            (!pids.split_whitespace().any(is_running)).then_some(())
+        });
+    };
+    gone(pids());
+    // A plugin that prints credentials late is used.
+    let late = format!(
+        "while ! test -e {path}/go; do sleep 0.1; done; echo '{}'",
+        answer(json!({ "token": "first" }))
+    );
+    let config = directory.write("config", &api.kubeconfig_with(json!({}), user(&late)));
+    let exporter = watching(&config);
+    says(&exporter, "has printed no credentials yet");
+    directory.write("go", "");
+    exporter.becomes_ready();
+    is_synced(&exporter);
 }
 
 #[test]
@@ -304,7 +363,7 @@ fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
     assert!(!output.status.success());
     let error = &output.stderr;
     assert!(
-        error.contains("the credential plugin failed with exit status: 3: no luck"),
+        error.contains("the credential plugin `sh` failed with exit status: 3: no luck"),
         "{error}"
     );
     assert!(

@@ -1,0 +1,144 @@
+//! The process of a plugin, which never outlives its owner.
+
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Child;
+
+/// A running process. When it is dropped, it is killed.
+pub(super) struct Process {
+    child: Child,
+    target: Option<Target>,
+}
+
+/// What a process wrote before it ended.
+pub(super) struct Output {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    /// The end of the standard error; empty if the process inherits it.
+    pub(super) stderr: Vec<u8>,
+}
+
+/// What a signal is sent to.
+#[derive(Clone, Copy)]
+enum Target {
+    /// The process with its descendants.
+    Group(Pid),
+    Process(Pid),
+}
+
+/// The process that is running. At the end of the exporter, tasks are not dropped, so they cannot kill it.
+static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
+
+/// Maximum number of bytes of the standard error that are kept.
+const KEPT: usize = 8 << 10;
+
+/// Kills the plugin that is running, if any.
+pub(crate) fn kill_running() {
+    if let Some(target) = RUNNING.lock().take() {
+        target.kill();
+    }
+}
+
+// === impl Process ===
+
+impl Process {
+    pub(super) fn start(mut command: Command) -> io::Result<Self> {
+        command.stdout(Stdio::piped());
+        // A process that reads from the terminal must stay in the group of the terminal.
+        let has_group = !io::stdin().is_terminal();
+        if has_group {
+            command.process_group(0);
+        }
+        let child = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()?;
+        let id = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let target = id.map(|id| match has_group {
+            true => Target::Group(id),
+            false => Target::Process(id),
+        });
+        *RUNNING.lock() = target;
+        Ok(Self { child, target })
+    }
+
+    /// Waits until the process ends; returns `None` if it writes more than `limit` bytes to standard output. If the
+    /// future is dropped, the process is killed.
+    pub(super) async fn output(mut self, limit: usize) -> io::Result<Option<Output>> {
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
+        // A process that writes too much to standard output may go on with standard error, so the first result counts.
+        let (read, errors) = (start_of(stdout, limit), end_of(stderr));
+        tokio::pin!(read, errors);
+        let (stdout, stderr) = tokio::select! {
+            stdout = &mut read => match stdout? {
+                Some(stdout) => (stdout, errors.await?),
+                None => return Ok(None),
+            },
+            stderr = &mut errors => match read.await? {
+                Some(stdout) => (stdout, stderr?),
+                None => return Ok(None),
+            },
+        };
+        let status = self.child.wait().await?;
+        self.target = None;
+        Ok(Some(Output {
+            status,
+            stdout,
+            stderr,
+        }))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        *RUNNING.lock() = None;
+        if let Some(target) = self.target {
+            target.kill();
+        }
+    }
+}
+
+/// All bytes; `None` if there are more than `limit`.
+async fn start_of(
+    source: Option<impl AsyncRead + Unpin>,
+    limit: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        let mut source = source.take(limit as u64 + 1);
+        source.read_to_end(&mut bytes).await?;
+    }
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= limit))
+}
+
+/// The last bytes. All bytes are read, so that the process can write them.
+async fn end_of(source: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(mut source) = source else {
+        return Ok(bytes);
+    };
+    loop {
+        let excess = bytes.len().saturating_sub(KEPT);
+        bytes.drain(..excess);
+        let mut read = (&mut source).take(KEPT as u64);
+        if read.read_to_end(&mut bytes).await? == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    fn kill(self) {
+        // The process may have ended already.
+        let _ = match self {
+            Self::Group(id) => kill_process_group(id, Signal::KILL),
+            Self::Process(id) => kill_process(id, Signal::KILL),
+        };
+    }
+}
