@@ -97,7 +97,7 @@ impl Instance {
             let discovers_custom_resources = options.custom.config.is_some();
             watched_cluster::start(&metrics, &source_options, discovers_custom_resources).await?
         } else {
-            watched_manifests::start(&metrics, source_options.manifests)?
+            watched_manifests::start(&metrics, source_options.manifests).await?
         };
         Ok(Self {
             _maintenance: [

@@ -20,6 +20,7 @@ mod feed;
 #[cfg(feature = "custom-resources")]
 mod kinds;
 mod paths;
+mod progress;
 mod read;
 mod report;
 mod source;
@@ -27,6 +28,7 @@ mod stdin;
 mod writers;
 
 pub use feed::ManifestFeed;
+pub use progress::ReadingProgress;
 pub use report::{LoadReport, ManifestProblem, Place};
 pub use source::ManifestSource;
 

@@ -1,13 +1,14 @@
 //! The running source of an instance, and its state.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube_state_metrics::source::Source;
 use kube_state_metrics::source::health::{
     FeedOrigin, Health, ReadinessPolicy, ResourceHealth, ResourceState,
 };
+use kube_state_metrics::source::manifests::ReadingProgress;
 use kube_state_metrics::source::watch::{WatchError, WatchTimeouts};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
@@ -52,6 +53,8 @@ pub(super) struct SourceParts {
     pub(super) server_version: Option<ServerVersion>,
     /// Whether the manifests have been read once. Without manifests, the value is always true.
     pub(super) is_loaded: watch::Receiver<bool>,
+    /// The manifest that is being read; `None` without manifests.
+    pub(super) reading: Option<ReadingProgress>,
 }
 
 /// The reason why a source cannot start.
@@ -73,6 +76,10 @@ pub(crate) enum SourceError {
 
 /// Why a source that reads manifests for the first time is not ready.
 const LOADING: &str = "loading manifests";
+/// If a manifest takes longer than this to read, `/readyz` and the log name it.
+pub(super) const SLOW: Duration = Duration::from_secs(5);
+/// The path of standard input.
+pub(super) const STDIN: &str = "-";
 
 // === impl RunningSource ===
 
@@ -163,7 +170,7 @@ impl RunningSource {
             ready,
             not_ready: (!ready).then(|| match is_loaded {
                 true => not_ready(&readiness.blocking, readiness.sharding.is_none(), policy),
-                false => format!("not ready: {LOADING}"),
+                false => format!("not ready: {LOADING}{}", self.slow_file()),
             }),
             source: self.parts.description.clone(),
             // Until the manifests are loaded, all other remarks have the same cause.
@@ -210,6 +217,16 @@ impl RunningSource {
         self.parts.registry.gather()
     }
 
+    /// The manifest that takes long to read, with the separator in front; empty if there is none.
+    fn slow_file(&self) -> String {
+        let reading = self.parts.reading.as_ref();
+        let current = reading.and_then(ReadingProgress::current);
+        match current.filter(|(_, taken)| *taken >= SLOW) {
+            Some((path, taken)) => format!("; {}", slow_file(&path, taken)),
+            None => String::new(),
+        }
+    }
+
     fn skipped(&self) -> Option<String> {
         let skipped = self.parts.skipped.as_ref().map(IntGauge::get);
         let count = skipped.filter(|count| *count > 0)?.unsigned_abs();
@@ -229,6 +246,16 @@ fn limited(resources: &[ResourceStatus]) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+/// Names a manifest that takes long to read.
+pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
+    let seconds = taken.as_secs();
+    if path == Path::new(STDIN) {
+        format!("standard input has not ended for {seconds}s")
+    } else {
+        format!("{} has been read for {seconds}s", path.display())
+    }
 }
 
 /// The status of a resource. The exporter resumes the watch of a resource after `silence` without an event or a

@@ -54,6 +54,7 @@ pub(super) async fn start(
         skipped: None,
         server_version: Some(server_version),
         is_loaded: watch::channel(true).1,
+        reading: None,
     };
     RunningSource::start_on_thread(watch.build()?, parts)
 }

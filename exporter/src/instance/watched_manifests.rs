@@ -1,25 +1,29 @@
 //! Manifests as a source: their files are read at startup and after every change.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::self_metrics::{DefinitionMetrics, StoreMetrics};
 use kube_state_metrics::source::HostSource;
-use kube_state_metrics::source::manifests::{LoadReport, ManifestFeed, ManifestSource};
+use kube_state_metrics::source::manifests::{
+    LoadReport, ManifestFeed, ManifestProblem, ManifestSource, ReadingProgress,
+};
 use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 
-use super::source::{RunningSource, SourceError, SourceParts};
+use super::source::{RunningSource, SLOW, STDIN, SourceError, SourceParts, slow_file};
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
 /// The time until the manifests are read again if a manifest could not be read for a temporary reason.
 const RETRY: Duration = Duration::from_secs(10);
-/// The path of standard input.
-const STDIN: &str = "-";
+/// How long the startup waits for the file system to tell whether the paths exist.
+const CHECK: Duration = Duration::from_secs(3);
 
 /// Logs the problems each time the manifests are read, and updates the metrics of the manifests.
 #[derive(Debug)]
@@ -36,10 +40,37 @@ struct ReadingRecorder {
 ///
 /// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
 /// disappears later, are not errors: the log and a metric report them.
-pub(super) fn start(
+pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
 ) -> Result<RunningSource, SourceError> {
+    let own = paths.clone();
+    let checked = tokio::task::spawn_blocking(move || check(&own));
+    // If the file system does not respond, the ports open all the same.
+    if let Ok(Ok(checked)) = timeout(CHECK, checked).await {
+        checked?;
+    }
+    let registry = Registry::new();
+    let recorder = ReadingRecorder::new(metrics, &registry)?;
+    let (loaded, is_loaded) = watch::channel(false);
+    let feed = ManifestSource::new(paths.clone()).open(metrics);
+    let parts = SourceParts {
+        description: "manifests".to_owned(),
+        registry,
+        skipped: Some(recorder.problems.clone()),
+        server_version: None,
+        is_loaded,
+        reading: Some(feed.progress()),
+    };
+    let source = HostSource::new(
+        feed.health(),
+        read_and_follow(paths, feed, recorder, loaded),
+    );
+    Ok(RunningSource::start(source, parts))
+}
+
+/// Whether each path is a file or a directory.
+fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
     for path in paths.iter().filter(|path| *path != Path::new(STDIN)) {
         let failed = |source| SourceError::ManifestPath {
             path: path.clone(),
@@ -51,31 +82,39 @@ pub(super) fn start(
             return Err(failed(std::io::Error::other(problem)));
         }
     }
-    let registry = Registry::new();
-    let recorder = ReadingRecorder::new(metrics, &registry)?;
-    let (loaded, is_loaded) = watch::channel(false);
-    let parts = SourceParts {
-        description: "manifests".to_owned(),
-        registry,
-        skipped: Some(recorder.problems.clone()),
-        server_version: None,
-        is_loaded,
-    };
-    let feed = ManifestSource::new(paths.clone()).open(metrics);
-    let source = HostSource::new(
-        feed.health(),
-        read_and_follow(paths, feed, recorder, loaded),
-    );
-    Ok(RunningSource::start(source, parts))
+    Ok(())
 }
 
 /// Reads the manifests on a thread for blocking work.
 async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), JoinError> {
-    tokio::task::spawn_blocking(move || {
+    let progress = feed.progress();
+    let reading = tokio::task::spawn_blocking(move || {
         let report = feed.reload();
         (feed, report)
-    })
-    .await
+    });
+    tokio::select! {
+        read = reading => read,
+        never = warn_of_slow_files(&progress) => match never {},
+    }
+}
+
+/// Logs each file that takes long to read. Nothing can interrupt the reading of a file whose file system does not
+/// respond.
+async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
+    let mut named = None;
+    loop {
+        tokio::time::sleep(SLOW).await;
+        let Some((path, taken)) = progress.current() else {
+            continue;
+        };
+        if taken >= SLOW && named.as_ref() != Some(&path) {
+            let what = slow_file(&path, taken);
+            tracing::warn!(
+                "{what}; the exporter waits for it. Check the file system, or remove the file from --manifests"
+            );
+            named = Some(path);
+        }
+    }
 }
 
 /// Reads the manifests, and reads them again after each change. Ends only if a thread that reads them panics, or while
@@ -88,8 +127,17 @@ async fn read_and_follow(
 ) {
     // The watcher starts before the first reading, so that no later change is missed. The start blocks, because the
     // watcher looks at all files.
-    let file_watcher = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
-    let Ok(file_watcher) = file_watcher.await else {
+    let mut starting = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
+    let started = match timeout(SLOW, &mut starting).await {
+        Ok(started) => started,
+        Err(_) => {
+            tracing::warn!(
+                "the file system of --manifests has not responded for {SLOW:?}; the exporter waits for it"
+            );
+            starting.await
+        }
+    };
+    let Ok(file_watcher) = started else {
         return;
     };
     let Ok((feed, report)) = load(feed).await else {
@@ -156,11 +204,15 @@ impl ReadingRecorder {
 
     /// Logs the problems that the previous read did not have.
     fn record(&mut self, report: &LoadReport) {
-        let problems: BTreeSet<_> = report.problems.iter().map(ToString::to_string).collect();
-        for problem in problems.difference(&self.logged) {
-            tracing::warn!("{problem}");
+        let mut problems = BTreeSet::new();
+        for problem in report.problems.iter().map(ToString::to_string) {
+            if !self.logged.contains(&problem) && !problems.contains(&problem) {
+                tracing::warn!("{problem}");
+            }
+            problems.insert(problem);
         }
-        let count = problems.len().try_into().unwrap_or(i64::MAX);
+        let count: usize = report.problems.iter().map(ManifestProblem::count).sum();
+        let count = count.try_into().unwrap_or(i64::MAX);
         self.problems.set(count);
         self.definitions.record(report.definitions);
         self.logged = problems;

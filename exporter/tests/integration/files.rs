@@ -516,7 +516,7 @@ fn both_ports_answer_while_manifests_are_loaded() {
             let answer = get(address, path, &[]);
             assert_eq!(answer.status, 503);
             let text = answer.text();
-            assert!(text.starts_with("not ready: loading manifests\n"), "{text}");
+            assert!(text.starts_with("not ready: loading manifests"), "{text}");
         }
     }
     assert_eq!(exporter.own("kube_state_metrics_ready"), Some(0.0));
@@ -537,4 +537,34 @@ fn both_ports_answer_while_manifests_are_loaded() {
     let (mut exporter, _stdin) = Exporter::loading(&[]);
     exporter.signal("TERM");
     assert!(exporter.wait().success());
+}
+
+#[test]
+fn a_manifest_that_takes_long_to_read_is_named() {
+    let (exporter, _stdin) = Exporter::loading(&[]);
+    eventually("/readyz names standard input", || {
+        let text = exporter.get("/readyz").text();
+        let named = "not ready: loading manifests; standard input has not ended for ";
+        text.starts_with(named).then_some(())
+    });
+    exporter.tells("standard input has not ended for ");
+}
+
+#[test]
+fn a_pipe_in_a_directory_is_skipped_and_a_flood_of_wrong_documents_is_counted() {
+    let directory = Directory::new("flood");
+    directory.write("a.jsonl", &"{}\n".repeat(5_000));
+    directory.write("b.yaml", &config_map("a", "b"));
+    let pipe = directory.path().join("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let exporter = Exporter::serving(&["--manifests", directory.str()]);
+    exporter.becomes_ready();
+    assert!(exporter.metrics("").contains("kube_configmap_info"));
+    let problems = exporter.own("kube_state_metrics_manifest_problems");
+    assert_eq!(problems, Some(5_001.0));
+    exporter.tells("pipe.yaml: it is a named pipe");
+    exporter.tells("a.jsonl: 4995 more documents and objects are skipped");
+    let log = exporter.log();
+    assert!(log.lines().count() < 20, "{log}");
 }

@@ -1,7 +1,7 @@
 //! [`ManifestFeed`]: reads manifests and feeds the stores.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 #[cfg(feature = "custom-resources")]
 use super::kinds::Kinds;
-use super::paths::{files, is_stdin};
+use super::paths::{STDIN, files, is_stdin};
+use super::progress::ReadingProgress;
 use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::stdin::Stdin;
@@ -44,6 +45,7 @@ pub struct ManifestFeed {
     stdin: Option<Stdin>,
     /// Whether the files have been read once.
     is_loaded: bool,
+    progress: ReadingProgress,
     #[cfg(feature = "custom-resources")]
     kinds: Kinds,
     on_reload: Option<OnReload>,
@@ -66,6 +68,7 @@ impl ManifestFeed {
             writers: ManifestWriters::default(),
             stdin: has_stdin.then(Stdin::default),
             is_loaded: false,
+            progress: ReadingProgress::default(),
             #[cfg(feature = "custom-resources")]
             kinds: Kinds::default(),
             on_reload: None,
@@ -78,6 +81,12 @@ impl ManifestFeed {
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
+    }
+
+    /// The file that is being read. The result stays valid while the feed reads.
+    #[must_use]
+    pub fn progress(&self) -> ReadingProgress {
+        self.progress.clone()
     }
 
     /// Sets a callback that is called after each reading, including readings by [`Source::run`].
@@ -100,12 +109,15 @@ impl ManifestFeed {
     pub fn reload(&mut self) -> LoadReport {
         let mut report = LoadReport::default();
         self.reporter.listing();
+        if self.stdin.is_some() {
+            self.progress.begin(Path::new(STDIN));
+        }
         let text = self.stdin.as_ref().and_then(Stdin::read);
         #[cfg(feature = "custom-resources")]
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
             (report.definitions, report.is_partial) =
-                self.kinds.update(&self.paths, text, &self.metrics);
+                (self.kinds).update(&self.paths, text, &self.metrics, &self.progress);
         }
         self.follow_plan();
         if let Some(stdin) = &mut self.stdin {
@@ -113,7 +125,9 @@ impl ManifestFeed {
         }
         self.writers.begin_list();
         for path in self.paths.iter().filter(|path| !is_stdin(path)) {
+            self.progress.begin(path);
             for file in files(path, &mut report.problems) {
+                self.progress.begin(&file);
                 match read::file(&file) {
                     Ok(text) => self.writers.load(&file, &text, &mut report),
                     Err(source) => {
@@ -123,6 +137,7 @@ impl ManifestFeed {
                 }
             }
         }
+        self.progress.end();
         report.is_partial |= report.problems.iter().any(ManifestProblem::is_temporary);
         if report.is_partial && self.is_loaded {
             self.writers.abandon_list();

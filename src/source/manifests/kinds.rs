@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::documents::{self, Document};
 use super::paths::{files, is_stdin};
+use super::progress::ReadingProgress;
 use super::read;
 use super::report::ManifestProblem;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
@@ -39,6 +40,7 @@ impl Kinds {
         paths: &[PathBuf],
         stdin: Option<&str>,
         metrics: &StateMetrics,
+        progress: &ReadingProgress,
     ) -> (DefinitionChanges, bool) {
         if let Some(text) = stdin {
             self.stdin.extend(heads(text));
@@ -46,7 +48,9 @@ impl Kinds {
         let mut heads = self.stdin.clone();
         let mut problems = Vec::new();
         for path in paths.iter().filter(|path| !is_stdin(path)) {
+            progress.begin(path);
             for file in files(path, &mut problems) {
+                progress.begin(&file);
                 match read::file(&file) {
                     Ok(text) => heads.extend(self::heads(&text)),
                     Err(source) => problems.push(ManifestProblem::Read { path: file, source }),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::read;
 use super::report::ManifestProblem;
 
 /// The path of standard input.
@@ -24,10 +25,13 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
         .sort_by_file_name()
     {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
-                files.push(entry.into_path());
-            }
-            Ok(_) => {}
+            Ok(entry) if entry.file_type().is_dir() || !is_manifest(entry.path()) => {}
+            Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
+            // Reading a named pipe blocks until another program writes to it.
+            Ok(entry) => problems.push(ManifestProblem::Read {
+                path: entry.into_path(),
+                source: read::not_regular(),
+            }),
             Err(error) => {
                 let path = error.path().unwrap_or(path).to_owned();
                 let message = error.to_string();

@@ -45,9 +45,7 @@ fn check(metadata: &Metadata, limit: u64) -> io::Result<()> {
         return Err(invalid("it is a directory; give a regular file"));
     }
     if !metadata.is_file() {
-        let problem = "it is a named pipe, a device or a socket; give a regular file, or `-` for standard \
-                       input";
-        return Err(invalid(problem));
+        return Err(not_regular());
     }
     if metadata.len() > limit {
         return Err(too_large(limit));
@@ -77,6 +75,13 @@ fn text(reader: impl Read, expected: u64, limit: u64) -> io::Result<String> {
             valid + 1
         ))
     })
+}
+
+/// The error for a named pipe, a device or a socket.
+pub(super) fn not_regular() -> io::Error {
+    invalid(
+        "it is a named pipe, a device or a socket; give a regular file, or `-` for standard input",
+    )
 }
 
 fn invalid(problem: &str) -> io::Error {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "custom-resources")]
 use crate::custom_resources::DefinitionChanges;
@@ -96,6 +96,15 @@ pub enum ManifestProblem {
         #[source]
         source: DecodeError,
     },
+    /// The number of further documents and objects of a file. A report has only the first five of a file, because a
+    /// file may have millions.
+    #[error("{}: {count} more documents and objects are skipped; the first ones have their reasons above", path.display())]
+    More {
+        /// The file, or `-` for standard input.
+        path: PathBuf,
+        /// The number of documents and objects.
+        count: usize,
+    },
 }
 
 /// The location of a document or an object in a manifest.
@@ -124,6 +133,15 @@ pub struct Place {
     pub item: Option<usize>,
 }
 
+/// Adds the problems of one file to a report: the first ones, and the number of the others.
+#[derive(Debug, Default)]
+pub(super) struct FileProblems {
+    count: usize,
+}
+
+/// Maximum number of documents and objects of a file for which a report has the reason.
+const MAX_REASONS: usize = 5;
+
 debug_is_display!(ManifestProblem);
 
 // === impl LoadReport ===
@@ -138,9 +156,45 @@ impl LoadReport {
     }
 }
 
+// === impl FileProblems ===
+
+impl FileProblems {
+    pub(super) fn add(&mut self, problem: ManifestProblem, problems: &mut Vec<ManifestProblem>) {
+        self.count += 1;
+        if self.count <= MAX_REASONS {
+            problems.push(problem);
+        }
+    }
+
+    /// Adds the number of the problems that are left out.
+    pub(super) fn end(self, path: &Path, problems: &mut Vec<ManifestProblem>) {
+        let count = self.count.saturating_sub(MAX_REASONS);
+        if count > 0 {
+            let path = path.to_owned();
+            problems.push(ManifestProblem::More { path, count });
+        }
+    }
+}
+
 // === impl ManifestProblem ===
 
 impl ManifestProblem {
+    /// The number of files, documents and objects that are skipped.
+    ///
+    /// ```
+    /// use kube_state_metrics::source::manifests::ManifestProblem;
+    ///
+    /// let more = ManifestProblem::More { path: "a.yaml".into(), count: 7 };
+    /// assert_eq!(more.count(), 7);
+    /// ```
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::More { count, .. } => *count,
+            _ => 1,
+        }
+    }
+
     /// Whether a file or directory cannot be read for a temporary reason, independent of its content.
     pub(super) fn is_temporary(&self) -> bool {
         matches!(self, Self::Read { source, .. } if is_temporary(source))

@@ -10,7 +10,7 @@ use super::paths::{files, is_stdin};
 #[cfg(feature = "custom-resources")]
 use super::read;
 #[cfg(feature = "custom-resources")]
-use super::report::{ManifestProblem, Place};
+use super::report::{FileProblems, ManifestProblem, Place};
 use crate::registry::StateMetrics;
 
 /// The files and directories from which objects are read.
@@ -105,17 +105,19 @@ fn read_objects(
         Ok(text) => text,
         Err(source) => return problems.push(ManifestProblem::Read { path: file, source }),
     };
+    let mut skipped = FileProblems::default();
     documents::each(&text, &mut |document| match document
         .and_then(|document| documents::whole(&document))
     {
         Ok(object) => objects.push(object),
-        Err(Syntax { line, problem }) => problems.push(ManifestProblem::Syntax {
-            place: Place {
+        Err(Syntax { line, problem }) => {
+            let place = Place {
                 path: file.clone(),
                 line,
                 item: None,
-            },
-            problem,
-        }),
+            };
+            skipped.add(ManifestProblem::Syntax { place, problem }, problems);
+        }
     });
+    skipped.end(&file, problems);
 }

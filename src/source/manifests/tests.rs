@@ -225,7 +225,41 @@ fn broken_json_is_read_in_time_that_grows_with_its_size() {
         1,
         "the rest is inside a value that does not end"
     );
-    assert_eq!(of("c.json"), 20_000);
+    assert_eq!(of("c.json"), 6);
+    let more = "c.json: 19995 more documents and objects are skipped; the first ones have their reasons above";
+    assert!(problems.iter().any(|own| own == more), "{problems:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_in_a_directory_is_skipped_and_many_problems_of_a_file_are_counted() {
+    let directory = std::env::temp_dir().join(format!("manifests-pipe-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let empty = "{}\n".repeat(5_000);
+    std::fs::write(directory.join("a.jsonl"), &empty).unwrap();
+    std::fs::write(
+        directory.join("b.yaml"),
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n",
+    )
+    .unwrap();
+    let pipe = directory.join("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let metrics = StateMetrics::builder().default_resources().build().unwrap();
+    let report = ManifestSource::new([&directory]).open(&metrics).reload();
+    assert_eq!((report.objects, report.is_partial), (1, false));
+    let count: usize = report.problems.iter().map(ManifestProblem::count).sum();
+    assert_eq!((report.problems.len(), count), (7, 5_001), "{report:?}");
+    let of_pipe =
+        |own: &&ManifestProblem| matches!(own, ManifestProblem::Read { path, .. } if *path == pipe);
+    let problem = report.problems.iter().find(of_pipe).unwrap().to_string();
+    assert!(problem.contains("it is a named pipe"), "{problem}");
+    #[cfg(feature = "custom-resources")]
+    {
+        let (_, problems) = ManifestSource::new([&directory]).objects();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::documents::{self, Document, Syntax};
-use super::report::{LoadReport, ManifestProblem, Place};
+use super::report::{FileProblems, LoadReport, ManifestProblem, Place};
 use crate::exposition::Plan;
 use crate::families::BuiltIn;
 use crate::registry::StateMetrics;
@@ -81,6 +81,7 @@ impl ManifestWriters {
 
     /// Applies the objects of a text.
     pub(super) fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
+        let mut problems = FileProblems::default();
         documents::each(text, &mut |document| {
             let place = |line, item| Place {
                 path: path.to_owned(),
@@ -98,9 +99,10 @@ impl ManifestWriters {
                 }
             };
             if let Err(problem) = outcome {
-                report.problems.push(problem);
+                problems.add(problem, &mut report.problems);
             }
         });
+        problems.end(path, &mut report.problems);
     }
 
     fn apply(
