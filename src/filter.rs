@@ -31,7 +31,7 @@ mod metric_list;
 pub use allowlist::LabelAllowlist;
 pub use config::AllowlistConfig;
 pub use errors::{FilterError, FilterWarning};
-pub use metric::MetricFilter;
+pub use metric::{ExhaustedPattern, MetricFilter};
 pub use metric_list::MetricList;
 
 /// Splits the value of an option with several items at `,`. White space around items, including newlines, is trimmed.

@@ -52,6 +52,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 /// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
 /// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics because a wildcard selects too many |
+/// | `kube_state_metrics_exhausted_patterns` | patterns of the lists of families that need too much backtracking |
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -108,6 +109,7 @@ pub(crate) struct Figures {
     unread: IntCounterVec,
     repeated: IntGaugeVec,
     kinds_left_out: IntGauge,
+    exhausted_patterns: IntGauge,
 }
 
 // === impl StoreMetrics ===
@@ -290,6 +292,11 @@ impl Figures {
                 "Kinds of custom resources that have no metrics because wildcards of the Custom Resource State \
                  configuration select more kinds than the limit allows.",
             ))?,
+            exhausted_patterns: IntGauge::with_opts(options(
+                "exhausted_patterns",
+                "Patterns of the metric allowlist, denylist or opt-in list that need too much backtracking for some \
+                 families, so that these families have no metrics.",
+            ))?,
         })
     }
 
@@ -329,6 +336,8 @@ impl Figures {
             let bytes = self.family_bytes.with_label_values(&labels);
             bytes.set(gauge(own.bytes));
         }
+        let exhausted = metrics.exhausted_patterns().len();
+        self.exhausted_patterns.set(gauge(exhausted));
         #[cfg(feature = "custom-resources")]
         {
             let custom = metrics.custom_resources();
@@ -375,7 +384,7 @@ impl Figures {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 12] {
+    fn parts(&self) -> [&dyn Collector; 13] {
         [
             &self.objects,
             &self.series,
@@ -389,6 +398,7 @@ impl Figures {
             &self.unread,
             &self.repeated,
             &self.kinds_left_out,
+            &self.exhausted_patterns,
         ]
     }
 }

@@ -35,7 +35,7 @@ use task::BackgroundTask;
 
 #[cfg(test)]
 pub(crate) use exceeded_limits::LimitedResource;
-pub(crate) use exceeded_limits::{LimitProblem, REPEATED};
+pub(crate) use exceeded_limits::{LimitProblem, REPEATED, log_pattern};
 pub(crate) use problems::Problem;
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 

@@ -1,8 +1,10 @@
 //! Enabled metric families: allow, deny and opt-in lists of regular expressions.
 
 use std::error;
+use std::sync::Arc;
 
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
+use parking_lot::Mutex;
 
 use super::errors::FilterError;
 use super::metric_list::MetricList;
@@ -41,7 +43,8 @@ use super::metric_list::MetricList;
 ///
 /// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
 /// take some milliseconds, so that it cannot block the program. If a search stops early, the lists drop the family,
-/// except if another pattern of the allowlist or of the opt-in list matches the family.
+/// except if another pattern of the allowlist or of the opt-in list matches the family. [`MetricFilter::exhausted`]
+/// names such patterns.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -71,7 +74,48 @@ enum AllowOrDeny {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Patterns(Vec<Regex>);
+struct Patterns(Vec<Pattern>);
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    regex: Regex,
+    text: String,
+    /// The searches that stopped early. Clones count together.
+    exhausted: Arc<Mutex<Exhausted>>,
+}
+
+#[derive(Debug, Default)]
+struct Exhausted {
+    searches: u64,
+    first_family: String,
+}
+
+/// A pattern that needs too much backtracking to find out whether it matches the name of a family.
+///
+/// ```
+/// use kube_state_metrics::filter::{MetricFilter, MetricList};
+///
+/// let deny = [r"^(?:(\w+)\1*)+!$".to_string()];
+/// let filter = MetricFilter::new(&[], &deny, &[]).unwrap();
+/// assert!(filter.exhausted().is_empty());
+///
+/// assert!(!filter.allows("kube_deployment_status_replicas_unavailable", false));
+/// let exhausted = filter.exhausted();
+/// assert_eq!((exhausted[0].list, exhausted[0].searches), (MetricList::Deny, 1));
+/// assert_eq!(exhausted[0].first_family, "kube_deployment_status_replicas_unavailable");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExhaustedPattern {
+    /// The list that has the pattern.
+    pub list: MetricList,
+    /// The pattern.
+    pub pattern: String,
+    /// How many searches stopped early.
+    pub searches: u64,
+    /// The first family whose search stopped early.
+    pub first_family: String,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Search {
@@ -161,6 +205,23 @@ impl MetricFilter {
         };
         kept && (!opt_in || self.opt_in.search(family) == Search::Found)
     }
+
+    /// The patterns whose searches have stopped early, because they need too much backtracking.
+    ///
+    /// A family whose search stops early is dropped, unless another pattern of the allowlist or of the opt-in list
+    /// matches it.
+    #[must_use]
+    pub fn exhausted(&self) -> Vec<ExhaustedPattern> {
+        let first = match &self.allow_or_deny {
+            AllowOrDeny::All => None,
+            AllowOrDeny::Allow(patterns) => Some((MetricList::Allow, patterns)),
+            AllowOrDeny::Deny(patterns) => Some((MetricList::Deny, patterns)),
+        };
+        let lists = first.into_iter().chain([(MetricList::OptIn, &self.opt_in)]);
+        lists
+            .flat_map(|(list, patterns)| patterns.exhausted(list))
+            .collect()
+    }
 }
 
 // === impl Patterns ===
@@ -174,7 +235,11 @@ impl Patterns {
                 .max_prog_size(PROGRAM_LIMIT)
                 .build();
             match regex {
-                Ok(regex) => compiled.push(regex),
+                Ok(regex) => compiled.push(Pattern {
+                    regex,
+                    text: pattern.clone(),
+                    exhausted: Arc::default(),
+                }),
                 Err(error) => errors.push(FilterError::Pattern {
                     list,
                     pattern: pattern.clone(),
@@ -189,13 +254,39 @@ impl Patterns {
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
         for pattern in &self.0 {
-            match pattern.is_match(family) {
+            match pattern.regex.is_match(family) {
                 Ok(true) => return Search::Found,
                 Ok(false) => {}
-                Err(_) => outcome = Search::GaveUp,
+                Err(_) => {
+                    pattern.exhausted.lock().record(family);
+                    outcome = Search::GaveUp;
+                }
             }
         }
         outcome
+    }
+
+    fn exhausted(&self, list: MetricList) -> impl Iterator<Item = ExhaustedPattern> {
+        self.0.iter().filter_map(move |pattern| {
+            let exhausted = pattern.exhausted.lock();
+            (exhausted.searches > 0).then(|| ExhaustedPattern {
+                list,
+                pattern: pattern.text.clone(),
+                searches: exhausted.searches,
+                first_family: exhausted.first_family.clone(),
+            })
+        })
+    }
+}
+
+// === impl Exhausted ===
+
+impl Exhausted {
+    fn record(&mut self, family: &str) {
+        if self.searches == 0 {
+            family.clone_into(&mut self.first_family);
+        }
+        self.searches += 1;
     }
 }
 
@@ -418,6 +509,16 @@ mod tests {
         assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
         assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
         assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
+        // The pattern is named with its list.
+        let both = filter(&[], &["node", COSTLY], &[COSTLY]);
+        let copy = both.clone();
+        assert!(!copy.allows(family, true) && !copy.allows(family, false));
+        let exhausted = both.exhausted();
+        let [denied] = &exhausted[..] else {
+            panic!("the opt-in list is not searched for a denied family: {exhausted:?}")
+        };
+        assert_eq!((denied.list, &*denied.pattern), (MetricList::Deny, COSTLY));
+        assert_eq!((denied.searches, &*denied.first_family), (2, family));
         // This is far below the timeout of one minute in kube-state-metrics, even without optimization.
         assert!(start.elapsed().as_secs() < 10);
         // The same pattern works for short names.

@@ -8,7 +8,7 @@ use super::configured::Configured;
 use super::current_plan::CurrentPlan;
 use super::settings::Settings;
 use crate::exposition::{Exposition, ExpositionFilter, FamilySize, Format, Plan};
-use crate::filter::FilterWarning;
+use crate::filter::{ExhaustedPattern, FilterWarning};
 use crate::scope::{ObjectFilter, Shard};
 use crate::store::StoreReader;
 
@@ -213,6 +213,24 @@ impl StateMetrics {
     #[must_use]
     pub fn warnings(&self) -> &[FilterWarning] {
         &self.warnings
+    }
+
+    /// The patterns of the allowlist, denylist and opt-in list that need too much backtracking for the name of a
+    /// family. Such a family has no metrics, unless another pattern of the allowlist or of the opt-in list matches it.
+    ///
+    /// ```
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder()
+    ///     .built_in([BuiltIn::Deployments])
+    ///     .deny_metrics([r"^(?:(\w+)\1*)+!$"])
+    ///     .build()?;
+    /// assert_eq!(metrics.exhausted_patterns().len(), 1);
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn exhausted_patterns(&self) -> Vec<ExhaustedPattern> {
+        self.settings.metrics.exhausted()
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {

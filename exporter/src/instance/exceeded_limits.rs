@@ -1,6 +1,7 @@
 //! The limits that objects exceed: log lines, and one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
+use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
 
@@ -31,14 +32,18 @@ pub(crate) const REPEATED: &str = "each update of an object counts as one time";
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
-/// Logs the first object of each resource that exceeds a limit, and the kinds of custom resources beyond
-/// `--custom-resource-kind-limit`. A metric counts all objects that exceed a limit.
+/// Logs the first object of each resource that exceeds a limit, the kinds of custom resources beyond
+/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts all objects that exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
+    let exhausted = || metrics.exhausted_patterns();
+    let key = |own: &ExhaustedPattern| (own.list, own.pattern.clone());
+    let patterns = log_first(exhausted, key, log_pattern);
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
-    tokio::join!(kinds, log_first(|| exceeded(&metrics), key, log));
+    let limits = log_first(|| exceeded(&metrics), key, log);
+    tokio::join!(kinds, patterns, limits);
 }
 
 /// The limits that objects have exceeded, without the names of objects.
@@ -90,6 +95,28 @@ fn exceeded(metrics: &StateMetrics) -> Vec<(String, ExceededLimit)> {
         limits.map(move |exceeded| (resource.clone(), exceeded))
     });
     exceeded.collect()
+}
+
+/// Logs a pattern that needs too much backtracking.
+pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
+    let ExhaustedPattern {
+        list,
+        pattern,
+        first_family,
+        ..
+    } = exhausted;
+    let flag = match list {
+        MetricList::Deny => "--metric-denylist",
+        MetricList::OptIn => "--metric-opt-in-list",
+        _ => "--metric-allowlist",
+    };
+    tracing::warn!(
+        pattern,
+        family = first_family,
+        "a pattern of {flag} needs too much backtracking, so the search stops early and the family has no metrics, \
+         unless another pattern of an allowlist matches it; simplify the pattern; \
+         kube_state_metrics_exhausted_patterns counts such patterns"
+    );
 }
 
 fn log(resource: &str, exceeded: &ExceededLimit) {

@@ -90,7 +90,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The other metrics, in the order of the page.
-const FURTHER: [Note; 38] = [
+const FURTHER: [Note; 39] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
@@ -128,6 +128,11 @@ const FURTHER: [Note; 38] = [
         "kube_state_metrics_custom_resource_kinds_left_out",
         STORES,
         "`--custom-resource-kind-limit` sets the limit; `/readyz?verbose` names the first of these kinds.",
+    ),
+    note(
+        "kube_state_metrics_exhausted_patterns",
+        STORES,
+        "The log names the patterns.",
     ),
     note("kube_state_metrics_ready", NONE, ""),
     note("kube_state_metrics_synced", LIBRARY, ""),

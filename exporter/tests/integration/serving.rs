@@ -364,3 +364,17 @@ fn log_lines_are_json_on_request_and_more_with_v() {
         "kube_state_metrics=debug,info\n"
     );
 }
+
+#[test]
+fn a_pattern_that_needs_too_much_backtracking_is_counted_and_logged_once() {
+    let pattern = r"--metric-denylist=^(?:(\w+)\1*)+!$";
+    let exporter = Exporter::start(&["--resources=deployments", pattern]);
+    let count = exporter.own("kube_state_metrics_exhausted_patterns");
+    assert_eq!(count, Some(1.0));
+    let line = "a pattern of --metric-denylist needs too much backtracking";
+    exporter.tells(line);
+    let log = exporter.log();
+    assert_eq!(log.matches(line).count(), 1, "{log}");
+    let output = run(&["render", CLUSTER, "--resources=deployments", pattern], "");
+    assert!(output.stderr.contains(line), "{}", output.stderr);
+}

@@ -41,6 +41,7 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_decode_errors_total{reason,resource}",
         "kube_state_metrics_duplicate_samples_total{resource}",
         "kube_state_metrics_events_total{event,resource}",
+        "kube_state_metrics_exhausted_patterns{}",
         "kube_state_metrics_failing{reason,resource}",
         "kube_state_metrics_family_bytes{family,resource}",
         "kube_state_metrics_feed_buffer_bytes{}",
