@@ -327,36 +327,29 @@ impl From<Busy> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let nosniff = [("x-content-type-options", "nosniff")];
         match self {
             Self::Unauthorized => {
                 let challenge = [("www-authenticate", "Bearer")];
-                (
-                    StatusCode::UNAUTHORIZED,
-                    nosniff,
-                    challenge,
-                    "Unauthorized\n",
-                )
-                    .into_response()
+                (StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response()
             }
             Self::Denied(user) => {
                 let text = format!("Authorization denied for user {user}\n");
-                (StatusCode::FORBIDDEN, nosniff, text).into_response()
+                (StatusCode::FORBIDDEN, text).into_response()
             }
             Self::Unavailable => {
                 let text =
                     "the API server does not answer or fails, so the token cannot be reviewed\n";
-                (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
+                (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
             }
             Self::NotReviewed => {
                 let text = "the API server did not accept the request to review the token, or its \
                             response is invalid; see the log of the exporter\n";
-                (StatusCode::SERVICE_UNAVAILABLE, nosniff, text).into_response()
+                (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
             }
             Self::Busy => {
                 let text = "too many tokens are waiting for their review\n";
                 let retry = [("retry-after", "1")];
-                (StatusCode::TOO_MANY_REQUESTS, nosniff, retry, text).into_response()
+                (StatusCode::TOO_MANY_REQUESTS, retry, text).into_response()
             }
         }
     }

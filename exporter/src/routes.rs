@@ -61,8 +61,7 @@ fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
 }
 
 async fn not_found() -> Response {
-    let nosniff = [("x-content-type-options", "nosniff")];
-    (StatusCode::NOT_FOUND, nosniff, "404 page not found\n").into_response()
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 /// Refuses requests without permission if the auth filter is enabled.

@@ -12,10 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use bounded_http::{Accepted, Listener, Peer};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, Response};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 use tower::Layer;
+use tower::util::MapResponse;
 
 use crate::humanize::counted;
 use crate::options::Limits;
@@ -62,11 +66,12 @@ impl Server {
         // The layer wraps the whole router, so that unknown paths also require a password.
         let layer = WebConfigLayer::new(move || for_requests.clone().latest())
             .peer(|request| request.get::<Peer>().map(Peer::group));
+        let service = MapResponse::new(layer.layer(router), no_sniffing as fn(_) -> _);
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
             .observer(ServerObserver::new(name, metrics))
             .acceptor(move |stream| accept(for_connections.clone(), listens_on, stream))
-            .serve(listener, layer.layer(router));
+            .serve(listener, service);
         Self { name, http, web }
     }
 
@@ -102,6 +107,16 @@ impl Server {
             );
         }
     }
+}
+
+/// Tells browsers not to guess the type of a response. Some responses have names of objects, which could be read as
+/// HTML.
+fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
+    let nosniff = HeaderValue::from_static("nosniff");
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 /// Encrypts a connection if the web configuration requires it.

@@ -776,6 +776,61 @@ spec:
 }
 
 #[test]
+fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_samples() {
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: '', version: v1, kind: Pod }
+    metricNamePrefix: label
+    labelsFromPath: { pod: [metadata, name] }
+    metrics:
+    - { name: grace, each: { type: Gauge, gauge: { path: [spec, terminationGracePeriodSeconds] } } }
+    - { name: extra, each: { type: Gauge, gauge: { path: [spec, extra], nilIsZero: true } } }
+",
+    )
+    .unwrap();
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["kube_pod_info", "^label_"])
+        .custom_resources(&config)
+        .known_kinds(KnownKind::built_in())
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let pod = |extra: &str| {
+        format!(
+            "{{ \"metadata\": {{ \"name\": \"p\" }}, \
+             \"spec\": {{ \"terminationGracePeriodSeconds\": 30, \"extra\": {extra} }} }}"
+        )
+    };
+    // More values than an object may have in the fields that a configuration reads.
+    let large = format!("[{}0]", "0,".repeat(500_000));
+    let lines = || text(&metrics, ExpositionFilter::default().resources(["pods"]));
+    let (in_rust, configured) = ("kube_pod_info{", "pod=\"p\"} 30\n");
+    let mut writers = metrics.feeds_of(BuiltIn::Pods.info()).unwrap();
+    for writer in &mut writers {
+        writer.apply_json(pod("1").as_bytes()).unwrap();
+        assert!(lines().contains(in_rust) && lines().contains(configured));
+        let error = writer.apply_json(pod(&large).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("Pod p"), "{error}");
+        assert!(lines().contains(in_rust), "{}", lines());
+        assert!(!lines().contains(configured), "{}", lines());
+        let stats = |is_configured| {
+            let mut stores = metrics.stores().into_iter();
+            let store = stores.find(|store| store.resource().is_configured() == is_configured);
+            store.unwrap().stats().decode_field_errors
+        };
+        assert_eq!((stats(false), stats(true)), (0, 1));
+        // A deletion removes both rows.
+        writer.apply_json(pod("1").as_bytes()).unwrap();
+        assert!(lines().contains(configured));
+        writer.delete_json(pod(&large).as_bytes()).unwrap();
+        assert!(!lines().contains(in_rust) && !lines().contains(configured));
+    }
+}
+
+#[test]
 fn a_state_set_is_declared_where_its_label_has_the_name_of_the_family() {
     let config = CONFIG.replace(
         "{ type: Gauge, gauge: { path: [spec, size] } }",

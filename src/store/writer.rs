@@ -262,8 +262,8 @@ impl<K: CollectedResource> Writer<K> {
             self.feeder.version = foreign.resource_version;
             return Ok(());
         }
-        let applied = self.linked.apply(&self.store, &mut self.feeder, object);
-        self.decoded(applied)
+        let (applied, linked) = self.linked.apply(&self.store, &mut self.feeder, object);
+        self.decoded(applied).and(linked)
     }
 
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {

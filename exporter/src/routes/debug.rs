@@ -33,8 +33,7 @@ pub(super) async fn authorize(
     if is_open || app.auth().is_some() || is_known(&request) {
         next.run(request).await
     } else {
-        let nosniff = [("x-content-type-options", "nosniff")];
-        (StatusCode::FORBIDDEN, nosniff, reason(&request)).into_response()
+        (StatusCode::FORBIDDEN, reason(&request)).into_response()
     }
 }
 

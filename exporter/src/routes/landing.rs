@@ -12,10 +12,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, VARY};
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::port::Port;
@@ -89,7 +86,6 @@ async fn respond(
         (VARY, "accept"),
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     let is_html = accept.contains("text/html");
     let content_type = match is_html {

@@ -33,8 +33,8 @@ impl LinkedWriter {
         store: &MetricsStore<K>,
         feeder: &mut RowFeeder,
         object: Encoded<'_>,
-    ) -> Result<(), DecodeError> {
-        store.apply_encoded(feeder, object)
+    ) -> (Result<(), DecodeError>, Result<(), DecodeError>) {
+        (store.apply_encoded(feeder, object), Ok(()))
     }
 
     pub(in super::super) fn delete<K: CollectedResource>(

@@ -19,6 +19,32 @@ struct AttachedFeeder {
     feeder: RowFeeder,
 }
 
+// === impl AttachedFeeder ===
+
+impl AttachedFeeder {
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        let applied = self.store.apply_encoded(&mut self.feeder, object);
+        applied.inspect_err(|error| {
+            self.store.count_decode_error(error.reason());
+            self.remove_row(error);
+        })
+    }
+
+    /// Removes the row of an object, also if the object does not decode.
+    fn delete(&mut self, object: Encoded<'_>) {
+        match self.store.decode_whole(object) {
+            Ok(decoded) => self.store.delete_object(&mut self.feeder, &decoded),
+            Err(error) => self.remove_row(&error),
+        }
+    }
+
+    fn remove_row(&mut self, error: &DecodeError) {
+        if let Some((namespace, name)) = error.identity() {
+            self.store.delete_key(&mut self.feeder, namespace, name);
+        }
+    }
+}
+
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
@@ -68,18 +94,21 @@ impl LinkedWriter {
         }
     }
 
-    /// Applies an object to the store and to the linked store.
+    /// Applies an object to the store and to the linked store; returns both results. The two stores read different
+    /// fields, so one of them may be able to decode an object that the other one cannot decode.
+    ///
+    /// If the linked store cannot decode the object, it counts the object and removes its row.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
         feeder: &mut RowFeeder,
         object: Encoded<'_>,
-    ) -> Result<(), DecodeError> {
+    ) -> (Result<(), DecodeError>, Result<(), DecodeError>) {
         let linked = match self.attached(store) {
-            Some(AttachedFeeder { store, feeder }) => store.apply_encoded(feeder, object),
+            Some(attached) => attached.apply(object),
             None => Ok(()),
         };
-        store.apply_encoded(feeder, object).and(linked)
+        (store.apply_encoded(feeder, object), linked)
     }
 
     /// Removes an object from the linked store, and returns the typed object.
@@ -88,9 +117,8 @@ impl LinkedWriter {
         store: &MetricsStore<K>,
         object: Encoded<'_>,
     ) -> Result<K, DecodeError> {
-        if let Some(AttachedFeeder { store, feeder }) = self.attached(store) {
-            let decoded = store.decode_whole(object)?;
-            store.delete_object(feeder, &decoded);
+        if let Some(attached) = self.attached(store) {
+            attached.delete(object);
         }
         store.decode_whole(object)
     }
