@@ -2,6 +2,7 @@
 
 mod client;
 mod descriptors;
+mod handshakes;
 mod listen;
 mod metrics;
 mod throttle;
@@ -24,6 +25,7 @@ use tower::util::MapResponse;
 use crate::humanize::counted;
 use crate::options::Limits;
 use client::Connection;
+use handshakes::Handshakes;
 use metrics::ServerObserver;
 use web::CurrentWeb;
 
@@ -63,6 +65,7 @@ impl Server {
         let web = CurrentWeb::new(settings.web);
         let (for_requests, for_connections) = (web.clone(), web.clone());
         let listens_on = listener.local_addr();
+        let handshakes = Handshakes::shared();
         // The layer wraps the whole router, so that unknown paths also require a password.
         let layer = WebConfigLayer::new(move || for_requests.clone().latest())
             .peer(|request| request.get::<Peer>().map(Peer::group));
@@ -70,7 +73,14 @@ impl Server {
         let http = bounded_http::Server::builder()
             .limits(limits(&settings.limits))
             .observer(ServerObserver::new(name, metrics))
-            .acceptor(move |stream| accept(for_connections.clone(), listens_on, stream))
+            .acceptor(move |stream| {
+                accept(
+                    for_connections.clone(),
+                    handshakes.clone(),
+                    listens_on,
+                    stream,
+                )
+            })
             .serve(listener, service);
         Self { name, http, web }
     }
@@ -122,11 +132,18 @@ fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
 /// Encrypts a connection if the web configuration requires it.
 async fn accept(
     web: CurrentWeb,
+    handshakes: Handshakes,
     listens_on: SocketAddr,
     stream: TcpStream,
 ) -> Result<Accepted<WebStream>, AcceptError> {
     let config = web.latest().await;
-    let stream = config.accept(stream).await?;
+    let stream = if config.is_tls() {
+        let peer = stream.peer_addr().ok();
+        let client = peer.map(|address| Peer::new(address).group());
+        handshakes.run(client, config.accept(stream)).await?
+    } else {
+        config.accept(stream).await?
+    };
     let connection = Connection {
         listens_on,
         has_certificate: stream.has_client_certificate(),
