@@ -47,6 +47,10 @@ pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
     for user in config["users"].as_array_mut().unwrap() {
         user["user"] = json!({ "token": token });
     }
+    for context in config["contexts"].as_array_mut().unwrap() {
+        // The namespace of the pods, which has the Lease.
+        context["context"]["namespace"] = json!("kube-system");
+    }
     directory.write("kubeconfig", &config.to_string())
 }
 
