@@ -122,6 +122,7 @@ pub mod filter;
 // The module contains only documentation. The code of the guide is tested as complete projects.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod joins;
 mod k8s;
 mod limits;
 pub mod registry;

@@ -13,10 +13,13 @@ mod current_plan;
 mod custom_resources;
 mod errors;
 mod feeds;
+mod host_fed;
+mod join_settings;
 mod registration;
 mod settings;
 mod state_metrics;
 
+pub use crate::joins::{Join, JoinConfig, JoinError};
 pub use crate::limits::{Limit, Limits};
 pub use crate::scope::{Shard, ShardError};
 pub use builder::Builder;

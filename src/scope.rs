@@ -214,10 +214,15 @@ impl fmt::Display for Shard {
 impl ObjectFilter {
     /// Whether the store accepts an object. Cluster-scoped objects have no namespace.
     pub(crate) fn takes(&self, namespace: &str, uid: &str) -> bool {
-        let in_scope = namespace.is_empty()
+        self.takes_namespace(namespace)
+            && (self.shard.owns(uid) || self.leaving.iter().any(|shard| shard.owns(uid)))
+    }
+
+    /// Whether the store accepts the objects of a namespace, apart from the shard.
+    pub(crate) fn takes_namespace(&self, namespace: &str) -> bool {
+        namespace.is_empty()
             || (self.namespaces.is_empty() || self.namespaces.contains(namespace))
-                && !self.denied.contains(namespace);
-        in_scope && (self.shard.owns(uid) || self.leaving.iter().any(|shard| shard.owns(uid)))
+                && !self.denied.contains(namespace)
     }
 }
 

@@ -48,6 +48,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
+/// | `kube_state_metrics_joined_labels_replaced_total` | joined labels that samples lack, because the object has a label of the same name |
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 /// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
@@ -105,6 +106,7 @@ pub(crate) struct Figures {
     stale: IntCounterVec,
     duplicates: IntCounterVec,
     panics: IntCounterVec,
+    joined_labels: IntCounterVec,
     limits: IntCounterVec,
     unread: IntCounterVec,
     repeated: IntGaugeVec,
@@ -270,6 +272,11 @@ impl Figures {
                 "How often a panic removed the samples of an object in a family, or the value of a base label.",
                 &["resource"],
             )?,
+            joined_labels: counters(
+                "joined_labels_replaced_total",
+                "Joined labels that samples lack, because the object has a label of the same name.",
+                &["resource"],
+            )?,
             limits: counters(
                 "limit_exceeded_total",
                 "How often an object lost samples (reasons sample_limit, text_limit, \
@@ -326,6 +333,7 @@ impl Figures {
             &self.stale,
             &self.duplicates,
             &self.panics,
+            &self.joined_labels,
             &self.limits,
             &self.unread,
         ] {
@@ -363,6 +371,7 @@ impl Figures {
             (&self.stale, stats.stale),
             (&self.duplicates, stats.duplicates),
             (&self.panics, stats.panics),
+            (&self.joined_labels, stats.joined_labels_replaced),
         ] {
             counters.with_label_values(&[label]).inc_by(count);
         }
@@ -394,6 +403,7 @@ impl Figures {
             &self.stale,
             &self.duplicates,
             &self.panics,
+            &self.joined_labels,
             &self.limits,
             &self.unread,
             &self.repeated,

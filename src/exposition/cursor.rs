@@ -211,12 +211,13 @@ impl RunCursor {
         }
         let family = self.exposition.plan().families().get(run.family)?;
         let column = family.columns().get(*column)?;
+        let family_rows = self.rows(column, *page)?;
         let FamilyRows {
             page,
             base_labels,
             samples,
             ..
-        } = self.rows(column, *page)?;
+        } = family_rows;
         let key = RunKey {
             page: page.number(),
             column: u32::try_from(column.samples).ok()?,
@@ -227,6 +228,7 @@ impl RunCursor {
         let revision = RunRevision {
             base_labels: base_labels.version(),
             samples: samples.version(),
+            joined: family_rows.joined_version(),
             dictionary: match samples.is_coded() {
                 true => page.shared_version(),
                 false => 0,
@@ -243,7 +245,8 @@ impl RunCursor {
             return None;
         }
         let count = page.len();
-        let per_line = page.family_column.prefix.len() + page.base_labels.average();
+        let labels = page.base_labels.average() + page.joined_len();
+        let per_line = page.family_column.prefix.len() + labels;
         let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let size = bytes.saturating_add(lines.saturating_mul(per_line));

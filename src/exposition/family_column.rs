@@ -13,4 +13,6 @@ pub(super) struct FamilyColumn {
     /// Whether a row of this column can have the same series as another row: a row of this column, or of another column
     /// of the family. In the second case, the other column also has the flag.
     pub(super) may_repeat: bool,
+    /// Whether a sample may have a label with the name of a joined label, which it then lacks.
+    pub(super) own_wins: bool,
 }

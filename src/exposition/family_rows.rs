@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::family_column::FamilyColumn;
-use crate::store::{Column, Page, SampleLine, StoreSnapshot};
+use crate::store::{Column, JoinedRows, Page, RowLabels, SampleLine, StoreSnapshot};
 
 /// The rows of one page, with the samples of one family.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) struct FamilyRows<'a> {
     pub(super) page: &'a Page,
     pub(super) base_labels: &'a Column,
     pub(super) samples: &'a Column,
+    /// The joined labels of the rows; `None` if the store has none.
+    pub(super) joined: Option<JoinedRows<'a>>,
 }
 
 // === impl FamilyRows ===
@@ -23,12 +25,14 @@ impl<'a> FamilyRows<'a> {
         snapshots: &'a [StoreSnapshot],
         page: usize,
     ) -> Option<Self> {
-        let page = snapshots.get(family_column.store)?.page(page)?;
+        let (snapshot, at) = (snapshots.get(family_column.store)?, page);
+        let page = snapshot.page(at)?;
         Some(Self {
             family_column,
             page,
             base_labels: page.columns().get(family_column.base_labels)?,
             samples: page.columns().get(family_column.samples)?,
+            joined: snapshot.joined_rows(page, at),
         })
     }
 
@@ -55,12 +59,40 @@ impl<'a> FamilyRows<'a> {
         self.samples.cell(row)
     }
 
+    /// The labels of a row that precede the tails.
+    fn labels(&self, row: usize) -> RowLabels<'a> {
+        RowLabels {
+            base: self.base_labels.cell(row),
+            joined: (self.joined.as_ref()).map_or(&[], |joined| joined.labels(row)),
+            own_wins: self.family_column.own_wins,
+        }
+    }
+
+    /// Whether each line of a row begins with the same labels.
+    pub(super) fn copies_joined(&self) -> bool {
+        let labels = RowLabels {
+            own_wins: self.family_column.own_wins,
+            ..RowLabels::default()
+        };
+        self.joined.is_none() || self.family_column.prefix.copies_joined(labels)
+    }
+
+    /// A number that changes whenever the joined labels of a row change; 0 if the store has none.
+    pub(super) fn joined_version(&self) -> u64 {
+        self.joined.as_ref().map_or(0, JoinedRows::version)
+    }
+
+    /// The approximate length of the joined labels of a row, in bytes.
+    pub(super) fn joined_len(&self) -> usize {
+        self.joined.as_ref().map_or(0, JoinedRows::approximate_len)
+    }
+
     /// The samples of a row.
     pub(super) fn sample_lines(self, row: usize) -> impl Iterator<Item = SampleLine<'a>> {
         let tails = self.tails(row).split_inclusive(|&byte| byte == b'\n');
         tails.map(move |tail| SampleLine {
             prefix: &self.family_column.prefix,
-            base_labels: self.base_labels.cell(row),
+            labels: self.labels(row),
             tail,
             page: self.page,
             row,
@@ -71,6 +103,6 @@ impl<'a> FamilyRows<'a> {
     pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         let prefix = &self.family_column.prefix;
-        prefix.write_row(out, self.base_labels.cell(row), tails, shared);
+        prefix.write_row(out, self.labels(row), tails, shared);
     }
 }

@@ -1,8 +1,9 @@
 //! [`FamilySize`]: series and bytes of a family, counted without writing the samples.
 
+use super::family_rows::FamilyRows;
 use super::plan::Plan;
 use crate::resource::ResourceInfo;
-use crate::store::TextSize;
+use crate::store::{StoreSnapshot, TextSize};
 
 /// The size of the samples that the store of one resource has of a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct FamilySize {
 impl Plan {
     /// The size of each family that has samples, in the order of the stores.
     pub(crate) fn family_sizes(&self) -> Vec<FamilySize> {
-        let mut sizes = Vec::new();
+        let (mut sizes, snapshots) = (Vec::new(), self.snapshots());
         for (index, store) in self.stores().iter().enumerate() {
             // The pages are the outer loop, because all families of a page share the lengths of its shared values.
             let mut of_store: Vec<_> = (self.families().iter())
@@ -33,13 +34,23 @@ impl Plan {
                     columns.map(|column| (family.metadata().name(), column, 0, 0))
                 })
                 .collect();
-            for page in store.snapshot().pages() {
+            let pages = snapshots.get(index).map(StoreSnapshot::pages);
+            for (at, page) in pages.into_iter().flatten().enumerate() {
                 let text = TextSize::new(page);
                 for (_, column, series, bytes) in &mut of_store {
                     let samples = page.columns().get(column.samples);
                     *series += samples.map_or(0, |samples| samples.lines());
+                    let rows = FamilyRows::at(column, &snapshots, at);
+                    let joined = rows.and_then(|rows| rows.joined);
+                    if let Some(rows) = rows.filter(|rows| !rows.copies_joined()) {
+                        // The joined labels of a row differ from line to line.
+                        let lines = rows.rows().flat_map(|(rows, row)| rows.sample_lines(row));
+                        *bytes += lines.map(|line| line.len() as u64).sum::<u64>();
+                        continue;
+                    }
                     let prefix = column.prefix.len() as u64;
-                    *bytes += text.bytes(column.samples, column.base_labels, prefix);
+                    let (samples, base_labels) = (column.samples, column.base_labels);
+                    *bytes += text.bytes(samples, base_labels, prefix, joined);
                 }
             }
             let of_store = of_store.into_iter().filter(|(.., series, _)| *series > 0);

@@ -10,7 +10,7 @@ use super::header_names::HeaderNames;
 use super::plan_family::PlanFamily;
 use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
-use crate::store::{AnyStore, RowPrefix};
+use crate::store::{AnyStore, RowPrefix, StoreSnapshot};
 
 /// Names and values of the labels that every sample has.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
@@ -75,6 +75,7 @@ impl Plan {
         let mut positions: HashMap<&str, usize> = HashMap::new();
         let mut declared: Vec<DeclaredFamily<'_>> = Vec::new();
         let mut problems = Vec::new();
+        let has_joins = stores.iter().any(|store| store.row_joins().is_some());
         for (index, store) in stores.iter().enumerate() {
             for family in store.families() {
                 let descriptor = family.descriptor;
@@ -88,10 +89,13 @@ impl Plan {
                         samples: family.column,
                         prefix: RowPrefix::new(name, constants, family.has_base_labels),
                         may_repeat: true,
+                        own_wins: family.own_wins,
                     },
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
-                    is_apart: excludes_configured_labels(family.base_labels, constants.len()),
+                    // Joined labels move the labels of a configuration.
+                    is_apart: !has_joins
+                        && excludes_configured_labels(family.base_labels, constants.len()),
                 };
                 let position = *positions.entry(name).or_insert(declared.len());
                 if let Some(earlier) = declared.get_mut(position) {
@@ -144,6 +148,21 @@ impl Plan {
 
     pub(crate) fn stores(&self) -> &[Arc<dyn AnyStore>] {
         &self.stores
+    }
+
+    /// Snapshots of all stores, with one state of the sources of their joined labels.
+    pub(super) fn snapshots(&self) -> Arc<[StoreSnapshot]> {
+        let stores = || self.stores.iter();
+        let Some(joins) = stores().find_map(|store| store.row_joins()) else {
+            return stores().map(|store| store.snapshot()).collect();
+        };
+        joins.sources().read(|table| {
+            let snapshots = stores().map(|store| match store.row_joins() {
+                Some(joins) => store.snapshot().with_joins(joins, table),
+                None => store.snapshot(),
+            });
+            snapshots.collect()
+        })
     }
 
     pub(crate) fn families(&self) -> &[PlanFamily] {

@@ -81,6 +81,7 @@ impl PlanFamily {
             [
                 rows.base_labels.version(),
                 rows.samples.version(),
+                rows.joined_version(),
                 rows.page.shared_version(),
             ]
         });

@@ -50,7 +50,8 @@ impl RowPart {
     ) -> Self {
         let start = before.map_or(0, |part| part.tails.end);
         let cell = rows.tails(row);
-        let per_line = rows.family_column.prefix.len() + rows.base_labels.cell(row).len();
+        let labels = rows.base_labels.cell(row).len() + rows.joined_len();
+        let per_line = rows.family_column.prefix.len() + labels;
         let (mut end, mut text) = (start, 0);
         while let Some(found) = memchr2(b'\n', REFERENCE_MARK, cell.get(end..).unwrap_or_default())
         {

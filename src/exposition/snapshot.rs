@@ -50,10 +50,9 @@ pub struct Exposition {
 
 impl Exposition {
     pub(crate) fn new(plan: Arc<Plan>, format: Format, filter: ExpositionFilter) -> Self {
-        let snapshots = plan.stores().iter().map(|store| store.snapshot()).collect();
         Self {
+            snapshots: plan.snapshots(),
             plan,
-            snapshots,
             format,
             filter,
             appended: Vec::new(),

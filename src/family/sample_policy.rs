@@ -14,6 +14,9 @@ use crate::limits::{Limit, Limits};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SamplePolicy<'a> {
     reserved_names: &'a [Cow<'static, str>],
+    joined_names: &'a [Cow<'static, str>],
+    /// Whether a label of the generator replaces a joined label of the same name.
+    own_wins: bool,
     is_counter: bool,
     allowlist: Option<&'a LabelAllowlist>,
     max_samples: usize,
@@ -67,6 +70,8 @@ pub(crate) enum DropReason {
     InvalidCounter,
     /// A generator or the closure of a base label panicked.
     Panic,
+    /// A label of the object replaces a joined label of the same name.
+    JoinedLabel,
     /// The object has exceeded a limit in the family.
     Limit(Limit),
 }
@@ -77,6 +82,8 @@ pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
     pub(crate) invalid_counters: u64,
     pub(crate) panics: u64,
+    /// Joined labels that samples lack because the object has a label of the same name.
+    pub(crate) joined_labels: u64,
     /// Families whose samples exceeded [`Limits::samples_per_family`].
     pub(crate) over_sample_limit: u64,
     /// Families whose labels exceeded [`Limits::labels_per_sample`].
@@ -103,6 +110,8 @@ impl<'a> SamplePolicy<'a> {
         let max_samples = or_none(limits.samples_per_family);
         Self {
             reserved_names,
+            joined_names: &[],
+            own_wins: false,
             is_counter: metric_type == MetricType::Counter,
             allowlist,
             max_samples,
@@ -116,6 +125,14 @@ impl<'a> SamplePolicy<'a> {
             },
             base_len,
         }
+    }
+
+    /// Sets the names of the joined labels. If `own_wins` is true, a label of the generator replaces a joined label of
+    /// the same name; otherwise the generator cannot write it.
+    pub(crate) fn with_joined(mut self, names: &'a [Cow<'static, str>], own_wins: bool) -> Self {
+        self.joined_names = names;
+        self.own_wins = own_wins;
+        self
     }
 
     /// Ends the family early if it would need more than `left` units of work (see `family::work`). The samples are then
@@ -179,8 +196,14 @@ impl<'a> SamplePolicy<'a> {
     /// Whether a name belongs to a constant or base label. A name occurs once per sample: constant labels take
     /// precedence over base labels, and base labels over those that the generator writes.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
-        let mut reserved = self.reserved_names.iter();
-        reserved.any(|reserved| reserved.as_bytes() == name)
+        let is_name = |reserved: &Cow<'static, str>| reserved.as_bytes() == name;
+        self.reserved_names.iter().any(is_name)
+            || !self.own_wins && self.joined_names.iter().any(is_name)
+    }
+
+    /// Whether a label of the generator with this name replaces a joined label.
+    pub(super) fn replaces_joined(&self, name: &[u8]) -> bool {
+        self.own_wins && self.joined_names.iter().any(|own| own.as_bytes() == name)
     }
 
     /// Whether the allowlist of a family of labels or annotations includes a key.
@@ -213,6 +236,7 @@ impl DropCounts {
             DropReason::RepeatedSeries => &mut self.repeated_series,
             DropReason::InvalidCounter => &mut self.invalid_counters,
             DropReason::Panic => &mut self.panics,
+            DropReason::JoinedLabel => &mut self.joined_labels,
             DropReason::Limit(Limit::SamplesPerFamily) => &mut self.over_sample_limit,
             DropReason::Limit(Limit::LabelsPerSample) => &mut self.over_label_limit,
             DropReason::Limit(Limit::TextPerObject) => &mut self.over_text_limit,

@@ -9,7 +9,7 @@ use super::referenced_labels::DictionaryColumn;
 use super::sample_buffer::SampleBuffer;
 #[cfg(feature = "custom-resources")]
 use super::sample_policy::Room;
-use super::sample_policy::SamplePolicy;
+use super::sample_policy::{DropReason, SamplePolicy};
 use super::values::{LabelValue, SampleValue};
 use crate::k8s::{
     is_valid_label_name, label_names, sanitize_label, write_f64, write_map_label_name,
@@ -331,6 +331,7 @@ impl Sample<'_, '_> {
     fn write_unchecked(mut self, name: &str, write: impl FnOnce(&mut SampleBuffer)) -> Self {
         if self.admits_label() && !self.samples.policy.is_reserved(name.as_bytes()) {
             let separator = self.separator();
+            self.count_joined(name.as_bytes());
             let buffer = self.buffer();
             buffer.text.push(separator);
             write(buffer);
@@ -392,7 +393,15 @@ impl Sample<'_, '_> {
         let start = buffer.text.len();
         buffer.text.extend_from_slice(name.as_bytes());
         buffer.note_name(start);
+        self.count_joined(name.as_bytes());
         true
+    }
+
+    /// Counts a label that replaces a joined label.
+    fn count_joined(&mut self, name: &[u8]) {
+        if self.samples.policy.replaces_joined(name) {
+            self.buffer().count_dropped(DropReason::JoinedLabel);
+        }
     }
 
     /// Appends a label named after a map key, unless the policy refuses the label.
@@ -405,6 +414,9 @@ impl Sample<'_, '_> {
         let name = buffer.text.get(start..).unwrap_or_default();
         if policy.is_reserved(name) || buffer.has_name(name) {
             return false;
+        }
+        if policy.replaces_joined(name) {
+            buffer.count_dropped(DropReason::JoinedLabel);
         }
         buffer.note_name(start);
         buffer.write_value(value);

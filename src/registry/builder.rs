@@ -5,13 +5,14 @@ mod build;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::host_fed::HostFed;
 use super::registration::{Origin, Registration, TypedRegistration};
-use super::settings::HostFed;
 use super::state_metrics::StateMetrics;
 use crate::exposition::ConstantLabels;
 use crate::families::{BuiltIn, UnknownResource};
 use crate::family::Collector;
 use crate::filter::AllowlistConfig;
+use crate::joins::{Join, JoinConfig};
 use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceName};
 use crate::scope::{ObjectFilter, Shard};
@@ -78,6 +79,7 @@ pub struct Builder {
     filter: ObjectFilter,
     limits: Limits,
     constants: ConstantLabels,
+    joins: JoinConfig,
     #[cfg(feature = "custom-resources")]
     configured: super::configured::ConfiguredOptions,
 }
@@ -290,6 +292,59 @@ impl Builder {
     /// the allowlist of one resource.
     pub fn annotation_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.annotations.parsed = allowlists;
+        self
+    }
+
+    /// Adds a label to all samples of a resource, with a value from another object: the object's namespace, its node,
+    /// its workload, or the object itself. `*` selects all resources.
+    ///
+    /// The labels follow the base labels. A sample lacks the label if the other object is not known, or lacks the key.
+    /// If the other object changes, all samples change in one step.
+    ///
+    /// The sources of the crate also watch the objects from which labels are joined, by their metadata only, unless the
+    /// resource is registered or the host feeds it. The host feeds these objects with [`StateMetrics::feeds_of`].
+    ///
+    /// If a family declares a label with the name, [`build`](Self::build) fails. If only objects determine the names of
+    /// labels, as in families of a configuration, a label of the object replaces the joined label, and
+    /// [`StoreStats::joined_labels_replaced`](crate::store::StoreStats::joined_labels_replaced) counts it.
+    ///
+    /// ```
+    /// use kube_state_metrics::exposition::{ExpositionFilter, Format};
+    /// use kube_state_metrics::registry::Join;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let metrics = StateMetrics::builder()
+    ///     .built_in([BuiltIn::Pods])
+    ///     .allow_metrics(["^kube_pod_deletion_timestamp$", "^kube_pod_spec_volumes"])
+    ///     .allow_metrics(["^kube_pod_status_unschedulable$"])
+    ///     .join_label(BuiltIn::Pods, Join::namespace_label("team"))
+    ///     .join_label("*", Join::workload_name().named("workload"))
+    ///     .all_fed_by_host()
+    ///     .build()?;
+    /// let mut namespaces = metrics.feeds_of(BuiltIn::Namespaces)?.remove(0);
+    /// let mut pods = metrics.feeds_of(BuiltIn::Pods)?.remove(0);
+    /// namespaces.apply_json(br#"{ "metadata": { "name": "shop", "labels": { "team": "blue" } } }"#)?;
+    /// pods.apply_json(br#"{
+    ///     "metadata": { "name": "db-0", "namespace": "shop", "ownerReferences": [
+    ///         { "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "", "controller": true }
+    ///     ] },
+    ///     "status": { "conditions": [
+    ///         { "type": "PodScheduled", "status": "False", "reason": "Unschedulable" }
+    ///     ] }
+    /// }"#)?;
+    /// let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    /// let sample = exposition.samples().next().expect("the pod is not scheduled").to_string();
+    /// assert!(sample.contains(r#",team="blue",workload="db"} 1"#), "{sample}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_label(mut self, resource: impl Into<ResourceName>, join: Join) -> Self {
+        self.joins.insert(resource, join);
+        self
+    }
+
+    /// Adds the joined labels of several resources; see [`join_label`](Self::join_label).
+    pub fn join_labels(mut self, joins: JoinConfig) -> Self {
+        self.joins.extend(joins);
         self
     }
 

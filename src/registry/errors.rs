@@ -109,6 +109,28 @@ pub enum BuildProblem {
         /// The built-in resource.
         built_in: String,
     },
+    /// Joined labels for a resource that does not exist.
+    #[error(
+        "joined labels are for `{resource}`, which is not a known resource; use the plural name of a resource, or `*` \
+         for all"
+    )]
+    UnknownJoinResource {
+        /// The name given.
+        resource: String,
+    },
+    /// A joined label with the name of another label of the same samples.
+    #[error(
+        "the joined label `{join}` has the name `{label}`, which is also a label of {subject}; give the joined label \
+         another name, as in `{join}=NAME`"
+    )]
+    JoinedLabel {
+        /// The joined label in its text form.
+        join: String,
+        /// The name.
+        label: String,
+        /// The family, or the base labels or constant labels, that has the label.
+        subject: String,
+    },
     /// `fed_by_host` names a resource that is not registered.
     #[error(
         "`fed_by_host` names `{resource}`, which is not registered; the registered resources are: {registered}"

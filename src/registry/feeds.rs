@@ -2,8 +2,9 @@
 
 use super::state_metrics::StateMetrics;
 use crate::errors::debug_is_display;
+use crate::joins::SourceFeed;
 use crate::resource::{CollectedResource, ResourceName};
-use crate::store::{MetricsStore, ObjectWriter, Writer};
+use crate::store::{JoinWriter, MetricsStore, ObjectWriter, Writer};
 
 /// The reason why a host cannot feed a resource.
 ///
@@ -128,7 +129,7 @@ impl StateMetrics {
     }
 
     /// Returns a writer of JSON for each resource that the host feeds, in the order of the
-    /// exposition.
+    /// exposition. Writers of objects that only provide [joined labels](super::Builder::join_label) follow.
     ///
     /// There are no writers for resources that the builder does not declare as fed by the host.
     ///
@@ -146,7 +147,9 @@ impl StateMetrics {
     pub fn feeds(&self) -> Vec<Box<dyn ObjectWriter>> {
         let plan = self.plan();
         let stores = plan.feeders().filter(|store| store.is_host_fed());
-        stores.map(|store| store.object_writer()).collect()
+        let stores = stores.map(|store| store.object_writer());
+        let sources = self.source_feeds(true).into_iter().map(source_writer);
+        stores.chain(sources).collect()
     }
 
     /// Returns the writers of JSON for one resource: one for each type that reads the resource.
@@ -183,6 +186,14 @@ impl StateMetrics {
             .filter(|store| name.matches(store.resource()))
             .collect();
         let Some(first) = stores.first() else {
+            let is_wanted = |source: &SourceFeed| name.matches(&source.kind().info());
+            if let Some(source) = self.source_feeds(true).into_iter().find(is_wanted) {
+                return Ok(vec![source_writer(source)]);
+            }
+            if let Some(source) = self.source_feeds(false).into_iter().find(is_wanted) {
+                let resource = source.kind().info().to_string();
+                return Err(FeedError::FedBySources { resource });
+            }
             return Err(FeedError::NotRegistered {
                 wanted: name.to_string(),
             });
@@ -194,6 +205,12 @@ impl StateMetrics {
             true => Err(FeedError::FedBySources { resource }),
             false => Ok(writers),
         }
+    }
+
+    /// The feeds of objects that only provide joined labels: those of the host, or those of the crate's sources.
+    pub(crate) fn source_feeds(&self, by_host: bool) -> Vec<SourceFeed> {
+        let settings = self.settings();
+        settings.joins.without_store(&settings.host_fed, by_host)
     }
 
     /// The store of type `K`, fed by the host or by a source.
@@ -230,6 +247,11 @@ impl StateMetrics {
         }
         Ok(store.writer())
     }
+}
+
+/// A writer of objects that only provide joined labels.
+pub(crate) fn source_writer(source: SourceFeed) -> Box<dyn ObjectWriter> {
+    Box::new(JoinWriter::new(source))
 }
 
 fn ambiguous<K: CollectedResource>(stores: &[MetricsStore<K>]) -> FeedError {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::errors::BuildProblem;
+use super::join_settings::check_declared;
 use super::settings::Settings;
 use crate::families::CollectorVisitor;
 use crate::family::Collector;
@@ -40,6 +41,8 @@ pub(super) trait Registration: Send + Sync {
     /// Takes the collectors of another registration of the same type.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
+    /// Reports joined labels whose names the included families declare.
+    fn check_joins(&self, settings: &Settings, problems: &mut Vec<BuildProblem>);
     /// The names of the families of each collector.
     fn family_names(&self) -> Vec<(Origin, Vec<&str>)>;
     fn into_store(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore>;
@@ -203,6 +206,28 @@ impl<K: CollectedResource> Registration for TypedRegistration<K> {
         }
     }
 
+    fn check_joins(&self, settings: &Settings, problems: &mut Vec<BuildProblem>) {
+        let resource = self.first.1.resource();
+        let joins = settings.joins.of_resource(resource);
+        if joins.is_empty() {
+            return;
+        }
+        let names = joins.iter().map(|join| join.label_name());
+        check_labels(problems, &format!("the joined labels of {resource}"), names);
+        let constants = settings.constant_names.iter().map(AsRef::as_ref);
+        check_declared(problems, &joins, "the constant labels", constants);
+        for (_, collector) in self.collectors() {
+            let base_labels = format!("the base labels of {resource}");
+            check_declared(problems, &joins, &base_labels, collector.base_label_names());
+            for family in collector.iter().map(|family| family.descriptor()) {
+                if settings.metrics.allows(family.name(), family.opt_in()) {
+                    let subject = format!("`{}`", family.name());
+                    check_declared(problems, &joins, &subject, family.labels());
+                }
+            }
+        }
+    }
+
     fn family_names(&self) -> Vec<(Origin, Vec<&str>)> {
         let mut names = Vec::new();
         for (origin, collector) in self.collectors() {
@@ -220,7 +245,9 @@ impl<K: CollectedResource> Registration for TypedRegistration<K> {
             labels: Arc::new(settings.labels.for_resource(resource.plural()).clone()),
             annotations: Arc::new(settings.annotations.for_resource(resource.plural()).clone()),
         };
-        let mut schema = Schema::new(resource);
+        let joins = settings.joins.row_joins(&resource);
+        let source = settings.joins.source_feed(&resource);
+        let mut schema = Schema::new(resource).with_joins(joins, source);
         for (_, collector) in std::iter::once(self.first).chain(self.others) {
             let (_, labels, families) = collector.into_parts();
             let families = families.into_iter().filter(|family| {

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use parking_lot::RwLock;
 
+use super::host_fed::HostFed;
+use super::join_settings::JoinSettings;
 use crate::exposition::ConstantLabels;
 use crate::filter::{AllowlistConfig, MetricFilter};
 use crate::limits::Limits;
-use crate::resource::{ResourceInfo, ResourceName};
 use crate::scope::ObjectFilter;
 
 /// The options for stores. Stores are created at startup and when a configuration changes.
@@ -19,22 +20,8 @@ pub(crate) struct Settings {
     pub(crate) constants: ConstantLabels,
     pub(super) constant_names: Vec<Cow<'static, str>>,
     pub(super) host_fed: HostFed,
+    pub(crate) joins: JoinSettings,
     pub(crate) limits: Limits,
     /// The objects that stores accept. The filter changes when the shard changes at run time.
     pub(crate) filter: RwLock<ObjectFilter>,
-}
-
-/// The resources that the host feeds. The sources of the crate feed all other resources.
-#[derive(Clone, Debug, Default)]
-pub(super) struct HostFed {
-    pub(super) all: bool,
-    pub(super) names: Vec<ResourceName>,
-}
-
-// === impl HostFed ===
-
-impl HostFed {
-    pub(super) fn includes(&self, resource: &ResourceInfo) -> bool {
-        self.all || self.names.iter().any(|name| name.matches(resource))
-    }
 }

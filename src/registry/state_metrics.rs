@@ -9,6 +9,8 @@ use super::current_plan::CurrentPlan;
 use super::settings::Settings;
 use crate::exposition::{Exposition, ExpositionFilter, FamilySize, Format, Plan};
 use crate::filter::{ExhaustedPattern, FilterWarning};
+use crate::joins::SourceKind;
+use crate::resource::ResourceInfo;
 use crate::scope::{ObjectFilter, Shard};
 use crate::store::StoreReader;
 
@@ -200,6 +202,25 @@ impl StateMetrics {
         }
     }
 
+    /// The resources from whose objects labels are [joined](super::Builder::join_label). Sources watch them, by their
+    /// metadata only if they are not registered.
+    ///
+    /// ```
+    /// use kube_state_metrics::registry::Join;
+    /// use kube_state_metrics::{BuiltIn, StateMetrics};
+    ///
+    /// let builder = StateMetrics::builder().built_in([BuiltIn::Pods]);
+    /// let metrics = builder.join_label(BuiltIn::Pods, Join::namespace_label("team")).build()?;
+    /// assert_eq!(metrics.join_sources()[0].plural(), "namespaces");
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn join_sources(&self) -> Vec<ResourceInfo> {
+        let sources = self.settings.joins.sources();
+        let kinds = sources.into_iter().flat_map(|sources| sources.needed());
+        kinds.map(SourceKind::info).collect()
+    }
+
     /// Warnings for a log about valid filters that have no effect.
     ///
     /// ```
@@ -241,7 +262,6 @@ impl StateMetrics {
         &self.current
     }
 
-    #[cfg(feature = "custom-resources")]
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }

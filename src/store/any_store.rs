@@ -11,6 +11,7 @@ use super::{
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::FamilyDescriptor;
+use crate::joins::{RowJoins, SourceFeed, SourceKind};
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::ObjectFilter;
 
@@ -19,6 +20,10 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn resource(&self) -> &ResourceInfo;
     fn families(&self) -> Vec<StoreFamily<'_>>;
     fn snapshot(&self) -> StoreSnapshot;
+    /// The joined labels of the samples.
+    fn row_joins(&self) -> Option<&Arc<RowJoins>>;
+    /// The kind of the sources that writers of this store feed.
+    fn source_kind(&self) -> Option<SourceKind>;
     fn stats(&self) -> StoreStats;
     /// The limits that objects have exceeded.
     fn exceeded_limits(&self) -> Vec<ExceededLimit>;
@@ -51,6 +56,8 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) has_base_labels: bool,
     /// Whether the base labels distinguish all objects.
     pub(crate) identity: bool,
+    /// Whether a sample may have a label with the name of a joined label, which it then lacks.
+    pub(crate) own_wins: bool,
 }
 
 /// The identity of a store among all stores that exist, as a key of maps.
@@ -82,12 +89,21 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
                 column: schema.column(at),
                 has_base_labels: schema.has_base_labels(active.base),
                 identity: schema.base_is_identity(active.base),
+                own_wins: active.own_wins,
             })
             .collect()
     }
 
     fn snapshot(&self) -> StoreSnapshot {
         MetricsStore::snapshot(self)
+    }
+
+    fn row_joins(&self) -> Option<&Arc<RowJoins>> {
+        self.schema().joins()
+    }
+
+    fn source_kind(&self) -> Option<SourceKind> {
+        self.schema().source().map(SourceFeed::kind)
     }
 
     fn stats(&self) -> StoreStats {

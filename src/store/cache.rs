@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{MetricsStore, RowPrefix};
+use super::{MetricsStore, RowLabels, RowPrefix};
 use crate::resource::CollectedResource;
 
 /// A store of objects that a feed keeps up to date.
@@ -129,18 +129,22 @@ impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     fn get(&self, key: &str) -> Option<StoredObject> {
         let snapshot = self.snapshot();
         let (page, row) = snapshot.find(key)?;
+        let joined = (self.schema().joins())
+            .map(|joins| joins.text(&joins.sources().table(), page.row_keys().skip(row).take(1)));
         let mut samples = BytesMut::new();
         for (at, active) in self.schema().families().iter().enumerate() {
             let column = page.columns().get(self.schema().column(at))?;
             let base = page.columns().get(active.base)?;
             let has_base_labels = self.schema().has_base_labels(active.base);
             let name = active.family.descriptor().name();
-            RowPrefix::new(name, &[], has_base_labels).write_row(
-                &mut samples,
-                base.cell(row),
-                column.cell(row),
-                |code| page.shared_value(row, code),
-            );
+            let labels = RowLabels {
+                base: base.cell(row),
+                joined: joined.as_ref().map_or(&[], |joined| joined.row(0)),
+                own_wins: active.own_wins,
+            };
+            let shared = |code| page.shared_value(row, code);
+            let prefix = RowPrefix::new(name, &[], has_base_labels);
+            prefix.write_row(&mut samples, labels, column.cell(row), shared);
         }
         Some(StoredObject {
             key: key.to_owned(),

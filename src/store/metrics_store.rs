@@ -18,6 +18,7 @@ use crate::decode::{DecodeReason, Fingerprints};
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::{Collector, SampleBuffer, work};
+use crate::joins::SourceFeed;
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::ObjectFilter;
 
@@ -187,6 +188,10 @@ impl<K: CollectedResource> MetricsStore<K> {
             // The object may have been in scope before, so its row is removed.
             identity.uid = "";
             self.delete_row(feeder.id, identity);
+            if let Some(source) = self.source_of(metadata.namespace) {
+                source.read(object, &mut feeder.source);
+                source.set(feeder.id as u64, &feeder.key, &feeder.source);
+            }
             return;
         }
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
@@ -201,9 +206,20 @@ impl<K: CollectedResource> MetricsStore<K> {
             samples.may_be_kept() && samples.exposed_text() <= self.schema().max_kept_text();
         let unknown = Fingerprints::default();
         let fingerprints = if is_kept { fingerprints } else { &unknown };
+        let source = self.schema().source();
+        if let Some(source) = source {
+            source.read(object, &mut feeder.source);
+        }
+        let _step = source.map(SourceFeed::begin_step);
+        let mut is_stale = false;
         self.change_row(feeder.id, &filter, identity, |table, ordered| {
-            Some(table.apply(identity, cells, fingerprints, ordered))
+            let applied = table.apply(identity, cells, fingerprints, ordered);
+            is_stale = applied == Applied::Stale;
+            Some(applied)
         });
+        if let Some(source) = source.filter(|_| !is_stale) {
+            source.set(feeder.id as u64, &feeder.key, &feeder.source);
+        }
     }
 
     /// Updates the row of an object of which only some groups of fields were rendered. Returns false if the object must
@@ -239,6 +255,14 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.counters.count_dropped(key, samples.dropped());
     }
 
+    /// The feed of the sources of this kind, if the store accepts objects of the namespace. The sources of all shards
+    /// are needed, because objects of this shard may refer to them.
+    pub(super) fn source_of(&self, namespace: &str) -> Option<&SourceFeed> {
+        let source = self.schema().source()?;
+        let filter = self.filter();
+        filter.takes_namespace(namespace).then_some(source)
+    }
+
     /// Removes an object, unless a different object or a newer version has the same key.
     pub(super) fn delete_object(&self, feeder: &mut RowFeeder, object: &K) {
         let metadata = feeder.read(object, self.resource().scope());
@@ -247,11 +271,29 @@ impl<K: CollectedResource> MetricsStore<K> {
             uid: metadata.uid,
             version: metadata.version,
         };
-        self.delete_row(feeder.id, identity);
+        let _step = self.schema().source().map(SourceFeed::begin_step);
+        let deleted = self.delete_row(feeder.id, identity);
+        if matches!(deleted, None | Some(Deleted::Removed)) {
+            self.delete_source(feeder.id, &feeder.key);
+        }
     }
 
     /// Removes the object with a key.
     pub(super) fn delete_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
+        let _step = self.schema().source().map(SourceFeed::begin_step);
+        self.forget_key(feeder, namespace, name);
+        self.delete_source(feeder.id, &feeder.key);
+    }
+
+    /// Removes the labels that other objects join from the object with a key.
+    pub(super) fn delete_source(&self, feeder: usize, key: &str) {
+        if let Some(source) = self.schema().source() {
+            source.remove(feeder as u64, key);
+        }
+    }
+
+    /// Removes the row of the object with a key.
+    pub(super) fn forget_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
         feeder.set_key(namespace_in(self.resource().scope(), namespace), name);
         let identity = Identity {
             key: &feeder.key,
@@ -304,30 +346,37 @@ impl<K: CollectedResource> MetricsStore<K> {
         true
     }
 
-    fn delete_row(&self, feeder: usize, identity: Identity<'_>) {
+    /// Removes a row. `None` if there is no row with the key.
+    fn delete_row(&self, feeder: usize, identity: Identity<'_>) -> Option<Deleted> {
         let mut feeder_tables = self.inner.feeder_tables.lock();
-        let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
-            return;
-        };
+        let feeder_table = find(&mut feeder_tables, feeder)?;
         let listing = feeder_table.is_listing();
         let table = feeder_table.current();
-        if table.find(identity.key).is_none() {
-            return;
-        }
-        match Arc::make_mut(table).delete(identity, !listing) {
+        table.find(identity.key)?;
+        let deleted = Arc::make_mut(table).delete(identity, !listing);
+        match deleted {
             Deleted::Removed => self.inner.counters.deleted.add(1),
             Deleted::Stale => self.inner.counters.stale.add(1),
             Deleted::Absent => {}
         }
+        Some(deleted)
     }
 
     pub(super) fn begin_list(&self, feeder: usize) {
+        if let Some(source) = self.schema().source() {
+            source.begin_list(feeder as u64);
+        }
         if let Some(feeder_table) = find(&mut self.inner.feeder_tables.lock(), feeder) {
             feeder_table.begin_list();
         }
     }
 
     pub(super) fn end_list(&self, feeder: usize) {
+        let source = self.schema().source();
+        let _step = source.map(SourceFeed::begin_step);
+        if let Some(source) = source {
+            source.end_list(feeder as u64);
+        }
         let mut feeder_tables = self.inner.feeder_tables.lock();
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
             return;
@@ -347,6 +396,9 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     pub(super) fn abandon_list(&self, feeder: usize) {
+        if let Some(source) = self.schema().source() {
+            source.abandon_list(feeder as u64);
+        }
         if let Some(feeder_table) = find(&mut self.inner.feeder_tables.lock(), feeder) {
             feeder_table.staging = None;
         }
@@ -361,6 +413,11 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     pub(super) fn remove_feeder(&self, feeder: usize) {
+        let source = self.schema().source();
+        let _step = source.map(SourceFeed::begin_step);
+        if let Some(source) = source {
+            source.close(feeder as u64);
+        }
         let mut feeder_tables = self.inner.feeder_tables.lock();
         feeder_tables.retain(|table| table.feeder != feeder);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::column::{Column, MAX_ROWS};
+use super::joined_state::JoinedState;
 use super::row_cells::RowCells;
 use super::row_fingerprints::RowFingerprints;
 use super::uid::Uid;
@@ -22,6 +23,7 @@ pub(crate) struct Page {
     fingerprints: RowFingerprints,
     /// The columns of the page: for base labels, for families, and for the values that rows share.
     columns: Vec<Arc<Column>>,
+    joined: JoinedState,
 }
 
 /// The shape of all pages of a store.
@@ -66,6 +68,7 @@ impl Page {
             versions: Vec::new(),
             fingerprints: RowFingerprints::new(layout.groups),
             columns: columns.collect(),
+            joined: JoinedState::default(),
         }
     }
 
@@ -128,6 +131,16 @@ impl Page {
     pub(crate) fn shared(&self) -> &[Arc<Column>] {
         let first = self.columns.len().saturating_sub(DICTIONARY_COLUMNS);
         self.columns.get(first..).unwrap_or_default()
+    }
+
+    /// The column with the references of the rows to other objects. Only the pages of stores with joined labels have it.
+    pub(super) fn links(&self) -> Option<&Arc<Column>> {
+        let at = self.columns.len().checked_sub(DICTIONARY_COLUMNS + 1)?;
+        self.columns.get(at)
+    }
+
+    pub(super) fn joined(&self) -> &JoinedState {
+        &self.joined
     }
 
     /// The value of a code in a cell of `row`.
@@ -253,6 +266,7 @@ impl Page {
             columns: (self.columns.iter())
                 .map(|column| Arc::new(column.slice(range.clone())))
                 .collect(),
+            joined: JoinedState::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::label_text::{has_label, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 
@@ -11,6 +12,26 @@ pub(crate) struct RowPrefix {
     text: Box<[u8]>,
     name_len: usize,
 }
+
+/// The labels of a row that precede the labels of its families.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowLabels<'a> {
+    pub(crate) base: &'a [u8],
+    /// The joined labels, each with a comma in front.
+    pub(crate) joined: &'a [u8],
+    /// Whether a sample may have a label with the name of a joined label. It then lacks the joined label.
+    pub(crate) own_wins: bool,
+}
+
+// === impl RowLabels ===
+
+impl RowLabels<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.base.len() + self.joined.len()
+    }
+}
+
+// === impl RowPrefix ===
 
 impl RowPrefix {
     /// The prefix of a family with constant labels.
@@ -48,34 +69,109 @@ impl RowPrefix {
         self.text.get(self.name_len..).unwrap_or_default()
     }
 
-    /// Appends the lines of one row: prefix and base labels before every tail of the cell.
+    /// Appends the lines of one row: prefix and labels before every tail of the cell.
     ///
     /// `shared` returns the value of a code in the cell.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,
-        base: &[u8],
+        labels: RowLabels<'_>,
         cell: &[u8],
         shared: impl Fn(u8) -> &'v [u8],
     ) {
-        let (mut rest, mut begun) = (cell, false);
-        // Every raw newline ends a sample, because label values escape newlines.
-        while let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) {
-            if !begun {
+        if labels.joined.is_empty() {
+            write_lines(out, cell, shared, |out, rest| {
                 out.extend_from_slice(&self.text);
-                out.extend_from_slice(base);
+                out.extend_from_slice(labels.base);
+                rest
+            });
+        } else if self.copies_joined(labels) {
+            write_lines(out, cell, shared, |out, rest| {
+                out.extend_from_slice(&self.text);
+                out.extend_from_slice(labels.base);
+                out.extend_from_slice(labels.joined);
+                rest
+            });
+        } else {
+            write_lines(out, cell, shared, |out, rest| {
+                self.begin_line(out, labels, rest)
+            });
+        }
+    }
+
+    /// Whether the text of the joined labels is part of every line.
+    pub(crate) fn copies_joined(&self, labels: RowLabels<'_>) -> bool {
+        self.has_open_brace() && !labels.own_wins
+    }
+
+    /// Whether the prefix leaves the braces open.
+    pub(crate) fn has_open_brace(&self) -> bool {
+        self.text.len() > self.name_len
+    }
+
+    /// Appends the start of a line, without joined labels that the tail has. Returns the tail after the start.
+    fn begin_line<'c>(
+        &self,
+        out: &mut BytesMut,
+        labels: RowLabels<'_>,
+        rest: &'c [u8],
+    ) -> &'c [u8] {
+        out.extend_from_slice(&self.text);
+        out.extend_from_slice(labels.base);
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let tail = rest.get(..end).unwrap_or_default();
+        let start = out.len();
+        for label in stored_labels(labels.joined) {
+            if !has_label(tail, label.name) {
+                out.extend_from_slice(label.text);
             }
-            let (text, after) = rest.split_at(at);
-            begun = after.first() == Some(&REFERENCE_MARK);
-            if begun {
-                out.extend_from_slice(text);
-                out.extend_from_slice(after.get(1).map_or(&[], |&code| shared(code)));
-                rest = after.get(2..).unwrap_or_default();
-            } else {
-                let (tail, after) = rest.split_at(at + 1);
-                out.extend_from_slice(tail);
-                rest = after;
+        }
+        if self.has_open_brace() || out.len() == start {
+            return rest;
+        }
+        // The tail has its own braces.
+        if let Some(comma) = out.get_mut(start) {
+            *comma = b'{';
+        }
+        match rest.strip_prefix(b"{") {
+            Some(after) => {
+                out.extend_from_slice(b",");
+                after
             }
+            None => {
+                out.extend_from_slice(b"}");
+                rest
+            }
+        }
+    }
+}
+
+/// Appends the lines of a cell. `begin` appends the start of a line, and returns the rest of the cell after the start.
+fn write_lines<'v, 'c>(
+    out: &mut BytesMut,
+    cell: &'c [u8],
+    shared: impl Fn(u8) -> &'v [u8],
+    begin: impl Fn(&mut BytesMut, &'c [u8]) -> &'c [u8],
+) {
+    let (mut rest, mut begun) = (cell, false);
+    while !rest.is_empty() {
+        if !begun {
+            rest = begin(out, rest);
+        }
+        // Every raw newline ends a sample, because label values escape newlines.
+        let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) else {
+            break;
+        };
+        let (text, after) = rest.split_at(at);
+        begun = after.first() == Some(&REFERENCE_MARK);
+        if begun {
+            out.extend_from_slice(text);
+            out.extend_from_slice(after.get(1).map_or(&[], |&code| shared(code)));
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            let (tail, after) = rest.split_at(at + 1);
+            out.extend_from_slice(tail);
+            rest = after;
         }
     }
 }

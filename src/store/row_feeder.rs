@@ -11,6 +11,8 @@ pub(super) struct RowFeeder {
     pub(super) id: usize,
     pub(super) samples: SampleBuffer,
     pub(super) cells: RowCells,
+    /// What other objects join from the last object.
+    pub(super) source: Vec<u8>,
     /// The key of the last object.
     pub(super) key: String,
     /// `metadata.resourceVersion` of the last object.

@@ -4,25 +4,21 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
+use super::label_text::{as_text, has_label, stored_labels};
 use super::page::Page;
-use super::row::RowPrefix;
+use super::row::{RowLabels, RowPrefix};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// One sample of a row: the prefix of its family, the row's base labels, and a tail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SampleLine<'a> {
     pub(crate) prefix: &'a RowPrefix,
-    pub(crate) base_labels: &'a [u8],
+    /// The labels of the row that precede the tail.
+    pub(crate) labels: RowLabels<'a>,
     /// The text from the first label after the base labels to the newline.
     pub(crate) tail: &'a [u8],
     pub(crate) page: &'a Page,
     pub(crate) row: usize,
-}
-
-/// A stored label: its value is escaped, or is a reference to a shared value.
-struct StoredLabel<'a> {
-    name: &'a str,
-    value: &'a [u8],
 }
 
 // === impl SampleLine ===
@@ -30,8 +26,11 @@ struct StoredLabel<'a> {
 impl<'a> SampleLine<'a> {
     /// Names and unescaped values of the labels, in the order of the line.
     pub(crate) fn labels(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
-        let parts = [self.prefix.labels(), self.base_labels, self.tail];
-        let labels = parts.into_iter().flat_map(stored_labels);
+        let parts = [self.prefix.labels(), self.labels.base];
+        let joined = stored_labels(self.labels.joined)
+            .filter(move |label| !self.labels.own_wins || !has_label(self.tail, label.name));
+        let labels = parts.into_iter().flat_map(stored_labels).chain(joined);
+        let labels = labels.chain(stored_labels(self.tail));
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))
     }
 
@@ -45,19 +44,23 @@ impl<'a> SampleLine<'a> {
 
     /// The length of the line with its newline, in bytes.
     pub(crate) fn len(self) -> usize {
+        if !self.labels.joined.is_empty() && !self.prefix.copies_joined(self.labels) {
+            let mut line = BytesMut::new();
+            self.write(&mut line);
+            return line.len();
+        }
         let references = memchr::memchr_iter(REFERENCE_MARK, self.tail);
         let tail = references.fold(self.tail.len(), |len, at| {
             let reference = self.tail.get(at..at + 2).unwrap_or_default();
             len - reference.len() + self.resolve(reference).len()
         });
-        self.prefix.len() + self.base_labels.len() + tail
+        self.prefix.len() + self.labels.len() + tail
     }
 
     /// Appends the line with its newline.
     pub(crate) fn write(self, out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(self.row, code);
-        self.prefix
-            .write_row(out, self.base_labels, self.tail, shared);
+        self.prefix.write_row(out, self.labels, self.tail, shared);
     }
 
     /// The escaped text of a stored value.
@@ -66,41 +69,6 @@ impl<'a> SampleLine<'a> {
             [REFERENCE_MARK, code] => self.page.shared_value(self.row, code),
             _ => value,
         }
-    }
-}
-
-/// The labels in a part of a line, until the labels or the part end.
-fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
-    let mut rest = part;
-    std::iter::from_fn(move || {
-        let label = match rest {
-            [b'{' | b',', label @ ..] => label,
-            label => label,
-        };
-        let (name, quoted) = split_at_byte(label, memchr::memchr(b'=', label)?)?;
-        // The text after the labels, such as `} 1`, contains no `=`.
-        let quoted = quoted.strip_prefix(b"\"")?;
-        let (value, after) = split_at_byte(quoted, closing_quote(quoted)?)?;
-        rest = after;
-        let name = as_text(name);
-        Some(StoredLabel { name, value })
-    })
-}
-
-/// The text before and after the byte at a position.
-fn split_at_byte(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
-    Some((text.get(..at)?, text.get(at + 1..)?))
-}
-
-/// The position of the first quote that is not escaped.
-fn closing_quote(text: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let at = from + memchr::memchr2(b'"', b'\\', text.get(from..)?)?;
-        if text.get(at) == Some(&b'"') {
-            return Some(at);
-        }
-        from = at + 2;
     }
 }
 
@@ -123,9 +91,4 @@ fn unescape(value: &[u8]) -> Cow<'_, str> {
         });
     }
     Cow::Owned(plain)
-}
-
-/// Converts stored text to a string. A store contains only UTF-8 and references.
-fn as_text(text: &[u8]) -> &str {
-    std::str::from_utf8(text).unwrap_or_default()
 }

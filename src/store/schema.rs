@@ -13,9 +13,11 @@ use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::decode::{Dependency, FieldGroups, Fields, GroupSet, MAX_GROUPS, Scanner};
 use crate::family::referenced_labels::DICTIONARY_COLUMNS;
 use crate::family::{
-    Allowlisted, BaseLabel, BaseSource, Family, SampleBuffer, SamplePolicy, Samples, work,
+    Allowlisted, BaseLabel, BaseSource, Family, FamilyDescriptor, SampleBuffer, SamplePolicy,
+    Samples, work,
 };
 use crate::filter::LabelAllowlist;
+use crate::joins::{RowJoins, SourceFeed};
 use crate::limits::Limits;
 use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
@@ -32,6 +34,10 @@ pub(crate) struct Schema<K> {
     /// What is rendered if some groups of fields have changed, by [`GroupSet::index`].
     plans: Vec<OnceLock<UpdatePlan>>,
     limits: Limits,
+    /// The joined labels of the samples.
+    joins: Option<Arc<RowJoins>>,
+    /// The feed of the sources of this kind, if other objects join labels from them.
+    source: Option<SourceFeed>,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
@@ -46,6 +52,9 @@ pub(crate) struct ActiveFamily<K> {
     allowlist: Option<Arc<LabelAllowlist>>,
     /// When the family must be generated again. This includes its base labels, because limits depend on their length.
     dependency: Dependency,
+    /// Whether only objects determine all label names of the family, so that a sample may have a label with the name of
+    /// a joined label. The sample then lacks the joined label. Other families cannot write a label with such a name.
+    pub(crate) own_wins: bool,
 }
 
 // === impl Schema ===
@@ -67,6 +76,8 @@ impl<K: CollectedResource> Schema<K> {
             scanner: None,
             plans: Vec::new(),
             limits: Limits::default(),
+            joins: None,
+            source: None,
         }
     }
 
@@ -74,6 +85,27 @@ impl<K: CollectedResource> Schema<K> {
     pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Sets the joined labels of the samples, and the feed of the sources of this kind. Families are added after them.
+    pub(crate) fn with_joins(
+        mut self,
+        joins: Option<Arc<RowJoins>>,
+        source: Option<SourceFeed>,
+    ) -> Self {
+        self.joins = joins;
+        self.source = source;
+        self
+    }
+
+    /// The joined labels of the samples.
+    pub(crate) fn joins(&self) -> Option<&Arc<RowJoins>> {
+        self.joins.as_ref()
+    }
+
+    /// The feed of the sources of this kind, if other objects join labels from them.
+    pub(crate) fn source(&self) -> Option<&SourceFeed> {
+        self.source.as_ref()
     }
 
     /// The fields of the kind in protobuf; `None` if the kind has no protobuf encoding.
@@ -131,11 +163,13 @@ impl<K: CollectedResource> Schema<K> {
             if allowlist.as_ref().is_some_and(|list| list.is_empty()) {
                 continue;
             }
+            let own_wins = self.has_joined_names_in(family.descriptor());
             self.families.push(ActiveFamily {
                 family,
                 base,
                 allowlist,
                 dependency: Dependency::default(),
+                own_wins,
             });
         }
         self.group_fields();
@@ -154,10 +188,10 @@ impl<K: CollectedResource> Schema<K> {
             let dependency = groups.dependency(active.family.descriptor().reads());
             active.dependency = dependency.with(base.unwrap_or_default());
         }
-        let may_skip = self
-            .families
-            .iter()
-            .any(|active| !active.dependency.each_event);
+        // References and sources are read from each whole object.
+        let has_joins = self.joins.is_some() || self.source.is_some();
+        let may_skip = !has_joins
+            && (self.families.iter()).any(|active| !active.dependency.each_event);
         let header = [
             self.resource.api_version().into_owned(),
             self.resource.kind().to_owned(),
@@ -194,7 +228,10 @@ impl<K: CollectedResource> Schema<K> {
     fn plan_of(&self, bases: Vec<usize>, families: Vec<usize>) -> UpdatePlan {
         let reads = self.reads_of_bases_at(&bases);
         let read = families.iter().map(|&at| self.families[at].reads());
-        let fields = Fields::union(reads.chain(read).collect());
+        let joined = self.joins.iter().flat_map(|joins| joins.reads());
+        let of_source = self.source.iter().flat_map(SourceFeed::reads);
+        let joined = joined.chain(of_source).map(|path| Some(vec![path]));
+        let fields = Fields::union(reads.chain(read).chain(joined).collect());
         let columns = families.iter().map(|&family| self.column(family));
         UpdatePlan {
             columns: bases.iter().copied().chain(columns).collect(),
@@ -202,6 +239,16 @@ impl<K: CollectedResource> Schema<K> {
             bases,
             families,
         }
+    }
+
+    /// Whether samples of a family may have a label with the name of a joined label: the family is of a configuration,
+    /// or it declares names that come from data.
+    fn has_joined_names_in(&self, family: &FamilyDescriptor) -> bool {
+        let joined = self.joins.iter().flat_map(|joins| joins.names());
+        let mut patterns = family.labels().filter_map(|label| label.strip_suffix('*'));
+        let mut joined = joined.peekable();
+        joined.peek().is_some() && self.resource.is_configured()
+            || patterns.any(|prefix| joined.clone().any(|name| name.starts_with(prefix)))
     }
 
     pub(crate) fn resource(&self) -> &ResourceInfo {
@@ -225,8 +272,11 @@ impl<K: CollectedResource> Schema<K> {
     /// The shape of the pages of the store.
     pub(super) fn layout(&self) -> PageLayout {
         PageLayout {
-            // Base labels, families, and the dictionary.
-            columns: self.bases.len() + self.families.len() + DICTIONARY_COLUMNS,
+            // Base labels, families, references of the joined labels, and the dictionary.
+            columns: self.bases.len()
+                + self.families.len()
+                + usize::from(self.joins.is_some())
+                + DICTIONARY_COLUMNS,
             groups: self.scanner().map_or(0, |scanner| scanner.groups().count()),
         }
     }
@@ -273,6 +323,10 @@ impl<K: CollectedResource> Schema<K> {
         buffer.clear();
         self.render_plan(object, &self.whole, buffer, cells);
         if !work::is_interrupted() {
+            if let Some(joins) = &self.joins {
+                joins.write_links(object, &self.resource, &mut cells.text);
+                cells.ends.push(cells.text.len());
+            }
             let dictionary = buffer.dictionary();
             dictionary.lists().for_each(|list| cells.push(list));
         }
@@ -326,6 +380,10 @@ impl<K: CollectedResource> Schema<K> {
                 base_at.map_or(0, |at| cells.len_of(at)),
             );
             let policy = policy.within_work(work::left());
+            let policy = match &self.joins {
+                Some(joins) => policy.with_joined(joins.names(), active.own_wins),
+                None => policy,
+            };
             let start_of_family = buffer.text().len();
             let mut samples = Samples::new(buffer, policy);
             let generator = active.family.generator();

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::joined_rows::{JoinedRows, SnapshotJoins};
 use super::page::Page;
 use super::table::Table;
+use crate::joins::{RowJoins, SourceTable};
 
 /// The rows of a store at one moment, in key order if feeders have disjoint ranges of keys.
 #[derive(Clone, Debug)]
@@ -11,6 +13,7 @@ pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
     /// For each table, the number of pages in this table and in all earlier tables.
     ends: Vec<usize>,
+    joined: Option<Arc<SnapshotJoins>>,
 }
 
 impl StoreSnapshot {
@@ -25,7 +28,25 @@ impl StoreSnapshot {
             Some(*end)
         });
         let ends = ends.collect();
-        Self { tables, ends }
+        Self {
+            tables,
+            ends,
+            joined: None,
+        }
+    }
+
+    /// Adds the joined labels of the store, for one state of the sources.
+    pub(crate) fn with_joins(mut self, joins: &Arc<RowJoins>, table: &Arc<SourceTable>) -> Self {
+        let pages = self.ends.last().copied().unwrap_or_default();
+        let joined = SnapshotJoins::new(Arc::clone(joins), Arc::clone(table), pages);
+        self.joined = Some(Arc::new(joined));
+        self
+    }
+
+    /// The joined labels of a page; `None` if the store has none.
+    pub(crate) fn joined_rows<'a>(&'a self, page: &'a Page, at: usize) -> Option<JoinedRows<'a>> {
+        let joined = self.joined.as_deref()?;
+        Some(joined.rows(page, at))
     }
 
     pub(crate) fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {

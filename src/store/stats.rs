@@ -51,6 +51,8 @@ pub struct StoreStats {
     /// Panics of generators and base labels. Each panic removes the samples of one object in one
     /// family, or the value of one label.
     pub panics: u64,
+    /// Joined labels that samples of applied objects lack, because the object itself has a label of the same name.
+    pub joined_labels_replaced: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::samples_per_family`](crate::registry::Limits::samples_per_family).
     pub over_sample_limit: u64,
@@ -93,6 +95,7 @@ pub(super) struct StoreCounters {
     duplicates: Counter,
     invalid_counters: Counter,
     panics: Counter,
+    joined_labels: Counter,
     over_sample_limit: LimitCounter,
     over_label_limit: LimitCounter,
     over_text_limit: LimitCounter,
@@ -119,6 +122,7 @@ impl StoreCounters {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);
         self.panics.add(dropped.panics);
+        self.joined_labels.add(dropped.joined_labels);
         self.over_sample_limit.add(dropped.over_sample_limit, key);
         self.over_label_limit.add(dropped.over_label_limit, key);
         self.over_text_limit.add(dropped.over_text_limit, key);
@@ -156,6 +160,7 @@ impl StoreCounters {
             duplicates: self.duplicates.get(),
             invalid_counters: self.invalid_counters.get(),
             panics: self.panics.get(),
+            joined_labels_replaced: self.joined_labels.get(),
             over_sample_limit: self.over_sample_limit.count.get(),
             over_label_limit: self.over_label_limit.count.get(),
             over_text_limit: self.over_text_limit.count.get(),

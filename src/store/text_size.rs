@@ -1,6 +1,7 @@
 //! [`TextSize`]: the length of the sample lines of a page, counted without writing the lines.
 
 use super::column::Column;
+use super::joined_rows::JoinedRows;
 use super::page::Page;
 use crate::family::referenced_labels::{REFERENCE_MARK, column_of, index_of, values_of};
 
@@ -35,9 +36,15 @@ impl<'a> TextSize<'a> {
         }
     }
 
-    /// Bytes of the lines of the column `samples`. Each line begins with a prefix of `prefix` bytes, and with the cell
-    /// of the column `base_labels`.
-    pub(crate) fn bytes(&self, samples: usize, base_labels: usize, prefix: u64) -> u64 {
+    /// Bytes of the lines of the column `samples`. Each line begins with a prefix of `prefix` bytes, with the cell of the
+    /// column `base_labels`, and with the joined labels.
+    pub(crate) fn bytes(
+        &self,
+        samples: usize,
+        base_labels: usize,
+        prefix: u64,
+        joined: Option<JoinedRows<'_>>,
+    ) -> u64 {
         let columns = self.page.columns();
         let (Some(samples), Some(base_labels)) = (columns.get(samples), columns.get(base_labels))
         else {
@@ -52,7 +59,8 @@ impl<'a> TextSize<'a> {
             let Some(cell) = cells.get(samples.cell_number(row)) else {
                 continue;
             };
-            bytes += cell.lines * base_labels.cell(row).len() as u64;
+            let joined = joined.map_or(0, |joined| joined.labels(row).len());
+            bytes += cell.lines * (base_labels.cell(row).len() + joined) as u64;
             let values = cell.codes.iter().map(|&code| self.value_len(row, code));
             // The bytes of the cell include its references, so the result is never negative.
             bytes = (bytes + values.sum::<u64>())

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::MetricsStore;
 use super::linked_store::LinkedWriter;
-use super::row_feeder::RowFeeder;
+use super::row_feeder::{RowFeeder, namespace_in};
 use crate::decode::{self, DecodeError, Encoded, Encoding, Peeked};
+use crate::joins::SourceObject;
 use crate::resource::CollectedResource;
 
 /// Feeds the objects of one source into a [`MetricsStore`].
@@ -258,7 +259,8 @@ impl<K: CollectedResource> Writer<K> {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
             // The stored row with this name may belong to a different object, or the object may have left the shard.
-            self.delete_key(&foreign.namespace, &foreign.name);
+            self.linked.delete_key(&foreign.namespace, &foreign.name);
+            self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
             return Ok(());
         }
@@ -268,6 +270,10 @@ impl<K: CollectedResource> Writer<K> {
 
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
+            let scope = self.store.resource().scope();
+            let namespace = namespace_in(scope, &foreign.namespace);
+            self.feeder.set_key(namespace, &foreign.name);
+            self.store.delete_source(self.feeder.id, &self.feeder.key);
             self.feeder.version = foreign.resource_version;
             return Ok(());
         }
@@ -285,6 +291,20 @@ impl<K: CollectedResource> Writer<K> {
             return None;
         }
         decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
+    }
+
+    /// Removes the row of an object of another shard. If objects of this shard join labels from the object, reads them.
+    fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
+        let (store, feeder) = (&self.store, &mut self.feeder);
+        store.forget_key(feeder, &foreign.namespace, &foreign.name);
+        let Some(source) = store.source_of(&foreign.namespace) else {
+            return;
+        };
+        let kind = store.resource().kind();
+        if let Ok(object) = decode::decode::<SourceObject>(kind, object, &source.fields()) {
+            source.read_metadata(&object, &mut feeder.source);
+            source.set(feeder.id as u64, &feeder.key, &feeder.source);
+        }
     }
 
     /// Counts an object that does not decode and removes its row.

@@ -5,8 +5,7 @@ use bytes::BytesMut;
 use crate::family::Collector;
 use crate::family::SampleBuffer;
 use crate::resource::CollectedResource;
-use crate::store::RowPrefix;
-use crate::store::{Allowlists, RowCells, Schema};
+use crate::store::{Allowlists, RowCells, RowLabels, RowPrefix, Schema};
 
 /// Runs the families of a collector on objects and drops the output, to measure only the generators.
 ///
@@ -74,7 +73,11 @@ impl<K: CollectedResource> Generator<K> {
             self.text.clear();
             let tails = cell(self.schema.column(at));
             let shared = |code| self.cells.dictionary_value(code);
-            prefix.write_row(&mut self.text, cell(active.base), tails, shared);
+            let labels = RowLabels {
+                base: cell(active.base),
+                ..RowLabels::default()
+            };
+            prefix.write_row(&mut self.text, labels, tails, shared);
             Box::from(&*self.text)
         });
         texts.collect()

@@ -19,6 +19,8 @@ pub(in crate::exposition) struct RunKey {
 pub(in crate::exposition) struct RunRevision {
     pub(in crate::exposition) base_labels: u64,
     pub(in crate::exposition) samples: u64,
+    /// The revision of the joined labels; 0 if there are none.
+    pub(in crate::exposition) joined: u64,
     /// The revision of the shared values; 0 if the samples refer to none.
     pub(in crate::exposition) dictionary: u64,
     pub(in crate::exposition) end_row: u8,
@@ -43,6 +45,7 @@ impl RunRevision {
         Self {
             base_labels: 0,
             samples,
+            joined: 0,
             dictionary: 0,
             end_row: 1,
         }

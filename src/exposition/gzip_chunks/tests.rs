@@ -262,3 +262,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_relabelled_namespace_compresses_only_the_blocks_of_its_rows() {
+    use crate::registry::Join;
+
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::ConfigMaps])
+        .allow_metrics(["^kube_configmap_info$"])
+        .join_label("*", Join::namespace_label("team"))
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let mut maps = metrics.feed().unwrap();
+    for namespace in ["a", "b"] {
+        for at in 0..5_000 {
+            maps.apply_object(&in_namespace(namespace, at, 0));
+        }
+    }
+    let mut namespaces = metrics.feeds_of(BuiltIn::Namespaces).unwrap().remove(0);
+    let mut label = |namespace: &str, team: &str| {
+        let metadata = json!({ "name": namespace, "labels": { "team": team, "other": team } });
+        let namespace = json!({ "metadata": metadata });
+        namespaces
+            .apply_json(namespace.to_string().as_bytes())
+            .unwrap();
+    };
+    label("a", "x");
+    let all = ExpositionFilter::default();
+    let whole = compressed(&metrics, Format::Text, &all);
+    label("a", "x");
+    label("c", "x");
+    assert_eq!(compressed(&metrics, Format::Text, &all), 0);
+    label("a", "y");
+    let half = compressed(&metrics, Format::Text, &all);
+    assert!(half > 0 && half <= whole / 2 + 1, "{half} of {whole}");
+    let plain = metrics.exposition(Format::Text, all.clone()).to_string();
+    assert_eq!(plain.matches("team=\"y\"").count(), 5_000);
+    assert!(gzip(&metrics, Format::Text, &all).1 == plain);
+}

@@ -11,10 +11,11 @@ use crate::families::BuiltIn;
 use crate::filter::{AllowlistConfig, MetricFilter};
 use crate::registry::current_plan::CurrentPlan;
 use crate::registry::errors::{BuildError, BuildProblem};
+use crate::registry::join_settings::JoinSettings;
 use crate::registry::registration::{
     RegisterBuiltIn, Registration, check_labels, check_repeated_families, merge,
 };
-use crate::registry::settings::{HostFed, Settings};
+use crate::registry::settings::Settings;
 use crate::registry::state_metrics::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
@@ -38,8 +39,8 @@ impl Builder {
             .iter()
             .map(|registration| registration.resource().clone())
             .collect();
-        self.check_host_fed(&resources, &mut problems);
         let settings = self.settings(&resources, &mut problems);
+        self.check_host_fed(&resources, &settings, &mut problems);
         let stores = create_stores(registrations, &settings, &mut problems);
 
         #[cfg(feature = "custom-resources")]
@@ -92,14 +93,16 @@ impl Builder {
     /// Reports resources that `fed_by_host` names, but that are not registered.
     ///
     /// A configuration may add resources later, so with a configuration any name is accepted.
-    fn check_host_fed(&self, resources: &[ResourceInfo], problems: &mut Vec<BuildProblem>) {
-        #[cfg(feature = "custom-resources")]
-        let is_complete = self.configured.config.is_none();
-        #[cfg(not(feature = "custom-resources"))]
-        let is_complete = true;
-        let HostFed { names, .. } = &self.host_fed;
-        for name in names {
-            let is_registered = resources.iter().any(|resource| name.matches(resource));
+    fn check_host_fed(
+        &self,
+        resources: &[ResourceInfo],
+        settings: &Settings,
+        problems: &mut Vec<BuildProblem>,
+    ) {
+        let is_complete = self.is_complete();
+        for name in &settings.host_fed.names {
+            let is_registered = resources.iter().any(|resource| name.matches(resource))
+                || settings.joins.has_source(name);
             if !is_registered && (is_complete || !name.is_valid()) {
                 let registered: Vec<_> = resources.iter().map(ToString::to_string).collect();
                 problems.push(BuildProblem::UnknownHostFed {
@@ -108,6 +111,14 @@ impl Builder {
                 });
             }
         }
+    }
+
+    /// Whether no configuration can add resources later.
+    fn is_complete(&self) -> bool {
+        #[cfg(feature = "custom-resources")]
+        return self.configured.config.is_none();
+        #[cfg(not(feature = "custom-resources"))]
+        true
     }
 
     /// The options that all stores have in common.
@@ -128,6 +139,8 @@ impl Builder {
             problems.extend(errors.into_iter().map(Into::into));
             MetricFilter::default()
         });
+        let joined = Some(&*known).filter(|_| self.is_complete());
+        let joins = JoinSettings::new(std::mem::take(&mut self.joins), joined, problems);
         let constants: ConstantLabels = std::mem::take(&mut self.constants);
         let names = constants.iter().map(|(name, _)| &**name);
         check_labels(problems, "the constant labels", names);
@@ -140,6 +153,7 @@ impl Builder {
                 .collect(),
             constants,
             host_fed: std::mem::take(&mut self.host_fed),
+            joins,
             limits: self.limits,
             filter: RwLock::new(std::mem::take(&mut self.filter)),
         }
@@ -154,6 +168,7 @@ fn create_stores(
     let mut stores = Vec::new();
     for registration in merge(registrations) {
         registration.check(&settings.constant_names, problems);
+        registration.check_joins(settings, problems);
         stores.push(settings.store(registration));
     }
     stores

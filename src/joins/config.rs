@@ -1,0 +1,137 @@
+//! [`JoinConfig`]: the joined labels of all resources.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::join::{Join, JoinError};
+use crate::resource::{ResourceInfo, ResourceName};
+
+/// The joined labels of all resources.
+///
+/// ```
+/// use kube_state_metrics::registry::{Join, JoinConfig};
+///
+/// let parsed: JoinConfig = "pods=[namespace/team,node/zone],*=[self/tier]".parse()?;
+/// let mut built = JoinConfig::default();
+/// built.insert("pods", Join::namespace_label("team"));
+/// built.insert("pods", Join::node_label("zone"));
+/// built.insert("*", Join::self_label("tier"));
+/// assert_eq!(parsed, built);
+/// assert_eq!(built.to_string(), "pods=[namespace/team,node/zone],*=[self/tier]");
+/// assert!(!parsed.is_empty());
+/// assert!("pods=namespace/team".parse::<JoinConfig>().is_err());
+/// # Ok::<(), kube_state_metrics::registry::JoinError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinConfig {
+    joins: Vec<(ResourceName, Join)>,
+}
+
+/// The name that means every resource.
+const ALL: &str = "*";
+
+// === impl JoinConfig ===
+
+impl JoinConfig {
+    /// Adds a joined label to a resource. The resource `*` means all resources.
+    ///
+    /// If a resource has a joined label with the same name as one of `*`, it has only the former.
+    pub fn insert(&mut self, resource: impl Into<ResourceName>, join: Join) {
+        self.joins.push((resource.into(), join));
+    }
+
+    /// Whether no resource has a joined label.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.joins.is_empty()
+    }
+
+    /// The resources, each with a joined label, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&ResourceName, &Join)> {
+        self.joins.iter().map(|(resource, join)| (resource, join))
+    }
+
+    /// Adds the joined labels of another configuration.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.joins.extend(other.joins);
+    }
+
+    /// The names of resources that are not `*` and that no known resource has.
+    pub(crate) fn unknown_resources(&self, known: &[ResourceInfo]) -> Vec<&ResourceName> {
+        let names = self.joins.iter().map(|(name, _)| name);
+        let unknown = names.filter(|name| {
+            name.as_str() != ALL && !known.iter().any(|resource| name.matches(resource))
+        });
+        let mut unknown: Vec<_> = unknown.collect();
+        unknown.dedup();
+        unknown
+    }
+
+    /// The joined labels of a resource, in their order.
+    pub(crate) fn of_resource(&self, resource: &ResourceInfo) -> Vec<&Join> {
+        let own = self.joins.iter().filter(|(name, _)| name.matches(resource));
+        let own: Vec<_> = own.map(|(_, join)| join).collect();
+        let of_all = self.joins.iter().filter(|(name, _)| name.as_str() == ALL);
+        let of_all = of_all.map(|(_, join)| join).filter(|join| {
+            let is_same = |own: &&Join| own.label_name() == join.label_name();
+            !own.iter().any(is_same)
+        });
+        let of_all: Vec<_> = of_all.collect();
+        [own, of_all].concat()
+    }
+}
+
+/// Writes the form of the command line.
+impl fmt::Display for JoinConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = self.joins.chunk_by(|(one, _), (other, _)| one == other);
+        for (at, group) in groups.enumerate() {
+            let separator = if at > 0 { "," } else { "" };
+            let joins: Vec<_> = group.iter().map(|(_, join)| join.to_string()).collect();
+            let resource = group.first().map(|(resource, _)| resource.as_str());
+            write!(
+                f,
+                "{separator}{}=[{}]",
+                resource.unwrap_or_default(),
+                joins.join(",")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for JoinConfig {
+    type Err = JoinError;
+
+    /// Parses the form of the command line: groups `resource=[join,join,...]` that are joined by `,`.
+    fn from_str(text: &str) -> Result<Self, JoinError> {
+        let mut config = Self::default();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let error = || JoinError::List {
+                text: rest.to_owned(),
+            };
+            let (resource, after) = rest.split_once("=[").ok_or_else(error)?;
+            let (joins, after) = after.split_once(']').ok_or_else(error)?;
+            let resource = resource.trim();
+            let name = ResourceName::from(resource);
+            if resource != ALL && !name.is_valid() {
+                return Err(error());
+            }
+            for join in joins.split(',').map(str::trim) {
+                if joins.trim().is_empty() {
+                    break;
+                }
+                config.insert(name.clone(), join.parse()?);
+            }
+            let after = after.trim_start();
+            rest = match after.strip_prefix(',') {
+                Some(next) if !next.trim().is_empty() => next.trim(),
+                Some(_) => return Err(error()),
+                None if after.is_empty() => "",
+                None => return Err(error()),
+            };
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,343 @@
+//! [`Join`]: one joined label, and its text form.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::errors::debug_is_display;
+use crate::k8s::{is_valid_label_name, sanitize_label};
+
+/// A label that all samples of an object get from another object, or from the object's metadata.
+///
+/// The text form is that of the command line: the object, then `/KEY` for a label, `@KEY` for an annotation or `:FACT`
+/// for a fact, then `=NAME` to set the name of the label. Without a name, the key is sanitised.
+///
+/// ```
+/// use kube_state_metrics::registry::Join;
+///
+/// for (join, text, name) in [
+///     (Join::namespace_label("team"), "namespace/team", "team"),
+///     (Join::node_label("topology.kubernetes.io/zone").named("zone"), "node/topology.kubernetes.io/zone=zone", "zone"),
+///     (Join::namespace_annotation("acme.dev/cost"), "namespace@acme.dev/cost", "acme_dev_cost"),
+///     (Join::workload_label("app"), "workload/app", "app"),
+///     (Join::workload_name().named("workload"), "workload:name=workload", "workload"),
+/// ] {
+///     assert_eq!((text.parse::<Join>(), join.label_name()), (Ok(join.clone()), name));
+///     assert_eq!(join.to_string(), text);
+/// }
+/// let error = "pod/team".parse::<Join>().unwrap_err();
+/// assert!(error.to_string().contains("`pod` is not an object that labels can be joined from"));
+/// ```
+///
+/// All sources:
+///
+/// ```
+/// use kube_state_metrics::registry::Join;
+///
+/// let joins = [
+///     Join::self_label("tier"),
+///     Join::self_annotation("acme.dev/tier"),
+///     Join::node_annotation("acme.dev/rack"),
+///     Join::node_name(),
+///     Join::workload_annotation("acme.dev/owner"),
+///     Join::workload_kind(),
+/// ];
+/// assert_eq!(joins[3].to_string(), "node:name");
+/// assert_eq!(joins[5].label_name(), "workload_kind");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Join {
+    pub(super) value: JoinedValue,
+    name: String,
+}
+
+/// The value of a joined label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum JoinedValue {
+    /// The value of a label or of an annotation.
+    Key {
+        object: JoinedObject,
+        map: MetadataMap,
+        key: String,
+    },
+    /// The name of the node that runs the object.
+    NodeName,
+    /// The name of the workload that the object belongs to.
+    WorkloadName,
+    /// The kind of the workload that the object belongs to.
+    WorkloadKind,
+}
+
+/// The object that has the label or the annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum JoinedObject {
+    Itself,
+    Namespace,
+    Node,
+    Workload,
+}
+
+/// A map of texts in the metadata of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum MetadataMap {
+    Labels,
+    Annotations,
+}
+
+/// A text that is not a [`Join`] or a [`JoinConfig`](super::JoinConfig).
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The text names no known object.
+    #[error(
+        "`{object}` is not an object that labels can be joined from, in `{join}`; use `self`, `namespace`, `node` or \
+         `workload`"
+    )]
+    UnknownObject {
+        /// The name of the object.
+        object: String,
+        /// The whole text.
+        join: String,
+    },
+    /// The text names no known fact.
+    #[error(
+        "`{fact}` is not a fact, in `{join}`; use `node:name`, `workload:name` or `workload:kind`"
+    )]
+    UnknownFact {
+        /// The fact with its object.
+        fact: String,
+        /// The whole text.
+        join: String,
+    },
+    /// The text has no key.
+    #[error(
+        "`{join}` has no key; use `namespace/KEY` for a label, `namespace@KEY` for an annotation"
+    )]
+    MissingKey {
+        /// The whole text.
+        join: String,
+    },
+    /// A name that no label can have.
+    #[error(
+        "`{name}` is not a label name, in `{join}`; use letters, digits and `_`, and no digit in front"
+    )]
+    LabelName {
+        /// The name.
+        name: String,
+        /// The whole text.
+        join: String,
+    },
+    /// A list of joins that does not have the form of the command line.
+    #[error(
+        "`{text}` is not a list of joined labels; the form is `pods=[namespace/team,node/KEY=NAME],*=[self/tier]`"
+    )]
+    List {
+        /// The part that does not have the form.
+        text: String,
+    },
+}
+
+debug_is_display!(JoinError);
+
+// === impl Join ===
+
+impl Join {
+    /// The value of a label of the object's namespace.
+    #[must_use]
+    pub fn namespace_label(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Namespace, MetadataMap::Labels, key.into())
+    }
+
+    /// The value of an annotation of the object's namespace.
+    #[must_use]
+    pub fn namespace_annotation(key: impl Into<String>) -> Self {
+        Self::of_key(
+            JoinedObject::Namespace,
+            MetadataMap::Annotations,
+            key.into(),
+        )
+    }
+
+    /// The value of a label of the object's node.
+    #[must_use]
+    pub fn node_label(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Node, MetadataMap::Labels, key.into())
+    }
+
+    /// The value of an annotation of the object's node.
+    #[must_use]
+    pub fn node_annotation(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Node, MetadataMap::Annotations, key.into())
+    }
+
+    /// The name of the object's node. The default name of the label is `node_name`.
+    #[must_use]
+    pub fn node_name() -> Self {
+        Self::of_fact(JoinedValue::NodeName, "node_name")
+    }
+
+    /// The value of a label of the object's workload.
+    ///
+    /// The workload is found by the controllers of the object: the Deployment of a pod's ReplicaSet, the CronJob of a
+    /// pod's Job, or the controller itself. A Deployment, StatefulSet, DaemonSet or CronJob is its own workload, and a
+    /// ReplicaSet or Job is one if it has no controller. If the kind of the workload is not one of these, the labels are
+    /// those of its ReplicaSet or Job.
+    #[must_use]
+    pub fn workload_label(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Workload, MetadataMap::Labels, key.into())
+    }
+
+    /// The value of an annotation of the object's workload; see [`workload_label`](Self::workload_label).
+    #[must_use]
+    pub fn workload_annotation(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Workload, MetadataMap::Annotations, key.into())
+    }
+
+    /// The name of the object's workload. The default name of the label is `workload_name`.
+    #[must_use]
+    pub fn workload_name() -> Self {
+        Self::of_fact(JoinedValue::WorkloadName, "workload_name")
+    }
+
+    /// The kind of the object's workload, such as `Deployment`. The default name of the label is `workload_kind`.
+    #[must_use]
+    pub fn workload_kind() -> Self {
+        Self::of_fact(JoinedValue::WorkloadKind, "workload_kind")
+    }
+
+    /// The value of a label of the object itself.
+    #[must_use]
+    pub fn self_label(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Itself, MetadataMap::Labels, key.into())
+    }
+
+    /// The value of an annotation of the object itself.
+    #[must_use]
+    pub fn self_annotation(key: impl Into<String>) -> Self {
+        Self::of_key(JoinedObject::Itself, MetadataMap::Annotations, key.into())
+    }
+
+    /// Sets the name of the label. The default is the sanitised key.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The name of the label.
+    #[must_use]
+    pub fn label_name(&self) -> &str {
+        &self.name
+    }
+
+    fn of_key(object: JoinedObject, map: MetadataMap, key: String) -> Self {
+        Self {
+            name: sanitize_label(&key).into_owned(),
+            value: JoinedValue::Key { object, map, key },
+        }
+    }
+
+    fn of_fact(value: JoinedValue, name: &str) -> Self {
+        Self {
+            value,
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl FromStr for Join {
+    type Err = JoinError;
+
+    fn from_str(text: &str) -> Result<Self, JoinError> {
+        let join = || text.to_owned();
+        let (source, name) = match text.rsplit_once('=') {
+            Some((source, name)) => (source, Some(name)),
+            None => (text, None),
+        };
+        let Some(at) = source.find(['/', '@', ':']) else {
+            return Err(JoinError::MissingKey { join: join() });
+        };
+        let (object, rest) = source.split_at(at);
+        let object = match object {
+            "self" => JoinedObject::Itself,
+            "namespace" => JoinedObject::Namespace,
+            "node" => JoinedObject::Node,
+            "workload" => JoinedObject::Workload,
+            object => {
+                return Err(JoinError::UnknownObject {
+                    object: object.to_owned(),
+                    join: join(),
+                });
+            }
+        };
+        let (sign, key) = rest.split_at(1);
+        if key.is_empty() {
+            return Err(JoinError::MissingKey { join: join() });
+        }
+        let found = match (sign, object, key) {
+            ("/", ..) => Self::of_key(object, MetadataMap::Labels, key.to_owned()),
+            ("@", ..) => Self::of_key(object, MetadataMap::Annotations, key.to_owned()),
+            (_, JoinedObject::Node, "name") => Self::node_name(),
+            (_, JoinedObject::Workload, "name") => Self::workload_name(),
+            (_, JoinedObject::Workload, "kind") => Self::workload_kind(),
+            _ => {
+                return Err(JoinError::UnknownFact {
+                    fact: source.to_owned(),
+                    join: join(),
+                });
+            }
+        };
+        match name {
+            Some(name) if !is_valid_label_name(name) => Err(JoinError::LabelName {
+                name: name.to_owned(),
+                join: join(),
+            }),
+            Some(name) => Ok(found.named(name)),
+            None => Ok(found),
+        }
+    }
+}
+
+impl fmt::Display for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default: Cow<'_, str> = match &self.value {
+            JoinedValue::Key { object, map, key } => {
+                let sign = match map {
+                    MetadataMap::Labels => '/',
+                    MetadataMap::Annotations => '@',
+                };
+                write!(f, "{}{sign}{key}", object.as_str())?;
+                sanitize_label(key)
+            }
+            JoinedValue::NodeName => {
+                f.write_str("node:name")?;
+                "node_name".into()
+            }
+            JoinedValue::WorkloadName => {
+                f.write_str("workload:name")?;
+                "workload_name".into()
+            }
+            JoinedValue::WorkloadKind => {
+                f.write_str("workload:kind")?;
+                "workload_kind".into()
+            }
+        };
+        if *self.name != *default {
+            write!(f, "={}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+// === impl JoinedObject ===
+
+impl JoinedObject {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Itself => "self",
+            Self::Namespace => "namespace",
+            Self::Node => "node",
+            Self::Workload => "workload",
+        }
+    }
+}

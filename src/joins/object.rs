@@ -1,0 +1,114 @@
+//! [`ObjectView`]: the fields of an object that joins read, for typed objects and for JSON.
+
+use std::any::Any;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicObject;
+#[cfg(feature = "custom-resources")]
+use serde_json::Value;
+
+use super::join::MetadataMap;
+use super::reference::ObjectName;
+#[cfg(feature = "custom-resources")]
+use crate::dynamic::JsonObject;
+use crate::resource::CollectedResource;
+
+/// The fields of an object that joins read.
+#[derive(Clone, Copy)]
+pub(super) struct ObjectView<'a> {
+    metadata: &'a ObjectMeta,
+    object: Option<&'a dyn Any>,
+}
+
+// === impl ObjectView ===
+
+impl<'a> ObjectView<'a> {
+    pub(super) fn of<K: CollectedResource>(object: &'a K) -> Self {
+        Self {
+            metadata: object.meta(),
+            object: Some(object),
+        }
+    }
+
+    pub(super) fn of_metadata(metadata: &'a ObjectMeta) -> Self {
+        Self {
+            metadata,
+            object: None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'a str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The value of a label or of an annotation.
+    pub(super) fn value(self, map: MetadataMap, key: &str) -> Option<&'a str> {
+        #[cfg(feature = "custom-resources")]
+        if let Some(metadata) = self.json_metadata() {
+            let map = match map {
+                MetadataMap::Labels => "labels",
+                MetadataMap::Annotations => "annotations",
+            };
+            return metadata.get(map)?.get(key)?.as_str();
+        }
+        let map = match map {
+            MetadataMap::Labels => &self.metadata.labels,
+            MetadataMap::Annotations => &self.metadata.annotations,
+        };
+        map.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The owner that controls the object.
+    pub(super) fn controller(self) -> Option<ObjectName<'a>> {
+        #[cfg(feature = "custom-resources")]
+        if let Some(metadata) = self.json_metadata() {
+            let owners = metadata.get("ownerReferences")?.as_array()?;
+            let is_controller = |owner: &&Value| owner["controller"] == true;
+            let owner = owners.iter().find(is_controller)?;
+            let api_version = owner["apiVersion"].as_str()?;
+            return Some(ObjectName {
+                group: group_of(api_version),
+                kind: owner["kind"].as_str()?,
+                name: owner["name"].as_str()?,
+            });
+        }
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true))?;
+        Some(ObjectName {
+            group: group_of(&owner.api_version),
+            kind: &owner.kind,
+            name: &owner.name,
+        })
+    }
+
+    /// The node that runs the object: `spec.nodeName`.
+    pub(super) fn node(self) -> Option<&'a str> {
+        let object = self.object?;
+        if let Some(pod) = object.downcast_ref::<Pod>() {
+            return pod.spec.as_ref()?.node_name.as_deref();
+        }
+        if let Some(attachment) = object.downcast_ref::<VolumeAttachment>() {
+            return Some(&attachment.spec.node_name);
+        }
+        #[cfg(feature = "custom-resources")]
+        if let Some(json) = object.downcast_ref::<JsonObject>() {
+            return json.value().get("spec")?.get("nodeName")?.as_str();
+        }
+        let object = object.downcast_ref::<DynamicObject>()?;
+        object.data.get("spec")?.get("nodeName")?.as_str()
+    }
+
+    /// The metadata of an object in JSON, which its typed metadata does not contain.
+    #[cfg(feature = "custom-resources")]
+    fn json_metadata(self) -> Option<&'a Value> {
+        let json = self.object?.downcast_ref::<JsonObject>()?;
+        Some(json.value().get("metadata").unwrap_or(&Value::Null))
+    }
+}
+
+/// The group of an API version, empty for the core group.
+fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}

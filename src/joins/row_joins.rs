@@ -1,0 +1,406 @@
+//! [`RowJoins`]: the joined labels of one store.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::FixedState;
+
+use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
+use super::kinds::SourceKind;
+use super::object::ObjectView;
+use super::reference::{FIELD_END, ObjectName, Reference};
+use super::source::Source;
+use super::source_table::SourceTable;
+use super::sources::JoinSources;
+use crate::k8s::write_label_value;
+use crate::resource::{CollectedResource, ResourceInfo};
+
+/// The joined labels of the rows of one store.
+pub(crate) struct RowJoins {
+    sources: Arc<JoinSources>,
+    labels: Vec<JoinedLabel>,
+    names: Vec<Cow<'static, str>>,
+    /// The kind of the rows, if labels are joined from objects of this kind.
+    kind: Option<SourceKind>,
+    /// The labels and annotations of the row's own object.
+    own: Vec<(MetadataMap, String)>,
+    reads_namespace: bool,
+    reads_node: bool,
+    reads_workload: bool,
+}
+
+struct JoinedLabel {
+    /// The text before the value, such as `,team="`.
+    start: Box<[u8]>,
+    value: LabelSource,
+}
+
+/// Where the value of a joined label is. The numbers are positions among the values of a source, or of the row.
+#[derive(Clone, Copy, Debug)]
+enum LabelSource {
+    Own(usize),
+    Namespace(usize),
+    Node(usize),
+    NodeName,
+    Workload(usize),
+    WorkloadName,
+    WorkloadKind,
+}
+
+/// The parts of a row that its joined labels depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowKey<'a> {
+    /// `namespace/name`, or `name`.
+    pub(crate) key: &'a str,
+    /// The cell that [`RowJoins::write_links`] has written.
+    pub(crate) links: &'a [u8],
+}
+
+/// The objects that a row refers to.
+#[derive(Clone, Copy, Default)]
+struct Resolved<'a> {
+    namespace: Option<&'a Source>,
+    node: Option<&'a Source>,
+    /// The ReplicaSet or Job between the row and its workload.
+    intermediate: Option<&'a Source>,
+    workload: Option<Reference<'a>>,
+    /// The object with the labels of the workload.
+    top: Option<&'a Source>,
+}
+
+/// The joined labels of the rows of a page, each with a comma in front.
+#[derive(Debug, Default)]
+pub(crate) struct JoinedText {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// The approximate length of a value, in bytes.
+const VALUE_LEN: usize = 12;
+
+/// The hash has a random key, so that nobody can choose objects whose hashes are equal.
+static HASHER: LazyLock<FixedState> =
+    LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
+
+// === impl RowJoins ===
+
+impl RowJoins {
+    /// The joined labels of a resource. `None` if it has none.
+    pub(crate) fn new(
+        resource: &ResourceInfo,
+        joins: &[&Join],
+        sources: &Arc<JoinSources>,
+    ) -> Option<Arc<Self>> {
+        if joins.is_empty() {
+            return None;
+        }
+        let mut row_joins = Self {
+            sources: Arc::clone(sources),
+            labels: Vec::new(),
+            names: Vec::new(),
+            kind: SourceKind::of(resource),
+            own: Vec::new(),
+            reads_namespace: false,
+            reads_node: false,
+            reads_workload: false,
+        };
+        joins.iter().for_each(|join| row_joins.add(join));
+        Some(Arc::new(row_joins))
+    }
+
+    fn add(&mut self, join: &Join) {
+        let value = match &join.value {
+            JoinedValue::Key { object, map, key } => {
+                // The sources have been created from all joins, so each key has a position.
+                let position = self.sources.wanted.position(*object, *map, key);
+                let position = position.unwrap_or(usize::MAX - 1);
+                match object {
+                    JoinedObject::Itself => {
+                        self.own.push((*map, key.clone()));
+                        LabelSource::Own(self.own.len() - 1)
+                    }
+                    JoinedObject::Namespace => LabelSource::Namespace(position),
+                    JoinedObject::Node => LabelSource::Node(position),
+                    JoinedObject::Workload => LabelSource::Workload(position),
+                }
+            }
+            JoinedValue::NodeName => LabelSource::NodeName,
+            JoinedValue::WorkloadName => LabelSource::WorkloadName,
+            JoinedValue::WorkloadKind => LabelSource::WorkloadKind,
+        };
+        match value {
+            LabelSource::Own(_) => {}
+            LabelSource::Namespace(_) => self.reads_namespace = true,
+            LabelSource::Node(_) | LabelSource::NodeName => self.reads_node = true,
+            LabelSource::Workload(_) | LabelSource::WorkloadName | LabelSource::WorkloadKind => {
+                self.reads_workload = true;
+            }
+        }
+        let name = join.label_name();
+        self.labels.push(JoinedLabel {
+            start: format!(",{name}=\"").into_bytes().into(),
+            value,
+        });
+        self.names.push(Cow::Owned(name.to_owned()));
+    }
+
+    pub(crate) fn sources(&self) -> &Arc<JoinSources> {
+        &self.sources
+    }
+
+    /// The names of the joined labels.
+    pub(crate) fn names(&self) -> &[Cow<'static, str>] {
+        &self.names
+    }
+
+    /// The approximate length of the joined labels of a row, in bytes.
+    pub(crate) fn approximate_len(&self) -> usize {
+        let labels = self.labels.iter();
+        labels.map(|label| label.start.len() + VALUE_LEN).sum()
+    }
+
+    /// The fields of an object that [`write_links`](Self::write_links) reads.
+    pub(crate) fn reads(&self) -> Vec<&'static str> {
+        let mut reads = Vec::new();
+        for (map, _) in &self.own {
+            reads.push(match map {
+                MetadataMap::Labels => "metadata.labels",
+                MetadataMap::Annotations => "metadata.annotations",
+            });
+        }
+        if self.reads_node && self.kind != Some(SourceKind::Node) {
+            reads.push("spec.nodeName");
+        }
+        if self.reads_workload {
+            reads.extend([
+                "metadata.ownerReferences.apiVersion",
+                "metadata.ownerReferences.kind",
+                "metadata.ownerReferences.name",
+                "metadata.ownerReferences.controller",
+            ]);
+        }
+        reads
+    }
+
+    /// Appends the references of an object: its node, its controller, and its own values.
+    pub(crate) fn write_links<K: CollectedResource>(
+        &self,
+        object: &K,
+        resource: &ResourceInfo,
+        out: &mut Vec<u8>,
+    ) {
+        let (start, view) = (out.len(), ObjectView::of(object));
+        if self.reads_node {
+            let node = match self.kind {
+                Some(SourceKind::Node) => Some(view.name()),
+                _ => view.node(),
+            };
+            write_label_value(out, node.unwrap_or_default());
+        }
+        out.push(FIELD_END);
+        if self.reads_workload
+            && let Some(controller) = self.workload_of(view, resource)
+        {
+            controller.write_reference(out);
+        }
+        for (map, key) in &self.own {
+            out.push(FIELD_END);
+            write_label_value(out, view.value(*map, key).unwrap_or_default());
+        }
+        if out.iter().skip(start).all(|&byte| byte == FIELD_END) {
+            // All rows without references then have the same, empty cell.
+            out.truncate(start);
+        }
+    }
+
+    /// The workload of an object, as far as the object names it.
+    fn workload_of<'a>(
+        &self,
+        view: ObjectView<'a>,
+        resource: &'a ResourceInfo,
+    ) -> Option<ObjectName<'a>> {
+        let itself = ObjectName {
+            group: resource.group(),
+            kind: resource.kind(),
+            name: view.name(),
+        };
+        match self.kind.filter(|kind| kind.is_workload()) {
+            Some(kind) if kind.is_intermediate() => Some(view.controller().unwrap_or(itself)),
+            Some(_) => Some(itself),
+            None => view.controller(),
+        }
+    }
+
+    /// A hash of the identities of all sources that the rows refer to.
+    ///
+    /// If the hash and the rows are the same as before, so are the joined labels. The hash has 64 bits and a random key,
+    /// so two states of a page practically never have equal hashes.
+    pub(crate) fn fingerprint<'a>(
+        &self,
+        table: &'a SourceTable,
+        rows: impl Iterator<Item = RowKey<'a>>,
+    ) -> u64 {
+        let mut hasher = HASHER.build_hasher();
+        let mut key = String::new();
+        for row in rows {
+            let resolved = self.resolve(table, row, &mut key);
+            for source in [
+                resolved.namespace,
+                resolved.node,
+                resolved.intermediate,
+                resolved.top,
+            ] {
+                hasher.write_u64(source.map_or(0, Source::id));
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The joined labels of rows.
+    pub(crate) fn text<'a>(
+        &self,
+        table: &'a SourceTable,
+        rows: impl Iterator<Item = RowKey<'a>>,
+    ) -> JoinedText {
+        let mut joined = JoinedText::default();
+        let mut key = String::new();
+        for row in rows {
+            let resolved = self.resolve(table, row, &mut key);
+            for label in &self.labels {
+                let value = label.value.read(row, &resolved);
+                if !value.is_empty() {
+                    joined.text.extend_from_slice(&label.start);
+                    joined.text.extend_from_slice(value);
+                    joined.text.push(b'"');
+                }
+            }
+            joined.ends.push(joined.text.len());
+        }
+        joined
+    }
+
+    fn resolve<'a>(
+        &self,
+        table: &'a SourceTable,
+        row: RowKey<'a>,
+        key: &mut String,
+    ) -> Resolved<'a> {
+        let mut resolved = Resolved::default();
+        let namespace = row.namespace();
+        if self.reads_namespace {
+            let name = match self.kind {
+                Some(SourceKind::Namespace) => row.key,
+                _ => namespace,
+            };
+            resolved.namespace = table.get(SourceKind::Namespace, name);
+        }
+        if self.reads_node {
+            let node = std::str::from_utf8(row.node()).unwrap_or_default();
+            resolved.node = table.get(SourceKind::Node, node);
+        }
+        let controller = Reference::read(row.controller()).filter(|_| self.reads_workload);
+        let Some(controller) = controller else {
+            return resolved;
+        };
+        let find = |reference: Reference<'_>, key: &mut String| match reference {
+            Reference::Known { kind, name } => {
+                set_key(key, namespace, name);
+                table.get(kind, key)
+            }
+            Reference::Other { .. } => None,
+        };
+        let found = find(controller, key);
+        match controller {
+            Reference::Known { kind, .. } if kind.is_intermediate() => {
+                // The controller of an unknown ReplicaSet or Job is unknown, too.
+                let Some(intermediate) = found else {
+                    return resolved;
+                };
+                resolved.intermediate = Some(intermediate);
+                let above = intermediate.controller();
+                resolved.workload = above.or(Some(controller));
+                resolved.top = match above {
+                    Some(above @ Reference::Known { .. }) => find(above, key),
+                    _ => Some(intermediate),
+                };
+            }
+            _ => {
+                resolved.workload = Some(controller);
+                resolved.top = found;
+            }
+        }
+        resolved
+    }
+}
+
+impl fmt::Debug for RowJoins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RowJoins").field(&self.names).finish()
+    }
+}
+
+// === impl LabelSource ===
+
+impl LabelSource {
+    /// The escaped value; empty if there is none.
+    fn read<'a>(self, row: RowKey<'a>, resolved: &Resolved<'a>) -> &'a [u8] {
+        let value = |source: Option<&'a Source>, position| {
+            source.map_or(&[][..], |source| source.value(position))
+        };
+        match self {
+            Self::Own(position) => row.own(position),
+            Self::Namespace(position) => value(resolved.namespace, position),
+            Self::Node(position) => value(resolved.node, position),
+            Self::NodeName => row.node(),
+            Self::Workload(position) => value(resolved.top, position),
+            Self::WorkloadName => resolved.workload.map_or(&[], Reference::name),
+            Self::WorkloadKind => resolved.workload.map_or(&[], Reference::kind),
+        }
+    }
+}
+
+// === impl RowKey ===
+
+impl<'a> RowKey<'a> {
+    fn namespace(self) -> &'a str {
+        let parts = self.key.split_once('/');
+        parts.map_or("", |(namespace, _)| namespace)
+    }
+
+    fn node(self) -> &'a [u8] {
+        self.fields().next().unwrap_or_default()
+    }
+
+    fn controller(self) -> &'a [u8] {
+        self.fields().nth(1).unwrap_or_default()
+    }
+
+    fn own(self, position: usize) -> &'a [u8] {
+        self.fields().nth(position + 2).unwrap_or_default()
+    }
+
+    fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        self.links.split(|&byte| byte == FIELD_END)
+    }
+}
+
+// === impl JoinedText ===
+
+impl JoinedText {
+    /// The joined labels of a row, each with a comma in front.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        let end_of = |row: usize| self.ends.get(row).copied().unwrap_or_default();
+        let start = row.checked_sub(1).map_or(0, end_of);
+        self.text.get(start..end_of(row)).unwrap_or_default()
+    }
+}
+
+/// Sets the key of an object in a namespace.
+fn set_key(key: &mut String, namespace: &str, name: &[u8]) {
+    key.clear();
+    key.push_str(namespace);
+    key.push('/');
+    key.push_str(std::str::from_utf8(name).unwrap_or_default());
+}

@@ -1,0 +1,98 @@
+//! [`SourceTable`]: one state of all sources.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::kinds::SourceKind;
+use super::source::Source;
+
+/// The sources of one kind, by `namespace/name` or by `name`.
+pub(super) type SourceMap = HashMap<Arc<str>, FedSource, RandomState>;
+
+/// A source, and the feeder that has applied it last.
+#[derive(Clone, Debug)]
+pub(super) struct FedSource {
+    pub(super) feeder: u64,
+    pub(super) source: Arc<Source>,
+}
+
+/// One state of all sources. A clone shares the maps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceTable {
+    /// A number that increases with each change.
+    generation: u64,
+    maps: [Arc<SourceMap>; SourceKind::ALL.len()],
+}
+
+// === impl SourceTable ===
+
+impl SourceTable {
+    /// A number that increases with each change.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The number of sources of a kind.
+    pub(super) fn len(&self, kind: SourceKind) -> usize {
+        self.map(kind).len()
+    }
+
+    pub(super) fn get(&self, kind: SourceKind, key: &str) -> Option<&Source> {
+        self.map(kind).get(key).map(|fed| &*fed.source)
+    }
+
+    pub(super) fn map(&self, kind: SourceKind) -> &SourceMap {
+        &self.maps[kind as usize]
+    }
+
+    /// Sets or replaces a source. A source with the same text keeps its identity.
+    pub(super) fn set(&mut self, kind: SourceKind, key: &str, feeder: u64, text: &[u8]) {
+        match self.map(kind).get(key) {
+            Some(fed) if *fed.source.text() == *text => {
+                if fed.feeder != feeder
+                    && let Some(fed) = self.map_mut(kind).get_mut(key)
+                {
+                    fed.feeder = feeder;
+                }
+            }
+            _ => {
+                let source = Arc::new(Source::new(text));
+                let fed = FedSource { feeder, source };
+                self.map_mut(kind).insert(key.into(), fed);
+                self.generation += 1;
+            }
+        }
+    }
+
+    /// Removes a source that a feeder has applied.
+    pub(super) fn remove(&mut self, kind: SourceKind, key: &str, feeder: u64) {
+        if self
+            .map(kind)
+            .get(key)
+            .is_some_and(|fed| fed.feeder == feeder)
+        {
+            self.map_mut(kind).remove(key);
+            self.generation += 1;
+        }
+    }
+
+    /// Removes the sources that a feeder has applied and that `keeps` excludes.
+    pub(super) fn retain_of(
+        &mut self,
+        kind: SourceKind,
+        feeder: u64,
+        keeps: impl Fn(&str) -> bool,
+    ) {
+        let is_removed = |key: &str, fed: &FedSource| fed.feeder == feeder && !keeps(key);
+        if self.map(kind).iter().any(|(key, fed)| is_removed(key, fed)) {
+            self.map_mut(kind).retain(|key, fed| !is_removed(key, fed));
+            self.generation += 1;
+        }
+    }
+
+    fn map_mut(&mut self, kind: SourceKind) -> &mut SourceMap {
+        Arc::make_mut(&mut self.maps[kind as usize])
+    }
+}

@@ -1,0 +1,230 @@
+//! [`JoinSources`]: the objects from which labels are joined.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+
+use super::join::Join;
+use super::kinds::SourceKind;
+use super::object::ObjectView;
+use super::source::{SourceObject, write_source};
+use super::source_table::SourceTable;
+use super::wanted::Wanted;
+use crate::decode::Fields;
+use crate::resource::CollectedResource;
+
+/// The objects from which the stores of a registry join labels. Stores and separate feeds keep it up to date.
+pub(crate) struct JoinSources {
+    pub(super) wanted: Wanted,
+    state: Mutex<SourcesState>,
+    /// A writer that changes a source and a row of the same object holds this lock for writing. An exposition holds it
+    /// for reading while it takes its snapshots. So a scrape has either both changes or none.
+    step: RwLock<()>,
+    /// The kinds that a store of the registry feeds.
+    of_stores: Mutex<BTreeSet<SourceKind>>,
+    feeders: AtomicU64,
+}
+
+#[derive(Default)]
+struct SourcesState {
+    table: Arc<SourceTable>,
+    /// The lists in progress, by kind and feeder.
+    lists: HashMap<(SourceKind, u64), StagedList>,
+}
+
+/// The sources of a list in progress: the text of each source, by key.
+type StagedList = HashMap<Arc<str>, Box<[u8]>>;
+
+/// Feeds the sources of one kind.
+#[derive(Clone)]
+pub(crate) struct SourceFeed {
+    sources: Arc<JoinSources>,
+    kind: SourceKind,
+}
+
+/// The fields that are read from a source.
+const FIELDS: [&str; 6] = [
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.ownerReferences.apiVersion",
+    "metadata.ownerReferences.kind",
+    "metadata.ownerReferences.name",
+    "metadata.ownerReferences.controller",
+];
+
+// === impl JoinSources ===
+
+impl JoinSources {
+    /// The sources that some joins need.
+    pub(crate) fn new<'a>(joins: impl IntoIterator<Item = &'a Join>) -> Arc<Self> {
+        let mut wanted = Wanted::default();
+        joins.into_iter().for_each(|join| wanted.add(join));
+        Arc::new(Self {
+            wanted,
+            state: Mutex::default(),
+            step: RwLock::default(),
+            of_stores: Mutex::default(),
+            // The feeders of a store are numbered from 0. Separate feeders follow, so that no number exists twice.
+            feeders: AtomicU64::new(1 << 32),
+        })
+    }
+
+    /// The feed of a kind for the store of its resource. `None` if no join needs the kind, or if another store feeds it.
+    pub(crate) fn feed_of_store(self: &Arc<Self>, kind: SourceKind) -> Option<SourceFeed> {
+        let is_new = self.wanted.needs(kind) && self.of_stores.lock().insert(kind);
+        is_new.then(|| self.feed(kind))
+    }
+
+    /// A feed that is separate from the stores.
+    pub(crate) fn feed(self: &Arc<Self>, kind: SourceKind) -> SourceFeed {
+        SourceFeed {
+            sources: Arc::clone(self),
+            kind,
+        }
+    }
+
+    /// The kinds that joins need.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = SourceKind> {
+        let kinds = SourceKind::ALL.into_iter();
+        kinds.filter(|kind| self.wanted.needs(*kind))
+    }
+
+    /// The kinds that joins need and that no store feeds.
+    pub(crate) fn without_store(&self) -> Vec<SourceKind> {
+        let of_stores = self.of_stores.lock();
+        self.needed()
+            .filter(|kind| !of_stores.contains(kind))
+            .collect()
+    }
+
+    /// Calls `read` with the current state. No writer changes a source together with a row until `read` returns.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Arc<SourceTable>) -> T) -> T {
+        let _step = self.step.read();
+        read(&self.table())
+    }
+
+    /// The current state.
+    pub(crate) fn table(&self) -> Arc<SourceTable> {
+        Arc::clone(&self.state.lock().table)
+    }
+
+    /// The number of a new feeder that is not the feeder of a store.
+    pub(crate) fn next_feeder(&self) -> u64 {
+        self.feeders.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for JoinSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSources")
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl SourceFeed ===
+
+impl SourceFeed {
+    pub(crate) fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// The fields that the feed reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &'static str> {
+        FIELDS.into_iter()
+    }
+
+    /// The fields to decode of an object that only this feed reads.
+    pub(crate) fn fields(&self) -> Fields {
+        Fields::union([Some(FIELDS)])
+    }
+
+    /// The number of sources of the kind.
+    pub(crate) fn len(&self) -> usize {
+        self.sources.table().len(self.kind)
+    }
+
+    /// The number of a new feeder that is not the feeder of a store.
+    pub(crate) fn next_feeder(&self) -> u64 {
+        self.sources.next_feeder()
+    }
+
+    /// Begins a change of sources and rows that a scrape sees in one step. The change ends when the guard is dropped.
+    #[must_use]
+    pub(crate) fn begin_step(&self) -> RwLockWriteGuard<'_, ()> {
+        self.sources.step.write()
+    }
+
+    /// Writes what joins read from an object.
+    pub(crate) fn read<K: CollectedResource>(&self, object: &K, out: &mut Vec<u8>) {
+        out.clear();
+        write_source(self.kind, &self.sources.wanted, ObjectView::of(object), out);
+    }
+
+    /// Writes what joins read from an object of which only the metadata was decoded.
+    pub(crate) fn read_metadata(&self, object: &SourceObject, out: &mut Vec<u8>) {
+        out.clear();
+        let view = ObjectView::of_metadata(&object.metadata);
+        write_source(self.kind, &self.sources.wanted, view, out);
+    }
+
+    /// Sets a source. `text` is the result of [`read`](Self::read).
+    pub(crate) fn set(&self, feeder: u64, key: &str, text: &[u8]) {
+        let SourcesState { table, lists } = &mut *self.sources.state.lock();
+        match lists.get_mut(&(self.kind, feeder)) {
+            Some(list) => drop(list.insert(key.into(), text.into())),
+            None => Arc::make_mut(table).set(self.kind, key, feeder, text),
+        }
+    }
+
+    /// Removes a source.
+    pub(crate) fn remove(&self, feeder: u64, key: &str) {
+        let SourcesState { table, lists } = &mut *self.sources.state.lock();
+        match lists.get_mut(&(self.kind, feeder)) {
+            Some(list) => drop(list.remove(key)),
+            None => Arc::make_mut(table).remove(self.kind, key, feeder),
+        }
+    }
+
+    /// Begins a list of the feeder's sources.
+    pub(crate) fn begin_list(&self, feeder: u64) {
+        let mut state = self.sources.state.lock();
+        state
+            .lists
+            .insert((self.kind, feeder), StagedList::default());
+    }
+
+    /// Publishes a list: replaces the feeder's sources in one step.
+    pub(crate) fn end_list(&self, feeder: u64) {
+        let SourcesState { table, lists } = &mut *self.sources.state.lock();
+        let Some(list) = lists.remove(&(self.kind, feeder)) else {
+            return;
+        };
+        let table = Arc::make_mut(table);
+        table.retain_of(self.kind, feeder, |key| list.contains_key(key));
+        for (key, text) in &list {
+            table.set(self.kind, key, feeder, text);
+        }
+    }
+
+    /// Discards a list.
+    pub(crate) fn abandon_list(&self, feeder: u64) {
+        self.sources.state.lock().lists.remove(&(self.kind, feeder));
+    }
+
+    /// Removes the sources of a feeder.
+    pub(crate) fn close(&self, feeder: u64) {
+        self.abandon_list(feeder);
+        let mut state = self.sources.state.lock();
+        Arc::make_mut(&mut state.table).retain_of(self.kind, feeder, |_| false);
+    }
+}
+
+impl fmt::Debug for SourceFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SourceFeed").field(&self.kind).finish()
+    }
+}

@@ -1,0 +1,81 @@
+//! [`Wanted`]: the labels and annotations that the joins of all resources read from each kind of source.
+
+use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
+use super::kinds::SourceKind;
+
+/// A label or an annotation, by its key.
+pub(super) type WantedKey = (MetadataMap, String);
+
+/// The labels and annotations that are read from the sources. A source stores their values in this order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    namespace: Vec<WantedKey>,
+    node: Vec<WantedKey>,
+    workload: Vec<WantedKey>,
+    /// Whether a join reads the name or the kind of a workload.
+    has_workload_facts: bool,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// Adds what a join reads.
+    pub(super) fn add(&mut self, join: &Join) {
+        match &join.value {
+            JoinedValue::Key { object, map, key } => {
+                if let Some(keys) = self.keys_mut(*object) {
+                    let wanted = (*map, key.clone());
+                    if !keys.contains(&wanted) {
+                        keys.push(wanted);
+                    }
+                }
+            }
+            JoinedValue::NodeName => {}
+            JoinedValue::WorkloadName | JoinedValue::WorkloadKind => self.has_workload_facts = true,
+        }
+    }
+
+    /// The position of a label or an annotation among the values of a source.
+    pub(super) fn position(
+        &self,
+        object: JoinedObject,
+        map: MetadataMap,
+        key: &str,
+    ) -> Option<usize> {
+        let mut keys = self.keys(object).iter();
+        keys.position(|(own_map, own)| *own_map == map && own == key)
+    }
+
+    /// The labels and annotations to read from an object of a kind.
+    pub(super) fn of_kind(&self, kind: SourceKind) -> &[WantedKey] {
+        self.keys(match kind {
+            SourceKind::Namespace => JoinedObject::Namespace,
+            SourceKind::Node => JoinedObject::Node,
+            _ => JoinedObject::Workload,
+        })
+    }
+
+    /// Whether a join needs the objects of a kind.
+    pub(super) fn needs(&self, kind: SourceKind) -> bool {
+        let needs_name = kind.is_intermediate() && self.has_workload_facts;
+        needs_name || !self.of_kind(kind).is_empty()
+    }
+
+    fn keys(&self, object: JoinedObject) -> &[WantedKey] {
+        match object {
+            JoinedObject::Itself => &[],
+            JoinedObject::Namespace => &self.namespace,
+            JoinedObject::Node => &self.node,
+            JoinedObject::Workload => &self.workload,
+        }
+    }
+
+    fn keys_mut(&mut self, object: JoinedObject) -> Option<&mut Vec<WantedKey>> {
+        match object {
+            JoinedObject::Itself => None,
+            JoinedObject::Namespace => Some(&mut self.namespace),
+            JoinedObject::Node => Some(&mut self.node),
+            JoinedObject::Workload => Some(&mut self.workload),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`JoinSettings`]: the joined labels of a registry, and their sources.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::errors::BuildProblem;
+use super::host_fed::HostFed;
+use crate::joins::{Join, JoinConfig, JoinSources, RowJoins, SourceFeed, SourceKind};
+use crate::k8s::is_valid_label_name;
+use crate::resource::{ResourceInfo, ResourceName};
+
+/// The joined labels of all resources, and the objects from which they are joined.
+#[derive(Debug, Default)]
+pub(crate) struct JoinSettings {
+    config: JoinConfig,
+    /// `None` if there are no joined labels.
+    sources: Option<Arc<JoinSources>>,
+}
+
+// === impl JoinSettings ===
+
+impl JoinSettings {
+    /// Checks the configuration. `known` are the resources that may have joined labels; `None` means all.
+    pub(super) fn new(
+        config: JoinConfig,
+        known: Option<&[ResourceInfo]>,
+        problems: &mut Vec<BuildProblem>,
+    ) -> Self {
+        for (_, join) in config.iter() {
+            if !is_valid_label_name(join.label_name()) {
+                problems.push(BuildProblem::LabelName {
+                    label: join.label_name().to_owned(),
+                    subject: format!("the joined label `{join}`"),
+                });
+            }
+        }
+        let unknown = known.map(|known| config.unknown_resources(known));
+        problems.extend(unknown.into_iter().flatten().map(|resource| {
+            BuildProblem::UnknownJoinResource {
+                resource: resource.to_string(),
+            }
+        }));
+        let joins = config.iter().map(|(_, join)| join);
+        let sources = (!config.is_empty()).then(|| JoinSources::new(joins));
+        Self { config, sources }
+    }
+
+    /// The joined labels of a resource, as its store needs them.
+    pub(super) fn row_joins(&self, resource: &ResourceInfo) -> Option<Arc<RowJoins>> {
+        let sources = self.sources.as_ref()?;
+        RowJoins::new(resource, &self.config.of_resource(resource), sources)
+    }
+
+    /// The feed of the sources of a resource, if no other store has it.
+    pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
+        let sources = self.sources.as_ref()?;
+        // The stores of a configuration come and go.
+        let kind = SourceKind::of(resource).filter(|_| !resource.is_configured())?;
+        sources.feed_of_store(kind)
+    }
+
+    /// The joined labels of a resource.
+    pub(super) fn of_resource(&self, resource: &ResourceInfo) -> Vec<&Join> {
+        self.config.of_resource(resource)
+    }
+
+    /// The sources; `None` if there are no joined labels.
+    pub(crate) fn sources(&self) -> Option<&Arc<JoinSources>> {
+        self.sources.as_ref()
+    }
+
+    /// Whether labels are joined from the objects that a name means.
+    pub(super) fn has_source(&self, name: &ResourceName) -> bool {
+        let mut needed = self.sources.iter().flat_map(|sources| sources.needed());
+        needed.any(|kind| name.matches(&kind.info()))
+    }
+
+    /// The kinds without a store, that the host feeds if `by_host` is true, otherwise the sources of the crate.
+    pub(super) fn without_store(&self, host_fed: &HostFed, by_host: bool) -> Vec<SourceFeed> {
+        let Some(sources) = &self.sources else {
+            return Vec::new();
+        };
+        let kinds = sources.without_store().into_iter();
+        let kinds = kinds.filter(|kind| host_fed.includes(&kind.info()) == by_host);
+        kinds.map(|kind| sources.feed(kind)).collect()
+    }
+}
+
+/// Reports joined labels of a resource whose names are declared. `declared` are the labels of a subject.
+pub(super) fn check_declared<'a>(
+    problems: &mut Vec<BuildProblem>,
+    joins: &[&Join],
+    subject: &str,
+    declared: impl Iterator<Item = &'a str>,
+) {
+    let declared: BTreeSet<_> = declared.collect();
+    for join in joins
+        .iter()
+        .filter(|join| declared.contains(join.label_name()))
+    {
+        problems.push(BuildProblem::JoinedLabel {
+            join: join.to_string(),
+            label: join.label_name().to_owned(),
+            subject: subject.to_owned(),
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! [`JoinedRows`]: the joined labels of the rows of a page, for one state of the sources.
+
+use std::sync::{Arc, OnceLock};
+
+use super::page::Page;
+use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
+
+/// The joined labels of a store in one snapshot.
+#[derive(Debug)]
+pub(super) struct SnapshotJoins {
+    joins: Arc<RowJoins>,
+    table: Arc<SourceTable>,
+    /// The labels of each page. They are written when a run of the page is first written.
+    texts: Box<[OnceLock<JoinedText>]>,
+}
+
+/// The joined labels of the rows of one page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JoinedRows<'a> {
+    snapshot: &'a SnapshotJoins,
+    page: &'a Page,
+    /// The position of the page in the snapshot.
+    at: usize,
+}
+
+// === impl SnapshotJoins ===
+
+impl SnapshotJoins {
+    pub(super) fn new(joins: Arc<RowJoins>, table: Arc<SourceTable>, pages: usize) -> Self {
+        Self {
+            joins,
+            table,
+            texts: (0..pages).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    pub(super) fn rows<'a>(&'a self, page: &'a Page, at: usize) -> JoinedRows<'a> {
+        let snapshot = self;
+        JoinedRows { snapshot, page, at }
+    }
+}
+
+// === impl JoinedRows ===
+
+impl<'a> JoinedRows<'a> {
+    /// A number that changes whenever the joined labels of a row change.
+    pub(crate) fn version(&self) -> u64 {
+        let SnapshotJoins { joins, table, .. } = self.snapshot;
+        self.page.joined_version(joins, table)
+    }
+
+    /// The joined labels of a row, each with a comma in front.
+    pub(crate) fn labels(&self, row: usize) -> &'a [u8] {
+        let SnapshotJoins {
+            joins,
+            table,
+            texts,
+        } = self.snapshot;
+        let text = || joins.text(table, self.page.row_keys());
+        let text = texts.get(self.at).map(|own| own.get_or_init(text));
+        text.map_or(&[], |text| text.row(row))
+    }
+
+    /// The approximate length of the joined labels of a row, in bytes.
+    pub(crate) fn approximate_len(&self) -> usize {
+        self.snapshot.joins.approximate_len()
+    }
+}
+
+// === impl Page ===
+
+impl Page {
+    /// The parts of each row that its joined labels depend on. The store has joined labels.
+    pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
+        (0..self.len()).map(|row| RowKey {
+            key: self.key(row),
+            links: self.links().map_or(&[], |column| column.cell(row)),
+        })
+    }
+
+    fn joined_version(&self, joins: &RowJoins, table: &SourceTable) -> u64 {
+        let links = self.links().map_or(0, |column| column.version());
+        let fingerprint = || joins.fingerprint(table, self.row_keys());
+        (self.joined()).version(links, table.generation(), fingerprint)
+    }
+}

@@ -1,0 +1,56 @@
+//! [`StoredLabel`]: one label in the stored text of a sample line.
+
+/// A stored label: its value is escaped, or is a reference to a shared value.
+#[derive(Clone, Copy)]
+pub(super) struct StoredLabel<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a [u8],
+    /// The whole label, with the comma or the brace in front of it.
+    pub(super) text: &'a [u8],
+}
+
+/// The labels in a part of a line, until the labels or the part end.
+pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
+    let mut rest = part;
+    std::iter::from_fn(move || {
+        let label = match rest {
+            [b'{' | b',', label @ ..] => label,
+            label => label,
+        };
+        let (name, quoted) = split_at_byte(label, memchr::memchr(b'=', label)?)?;
+        // The text after the labels, such as `} 1`, contains no `=`.
+        let quoted = quoted.strip_prefix(b"\"")?;
+        let (value, after) = split_at_byte(quoted, closing_quote(quoted)?)?;
+        let text = rest.get(..rest.len() - after.len())?;
+        rest = after;
+        let name = as_text(name);
+        Some(StoredLabel { name, value, text })
+    })
+}
+
+/// Whether a part of a line has a label.
+pub(super) fn has_label(part: &[u8], name: &str) -> bool {
+    stored_labels(part).any(|label| label.name == name)
+}
+
+/// The text before and after the byte at a position.
+fn split_at_byte(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// The position of the first quote that is not escaped.
+fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr2(b'"', b'\\', text.get(from..)?)?;
+        if text.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        from = at + 2;
+    }
+}
+
+/// Converts stored text to a string. A store contains only UTF-8 and references.
+pub(super) fn as_text(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
+}
