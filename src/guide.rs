@@ -15,6 +15,7 @@
 //! | run several replicas of which one serves | [`high_availability`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
+//! | add labels of the namespace, the node or the workload | [`join_labels`] |
 //! | find the cause of a problem, and the metrics that cost most | [`observe`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
@@ -45,6 +46,7 @@ pages! {
     high_availability => "how-to/high-availability",
     scrape => "how-to/scrape",
     alerts => "how-to/alerts",
+    join_labels => "how-to/join-labels",
     observe => "how-to/observe",
     migrate => "how-to/migrate",
 }

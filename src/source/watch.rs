@@ -46,6 +46,7 @@ mod event_splitter;
 mod failure;
 mod failure_log;
 mod handle;
+mod join_watches;
 mod json_list;
 mod json_nesting;
 mod list_bounds;

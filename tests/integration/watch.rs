@@ -8,6 +8,7 @@ mod expensive;
 mod faults;
 mod health;
 mod hostile;
+mod joins;
 mod large;
 mod lists;
 mod log;

@@ -9,9 +9,11 @@ use std::sync::atomic::Ordering;
 use super::feed::FeedReporter;
 use super::feed::FeedState;
 use super::resource::FeedOrigin;
-#[cfg(all(feature = "custom-resources", feature = "watch"))]
+#[cfg(feature = "watch")]
 use super::tracked::TrackedResource;
 use super::{Health, HealthLimits};
+#[cfg(feature = "watch")]
+use crate::joins::SourceFeed;
 use crate::registry::StateMetrics;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
 use crate::resource::ResourceInfo;
@@ -59,6 +61,17 @@ impl Health {
     /// Sets why the shard is not known. `None` means that the shard is known.
     pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
         *self.inner.sharding.lock() = problem;
+        self.notify();
+    }
+
+    /// Adds a resource whose objects only provide joined labels.
+    pub(in crate::source) fn add_join_source(
+        &self,
+        source: SourceFeed,
+        feeds: Vec<Arc<FeedState>>,
+    ) {
+        let tracked = TrackedResource::source(source, self.inner.origin, feeds);
+        self.inner.resources.write().tracked.push(tracked);
         self.notify();
     }
 

@@ -111,7 +111,7 @@ fn serves_something(resources: &[ResourceHealth]) -> bool {
 /// How long a refusal must last before readiness stops waiting for the resource. If all resources were refused, the
 /// API server may have just started.
 fn settling_time(resources: &[ResourceHealth]) -> Duration {
-    let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched;
+    let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched && !own.is_for_joins;
     let mut watched = resources.iter().filter(watched).peekable();
     if watched.peek().is_some() && watched.all(ResourceHealth::was_refused) {
         TOLERATED_REFUSAL
@@ -123,7 +123,8 @@ fn settling_time(resources: &[ResourceHealth]) -> Duration {
 /// Whether readiness waits because a refusal has not lasted long enough.
 pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     let refused_for = settling_time(resources);
-    let mut refused = resources.iter().filter(|own| own.is_refused());
+    let expected = resources.iter().filter(|own| own.is_expected());
+    let mut refused = expected.filter(|own| own.is_refused());
     refused.any(|own| !own.is_settled(refused_for))
 }
 

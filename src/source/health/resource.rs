@@ -112,6 +112,9 @@ pub struct ResourceHealth {
     /// Whether the resource has no store, because only the watch itself needs it.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
+    /// Whether the objects only provide joined labels. Readiness does not depend on them.
+    #[serde(skip)]
+    pub(super) is_for_joins: bool,
 }
 
 /// The health of one feed: of a resource in one namespace or in all namespaces.
@@ -207,6 +210,7 @@ impl ResourceHealth {
     /// reporter, readiness does not depend on it.
     pub(super) fn is_expected(&self) -> bool {
         match self.source {
+            _ if self.is_for_joins => false,
             FeedOrigin::Watched | FeedOrigin::Manifests => true,
             FeedOrigin::Host => !self.feeds.is_empty(),
             FeedOrigin::LeftOut => false,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::failure_reason::FailureReason;
 use super::feed::FeedState;
 use super::resource::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
+use crate::joins::SourceFeed;
 use crate::resource::{ResourceInfo, ResourceName};
 use crate::store::{AnyStore, StoreAddress, StoreStats};
 
@@ -16,6 +17,8 @@ pub(super) struct TrackedResource {
     /// The store; `None` if the resource has no store and `count` counts its objects.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
+    /// The sources of joined labels, if the resource has no other use.
+    source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source starts them.
     feeds: Option<Vec<Arc<FeedState>>>,
@@ -35,8 +38,26 @@ impl TrackedResource {
             info: store.resource().clone(),
             store: Some(Arc::clone(store)),
             count: Arc::default(),
+            source: None,
             origin,
             feeds: None,
+        }
+    }
+
+    /// A resource whose objects only provide joined labels.
+    #[cfg(feature = "watch")]
+    pub(super) fn source(
+        source: SourceFeed,
+        origin: FeedOrigin,
+        feeds: Vec<Arc<FeedState>>,
+    ) -> Self {
+        Self {
+            info: source.kind().info(),
+            store: None,
+            count: Arc::default(),
+            source: Some(source),
+            origin,
+            feeds: Some(feeds),
         }
     }
 
@@ -52,6 +73,7 @@ impl TrackedResource {
             info: info.clone(),
             store: None,
             count,
+            source: None,
             origin,
             feeds: Some(vec![feed]),
         }
@@ -80,7 +102,10 @@ impl TrackedResource {
         match &self.store {
             Some(store) => store.stats(),
             None => StoreStats {
-                objects: self.count.load(Ordering::Relaxed),
+                objects: match &self.source {
+                    Some(source) => source.len() as u64,
+                    None => self.count.load(Ordering::Relaxed),
+                },
                 ..StoreStats::default()
             },
         }
@@ -134,6 +159,7 @@ impl TrackedResource {
             last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
             feeds,
             is_auxiliary: self.is_counted(),
+            is_for_joins: self.source.is_some(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::source::health::{FeedOrigin, FeedState, Health};
 use crate::source::plan_follower::{PlanFollower, StoreFeeder};
-use crate::store::{AnyStore, ObjectWriter};
+use crate::store::{AnyStore, JoinWriter, ObjectWriter};
 
 /// The writers of all stores of the current plan.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct ManifestWriters {
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
     /// Indexes of the stores for an API version and kind.
     routes: BTreeMap<(String, String), Vec<usize>>,
+    /// The writers of objects that only provide joined labels, by API version and kind.
+    sources: BTreeMap<(String, String), Box<dyn ObjectWriter>>,
     /// The API versions and kinds that the host feeds.
     host_fed: BTreeSet<(String, String)>,
 }
@@ -46,6 +48,12 @@ impl ManifestWriters {
         self.follower.follow(&metrics.plan(), &mut writers);
         self.routes.clear();
         self.host_fed.clear();
+        if self.sources.is_empty() {
+            let sources = metrics.source_feeds(false).into_iter();
+            let sources = sources
+                .map(|source| -> Box<dyn ObjectWriter> { Box::new(JoinWriter::new(source)) });
+            self.sources = sources.map(|own| (kind_of(own.resource()), own)).collect();
+        }
         for (index, (store, writer)) in self.follower.feeds.iter().enumerate() {
             let key = kind_of(store.resource());
             if writer.is_some() {
@@ -65,18 +73,21 @@ impl ManifestWriters {
         for (_, writer) in &mut self.follower.feeds {
             writer.iter_mut().for_each(|writer| writer.begin_list());
         }
+        self.sources.values_mut().for_each(|own| own.begin_list());
     }
 
     pub(super) fn end_list(&mut self) {
         for (_, writer) in &mut self.follower.feeds {
             writer.iter_mut().for_each(|writer| writer.end_list());
         }
+        self.sources.values_mut().for_each(|own| own.end_list());
     }
 
     pub(super) fn abandon_list(&mut self) {
         for (_, writer) in &mut self.follower.feeds {
             writer.iter_mut().for_each(|writer| writer.abandon_list());
         }
+        self.sources.values_mut().for_each(|own| own.abandon_list());
     }
 
     /// Applies the objects of a text.
@@ -122,6 +133,11 @@ impl ManifestWriters {
             }
         };
         let key = (api_version.to_owned(), kind.to_owned());
+        let source = self.sources.get_mut(&key);
+        let joined = source.map(|source| source.apply_json(document.json.as_bytes()));
+        if let Some(Err(source)) = joined {
+            return Err(ManifestProblem::Decode { place, source });
+        }
         let Some(stores) = self.routes.get(&key) else {
             // Definitions were used to find the kinds that they define, so definitions do not count as skipped objects.
             if kind == "CustomResourceDefinition" && report.has_definitions() {

@@ -11,6 +11,7 @@ use super::context::WatchContext;
 #[cfg(feature = "custom-resources")]
 use super::definitions::{self, DefinitionSink};
 use super::handle::WatchHandle;
+use super::join_watches;
 #[cfg(feature = "custom-resources")]
 use super::reflector::Reflector;
 use super::replicas;
@@ -110,6 +111,9 @@ impl ClusterWatch {
         #[cfg(feature = "custom-resources")]
         if let Some(definitions) = self.definitions {
             tasks.spawn(definitions.run());
+        }
+        for reflector in join_watches::reflectors(context) {
+            tasks.spawn(reflector.run());
         }
         let mut follower = PlanFollower::default();
         loop {

@@ -14,8 +14,9 @@ use super::reflector::{Options, Reflector, ShardScope};
 use super::request::Target;
 use super::shard_control::ShardControl;
 use super::sink::ListWatchSink;
+use crate::joins::SourceFeed;
 use crate::source::health::{FeedOrigin, Health, HealthLimits};
-use crate::store::{AnyStore, ObjectWriter};
+use crate::store::{AnyStore, JoinWriter, ObjectWriter};
 
 /// The state that all watches of a cluster share.
 #[derive(Clone)]
@@ -83,7 +84,7 @@ impl WatchContext {
     ) -> Reflector<Box<dyn ObjectWriter>> {
         let options = self.config.options.clone();
         let metrics = self.metrics.feed(&target.resource, options.object_limit);
-        Reflector::new(
+        let mut reflector = Reflector::new(
             self.config.client.clone(),
             options,
             store.object_writer(),
@@ -91,7 +92,21 @@ impl WatchContext {
             metrics,
             self.shards.subscribe(),
             target,
-        )
+        );
+        // Objects of this shard may join labels from objects of all shards.
+        reflector.reads_all_shards = store.source_kind().is_some();
+        reflector
+    }
+
+    /// A reflector of objects that only provide joined labels.
+    pub(super) fn source_reflector(
+        &self,
+        source: SourceFeed,
+        target: Target,
+        feed: LoggedFeed,
+    ) -> Reflector<Box<dyn ObjectWriter>> {
+        let sink: Box<dyn ObjectWriter> = Box::new(JoinWriter::new(source));
+        self.unsharded_reflector(sink, target, feed, &self.metrics)
     }
 
     /// A reflector for objects that all shards read. `metrics` counts the requests of the reflector.

@@ -74,6 +74,8 @@ pub(super) struct Reflector<S> {
     pub(super) feed: LoggedFeed,
     pub(super) metrics: FeedMetrics,
     pub(super) scope: watch::Receiver<ShardScope>,
+    /// Whether the sink needs the objects of all shards.
+    pub(super) reads_all_shards: bool,
     /// The generation of the scope that is listed or watched.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
@@ -170,6 +172,7 @@ impl<S: ListWatchSink> Reflector<S> {
             metrics,
             generation,
             scope,
+            reads_all_shards: false,
             backoff: Backoff::new(options.timeouts.clone()),
             version: None,
             newest: None,
@@ -303,11 +306,16 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Enters the current scope and returns its selector.
     pub(super) fn enter_scope(&mut self) -> Option<String> {
-        let scope = self.scope.borrow_and_update();
-        self.generation = scope.generation;
+        self.generation = self.scope.borrow_and_update().generation;
         // A list begins.
         self.listed_newest = None;
-        scope.selector.clone()
+        self.shard_selector()
+    }
+
+    /// The selector of the current scope.
+    pub(super) fn shard_selector(&self) -> Option<String> {
+        let selector = self.scope.borrow().selector.clone();
+        selector.filter(|_| !self.reads_all_shards)
     }
 
     /// Whether the scope or the sink requires objects, or fields of objects, that have not been listed.
@@ -322,6 +330,9 @@ impl<S: ListWatchSink> Reflector<S> {
     fn smallest_representation(&self) -> Representation {
         if self.sink.partial.need_whole_objects() {
             return Representation::Object;
+        }
+        if self.sink.is_for_joins() {
+            return Representation::Metadata;
         }
         let reads_only = |paths: &[&str]| self.sink.reads_only(paths);
         Representation::smallest(&self.target.resource, reads_only)

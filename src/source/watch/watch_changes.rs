@@ -32,7 +32,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let opened = Instant::now();
         // Some proxies delay the start of a response until the first event.
         let timeout = self.options.timeouts.silence;
-        let selector = self.scope.borrow().selector.clone();
+        let selector = self.shard_selector();
         match self.send(request, selector.as_deref(), timeout).await {
             Ok(response) => {
                 self.metrics.watch_request(true);

@@ -48,6 +48,7 @@ async fn every_metric_is_there_with_its_labels() {
         "kube_state_metrics_feed_buffer_peak_bytes{}",
         "kube_state_metrics_feed_buffer_waits_total{}",
         "kube_state_metrics_generator_panics_total{resource}",
+        "kube_state_metrics_joined_labels_replaced_total{resource}",
         "kube_state_metrics_last_event_age_seconds{resource}",
         "kube_state_metrics_limit_exceeded_total{reason,resource}",
         "kube_state_metrics_list_objects{resource}",

@@ -1,0 +1,84 @@
+//! Watches the objects that only provide joined labels, by their metadata.
+
+use super::config::{NodeScope, WatchConfig};
+use super::context::WatchContext;
+use super::reflector::Reflector;
+use super::request::{self, Target};
+use crate::joins::{SourceFeed, SourceKind};
+use crate::resource::Scope;
+use crate::store::ObjectWriter;
+
+/// The reflectors of the objects that no store of the watch feeds. None of them delays readiness.
+pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn ObjectWriter>>> {
+    let mut reflectors = Vec::new();
+    for source in separate_sources(context) {
+        let targets = context.config.source_targets(source.kind());
+        let targets = targets.into_iter().map(|target| {
+            let feed = context.feed(&target);
+            (target, feed)
+        });
+        let targets: Vec<_> = targets.collect();
+        let feeds = targets.iter().map(|(_, feed)| feed.state()).collect();
+        context.health.add_join_source(source.clone(), feeds);
+        let own = targets.into_iter();
+        reflectors.extend(
+            own.map(|(target, feed)| context.source_reflector(source.clone(), target, feed)),
+        );
+    }
+    reflectors
+}
+
+/// The sources that have no store, and those whose store the node scope excludes from the watch.
+fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
+    let metrics = &context.config.metrics;
+    let mut separate = metrics.source_feeds(false);
+    let Some(sources) = metrics.settings().joins.sources() else {
+        return separate;
+    };
+    let plan = metrics.plan();
+    let left_out = plan
+        .stores()
+        .iter()
+        .filter(|store| !store.is_host_fed() && context.config.targets(&***store).is_none());
+    let left_out = left_out.filter_map(|store| store.source_kind());
+    separate.extend(left_out.map(|kind| sources.feed(kind)));
+    separate
+}
+
+// === impl WatchConfig ===
+
+impl WatchConfig {
+    /// The collections to watch for a kind of sources.
+    ///
+    /// If the watch is limited to some namespaces or to a node, their objects are requested by name, so that a role
+    /// with `resourceNames` suffices.
+    fn source_targets(&self, kind: SourceKind) -> Vec<Target> {
+        let filter = self.metrics.settings().filter.read().clone();
+        let resource = kind.info();
+        let namespaces = || filter.namespaces.difference(&filter.denied).cloned();
+        let named = |name: String| Target {
+            field_selector: Some(format!("metadata.name={name}")),
+            ..Target::all(resource.clone())
+        };
+        match (kind, &self.node) {
+            (SourceKind::Namespace, _) if !filter.namespaces.is_empty() => {
+                namespaces().map(named).collect()
+            }
+            (SourceKind::Node, NodeScope::Node(name)) => vec![named(name.clone())],
+            // Pods without a node refer to no node.
+            (SourceKind::Node, NodeScope::Unscheduled) => Vec::new(),
+            _ if resource.scope() == Scope::Cluster => vec![Target::all(resource)],
+            _ if filter.namespaces.is_empty() => vec![Target {
+                field_selector: request::without_namespaces(&filter.denied),
+                ..Target::all(resource)
+            }],
+            _ => {
+                let targets = namespaces().map(|namespace| Target {
+                    namespace: Some(namespace),
+                    ..Target::all(resource.clone())
+                });
+                targets.collect()
+            }
+        }
+    }
+}
