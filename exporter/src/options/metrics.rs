@@ -2,7 +2,7 @@
 
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricList};
-use kube_state_metrics::registry::{BuildError, BuildProblem, Limits, Shard};
+use kube_state_metrics::registry::{BuildError, BuildProblem, JoinConfig, Limits, Shard};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::custom_resources::CustomResources;
@@ -18,6 +18,7 @@ pub(crate) struct MetricsOptions {
     pub(crate) opt_in: Vec<String>,
     pub(crate) labels: AllowlistConfig,
     pub(crate) annotations: AllowlistConfig,
+    pub(crate) joins: JoinConfig,
     pub(crate) namespaces: Vec<String>,
     pub(crate) denied_namespaces: Vec<String>,
     pub(crate) shard: Shard,
@@ -38,6 +39,7 @@ impl MetricsOptions {
             shard: shard(reader),
             labels: reader.allowlists(&table::METRIC_LABELS_ALLOWLIST),
             annotations: reader.allowlists(&table::METRIC_ANNOTATIONS_ALLOWLIST),
+            joins: reader.joins(&table::JOIN_LABELS),
             namespaces: reader.items(&table::NAMESPACES),
             denied_namespaces: reader.items(&table::NAMESPACES_DENYLIST),
             limits: limits(reader),
@@ -58,6 +60,7 @@ impl MetricsOptions {
             .opt_in_metrics(&self.opt_in)
             .label_allowlists(self.labels.clone())
             .annotation_allowlists(self.annotations.clone())
+            .join_labels(self.joins.clone())
             .namespaces(&self.namespaces)
             .deny_namespaces(&self.denied_namespaces)
             .shard(self.shard)
@@ -125,6 +128,9 @@ fn with_flag(problem: &BuildProblem) -> String {
             MetricList::OptIn => "--metric-opt-in-list",
             _ => return problem.to_string(),
         },
+        BuildProblem::UnknownJoinResource { .. } | BuildProblem::JoinedLabel { .. } => {
+            "--join-labels"
+        }
         _ => return problem.to_string(),
     };
     format!("{flag}: {problem}")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::registry::{JoinConfig, JoinError};
 use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus_web_config::duration::{self, DurationError};
 
@@ -230,6 +231,11 @@ pub(crate) fn on_outage(text: &str) -> Result<OnOutage, String> {
 /// Parses patterns per resource, such as `pods=[team]`. The errors of this parser are complete sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
+}
+
+/// Parses joined labels per resource, such as `pods=[namespace/team]`. Its errors are complete sentences.
+pub(crate) fn joins(text: &str) -> Result<JoinConfig, String> {
+    text.parse().map_err(|error: JoinError| error.to_string())
 }
 
 /// Splits values at commas; returns each item once, in order.

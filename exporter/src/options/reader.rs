@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::registry::{Join, JoinConfig};
 
 use super::file::{FileValue, OptionsFile};
 use super::flags::Flags;
@@ -120,6 +121,30 @@ impl<'a> Reader<'a> {
             let problem = format!("{}: {problem}", option.row.flag);
             self.problems.push(problem);
             AllowlistConfig::default()
+        })
+    }
+
+    /// The joined labels per resource of an option.
+    pub(super) fn joins(&mut self, option: &Single<JoinConfig>) -> JoinConfig {
+        let mut config = JoinConfig::default();
+        if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
+            let source = self.source(&option.row);
+            for (resource, joins) in lists {
+                for join in joins {
+                    match join.parse::<Join>() {
+                        Ok(join) => config.insert(resource, join),
+                        Err(error) => self.problems.push(format!("{source}: {error}")),
+                    }
+                }
+            }
+            return config;
+        }
+        let text = self.on_command_line(&option.row);
+        let text = text.unwrap_or_else(|| option.row.default_text());
+        (option.parse)(text).unwrap_or_else(|problem| {
+            let problem = format!("{}: {problem}", option.row.flag);
+            self.problems.push(problem);
+            config
         })
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kube_state_metrics::BuiltIn;
 use kube_state_metrics::filter::AllowlistConfig;
+use kube_state_metrics::registry::JoinConfig;
 use kube_state_metrics::source::health::ReadinessPolicy;
 
 use super::parse::{self, DebugAccess, LogFormat, OnOutage, Timeout};
@@ -80,6 +81,14 @@ heading "Metrics", render: true {
         form: Allowlists("ALLOWLIST"), reload: NewInstance,
         help: "Kubernetes annotations to export per resource, in the notation of --metric-labels-allowlist",
         compat: Differs("as `--metric-labels-allowlist`"),
+    }
+    JOIN_LABELS: Single<JoinConfig> = parse::joins, {
+        flag: "--join-labels", key: Some("join_labels"),
+        form: Allowlists("JOINS"), reload: NewInstance,
+        help: "Labels to add to all samples of a resource, from the labels (`/`), annotations (`@`) or facts (`:`) \
+            of its `namespace`, `node`, `workload` or `self`, such as \
+            `pods=[namespace/team,node/topology.kubernetes.io/zone=zone,workload:name=workload],*=[namespace@cost]`",
+        compat: Added,
     }
     NAMESPACES: Items = parse::items, {
         flag: "--namespaces", key: Some("namespaces"), form: List("LIST"), reload: NewInstance,

@@ -62,6 +62,9 @@ impl Permissions {
         for resource in watched.chain(kinds.resources.iter()) {
             self.add_watch(options, resource);
         }
+        for resource in &metrics.join_sources() {
+            self.add_join_source(options, resource);
+        }
         for group in &kinds.whole_groups {
             self.add(Permission::watch(None, group, "*"));
         }
@@ -86,6 +89,35 @@ impl Permissions {
         let denied = |namespace: &&String| metrics.denied_namespaces.contains(namespace);
         for namespace in metrics.namespaces.iter().filter(|own| !denied(own)) {
             self.add(Permission::watch(Some(namespace), group, plural));
+        }
+    }
+
+    /// Adds the watch of the objects from which labels are joined. Namespaces and the node are watched by name, if the
+    /// options name them.
+    fn add_join_source(&mut self, options: &Options, resource: &ResourceInfo) {
+        let (group, plural) = (resource.group(), resource.plural());
+        let (metrics, source) = (&options.metrics, &options.source);
+        let denied = |namespace: &&String| metrics.denied_namespaces.contains(namespace);
+        let namespaces = || metrics.namespaces.iter().filter(|own| !denied(own));
+        match plural {
+            "namespaces" if !metrics.namespaces.is_empty() => {
+                for name in namespaces() {
+                    self.add(Permission::watch(None, group, plural).named(name.clone()));
+                }
+            }
+            "nodes" if source.unscheduled_pods => {}
+            "nodes" if source.node.is_some() => {
+                let node = source.node.clone().unwrap_or_default();
+                self.add(Permission::watch(None, group, plural).named(node));
+            }
+            _ if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() => {
+                self.add(Permission::watch(None, group, plural));
+            }
+            _ => {
+                for namespace in namespaces() {
+                    self.add(Permission::watch(Some(namespace), group, plural));
+                }
+            }
         }
     }
 

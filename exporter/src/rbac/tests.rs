@@ -99,6 +99,35 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
 }
 
 #[test]
+fn the_objects_of_joined_labels_are_listed_and_watched() {
+    let joins = "--join-labels=pods=[namespace/team,node/zone,workload:name]";
+    assert_eq!(
+        needs(&["--resources=pods,namespaces", joins]),
+        [
+            "list,watch namespaces",
+            "list,watch nodes",
+            "list,watch pods",
+            "list,watch replicasets.apps",
+            "list,watch jobs.batch"
+        ]
+    );
+    assert_eq!(
+        needs(&["--resources=pods", "--namespaces=a,b", "--node=n1", joins]),
+        [
+            "list,watch namespaces named a",
+            "list,watch namespaces named b",
+            "list,watch nodes named n1",
+            "list,watch pods in namespace a",
+            "list,watch replicasets.apps in namespace a",
+            "list,watch jobs.batch in namespace a",
+            "list,watch pods in namespace b",
+            "list,watch replicasets.apps in namespace b",
+            "list,watch jobs.batch in namespace b"
+        ]
+    );
+}
+
+#[test]
 fn resources_are_listed_and_watched_in_the_given_namespaces() {
     assert_eq!(
         needs(&["--resources=pods,nodes,deployments"]),

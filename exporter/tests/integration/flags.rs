@@ -94,6 +94,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
     ("--help", "flag_errors_go_to_standard_error_and_exit_with_1"),
     ("--host", "hosts_and_ports_choose_where_it_listens"),
+    ("--join-labels", "joined_labels_come_from_other_objects"),
     (
         "--kubeconfig",
         "the_api_server_is_that_of_the_flag_or_of_the_kubeconfig",
@@ -402,6 +403,23 @@ fn allowlists_show_labels_and_annotations() {
         Some(note)
     );
     assert_eq!(shown(&allow, "kube_pod_annotations"), None);
+}
+
+#[test]
+fn joined_labels_come_from_other_objects() {
+    let objects = "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {team: x}}\n---\n\
+                   apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b, labels: {tier: y}}\n";
+    let render = |args: &[&str]| {
+        let args = [&["render", "--resources=pods", "--metric-allowlist=^kube_pod_info$", "-"], args];
+        run(&args.concat(), objects)
+    };
+    let joined = render(&["--join-labels=pods=[namespace/team],*=[self/tier=t]"]).stdout;
+    let prefix = "kube_pod_info{namespace=\"b\",pod=\"a\",uid=\"\",team=\"x\",t=\"y\",host_ip=";
+    assert!(joined.contains(prefix), "{joined}");
+    let error = render(&["--join-labels=pods=[namespace/team=node]"]).stderr;
+    let message = "--join-labels: the joined label `namespace/team=node` has the name `node`, which is also a label \
+                   of `kube_pod_info`";
+    assert!(error.contains(message), "{error}");
 }
 
 #[test]

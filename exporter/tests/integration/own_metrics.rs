@@ -109,6 +109,11 @@ const FURTHER: [Note; 39] = [
     note("kube_state_metrics_duplicate_samples_total", STORES, ""),
     note("kube_state_metrics_generator_panics_total", STORES, ""),
     note(
+        "kube_state_metrics_joined_labels_replaced_total",
+        STORES,
+        "Only with `--join-labels`, in families whose label names come from objects.",
+    ),
+    note(
         "kube_state_metrics_limit_exceeded_total",
         STORES,
         "The log names the first object.",

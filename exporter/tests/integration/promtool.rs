@@ -9,6 +9,7 @@ use super::support::{CLUSTER, Directory, Exporter, PROGRAM, get, run};
 use super::tools;
 
 const PAGE: &str = include_str!("../../../docs/how-to/test-alerts.md");
+const JOINS: &str = include_str!("../../../docs/how-to/join-labels.md");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,7 +21,11 @@ struct Series {
 /// A file of the page. The comment before the file has the name of the file. A file in a list item
 /// is indented.
 fn documented(name: &str) -> String {
-    let (before, rest) = PAGE
+    documented_in(PAGE, name)
+}
+
+fn documented_in(page: &str, name: &str) -> String {
+    let (before, rest) = page
         .split_once(&format!("<!-- file: {name} -->\n"))
         .unwrap_or_else(|| panic!("the page has no {name}"));
     let indent = before.len() - before.trim_end_matches(' ').len();
@@ -161,6 +166,30 @@ fn the_how_to_about_alerts_holds() {
     fs::write(path("age.all.yaml"), all).unwrap();
     let (passes, said) = promtool(&directory, "age.all.yaml");
     assert!(passes, "{said}");
+}
+
+#[test]
+fn the_how_to_about_joined_labels_holds() {
+    let directory = Directory::new("join-labels");
+    for file in ["objects.yaml", "alerts.yaml", "join.test.yaml"] {
+        directory.write(file, &documented_in(JOINS, file));
+    }
+    let shown = "sum by (cost) (kube_pod_container_resource_requests{resource=\"cpu\"})";
+    assert_eq!(
+        JOINS.matches(shown).count(),
+        2,
+        "the query is shown and tested"
+    );
+    if !has_promtool() {
+        return;
+    }
+    let commands = documented_in(JOINS, "test.sh").replace("kube-state-metrics", PROGRAM);
+    let shell = Command::new("sh")
+        .args(["-ec", &commands])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(shell.status.success(), "{shell:?}");
 }
 
 #[test]

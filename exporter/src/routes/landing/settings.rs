@@ -1,7 +1,7 @@
 //! The options in use that decide what is exposed, and when the exporter is ready.
 
 use kube_state_metrics::filter::AllowlistConfig;
-use kube_state_metrics::registry::Shard;
+use kube_state_metrics::registry::{JoinConfig, Shard};
 use kube_state_metrics::source::health::ReadinessPolicy;
 
 use crate::options::MetricsOptions;
@@ -57,6 +57,7 @@ pub(super) fn settings(
             "--metric-annotations-allowlist",
             allowlists(&options.annotations),
         ),
+        ("Joined labels", "--join-labels", joins(&options.joins)),
         (
             "High availability",
             "--ha",
@@ -76,6 +77,12 @@ fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
         .collect()
 }
 
+/// The joined labels in the form of the flag, if there are any.
+fn joins(joins: &JoinConfig) -> Vec<String> {
+    let text = (!joins.is_empty()).then(|| joins.to_string());
+    text.into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +97,7 @@ mod tests {
         let options = MetricsOptions {
             deny: vec!["kube_secret_.*".to_owned()],
             labels: AllowlistConfig::parse("pods=[team,app]").unwrap(),
+            joins: "pods=[self/a,node/b=c],*=[self/d]".parse().unwrap(),
             ..MetricsOptions::default()
         };
         let settings = settings(
@@ -109,6 +117,7 @@ mod tests {
                 "--readiness: strict",
                 "--metric-denylist: kube_secret_.*",
                 "--metric-labels-allowlist: pods=[team,app]",
+                "--join-labels: pods=[self/a,node/b=c],*=[self/d]",
             ]
         );
     }
