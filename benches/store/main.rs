@@ -9,6 +9,7 @@
 mod decode;
 mod gzip;
 mod ingest;
+mod joins;
 mod nodes;
 mod render;
 mod update;
@@ -108,6 +109,7 @@ fn all(c: &mut Criterion) {
     ingest::bench(c, &mut setup);
     update::bench(c, &mut setup);
     nodes::bench(c);
+    joins::bench(c, &mut setup);
 }
 
 criterion_group!(benches, all);
