@@ -190,8 +190,8 @@ impl<K: CollectedResource> Schema<K> {
         }
         // References and sources are read from each whole object.
         let has_joins = self.joins.is_some() || self.source.is_some();
-        let may_skip = !has_joins
-            && (self.families.iter()).any(|active| !active.dependency.each_event);
+        let may_skip =
+            !has_joins && (self.families.iter()).any(|active| !active.dependency.each_event);
         let header = [
             self.resource.api_version().into_owned(),
             self.resource.kind().to_owned(),

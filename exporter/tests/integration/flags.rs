@@ -410,7 +410,15 @@ fn joined_labels_come_from_other_objects() {
     let objects = "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {team: x}}\n---\n\
                    apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b, labels: {tier: y}}\n";
     let render = |args: &[&str]| {
-        let args = [&["render", "--resources=pods", "--metric-allowlist=^kube_pod_info$", "-"], args];
+        let args = [
+            &[
+                "render",
+                "--resources=pods",
+                "--metric-allowlist=^kube_pod_info$",
+                "-",
+            ],
+            args,
+        ];
         run(&args.concat(), objects)
     };
     let joined = render(&["--join-labels=pods=[namespace/team],*=[self/tier=t]"]).stdout;
