@@ -31,6 +31,7 @@ const LINE_LENGTH: usize = 120;
 /// let entry = families.iter().find(|entry| entry.descriptor.name() == "kube_node_info").unwrap();
 /// assert_eq!(entry.info.api_version(), "v1");
 /// assert_eq!(entry.base_labels, ["node"]);
+/// assert!(entry.joined_labels.is_empty());
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -41,6 +42,8 @@ pub struct CatalogueEntry {
     pub info: ResourceInfo,
     /// The base labels of every sample.
     pub base_labels: Vec<String>,
+    /// The [joined labels](crate::registry::Join) of every sample. The catalogue has none; a caller adds them.
+    pub joined_labels: Vec<String>,
     /// Name, help, type and labels of the family.
     pub descriptor: FamilyDescriptor,
 }
@@ -62,6 +65,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
                 resource: self.0,
                 info: collector.resource().clone(),
                 base_labels: base_labels.clone(),
+                joined_labels: Vec::new(),
                 descriptor: family.descriptor().clone(),
             });
             entries.collect()
@@ -159,6 +163,8 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
         api_version: String,
         kind: &'a str,
         base_labels: &'a [String],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        joined_labels: &'a [String],
         labels: Vec<&'a str>,
         reads: Option<Vec<&'a str>>,
         search_words: Vec<&'a str>,
@@ -177,6 +183,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
             api_version: entry.info.api_version().into_owned(),
             kind: entry.info.kind(),
             base_labels: &entry.base_labels,
+            joined_labels: &entry.joined_labels,
             labels: family.labels().collect(),
             reads: family.reads().map(Iterator::collect),
             search_words: family.search_words().collect(),
@@ -208,7 +215,7 @@ fn head(text: &mut String, entry: &CatalogueEntry) {
         entry.resource,
         entry.info.kind(),
         entry.info.api_version(),
-        code(entry.base_labels.iter().map(String::as_str)),
+        code(labels_of_all(entry)),
     );
 }
 
@@ -229,8 +236,8 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
     if let Some(version) = family.deprecated_since() {
         let _ = write!(text, ", deprecated since {version}");
     }
-    let base = entry.base_labels.iter().map(String::as_str);
-    let labels = format!("- labels {}", code(base.chain(family.labels())));
+    let labels = labels_of_all(entry).chain(family.labels());
+    let labels = format!("- labels {}", code(labels));
     text.push('\n');
     paragraph(text, &labels, "  ");
     let Some(reads) = family.reads() else {
@@ -241,6 +248,12 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
     } else {
         paragraph(text, &format!("- reads {}", code(reads)), "  ");
     }
+}
+
+/// The labels of every sample of the resource.
+fn labels_of_all(entry: &CatalogueEntry) -> impl Iterator<Item = &str> {
+    let joined = entry.joined_labels.iter();
+    entry.base_labels.iter().chain(joined).map(String::as_str)
 }
 
 /// Appends lines of at most [`LINE_LENGTH`] characters, all but the first with an indent.

@@ -51,6 +51,18 @@ impl JoinConfig {
         self.joins.iter().map(|(resource, join)| (resource, join))
     }
 
+    /// The joined labels that some resources may have, each once or several times.
+    pub(crate) fn of_resources<'a>(
+        &'a self,
+        resources: &'a [ResourceInfo],
+    ) -> impl Iterator<Item = &'a Join> {
+        let is_used = |name: &ResourceName| {
+            name.as_str() == ALL || resources.iter().any(|resource| name.matches(resource))
+        };
+        let joins = self.joins.iter().filter(move |(name, _)| is_used(name));
+        joins.map(|(_, join)| join)
+    }
+
     /// Adds the joined labels of another configuration.
     pub(crate) fn extend(&mut self, other: Self) {
         self.joins.extend(other.joins);
@@ -68,7 +80,19 @@ impl JoinConfig {
     }
 
     /// The joined labels of a resource, in their order.
-    pub(crate) fn of_resource(&self, resource: &ResourceInfo) -> Vec<&Join> {
+    ///
+    /// ```
+    /// use kube_state_metrics::BuiltIn;
+    /// use kube_state_metrics::registry::JoinConfig;
+    ///
+    /// let config: JoinConfig = "pods=[namespace/team],*=[self/team,self/tier]".parse()?;
+    /// let of_pods = config.of_resource(&BuiltIn::Pods.info());
+    /// let names: Vec<_> = of_pods.iter().map(|join| join.to_string()).collect();
+    /// assert_eq!(names, ["namespace/team", "self/tier"]);
+    /// # Ok::<(), kube_state_metrics::registry::JoinError>(())
+    /// ```
+    #[must_use]
+    pub fn of_resource(&self, resource: &ResourceInfo) -> Vec<&Join> {
         let own = self.joins.iter().filter(|(name, _)| name.matches(resource));
         let own: Vec<_> = own.map(|(_, join)| join).collect();
         let of_all = self.joins.iter().filter(|(name, _)| name.as_str() == ALL);

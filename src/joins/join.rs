@@ -139,6 +139,18 @@ pub enum JoinError {
 
 debug_is_display!(JoinError);
 
+// === impl MetadataMap ===
+
+impl MetadataMap {
+    /// The path of the map in an object.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Labels => "metadata.labels",
+            Self::Annotations => "metadata.annotations",
+        }
+    }
+}
+
 // === impl Join ===
 
 impl Join {

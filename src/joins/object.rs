@@ -1,6 +1,6 @@
 //! [`ObjectView`]: the fields of an object that joins read, for typed objects and for JSON.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
@@ -14,6 +14,33 @@ use super::reference::ObjectName;
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::resource::CollectedResource;
+
+/// The field with the name of the node that runs an object.
+pub(super) const NODE_NAME: &str = "spec.nodeName";
+/// The fields with the controller of an object.
+pub(super) const CONTROLLER: [&str; 4] = [
+    "metadata.ownerReferences.apiVersion",
+    "metadata.ownerReferences.kind",
+    "metadata.ownerReferences.name",
+    "metadata.ownerReferences.controller",
+];
+
+/// Maximum length of a value in bytes. Labels and names are shorter. A longer annotation gives no label, because each
+/// sample would repeat it.
+pub(super) const MAX_VALUE: usize = 1 << 10;
+
+/// Whether objects of a type may name a node. For other types, the field would only prevent that the API server sends
+/// protobuf or only the metadata.
+pub(super) fn has_node<K: 'static>() -> bool {
+    let mut types = vec![
+        TypeId::of::<Pod>(),
+        TypeId::of::<VolumeAttachment>(),
+        TypeId::of::<DynamicObject>(),
+    ];
+    #[cfg(feature = "custom-resources")]
+    types.push(TypeId::of::<JsonObject>());
+    types.contains(&TypeId::of::<K>())
+}
 
 /// The fields of an object that joins read.
 #[derive(Clone, Copy)]
@@ -43,8 +70,23 @@ impl<'a> ObjectView<'a> {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The value of a label or of an annotation.
+    /// The value of a label or of an annotation; `None` if it is too long.
     pub(super) fn value(self, map: MetadataMap, key: &str) -> Option<&'a str> {
+        self.any_value(map, key).filter(is_short)
+    }
+
+    /// The owner that controls the object; `None` if its kind or name is too long.
+    pub(super) fn controller(self) -> Option<ObjectName<'a>> {
+        let controller = self.any_controller();
+        controller.filter(|owner| is_short(&owner.kind) && is_short(&owner.name))
+    }
+
+    /// The node that runs the object: `spec.nodeName`.
+    pub(super) fn node(self) -> Option<&'a str> {
+        self.any_node().filter(is_short)
+    }
+
+    fn any_value(self, map: MetadataMap, key: &str) -> Option<&'a str> {
         #[cfg(feature = "custom-resources")]
         if let Some(metadata) = self.json_metadata() {
             let map = match map {
@@ -60,8 +102,7 @@ impl<'a> ObjectView<'a> {
         map.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The owner that controls the object.
-    pub(super) fn controller(self) -> Option<ObjectName<'a>> {
+    fn any_controller(self) -> Option<ObjectName<'a>> {
         #[cfg(feature = "custom-resources")]
         if let Some(metadata) = self.json_metadata() {
             let owners = metadata.get("ownerReferences")?.as_array()?;
@@ -83,8 +124,7 @@ impl<'a> ObjectView<'a> {
         })
     }
 
-    /// The node that runs the object: `spec.nodeName`.
-    pub(super) fn node(self) -> Option<&'a str> {
+    fn any_node(self) -> Option<&'a str> {
         let object = self.object?;
         if let Some(pod) = object.downcast_ref::<Pod>() {
             return pod.spec.as_ref()?.node_name.as_deref();
@@ -106,6 +146,10 @@ impl<'a> ObjectView<'a> {
         let json = self.object?.downcast_ref::<JsonObject>()?;
         Some(json.value().get("metadata").unwrap_or(&Value::Null))
     }
+}
+
+fn is_short(value: &&str) -> bool {
+    value.len() <= MAX_VALUE
 }
 
 /// The group of an API version, empty for the core group.

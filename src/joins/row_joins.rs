@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::kinds::SourceKind;
-use super::object::ObjectView;
+use super::object::{CONTROLLER, NODE_NAME, ObjectView, has_node};
 use super::reference::{FIELD_END, ObjectName, Reference};
 use super::source::Source;
 use super::source_table::SourceTable;
@@ -106,7 +106,12 @@ impl RowJoins {
             reads_node: false,
             reads_workload: false,
         };
-        joins.iter().for_each(|join| row_joins.add(join));
+        for join in joins {
+            // `deployments` and `deployments.apps` mean the same resource.
+            if !row_joins.names.iter().any(|name| name == join.label_name()) {
+                row_joins.add(join);
+            }
+        }
         Some(Arc::new(row_joins))
     }
 
@@ -162,24 +167,13 @@ impl RowJoins {
     }
 
     /// The fields of an object that [`write_links`](Self::write_links) reads.
-    pub(crate) fn reads(&self) -> Vec<&'static str> {
-        let mut reads = Vec::new();
-        for (map, _) in &self.own {
-            reads.push(match map {
-                MetadataMap::Labels => "metadata.labels",
-                MetadataMap::Annotations => "metadata.annotations",
-            });
-        }
-        if self.reads_node && self.kind != Some(SourceKind::Node) {
-            reads.push("spec.nodeName");
+    pub(crate) fn reads<K: CollectedResource>(&self) -> Vec<&'static str> {
+        let mut reads: Vec<_> = self.own.iter().map(|(map, _)| map.path()).collect();
+        if self.reads_node && has_node::<K>() {
+            reads.push(NODE_NAME);
         }
         if self.reads_workload {
-            reads.extend([
-                "metadata.ownerReferences.apiVersion",
-                "metadata.ownerReferences.kind",
-                "metadata.ownerReferences.name",
-                "metadata.ownerReferences.controller",
-            ]);
+            reads.extend(CONTROLLER);
         }
         reads
     }

@@ -43,6 +43,12 @@ impl SourceTable {
         self.map(kind).get(key).map(|fed| &*fed.source)
     }
 
+    /// A source, if this feeder has applied it last.
+    pub(super) fn get_of(&self, kind: SourceKind, key: &str, feeder: u64) -> Option<&Source> {
+        let fed = self.map(kind).get(key)?;
+        (fed.feeder == feeder).then_some(&*fed.source)
+    }
+
     pub(super) fn map(&self, kind: SourceKind) -> &SourceMap {
         &self.maps[kind as usize]
     }

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::join::Join;
 use super::kinds::SourceKind;
-use super::object::ObjectView;
+use super::object::{CONTROLLER, ObjectView};
 use super::source::{SourceObject, write_source};
 use super::source_table::SourceTable;
 use super::wanted::Wanted;
@@ -20,8 +20,8 @@ use crate::resource::CollectedResource;
 pub(crate) struct JoinSources {
     pub(super) wanted: Wanted,
     state: Mutex<SourcesState>,
-    /// A writer that changes a source and a row of the same object holds this lock for writing. An exposition holds it
-    /// for reading while it takes its snapshots. So a scrape has either both changes or none.
+    /// A writer holds this lock for writing while it changes a source, together with the row of the same object. An
+    /// exposition holds it for reading while it takes its snapshots. So a scrape has either both changes or none.
     step: RwLock<()>,
     /// The kinds that a store of the registry feeds.
     of_stores: Mutex<BTreeSet<SourceKind>>,
@@ -44,16 +44,6 @@ pub(crate) struct SourceFeed {
     sources: Arc<JoinSources>,
     kind: SourceKind,
 }
-
-/// The fields that are read from a source.
-const FIELDS: [&str; 6] = [
-    "metadata.labels",
-    "metadata.annotations",
-    "metadata.ownerReferences.apiVersion",
-    "metadata.ownerReferences.kind",
-    "metadata.ownerReferences.name",
-    "metadata.ownerReferences.controller",
-];
 
 // === impl JoinSources ===
 
@@ -133,13 +123,18 @@ impl SourceFeed {
     }
 
     /// The fields that the feed reads.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = &'static str> {
-        FIELDS.into_iter()
+    pub(crate) fn reads(&self) -> Vec<&'static str> {
+        let keys = self.sources.wanted.of_kind(self.kind).iter();
+        let mut reads: Vec<_> = keys.map(|(map, _)| map.path()).collect();
+        if self.kind.is_intermediate() {
+            reads.extend(CONTROLLER);
+        }
+        reads
     }
 
     /// The fields to decode of an object that only this feed reads.
     pub(crate) fn fields(&self) -> Fields {
-        Fields::union([Some(FIELDS)])
+        Fields::union([Some(self.reads())])
     }
 
     /// The number of sources of the kind.
@@ -153,7 +148,6 @@ impl SourceFeed {
     }
 
     /// Begins a change of sources and rows that a scrape sees in one step. The change ends when the guard is dropped.
-    #[must_use]
     pub(crate) fn begin_step(&self) -> RwLockWriteGuard<'_, ()> {
         self.sources.step.write()
     }
@@ -178,6 +172,23 @@ impl SourceFeed {
             Some(list) => drop(list.insert(key.into(), text.into())),
             None => Arc::make_mut(table).set(self.kind, key, feeder, text),
         }
+    }
+
+    /// Keeps the source of an object that has not changed, also in a list in progress. Returns false if the feeder has
+    /// not set it before.
+    pub(crate) fn keep(&self, feeder: u64, key: &str) -> bool {
+        let SourcesState { table, lists } = &mut *self.sources.state.lock();
+        let mut list = lists.get_mut(&(self.kind, feeder));
+        if list.as_ref().is_some_and(|list| list.contains_key(key)) {
+            return true;
+        }
+        let Some(source) = table.get_of(self.kind, key, feeder) else {
+            return false;
+        };
+        if let Some(list) = &mut list {
+            list.insert(key.into(), source.text().into());
+        }
+        true
     }
 
     /// Removes a source.

@@ -1,6 +1,8 @@
 //! Joined labels through the whole registry: single steps, and a scraper beside a writer.
 
 mod snapshots;
+#[cfg(feature = "protobuf")]
+mod updates;
 
 use serde_json::{Value, json};
 
@@ -252,6 +254,12 @@ fn a_name_that_a_family_declares_is_refused() {
             pods()
                 .constant_label("c", "1")
                 .join_label("pods", named("c")),
+            "a label of the constant labels",
+        ),
+        (
+            StateMetrics::builder()
+                .constant_label("c", "1")
+                .join_label("*", named("c")),
             "a label of the constant labels",
         ),
         (

@@ -121,7 +121,7 @@ pub enum BuildProblem {
     /// A joined label with the name of another label of the same samples.
     #[error(
         "the joined label `{join}` has the name `{label}`, which is also a label of {subject}; give the joined label \
-         another name, as in `{join}=NAME`"
+         another name with `=NAME`"
     )]
     JoinedLabel {
         /// The joined label in its text form.

@@ -1,5 +1,6 @@
 //! [`JoinSettings`]: the joined labels of a registry, and their sources.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,13 +21,28 @@ pub(crate) struct JoinSettings {
 // === impl JoinSettings ===
 
 impl JoinSettings {
-    /// Checks the configuration. `known` are the resources that may have joined labels; `None` means all.
+    /// Checks the configuration. `registered` are the resources with samples, and `known` are those that may be named;
+    /// `None` means that a configuration may add any resource. `constants` are the names of the constant labels.
     pub(super) fn new(
         config: JoinConfig,
+        registered: Option<&[ResourceInfo]>,
         known: Option<&[ResourceInfo]>,
+        constants: &[Cow<'static, str>],
         problems: &mut Vec<BuildProblem>,
     ) -> Self {
-        for (_, join) in config.iter() {
+        let joins: Vec<_> = config.iter().map(|(_, join)| join).collect();
+        let constants = constants.iter().map(AsRef::as_ref);
+        check_declared(problems, &joins, "the constant labels", constants);
+        for (at, (resource, join)) in config.iter().enumerate() {
+            let mut earlier = config.iter().take(at);
+            let is_repeated = earlier
+                .any(|(own, earlier)| own == resource && earlier.label_name() == join.label_name());
+            if is_repeated {
+                problems.push(BuildProblem::RepeatedLabel {
+                    label: join.label_name().to_owned(),
+                    subject: format!("the joined labels of {resource}"),
+                });
+            }
             if !is_valid_label_name(join.label_name()) {
                 problems.push(BuildProblem::LabelName {
                     label: join.label_name().to_owned(),
@@ -40,8 +56,12 @@ impl JoinSettings {
                 resource: resource.to_string(),
             }
         }));
-        let joins = config.iter().map(|(_, join)| join);
-        let sources = (!config.is_empty()).then(|| JoinSources::new(joins));
+        // Only the joined labels of registered resources need sources.
+        let used: Vec<_> = match registered {
+            Some(registered) => config.of_resources(registered).collect(),
+            None => joins,
+        };
+        let sources = (!used.is_empty()).then(|| JoinSources::new(used));
         Self { config, sources }
     }
 

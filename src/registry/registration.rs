@@ -212,10 +212,6 @@ impl<K: CollectedResource> Registration for TypedRegistration<K> {
         if joins.is_empty() {
             return;
         }
-        let names = joins.iter().map(|join| join.label_name());
-        check_labels(problems, &format!("the joined labels of {resource}"), names);
-        let constants = settings.constant_names.iter().map(AsRef::as_ref);
-        check_declared(problems, &joins, "the constant labels", constants);
         for (_, collector) in self.collectors() {
             let base_labels = format!("the base labels of {resource}");
             check_declared(problems, &joins, &base_labels, collector.base_label_names());

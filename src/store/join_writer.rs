@@ -35,6 +35,7 @@ impl JoinWriter {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         let object = self.read(object)?;
         self.source.read_metadata(&object, &mut self.last.source);
+        let _step = self.source.begin_step();
         self.source
             .set(self.feeder, &self.last.key, &self.last.source);
         Ok(())
@@ -42,6 +43,7 @@ impl JoinWriter {
 
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         self.read(object)?;
+        let _step = self.source.begin_step();
         self.source.remove(self.feeder, &self.last.key);
         Ok(())
     }
@@ -110,6 +112,7 @@ impl ObjectWriter for JoinWriter {
     fn delete_key(&mut self, namespace: &str, name: &str) {
         let namespace = namespace_in(self.resource.scope(), namespace);
         self.last.set_key(namespace, name);
+        let _step = self.source.begin_step();
         self.source.remove(self.feeder, &self.last.key);
     }
 
@@ -122,6 +125,7 @@ impl ObjectWriter for JoinWriter {
     }
 
     fn end_list(&mut self) {
+        let _step = self.source.begin_step();
         self.source.end_list(self.feeder);
     }
 
@@ -138,6 +142,7 @@ impl ObjectWriter for JoinWriter {
     }
 
     fn close(self: Box<Self>) {
+        let _step = self.source.begin_step();
         self.source.close(self.feeder);
     }
 }

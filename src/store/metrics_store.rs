@@ -187,8 +187,10 @@ impl<K: CollectedResource> MetricsStore<K> {
         if !filter.takes(metadata.namespace, metadata.uid) {
             // The object may have been in scope before, so its row is removed.
             identity.uid = "";
+            let source = self.source_of(metadata.namespace);
+            let _step = source.map(SourceFeed::begin_step);
             self.delete_row(feeder.id, identity);
-            if let Some(source) = self.source_of(metadata.namespace) {
+            if let Some(source) = source {
                 source.read(object, &mut feeder.source);
                 source.set(feeder.id as u64, &feeder.key, &feeder.source);
             }

@@ -38,6 +38,8 @@ pub(crate) struct Schema<K> {
     joins: Option<Arc<RowJoins>>,
     /// The feed of the sources of this kind, if other objects join labels from them.
     source: Option<SourceFeed>,
+    /// When the references of a row and the source of its object must be read again.
+    joined_dependency: Dependency,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
@@ -78,6 +80,7 @@ impl<K: CollectedResource> Schema<K> {
             limits: Limits::default(),
             joins: None,
             source: None,
+            joined_dependency: Dependency::default(),
         }
     }
 
@@ -178,7 +181,9 @@ impl<K: CollectedResource> Schema<K> {
     /// Groups the fields that the base labels and families read.
     fn group_fields(&mut self) {
         let reads = self.reads_of_bases().chain(self.reads_of_families());
-        let groups = FieldGroups::new(reads.collect());
+        let joined = self.reads_of_joins();
+        let groups = FieldGroups::new(reads.chain([Some(joined.clone())]).collect());
+        self.joined_dependency = groups.dependency(Some(joined.iter().copied()));
         for base in &mut self.bases {
             let reads = base.reads().map(|reads| groups.dependency(reads));
             base.dependency = reads.fold(Dependency::default(), Dependency::with);
@@ -188,10 +193,10 @@ impl<K: CollectedResource> Schema<K> {
             let dependency = groups.dependency(active.family.descriptor().reads());
             active.dependency = dependency.with(base.unwrap_or_default());
         }
-        // References and sources are read from each whole object.
-        let has_joins = self.joins.is_some() || self.source.is_some();
-        let may_skip =
-            !has_joins && (self.families.iter()).any(|active| !active.dependency.each_event);
+        let may_skip = self
+            .families
+            .iter()
+            .any(|active| !active.dependency.each_event);
         let header = [
             self.resource.api_version().into_owned(),
             self.resource.kind().to_owned(),
@@ -206,7 +211,20 @@ impl<K: CollectedResource> Schema<K> {
         });
         self.plans = (0..1 << MAX_GROUPS).map(|_| OnceLock::new()).collect();
         let bases = (0..self.bases.len()).collect();
-        self.whole = self.plan_of(bases, (0..self.families.len()).collect());
+        self.whole = self.plan_of(bases, (0..self.families.len()).collect(), joined);
+    }
+
+    /// Whether an event that changes these groups may change the references of the row, or what other objects join from
+    /// the object. The object is then rendered as a whole.
+    pub(super) fn changes_joins(&self, changed: GroupSet) -> bool {
+        self.joined_dependency.is_on(changed)
+    }
+
+    /// The fields that joined labels of this object and of other objects need.
+    fn reads_of_joins(&self) -> Vec<&'static str> {
+        let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
+        let of_source = self.source.iter().flat_map(SourceFeed::reads);
+        of_row.chain(of_source).collect()
     }
 
     /// The part of an object that is rendered if some groups of fields have changed.
@@ -221,17 +239,20 @@ impl<K: CollectedResource> Schema<K> {
             let is_used = |base| families.iter().any(|&at| self.families[at].base == base);
             let bases = self.bases.iter().enumerate();
             let bases = bases.filter(|(at, base)| base.dependency.is_on(changed) || is_used(*at));
-            self.plan_of(bases.map(|(at, _)| at).collect(), families)
+            self.plan_of(bases.map(|(at, _)| at).collect(), families, Vec::new())
         })
     }
 
-    fn plan_of(&self, bases: Vec<usize>, families: Vec<usize>) -> UpdatePlan {
+    /// The plan of these base labels and families. `joined` are the fields that joined labels need.
+    fn plan_of(
+        &self,
+        bases: Vec<usize>,
+        families: Vec<usize>,
+        joined: Vec<&'static str>,
+    ) -> UpdatePlan {
         let reads = self.reads_of_bases_at(&bases);
         let read = families.iter().map(|&at| self.families[at].reads());
-        let joined = self.joins.iter().flat_map(|joins| joins.reads());
-        let of_source = self.source.iter().flat_map(SourceFeed::reads);
-        let joined = joined.chain(of_source).map(|path| Some(vec![path]));
-        let fields = Fields::union(reads.chain(read).chain(joined).collect());
+        let fields = Fields::union(reads.chain(read).chain([Some(joined)]).collect());
         let columns = families.iter().map(|&family| self.column(family));
         UpdatePlan {
             columns: bases.iter().copied().chain(columns).collect(),

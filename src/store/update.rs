@@ -77,10 +77,18 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         feeder.set_key(&scanned.namespace, &scanned.name);
         let (place, changed) = self.changed_groups(feeder, scanned)?;
+        if self.schema().changes_joins(changed) {
+            return None;
+        }
         self.render_groups(feeder, object, scanned, changed)?;
         if work::is_interrupted() {
             // The result is discarded, because the source applies the object again on another thread.
             return Some(());
+        }
+        if let Some(source) = self.schema().source()
+            && !source.keep(feeder.id as u64, &feeder.key)
+        {
+            return None;
         }
         let version = feeder.set_version(&scanned.resource_version);
         let identity = Identity {

@@ -6,7 +6,7 @@ use super::MetricsStore;
 use super::linked_store::LinkedWriter;
 use super::row_feeder::{RowFeeder, namespace_in};
 use crate::decode::{self, DecodeError, Encoded, Encoding, Peeked};
-use crate::joins::SourceObject;
+use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::CollectedResource;
 
 /// Feeds the objects of one source into a [`MetricsStore`].
@@ -296,12 +296,15 @@ impl<K: CollectedResource> Writer<K> {
     /// Removes the row of an object of another shard. If objects of this shard join labels from the object, reads them.
     fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
         let (store, feeder) = (&self.store, &mut self.feeder);
+        let source = store.source_of(&foreign.namespace);
+        let joined = source.and_then(|source| {
+            let kind = store.resource().kind();
+            let decoded = decode::decode::<SourceObject>(kind, object, &source.fields());
+            Some((source, decoded.ok()?))
+        });
+        let _step = source.map(SourceFeed::begin_step);
         store.forget_key(feeder, &foreign.namespace, &foreign.name);
-        let Some(source) = store.source_of(&foreign.namespace) else {
-            return;
-        };
-        let kind = store.resource().kind();
-        if let Ok(object) = decode::decode::<SourceObject>(kind, object, &source.fields()) {
+        if let Some((source, object)) = joined {
             source.read_metadata(&object, &mut feeder.source);
             source.set(feeder.id as u64, &feeder.key, &feeder.source);
         }

@@ -1,8 +1,9 @@
 //! `families`: the catalogue of built-in families as a table, Markdown or JSON.
 
 use clap::{Args, ValueEnum};
-use kube_state_metrics::BuiltIn;
-use kube_state_metrics::families::catalogue::{self, catalogue};
+use kube_state_metrics::families::catalogue::{self, CatalogueEntry, catalogue};
+use kube_state_metrics::registry::JoinConfig;
+use kube_state_metrics::{BuiltIn, StateMetrics};
 
 #[derive(Args, Debug)]
 pub(crate) struct FamiliesArgs {
@@ -12,6 +13,9 @@ pub(crate) struct FamiliesArgs {
     /// List only the families of this resource, such as `pods`
     #[arg(long, value_name = "RESOURCE", allow_hyphen_values = true)]
     resource: Option<String>,
+    /// Add these joined labels to the labels of the families, as the exporter does with the same flag
+    #[arg(long, value_name = "JOINS", allow_hyphen_values = true)]
+    join_labels: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -25,7 +29,7 @@ enum ListFormat {
 ///
 /// # Errors
 ///
-/// If the resource does not exist.
+/// If the resource does not exist, or if the joined labels are invalid.
 pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = args.resource.as_deref().map(str::parse::<BuiltIn>);
     let resource = resource
@@ -33,9 +37,27 @@ pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
         .map_err(|error| format!("--resource: {error}"))?;
     let mut entries = catalogue();
     entries.retain(|entry| resource.is_none_or(|resource| entry.resource == resource));
+    if let Some(joins) = &args.join_labels {
+        let joins = checked(joins, &entries).map_err(|error| format!("--join-labels: {error}"))?;
+        for entry in &mut entries {
+            let labels = joins.of_resource(&entry.info).into_iter();
+            entry.joined_labels = labels.map(|join| join.label_name().to_owned()).collect();
+        }
+    }
     Ok(match args.format {
         ListFormat::Table => catalogue::table(&entries),
         ListFormat::Markdown => catalogue::markdown(&entries),
         ListFormat::Json => catalogue::json(&entries),
     })
+}
+
+/// The joined labels, whose names no family of the resources declares.
+fn checked(text: &str, entries: &[CatalogueEntry]) -> Result<JoinConfig, String> {
+    let joins = text.parse::<JoinConfig>();
+    let joins = joins.map_err(|error| error.to_string())?;
+    let resources = entries.iter().map(|entry| entry.resource);
+    let builder = StateMetrics::builder().built_in(resources);
+    let built = builder.join_labels(joins.clone()).build();
+    built.map_err(|error| error.to_string())?;
+    Ok(joins)
 }

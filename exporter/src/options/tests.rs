@@ -372,6 +372,12 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         Some("x"),
     ),
     ("host", "127.0.0.1", "--host=127.0.0.1", None),
+    (
+        "join_labels",
+        "{pods: [namespace/team, self/a=b]}",
+        "--join-labels=pods=[namespace/team,self/a=b]",
+        None,
+    ),
     ("kubeconfig", "a", "--kubeconfig=a", None),
     ("label_limit", "5", "--label-limit=5", Some("-5")),
     (

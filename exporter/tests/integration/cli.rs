@@ -155,6 +155,19 @@ fn families_are_listed_for_people_documents_and_programs() {
     assert_eq!(info["stability"], "STABLE");
     let markdown = run(&["families", "--format=markdown", "--resource=nodes"], "").stdout;
     assert!(markdown.starts_with("# nodes\n") && markdown.contains("\n## kube_node_info\n"));
+    let joined = [
+        "families",
+        "--format=markdown",
+        "--resource=configmaps",
+        "--join-labels",
+    ];
+    let with = |joins: &str| run(&[&joined[..], &[joins]].concat(), "");
+    let markdown = with("*=[namespace/team],pods=[self/tier]").stdout;
+    let labels = "Every sample starts with `namespace`, `configmap`, `team`.";
+    assert!(markdown.contains(labels), "{markdown}");
+    with("*=[namespace/team=configmap]")
+        .fails("--join-labels: the joined label `namespace/team=configmap` has the name");
+    with("configmaps=[namespace]").fails("--join-labels: `namespace` has no key");
     let wrong = run(&["families", "--resource", "node"], "");
     wrong.fails("--resource: there is no built-in resource `node` (did you mean `nodes`?)");
 }

@@ -408,7 +408,7 @@ fn allowlists_show_labels_and_annotations() {
 #[test]
 fn joined_labels_come_from_other_objects() {
     let objects = "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {team: x}}\n---\n\
-                   apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b, labels: {tier: y}}\n";
+                   apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b, labels: {tier: web}}\n";
     let render = |args: &[&str]| {
         let args = [
             &[
@@ -422,7 +422,7 @@ fn joined_labels_come_from_other_objects() {
         run(&args.concat(), objects)
     };
     let joined = render(&["--join-labels=pods=[namespace/team],*=[self/tier=t]"]).stdout;
-    let prefix = "kube_pod_info{namespace=\"b\",pod=\"a\",uid=\"\",team=\"x\",t=\"y\",host_ip=";
+    let prefix = "kube_pod_info{namespace=\"b\",pod=\"a\",uid=\"\",team=\"x\",t=\"web\",host_ip=";
     assert!(joined.contains(prefix), "{joined}");
     let error = render(&["--join-labels=pods=[namespace/team=node]"]).stderr;
     let message = "--join-labels: the joined label `namespace/team=node` has the name `node`, which is also a label \

@@ -127,6 +127,30 @@ impl Prometheus {
         }
     }
 
+    /// The values of a query at each tenth of a second, with their times, for each result.
+    pub(super) fn history(&self, query: &str, start: f64, end: f64) -> Vec<Value> {
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let range = format!("query={query}&start={start}&end={end}&step=0.1");
+        let mut answer = self.api(&format!("/api/v1/query_range?{range}"));
+        match answer["data"]["result"].take() {
+            Value::Array(rows) => rows,
+            other => panic!("{query}: {other}"),
+        }
+    }
+
+    /// Asserts that Prometheus has evaluated rules, and that no evaluation failed.
+    #[track_caller]
+    pub(super) fn assert_no_rule_failed(&self) {
+        let own = self.own_metrics();
+        let failures = own
+            .lines()
+            .filter(|line| line.starts_with("prometheus_rule_evaluation_failures_total{"));
+        let failures: Vec<_> = failures.collect();
+        let is_zero = |line: &&str| line.ends_with(" 0");
+        assert!(failures.iter().all(is_zero), "{failures:#?}");
+        assert!(!failures.is_empty());
+    }
+
     /// Waits until exactly this number of targets was scraped successfully.
     fn scrapes(&self, count: usize) {
         let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();

@@ -13,23 +13,23 @@ const QUERIES: &str = include_str!("../../../tests/conformance/used_queries.yaml
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Collection {
+pub(super) struct Collection {
     collection: String,
     revision: String,
     queries: Vec<String>,
     #[serde(default)]
-    expressions: Vec<Expression>,
+    pub(super) expressions: Vec<Expression>,
     exceptions: Vec<Exception>,
 }
 
 /// The whole expression of an alert or a recording rule.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Expression {
-    rule: String,
-    query: String,
+pub(super) struct Expression {
+    pub(super) rule: String,
+    pub(super) query: String,
     /// The reason why the expression has no results over the example.
-    silent: Option<String>,
+    pub(super) silent: Option<String>,
 }
 
 /// A query without results by default.
@@ -46,7 +46,7 @@ struct Exception {
     v1_names: bool,
 }
 
-fn collections() -> Vec<Collection> {
+pub(super) fn collections() -> Vec<Collection> {
     serde_saphyr::from_str(QUERIES).unwrap()
 }
 

@@ -139,18 +139,21 @@ impl Builder {
             problems.extend(errors.into_iter().map(Into::into));
             MetricFilter::default()
         });
-        let joined = Some(&*known).filter(|_| self.is_complete());
-        let joins = JoinSettings::new(std::mem::take(&mut self.joins), joined, problems);
         let constants: ConstantLabels = std::mem::take(&mut self.constants);
         let names = constants.iter().map(|(name, _)| &**name);
         check_labels(problems, "the constant labels", names);
+        let constant_names: Vec<_> = (constants.iter())
+            .map(|(name, _)| name.clone().into())
+            .collect();
+        let if_complete = |resources| Some(resources).filter(|_| self.is_complete());
+        let (registered, known) = (if_complete(resources), if_complete(&known));
+        let joins = std::mem::take(&mut self.joins);
+        let joins = JoinSettings::new(joins, registered, known, &constant_names, problems);
         Settings {
             metrics,
             labels,
             annotations,
-            constant_names: (constants.iter())
-                .map(|(name, _)| name.clone().into())
-                .collect(),
+            constant_names,
             constants,
             host_fed: std::mem::take(&mut self.host_fed),
             joins,

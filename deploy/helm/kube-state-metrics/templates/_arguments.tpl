@@ -28,6 +28,18 @@
 {{- without $namespaces "" | uniq | join "," -}}
 {{- end -}}
 
+{{/* The joined labels in the form of the flag. */}}
+{{- define "ksm.joinLabels" -}}
+{{- $joins := list -}}
+{{- $values := .Values.joinLabels | default dict -}}
+{{- range $resource := keys $values | sortAlpha -}}
+{{- with get $values $resource -}}
+{{- $joins = append $joins (printf "%s=[%s]" $resource (join "," .)) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $joins -}}
+{{- end -}}
+
 {{/* The main port and the telemetry port. */}}
 {{- define "ksm.port" -}}
 {{- ternary .Values.kubeRBACProxy.port (.Values.service.port | default 8080) .Values.kubeRBACProxy.enabled | int -}}
@@ -50,6 +62,7 @@ exports custom resources) and more (further arguments). */}}
   (list "--resources" .collectors)
   (list "--metric-labels-allowlist" $values.metricLabelsAllowlist)
   (list "--metric-annotations-allowlist" $values.metricAnnotationsAllowList)
+  (list "--join-labels" (include "ksm.joinLabels" $root))
   (list "--metric-allowlist" $values.metricAllowlist)
   (list "--metric-denylist" $values.metricDenylist)
   (list "--namespaces" (include "ksm.namespaces" $root))

@@ -85,6 +85,11 @@ precede all others. */}}
 {{- fail (printf "collectors: there is no resource %s; available: %s" . $available) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name := keys (.Values.joinLabels | default dict) | sortAlpha -}}
+{{- if not (or (eq $name "*") (hasKey $known $name) $.Values.customResourceState.enabled) -}}
+{{- fail (printf "joinLabels: there is no resource %s; use * for all resources, or one of: %s" $name $available) -}}
+{{- end -}}
+{{- end -}}
 {{- range $key := list "metricLabelsAllowlist" "metricAnnotationsAllowList" -}}
 {{- /* The name of a resource precedes each list of keys: `pods=[team],nodes=[*]`. */ -}}
 {{- range regexFindAll "[^],=[]*=\\[" (join "," (get $.Values $key | default list)) -1 -}}

@@ -43,14 +43,42 @@
 {{- toYaml $pairs -}}
 {{- end -}}
 
+{{/* The resources from which labels are joined, as a list. The parameter has the keys root, collectors and custom. */}}
+{{- define "ksm.joinSources" -}}
+{{- $param := . -}}
+{{- $custom := and .custom .root.Values.customResourceState.enabled -}}
+{{- $sources := list -}}
+{{- range $resource, $joins := .root.Values.joinLabels | default dict -}}
+{{- if or $custom (eq $resource "*") (has $resource $param.collectors) -}}
+{{- range splitList "," (join "," ($joins | default list)) -}}
+{{- if regexMatch "^namespace[/@]" . -}}
+{{- $sources = append $sources "namespaces" -}}
+{{- else if regexMatch "^node[/@]" . -}}
+{{- $sources = append $sources "nodes" -}}
+{{- else if regexMatch "^workload[/@]" . -}}
+{{- $sources = concat $sources (list "cronjobs" "daemonsets" "deployments" "jobs" "replicasets" "statefulsets") -}}
+{{- else if hasPrefix "workload:" . -}}
+{{- $sources = concat $sources (list "jobs" "replicasets") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $sources | uniq | toYaml -}}
+{{- end -}}
+
 {{/* Rules of a role. The parameter has the keys root, collectors and part: `all`, `cluster` or `namespaced`. */}}
 {{- define "ksm.rules" -}}
 {{- $root := .root -}}
 {{- $part := .part -}}
 {{- $values := .root.Values -}}
 {{- $known := $root.Files.Get "files/resources.yaml" | fromYaml -}}
+{{- $sources := include "ksm.joinSources" (pick . "root" "collectors" "custom") | fromYamlArray -}}
+{{- $named := and (eq $part "cluster") (has "namespaces" $sources) (not (has "namespaces" .collectors)) -}}
+{{- if $named -}}
+{{- $sources = without $sources "namespaces" -}}
+{{- end -}}
 {{- $pairs := list -}}
-{{- range .collectors -}}
+{{- range concat .collectors $sources | uniq -}}
 {{- $resource := get $known . -}}
 {{- if or (eq $part "all") (eq $part (ternary "namespaced" "cluster" $resource.namespaced)) -}}
 {{- $pairs = append $pairs (list $resource.group .) -}}
@@ -69,6 +97,12 @@
 {{- $tokens := dict "apiGroups" (list "authentication.k8s.io") "resources" (list "tokenreviews") "verbs" (list "create") -}}
 {{- $access := dict "apiGroups" (list "authorization.k8s.io") "resources" (list "subjectaccessreviews") "verbs" (list "create") -}}
 {{- $rules = concat $rules (list $tokens $access) -}}
+{{- end -}}
+{{- if $named -}}
+{{- /* The program requests each of these namespaces by its name. */ -}}
+{{- $names := without (splitList "," (include "ksm.namespaces" $root)) "" -}}
+{{- $namespaces := dict "apiGroups" (list "") "resources" (list "namespaces") "resourceNames" $names "verbs" (list "list" "watch") -}}
+{{- $rules = append $rules $namespaces -}}
 {{- end -}}
 {{- $rules = concat $rules (.extra | default list) -}}
 {{- toYaml $rules -}}

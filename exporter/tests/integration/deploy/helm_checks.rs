@@ -92,6 +92,10 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
             "metricAnnotationsAllowList: there is no resource node; ",
         ),
         (
+            "joinLabels.pod={namespace/team}",
+            "joinLabels: there is no resource pod; use * for all resources, or one of: ",
+        ),
+        (
             "kube-state-metrics.replicas=2",
             "the values are below the key kube-state-metrics",
         ),
@@ -109,6 +113,8 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
         assert_refused(setting, cure);
     }
     assert_accepted("metricLabelsAllowlist={pods=[team],*=[a.b/*]},metricAnnotationsAllowList=");
+    assert_accepted("joinLabels.pods={namespace/team,self@a/b=c},joinLabels.services=null");
+    assert_accepted("customResourceState.enabled=true,joinLabels.widgets={namespace/team}");
     // A value that is set to `null` has its default.
     assert_accepted("extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null");
     assert_accepted("namespaces=null,readiness.policy=null");

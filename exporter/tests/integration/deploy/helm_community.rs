@@ -55,6 +55,14 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "join-labels",
+        &[
+            // Only this chart has the value `joinLabels`.
+            "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.",
+            "RoleBinding/ksm-kube-state-metrics ",
+        ],
+    ),
+    (
         "kube-rbac-proxy",
         &[
             // Only the order of the YAML differs.

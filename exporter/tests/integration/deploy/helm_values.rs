@@ -19,6 +19,7 @@ const OURS: &[&str] = &[
     "dashboards",
     "highAvailability",
     "image.refuseGoProgram",
+    "joinLabels",
     "networkPolicy.apiServerPorts",
     "prometheusRule",
     "rbac.minimal",

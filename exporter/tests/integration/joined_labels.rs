@@ -1,0 +1,201 @@
+//! Published alerts over joined labels: with promtool over the example cluster, and in a real Prometheus while pods and
+//! labels change.
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::prometheus::Prometheus;
+use super::promtool::has_promtool;
+use super::rollouts::now;
+use super::support::{Directory, Exporter, eventually_or};
+use super::well_known::{collections, expect, judge, series, with_job};
+
+const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
+
+/// The alerts with results over the example whose results lack the label of the namespace, because they aggregate it
+/// away.
+const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
+/// The alerts about cluster-scoped objects, which have no namespace.
+const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
+
+/// The published alerts, with their expressions, without those that have no results over the example.
+fn alerts() -> Vec<(String, String)> {
+    let expressions = collections().into_iter().flat_map(|own| own.expressions);
+    let alerts = expressions.filter(|own| own.rule.starts_with("Kube") && own.silent.is_none());
+    alerts.map(|own| (own.rule, own.query)).collect()
+}
+
+#[test]
+fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
+    let joins = "--join-labels=*=[namespace/kubernetes.io/metadata.name=team]";
+    let is_listed = |alert: &str| AGGREGATED.contains(&alert) || CLUSTER_SCOPED.contains(&alert);
+    let mut tests = Vec::new();
+    for (alert, query) in alerts() {
+        // The results with a label.
+        let labelled = format!("group by (team) ({query}) unless on (team) vector(1)");
+        tests.push(expect(&labelled, !is_listed(&alert)));
+        tests.push(expect(&query, true));
+    }
+    assert!(tests.len() > 30, "{}", tests.len());
+    for alert in AGGREGATED {
+        assert!(
+            PAGE.contains(&format!("`{alert}`")),
+            "{alert} is not on the page"
+        );
+    }
+    // The other expressions must not fail, either.
+    let expressions = collections().into_iter().flat_map(|own| own.expressions);
+    tests.extend(expressions.map(|own| expect(&own.query, own.silent.is_none())));
+    if has_promtool() {
+        judge(&with_job(&series(&[joins])), &[], &tests);
+    }
+}
+
+/// A cluster with a Deployment whose pods do not start, and a Prometheus with all published rules.
+struct Cluster {
+    api: Api,
+    prometheus: Prometheus,
+    _exporter: Exporter,
+    _directory: Directory,
+}
+
+impl Cluster {
+    /// `None` if Prometheus is not installed.
+    fn start() -> Option<Self> {
+        let api = Api::start(&[]);
+        put_namespace(&api, "storefront");
+        put_pod(&api, "web-1", "web-1-a");
+        let exporter = Exporter::serving(&[
+            &format!("--apiserver={}", api.url),
+            "--resources=pods",
+            "--join-labels=pods=[namespace/team,workload:name=workload]",
+        ]);
+        exporter.becomes_ready();
+        let expressions = collections().into_iter().flat_map(|own| own.expressions);
+        let rules = expressions.map(|own| match own.rule.starts_with("Kube") {
+            true => json!({ "alert": own.rule, "expr": own.query }),
+            false => json!({ "record": own.rule, "expr": own.query }),
+        });
+        let rules: Vec<_> = rules.collect();
+        let directory = Directory::new("joined-labels");
+        let groups = json!({ "groups": [{ "name": "published", "rules": rules }] });
+        let file = directory.write("rules.yaml", &groups.to_string());
+        let config = json!({
+            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            "rule_files": [file],
+            "scrape_configs": [{
+                "job_name": "kube-state-metrics", "honor_labels": true,
+                "static_configs": [{ "targets": [exporter.main] }],
+            }],
+        });
+        Some(Self {
+            api,
+            prometheus: Prometheus::run(&config.to_string(), &[])?,
+            _exporter: exporter,
+            _directory: directory,
+        })
+    }
+
+    /// Waits until the only alert of this name that fires has these labels.
+    #[track_caller]
+    fn fires(&self, alert: &str, labels: &[(&str, &str)]) {
+        let query = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+        let rows = || self.prometheus.rows(&query);
+        let has_labels = |row: &Value| {
+            let mut labels = labels.iter();
+            labels.all(|(name, value)| row["metric"][*name] == *value)
+        };
+        let is_only = || matches!(&rows()[..], [row] if has_labels(row)).then_some(());
+        eventually_or(&format!("{alert} {labels:?}"), is_only, || {
+            format!("{:#?}", rows())
+        });
+    }
+}
+
+fn put_namespace(api: &Api, team: &str) {
+    api.put(
+        "namespaces",
+        json!({ "metadata": {
+        "name": "shop", "uid": "shop", "resourceVersion": "3", "labels": { "team": team } } }),
+    );
+}
+
+/// Creates a pod of a ReplicaSet of the Deployment `web`.
+fn put_pod(api: &Api, set: &str, name: &str) {
+    let metadata = |name: &str, kind: &str, owner: &str| {
+        json!({ "name": name, "namespace": "shop", "uid": name, "resourceVersion": "3", "ownerReferences": [
+            { "apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": true }] })
+    };
+    api.put(
+        "replicasets",
+        json!({ "metadata": metadata(set, "Deployment", "web") }),
+    );
+    let status = |name: &str, reason: &str| {
+        json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+            "state": { "waiting": { "reason": reason } } })
+    };
+    api.put("pods", json!({
+        "metadata": metadata(name, "ReplicaSet", set),
+        "spec": { "nodeName": "n", "containers": [{ "name": "app", "image": "i" }, { "name": "side", "image": "i" }] },
+        "status": { "phase": "Running",
+            "containerStatuses": [status("app", "CrashLoopBackOff"), status("side", "ImagePullBackOff")] },
+    }));
+}
+
+#[test]
+fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let waiting = |pod: &'static str, team: &'static str| {
+        let labels = [
+            ("pod", pod),
+            ("team", team),
+            ("workload", "web"),
+            ("container", "side"),
+        ];
+        cluster.fires("KubeContainerWaiting", &labels);
+    };
+    waiting("web-1-a", "storefront");
+    let crashing = [
+        ("pod", "web-1-a"),
+        ("team", "storefront"),
+        ("workload", "web"),
+    ];
+    cluster.fires("KubePodCrashLooping", &crashing);
+    let start = now();
+    // A rollout: the pod of another ReplicaSet replaces the pod.
+    put_pod(&cluster.api, "web-2", "web-2-b");
+    cluster.api.delete("pods", "web-1-a");
+    waiting("web-2-b", "storefront");
+    put_namespace(&cluster.api, "payments");
+    waiting("web-2-b", "payments");
+    let end = now();
+
+    let prometheus = &cluster.prometheus;
+    // At each instant, a series exists once, and has a team.
+    let counts = "count by (pod, container) (kube_pod_container_info)";
+    let series = prometheus.history(counts, start, end);
+    let pods: Vec<_> = series.iter().map(|row| &row["metric"]["pod"]).collect();
+    assert!(
+        pods.contains(&&json!("web-1-a")) && pods.contains(&&json!("web-2-b")),
+        "{series:?}"
+    );
+    let points = series
+        .iter()
+        .flat_map(|row| row["values"].as_array().unwrap());
+    points.for_each(|point| assert_eq!(point[1], "1", "{series:?}"));
+    let teams = prometheus.history("count by (team) (kube_pod_container_info)", start, end);
+    let mut teams: Vec<_> = teams
+        .iter()
+        .map(|row| row["metric"]["team"].clone())
+        .collect();
+    teams.sort_by_key(ToString::to_string);
+    assert_eq!(teams, ["payments", "storefront"]);
+    let alerts = "count by (pod, container) (ALERTS{alertname=\"KubeContainerWaiting\"})";
+    for row in prometheus.history(alerts, start, end) {
+        let values = row["values"].as_array().unwrap();
+        assert!(values.iter().all(|point| point[1] == "1"), "{row}");
+    }
+    prometheus.assert_no_rule_failed();
+}
