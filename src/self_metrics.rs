@@ -393,7 +393,7 @@ impl Figures {
         }
     }
 
-    fn parts(&self) -> [&dyn Collector; 13] {
+    fn parts(&self) -> [&dyn Collector; 14] {
         [
             &self.objects,
             &self.series,

@@ -134,7 +134,7 @@ impl SourceFeed {
 
     /// The fields to decode of an object that only this feed reads.
     pub(crate) fn fields(&self) -> Fields {
-        Fields::union([Some(self.reads())])
+        Fields::union(vec![Some(self.reads())])
     }
 
     /// The number of sources of the kind.

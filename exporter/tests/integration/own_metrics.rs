@@ -90,7 +90,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The other metrics, in the order of the page.
-const FURTHER: [Note; 39] = [
+const FURTHER: [Note; 40] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
