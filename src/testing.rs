@@ -87,11 +87,16 @@ use source::sealed::{Build, Built};
 ///
 /// # Panics
 ///
-/// If the families do not build; if an object does not decode; if no collector reads the kinds of the objects; if a
-/// generator panics; if a family reads fields that it does not declare in
-/// [`reads`](crate::family::FamilyBuilder::reads), even if another family declares them (only objects as JSON or YAML
-/// show this, and only for a [`Family`](crate::Family) or a [`Collector`](crate::Collector)); or if a family writes labels that it does not declare in
-/// [`labels`](crate::family::FamilyBuilder::labels).
+/// The function panics if
+///
+/// - the families do not build
+/// - an object does not decode
+/// - no collector reads the kinds of the objects
+/// - a generator panics
+/// - a family writes labels that it does not declare in [`labels`](crate::family::FamilyBuilder::labels)
+/// - a family reads fields that it does not declare in [`reads`](crate::family::FamilyBuilder::reads), even if another
+///   family declares these fields. Only objects as JSON or YAML show this, and only for a [`Family`](crate::Family) or
+///   a [`Collector`](crate::Collector).
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {

@@ -54,7 +54,8 @@ fn targets(verbosity: i64) -> Targets {
     if verbosity >= 2 {
         return targets;
     }
-    // kube logs failed requests without the resource. The watches log each failure once, with the resource.
+    // kube logs every failed request, but does not name the resource. The watches log each failure once, and name the
+    // resource.
     targets.with_target("kube_client", LevelFilter::OFF)
 }
 

@@ -14,7 +14,7 @@ use serde::forward_to_deserialize_any;
 use super::fields::{Fields, Tree};
 use crate::k8s::{normalize_base64, normalize_rfc3339};
 
-/// The wanted fields at one position of the object.
+/// The fields that the families read at one position of the object.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
     All,
@@ -22,7 +22,7 @@ pub(super) enum Wanted<'f> {
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
-    /// The wanted fields of the items of a list. If the value is not a list, all its fields are wanted.
+    /// The fields of the items of a list. If the value is not a list, the decoder keeps all its fields.
     Items(&'f Tree),
 }
 
@@ -81,7 +81,8 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // The value is a map although the families expect a list, so the whole map is wanted.
+            // The families expect a list, so the tree has only the fields of items. If the value is a map, the tree
+            // does not say which fields of the map the families read, so the decoder keeps all of them.
             Self::Items(_) => Some(Self::All),
         }
     }

@@ -133,7 +133,8 @@ impl Tree {
         &mut self.fields[at].1
     }
 
-    /// Whether a value that is not a list is wanted as a whole.
+    /// Whether the tree has the fields of the items of a list. The decoder then keeps all fields of a value that is not
+    /// a list.
     pub(super) fn is_of_items(&self) -> bool {
         self.of_items
     }

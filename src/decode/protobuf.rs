@@ -47,15 +47,15 @@ fn problem(error: &Error) -> Problem {
 // === impl Fields ===
 
 impl Fields {
-    /// Whether a message has all wanted fields. If all fields of the object are wanted, the result is true, because the
-    /// message has the fields of the types in this version.
+    /// Whether a message has all fields that the families read. If the families read all fields of the object, the
+    /// result is true, because the message has the fields of the types in this version.
     pub(crate) fn are_in(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains(path))
     }
 
-    /// Whether all wanted fields are values of a message without fields below them, such as texts, numbers and lists of
-    /// numbers. Newer versions of the API add fields only to messages.
+    /// Whether the families read only values without fields below them, such as texts, numbers and lists of numbers.
+    /// Newer versions of the API add fields only to messages.
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains_value(path))

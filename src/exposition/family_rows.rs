@@ -19,7 +19,7 @@ pub(super) struct FamilyRows<'a> {
 // === impl FamilyRows ===
 
 impl<'a> FamilyRows<'a> {
-    /// The rows of the page at a position of the store's snapshot; `None` after the last page.
+    /// Returns the rows of the page with the index `page`; `None` if the store has fewer pages.
     pub(super) fn at(
         family_column: &'a FamilyColumn,
         snapshots: &'a [StoreSnapshot],

@@ -75,7 +75,7 @@ impl HostMetrics {
         }
     }
 
-    /// Returns the lines in a format, without a terminator.
+    /// Returns the lines in a format, without the last line `# EOF` of OpenMetrics.
     fn lines_in(&self, format: Format) -> String {
         match (self.format, format) {
             (Format::Text, Format::OpenMetrics) => convert::text_to_openmetrics(&self.text),

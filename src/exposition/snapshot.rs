@@ -74,7 +74,8 @@ impl Exposition {
         self
     }
 
-    /// The bytes after the last family: appended lines and the terminator of the format.
+    /// Writes the bytes after the last family: appended lines, and the last line of the format (`# EOF` in
+    /// OpenMetrics).
     pub(super) fn write_end(&self, out: &mut BytesMut) {
         out.extend_from_slice(&self.appended);
         out.extend_from_slice(self.format.spec().terminator());

@@ -51,9 +51,9 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// The names that a family of this type reserves in OpenMetrics in addition to its full name: the
-    /// [short name](Self::short_name), and for a counter the name of its creation time, although no family of this
-    /// crate has a creation time.
+    /// Returns the names that a family of this type reserves in OpenMetrics, in addition to its full name: the [short
+    /// name](Self::short_name), and for a counter the name of its creation time. No family of this crate has a creation
+    /// time, but OpenMetrics reserves the name.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();

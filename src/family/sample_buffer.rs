@@ -1,4 +1,5 @@
-//! [`SampleBuffer`]: the tails of one object's samples, while generators write them.
+//! [`SampleBuffer`]: collects the tails of one object's samples while generators write them. A tail is the part of a
+//! sample line after the base labels.
 
 use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason, Written};

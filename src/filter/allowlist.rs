@@ -119,7 +119,7 @@ impl LabelAllowlist {
         }
     }
 
-    /// The patterns as given.
+    /// Returns the patterns in the form and order in which the caller of `new` gave them.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;

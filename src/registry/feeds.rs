@@ -78,9 +78,12 @@ impl StateMetrics {
     ///
     /// # Errors
     ///
-    /// If no collector of `K` is registered; if several resources have that type (possible with
-    /// [`DynamicObject`](kube::core::DynamicObject)); if the builder does not declare that the host feeds the
-    /// resource; or if a configuration adds families that need JSON.
+    /// The method fails if
+    ///
+    /// - no collector of `K` is registered
+    /// - several resources have the type `K`, which is possible with [`DynamicObject`](kube::core::DynamicObject)
+    /// - the builder does not declare that the host feeds the resource
+    /// - a configuration adds families that need JSON
     pub fn feed<K: CollectedResource>(&self) -> Result<Writer<K>, FeedError> {
         self.checked_writer(&self.store_of_type::<K>()?)
     }

@@ -21,7 +21,7 @@ pub(crate) struct Column {
     /// The positions of the distinct cells. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
-    /// Whether cells have, or had, codes for values that rows share.
+    /// Whether cells have, or had, codes, which refer to values in the dictionary of the row.
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
@@ -77,7 +77,7 @@ impl Column {
         self.version
     }
 
-    /// Whether cells may have codes for values that rows share.
+    /// Whether cells may have codes, which refer to values in the dictionary of the row.
     #[cfg(feature = "gzip")]
     pub(crate) fn is_coded(&self) -> bool {
         self.coded

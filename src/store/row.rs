@@ -1,4 +1,5 @@
-//! Writes the text of a row: the family name, the constant labels and the base labels before every tail of a cell.
+//! Writes the sample lines of a row. Each line is the family name, the constant labels, the base labels, and a tail
+//! from the cell. A tail is the rest of the line.
 
 use bytes::BytesMut;
 
@@ -71,7 +72,7 @@ impl RowPrefix {
 
     /// Appends the lines of one row: prefix and labels before every tail of the cell.
     ///
-    /// `shared` returns the value of a code in the cell.
+    /// `shared` returns the value of the dictionary that a code in the cell refers to.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,

@@ -51,7 +51,7 @@ impl RowCells {
         end_of(at).saturating_sub(start)
     }
 
-    /// The value that a code in a cell refers to.
+    /// Returns the value of the dictionary that a code in a cell refers to.
     #[cfg(feature = "testing")]
     pub(crate) fn dictionary_value(&self, code: u8) -> &[u8] {
         let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);

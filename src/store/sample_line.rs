@@ -9,7 +9,7 @@ use super::page::Page;
 use super::row::{RowLabels, RowPrefix};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// One sample of a row: the prefix of its family, the row's base labels, and a tail.
+/// One sample of a row: the prefix of its family, the row's base labels, and a tail (the rest of the line).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SampleLine<'a> {
     pub(crate) prefix: &'a RowPrefix,

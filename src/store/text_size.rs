@@ -69,7 +69,7 @@ impl<'a> TextSize<'a> {
         bytes
     }
 
-    /// The length of the shared value that a code in a cell of `row` refers to.
+    /// Returns the length of the value in the dictionary of `row` that a code in a cell of this row refers to.
     fn value_len(&self, row: usize, code: u8) -> u64 {
         let at = column_of(code);
         let length = || {

@@ -156,7 +156,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let samples = &mut feeder.samples;
         schema.render_update(&decoded, plan, samples, &mut feeder.cells);
-        // The other cells have no codes for new values. If values are no longer used, they remain until then.
+        // The other cells have no codes for new values, so a new value requires that the whole object is rendered. A
+        // value that is no longer used stays in the dictionary until the whole object is rendered.
         let has_new_values = samples.dictionary().is_extended();
         (!has_new_values && schema.is_small_update(samples.exposed_text())).then_some(())
     }

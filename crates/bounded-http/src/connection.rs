@@ -226,7 +226,7 @@ fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// The response to a request that is malformed. The response ends an HTTP/1 connection.
+/// Returns the response to a malformed request. The response ends an HTTP/1 connection.
 fn bad_request<B>(version: Version, guard: ResponseGuard) -> Response<TrackedBody<B>> {
     let mut response = Response::new(TrackedBody::new(None, guard));
     *response.status_mut() = StatusCode::BAD_REQUEST;

@@ -322,7 +322,8 @@ impl Progress {
         self.blocked || self.responses.iter().any(|response| response.begun)
     }
 
-    /// When and why the connection must be closed if there is no progress until then.
+    /// Returns the earliest deadline of the connection, with the reason to close the connection at this time. The
+    /// deadline changes when a request or a response begins or ends, and when the client receives bytes.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
         let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
         let oldest = self.responses.first().map(|response| response.since);

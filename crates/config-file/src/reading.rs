@@ -14,10 +14,10 @@ pub enum ReadError {
     /// The operating system refuses to open or read the file, for example because the file does not exist.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The path leads to a directory.
+    /// The path is that of a directory.
     #[error("it is a directory; give a regular file")]
     Directory,
-    /// The path leads to a named pipe, a device or a socket. The field names which one.
+    /// The path is that of a named pipe, a device or a socket. The field names which one.
     #[error("it is {0}; give a regular file")]
     NotRegular(&'static str),
     /// The file has more bytes than `limit`.
@@ -54,7 +54,7 @@ impl ReadError {
 ///
 /// # Errors
 ///
-/// If the path does not lead to a regular file, or if the file is too large or cannot be read.
+/// If the file is not a regular file, is too large, or cannot be read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     check(&std::fs::metadata(path)?, limit)?;
     let file = File::open(path)?;

@@ -23,7 +23,8 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// If `is_mandatory` is true, clients without a certificate are refused.
+    /// Creates a verifier that accepts the clients of these authorities. If `is_mandatory` is true, the verifier
+    /// refuses clients without a certificate.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {
@@ -51,6 +52,8 @@ impl ClientVerifier {
         authorities.verify_chain(der, intermediates, purpose, now, algorithms)
     }
 
+    /// Checks a version 1 certificate.
+    ///
     /// Several authorities can have the same name and key. The certificate is accepted if the checks of one authority
     /// pass. Otherwise, the error is that of the first authority.
     fn check_version_1(&self, old: &Certificate, now: UnixTime) -> Result<(), webpki::Error> {

@@ -37,7 +37,8 @@ pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 // === impl ServerVerifier ===
 
 impl ServerVerifier {
-    /// `origin` names the file of the authorities in errors.
+    /// Creates a verifier that accepts the servers of these authorities. `origin` names the file of the authorities in
+    /// errors.
     #[must_use]
     pub fn new(
         authorities: Authorities,
@@ -114,7 +115,7 @@ impl ServerCertVerifier for ServerVerifier {
 // === impl ExplainedVerifier ===
 
 impl ExplainedVerifier {
-    /// `origin` names the authorities in errors.
+    /// Wraps a verifier. `origin` names the authorities in errors.
     pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
         let origin = origin.into();
         Self { inner, origin }

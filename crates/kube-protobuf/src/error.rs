@@ -40,8 +40,8 @@ pub(crate) enum Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The bytes end too early, or a length leads beyond the end of the bytes.
-    #[error("a length leads beyond the end of the bytes")]
+    /// The bytes end too early, or a length exceeds the number of bytes that follow.
+    #[error("a length exceeds the number of bytes that follow")]
     Truncated,
     /// A number has more than 64 bits.
     #[error("a number has more than 64 bits")]

@@ -37,7 +37,8 @@ pub(crate) enum Presence {
     Always,
     /// A pointer, which the API's encoder writes only if it is set. The field is in JSON if it is on the wire.
     Pointer,
-    /// The field is on the wire even if it is zero. A field whose value is zero is not in JSON.
+    /// The field is on the wire even if its value is zero (0, false or empty). The field is in JSON only if its value
+    /// is not zero.
     NonZero,
     /// A list. The field has a record for each element.
     List,

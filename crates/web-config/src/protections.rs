@@ -16,9 +16,9 @@
 pub struct Protections {
     /// Connections are encrypted.
     pub tls: bool,
-    /// Each client needs a certificate of an authority.
+    /// Each client must have a certificate that an authority of `client_ca` or `client_ca_file` signed.
     pub client_certificates: bool,
-    /// The certificate of a client needs one of the names in a list.
+    /// The certificate of each client must have one of the names in `client_allowed_sans`.
     pub client_names: bool,
     /// Each request needs a user and a password.
     pub passwords: bool,

@@ -65,7 +65,8 @@ pub trait ReloadObserver: Send + Sync + 'static {
     /// connections are not encrypted. Logs a warning by default.
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "{}: tls_server_config names no certificate, so connections are not encrypted",
+            "{}: tls_server_config names no certificate, so connections are not encrypted; write \
+             cert_file and key_file, or remove tls_server_config",
             path.display()
         );
     }
@@ -74,7 +75,8 @@ pub trait ReloadObserver: Send + Sync + 'static {
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
-            "{}: the file is empty, so TLS and authentication are disabled",
+            "{}: the file is empty, so TLS and authentication are disabled; write tls_server_config \
+             or basic_auth_users",
             path.display()
         );
     }

@@ -32,20 +32,24 @@ pub(super) struct Connector {
 pub(super) enum ConnectError {
     #[error(transparent)]
     Direct(BoxError),
-    #[error("cannot connect to the proxy {proxy}")]
+    #[error("cannot connect to the proxy {proxy}; check its address and that it runs")]
     Proxy {
         proxy: String,
         #[source]
         source: BoxError,
     },
-    #[error("the proxy {proxy} does not connect to {server}")]
+    #[error(
+        "the proxy {proxy} does not connect to {server}; check its rules and the credentials for it"
+    )]
     Refused {
         proxy: String,
         server: String,
         #[source]
         source: BoxError,
     },
-    #[error("the proxy {proxy} did not connect to {server} within {timeout:?}")]
+    #[error(
+        "the proxy {proxy} did not connect to {server} within {timeout:?}; check that the proxy reaches the server"
+    )]
     Timeout {
         proxy: String,
         server: String,
@@ -66,7 +70,8 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Se
 // === impl Connector ===
 
 impl Connector {
-    /// `tls` is used for an `https` proxy. If the proxy takes longer than `timeout`, the connection fails.
+    /// Creates a connector. It uses `tls` for an `https` proxy. If the proxy takes longer than `timeout`, the
+    /// connection fails.
     pub(super) fn new(
         tls: rustls::ClientConfig,
         proxy: Option<Proxy>,

@@ -73,7 +73,8 @@ pub(super) async fn client(
     );
     if config.accept_invalid_certs {
         tracing::warn!(
-            "the certificate of {url} is not verified, because insecure-skip-tls-verify is set"
+            "the certificate of {url} is not verified, because insecure-skip-tls-verify is set; to \
+             verify it, set certificate-authority instead"
         );
     }
     if connection.withholds_credentials {

@@ -96,7 +96,7 @@ pub(super) fn client_config(
             let (authorities, ignored) = Authorities::new(&roots).map_err(|error| wrong(&error))?;
             if ignored > 0 {
                 tracing::warn!(
-                    "{authority}: ignored certificates that cannot be parsed: {ignored}"
+                    "{authority}: certificates that cannot be parsed: {ignored}; they are ignored, so repair or remove them"
                 );
             }
             Arc::new(ServerVerifier::new(authorities, &provider, authority))

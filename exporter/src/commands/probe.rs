@@ -31,7 +31,7 @@ pub(crate) struct ProbeArgs {
 /// The reason why a probe fails.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
-    #[error("{url} does not answer: {problem}")]
+    #[error("{url} does not answer; check the address, and that the exporter runs: {problem}")]
     NoAnswer { url: Uri, problem: String },
     #[error("{url} answers with status {status}: {body}")]
     Status {
@@ -39,7 +39,7 @@ pub(super) enum ProbeError {
         status: StatusCode,
         body: String,
     },
-    #[error("{0} does not answer in time")]
+    #[error("{0} does not answer in time; check the address, or set a longer --timeout")]
     Slow(Uri),
     #[error("cannot start the probe or write its output: {0}")]
     Io(#[from] io::Error),

@@ -50,9 +50,12 @@ pub(super) enum RbacError {
     Build(#[from] BuildError),
     #[error("--check needs an API server: {0}")]
     Cluster(#[from] ClusterError),
-    #[error("--check: the API server does not answer: {0}")]
+    #[error("--check: the API server does not answer; check its URL and the credentials: {0}")]
     Review(#[from] kube::Error),
-    #[error("--check: the API server does not answer all requests within {PATIENCE:?}")]
+    #[error(
+        "--check: the API server does not answer all requests within {PATIENCE:?}; run the command again when the \
+         API server has less load"
+    )]
     Slow(#[from] tokio::time::error::Elapsed),
     #[error(
         "{missing} of {total} permissions are missing; an administrator can grant them: run the same command \

@@ -68,7 +68,8 @@ impl Configuration {
             let mut warnings = Vec::new();
             let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
-                // A file that was not watched may have changed since it was read, so the files are read again.
+                // The exporter did not watch one of these files when it read the file. The file may have changed since,
+                // so the loop starts to watch the file, and reads all files again.
                 Ok(configuration)
                     if configuration
                         .watched_files()
@@ -77,7 +78,8 @@ impl Configuration {
                 {
                     watched = configuration.watched_files();
                 }
-                // The error may be in a file that was not watched before, so the watcher must include it.
+                // The error may be in a file that the exporter does not watch yet. The watcher must include this file,
+                // so that a correction is noticed.
                 Err(ConfigurationError::Options(error))
                     if error.named.iter().any(|path| !watched.contains(path)) =>
                 {

@@ -32,7 +32,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     if !uncovered.is_empty() {
         let uncovered = list(&uncovered);
         tracing::warn!(
-            "using the changed configuration, but these metrics are not complete: {uncovered}"
+            "using the changed configuration, but these metrics are not complete: {uncovered}; the \
+             exporter retries, so fix the cause of each error"
         );
     }
 }

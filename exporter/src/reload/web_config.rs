@@ -93,7 +93,7 @@ impl ReloadObserver for RecordReloads {
     fn reloaded(&self, path: &Path, config: &WebConfig) {
         self.0.web_config_used(path, config.md5());
         tracing::info!(
-            "--tls-config {}: the changed file was read again",
+            "--tls-config {}: the changed file is in use",
             path.display()
         );
     }
@@ -108,7 +108,7 @@ impl ReloadObserver for RecordReloads {
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
             "--tls-config {}: tls_server_config names no certificate, so connections are not \
-             encrypted",
+             encrypted; write cert_file and key_file, or remove tls_server_config",
             path.display()
         );
     }

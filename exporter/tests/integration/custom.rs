@@ -108,7 +108,7 @@ fn each_source_of_a_configuration_is_evaluated() {
     ]);
     assert!(!filtered.contains("widget_size") && filtered.contains("kube_configmap_info{"));
 
-    // The keys of the options file. The new name of a key takes precedence over the old one.
+    // The options file accepts the old and the new name of a key. The new name takes precedence.
     for text in [
         format!("custom_resource_config: |\n  {indented}\n"),
         format!("custom_resource_state_config_file: {file}\n"),
@@ -291,7 +291,8 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
-    // Files that the options name are read twice, because they were not watched the first time.
+    // The exporter reads a file that an option names, starts to watch the file, and reads the file again. The log must
+    // have the warning only once.
     let directory = Directory::new("custom-warned");
     let file = directory.write("crs.yaml", &config);
     let args = [

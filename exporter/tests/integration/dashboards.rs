@@ -330,7 +330,7 @@ fn has_data(server: &Prometheus, cluster: &str) {
         println!("{what}: {values:?}");
     }
     let query = |title| &queries.iter().find(|own| own.title == title).unwrap().query;
-    // Pods are what grew most: there were none yesterday.
+    // The number of pods grew most, because there were no pods yesterday.
     for (title, label, grown) in [
         ("Growth of families since yesterday", "family", "kube_pod_"),
         ("Growth of resources since yesterday", "resource", "*v1.Pod"),

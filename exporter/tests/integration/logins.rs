@@ -144,7 +144,7 @@ fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
             200
         );
     }
-    exporter.tells("web.yaml: the changed file was read again");
+    exporter.tells("web.yaml: the changed file is in use");
     let cut =
         "kube_state_metrics_http_connections_cut_total{reason=\"made_room\",server=\"metrics\"}";
     let login = basic("user1", "right1");

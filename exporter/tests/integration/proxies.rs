@@ -234,13 +234,16 @@ fn a_proxy_that_does_not_work_is_named_with_its_setting_and_without_its_password
     let host = place.host();
     let not = |address: &str| {
         format!(
-            "the proxy http://{address} (HTTPS_PROXY) does not connect to {host}: tunnel error: "
+            "the proxy http://{address} (HTTPS_PROXY) does not connect to {host}; check its rules \
+             and the credentials for it: tunnel error: "
         )
     };
     for (address, why) in [
         (
             "127.0.0.1:1",
-            "cannot connect to the proxy http://127.0.0.1:1 (HTTPS_PROXY): ".to_owned(),
+            "cannot connect to the proxy http://127.0.0.1:1 (HTTPS_PROXY); check its address and \
+             that it runs: "
+                .to_owned(),
         ),
         (&refusing.address, not(&refusing.address) + "unsuccessful"),
         (
@@ -263,7 +266,7 @@ fn a_proxy_that_does_not_work_is_named_with_its_setting_and_without_its_password
     );
     fails(
         &exporter,
-        &format!("the proxy {proxy} (HTTPS_PROXY) does not connect to api.test:1: "),
+        &format!("the proxy {proxy} (HTTPS_PROXY) does not connect to api.test:1; "),
     );
 
     let wrong = place.kubeconfig(json!({ "proxy-url": "ftp://user:secret@proxy" }));

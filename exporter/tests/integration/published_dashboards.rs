@@ -91,7 +91,7 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // A part of a longer pattern.
+            // If the variable is a part of a longer pattern, the rest of the pattern selects series.
             _ => {}
         }
         rest = after;

@@ -91,7 +91,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
     let web = directory.write("web.yaml", &format!("basic_auth_users:\n  ann: {hash}\n"));
     let args = ["--telemetry-host=127.0.0.1", "--tls-config", &web];
     let exporter = on_all_addresses(&args);
-    // The base64 form of `ann:open`.
+    // The text after `Basic` is `ann:open` in base64.
     let headers = [("authorization", "Basic YW5uOm9wZW4=")];
     for path in DEBUG {
         assert_eq!(get(&exporter.telemetry, path, &[]).status, 401, "{path}");

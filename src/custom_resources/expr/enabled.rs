@@ -423,7 +423,8 @@ fn to_cel(value: &Value) -> cel::Value {
 fn to_json(value: &cel::Value) -> Value {
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Value::Number(number),
-        // JSON has no infinite numbers and no NaN. Their strings are read as numbers later.
+        // JSON has no infinite numbers and no NaN, so they become strings. The code that reads the values of samples
+        // accepts these strings as numbers.
         None => Value::from(float.to_string()),
     };
     match value {

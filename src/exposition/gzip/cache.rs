@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn a_scrape_that_is_due_is_prepared_once_in_its_format() {
         let mut clock = Clock::new();
-        // Two scrapers, one for each format.
+        // Two scrapers request different formats, so each format has separate predictions.
         for round in 0..4 {
             for (format, offset) in [(Format::Text, 0), (Format::OpenMetrics, 10)] {
                 let now = clock.at(round * 30 + offset);

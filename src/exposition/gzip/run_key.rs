@@ -14,7 +14,7 @@ pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) header: Option<Format>,
 }
 
-/// Identifies a state of a run: runs with equal keys and revisions have equal text.
+/// Identifies a state of a run, by the versions of its columns. Runs with equal keys and revisions have equal text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::exposition) struct RunRevision {
     pub(in crate::exposition) base_labels: u64,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::parse::{HostFamily, families};
 
-/// Returns a text without the terminator of OpenMetrics, with a newline at its end.
+/// Returns a text without the last line `# EOF` of OpenMetrics, with a newline at its end.
 pub(super) fn without_terminator(text: &str) -> String {
     let text = text.trim_end();
     let text = text.strip_suffix("# EOF").unwrap_or(text).trim_end();
@@ -15,7 +15,7 @@ pub(super) fn without_terminator(text: &str) -> String {
     lines
 }
 
-/// Converts Prometheus text to OpenMetrics, without the terminator.
+/// Converts Prometheus text to OpenMetrics, without the last line `# EOF`.
 ///
 /// A counter whose name does not end in `_total` becomes `unknown`, because OpenMetrics requires this suffix.
 pub(super) fn text_to_openmetrics(text: &str) -> String {

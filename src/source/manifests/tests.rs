@@ -548,7 +548,7 @@ spec:
         let maps = [mode.to_owned(), super::info("a")];
         assert_eq!(samples(&metrics), maps);
 
-        // A definition contains more information about its kind than objects.
+        // A definition has information about its kind that the objects of the kind lack.
         write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
         write("c.yaml", object("Widget", "w", 2));
         let report = feed.reload();

@@ -172,7 +172,8 @@ async fn follow_plan(
         let resources = watches.left_out.join(", ");
         tracing::warn!(
             resources,
-            "these resources are not watched: only pods can be selected by node"
+            "these resources are not watched, because only pods can be selected by node; export them \
+             with another watch that selects no node"
         );
     }
     // If a resource has additional families, its watches relist the resource.

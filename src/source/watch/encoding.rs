@@ -54,7 +54,7 @@ mod tests {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stated));
             let is = |encoding| matches!(encoding, Encoding::Protobuf(_));
             assert_eq!(is(protobuf.of_response(&headers)), is_protobuf, "{stated}");
-            // Protobuf that was not requested is not read.
+            // A response to a request for JSON is not read as protobuf.
             assert!(!is(Encoding::Json.of_response(&headers)), "{stated}");
         }
         let unstated = protobuf.of_response(&HeaderMap::new());

@@ -73,7 +73,7 @@ impl EventSplitter {
         }
     }
 
-    /// Releases the memory of handled events. An event that is handled later keeps its memory until then.
+    /// Releases the memory of handled events. An incomplete event keeps its memory.
     pub(super) fn settle(&mut self) {
         self.event.settle();
     }

@@ -62,7 +62,7 @@ impl ListSplitter {
         }
     }
 
-    /// Releases the memory of handled items. An item that is handled later keeps its memory until then.
+    /// Releases the memory of handled items. An incomplete item keeps its memory.
     pub(super) fn settle(&mut self) {
         self.item.settle();
     }

@@ -78,7 +78,7 @@ impl PartBuffer {
         result
     }
 
-    /// Releases the memory of handled parts. A part that is handled later keeps its memory until then.
+    /// Releases the memory of handled parts. An incomplete part keeps its memory.
     pub(super) fn settle(&mut self) {
         self.bytes.settle();
     }

@@ -416,9 +416,9 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.reporter().object_skipped();
         let resource = self.target.resource.label();
         if self.is_first_log(object.to_string()) {
-            tracing::warn!(resource, %object, "an object is larger than the maximum size and is skipped");
+            tracing::warn!(resource, %object, "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to export it");
         } else {
-            tracing::debug!(resource, %object, "an object is larger than the maximum size and is skipped");
+            tracing::debug!(resource, %object, "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to export it");
         }
         self.sink.skip_oversized(object.key());
     }
@@ -426,9 +426,9 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Logs the first time that an object does not decode.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
         if self.is_first_log(error.object().to_owned()) {
-            tracing::warn!(%error, "an object is skipped");
+            tracing::warn!(%error, "an object does not decode and has no samples; correct the object, or update this program");
         } else {
-            tracing::debug!(%error, "an object is skipped");
+            tracing::debug!(%error, "an object does not decode and has no samples; correct the object, or update this program");
         }
     }
 

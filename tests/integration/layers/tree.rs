@@ -143,7 +143,7 @@ impl Tree {
     }
 }
 
-/// The file of a module that is declared without a body.
+/// Returns the file of a module that is declared without a body.
 fn file_of(files: &Files, directory: &Path, name: &str) -> Option<PathBuf> {
     let mut places = [format!("{name}.rs"), format!("{name}/mod.rs")].into_iter();
     let place = places.find(|place| files.contains_key(&directory.join(place)))?;

@@ -159,7 +159,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     );
     assert_eq!(format!("{:?}", error.problems()[0]), cause);
     assert_eq!(
-        log.lines(&["ERROR", "the watch does not start", cause])
+        log.lines(&["ERROR", "the watch does not start; ", cause])
             .len(),
         1
     );

@@ -254,10 +254,10 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
         Config::parse(&text).unwrap()
     };
     let cases = [
-        // Fields of the tables in this repository.
+        // The tables have these fields, so the watch requests protobuf.
         (config("[data]", "{ mode: [mode] }"), true),
         (config("[metadata, labels]", "{ '*': [] }"), true),
-        // A field of a newer version of Kubernetes.
+        // The tables lack a field of a newer version of Kubernetes, so the watch requests JSON.
         (config("[future]", "{ mode: [mode] }"), false),
         // Newer versions of Kubernetes may add fields to these objects.
         (config("[metadata]", "{ '*': [] }"), false),

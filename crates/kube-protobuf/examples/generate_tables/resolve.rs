@@ -128,8 +128,9 @@ impl Resolver {
         };
         let unknown = options.iter().find(|option| match **option {
             "omitempty" | "inline" => false,
-            // With `omitzero`, Go leaves out a message that is zero. A message without fields on the wire is not always
-            // zero, so the tables cannot express this option.
+            // With `omitzero`, Go omits a message from JSON only if the message is the zero value of its Go type. A
+            // message that encodes no fields can still have another value, such as an empty list instead of a nil list.
+            // The tables cannot express this difference.
             "omitzero" => is_message,
             _ => true,
         });

@@ -76,7 +76,9 @@ pub(super) fn verifier(
     let (trusted, ignored) = Authorities::new(&certificates).map_err(|error| wrong(&error))?;
     if ignored > 0 {
         let origin = &authorities.origin;
-        tracing::warn!("{origin}: ignored certificates that cannot be parsed: {ignored}");
+        tracing::warn!(
+            "{origin}: certificates that cannot be parsed: {ignored}; they are ignored, so repair or remove them"
+        );
     }
     let verifier = ClientVerifier::new(trusted, provider, !optional);
     Ok(Some(Arc::new(verifier)))

@@ -70,7 +70,7 @@ fn the_test_of_the_service_fails_unless_the_exporter_is_ready() {
         &["probe", "--timeout=1s", &format!("http://{address}/readyz")],
         "",
     );
-    output.fails("does not answer: ");
+    output.fails("does not answer; check the address, and that the exporter runs: ");
 }
 
 #[test]

@@ -99,16 +99,16 @@ fn hostile_bytes_are_counted_errors() {
     for (after_metadata, problem) in [
         (
             &b"\x12\x7f"[..],
-            "a length leads beyond the end of the bytes",
+            "a length exceeds the number of bytes that follow",
         ),
         // A spec of 1 GiB and a spec of 2^63 - 1 bytes.
         (
             b"\x12\x80\x80\x80\x80\x04xyz",
-            "a length leads beyond the end of the bytes",
+            "a length exceeds the number of bytes that follow",
         ),
         (
             b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-            "a length leads beyond the end of the bytes",
+            "a length exceeds the number of bytes that follow",
         ),
         (
             b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",

@@ -126,7 +126,7 @@ impl ApiRequest {
     }
 }
 
-/// The terms of a selector: the name, whether the values must be equal, and the value.
+/// Returns the terms of a selector: the name, whether the values must be equal, and the value.
 fn terms(selector: &str) -> Vec<(String, bool, String)> {
     let unescaped = selector.replace("\\,", "\0");
     let terms = unescaped.split(',').filter(|term| !term.is_empty());
