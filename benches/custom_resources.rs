@@ -291,7 +291,7 @@ fn writer(metrics: &StateMetrics) -> Box<dyn ObjectWriter> {
     metrics.feeds().pop().expect("one resource is registered")
 }
 
-/// An application of about 4 KB. The families read only a small part of the application.
+/// Returns an application of about 4 KB. The families read only a small part of the application.
 fn application(at: usize) -> Vec<u8> {
     let resource = |n: usize| {
         json!({

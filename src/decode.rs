@@ -88,14 +88,14 @@ impl DecodeError {
         &self.details.object
     }
 
-    /// Namespace (empty for cluster-scoped kinds) and name, if they are readable.
+    /// Returns the namespace (empty for cluster-scoped kinds) and name, if they are readable.
     #[must_use]
     pub fn identity(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.details.identity.as_ref()?;
         Some((namespace, name))
     }
 
-    /// The `Deserialize` implementation of the type panicked.
+    /// Creates the error for a panic in the `Deserialize` implementation of the type.
     fn panicked(kind: &str, object: Encoded<'_>) -> Self {
         let text = String::from("the type's decoder panicked");
         Self::new(kind, object, Problem::new(DecodeReason::Field, text))

@@ -35,7 +35,7 @@ impl JsonObject {
         &self.value
     }
 
-    /// `namespace/name`, for messages.
+    /// Returns `namespace/name`, for messages.
     pub(super) fn key(&self) -> String {
         let name = self.metadata.name.as_deref().unwrap_or("<unnamed>");
         match &self.metadata.namespace {

@@ -58,7 +58,8 @@ pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     lines.join("\n")
 }
 
-/// A suggestion in parentheses, or nothing: the known name that differs from `name` only in case, or is its plural.
+/// Returns a suggestion in parentheses, or nothing: the known name that differs from `name` only in case, or is its
+/// plural.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let similar = similar(name, known);
     similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))

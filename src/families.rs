@@ -173,7 +173,7 @@ impl BuiltIn {
             .filter(|resource| resource.is_default())
     }
 
-    /// Names and scope of the resource.
+    /// The names and the scope of the resource.
     #[must_use]
     pub fn info(self) -> ResourceInfo {
         struct Info;

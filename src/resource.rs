@@ -254,7 +254,7 @@ impl ResourceInfo {
         self.scope
     }
 
-    /// `group/version`, or only the version in the core group.
+    /// Returns `group/version`, or only the version in the core group.
     #[must_use]
     pub fn api_version(&self) -> Cow<'_, str> {
         if self.group.is_empty() {

@@ -226,7 +226,7 @@ impl ObjectFilter {
     }
 }
 
-/// 64-bit FNV-1a. Source: [RFC 9923](https://www.rfc-editor.org/rfc/rfc9923).
+/// Computes the 64-bit FNV-1a hash. Source: [RFC 9923](https://www.rfc-editor.org/rfc/rfc9923).
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

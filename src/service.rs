@@ -76,7 +76,7 @@ type HostProvider = dyn Fn(Format) -> HostMetrics + Send + Sync;
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// A tower service that serves scrapes.
+    /// Returns a tower service that serves scrapes.
     ///
     /// ```
     /// use axum::Router;
@@ -268,7 +268,7 @@ impl fmt::Debug for MetricsService {
     }
 }
 
-/// All lines of a header as one list, which RFC 9110 section 5.3 allows.
+/// Returns all lines of a header as one list, which RFC 9110 section 5.3 allows.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines

@@ -93,7 +93,8 @@ pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxErro
 // === impl Documents ===
 
 impl<'t> Documents<'t> {
-    /// `first_line` is the line where the text begins in its file, counted from 1.
+    /// Creates a reader of the documents of a text. `first_line` is the line where the text begins in its file, counted
+    /// from 1.
     pub(crate) fn new(text: &'t str, first_line: usize) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = granit_parser::options! { emit_comments: false };

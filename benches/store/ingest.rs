@@ -45,7 +45,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     setup.reset();
 }
 
-/// All pods in JSON.
+/// Returns all pods in JSON.
 pub(crate) fn json(state: usize) -> Vec<Vec<u8>> {
     (0..PODS)
         .map(|at| support::pod(at, state).to_string().into_bytes())
@@ -119,7 +119,7 @@ impl Objects {
         }
     }
 
-    /// An object with this resource version.
+    /// Returns an object with this resource version.
     fn with_version(&mut self, at: usize, version: u64) -> &[u8] {
         let start = self.versions[at];
         let digits = version.to_string();

@@ -49,7 +49,7 @@ pub(crate) fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-/// A node with 50 images and five conditions.
+/// Returns a node with 50 images and five conditions.
 fn node(at: usize) -> Value {
     let condition = |kind: &str, status: &str| {
         json!({

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// A realistic pod: two containers, requests and limits, five conditions, a claim.
+/// Returns a realistic pod: two containers, requests and limits, five conditions, a claim.
 ///
 /// Pods with different values of `state` differ in the fields that change while a pod runs.
 pub(crate) fn pod(at: usize, state: usize) -> Value {

@@ -1,6 +1,6 @@
 //! Formats numbers, sizes, time spans and foreign text for people.
 
-/// A number with thousands separators, such as `1,234`.
+/// Formats a number with thousands separators, such as `1,234`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -13,13 +13,13 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// A number with its noun, such as `1 object` and `1,234 objects`.
+/// Formats a number with its noun, such as `1 object` and `1,234 objects`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     let noun = if count == 1 { one } else { many };
     format!("{} {noun}", thousands(count))
 }
 
-/// A size in the largest unit in which the number is at least 1, such as `1.5 MiB`.
+/// Formats a size in the largest unit in which the number is at least 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut unit = "B";
@@ -37,7 +37,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// A time span in its two largest units, such as `3m 20s`.
+/// Formats a time span in its two largest units, such as `3m 20s`.
 pub(crate) fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match whole {

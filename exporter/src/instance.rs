@@ -187,7 +187,8 @@ impl Instance {
         self.readiness_policy
     }
 
-    /// What the instance exports, for a comparison with another replica; `None` if the instance is not complete.
+    /// Returns what the instance exports, for a comparison with another replica; `None` if the instance is not
+    /// complete.
     pub(crate) fn exported(&self) -> Option<Exported> {
         self.is_complete().then(|| self.source.exported())
     }
@@ -197,8 +198,8 @@ impl Instance {
         self.inherits_readiness || self.source.is_ready(self.readiness_policy)
     }
 
-    /// A line for each role of the exporter that lacks rules, because the API server forbids resources. The line has
-    /// the rules as YAML.
+    /// Returns a line for each role of the exporter that lacks rules, because the API server forbids resources. The
+    /// line has the rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
     }

@@ -59,8 +59,8 @@ fn targets(verbosity: i64) -> Targets {
     targets.with_target("kube_client", LevelFilter::OFF)
 }
 
-/// A log line whose control characters are escaped, except the line break at its end. Colors are kept, because the
-/// formatter writes them for a terminal.
+/// Returns a log line whose control characters are escaped, except the line break at its end. Colors are kept, because
+/// the formatter writes them for a terminal.
 fn escaped(line: &str) -> String {
     let (line, end) = match line.strip_suffix('\n') {
         Some(line) => (line, "\n"),

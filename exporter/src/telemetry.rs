@@ -252,7 +252,8 @@ impl Telemetry {
         self.files.absent(&path, kind.as_str());
     }
 
-    /// All metrics as text, including those of `more`. If names are given, returns only the metrics with these names.
+    /// Returns all metrics as text, including those of `more`. If names are given, returns only the metrics with these
+    /// names.
     ///
     /// # Errors
     ///

@@ -128,12 +128,12 @@ impl CustomResourceCollector {
         self.is_by_wildcard
     }
 
-    /// When the definition of the kind was created, as text that sorts by time; `None` if the time is unknown.
+    /// Returns when the definition of the kind was created, as text that sorts by time; `None` if the time is unknown.
     pub(crate) fn created(&self) -> Option<&str> {
         self.kind.created()
     }
 
-    /// Names, types and help texts of the families, in the order of the exposition.
+    /// Returns the names, types and help texts of the families, in the order of the exposition.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;

@@ -132,7 +132,7 @@ impl Config {
         differences_from(&self.inner.entries, resource, family, is_included)
     }
 
-    /// All metrics, of all kinds.
+    /// Returns all metrics, of all kinds.
     fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
         (self.inner.entries.iter())
             .flat_map(|entry| &entry.metrics)
@@ -209,7 +209,7 @@ impl Config {
         self.inner.entries.iter().any(|entry| takes(entry, kind))
     }
 
-    /// A collector for each of the kinds that an entry selects, in the order of the exposition.
+    /// Returns a collector for each of the kinds that an entry selects, in the order of the exposition.
     ///
     /// If several entries select a kind, the last entry is used. If several items of `kinds` have the same group,
     /// version and kind, the first item is used.

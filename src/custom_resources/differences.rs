@@ -107,7 +107,7 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// For each different value, the first metric with this value.
+/// Returns for each different value the first metric with this value.
 fn distinct<'a, T: PartialEq>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,

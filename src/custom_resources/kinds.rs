@@ -189,13 +189,13 @@ impl KnownKind {
         own.group() == group && own.version() == version && own.kind() == kind
     }
 
-    /// Names and scope of the kind.
+    /// The names and the scope of the kind.
     #[must_use]
     pub fn resource(&self) -> &ResourceInfo {
         &self.resource
     }
 
-    /// When the definition was created, as text that sorts by time; `None` if the time is unknown.
+    /// Returns when the definition was created, as text that sorts by time; `None` if the time is unknown.
     pub(super) fn created(&self) -> Option<&str> {
         self.created.as_deref()
     }

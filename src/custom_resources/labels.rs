@@ -39,7 +39,7 @@ pub(super) struct LabelPaths {
 // === impl LabelSet ===
 
 impl<'v> LabelSet<'v> {
-    /// An empty set for at most `max` labels.
+    /// Creates an empty set for at most `max` labels.
     pub(super) fn new(max: usize) -> Self {
         Self {
             labels: Vec::new(),

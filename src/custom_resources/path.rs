@@ -82,7 +82,7 @@ impl Path {
         self.0.iter().all(|step| step.name().is_some())
     }
 
-    /// Like [`fields`](Self::fields), for this path followed by another path.
+    /// Does the same as [`fields`](Self::fields) for this path followed by another path.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
         // The code that reads field trees is recursive, so paths must be short.

@@ -65,7 +65,7 @@ impl ConfigError {
 }
 
 impl ConfigProblem {
-    /// A problem without a position.
+    /// Creates a problem without a position.
     pub(crate) fn of_all(message: String) -> Self {
         Self {
             line: 0,

@@ -114,7 +114,7 @@ spec:
     assert_eq!(problems(config), expected);
 }
 
-/// An entry for widgets with some metrics, one per line.
+/// Returns an entry for widgets with some metrics, one per line.
 fn of_widgets(metrics: &[&str]) -> String {
     let head =
         "spec:\n  resources:\n  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }";

@@ -62,7 +62,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// The wanted fields of the items of a list.
+    /// Returns the fields that the families read of the items of a list.
     fn item(self) -> Self {
         match self {
             Self::Items(tree) => Self::Some(tree),
@@ -70,7 +70,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// The wanted part of the field called `name`; `None` if it is not wanted.
+    /// Returns the fields that the families read below the field `name`; `None` if the families do not read this field.
     pub(super) fn field(self, name: &str) -> Option<Self> {
         match self {
             Self::All => Some(Self::All),

@@ -30,7 +30,7 @@ pub(crate) struct Encoded<'a> {
 // === impl Encoding ===
 
 impl Encoding {
-    /// An object in this encoding.
+    /// Returns an object in this encoding.
     pub(crate) fn object(self, bytes: &[u8]) -> Encoded<'_> {
         let encoding = self;
         Encoded { encoding, bytes }

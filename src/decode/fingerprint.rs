@@ -28,7 +28,7 @@ pub(super) struct GroupHashers([FoldHasher<'static>; MAX_GROUPS]);
 /// its samples.
 static KEY: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
 
-/// A random number, for the key of a store.
+/// Returns a random number, for the key of a store.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
@@ -60,7 +60,7 @@ impl GroupSet {
         Self(self.0 | other.0)
     }
 
-    /// A number below `1 << MAX_GROUPS` that identifies the set.
+    /// Returns a number below `1 << MAX_GROUPS` that identifies the set.
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -108,7 +108,7 @@ impl Fingerprints {
 // === impl GroupHashers ===
 
 impl GroupHashers {
-    /// `seed` is the key of the store.
+    /// Creates hashers of an empty object. `seed` is the key of the store.
     pub(super) fn new(seed: u64) -> Self {
         let hasher = |group: usize| FoldHasher::with_seed(seed.wrapping_add(group as u64), &KEY);
         Self(array::from_fn(hasher))

@@ -144,7 +144,7 @@ impl FieldGroups {
         self.count
     }
 
-    /// When a family with these paths must be generated again; `None` means that it may read everything.
+    /// Returns when a family with these paths must be generated again; `None` means that it may read everything.
     pub(crate) fn dependency<'a>(
         &self,
         reads: Option<impl IntoIterator<Item = &'a str>>,

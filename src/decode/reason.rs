@@ -51,7 +51,7 @@ impl DecodeReason {
 // === impl Problem ===
 
 impl Problem {
-    /// A problem that is solved by correcting the object.
+    /// Creates a problem that is solved by correcting the object.
     pub(super) fn new(reason: DecodeReason, text: String) -> Self {
         Self {
             reason,

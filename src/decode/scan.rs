@@ -46,7 +46,7 @@ pub(crate) struct Scanned<'a> {
 // === impl Scanner ===
 
 impl Scanner {
-    /// A scanner of the objects of a kind. `message` has the fields of the kind in protobuf.
+    /// Creates a scanner of the objects of a kind. `message` has the fields of the kind in protobuf.
     pub(crate) fn new(
         groups: FieldGroups,
         header: [String; 2],

@@ -49,7 +49,7 @@ impl<'a> FamilyRows<'a> {
         self.page.len()
     }
 
-    /// Each row, with its page.
+    /// Returns each row, with its page.
     pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
         (0..self.len()).map(move |row| (self, row))
     }

@@ -223,7 +223,7 @@ impl DeclaredFamily<'_> {
         columns.collect()
     }
 
-    /// How a later declaration in Rust differs from the first declaration in Rust.
+    /// Returns how a later declaration in Rust differs from the first declaration in Rust.
     fn conflicts(
         &self,
         other: &FamilyDescriptor,

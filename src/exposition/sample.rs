@@ -55,7 +55,7 @@ impl<'a> StoredSample<'a> {
         self.family.name()
     }
 
-    /// Names and values of the labels, in the order of the text formats.
+    /// The names and the values of the labels, in the order of the text formats.
     pub fn labels(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         self.line.labels()
     }

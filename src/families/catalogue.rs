@@ -76,7 +76,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
         .collect()
 }
 
-/// A line per family, in columns: resource, name, type, stability, `opt-in` and help text.
+/// Returns a line per family, in columns: resource, name, type, stability, `opt-in` and help text.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, table};
@@ -111,8 +111,8 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// A Markdown page per resource, with a section per family: help text, labels, type,
-/// stability, and the fields that the family reads.
+/// Returns a Markdown page per resource, with a section per family: help text, labels, type, stability, and the fields
+/// that the family reads.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, markdown};
@@ -138,7 +138,7 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// A JSON array with an object per family, which has all properties in the catalogue.
+/// Returns a JSON array with an object per family, which has all properties in the catalogue.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, json};
@@ -275,7 +275,7 @@ fn paragraph(text: &mut String, words: &str, indent: &str) {
     text.push('\n');
 }
 
-/// Names as code, with commas between them.
+/// Returns names as code, with commas between them.
 fn code<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     names.join(", ")

@@ -42,7 +42,7 @@ pub(super) fn quantity<'a>(
     Quantity::parse(&map?.get(name)?.0)
 }
 
-/// A resource name as a value of the label `resource`, sanitised while it is written.
+/// Returns a resource name as a value of the label `resource`, sanitised while it is written.
 pub(super) fn resource_label(name: &str) -> impl LabelValue {
     struct ResourceName<'a>(&'a str);
     impl WriteLabel for ResourceName<'_> {

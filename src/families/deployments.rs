@@ -204,7 +204,7 @@ fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
     }
 }
 
-/// A limit of a rolling update as a number of pods; `None` if the limit or the number of replicas is absent.
+/// Returns a limit of a rolling update as a number of pods; `None` if the limit or the number of replicas is absent.
 fn limit(
     deployment: &Deployment,
     field: fn(&RollingUpdateDeployment) -> Option<&IntOrString>,

@@ -85,7 +85,7 @@ pub fn endpoints() -> Collector<Endpoints> {
         ])
 }
 
-/// Every port with its subset.
+/// Returns every port with its subset.
 fn ports(endpoints: &Endpoints) -> impl Iterator<Item = (&EndpointSubset, &EndpointPort)> {
     let subsets = endpoints.subsets.iter().flatten();
     subsets.flat_map(|subset| {

@@ -74,7 +74,7 @@ impl<K> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
-    /// A collector without families for a type that determines its resource.
+    /// Creates a collector without families for a type that determines its resource.
     ///
     /// The base labels are `namespace` (for namespaced kinds) and the lower-case kind, whose value
     /// is the object's name. [`no_base_labels`](Self::no_base_labels) removes them.
@@ -94,7 +94,7 @@ where
 }
 
 impl<K: CollectedResource + Resource<DynamicType = ApiResource>> Collector<K> {
-    /// A collector without families for a kind that is known only at run time.
+    /// Creates a collector without families for a kind that is known only at run time.
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -127,7 +127,7 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// A collector without base labels and families.
+    /// Creates a collector without base labels and families.
     pub(crate) fn without_base_labels(resource: ResourceInfo) -> Self {
         Self {
             resource,

@@ -219,7 +219,7 @@ impl FamilyDescriptor {
             .map(|paths| paths.iter().map(AsRef::as_ref))
     }
 
-    /// Further words by which people search for the family, such as `out of memory`.
+    /// Returns further words by which people search for the family, such as `out of memory`.
     pub fn search_words(&self) -> impl ExactSizeIterator<Item = &str> {
         self.search_words.iter().map(AsRef::as_ref)
     }

@@ -88,7 +88,7 @@ impl SampleBuffer {
         &self.dictionary
     }
 
-    /// All tails of the object, one after another.
+    /// Returns all tails of the object, one after another.
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }

@@ -321,7 +321,8 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Like [`unchecked_label`](Self::unchecked_label), for a label as text: `name="value"` with the value escaped.
+    /// Does the same as [`unchecked_label`](Self::unchecked_label) for a label as text: `name="value"` with the value
+    /// escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))

@@ -241,7 +241,7 @@ impl<T: Number> Number for Option<T> {
 /// Seconds of 0001-01-01T00:00:00Z, which means no time.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Unix seconds of a time, rounded down; none for the second of the zero time.
+/// Returns the Unix seconds of a time, rounded down; none for the second of the zero time.
 pub(crate) fn unix_seconds(time: &jiff::Timestamp) -> Option<i64> {
     let seconds = Timestamp::of(time).seconds;
     (seconds != ZERO_TIME).then_some(seconds)

@@ -154,7 +154,7 @@ impl AllowlistConfig {
             .unwrap_or(&NOTHING)
     }
 
-    /// All entries, ascending by resource, including those that a `*` entry replaces.
+    /// Returns all entries, ascending by resource, including those that a `*` entry replaces.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;

@@ -205,8 +205,8 @@ impl Clock {
         None
     }
 
-    /// If both the day of the month and the day of the week are restricted, at least one of them must match. Otherwise
-    /// both must match.
+    /// Whether the schedule fires on a date. If both the day of the month and the day of the week are restricted, at
+    /// least one of them must match. Otherwise both must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();

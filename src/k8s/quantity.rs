@@ -126,7 +126,7 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// `None` if an intermediate number exceeds 128 bits.
+    /// Rounds up with integers of 128 bits; `None` if an intermediate number exceeds 128 bits.
     fn rounded_up_in_128_bits(&self, places: i64) -> Option<u128> {
         let digits = self.integer.bytes().chain(self.fraction.bytes());
         let mantissa = digits

@@ -61,7 +61,8 @@ fn one(unit: Unit) -> Units {
     [Some(unit), None].into_iter().flatten()
 }
 
-/// The two tests are independent: `hugepages-x.example.com/y` passes both and has two samples.
+/// Returns the units by prefix and by extended resource. The two tests are independent: `hugepages-x.example.com/y`
+/// passes both and has two samples.
 fn prefixed_or_extended(name: &str) -> Units {
     let is_byte = name.starts_with("hugepages-") || name.starts_with("attachable-volumes-");
     [

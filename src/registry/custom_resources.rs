@@ -150,8 +150,9 @@ impl CustomResources {
         self.metrics.configured().left_out.clone()
     }
 
-    /// Warnings about configured families with a different help text or type than the Rust family with the same name,
-    /// or that need the same OpenMetrics name as a Rust family.
+    /// Returns warnings about configured families. Each warning names a configured family whose help text or type
+    /// differs from that of the Rust family with the same name, or a configured family that needs the same OpenMetrics
+    /// name as a Rust family.
     ///
     /// The exposition has the help text of the store that comes first, and a type that covers all
     /// samples. [`Config::warnings`] names the families that differ within the configuration.

@@ -235,7 +235,7 @@ impl StateMetrics {
         stores.cloned().collect()
     }
 
-    /// A writer of typed objects, if the declarations of the builder allow it.
+    /// Returns a writer of typed objects, if the declarations of the builder allow it.
     fn checked_writer<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,

@@ -77,7 +77,7 @@ impl StateMetrics {
         self.configured.lock()
     }
 
-    /// A snapshot of all samples.
+    /// Returns a snapshot of all samples.
     #[must_use]
     pub fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
         self.current.exposition(format, filter)
@@ -107,7 +107,7 @@ impl StateMetrics {
         self.current.refresh_gzip_cache();
     }
 
-    /// Memory of the compressed blocks, in bytes.
+    /// Returns the memory of the compressed blocks, in bytes.
     #[cfg(feature = "gzip")]
     #[must_use]
     pub fn gzip_cache_bytes(&self) -> usize {

@@ -71,7 +71,7 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
     }
 }
 
-/// All formats and versions. If several offers are equally acceptable, the first offer is chosen.
+/// Returns all formats and versions. If several offers are equally acceptable, the first offer is chosen.
 fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     Format::ALL.iter().flat_map(|&format| {
         let versions = format.spec().versions().iter();
@@ -140,7 +140,7 @@ impl Clause {
         Some(clause)
     }
 
-    /// How closely the clause describes a format; 0 if the clause does not describe the format.
+    /// Returns how closely the clause describes a format; 0 if the clause does not describe the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);
@@ -170,7 +170,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     parts.map(str::trim)
 }
 
-/// A parameter's name in lower case and its value without quotes; `None` if the parameter is malformed.
+/// Returns a parameter's name in lower case and its value without quotes; `None` if the parameter is malformed.
 fn parameter(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());
@@ -186,7 +186,7 @@ fn parameter(text: &str) -> Option<(String, String)> {
     ))
 }
 
-/// A quality value in thousandths.
+/// Parses a quality value, and returns it in thousandths.
 fn parse_quality(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -215,8 +215,8 @@ impl Health {
         (readiness, resources)
     }
 
-    /// When readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is complete
-    /// yet.
+    /// Returns when readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is
+    /// complete yet.
     fn deadline(&self, resources: &[ResourceHealth]) -> Option<Instant> {
         let after = self.inner.limits.readiness_deadline?;
         readiness::served_since(resources)?.checked_add(after)

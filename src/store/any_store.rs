@@ -33,7 +33,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn keys(&self) -> Vec<String>;
     /// The stored identity and samples of an object.
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
-    /// A writer for another feeder. The writer also feeds the linked store.
+    /// Returns a writer for another feeder. The writer also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
     /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
     fn is_host_fed(&self) -> bool;

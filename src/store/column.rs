@@ -53,7 +53,7 @@ struct Entry {
 }
 
 impl Column {
-    /// A column of `rows` empty cells.
+    /// Creates a column of `rows` empty cells.
     pub(crate) fn new(rows: usize) -> Self {
         Self {
             version: next_version(),
@@ -72,7 +72,7 @@ impl Column {
         }
     }
 
-    /// A number that changes whenever the column changes.
+    /// Returns a number that changes whenever the column changes.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -106,7 +106,7 @@ impl Column {
             .unwrap_or_default()
     }
 
-    /// Lines of all cells, counted once per row.
+    /// The number of lines of all cells, counted once per row.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
@@ -127,7 +127,7 @@ impl Column {
         usize::from(self.entry_of(row))
     }
 
-    /// Memory of the column, in bytes, without the struct `Column` itself.
+    /// Returns the memory of the column, in bytes, without the struct `Column` itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         let index = match &self.index {
             Index::Uniform(_) => 0,
@@ -366,7 +366,8 @@ fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }
 
-/// Entry numbers stay at most [`MAX_ROWS`], because a free entry is reused before a new one is created.
+/// Converts the number of an entry to a byte. Entry numbers stay at most [`MAX_ROWS`], because a free entry is reused
+/// before a new one is created.
 fn number_of(entry: usize) -> u8 {
     u8::try_from(entry).unwrap_or(0)
 }

@@ -20,7 +20,7 @@ pub(super) struct FeederTable {
 // === impl FeederTable ===
 
 impl FeederTable {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub(super) fn new(feeder: usize, layout: PageLayout) -> Self {
         Self {
             feeder,

@@ -63,7 +63,7 @@ struct StoreInner<K> {
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
-    /// An empty store for a collector's families, without filters and allowlists.
+    /// Creates an empty store for a collector's families, without filters and allowlists.
     ///
     /// The host feeds such a store. Invalid names are sanitised here; a
     /// [`StateMetrics`](crate::StateMetrics) refuses them.
@@ -75,8 +75,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// An empty store. `host_fed` states whether the host feeds the store. Otherwise the sources of the crate feed the
-    /// store.
+    /// Creates an empty store. `host_fed` states whether the host feeds the store. Otherwise the sources of the crate
+    /// feed the store.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         Self {
             inner: Arc::new(StoreInner {
@@ -126,7 +126,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         &self.inner.schema
     }
 
-    /// A snapshot of all rows. Later changes do not affect the snapshot.
+    /// Returns a snapshot of all rows. Later changes do not affect the snapshot.
     pub(crate) fn snapshot(&self) -> StoreSnapshot {
         let feeder_tables = self.inner.feeder_tables.lock();
         let published = feeder_tables

@@ -27,7 +27,7 @@ use sealed::Sealed;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ObjectWriter: Send + fmt::Debug + Sealed {
-    /// Names and scope of the resource.
+    /// The names and the scope of the resource.
     fn resource(&self) -> &ResourceInfo;
 
     /// Decodes an object and applies it.
@@ -70,7 +70,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list. Readers see the earlier state until the list ends.

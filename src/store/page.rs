@@ -149,7 +149,7 @@ impl Page {
         column.map_or(&[], |column| value_in(column.cell(row), code))
     }
 
-    /// A number that changes whenever a shared value of the rows changes.
+    /// Returns a number that changes whenever a shared value of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
         // Each change gets a higher number than all earlier changes, so the highest number identifies the state of all
         // columns.
@@ -238,7 +238,7 @@ impl Page {
         }
     }
 
-    /// A new page of the rows of `range`.
+    /// Returns a new page of the rows of `range`.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let rows = Rows {
             keys: self
@@ -285,7 +285,7 @@ impl Page {
         self.columns.iter().any(|column| column.is_loose())
     }
 
-    /// Memory of the page, in bytes.
+    /// Returns the memory of the page, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         // An `Arc` begins with two counters, and allocators round up to 16 bytes.
         let columns = (self.columns.iter())

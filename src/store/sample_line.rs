@@ -24,7 +24,7 @@ pub(crate) struct SampleLine<'a> {
 // === impl SampleLine ===
 
 impl<'a> SampleLine<'a> {
-    /// Names and unescaped values of the labels, in the order of the line.
+    /// The names and the unescaped values of the labels, in the order of the line.
     pub(crate) fn labels(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         let parts = [self.prefix.labels(), self.labels.base];
         let joined = stored_labels(self.labels.joined)

@@ -373,7 +373,7 @@ impl<K: CollectedResource> Schema<K> {
         rendered <= self.max_kept_text() / (self.families.len() + 1)
     }
 
-    /// Maximum text of a row with fingerprints.
+    /// Returns the maximum text of a row with fingerprints.
     pub(super) fn max_kept_text(&self) -> usize {
         match self.limits.text_per_object {
             0 => usize::MAX,

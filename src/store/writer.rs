@@ -99,7 +99,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// A writer with a table for its rows. The JSON that it applies also feeds the linked store.
+    /// Creates a writer with a table for its rows. The JSON that it applies also feeds the linked store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         let feeder = RowFeeder::new(store.add_feeder());
         let linked = LinkedWriter::new(&store);
@@ -234,7 +234,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.abandon_list();
     }
 
-    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.feeder.version

@@ -27,7 +27,7 @@ pub struct Generator<K> {
 }
 
 impl<K: CollectedResource> Generator<K> {
-    /// A generator of all families of a collector except those that need an allowlist.
+    /// Creates a generator of all families of a collector except those that need an allowlist.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
         let (resource, labels, families) = collector.into_parts();

@@ -145,7 +145,7 @@ impl Rendered {
         headers.map(String::as_str).collect()
     }
 
-    /// A line about skipped objects for the message of a failure; empty if no objects were skipped.
+    /// Returns a line about skipped objects for the message of a failure; empty if no objects were skipped.
     fn skipped(&self) -> String {
         match self.skipped.as_slice() {
             [] => String::new(),

@@ -64,7 +64,7 @@ fn config_map(name: &str) -> Value {
     })
 }
 
-/// A gauge with a label per key, and a gauge with the number of keys.
+/// Returns a gauge with a label per key, and a gauge with the number of keys.
 fn keys() -> Collector<ConfigMap> {
     let data = |map: &ConfigMap| map.data.clone().unwrap_or_default();
     Collector::new()

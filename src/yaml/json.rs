@@ -41,7 +41,8 @@ pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxEr
 // === impl JsonWriter ===
 
 impl JsonWriter {
-    /// The recursion is as deep as the document, and the depth of a document is limited.
+    /// Writes a node and the nodes below it. The recursion is as deep as the document, and the depth of a document is
+    /// limited.
     fn value(&mut self, node: &Node) -> Result<(), SyntaxError> {
         match &node.value {
             Value::Scalar(scalar) => {

@@ -68,7 +68,7 @@ enum Wire {
     Protobuf,
 }
 
-/// All families of a resource, including those that are disabled by default.
+/// Returns all families of a resource, including those that are disabled by default.
 fn builder(resource: &str, case: &Case) -> Builder {
     StateMetrics::builder()
         .resources([resource])

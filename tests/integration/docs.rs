@@ -179,7 +179,7 @@ fn addresses_of_files_in_the_sources_lead_somewhere() {
     assert!(followed >= 2, "{followed}");
 }
 
-/// Code without comments, white space and trailing commas.
+/// Returns code without comments, white space and trailing commas.
 fn without_layout(code: &str) -> String {
     let lines = code.lines().map(|line| line.split("//").next().unwrap());
     let text: String = lines.flat_map(str::split_whitespace).collect();

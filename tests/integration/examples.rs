@@ -55,7 +55,7 @@ fn pod(name: &str) -> Value {
     })
 }
 
-/// A server with pods, deployments and websites.
+/// Returns a server with pods, deployments and websites.
 fn server() -> ApiServer {
     let server = ApiServer::new();
     server.serve("/apis/apps/v1", "apps/v1", "deployments", "Deployment");

@@ -30,7 +30,7 @@ const MAX_RATIO: f64 = 8.0;
 /// The smaller of the two sizes of an object.
 const SIZE: usize = 8_000;
 
-/// Processor time of this thread.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     // The kernel updates the time when the thread is scheduled.
     thread::yield_now();
@@ -54,7 +54,7 @@ fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, run: impl FnMut(&I))
     assert_linear_from(SIZE, what, input, run);
 }
 
-/// Like [`assert_linear`], with `size` as the smaller of the two sizes.
+/// Does the same as [`assert_linear`], with `size` as the smaller of the two sizes.
 #[track_caller]
 fn assert_linear_from<I>(
     size: usize,

@@ -110,7 +110,7 @@ fn panels(dashboard: &Value) -> Vec<(&str, &str)> {
     panels.collect()
 }
 
-/// A query as Grafana sends it.
+/// Returns a query as Grafana sends it.
 fn interpolated(query: &str) -> String {
     query
         .replace("$__rate_interval", "5m")

@@ -122,7 +122,7 @@ fn watched(scenario: Scenario) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// All output of a process.
+/// Returns all output of a process.
 fn said(output: &Output) -> String {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8_lossy(&text).into_owned()

@@ -101,7 +101,7 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
     }
 }
 
-/// How often a body yields to other tasks before it ends.
+/// Returns how often a body yields to other tasks before it ends.
 fn yields(response: Response<Body>) -> usize {
     let mut body = response.into_body();
     let mut context = Context::from_waker(Waker::noop());

@@ -42,17 +42,17 @@ struct Running {
     task: Background,
 }
 
-/// A configmap.
+/// Returns a configmap.
 fn config_map(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2023-11-14T22:13:20Z" } })
 }
 
-/// A configmap that does not decode.
+/// Returns a configmap that does not decode.
 fn broken(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": [5] } })
 }
 
-/// A namespace.
+/// Returns a namespace.
 fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }
@@ -76,7 +76,7 @@ fn metrics() -> StateMetrics {
     two_resources().build().unwrap()
 }
 
-/// A server with some configmaps and namespaces.
+/// Returns a server with some configmaps and namespaces.
 fn server() -> ApiServer {
     let server = ApiServer::new();
     for name in ["a", "b"] {

@@ -62,7 +62,7 @@ pub struct Plain;
 // === impl Accepted ===
 
 impl<S> Accepted<S> {
-    /// A stream for HTTP/1 and HTTP/2.
+    /// Creates a stream for HTTP/1 and HTTP/2.
     pub fn new(stream: S) -> Self {
         Self {
             stream,

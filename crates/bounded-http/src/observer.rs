@@ -29,16 +29,16 @@ use crate::close_reason::CloseReason;
 /// }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// A connection was accepted.
+    /// Runs after a connection was accepted.
     fn connection_opened(&self) {}
 
-    /// A connection was closed, by either side.
+    /// Runs after a connection was closed, by either side.
     fn connection_closed(&self) {}
 
-    /// A connection became busy: a response has begun, or bytes of a response wait to be sent.
+    /// Runs after a connection became busy: a response has begun, or bytes of a response wait to be sent.
     fn connection_busy(&self) {}
 
-    /// A connection is no longer busy.
+    /// Runs when a connection is no longer busy.
     fn connection_not_busy(&self) {}
 
     /// The server closes a connection to enforce a limit. Logs at level debug by default.

@@ -128,7 +128,8 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// A connection that was just accepted. The time limit of its first request starts with the accept.
+    /// Creates the state of a connection that was just accepted. The time limit of its first request starts with the
+    /// accept.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {

@@ -254,7 +254,7 @@ async fn the_service_knows_the_peer() {
     assert!(ask(&mut stream).await.ends_with(&own));
 }
 
-/// A frame of HTTP/2.
+/// Returns a frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let mut frame = length[1..].to_vec();

@@ -144,7 +144,7 @@ impl Certificate {
         Ok(())
     }
 
-    /// A certificate without extended key usages is valid for every purpose.
+    /// Checks the extended key usages. A certificate without extended key usages is valid for every purpose.
     fn check_purpose(&self, purpose: Purpose) -> Result<(), Error> {
         match self.tbs().get_extension::<ExtendedKeyUsage>() {
             Ok(None) => Ok(()),

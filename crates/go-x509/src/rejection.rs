@@ -117,7 +117,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// An error of webpki that rustls has no variant for.
+/// Returns an error of webpki that rustls has no variant for.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),

@@ -67,7 +67,7 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
     Ok(())
 }
 
-/// A map entry with one key and one value.
+/// Returns a map entry with one key and one value.
 fn entry(field: &Field, entry: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(entry.len());
     write_field(&always(1, "", Type::Text), entry, &mut out)?;

@@ -44,7 +44,7 @@ fn replace_invalid(bytes: &[u8]) -> String {
     text
 }
 
-/// The text of a `Quantity` is field 1. Without this field, the quantity is zero.
+/// Reads the text of a `Quantity`, which is field 1. Without this field, the quantity is zero.
 pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     match last_bytes(message)? {
         [] => Ok(Cow::Borrowed("0")),

@@ -56,7 +56,7 @@ pub fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
 // === impl Object ===
 
 impl<'a> Object<'a> {
-    /// An object without an envelope, as lists contain it.
+    /// Creates an object without an envelope, as lists contain it.
     #[must_use]
     pub fn new(message: &'static Message, raw: &'a [u8]) -> Self {
         Self {

@@ -111,7 +111,7 @@ impl Message {
         matches!(self.find(path), Found::Value)
     }
 
-    /// Where the message has the field with a name in JSON; `None` if it lacks the field.
+    /// Returns where the message has the field with a name in JSON; `None` if it lacks the field.
     ///
     /// ```
     /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();

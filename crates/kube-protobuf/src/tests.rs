@@ -21,7 +21,7 @@ fn read(message: &'static Message, bytes: &[u8]) -> Value {
     Object::new(message, bytes).to().unwrap()
 }
 
-/// A random object of one of the kinds.
+/// Returns a random object of one of the kinds.
 fn random_object(kind: usize, seed: u64) -> (&'static Message, Value) {
     let message = KINDS[kind % KINDS.len()].message;
     (message, random(message, &mut Random::new(seed)))

@@ -114,7 +114,7 @@ impl WebConfig {
         self.users.is_some()
     }
 
-    /// What the configuration requires of connections and clients.
+    /// Returns what the configuration requires of connections and clients.
     pub fn protections(&self) -> Protections {
         let tls = self.tls.as_ref();
         Protections {

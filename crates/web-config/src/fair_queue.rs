@@ -4,9 +4,10 @@
 //! most one check of each other client. While the queue is not full, one client may have all places of the queue.
 //!
 //! If the queue is full, a new request displaces the newest request of the client with the most requests. If each
-//! client has only one request, the new request displaces the request of the client that had a turn last, so that
-//! clients without a turn are next. If no client in the queue has had a turn, the new request displaces a random
-//! request, so that all clients have the same chance, however many there are. The queue remembers the last 256 turns.
+//! client has only one request, the new request displaces the request of the client that had a turn last. If the client
+//! of the new request had a turn later, the new request is refused. So clients without a turn are next. If no client in
+//! the queue has had a turn, a new request of another client without a turn displaces a random request, so that all
+//! clients have the same chance, however many there are. The queue remembers the last 256 turns.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;

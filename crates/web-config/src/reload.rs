@@ -50,19 +50,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// Each method logs with `tracing` by default.
 pub trait ReloadObserver: Send + Sync + 'static {
-    /// The file has changed and its new content is in use. Logs at level info by default.
+    /// Runs after the file has changed and its new content is in use. Logs at level info by default.
     fn reloaded(&self, path: &Path, _config: &WebConfig) {
         tracing::info!("{}: reloaded", path.display());
     }
 
-    /// The file has changed and its new content cannot be used, so the previous content stays in use. The method is
-    /// called once per change. Logs an error by default.
+    /// Runs once per change whose new content cannot be used. The previous content stays in use. Logs an error by
+    /// default.
     fn reload_failed(&self, error: &WebConfigError) {
         tracing::error!("{error}; the previous configuration stays in use");
     }
 
-    /// The file has a section `tls_server_config` without certificate, key and client authority, so
-    /// connections are not encrypted. Logs a warning by default.
+    /// Runs if the file has a section `tls_server_config` without certificate, key and client authority, so connections
+    /// are not encrypted. Logs a warning by default.
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
             "{}: tls_server_config names no certificate, so connections are not encrypted; write \
@@ -71,7 +71,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         );
     }
 
-    /// The file configures nothing, so connections are not encrypted and everyone may send requests. Logs a
+    /// Runs if the file configures nothing, so connections are not encrypted and everyone may send requests. Logs a
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(

@@ -137,7 +137,7 @@ impl ReloadObserver for Slow {
 
 const HEADER: &str = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
 
-/// A service with the configuration of a file, and the file.
+/// Returns a service with the configuration of a file, and the file.
 fn served(directory: &Directory, slow: &Slow) -> impl AsyncFn() -> Response<String> + use<> {
     let path = directory.write("web.yaml", HEADER);
     let file = Arc::new(WebConfigFile::open_with_observer(&path, slow.clone()).unwrap());

@@ -441,7 +441,7 @@ impl Text {
     }
 }
 
-/// A pod in its original state (0), with its first container crashed (1), or running again (2).
+/// Returns a pod in its original state (0), with its first container crashed (1), or running again (2).
 fn crashed(mut pod: Value, state: usize) -> Value {
     if state == 0 {
         return pod;
@@ -471,7 +471,7 @@ fn crashed(mut pod: Value, state: usize) -> Value {
     pod
 }
 
-/// A node with the fields that a kubelet reports, including images.
+/// Returns a node with the fields that a kubelet reports, including images.
 fn node(at: usize) -> Value {
     let condition = |kind: &str, status: &str| {
         json!({ "type": kind, "status": status, "reason": "KubeletHasNoDiskPressure",

@@ -5,10 +5,10 @@
 //! ```
 //!
 //! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
-//! processes, so that the figures of one process do not include the cost of the others. `--only crate` or `--only
-//! usual` measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer. `--program PATH`
-//! measures another build of the exporter, such as a static program. The benchmark needs Linux, because CPU times and
-//! memory come from `/proc`. docs/explanation/performance.md has the figures.
+//! processes. So the figures of one process do not include the cost of the others. `--only crate` or `--only usual`
+//! measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer. `--program PATH` measures
+//! another build of the exporter, such as a static program. The benchmark needs Linux, because CPU times and memory
+//! come from `/proc`. docs/explanation/performance.md has the figures.
 
 #![allow(
     clippy::print_stdout,
@@ -132,7 +132,7 @@ fn print(pods: usize, columns: &[(&str, Figures)]) {
     }
 }
 
-/// A value with three significant digits.
+/// Formats a value with three significant digits.
 fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),

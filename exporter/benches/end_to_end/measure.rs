@@ -284,7 +284,7 @@ fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Res
     Ok((process.peak()? - before).max(0.0))
 }
 
-/// CPU seconds per update while pods change at a rate, without scrapes.
+/// Measures the CPU seconds per update while pods change at a rate, without scrapes.
 fn changes(
     api: &mut Process,
     process: &Process,
@@ -338,7 +338,7 @@ fn under_churn(
     Ok((taken, cpu.max(0.0) / all.len() as f64))
 }
 
-/// Peak memory and CPU seconds of a relist of pods, after a watch that expired.
+/// Measures the peak memory and CPU seconds of a relist of pods, after a watch that expired.
 fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64, f64)> {
     let lists = status(api, &format!("paged {paged}"))?[1];
     process.forget_peak()?;

@@ -49,7 +49,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
     }
 
-    /// CPU seconds so far, of all threads, in user and kernel mode.
+    /// Returns the CPU seconds so far, of all threads, in user and kernel mode.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         let stat = self.file("stat")?;
         let fields: Vec<_> = (stat.rsplit(')').next().unwrap_or_default())
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// Resident memory in MiB.
+    /// Returns the resident memory in MiB.
     pub(crate) fn resident(&self) -> io::Result<f64> {
         self.status("VmRSS:")
     }

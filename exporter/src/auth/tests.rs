@@ -40,7 +40,7 @@ fn a_token_comes_after_one_blank() {
     }
 }
 
-/// A filter whose API server accepts one token, and a counter of the token reviews.
+/// Returns a filter whose API server accepts one token, and a counter of the token reviews.
 fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -103,7 +103,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
     assert_eq!(asked.load(Ordering::Relaxed), before);
 }
 
-/// A filter whose API server accepts every token, refuses every token, or does not answer.
+/// Returns a filter whose API server accepts every token, refuses every token, or does not answer.
 fn filter_with(server: Arc<Mutex<Option<bool>>>, grace: Option<Duration>) -> AuthFilter {
     let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let verdict = *server.lock();
@@ -196,7 +196,7 @@ use Does::{Answers, LacksCredentials, Refuses};
 
 const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
 
-/// A filter whose API server does the same with every review, and a counter of the requests to the API server.
+/// Returns a filter whose API server does the same with every review, and a counter of the requests to the API server.
 fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);

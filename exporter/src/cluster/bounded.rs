@@ -4,7 +4,7 @@ use http_body_util::Limited;
 use kube::Client;
 use kube::client::Body;
 
-/// A client whose responses fail after `limit` bytes. The methods of [`Client`] read responses of any size into
+/// Returns a client whose responses fail after `limit` bytes. The methods of [`Client`] read responses of any size into
 /// memory.
 pub(crate) fn bounded(client: Client, limit: usize) -> Client {
     let namespace = client.default_namespace().to_owned();

@@ -36,7 +36,7 @@ pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// A list of paths for an error.
+/// Returns a list of paths for an error.
 pub(super) fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths
         .iter()

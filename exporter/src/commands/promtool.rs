@@ -58,7 +58,7 @@ fn is_printable(character: char) -> bool {
     !character.is_control() && !is_odd
 }
 
-/// A number in the notation of PromQL.
+/// Formats a number in the notation of PromQL.
 fn value(value: f64) -> Cow<'static, str> {
     if value.is_nan() {
         Cow::Borrowed("NaN")

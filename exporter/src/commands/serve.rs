@@ -258,7 +258,7 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// An error if a replica with this configuration would use another Lease.
+    /// Returns an error if a replica with this configuration would use another Lease.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
         let is_same = *before == new.options.high_availability;
@@ -398,7 +398,7 @@ async fn log_missing_rules(instance: &Instance) {
     }
 }
 
-/// A new listener if the address differs from the current one.
+/// Returns a new listener if the address differs from the current one.
 async fn moved(
     old: &Address,
     flags: AddressFlags,

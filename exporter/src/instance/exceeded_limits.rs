@@ -66,7 +66,7 @@ pub(super) fn problems(metrics: &StateMetrics) -> Vec<LimitProblem> {
     problems.collect()
 }
 
-/// A line for the kinds of custom resources that exceed their limit.
+/// Returns a line for the kinds of custom resources that exceed their limit.
 pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     let kinds = metrics.custom_resources().kinds_left_out();
     let mut names: Vec<_> = kinds
@@ -140,7 +140,7 @@ impl LimitProblem {
         resources.collect::<Vec<_>>().join(", ")
     }
 
-    /// A line for each resource.
+    /// Returns a line for each resource.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let (what, flag) = (self.what, self.flag);
         self.resources.iter().map(move |own| {
@@ -155,13 +155,13 @@ impl LimitProblem {
 // === impl LimitedResource ===
 
 impl LimitedResource {
-    /// How often families of objects have exceeded the limit, such as `3 times`.
+    /// Returns how often families of objects have exceeded the limit, such as `3 times`.
     pub(crate) fn times(&self) -> String {
         counted(self.count, "time", "times")
     }
 }
 
-/// What the limit leaves out, and its flag.
+/// Returns what the limit leaves out, and its flag.
 fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
         Limit::SamplesPerFamily => ("samples", "--sample-limit"),

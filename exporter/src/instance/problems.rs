@@ -54,8 +54,8 @@ pub(super) fn problems<'a>(
     problems
 }
 
-/// Why an instance is not ready: the resources that it waits for, with their states, and the policy unless it is the
-/// default.
+/// Returns why an instance is not ready: the resources that it waits for, with their states, and the policy unless it
+/// is the default.
 pub(super) fn not_ready(
     blocking: &[ResourceHealth],
     has_shard: bool,

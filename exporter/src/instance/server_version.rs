@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers from the second request on.
+    /// Returns a server that answers from the second request on.
     fn server(requests: &Arc<AtomicU32>) -> ServerVersion {
         let requests = Arc::clone(requests);
         let service = tower::service_fn(move |request: Request<Body>| {

@@ -186,7 +186,7 @@ impl RunningSource {
         }
     }
 
-    /// What the stores export: the versions of each complete feed.
+    /// Returns what the stores export: the versions of each complete feed.
     pub(super) fn exported(&self) -> Exported {
         let mut exported = Exported::default();
         for resource in self.health.resources() {
@@ -202,7 +202,7 @@ impl RunningSource {
         exported
     }
 
-    /// A line for each role that lacks rules, because the API server forbids resources.
+    /// Returns a line for each role that lacks rules, because the API server forbids resources.
     pub(super) fn missing_rules(&self) -> Vec<String> {
         missing_rules(&self.health.resources())
     }

@@ -68,7 +68,7 @@ impl InstanceStatus {
         self.resources.iter().map(|resource| resource.series).sum()
     }
 
-    /// Memory of all stores.
+    /// Returns the memory of all stores.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.resources
             .iter()

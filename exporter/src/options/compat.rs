@@ -9,7 +9,7 @@ const END: &str = "\n<!-- end of options -->\n";
 /// The maximum length of a text in the table. Longer texts become lists below the table.
 const MAX_CELL: usize = 60;
 
-/// Some options as a Markdown table. `last` returns the last column of a row.
+/// Returns some options as a Markdown table. `last` returns the last column of a row.
 fn table(
     title: &str,
     rows: impl Iterator<Item = &'static Row>,

@@ -138,7 +138,7 @@ impl OptionsFile {
         self.values.contains_key(key) || self.empty.contains(&key)
     }
 
-    /// Why a key of an option has no effect; `None` if it has an effect.
+    /// Returns why a key of an option has no effect; `None` if it has an effect.
     fn why_ignored(&self, row: &Row, key: &str) -> Option<String> {
         if let Compat::NoEffect(reason) = row.compat {
             return Some(format!("the option has no effect: {reason}"));
@@ -225,7 +225,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
     }
 }
 
-/// A single problem on the same line, or each of several problems on a separate line.
+/// Returns a single problem on the same line, or each of several problems on a separate line.
 fn list(problems: &[YamlProblem]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -315,7 +315,7 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// All keys, sorted.
+/// Returns all keys, sorted.
 #[cfg(test)]
 pub(super) fn keys() -> Vec<&'static str> {
     let mut keys: Vec<_> = TABLE.iter().flat_map(Row::keys).collect();

@@ -25,7 +25,7 @@ impl Flags {
         self.values(row).last().map(String::as_str)
     }
 
-    /// All values of an option, in their order.
+    /// Returns all values of an option, in their order.
     pub(super) fn values(&self, row: &Row) -> &[String] {
         self.values.get(row.flag).map_or(&[], Vec::as_slice)
     }

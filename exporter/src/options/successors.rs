@@ -72,7 +72,7 @@ impl OldFlag {
         OLD_FLAGS.iter().find(|old| old.flag == name)
     }
 
-    /// A sentence for the user of the flag.
+    /// Returns a sentence for the user of the flag.
     pub(crate) fn advice(&self) -> String {
         let Self {
             flag,

@@ -31,8 +31,8 @@ const MAX_LINE: usize = 100;
 // === impl Account ===
 
 impl Account {
-    /// A ClusterRole, or a Role for each namespace, each with its binding. The same permissions and names always yield
-    /// the same text.
+    /// Returns a ClusterRole, or a Role for each namespace, each with its binding. The same permissions and names
+    /// always yield the same text.
     pub(crate) fn manifests(&self, permissions: &Permissions) -> String {
         let mut text = String::new();
         for (namespace, rules) in permissions.rules_by_namespace() {
@@ -88,7 +88,7 @@ impl Permissions {
         sets.map(|(namespace, permissions)| (namespace, rules(permissions)))
     }
 
-    /// For each role, its namespace and its rules on one line: `rules: [...]`.
+    /// Returns for each role its namespace and its rules on one line: `rules: [...]`.
     pub(super) fn lines(&self) -> Vec<(Option<&str>, String)> {
         let lines = self.rules_by_namespace().map(|(namespace, rules)| {
             let rules: Vec<_> = rules.iter().map(Rule::flow).collect();
@@ -171,7 +171,7 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A YAML string. The text is quoted unless it certainly needs no quotes.
+/// Returns a YAML string. The text is quoted unless it certainly needs no quotes.
 fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text);

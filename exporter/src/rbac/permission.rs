@@ -45,7 +45,7 @@ impl Permission {
         }
     }
 
-    /// `list` and `watch` on all objects of a resource.
+    /// Creates the permission to `list` and `watch` on all objects of a resource.
     pub(super) fn watch(namespace: Option<&str>, group: &str, resource: &str) -> Self {
         Self::new(namespace, group, resource, LIST_AND_WATCH)
     }

@@ -308,7 +308,7 @@ subjects:
     assert!(text.contains("    resources: [pods, services]\n    verbs: [list, watch]\n"));
 }
 
-/// Processor time of this thread.
+/// Returns the processor time of this thread.
 fn processor_time() -> std::time::Duration {
     // The kernel updates the time when the thread is scheduled.
     std::thread::yield_now();

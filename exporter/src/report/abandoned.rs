@@ -12,7 +12,7 @@ pub(super) struct Abandoned(Weak<()>);
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// The client has disconnected if `client` is dropped.
+    /// Creates a check whose client has disconnected if `client` is dropped.
     pub(super) fn by(client: &Arc<()>) -> Self {
         Self(Arc::downgrade(client))
     }

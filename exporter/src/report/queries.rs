@@ -16,7 +16,7 @@ const STATES: &[&str] = &[
 /// Labels that are not useful in a selector.
 const QUALIFIERS: &[&str] = &["unit", "container", "node", "uid"];
 
-/// Up to three queries: the first query selects series, and the others sum values.
+/// Returns up to three queries: the first query selects series, and the others sum values.
 pub(crate) fn queries(family: &FamilyReport) -> Vec<String> {
     let name = &family.name;
     let is_namespaced = family.labels.iter().any(|label| label.name == "namespace");
@@ -105,7 +105,7 @@ fn state(family: &FamilyReport) -> Option<(&str, &str)> {
     Some((&label.name, value))
 }
 
-/// A text as a string literal of PromQL.
+/// Returns a text as a string literal of PromQL.
 fn quoted(text: &str) -> String {
     let mut literal = String::from('"');
     for character in text.chars() {

@@ -61,7 +61,7 @@ mod tests {
     use super::super::families::Report;
     use super::*;
 
-    /// All families that are built in, without samples.
+    /// Returns all families that are built in, without samples.
     fn report() -> Report {
         let catalogue = catalogue();
         let families = catalogue.iter().map(|entry| FamilyReport {

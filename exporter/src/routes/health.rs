@@ -14,7 +14,7 @@ use crate::instance::{Instance, InstanceStatus, LimitProblem};
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
 
-/// 200 while the source is running, even if the cluster is unreachable.
+/// Returns 200 while the source is running, even if the cluster is unreachable.
 pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     if app.instance().is_alive() {
         "OK".into_response()
@@ -27,7 +27,7 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// 200 if the readiness policy is met. With `?verbose`, the body lists all resources.
+/// Returns 200 if the readiness policy is met. With `?verbose`, the body lists all resources.
 ///
 /// If the token filter is enabled, only clients that may read metrics see more than the first line. The status code is
 /// the same for all clients, because probes have no token.
@@ -74,7 +74,8 @@ fn readiness_word(status: &InstanceStatus) -> &'static str {
     if status.ready { "OK" } else { "not ready" }
 }
 
-/// `OK` or the reason why the instance is not ready, further problems, and a line for each resource if `verbose`.
+/// Returns `OK` or the reason why the instance is not ready, further problems, and a line for each resource if
+/// `verbose`.
 fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
     let reason = status.not_ready.as_deref();
     let mut text = String::from(reason.unwrap_or(readiness_word(status)));

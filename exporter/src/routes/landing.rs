@@ -32,7 +32,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// A source of a content security policy that allows the element with exactly this text.
+/// Returns a source for a content security policy that allows the element with exactly this text.
 fn hash(text: &str) -> String {
     let hash = digest(&SHA256, text.as_bytes());
     format!("sha256-{}", BASE64_STANDARD.encode(hash))

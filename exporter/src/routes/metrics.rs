@@ -87,7 +87,7 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
     })
 }
 
-/// A scrape that has sent nothing.
+/// Returns a scrape that has sent nothing.
 fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
     let user_agent = request.headers.get(USER_AGENT);
     let user_agent = user_agent.map(|name| String::from_utf8_lossy(name.as_bytes()));

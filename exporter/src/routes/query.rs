@@ -29,7 +29,7 @@ impl Query {
         self.values(name).next()
     }
 
-    /// All values of a parameter.
+    /// Returns all values of a parameter.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let pairs = self.0.iter().filter(move |(key, _)| key == name);
         pairs.map(|(_, value)| value.as_str())

@@ -75,7 +75,7 @@ impl UsedContent {
     }
 }
 
-/// A hash as a little-endian number.
+/// Returns a hash as a little-endian number.
 pub(super) fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
@@ -101,7 +101,7 @@ impl FilesInUse {
         self.0.lock().remove(&(path.to_owned(), kind));
     }
 
-    /// All files, in the order of their paths.
+    /// Returns all files, in the order of their paths.
     pub(crate) fn all(&self) -> Vec<FileInUse> {
         self.0.lock().values().cloned().collect()
     }

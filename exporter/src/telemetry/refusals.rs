@@ -42,7 +42,7 @@ impl Refusals {
         self.0.lock().remove(&changed);
     }
 
-    /// A line for each configuration that is not in use.
+    /// Returns a line for each configuration that is not in use.
     pub(crate) fn lines(&self) -> Vec<String> {
         let refusals = self.0.lock();
         let lines = refusals.values().map(|refusal| {

@@ -89,7 +89,7 @@ pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
 // === impl Scrape ===
 
 impl Scrape {
-    /// A key that is equal for scrapes of the same client.
+    /// Returns a key that is equal for scrapes of the same client.
     fn client_key(&self) -> impl PartialEq {
         let content = (&self.query, self.format, self.encoding);
         (self.client, &self.user_agent, content)

@@ -179,7 +179,7 @@ impl Api {
         self.state.broken.lock().unwrap().push(plural.into());
     }
 
-    /// From now on, sends `response` for a resource. `response` includes the status line and the headers. If `response`
+    /// Sends `response` for a resource from now on. `response` includes the status line and the headers. If `response`
     /// is empty, the server responds as usual.
     pub fn say(&self, plural: &str, response: &str) {
         let mut said = self.state.said.lock().unwrap();
@@ -270,12 +270,12 @@ impl Api {
         })
     }
 
-    /// A kubeconfig for this server.
+    /// Returns a kubeconfig for this server.
     pub fn kubeconfig(&self) -> String {
         self.kubeconfig_with(json!({}), json!({}))
     }
 
-    /// A kubeconfig for this server, with further settings of the server, and a user.
+    /// Returns a kubeconfig for this server, with further settings of the server, and a user.
     pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
         cluster["server"] = json!(self.url);
         if let Some(authority) = &self.authority {
@@ -491,7 +491,7 @@ impl State {
         json!({ "kind": format!("{kind}List"), "apiVersion": version, "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// A watch, which ends when the client closes it.
+    /// Sends a watch, which ends when the client closes it.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;

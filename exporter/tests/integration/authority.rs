@@ -29,12 +29,12 @@ impl Authority {
         Self::with_key(name, KeyPair::generate().unwrap())
     }
 
-    /// An authority that signs with P-521.
+    /// Creates an authority that signs with P-521.
     pub fn with_p521(name: &str) -> Self {
         Self::with_key(name, p521())
     }
 
-    /// An authority whose certificate is also valid for servers of the loopback.
+    /// Creates an authority whose certificate is also valid for servers of the loopback.
     fn with_key(name: &str, key: KeyPair) -> Self {
         let names = ["localhost", "127.0.0.1", "api.test"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
@@ -54,18 +54,18 @@ impl Authority {
         self.0.pem()
     }
 
-    /// An identity for servers of the loopback and for clients.
+    /// Returns an identity for servers of the loopback and for clients.
     pub fn issue(&self, name: &str) -> Identity {
         self.issue_to(name, &["localhost", "127.0.0.1", "api.test"])
     }
 
-    /// An identity with a P-521 key, for servers of the loopback and for clients.
+    /// Returns an identity with a P-521 key, for servers of the loopback and for clients.
     pub fn issue_p521(&self, name: &str) -> Identity {
         let names = ["localhost", "127.0.0.1", "api.test"];
         self.sign(name, &names, p521())
     }
 
-    /// An identity with an X.509 version 1 certificate, which has no extensions.
+    /// Returns an identity with an X.509 version 1 certificate, which has no extensions.
     pub fn issue_version_1(&self, name: &str) -> Identity {
         let identity = self.issue(name);
         let parsed = x509_cert::Certificate::from_der(&identity.der).unwrap();
@@ -90,7 +90,7 @@ impl Authority {
         }
     }
 
-    /// An identity for DNS names, addresses and URIs.
+    /// Returns an identity for DNS names, addresses and URIs.
     pub fn issue_to(&self, name: &str, names: &[&str]) -> Identity {
         self.sign(name, names, KeyPair::generate().unwrap())
     }

@@ -68,7 +68,8 @@ fn shown(page: &str) -> Vec<String> {
     families.collect()
 }
 
-/// A page as Chromium renders it after clicks on buttons in the heads of tables; `None` if Chromium is not installed.
+/// Returns a page as Chromium renders it after clicks on buttons in the heads of tables; `None` if Chromium is not
+/// installed.
 fn clicked(directory: &Directory, page: &str, buttons: &[&str]) -> Option<String> {
     let clicks = buttons.iter().map(|name| {
         format!(

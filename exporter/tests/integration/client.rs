@@ -46,7 +46,7 @@ impl Client {
         Self::verifying(verifier.build().unwrap(), pair, versions)
     }
 
-    /// A client that accepts the certificate of every server.
+    /// Creates a client that accepts the certificate of every server.
     pub fn unchecked(
         pair: Option<&Identity>,
         versions: &[&'static SupportedProtocolVersion],

@@ -83,7 +83,7 @@ fn in_seconds(seconds: u64) -> String {
         .to_owned()
 }
 
-/// A plugin that prints the content of the file `answer`.
+/// Returns a plugin that prints the content of the file `answer`.
 pub fn plugin(directory: &Directory) -> Value {
     let script = format!("cat {0}/answer || exit 3", directory.str());
     json!({
@@ -404,7 +404,7 @@ fn an_odd_output_of_a_plugin_is_told_without_its_content() {
     }
 }
 
-/// A token that contains only an expiry and a name.
+/// Returns a token that contains only an expiry and a name.
 fn id_token(expires: u64, name: &str) -> String {
     let claims = json!({ "exp": expires }).to_string();
     format!("e30.{}.{name}", base64_url(claims.as_bytes()))

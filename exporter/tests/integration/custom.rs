@@ -51,7 +51,7 @@ fn sample(name: &str, size: &str) -> String {
     )
 }
 
-/// A directory with a config map, a widget and its definition.
+/// Returns a directory with a config map, a widget and its definition.
 fn manifests() -> Directory {
     let directory = Directory::new("custom");
     directory.write("map.yaml", &config_map("x", "one"));

@@ -100,7 +100,7 @@ fn args(template: &Value) -> Vec<String> {
     args.map(|arg| arg.as_str().unwrap().to_owned()).collect()
 }
 
-/// An argument with the values that a pod has for the placeholders.
+/// Returns an argument with the values that a pod has for the placeholders.
 fn in_a_pod(arg: &str) -> String {
     let files = deploy().join("kustomize/components/custom-resources");
     arg.replace("$(POD_NAMESPACE)", "kube-system")

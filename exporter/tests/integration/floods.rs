@@ -180,7 +180,7 @@ fn a_flood_of_stalled_scrapes_fails_no_scrape_of_another_peer() {
     assert!(cut(&exporter, "made_room") > 0.0);
 }
 
-/// A frame of HTTP/2.
+/// Returns a frame of HTTP/2.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0, 0, payload.len() as u8, kind, 0, 0, 0, 0, 0];
     frame.extend(payload);

@@ -14,7 +14,7 @@ const LEASE: Duration = Duration::from_secs(3);
 const SERIES: &str = "kube_namespace_created{";
 const ROLLOUTS: u32 = 10;
 
-/// An API server with one namespace.
+/// Returns an API server with one namespace.
 fn api() -> Api {
     let api = Api::start(&[]);
     let created = "2024-01-01T00:00:00Z";

@@ -84,8 +84,8 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// buildah, if it is installed and the user may mount. If buildah is missing, or the user may not mount, returns `None`
-/// and prints a remark.
+/// Returns buildah, if it is installed and the user may mount. If buildah is missing, or the user may not mount,
+/// returns `None` and prints a remark.
 fn buildah() -> Option<Buildah> {
     tool("buildah", &["version"], "buildah")?;
     tool("unshare", &["--mount", "true"], "unshare, as root,")?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, eventually};
 
-/// An exporter whose response is larger than all buffers between client and server.
+/// Returns an exporter whose response is larger than all buffers between client and server.
 pub fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
     // JSON is decoded faster than YAML.
@@ -21,7 +21,7 @@ pub fn large(args: &[&str]) -> (Directory, Exporter) {
     (directory, exporter)
 }
 
-/// A connection with a small receive buffer.
+/// Returns a connection with a small receive buffer.
 fn connect(address: &str) -> TcpStream {
     connect_from([127, 0, 0, 1], address, Some(4096)).unwrap()
 }
@@ -221,7 +221,7 @@ fn garbage_does_no_harm() {
     assert_eq!(exporter.log(), "", "invalid requests are not logged");
 }
 
-/// Time from connecting to the last byte of all metrics.
+/// Returns the time from connecting to the last byte of all metrics.
 fn scrape(exporter: &Exporter) -> Duration {
     let start = Instant::now();
     let mut stream = TcpStream::connect(&exporter.main).unwrap();

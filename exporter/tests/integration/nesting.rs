@@ -47,7 +47,7 @@ fn nested(open: &str, inner: &str, close: &str) -> String {
     [&open.repeat(LEVELS), inner, &close.repeat(LEVELS)].concat()
 }
 
-/// A short form of an output, which may quote the input.
+/// Returns a short form of an output, which may quote the input.
 fn start_of(text: &str) -> String {
     text.chars().take(400).collect()
 }

@@ -12,7 +12,7 @@ use crate::tools::{promtool, said, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// A code block of a page. The comment before the block has its name.
+/// Returns a code block of a page. The comment before the block has its name.
 #[track_caller]
 pub(super) fn block(page: &str, name: &str, language: &str) -> String {
     let marker = format!("<!-- {name} -->\n```{language}\n");

@@ -18,8 +18,7 @@ struct Series {
     values: String,
 }
 
-/// A file of the page. The comment before the file has the name of the file. A file in a list item
-/// is indented.
+/// Returns a file of the page. The comment before the file has the name of the file. A file in a list item is indented.
 fn documented(name: &str) -> String {
     documented_in(PAGE, name)
 }

@@ -77,7 +77,7 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// An expression with values for the variables: no name of a cluster, and all other values.
+/// Returns an expression with values for the variables: no name of a cluster, and all other values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
     while let Some((before, after)) = rest.split_once('$') {

@@ -21,7 +21,7 @@ const DIGITS: usize = 6;
 /// The maximum number of markers that may be left in memory: a quarter of all markers, or 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
-/// A server with secrets that have 40,000 different markers in 8 MiB of data.
+/// Adds secrets with 40,000 different markers in 8 MiB of data to the server.
 fn with_secrets(api: &Api) {
     for secret in 0..SECRETS {
         let data = (0..MARKERS_PER_SECRET).map(|at| {

@@ -135,8 +135,9 @@ impl Exporter {
 
     /// Starts an exporter on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        // Without this flag, /debug/ would refuse requests of the tests without credentials: if a port listens only on
-        // the loopback (usually behind a proxy), no client is treated as local.
+        // Without this flag, /debug/ would refuse the requests of the tests, which have no credentials. A port that
+        // listens only on the loopback is usually behind a proxy, so the exporter treats no client of this port as
+        // local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 
@@ -500,7 +501,7 @@ impl Drop for Directory {
     }
 }
 
-/// A config map as YAML.
+/// Returns a config map as YAML.
 pub fn config_map(namespace: &str, name: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{team: x}}}}\n"

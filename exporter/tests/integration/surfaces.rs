@@ -18,7 +18,7 @@ const DEBUG: [&str; 4] = [
     "/debug/log-level",
 ];
 
-/// An exporter whose telemetry port accepts clients from everywhere.
+/// Returns an exporter whose telemetry port accepts clients from everywhere.
 fn on_all_addresses(args: &[&str]) -> Exporter {
     let common = ["--manifests", CLUSTER, "--port=0", "--telemetry-port=0"];
     Exporter::spawn(&[&common, args].concat())

@@ -91,7 +91,7 @@ fn an_api_server_in_trouble_means_no_data() {
     exporter.tells("could not review a token: it answers with 500 Internal Server Error: no;");
 }
 
-/// A response with a JSON body.
+/// Returns a response with a JSON body.
 fn response(status: &str, body: &serde_json::Value) -> String {
     let body = body.to_string();
     let length = body.len();

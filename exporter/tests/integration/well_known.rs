@@ -80,7 +80,7 @@ pub(super) fn with_job(series: &str) -> String {
     lines.collect()
 }
 
-/// A test of whether a query has results.
+/// Returns a test of whether a query has results.
 pub(super) fn expect(query: &str, has_results: bool) -> Value {
     let samples = has_results.then(|| json!({ "labels": "{}", "value": 1 }));
     let samples: Vec<_> = samples.into_iter().collect();

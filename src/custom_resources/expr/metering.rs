@@ -242,7 +242,7 @@ impl Metering {
         }
     }
 
-    /// A step that appends a list to the accumulator.
+    /// Returns a step that appends a list to the accumulator.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {

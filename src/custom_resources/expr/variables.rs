@@ -57,8 +57,8 @@ impl<'a> Variables<'a> {
 // === impl Meter ===
 
 impl Meter {
-    /// A meter with a limit on the cost. `work` is the work that the thread may still do (see `family::work`). The work
-    /// also limits the cost.
+    /// Creates a meter with a limit on the cost. `work` is the work that the thread may still do (see `family::work`).
+    /// The work also limits the cost.
     pub(in super::super) fn new(limit: u64, work: u64) -> Self {
         Self {
             limit: limit.min(work),

@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for &mut Scan<'_, 'de> {
     }
 }
 
-/// A value that is a string.
+/// Returns the text of a value that is a string.
 fn text<E: Error>(json: &RawValue) -> Result<Cow<'_, str>, E> {
     let text = KeyText.deserialize(&mut serde_json::Deserializer::from_str(json.get()));
     text.map_err(|_| E::custom("not a string"))

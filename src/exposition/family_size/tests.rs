@@ -23,7 +23,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// A pod with a node and images, which are shared values, and with names that need escapes.
+/// Returns a pod with a node and images, which are shared values, and with names that need escapes.
 fn pod(name: &str, node: u8, containers: u8) -> Pod {
     let containers = (0..containers).map(|number| {
         json!({

@@ -26,7 +26,7 @@ impl FormatSpec for OpenMetrics {
         "application/openmetrics-text"
     }
 
-    /// Both versions of OpenMetrics produce the same text.
+    /// Returns both versions. Both versions of OpenMetrics produce the same text.
     fn versions(&self) -> &'static [&'static str] {
         &["0.0.1", "1.0.0"]
     }

@@ -25,7 +25,7 @@ pub(in crate::exposition) struct Block {
 // === impl Block ===
 
 impl Block {
-    /// Memory of the block, in bytes.
+    /// Returns the memory of the block, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.deflated.len() + size_of::<Crc>()
     }

@@ -134,7 +134,7 @@ impl GzipCache {
         drop(evicted);
     }
 
-    /// Memory of the blocks, in bytes.
+    /// Returns the memory of the blocks, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let state = self.state.lock();
         let blocks = state.blocks.iter().map(|(key, cached)| {
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn a_scrape_that_is_due_is_prepared_once_in_its_format() {
         let mut clock = Clock::new();
-        // Two scrapers request different formats, so each format has separate predictions.
+        // Two scrapers request different formats alternately.
         for round in 0..4 {
             for (format, offset) in [(Format::Text, 0), (Format::OpenMetrics, 10)] {
                 let now = clock.at(round * 30 + offset);

@@ -40,7 +40,7 @@ fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
     serde_json::from_value(json!({ "metadata": metadata })).unwrap()
 }
 
-/// Joined compressed chunks, and their text after decompression.
+/// Returns the joined compressed chunks, and their text after decompression.
 fn gzip(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> (Vec<u8>, String) {
     let exposition = metrics.exposition(format, filter.clone());
     let compressed = exposition

@@ -8,7 +8,7 @@ use crate::family::{Sample, Samples};
 use crate::resource::CollectedResource;
 use crate::resource::StaticScope;
 
-/// A collector with the base labels of the admission kinds.
+/// Returns a collector with the base labels of the admission kinds.
 ///
 /// These kinds are cluster-scoped, but their samples start with an empty namespace.
 pub(in crate::families) fn collector<K>(name_label: &'static str) -> Collector<K>

@@ -13,27 +13,27 @@ pub(in crate::families) const GENERATION: &str = "metadata.generation";
 pub(in crate::families) const OWNERS: &str = "metadata.ownerReferences";
 pub(in crate::families) const VERSION: &str = "metadata.resourceVersion";
 
-/// Unix seconds of a time, rounded down; none if the time is absent or the zero time.
+/// Returns the Unix seconds of a time, rounded down; none if the time is absent or the zero time.
 pub(in crate::families) fn unix(time: Option<&Time>) -> Option<i64> {
     unix_seconds(&time?.0)
 }
 
-/// Unix seconds of `metadata.creationTimestamp`.
+/// Writes the Unix seconds of `metadata.creationTimestamp`.
 pub(in crate::families) fn created<K: Resource>(object: &K, s: &mut Samples<'_>) {
     s.maybe_value(unix(object.meta().creation_timestamp.as_ref()));
 }
 
-/// Unix seconds of `metadata.deletionTimestamp`.
+/// Writes the Unix seconds of `metadata.deletionTimestamp`.
 pub(in crate::families) fn deleted<K: Resource>(object: &K, s: &mut Samples<'_>) {
     s.maybe_value(unix(object.meta().deletion_timestamp.as_ref()));
 }
 
-/// `metadata.generation`, 0 if it is absent.
+/// Writes `metadata.generation`, 0 if it is absent.
 pub(in crate::families) fn generation<K: Resource>(object: &K, s: &mut Samples<'_>) {
     s.value(object.meta().generation.unwrap_or(0));
 }
 
-/// `metadata.resourceVersion` as a number, if it is a decimal integer.
+/// Writes `metadata.resourceVersion` as a number, if it is a decimal integer.
 pub(in crate::families) fn version<K: Resource>(object: &K, s: &mut Samples<'_>) {
     let version = object.meta().resource_version.as_deref();
     s.maybe_value(version.and_then(resource_version::parse));
@@ -56,7 +56,7 @@ pub(in crate::families) fn owners<K: Resource>(object: &K, s: &mut Samples<'_>) 
     }
 }
 
-/// Like [`owners`], without `owner_is_controller`.
+/// Writes the same samples as [`owners`], but without `owner_is_controller`.
 pub(in crate::families) fn owners_without_controller<K: Resource>(object: &K, s: &mut Samples<'_>) {
     for owner in owners_or_none(object) {
         s.label("owner_kind", owner.map(|owner| &owner.kind))

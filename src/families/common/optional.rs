@@ -6,17 +6,18 @@
 use crate::family::Samples;
 use crate::family::sealed::Number;
 
-/// A field as an `Option`, whether its type is an `Option` or not: `optional(&deployment.spec)`.
+/// Returns a field as an `Option`, whether its type is an `Option` or not: `optional(&deployment.spec)`.
 pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> Option<&'a T> {
     field.into()
 }
 
-/// A string field as text, whether its type is an `Option` or not. Empty if the field is absent.
+/// Returns a string field as text, whether its type is an `Option` or not. Empty if the field is absent.
 pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
     field.into().map_or("", String::as_str)
 }
 
-/// A generator of a number that every object has: `field` of `section`, or 0 if the section or the field is absent.
+/// Returns a generator of a number that every object has: `field` of `section`, or 0 if the section or the field is
+/// absent.
 pub(in crate::families) fn or_zero<K, T, N>(
     section: fn(&K) -> Option<&T>,
     field: fn(&T) -> N,
@@ -32,7 +33,7 @@ where
     }
 }
 
-/// A generator of a number that only some objects have: `field` of `section`.
+/// Returns a generator of a number that only some objects have: `field` of `section`.
 pub(in crate::families) fn if_present<K, T, N>(
     section: fn(&K) -> Option<&T>,
     field: fn(&T) -> N,

@@ -222,7 +222,7 @@ fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     }
 }
 
-/// A rounding result as digits, without trailing zeros, and a power of ten.
+/// Returns a rounding result as digits, without trailing zeros, and a power of ten.
 fn canonical(rounded: Rounded) -> (String, i64) {
     let (digits, exponent) = match rounded {
         Rounded::Exact(integer) => (integer.to_string(), 0),

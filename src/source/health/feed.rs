@@ -108,7 +108,7 @@ impl FeedState {
 // === impl Progress ===
 
 impl Progress {
-    /// How long the server has refused the resource since the last success.
+    /// Returns how long the server has refused the resource since the last success.
     fn refused_for(&self) -> Duration {
         let now = self.refused_at.map(|at| at.elapsed());
         self.refused_before + now.unwrap_or_default()
@@ -277,8 +277,8 @@ impl FeedReporter {
         self.state.progress.lock().complete_at.is_some()
     }
 
-    /// How long the server has refused the resource since the last success. The time excludes periods with other
-    /// failures.
+    /// Returns how long the server has refused the resource since the last success. The time excludes periods with
+    /// other failures.
     pub(crate) fn refused_for(&self) -> Duration {
         self.state.progress.lock().refused_for()
     }

@@ -108,8 +108,8 @@ fn serves_something(resources: &[ResourceHealth]) -> bool {
     requested.peek().is_none() || requested.any(ResourceHealth::is_served)
 }
 
-/// How long a refusal must last before readiness stops waiting for the resource. If all resources were refused, the
-/// API server may have just started.
+/// Returns how long a refusal must last before readiness stops waiting for the resource. If all resources were refused,
+/// the API server may have just started.
 fn settling_time(resources: &[ResourceHealth]) -> Duration {
     let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched && !own.is_for_joins;
     let mut watched = resources.iter().filter(watched).peekable();
@@ -128,7 +128,7 @@ pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// When the first requested resource was complete, which shows that the API server works.
+/// Returns when the first requested resource was complete, which shows that the API server works.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
     requested.filter_map(ResourceHealth::served_since).min()

@@ -238,7 +238,7 @@ impl ResourceHealth {
         self.complete || self.feeds.iter().any(|feed| feed.complete)
     }
 
-    /// When the first list of a feed was complete.
+    /// Returns when the first list of a feed was complete.
     pub(super) fn served_since(&self) -> Option<Instant> {
         self.feeds.iter().filter_map(|feed| feed.complete_at).min()
     }

@@ -121,7 +121,8 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// If a text that begins like JSON is YAML, passes its objects to the sink. Returns whether it is YAML.
+/// Passes the objects of a text that begins like JSON to the sink, if the text is YAML. Returns whether the text is
+/// YAML.
 fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     let roots: Result<Vec<_>, _> = yaml::Documents::new(text, line).collect();
     let Ok(roots) = roots else {
@@ -296,8 +297,8 @@ impl<'j> Head<'j> {
         })
     }
 
-    /// A name that YAML reads as a boolean or a number is probably a mistake. The decoder of custom resources would not
-    /// detect such a mistake.
+    /// Checks that the name and the namespace are strings. A name that YAML reads as a boolean or a number is probably
+    /// a mistake. The decoder of custom resources would not detect such a mistake.
     fn check_names(&self) -> Result<(), String> {
         let names = self.metadata.map(|json| serde_json::from_str(json.get()));
         let Some(Ok(Names { name, namespace })) = names else {
@@ -344,7 +345,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax
     Ok(object)
 }
 
-/// Lines, each with its offset.
+/// Returns the lines, each with its offset.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |offset, line| {
         let start = *offset;

@@ -19,7 +19,7 @@ pub(super) fn stdin() -> io::Result<String> {
     text(unbuffered_stdin()?, 0, LARGEST)
 }
 
-/// Standard input without the buffer of [`io::stdin`]. The buffer of [`io::stdin`] is never freed and would keep
+/// Opens standard input without the buffer of [`io::stdin`]. The buffer of [`io::stdin`] is never freed and would keep
 /// contents of secrets.
 #[cfg(unix)]
 fn unbuffered_stdin() -> io::Result<File> {

@@ -36,7 +36,7 @@ pub struct ManifestSource {
 // === impl ManifestSource ===
 
 impl ManifestSource {
-    /// Files, and directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
+    /// Creates a source from files, and from directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
     ///
     /// `-` is standard input, which is read only once. The objects of standard input stay, except those of which a file
     /// contains an object with the same kind, namespace and name.

@@ -66,7 +66,7 @@ const MIN_EVENT_LIMIT: usize = 64 << 10;
 // === impl BufferBudget ===
 
 impl BufferBudget {
-    /// A budget of `total` bytes for objects of up to `object_limit` bytes. `None` means no limit.
+    /// Creates a budget of `total` bytes for objects of up to `object_limit` bytes. `None` means no limit.
     pub(super) fn new(total: Option<usize>, object_limit: Option<usize>) -> Self {
         let common = total.map_or(usize::MAX, |total| {
             let reserve = event_limit(object_limit).unwrap_or(total / 4);
@@ -81,12 +81,12 @@ impl BufferBudget {
         }
     }
 
-    /// Maximum size of an object.
+    /// Returns the maximum size of an object.
     pub(super) fn object_limit(&self) -> Option<usize> {
         self.object_limit
     }
 
-    /// Maximum size of an event of a watch.
+    /// Returns the maximum size of an event of a watch.
     pub(super) fn event_limit(&self) -> Option<usize> {
         event_limit(self.object_limit)
     }
@@ -121,7 +121,7 @@ impl Usage {
 // === impl BufferShare ===
 
 impl BufferShare {
-    /// A share without memory, for a buffer of up to `limit` bytes. `None` means no limit.
+    /// Creates a share without memory, for a buffer of up to `limit` bytes. `None` means no limit.
     pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             budget: Arc::clone(budget),

@@ -276,7 +276,7 @@ impl WatchBuilder {
         self
     }
 
-    /// How long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits for failing
+    /// Sets how long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits for failing
     /// resources, 55 s by default. Zero disables the limit.
     ///
     /// The time starts with the first complete list of a requested resource, when the API server is known to work.
@@ -288,8 +288,8 @@ impl WatchBuilder {
         self
     }
 
-    /// How long the stored objects of a resource stay while the server forbids the resource (403), 1 h by default. Zero
-    /// keeps them forever. The time excludes periods in which the server does not answer or fails in another way.
+    /// Sets how long the stored objects of a resource stay while the server forbids the resource (403), 1 h by default.
+    /// Zero keeps them forever. The time excludes periods in which the server does not answer or fails in another way.
     ///
     /// Until their removal, the objects are served and become stale.
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric
@@ -305,7 +305,7 @@ impl WatchBuilder {
         self
     }
 
-    /// How long objects are served after they moved to another shard. Default: 30 s with
+    /// Sets how long objects are served after they moved to another shard. Default: 30 s with
     /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
     ///
     /// Choose the time that other instances need to start and to list. With this time, a change of the shards causes a
@@ -397,7 +397,7 @@ impl fmt::Debug for WatchBuilder {
     }
 }
 
-/// `None` if the time is zero, which disables a limit.
+/// Returns the time; `None` if the time is zero, which disables a limit.
 fn non_zero(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
 }

@@ -51,6 +51,8 @@ pub struct ClusterWatch {
 // === impl ClusterWatch ===
 
 impl ClusterWatch {
+    /// Creates a watch. `registry` receives the metrics of the watch.
+    ///
     /// # Errors
     ///
     /// If the metrics of the watch cannot be registered.
@@ -73,7 +75,7 @@ impl ClusterWatch {
         self.context.health.clone()
     }
 
-    /// A handle that controls the watch while [`run`](Self::run) runs.
+    /// Returns a handle that controls the watch while [`run`](Self::run) runs.
     #[must_use]
     pub fn handle(&self) -> WatchHandle {
         WatchHandle::new(

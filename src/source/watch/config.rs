@@ -52,7 +52,7 @@ const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 // === impl WatchConfig ===
 
 impl WatchConfig {
-    /// How long objects of the previous shard are served after a change of the shard.
+    /// Returns how long objects of the previous shard are served after a change of the shard.
     pub(super) fn handover(&self) -> Duration {
         let default = match self.own_pod {
             Some(_) => STATEFUL_SET_HANDOVER,

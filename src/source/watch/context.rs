@@ -31,6 +31,8 @@ pub(super) struct WatchContext {
 // === impl WatchContext ===
 
 impl WatchContext {
+    /// Creates what all reflectors of a watch share. `registry` receives the metrics of the watch.
+    ///
     /// # Errors
     ///
     /// If the metrics of the watch cannot be registered.
@@ -76,7 +78,7 @@ impl WatchContext {
         LoggedFeed::new(reporter, &target.resource, namespace.clone(), log)
     }
 
-    /// A reflector that feeds a store.
+    /// Returns a reflector that feeds a store.
     pub(super) fn store_reflector(
         &self,
         store: &dyn AnyStore,
@@ -109,7 +111,7 @@ impl WatchContext {
         self.unsharded_reflector(sink, target, feed, &self.metrics)
     }
 
-    /// A reflector for objects that all shards read. `metrics` counts the requests of the reflector.
+    /// Returns a reflector for objects that all shards read. `metrics` counts the requests of the reflector.
     pub(super) fn unsharded_reflector<S: ListWatchSink>(
         &self,
         sink: S,

@@ -87,12 +87,12 @@ impl Failure {
         Self::new(FailureReason::Unreachable, message)
     }
 
-    /// The server sends a list or a watch, but no complete object within `timeout`.
+    /// Creates the failure for a server that sends a list or a watch, but no complete object within `timeout`.
     pub(super) fn no_object(timeout: Duration) -> Self {
         Self::unreachable(format!("no complete object within {timeout:?}"))
     }
 
-    /// A response in protobuf is malformed. The next request asks for JSON.
+    /// Creates the failure for a malformed response in protobuf. The next request asks for JSON.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self {
             is_of_encoding: true,
@@ -100,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// The server ended a watch too soon. The server is reachable, so the backoff grows.
+    /// Creates the failure for a watch that the server ended too soon. The server is reachable, so the backoff grows.
     pub(super) fn ended_at_once(message: impl Into<String>) -> Self {
         Self {
             is_away: false,
@@ -108,7 +108,7 @@ impl Failure {
         }
     }
 
-    /// A failure of a request without a response.
+    /// Creates a failure of a request without a response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);
         let contact = match failure.reason {
@@ -118,7 +118,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// A failure of a request without a response, or with an incomplete response.
+    /// Creates a failure of a request without a response, or with an incomplete response.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));
@@ -131,7 +131,7 @@ impl Failure {
         Self::unreachable(message)
     }
 
-    /// A watch of `kube::runtime` failed.
+    /// Creates the failure for an error of a watch of `kube::runtime`.
     pub(super) fn of_watcher(error: &watcher::Error) -> Self {
         match error {
             watcher::Error::InitialListFailed(error)
@@ -147,7 +147,7 @@ impl Failure {
         }
     }
 
-    /// The response has a status other than 200.
+    /// Creates the failure for a response with a status other than 200.
     pub(super) fn of_response(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let mut status = Status::parse(body);
         // The HTTP status code takes precedence over the code in the JSON.
@@ -165,7 +165,7 @@ impl Failure {
         failure
     }
 
-    /// A failure that the server reports by a `Status`, in a response or in an event of a watch.
+    /// Creates a failure that the server reports by a `Status`, in a response or in an event of a watch.
     pub(super) fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
         let too_large = details
@@ -231,7 +231,7 @@ fn credentials(error: &kube::Error) -> Option<&AuthError> {
     }
 }
 
-/// A message without the secrets that a credential plugin reads and writes.
+/// Returns a message without the secrets that a credential plugin reads and writes.
 fn no_credentials(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {

@@ -33,17 +33,17 @@ const MIN_CAPACITY: usize = 16 << 10;
 // === impl ObjectBuffer ===
 
 impl ObjectBuffer {
-    /// A buffer for the items of a list.
+    /// Creates a buffer for the items of a list.
     pub(super) fn of_items(budget: &Arc<BufferBudget>) -> Self {
         Self::new(budget, budget.object_limit())
     }
 
-    /// A buffer for the events of a watch.
+    /// Creates a buffer for the events of a watch.
     pub(super) fn of_events(budget: &Arc<BufferBudget>) -> Self {
         Self::new(budget, budget.event_limit())
     }
 
-    /// A buffer of up to `limit` bytes. `None` means no limit.
+    /// Creates a buffer of up to `limit` bytes. `None` means no limit.
     pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             bytes: Vec::new(),
@@ -157,7 +157,8 @@ impl Drop for ObjectBuffer {
     }
 }
 
-/// A copy of an object that is applied later. The bytes of the copy are overwritten before their memory is freed.
+/// Returns a copy of an object that is applied later. The bytes of the copy are overwritten before their memory is
+/// freed.
 pub(super) fn copy(object: &[u8]) -> Bytes {
     Bytes::from_owner(Overwritten(object.to_vec()))
 }
@@ -182,7 +183,7 @@ impl Drop for Overwritten {
     }
 }
 
-/// A copy of the first `most` bytes of two parts.
+/// Returns a copy of the first `most` bytes of two parts.
 pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
     let first = first.get(..most).unwrap_or(first);
     let second = second.get(..most - first.len()).unwrap_or(second);
@@ -202,7 +203,7 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    /// A budget whose common memory is in use, and the share that uses it.
+    /// Returns a budget whose common memory is in use, and the share that uses it.
     async fn exhausted() -> (Arc<BufferBudget>, Vec<ObjectBuffer>) {
         let budget = Arc::new(BufferBudget::new(Some(4096 * KIB), Some(1024 * KIB)));
         let mut others = Vec::new();

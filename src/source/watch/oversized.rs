@@ -80,7 +80,7 @@ impl OversizedObject {
         found
     }
 
-    /// Namespace and name, if the name is known.
+    /// Returns the namespace and the name, if the name is known.
     pub(super) fn key(&self) -> Option<(&str, &str)> {
         (!self.name.is_empty()).then_some((&self.namespace, &self.name))
     }

@@ -24,13 +24,13 @@ type OfStart = fn(Encoding, &[u8], &[u8]) -> OversizedObject;
 // === impl PartBuffer ===
 
 impl PartBuffer {
-    /// A buffer for the items of a list.
+    /// Creates a buffer for the items of a list.
     pub(super) fn of_items(encoding: Encoding, budget: &Arc<BufferBudget>) -> Self {
         let bytes = ObjectBuffer::of_items(budget);
         Self::new(bytes, encoding, OversizedObject::of_item)
     }
 
-    /// A buffer for the events of a watch.
+    /// Creates a buffer for the events of a watch.
     pub(super) fn of_events(encoding: Encoding, budget: &Arc<BufferBudget>) -> Self {
         let bytes = ObjectBuffer::of_events(budget);
         Self::new(bytes, encoding, OversizedObject::of_event)

@@ -449,7 +449,7 @@ impl NextStep {
         }
     }
 
-    /// A step that sends the request after a pause, without a failure.
+    /// Creates a step that sends the request after a pause, without a failure.
     pub(super) fn paused(pause: Duration, action: Action) -> Self {
         Self {
             pause,

@@ -143,7 +143,7 @@ impl ListWatchSink for ReplicaSink {
         }
     }
 
-    /// Once the shard is known, a failure does not change it.
+    /// Reports a failure to read the StatefulSet. Once the shard is known, a failure does not change it.
     fn failed(&mut self, failure: &Failure) {
         if !self.is_found {
             let problem = format!(

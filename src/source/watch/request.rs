@@ -38,7 +38,7 @@ pub(super) enum ListWatchRequest<'a> {
 }
 
 impl Target {
-    /// All objects of a resource.
+    /// Creates the target for all objects of a resource.
     pub(super) fn all(resource: ResourceInfo) -> Self {
         Self {
             resource,
@@ -109,7 +109,7 @@ impl Target {
     }
 }
 
-/// A name as one segment of a path.
+/// Returns a name as one segment of a path.
 ///
 /// # Errors
 ///
@@ -164,7 +164,7 @@ fn write_watch(query: &mut Serializer<'_, String>, seconds: u64) {
     query.append_pair("timeoutSeconds", &seconds.to_string());
 }
 
-/// A field selector that excludes namespaces, in the given order.
+/// Returns a field selector that excludes namespaces, in the given order.
 pub(super) fn without_namespaces<'a>(
     names: impl IntoIterator<Item = &'a String>,
 ) -> Option<String> {

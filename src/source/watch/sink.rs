@@ -36,7 +36,7 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// is identified by namespace and name, if they are known.
     fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
 
-    /// `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a list. Objects that the list does not contain are removed at the end of the list.

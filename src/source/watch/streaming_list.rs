@@ -50,7 +50,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.after_incomplete_list(end)
     }
 
-    /// How long a streaming list may take.
+    /// Returns how long a streaming list may take.
     pub(super) fn list_deadline(&self) -> Option<Duration> {
         let deadline = self.options.list_deadline?;
         let last_list = self.last_list.unwrap_or_default();

@@ -98,7 +98,7 @@ impl Default for WatchTimeouts {
 }
 
 impl WatchTimeouts {
-    /// A random duration of a watch, in seconds.
+    /// Returns a random duration of a watch, in seconds.
     pub(super) fn watch_seconds(&self) -> u64 {
         let (start, end) = (self.watch.start.as_secs(), self.watch.end.as_secs());
         if end > start {
@@ -122,7 +122,7 @@ impl Backoff {
         }
     }
 
-    /// Number of consecutive failures.
+    /// Returns the number of consecutive failures.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }

@@ -78,8 +78,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.following();
     }
 
-    /// Minimum duration of a watch. A shorter watch has failed, even if it sent events. The minimum is [`MIN_WATCH`].
-    /// If the previous watch was too short, the minimum is at least the last backoff.
+    /// Returns the minimum duration of a watch. A shorter watch has failed, even if it sent events. The minimum is
+    /// [`MIN_WATCH`]. If the previous watch was too short, the minimum is at least the last backoff.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)

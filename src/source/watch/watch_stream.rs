@@ -141,8 +141,8 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// Why a stream ends if no event was complete before the timeout. A watch may be quiet, but an event must not stay
-    /// incomplete. A streaming list always falls back to a paged list.
+    /// Returns why a stream ends if no event was complete before the timeout. A watch may be quiet, but an event must
+    /// not stay incomplete. A streaming list always falls back to a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))

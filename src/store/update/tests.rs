@@ -21,7 +21,7 @@ struct Calls(Arc<[AtomicUsize; 6]>);
 // === impl Calls ===
 
 impl Calls {
-    /// A family that counts its calls, and whose samples show a field.
+    /// Returns a family that counts its calls, and whose samples show a field.
     fn family<K: CollectedResource>(
         &self,
         at: usize,
@@ -370,7 +370,7 @@ proptest! {
     }
 }
 
-/// What an event renders that changes an object from `before` to `after`.
+/// Returns what an event renders that changes an object from `before` to `after`.
 fn plan<'s, K: CollectedResource>(
     store: &'s MetricsStore<K>,
     before: &Value,

@@ -45,7 +45,7 @@ func main() {
 const PYTHON: &str =
     "import gzip, sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
 
-/// Two families of config maps. In every exposition, both families must have the same values.
+/// Returns two families of config maps. In every exposition, both families must have the same values.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let generation = |map: &ConfigMap| map.metadata.generation.unwrap_or(0);
     let family = |name: &'static str| {

@@ -87,7 +87,7 @@ pub(super) fn metrics(resource: BuiltIn) -> StateMetrics {
     builder(resource).build().unwrap()
 }
 
-/// All families of a resource, with all labels and annotations.
+/// Returns all families of a resource, with all labels and annotations.
 pub(super) fn builder(resource: BuiltIn) -> Builder {
     StateMetrics::builder()
         .built_in([resource])
@@ -145,7 +145,7 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
         .map(|sample| sample.line.as_str())
 }
 
-/// All base labels come first, then the labels of the family in declared order.
+/// Checks that all base labels come first, then the labels of the family in declared order.
 ///
 /// Some families omit a label without a value. `label_*` matches any number of labels.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {

@@ -130,7 +130,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Each series has its value at `NOW`, and no earlier value.
+/// Returns each series with its value at `NOW`, and no earlier value.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);
@@ -139,8 +139,8 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Each series has the same value every minute. The only exception is the number of restarts,
-/// which is lower by one before the last termination of a restarted container.
+/// Returns each series with the same value every minute. The only exception is the number of restarts, which is lower
+/// by one before the last termination of a restarted container.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

@@ -311,7 +311,7 @@ fn time() -> impl Strategy<Value = String> {
     (date, clock, offset).prop_map(|(date, clock, offset)| format!("{date}T{clock}{offset}"))
 }
 
-/// Any JSON value.
+/// Generates any JSON value.
 fn anything() -> impl Strategy<Value = Value> {
     let numbers = [
         json!(u64::MAX),

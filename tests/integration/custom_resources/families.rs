@@ -15,7 +15,7 @@ use crate::support::reference::assert_reference_reads;
 
 const TYPES: &[&str] = &["Gauge", "Info", "StateSet"];
 
-/// A metric of a configuration, on one line.
+/// Returns a metric of a configuration, on one line.
 fn metric(name: &str, help: &str, metric_type: &str, labels: &str) -> String {
     let block = match metric_type {
         "Gauge" => "gauge: { path: [spec, size] }".to_owned(),
@@ -30,7 +30,7 @@ fn metric(name: &str, help: &str, metric_type: &str, labels: &str) -> String {
     )
 }
 
-/// An entry for a kind with metrics.
+/// Returns an entry for a kind with metrics.
 fn entry(kind: &str, metrics: &[String]) -> String {
     format!(
         "  - groupVersionKind: {{ group: acme.dev, version: v1, kind: {kind} }}\n    \
@@ -98,7 +98,7 @@ fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     [text, openmetrics]
 }
 
-/// Name, type and number of samples of each family.
+/// Returns the name, the type and the number of samples of each family.
 fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
     let families = families.iter();
     families

@@ -131,7 +131,7 @@ fn problems_of_folder(tree: &Tree, imports: &Imports, folder: usize) -> Vec<Stri
     problems.collect()
 }
 
-/// An import as `from -> to (names)`.
+/// Returns an import as `from -> to (names)`.
 fn shown(tree: &Tree, edge: (usize, usize), used: &BTreeSet<String>) -> String {
     let (from, to) = names(tree, edge);
     let used: Vec<_> = used.iter().map(String::as_str).collect();

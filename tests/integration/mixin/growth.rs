@@ -18,7 +18,7 @@ fn query(title: &str) -> String {
         .replace("$instance", ".*")
 }
 
-/// A series with a value for each minute of 27 hours: `earlier` until hour 10, and then `later`.
+/// Returns a series with a value for each minute of 27 hours: `earlier` until hour 10, and then `later`.
 fn series(
     cluster: &str,
     name: &str,

@@ -21,7 +21,7 @@ pub(crate) enum Form {
     Base64,
 }
 
-/// A letter of the marker.
+/// Returns a letter of the marker.
 ///
 /// The marker is computed when it is needed, because the search would find a stored copy.
 fn letter(at: usize) -> u8 {

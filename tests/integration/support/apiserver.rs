@@ -33,7 +33,7 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// A server with empty collections of configmaps, namespaces, pods and statefulsets.
+    /// Creates a server with empty collections of configmaps, namespaces, pods and statefulsets.
     pub(crate) fn new() -> Self {
         let server = Self::default();
         for (prefix, api_version, plural, kind) in [
@@ -61,7 +61,7 @@ impl ApiServer {
         state.collections.insert(plural.into(), collection);
     }
 
-    /// A client of the server.
+    /// Returns a client of the server.
     pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -118,7 +118,7 @@ impl ApiServer {
         collection.happen(version, "DELETED", object);
     }
 
-    /// All objects of a collection, in order.
+    /// Returns all objects of a collection, in order.
     pub(crate) fn objects(&self, plural: &str) -> Vec<Value> {
         let state = self.state.lock();
         state.collections[plural]
@@ -296,7 +296,7 @@ impl ApiServer {
 
     // === requests ===
 
-    /// All requests for a collection since the log was cleared.
+    /// Returns all requests for a collection since the log was cleared.
     pub(crate) fn log(&self, plural: &str) -> Vec<ApiRequest> {
         let state = self.state.lock();
         state

@@ -231,7 +231,7 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     Ok(plain)
 }
 
-/// A number in its only spelling: `-0.5`, `999999`, `1e+06`, `+Inf`.
+/// Returns a number in its only spelling: `-0.5`, `999999`, `1e+06`, `+Inf`.
 fn number(text: &str) -> Option<f64> {
     match text {
         "NaN" => return Some(f64::NAN),

@@ -31,7 +31,7 @@ pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Comm
     None
 }
 
-/// promtool, which is part of Prometheus.
+/// Returns promtool, which is part of Prometheus.
 pub(crate) fn promtool() -> Option<Command> {
     tool("promtool", &["--version"], "promtool")
 }

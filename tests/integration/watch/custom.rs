@@ -403,7 +403,7 @@ fn beside() -> Config {
     Config::parse(BESIDE).unwrap()
 }
 
-/// Config maps and namespaces, with the families that a configuration adds.
+/// Returns config maps and namespaces, with the families that a configuration adds.
 fn both(config: Option<&Config>) -> StateMetrics {
     beside_built_in(two_resources(), config)
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{config_map, server, start};
 use crate::support::{eventually, pass};
 
-/// Config maps with expressions that compare each part of an annotation with each other part, in several families.
+/// Returns config maps with expressions that compare each part of an annotation with each other part, in several
+/// families.
 fn with_expressions() -> StateMetrics {
     with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }
@@ -18,7 +19,7 @@ fn with_expressions() -> StateMetrics {
 const PAIRS: &str = "object.metadata.annotations['parts'].split(',').map(a, \
                      object.metadata.annotations['parts'].split(',').filter(b, a == b).size()).size()";
 
-/// Config maps with families of expressions. The name and the expression of each family are given.
+/// Returns config maps with families of expressions. The name and the expression of each family are given.
 fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateMetrics {
     let family = |(name, expr)| {
         format!(
@@ -41,7 +42,7 @@ fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateM
 
 const FAMILIES: u32 = 8;
 
-/// A small object on which the expressions of [`with_expressions`] spend much time.
+/// Returns a small object on which the expressions of [`with_expressions`] spend much time.
 fn expensive(name: &str, parts: usize) -> Value {
     let parts: Vec<_> = (0..parts).map(|number| number.to_string()).collect();
     let mut object = config_map("a", name);

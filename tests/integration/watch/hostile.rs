@@ -33,8 +33,8 @@ fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static)
     pieces.boxed()
 }
 
-/// A server that answers in protobuf, unless a request prefers JSON. The server sends whole objects, so that large
-/// objects are also large in responses.
+/// Returns a server that answers in protobuf, unless a request prefers JSON. The server sends whole objects, so that
+/// large objects are also large in responses.
 fn server() -> ApiServer {
     super::server().with_protobuf().without_partial_objects()
 }
@@ -54,7 +54,7 @@ fn list_start(request: &ApiRequest) -> Bytes {
     Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[")
 }
 
-/// An item of a list that begins with [`list_start`].
+/// Returns an item of a list that begins with [`list_start`].
 fn item(request: &ApiRequest, object: &Value) -> Bytes {
     let item = Wire::of_config_maps(request).item(object);
     if request.accepts_protobuf() {
@@ -72,7 +72,7 @@ fn number(request: &ApiRequest) -> u64 {
         .map_or(0, |token| token.parse().unwrap())
 }
 
-/// A server that takes the lists of configmaps from a script.
+/// Returns a server that takes the lists of configmaps from a script.
 fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     let server = server();
     for on in [On::List, On::NextPage] {
@@ -388,7 +388,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
     assert_eq!(running.health_of("configmaps").last_error, None);
 }
 
-/// A configmap of about this many bytes.
+/// Returns a configmap of about this many bytes.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
     // The data comes after the metadata, as in responses of API servers.

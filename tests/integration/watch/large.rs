@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::{ENCODINGS, config_map, expected, start, synced};
 use crate::support::{ApiServer, eventually, pass};
 
-/// A server that answers in protobuf, unless a request prefers JSON.
+/// Returns a server that answers in protobuf, unless a request prefers JSON.
 fn server() -> ApiServer {
     super::server().with_protobuf()
 }
 
-/// An object whose JSON is larger than `bytes`.
+/// Returns an object whose JSON is larger than `bytes`.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
     object["metadata"]["annotations"] = json!({ "large": "x".repeat(bytes) });

@@ -24,7 +24,7 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// A log that records while the guard exists.
+    /// Returns a log that records while the guard exists.
     pub(super) fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -165,7 +165,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     );
 }
 
-/// Four resources. The server has all four resources.
+/// Returns four resources. The server has all four resources.
 fn four_resources() -> StateMetrics {
     let builder = StateMetrics::builder().built_in([
         BuiltIn::ConfigMaps,

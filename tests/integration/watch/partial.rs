@@ -21,7 +21,7 @@ fn secret(name: &str, kind: &str) -> Value {
     })
 }
 
-/// A server with three secrets.
+/// Returns a server with three secrets.
 fn server() -> ApiServer {
     let server = ApiServer::new();
     server.serve("/api/v1", "v1", "secrets", "Secret");

@@ -31,7 +31,7 @@ fn all(server: &ApiServer) -> Vec<String> {
     exposed(&super::expected(server))
 }
 
-/// All objects of all parts. An object of several parts is listed several times.
+/// Returns all objects of all parts. An object of several parts is listed several times.
 fn union(parts: &[Running]) -> Vec<String> {
     let mut union: Vec<_> = parts.iter().flat_map(Running::config_maps).collect();
     union.sort();
@@ -313,7 +313,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     );
 }
 
-/// A StatefulSet with the status that its controller writes.
+/// Returns a StatefulSet with the status that its controller writes.
 fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
     let mut set = stateful_set(Some(replicas));
     set["status"] = json!({ "replicas": ready, "readyReplicas": ready });

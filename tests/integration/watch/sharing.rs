@@ -16,7 +16,7 @@ use kube_state_metrics::source::health::{
 use kube_state_metrics::source::watch::RecordExt;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// Config maps from the host, and namespaces from the watch of the crate.
+/// Returns config maps from the host, and namespaces from the watch of the crate.
 fn shared() -> StateMetrics {
     let builder = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     builder.build().unwrap()

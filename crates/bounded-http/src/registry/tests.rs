@@ -3,7 +3,7 @@ use super::*;
 const FLOOD: [u8; 4] = [192, 0, 2, 1];
 const OTHER: [u8; 4] = [192, 0, 2, 2];
 
-/// A registry, and limits of three connections and two responses.
+/// Returns a registry, and limits of three connections and two responses.
 fn registry() -> (Registry, Limits) {
     let limits = Limits {
         max_connections: 3,

@@ -12,7 +12,7 @@ impl Random {
         Self(seed | 1)
     }
 
-    /// A number below `limit`.
+    /// Returns a number below `limit`.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         // xorshift64*
         self.0 ^= self.0 >> 12;
@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-/// A random object as a client would write it.
+/// Returns a random object as a client would write it.
 pub(super) fn random(message: &'static Message, random: &mut Random) -> Value {
     let mut object = Map::new();
     fields(message, random, &mut object, 4);

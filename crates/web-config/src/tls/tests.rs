@@ -23,7 +23,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server with a certificate of the authority, and this `client_auth_type`.
+/// Returns a server with a certificate of the authority, and this `client_auth_type`.
 fn server(authority: &Authority, client_auth_type: &str) -> ServerTls {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -45,7 +45,7 @@ fn server(authority: &Authority, client_auth_type: &str) -> ServerTls {
     ServerTls::new(&section, &pem, true).unwrap()
 }
 
-/// A client whose certificate expires at `end`. The client resumes its sessions if the server allows it.
+/// Returns a client whose certificate expires at `end`. The client resumes its sessions if the server allows it.
 fn client(
     authority: &Authority,
     version: &'static SupportedProtocolVersion,

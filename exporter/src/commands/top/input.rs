@@ -32,6 +32,8 @@ enum Content {
 // === impl Input ===
 
 impl Input {
+    /// Determines from the arguments whether the input is an exporter or files.
+    ///
     /// # Errors
     ///
     /// If there are other inputs beside a URL, or the scheme of the URL is neither `http` nor `https`.
@@ -135,7 +137,7 @@ fn is_address(text: &str) -> bool {
     parts.is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
 }
 
-/// A report of an exporter.
+/// Returns a report of an exporter.
 fn report(json: &[u8], from: &str) -> Result<Report, AnyError> {
     let read: Result<JsonReport, _> = serde_json::from_slice(json);
     match read {

@@ -100,7 +100,7 @@ const TOP: usize = 10;
 // === impl Page ===
 
 impl Page {
-    /// A page without data. `host` is the host of the request, with its port.
+    /// Creates a page without data. `host` is the host of the request, with its port.
     pub(super) fn closed(port: Port, app: &AppState, host: Option<&str>) -> Self {
         Self {
             port,
@@ -110,7 +110,7 @@ impl Page {
         }
     }
 
-    /// A page with all data, and the families that match the words of `search`.
+    /// Creates a page with all data, and the families that match the words of `search`.
     pub(super) async fn open(port: Port, app: &AppState, host: Option<&str>, search: &str) -> Self {
         let instance = app.instance();
         let report = instance.reports.get(&instance.metrics, &instance.options);
@@ -147,7 +147,7 @@ impl Page {
         }
     }
 
-    /// What the port serves, for titles.
+    /// Returns what the port serves, for titles.
     pub(super) fn subject(&self) -> &'static str {
         match self.port {
             Port::Main => "metrics of objects",
@@ -180,7 +180,7 @@ fn other_port(port: Port, host: &str, ports: Ports) -> Option<String> {
 // === impl Data ===
 
 impl Data {
-    /// `ready` or `not ready`.
+    /// Returns `ready` or `not ready`.
     pub(super) fn readiness(&self) -> &'static str {
         if self.status.ready {
             "ready"
@@ -189,7 +189,7 @@ impl Data {
         }
     }
 
-    /// All resources: first the resources with problems, then the resources with the most series.
+    /// Returns all resources: first the resources with problems, then the resources with the most series.
     pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
         let mut resources: Vec<_> = self.status.resources.iter().collect();
         resources.sort_by_key(|own| (Severity::of(own), Reverse(own.series)));
@@ -301,7 +301,7 @@ pub(super) fn interval(scraper: &Scraper) -> String {
     scraper.interval.map_or_else(|| "once".to_owned(), duration)
 }
 
-/// A duration in milliseconds or seconds.
+/// Formats a duration in milliseconds or seconds.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.1 {

@@ -69,7 +69,7 @@ pub(super) fn settings(
         .collect()
 }
 
-/// An entry for each resource, in the form of the flag.
+/// Returns an entry for each resource, in the form of the flag.
 fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
     let lists = allowlists.iter();
     lists

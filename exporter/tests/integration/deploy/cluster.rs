@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{args, documents, files, in_a_pod, path, workloads};
 use crate::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
 
-/// `kubectl` on the cluster that `KUBECONFIG` names.
+/// Runs `kubectl` on the cluster that `KUBECONFIG` names.
 pub(super) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     let output = run_program("kubectl", args, stdin);
     if output.status.success() {
@@ -40,7 +40,7 @@ impl Drop for Applied {
     }
 }
 
-/// A kubeconfig with the token of a service account.
+/// Returns a kubeconfig with the token of a service account.
 pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
     let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();

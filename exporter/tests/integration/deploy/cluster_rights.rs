@@ -47,7 +47,7 @@ struct Withdrawn {
     check: String,
 }
 
-/// Each resource of each rule of some roles.
+/// Returns each resource of each rule of some roles.
 fn withdrawals(roles: &[Value]) -> Vec<Withdrawn> {
     let mut all = Vec::new();
     for role in roles {
@@ -89,8 +89,8 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// For each rule that `args` need, removes the rule, starts an exporter, and passes the exporter to `assert_refused`.
-/// Returns the number of rules.
+/// Removes each rule that `args` need in turn, starts an exporter without the rule, and passes the exporter to
+/// `assert_refused`. Returns the number of rules.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({

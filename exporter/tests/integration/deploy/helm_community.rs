@@ -80,7 +80,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
 /// Ends of paths that name the chart or the program.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
-/// A line for each value of the objects. A list item that has a name is identified by this name.
+/// Returns a line for each value of the objects. A list item that has a name is identified by this name.
 fn lines(objects: &[Value]) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for object in objects {

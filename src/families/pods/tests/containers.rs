@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::tails;
 
-/// A pod whose containers and init containers have the same statuses.
+/// Returns a pod whose containers and init containers have the same statuses.
 fn with_statuses(statuses: &Value) -> Value {
     json!({ "status": { "containerStatuses": statuses, "initContainerStatuses": statuses } })
 }

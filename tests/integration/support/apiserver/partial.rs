@@ -43,7 +43,7 @@ impl Form {
         }
     }
 
-    /// A list of objects.
+    /// Returns a list of objects.
     pub(super) fn list(
         self,
         kind: &str,

@@ -17,14 +17,14 @@ use super::fault::Fault;
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
 pub(super) type ApiResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
-/// A `Status` that reports a failure.
+/// Returns a `Status` that reports a failure.
 pub(super) fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message
     })
 }
 
-/// A response with an error.
+/// Returns a response with an error.
 pub(super) fn refusal(
     code: u16,
     reason: &str,
@@ -34,7 +34,7 @@ pub(super) fn refusal(
     with_code(code, status(code, reason, message).to_string(), retry_after)
 }
 
-/// A response with this code and with a body of known size.
+/// Returns a response with this code and with a body of known size.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
     let mut response = streamed(code, once(body.into()));
     if let Some(seconds) = retry_after {
@@ -43,17 +43,17 @@ pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> Ap
     response
 }
 
-/// A successful response with a body of known size.
+/// Returns a successful response with a body of known size.
 pub(super) fn whole(body: String) -> ApiResponse {
     with_code(200, body, None)
 }
 
-/// A body of one piece.
+/// Returns a body of one piece.
 pub(super) fn once(bytes: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     futures::stream::iter([Ok(bytes)])
 }
 
-/// A response with this code, whose body is sent piece by piece.
+/// Returns a response with this code, whose body is sent piece by piece.
 pub(super) fn streamed(
     code: u16,
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,

@@ -122,7 +122,7 @@ impl ApiServer {
     }
 }
 
-/// A JSON merge patch, [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
+/// Applies a JSON merge patch, [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396).
 fn merge(target: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *target = patch.clone();

@@ -60,7 +60,7 @@ pub(super) struct OpenWatch {
 }
 
 impl OpenWatch {
-    /// An event in the encoding of the watch.
+    /// Returns an event in the encoding of the watch.
     pub(super) fn event(&self, kind: &str, object: &Value) -> Bytes {
         self.wire.event(kind, object)
     }
@@ -117,7 +117,7 @@ impl State {
         Some(fault.clone())
     }
 
-    /// How the answer to a request is written.
+    /// Returns how the answer to a request is written.
     pub(super) fn wire(&self, request: &ApiRequest) -> Wire {
         let collection = self.collections.get(&request.plural);
         let api_version = collection

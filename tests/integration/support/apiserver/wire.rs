@@ -34,7 +34,7 @@ impl Wire {
         Self::config_maps(request.accepts_protobuf())
     }
 
-    /// An object of the collection, or a `Status`, in the form that events contain.
+    /// Returns an object of the collection, or a `Status`, in the form that events contain.
     pub(crate) fn object(&self, object: &Value) -> Bytes {
         if !self.protobuf {
             return object.to_string().into();
@@ -52,7 +52,7 @@ impl Wire {
         encode::object(&object).unwrap().unwrap().into()
     }
 
-    /// An object of the collection, in the form that lists contain.
+    /// Returns an object of the collection, in the form that lists contain.
     pub(crate) fn item(&self, object: &Value) -> Bytes {
         let mut object = object.clone();
         let fields = object.as_object_mut().unwrap();
@@ -65,7 +65,7 @@ impl Wire {
         encode::message(message, &typed(&object)).unwrap().into()
     }
 
-    /// An event of a watch.
+    /// Returns an event of a watch.
     pub(crate) fn event(&self, event: &str, object: &Value) -> Bytes {
         if self.protobuf {
             return encode::watch_event(event, &self.object(object)).into();
@@ -82,7 +82,7 @@ impl Wire {
         json!({ "kind": self.kind, "metadata": metadata })
     }
 
-    /// A list.
+    /// Returns a list.
     pub(crate) fn list(&self, metadata: &Value, items: &[Value]) -> Bytes {
         if self.protobuf {
             let items: Vec<_> = items.iter().map(typed).collect();

@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-/// A cell with a number, which the script sorts by. Zeros are dimmed.
+/// Returns a cell with a number, which the script sorts by. Zeros are dimmed.
 pub(super) fn number(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number", value, text)
 }
 
-/// A [`number`] that is hidden in narrow windows.
+/// Returns a [`number`] that is hidden in narrow windows.
 pub(super) fn wide(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number wide", value, text)
 }
@@ -18,7 +18,7 @@ fn cell(class: &str, value: u64, text: fn(u64) -> String) -> Markup {
     }
 }
 
-/// A cell with a bar, which shows `value` as a share of `most`.
+/// Renders a cell with a bar, which shows `value` as a share of `most`.
 pub(super) fn share(value: u64, most: u64) -> Markup {
     let share = value as f64 / most.max(1) as f64 * 100.0;
     html! {
@@ -31,7 +31,8 @@ pub(super) fn share(value: u64, most: u64) -> Markup {
     }
 }
 
-/// A name that a browser may break after `-`, `_`, `.`, `/` and `:`, because names are too long for narrow windows.
+/// Renders a name that a browser may break after `-`, `_`, `.`, `/` and `:`, because names are too long for narrow
+/// windows.
 pub(super) fn breakable(name: &str) -> Markup {
     broken(name.split_inclusive(['-', '_', '.', '/', ':']))
 }
@@ -55,7 +56,7 @@ pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
     }))
 }
 
-/// A text that a browser may break between these parts.
+/// Renders a text that a browser may break between these parts.
 fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     html! {
         @for (at, part) in parts.enumerate() {
@@ -65,7 +66,7 @@ fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     }
 }
 
-/// A text in which the parts between backticks are code.
+/// Renders a text in which the parts between backticks are code.
 pub(super) fn with_code(text: &str) -> Markup {
     let is_balanced = text.matches('`').count().is_multiple_of(2);
     html! {
@@ -79,7 +80,7 @@ pub(super) fn with_code(text: &str) -> Markup {
     }
 }
 
-/// A table that scrolls sideways if it is too wide, also by keyboard.
+/// Renders a table that scrolls sideways if it is too wide, also by keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {
         div class="scroll" role="region" tabindex="0" aria-label=(name) {

@@ -60,7 +60,7 @@ fn removed_in(seconds: f64) -> Markup {
     html! { p { (removal(seconds)) } }
 }
 
-/// A limit, and the resources whose objects have exceeded it.
+/// Renders a limit, and the resources whose objects have exceeded it.
 fn exceeded(limit: &LimitProblem) -> Markup {
     let resources = limit.affected();
     html! {

@@ -74,7 +74,7 @@ fn report(text: &str) -> Report {
     }
 }
 
-/// A page in which every text is `text`.
+/// Returns a page in which every text is `text`.
 fn page(text: &str) -> Page {
     let owned = || text.to_owned();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
