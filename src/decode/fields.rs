@@ -1,6 +1,6 @@
 //! The tree of the field names that the families read.
 
-/// The wanted fields of an object: all, or those in a tree.
+/// The wanted fields of an object, which the families read: all, or those in a tree.
 ///
 /// Paths apply to the items of lists: `spec.containers.name` is the name of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,12 +20,13 @@ pub(crate) struct Tree {
     /// Sorted. A linear search is fast, because there are few names, and most differ in length from the
     /// name that is searched.
     fields: Vec<(String, Fields)>,
-    /// Whether the names apply only to the items of a list. A value that is not a list is then wanted as a whole.
+    /// Whether the names apply only to the items of a list. The decoder then keeps all fields of a value that is not a
+    /// list.
     of_items: bool,
 }
 
-/// This suffix of a name states that the rest of the path applies to the items of a list. Any other value is
-/// wanted as a whole.
+/// This suffix of a name states that the rest of the path applies to the items of a list. The decoder keeps all fields
+/// of a value that is not a list.
 pub(crate) const ITEMS: &str = "[]";
 
 /// Fields that are read for every object: identity and ordering.

@@ -96,7 +96,7 @@ fn all_different(names: &[String]) -> bool {
 
 /// Renames colliding names in order, including the first label with the name.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
-    // The position of each name in use.
+    // Maps each name in use to its position.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
     // The last suffix of each name that has collided.
     let mut counters: HashMap<String, usize> = HashMap::new();

@@ -59,7 +59,7 @@ pub(super) struct TypedRegistration<K> {
 pub(super) enum Origin {
     BuiltIn,
     Replacement,
-    /// A collector that the application adds. These collectors are numbered from 1.
+    /// A collector that the application adds; the number counts these collectors from 1.
     Added(usize),
     #[cfg(feature = "custom-resources")]
     Configuration,

@@ -5,7 +5,8 @@ use crate::decode::Fields;
 /// The part of an object that is rendered if some groups of fields have changed.
 #[derive(Debug)]
 pub(super) struct UpdatePlan {
-    /// The indexes of the base labels, in ascending order. They include the base labels of all families of the plan.
+    /// The indexes of the base labels, in ascending order. The list includes the base labels of all families of the
+    /// plan.
     pub(super) bases: Vec<usize>,
     /// The indexes of the families, in ascending order.
     pub(super) families: Vec<usize>,

@@ -194,7 +194,7 @@ fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// Both encodings. `true` means that protobuf is requested.
+/// The two encodings of requests; `true` requests protobuf.
 const ENCODINGS: [bool; 2] = [true, false];
 
 const SYNCED: kube_state_metrics::source::health::ResourceState =

@@ -70,7 +70,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Se
 // === impl Connector ===
 
 impl Connector {
-    /// Creates a connector. It uses `tls` for an `https` proxy. If the proxy takes longer than `timeout`, the
+    /// Creates a connector that uses `tls` for an `https` proxy. If the proxy takes longer than `timeout`, the
     /// connection fails.
     pub(super) fn new(
         tls: rustls::ClientConfig,

@@ -88,7 +88,8 @@ pub(super) async fn client(
     }
     if let Some(file) = &connection.empty_authority {
         tracing::warn!(
-            "{file}: the certificate authority is empty; the authorities of the system are trusted instead"
+            "{file}: the certificate authority is empty, so the authorities of the system are trusted; write the \
+             certificate of the API server's authority to the file"
         );
     }
     let trusts_system = connection.empty_authority.is_some();

@@ -32,10 +32,10 @@ pub(crate) enum DebugAccess {
 /// What a leader does while it cannot renew the Lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnOutage {
-    /// It serves the metrics of objects until it learns that another replica leads.
+    /// The leader serves the metrics of objects until it learns that another replica leads.
     #[default]
     Keep,
-    /// It stops, so that no two replicas ever serve them together.
+    /// The leader stops, so that two replicas never serve the metrics of objects at the same time.
     Silent,
 }
 

@@ -75,7 +75,7 @@ impl Observer for ServerObserver {
         {
             tracing::warn!(
                 "{}: closed an HTTP/2 connection of {peer}, because it sent too many control frames for \
-                 its requests ({count} such connections since the last message)",
+                 its requests ({count} such connections since the last message); check this client",
                 self.name
             );
         }
@@ -94,7 +94,8 @@ impl Observer for ServerObserver {
         self.refused.inc();
         if let Some(count) = self.failures.record() {
             tracing::warn!(
-                "{}: cannot accept a connection: {error} ({count} failures since the last message)",
+                "{}: cannot accept a connection: {error} ({count} failures since the last message); if too \
+                 many files are open, raise the limit (ulimit -Hn, LimitNOFILE in systemd)",
                 self.name
             );
         }

@@ -202,7 +202,7 @@ fn reshard(times: usize) {
     shards.add();
     for (number, total) in [3, 10, 2, 1].into_iter().cycle().take(times).enumerate() {
         if number % 3 == 1 {
-            // The API server restarts. It sends no events to watches that begin later.
+            // The API server restarts, and sends no events to watches that begin later.
             shards.api.cut();
             eventually("all replicas watch again", || {
                 let watches = shards.api.count("/statefulsets?");

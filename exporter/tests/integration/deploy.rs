@@ -303,7 +303,7 @@ fn the_program_takes_the_arguments() {
             let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
             let args: Vec<_> = args.chain(ports).collect();
             let mut args = args;
-            // Both need an API server.
+            // These flags need an API server.
             args.retain(|arg| !["--auth-filter", "--ha"].contains(arg));
             let exporter = Exporter::start(&args);
             assert_eq!(exporter.get("/readyz").status, 200, "{file}: {name}");

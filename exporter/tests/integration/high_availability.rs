@@ -139,7 +139,7 @@ fn a_replica_without_permissions_on_the_lease_is_not_ready() {
     let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write it: ";
     let is_told = || state().text().starts_with(reason).then_some(());
     eventually_or("the reason", is_told, || state().text());
-    // The objects are complete. They do not make the replica ready.
+    // Complete objects do not make the replica ready.
     assert!(
         replica
             .next_line()

@@ -187,7 +187,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
         assert_eq!(milli(text), as_milli, "{text:.40}");
         assert_eq!(whole(text), as_whole, "{text:.40}");
     }
-    // 60 digits. The last digit decides the rounding.
+    // The number has 60 digits, so it exceeds 128 bits. The last digit decides the rounding.
     let long = format!("1.{}1", "0".repeat(58));
     assert_eq!(
         (milli(&long), whole(&long), nearest(&long)),

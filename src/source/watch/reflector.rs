@@ -426,9 +426,9 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Logs the first time that an object does not decode.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
         if self.is_first_log(error.object().to_owned()) {
-            tracing::warn!(%error, "an object does not decode and has no samples; correct the object, or update this program");
+            tracing::warn!(%error, "an object does not decode, so it has no samples");
         } else {
-            tracing::debug!(%error, "an object does not decode and has no samples; correct the object, or update this program");
+            tracing::debug!(%error, "an object does not decode, so it has no samples");
         }
     }
 
