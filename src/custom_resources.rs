@@ -1,10 +1,9 @@
 //! Metrics of arbitrary kinds from a configuration, compatible with the Custom Resource State
 //! files of kube-state-metrics (feature `custom-resources`).
 //!
-//! [`Config::parse`] reports all errors at once. [`Config::collectors`] matches the configuration with the
-//! [kinds that exist](KnownKind), and returns one [`CustomResourceCollector`] per kind. If a kind has a Rust type,
-//! families in Rust ([`Family`](crate::Family)) can express more and need less CPU time; see
-//! `docs/reference/custom-resources.md`.
+//! [`Config::parse`] reports all errors together. [`Config::collectors`] matches the configuration with the [kinds that
+//! exist](KnownKind), and returns one [`CustomResourceCollector`] per kind. If a kind has a Rust type, families in Rust
+//! ([`Family`](crate::Family)) can express more and need less CPU time; see `docs/reference/custom-resources.md`.
 //!
 //! ```
 //! use kube_state_metrics::custom_resources::{Config, KnownKind};

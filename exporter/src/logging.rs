@@ -93,7 +93,7 @@ fn color(text: &str) -> Option<&str> {
 
 impl<W: Write> Write for Escaped<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The formatter writes each line at once.
+        // The formatter writes each line with one call.
         self.0
             .write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())

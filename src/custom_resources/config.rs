@@ -52,7 +52,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns all errors at once, with lines and paths.
+    /// Returns all errors together, with lines and paths.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, |_, _| {})
     }

@@ -37,7 +37,7 @@ pub(crate) struct Dependency {
     pub(crate) each_event: bool,
 }
 
-/// The part of an object that a path leads to.
+/// The part of an object that a path selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part<'p> {
     /// A part of the identity of a row.
@@ -216,7 +216,7 @@ impl Dependency {
     }
 }
 
-/// The part of an object that a path leads to.
+/// The part of an object that a path selects.
 fn part(path: &str) -> Part<'_> {
     let mut names = path.split('.');
     let name = names.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! [`RowPart`]: some samples of a row that is too large to be written at once.
+//! [`RowPart`]: some samples of a row that is too large for one chunk.
 
 use std::ops::Range;
 

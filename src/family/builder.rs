@@ -63,8 +63,8 @@ pub struct Family<K> {
 
 /// A [`Family`] that still lacks its generator.
 ///
-/// Setters never fail. [`build`](crate::registry::Builder::build) checks names and labels, and reports
-/// all problems at once.
+/// Setters never fail. [`build`](crate::registry::Builder::build) checks names and labels, and reports all problems
+/// together.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

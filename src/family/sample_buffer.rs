@@ -11,13 +11,13 @@ use crate::limits::Limit;
 /// Maximum memory that a buffer keeps between objects, in bytes.
 const MAX_KEPT: usize = 1 << 20;
 
-/// The reusable memory behind [`Samples`](super::Samples): tails of one object, one cell per family.
+/// The reusable memory of [`Samples`](super::Samples): tails of one object, one cell per family.
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
     /// The amount of output that the generators have written.
     written: Written,
-    /// The length of the values that references in the current sample stand for.
+    /// The length of the values that the codes in the current sample refer to.
     referenced: usize,
     /// The labels of each sample of the current family.
     series: TextSet,
@@ -141,7 +141,7 @@ impl SampleBuffer {
         self.written.samples += 1;
     }
 
-    /// Counts the length of the value that a reference in the current sample stands for.
+    /// Counts the length of the value that a code in the current sample refers to.
     pub(super) fn note_referenced(&mut self, value: &str) {
         self.referenced += value.len();
     }

@@ -19,7 +19,7 @@ use crate::scope::{ObjectFilter, Shard};
 
 /// Configures and builds a [`StateMetrics`].
 ///
-/// Setters never fail. [`build`](Self::build) checks everything and reports all problems at once.
+/// Setters never fail. [`build`](Self::build) checks everything and reports all problems together.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

@@ -13,7 +13,7 @@ pub struct Error {
 #[derive(Debug)]
 struct Details {
     problem: Problem,
-    /// The steps that lead to the value, the innermost first.
+    /// The steps of the path to the value, the innermost first.
     path: Vec<Step>,
 }
 
@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Adds the step that leads to the value with the error.
+    /// Adds a step to the path of the value with the error.
     #[cold]
     pub(crate) fn inside(mut self, step: Step) -> Self {
         self.details.path.push(step);

@@ -94,7 +94,7 @@ impl Message {
         self.name
     }
 
-    /// Whether a path of JSON names leads to a field, such as `["spec", "nodeName"]`.
+    /// Whether a path of JSON names ends at a field, such as `["spec", "nodeName"]`.
     ///
     /// A path continues through the elements of lists. Below a map, and below a value that is not a message, every name
     /// is accepted.
@@ -103,7 +103,7 @@ impl Message {
         !matches!(self.find(path), Found::Nothing)
     }
 
-    /// Whether a path of JSON names leads to a value that is not a message of the tables: a text, a number, or a map or
+    /// Whether a path of JSON names ends at a value that is not a message of the tables: a text, a number, or a map or
     /// a list of texts or numbers. Newer versions of the API add fields only to messages, so the tables describe such a
     /// value completely.
     #[must_use]

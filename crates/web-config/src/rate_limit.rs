@@ -1,4 +1,4 @@
-//! A token bucket, which allows a burst of requests at once, and then one request per interval.
+//! A token bucket, which allows a burst of requests without a wait, and then one request per interval.
 
 use std::time::Duration;
 

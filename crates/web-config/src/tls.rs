@@ -165,7 +165,7 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// Tells a client that speaks plain HTTP that the port expects TLS.
+/// Informs a client that speaks plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
     // Unread bytes at the close would reset the connection, and the client would lose the response. If the request is
     // longer than the buffer, the client may still lose the response.

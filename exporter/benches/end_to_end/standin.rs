@@ -104,7 +104,7 @@ impl Store {
                     self.objects.write().retain(|id, _| listed.contains(id));
                     listed = HashSet::new();
                 }
-                // The watcher retries at once, because a wait would make the stand-in slower.
+                // The watcher retries immediately, because a wait would make the stand-in slower.
                 Err(error) => eprintln!("stand-in: {error}"),
             }
         }

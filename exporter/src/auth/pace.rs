@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Lets a burst of requests begin at once, and then one request per interval.
+/// Lets a burst of requests begin without a wait, and then one request per interval.
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,

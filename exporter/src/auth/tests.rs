@@ -422,7 +422,7 @@ fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize
                     Err(Refusal::Unauthorized | Refusal::Busy)
                 ));
                 refused += 1;
-                // A request needs a connection, which takes time even if the request is refused at once.
+                // A request needs a connection, which takes time even if the request is refused immediately.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             refused

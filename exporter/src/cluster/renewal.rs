@@ -198,7 +198,7 @@ impl Renewal {
             let due = self.schedule.due(self.valid_for());
             tokio::select! {
                 // A credential plugin may write to a watched file. Without the interval, each run of the plugin would
-                // trigger the next run at once.
+                // trigger the next run immediately.
                 () = self.file_watcher.changed() => {
                     sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
                 }

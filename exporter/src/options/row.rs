@@ -65,7 +65,7 @@ pub(crate) enum DefaultValue {
 /// How a changed value in the options file takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reload {
-    /// The change takes effect at once, for new connections and requests.
+    /// The change takes effect immediately, for new connections and requests.
     Live,
     /// The change takes effect through a listener on the new address.
     NewListener,
@@ -159,7 +159,7 @@ impl Reload {
     /// Completes "a change takes effect ...".
     pub(super) fn describe(self) -> &'static str {
         match self {
-            Self::Live => "at once",
+            Self::Live => "immediately",
             Self::NewListener => "with a new listener",
             Self::NewInstance => "with a new instance",
             Self::Restart => "after a restart",

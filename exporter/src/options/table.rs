@@ -244,7 +244,7 @@ heading "High availability", render: false {
     HA_ON_OUTAGE: Single<OnOutage> = parse::on_outage, {
         flag: "--ha-on-outage", form: Value("keep|silent"), default: Is("keep"),
         help: "Behavior of the leader while it cannot renew the Lease: `keep` serves until another replica leads, so \
-            that two replicas may serve if only the leader is cut off, and `silent` stops",
+            that two replicas may serve if only the leader cannot reach the API server, and `silent` stops",
         compat: Added,
     }
 }

@@ -128,7 +128,7 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Adds the sums, and what the catalogue knows about the families.
+    /// Adds the sums, and the properties of the families in the catalogue.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,
@@ -219,7 +219,7 @@ impl FamilyReport {
         self.resource.as_deref().unwrap_or(OTHER)
     }
 
-    /// Adds what the catalogue knows about the family.
+    /// Adds the properties of the family in the catalogue.
     fn complete(&mut self, entry: Option<&CatalogueEntry>) {
         if let Some(entry) = entry {
             (self.resource).get_or_insert_with(|| entry.resource.name().to_owned());

@@ -491,7 +491,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
-    // The kubelet replaces all files at once, by changing a link.
+    // The kubelet replaces all files together, by changing a link.
     api.accept("second");
     api.set_tls(new.server());
     symlink("..2", directory.path().join("..new")).unwrap();

@@ -1,5 +1,5 @@
 //! Tests files that are not regular text files of a reasonable size. For each of these files, the program reports an
-//! error at once. The error names the file, and states how to fix the problem.
+//! error immediately. The error names the file, and states how to fix the problem.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! A scraper that scrapes all replicas at once, again and again.
+//! A scraper that repeatedly scrapes all replicas at the same time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -146,7 +146,7 @@ fn a_flood_of_reports_takes_little_memory() {
     let (before, threads) = (exporter.memory(), threads(&exporter));
     let (mut most, mut most_threads) = (before, threads);
     for round in 0..300 {
-        // These clients disconnect at once. Each requests a different family.
+        // These clients disconnect immediately. Each requests a different family.
         let mut stream = TcpStream::connect(&exporter.telemetry).unwrap();
         let family = families[round % families.len()];
         let path = format!("/debug/cardinality?family={family}");

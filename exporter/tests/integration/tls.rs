@@ -356,7 +356,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
             assert_eq!(status(address, "/metrics", Some(&wrong)), 401, "{wrong}");
         }
     }
-    // A changed password takes effect at once, also on open connections.
+    // A changed password takes effect immediately, also on open connections.
     let mut open = TcpStream::connect(&exporter.main).unwrap();
     let credentials = [("authorization", right.as_str())];
     assert_eq!(ask(&mut open, "/livez", &credentials).unwrap().status, 200);

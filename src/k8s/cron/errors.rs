@@ -1,6 +1,6 @@
 //! The reasons why a schedule is invalid.
 
-/// The CronJob controller cannot run a schedule, or does not know its time zone.
+/// The CronJob controller cannot run a schedule, or its time zone is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ScheduleError {

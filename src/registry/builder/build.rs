@@ -27,7 +27,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Reports all invalid names, patterns, resources and conflicts at once.
+    /// Reports all invalid names, patterns, resources and conflicts together.
     pub fn build(mut self) -> Result<StateMetrics, BuildError> {
         let mut problems: Vec<BuildProblem> = Vec::new();
         let unknown = std::mem::take(&mut self.unknown).into_iter();

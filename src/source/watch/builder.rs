@@ -20,7 +20,7 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceName;
 
 /// Configures a watch of a cluster. [`StateMetrics::watch`] creates the builder, and [`build`](Self::build) reports all
-/// problems at once.
+/// problems together.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -355,7 +355,7 @@ impl WatchBuilder {
     /// # Errors
     ///
     /// If a selector is for an unknown resource, or if the registry already contains the metrics. All problems are
-    /// reported at once.
+    /// reported together.
     pub fn build(self) -> Result<ClusterWatch, WatchError> {
         let mut problems = self.config.unknown_selectors();
         match ClusterWatch::new(self.config, self.registry.as_ref()) {

@@ -133,7 +133,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Resumes a watch that was silent for too long. If resumed watches stay silent, the collection is listed, because
-    /// the server or a proxy may hold back events of every watch.
+    /// the server or a proxy may not forward the events of any watch.
     ///
     /// Some servers send no bookmarks, so all their quiet watches are silent. Each list doubles the number of silent
     /// watches before the next list, so that a server without bookmarks gets few lists.

@@ -138,7 +138,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The config maps get the next generation one by one. Sometimes a list changes all of them at once.
+            // The config maps get the next generation one by one. Sometimes a list changes all of them together.
             let mut generation = 2;
             while !done.load(Ordering::Relaxed) {
                 let list = generation % 5 == 0;

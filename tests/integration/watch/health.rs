@@ -420,7 +420,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
             })
             .await;
         }
-        // Bookmarks tell that nothing else has changed.
+        // Bookmarks show that nothing else has changed.
         eventually("a bookmark arrives", || {
             versions(&leader, "namespaces").1 == deleted
         })

@@ -94,7 +94,7 @@ async fn shards_that_change_settle_on_the_whole() {
                 let now: BTreeSet<_> = part.config_maps().into_iter().collect();
                 assert!(
                     now.is_subset(&stays),
-                    "objects of other shards are removed at once; no object is added"
+                    "objects of other shards are removed immediately; no object is added"
                 );
             }
             while parts.len() < total as usize {
@@ -322,7 +322,7 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts when the previous one is ready, at once or after a while.
+    // Each pod starts when the previous pod is ready, immediately or after a while.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));

@@ -242,7 +242,7 @@ async fn a_silent_watch_is_torn_down_and_resumed() {
 async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // A proxy holds back the events of each watch.
+    // A proxy does not forward the events of any watch.
     server.mute_watches("configmaps");
     server.fault(On::Watch, "configmaps", usize::MAX, Fault::Stall(0));
     server.put("configmaps", config_map("a", "missed"));
