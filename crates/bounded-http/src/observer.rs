@@ -53,8 +53,8 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// The operating system could not accept a connection, most likely for lack of file descriptors. The server then
-    /// evicts its quietest connection, and retries when that connection is closed or after 50 milliseconds. While there
-    /// are no free descriptors, the server may call this method many times per second. Logs a warning by default.
+    /// evicts its least active connection, and retries when this connection is closed or after 50 milliseconds. While
+    /// there are no free descriptors, the server may call this method many times per second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }

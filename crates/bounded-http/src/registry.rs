@@ -62,7 +62,7 @@ struct Candidate<'a> {
 enum Full {
     /// Evicted connections are not closed yet.
     Closing,
-    /// The quietest connection may be evicted at this time.
+    /// The least active connection may be evicted at this time.
     Until(Instant),
 }
 
@@ -110,7 +110,7 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the quietest connection and waits until it is closed, for at most `time`. If there is no connection,
+    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection,
     /// waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
         loop {
@@ -120,7 +120,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // When the protection ends, another connection may be the quietest one, so the loop chooses again.
+            // When the protection ends, another connection may be the least active one, so the loop chooses again.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -128,8 +128,8 @@ impl Registry {
         }
     }
 
-    /// Evicts the quietest connection, unless a connection is already being closed. If the quietest connection is
-    /// protected for some time, returns the end of that time.
+    /// Evicts the least active connection, unless a connection is already being closed. If the least active connection
+    /// is protected for some time, returns the end of that time.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -171,8 +171,8 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the quietest connections. If one of these connections is protected for some time, returns the end of that
-    /// time.
+    /// Evicts the least active connections. If one of these connections is protected for some time, returns the end of
+    /// that time.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);

@@ -279,7 +279,7 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// The activity of the connection, and the time since which it is quiet; `None` if it is already being closed.
+    /// The activity of the connection, and the time since which it is inactive; `None` if it is already being closed.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {

@@ -372,7 +372,7 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     let mut flood = Vec::new();
     for _ in 0..10 {
         // All connections of the flood make progress later than the other connection, so the other connection is the
-        // quietest.
+        // least active one.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;

@@ -403,7 +403,7 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     });
 }
 
-/// Makes each of the files unusable in each way, while an exporter uses them. The exporter stays alive, names the file
+/// Makes each of the files unusable in each way, while an exporter uses them. The exporter continues, names the file
 /// and the problem, and uses the file again after it is restored. `says` returns the expected part of the log line if
 /// it differs from the part that [`put`] returns.
 fn become_unusable(

@@ -76,7 +76,7 @@ async fn the_peer_with_the_most_responses_loses_one() {
     assert!(flood.iter().all(|(own, _)| registry.is_open(own)));
     let (other, _response) = answer(OTHER);
     assert!(!registry.is_open(&flood[0].0));
-    // The other peer was quiet longest, but has only one response.
+    // The other peer was inactive for the longest time, but has only one response.
     tokio::time::advance(Duration::from_millis(500)).await;
     let more: Vec<_> = (0..20).map(|_| answer(FLOOD)).collect();
     assert!(registry.is_open(&other));
