@@ -21,8 +21,8 @@ pub(crate) use entries::{MapProblem, Merges, entries};
 #[cfg(feature = "manifests")]
 pub(crate) use json::to_json;
 
-/// Maximum nesting of a document, including aliases. The JSON decoder has the same limit, so it accepts every document
-/// that this reader accepts. Recursive code is never deeper than this limit.
+/// Maximum nesting of a document, including aliases. The JSON decoder accepts one level less, so it refuses a manifest
+/// with exactly this many levels. Recursive code is never deeper than this limit.
 const MAX_DEPTH: usize = 128;
 
 /// A value, and the line where the value begins.

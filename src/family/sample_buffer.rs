@@ -66,8 +66,8 @@ impl SampleBuffer {
         self.counts_events = false;
     }
 
-    /// Whether the output has counted nothing, so that an event that changes no field of a family need not generate the
-    /// family again.
+    /// Whether the samples of the object may be kept until a field of their families changes. They must not be kept if
+    /// a count depends on each event: the policy dropped something, or a generator counts events.
     pub(crate) fn may_be_kept(&self) -> bool {
         self.dropped == DropCounts::default() && !self.counts_events
     }

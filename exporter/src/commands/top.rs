@@ -18,8 +18,8 @@ use input::Input;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
-    /// Host and telemetry port of a running exporter (`localhost:8081`, `https://ksm:8081`), saved responses of /metrics or of
-    /// /debug/cardinality, or files or directories with manifests; `-` is standard input
+    /// Host and telemetry port of a running exporter (`localhost:8081`, `https://ksm:8081`), saved responses of
+    /// /metrics or of /debug/cardinality, or files or directories with manifests; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     /// Column by which rows are sorted, the largest value first

@@ -19,10 +19,11 @@ use crate::options::MetricsOptions;
 
 /// The time for which a report is reused, because a new report reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report is reused for at least this multiple of the time that it took, so that the reports of a kind take at most a
-/// tenth of a CPU.
+/// A report is reused for at least this multiple of the time that it took. The pause after a report about labels is the
+/// same multiple. So the reports of a kind take at most a tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
-/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response.
+/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response. If reports
+/// about labels take longer than 3 s each, they take more than a tenth of a CPU.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The maximum number of families whose label reports are cached.
 const FAMILIES: usize = 64;

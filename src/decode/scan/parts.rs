@@ -18,7 +18,7 @@ pub(super) struct JsonParts<'de> {
     fields: Vec<Part<'de>>,
     /// The fields of the values of the object that are split, in their order.
     below: Vec<Part<'de>>,
-    /// Whether a value is neither a map nor kept as a whole, so that the parts do not have it.
+    /// Whether the parts lack a value, because the value is neither a map nor kept as a whole.
     is_incomplete: bool,
 }
 
