@@ -63,7 +63,11 @@ pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
     let mut report = input.read(&args.flags, access)?;
     if report.series() == 0 {
         let inputs = args.inputs.join(", ");
-        return Err(format!("{inputs} has no samples; give the host and port of an exporter, a saved response, or manifests").into());
+        return Err(format!(
+            "{inputs} has no samples; give the host and port of an exporter, a saved response, or \
+             manifests"
+        )
+        .into());
     }
     let (series, bytes) = (report.series(), report.bytes());
     report.families.retain(|family| family.series > 0);

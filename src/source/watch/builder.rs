@@ -377,7 +377,10 @@ impl WatchBuilder {
     pub fn run(self) -> impl Future<Output = Result<(), WatchError>> + Send + use<> {
         let watch = self.build().inspect_err(|error| {
             for problem in error.problems() {
-                tracing::error!(%problem, "the watch does not start; correct its configuration and start the program again");
+                tracing::error!(
+                    %problem,
+                    "the watch does not start; correct its configuration and start the program again"
+                );
             }
         });
         async move {

@@ -321,7 +321,8 @@ impl Message {
                 Event::Forgotten => tracing::warn!(
                     resource,
                     namespace,
-                    "removed the objects of a resource that the API server has forbidden for too long; grant `list` and `watch` to export the resource again"
+                    "removed the objects of a resource that the API server has forbidden for too long; grant `list` and \
+                     `watch` to export the resource again"
                 ),
                 Event::Unfinished => tracing::warn!(
                     resource,
@@ -344,7 +345,8 @@ impl Message {
             Event::Forgotten => tracing::warn!(
                 count,
                 resources,
-                "removed the objects of resources that the API server has forbidden for too long; grant `list` and `watch` to export the resources again"
+                "removed the objects of resources that the API server has forbidden for too long; grant `list` and \
+                 `watch` to export the resources again"
             ),
             Event::Unfinished => tracing::warn!(
                 count,

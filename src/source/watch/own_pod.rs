@@ -78,7 +78,12 @@ impl OwnPod {
             };
             if logged.replace(failure.reason) != Some(failure.reason) {
                 let error = &failure;
-                tracing::warn!(pod = %self, %error, "the shard is not known, because the pod's StatefulSet cannot be found; grant `get` on the pod, and `list` and `watch` on StatefulSets, or set the shard explicitly");
+                tracing::warn!(
+                    pod = %self,
+                    %error,
+                    "the shard is not known, because the pod's StatefulSet cannot be found; grant `get` on the \
+                     pod, and `list` and `watch` on StatefulSets, or set the shard explicitly"
+                );
             }
             health.set_sharding(Some(format!("no StatefulSet for pod {self}: {failure}")));
             sleep(backoff.next(&failure)).await;

@@ -416,9 +416,19 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.reporter().object_skipped();
         let resource = self.target.resource.label();
         if self.is_first_log(object.to_string()) {
-            tracing::warn!(resource, %object, "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to export it");
+            tracing::warn!(
+                resource,
+                %object,
+                "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to \
+                 export it"
+            );
         } else {
-            tracing::debug!(resource, %object, "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to export it");
+            tracing::debug!(
+                resource,
+                %object,
+                "an object is larger than the maximum size (`object_size_limit`) and is skipped; raise the limit to \
+                 export it"
+            );
         }
         self.sink.skip_oversized(object.key());
     }
