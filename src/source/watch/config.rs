@@ -46,7 +46,7 @@ pub(super) enum NodeScope {
     Unscheduled,
 }
 
-/// The default handover for shards that follow a StatefulSet. New pods need time to start and to list.
+/// The default hand-over for shards that follow a StatefulSet. New pods need time to start and to list.
 const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 
 // === impl WatchConfig ===

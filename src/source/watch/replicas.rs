@@ -112,7 +112,7 @@ impl ListWatchSink for ReplicaSink {
         let set = self.read(object)?;
         let total = set.spec.replicas.unwrap_or(1);
         let has_status = set.status.replicas.is_some();
-        // `set_replicas_ready` is called before the shard changes, so that the handover waits for the new replicas.
+        // `set_replicas_ready` is called before the shard changes, so that the hand-over waits for the new replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
         // A replica whose ordinal is below the first ordinal or above the last ordinal is deleted soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);

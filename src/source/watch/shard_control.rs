@@ -39,15 +39,15 @@ struct Current {
 #[derive(Clone, Copy)]
 struct LeavingShard {
     shard: Shard,
-    /// The end of the handover if all replicas are ready.
+    /// The end of the hand-over if all replicas are ready.
     earliest: Instant,
-    /// The latest end of the handover.
+    /// The latest end of the hand-over.
     latest: Instant,
 }
 
 /// The time between two changes of the shard by the StatefulSet. Each change lists all resources.
 const MIN_PERIOD: Duration = Duration::from_secs(5);
-/// How long a handover waits for replicas that are not ready.
+/// How long a hand-over waits for replicas that are not ready.
 const MAX_HANDOVER: Duration = Duration::from_secs(600);
 
 // === impl ShardControl ===
@@ -84,7 +84,7 @@ impl ShardControl {
     }
 
     /// Changes the shard. Objects in both shards stay. Objects that are only in the old shard are removed after the
-    /// handover. The objects of the new shard are listed now.
+    /// hand-over. The objects of the new shard are listed now.
     pub(super) fn set(&self, shard: Shard) {
         self.change(&mut self.current.lock(), shard);
     }
@@ -137,13 +137,13 @@ impl ShardControl {
         self.publish(current);
     }
 
-    /// Sets whether all replicas serve their shards. Handovers wait for the replicas.
+    /// Sets whether all replicas serve their shards. Hand-overs wait for the replicas.
     pub(super) fn set_replicas_ready(&self, are_ready: bool) {
         self.current.lock().replicas_ready = are_ready;
         self.changed.notify_one();
     }
 
-    /// Removes earlier shards when their handovers end, and applies the next shard of the StatefulSet when it is due.
+    /// Removes earlier shards when their hand-overs end, and applies the next shard of the StatefulSet when it is due.
     /// Never resolves.
     pub(super) async fn run(&self) {
         loop {
@@ -202,7 +202,7 @@ impl ShardControl {
 // === impl Current ===
 
 impl Current {
-    /// The time at which the next handover ends or the next shard applies.
+    /// The time at which the next hand-over ends or the next shard applies.
     fn next_due(&self) -> Option<Instant> {
         let ends = self.leaving.iter().map(|own| self.end_of(own));
         ends.chain(self.next_at()).min()
@@ -214,7 +214,7 @@ impl Current {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
     }
 
-    /// Removes the shards whose handover is over. Returns whether shards were removed.
+    /// Removes the shards whose hand-over is over. Returns whether shards were removed.
     fn end_handovers(&mut self) -> bool {
         let (now, count) = (Instant::now(), self.leaving.len());
         let mut leaving = std::mem::take(&mut self.leaving);
