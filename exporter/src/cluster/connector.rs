@@ -185,7 +185,7 @@ fn authority(server: &Uri) -> String {
         .unwrap_or_default()
 }
 
-/// Returns a connector that returns a stream which is already open.
+/// Returns a connector whose stream is already open.
 fn connected<S>(
     stream: S,
 ) -> impl Service<Uri, Response = S, Error = io::Error, Future: Send + 'static>
