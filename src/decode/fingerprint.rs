@@ -108,7 +108,7 @@ impl Fingerprints {
 // === impl GroupHashers ===
 
 impl GroupHashers {
-    /// Creates hashers of an empty object. `seed` is the key of the store.
+    /// Creates a hasher for each group. `seed` is the key of the store.
     pub(super) fn new(seed: u64) -> Self {
         let hasher = |group: usize| FoldHasher::with_seed(seed.wrapping_add(group as u64), &KEY);
         Self(array::from_fn(hasher))

@@ -61,8 +61,8 @@ fn one(unit: Unit) -> Units {
     [Some(unit), None].into_iter().flatten()
 }
 
-/// Returns the units by prefix and by extended resource. The two tests are independent: `hugepages-x.example.com/y`
-/// passes both and has two samples.
+/// Returns the unit of a resource with a known prefix, and the unit of an extended resource. The two tests are
+/// independent: `hugepages-x.example.com/y` passes both and has two samples.
 fn prefixed_or_extended(name: &str) -> Units {
     let is_byte = name.starts_with("hugepages-") || name.starts_with("attachable-volumes-");
     [
