@@ -87,7 +87,7 @@ heading "Metrics", render: true {
         form: Allowlists("JOINS"), reload: NewInstance,
         help: "Labels to add to all samples of a resource, from the labels (`/`), annotations (`@`) or facts (`:`) \
             of its `namespace`, `node`, `workload` or `self`, such as \
-            `pods=[namespace/team,node/topology.kubernetes.io/zone=zone,workload:name=workload],*=[namespace@cost]`",
+            `pods=[namespace/team,workload:name=workload],*=[namespace@cost]`",
         compat: Added,
     }
     NAMESPACES: Items = parse::items, {

@@ -337,7 +337,7 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
             eventually("the file is used again", || {
                 let _ = exporter.get("/livez");
                 let log = exporter.log();
-                let used = ["configuration reloaded", "read again"];
+                let used = ["configuration reloaded", "file is in use"];
                 used.iter()
                     .any(|used| log[before..].contains(used))
                     .then_some(())
