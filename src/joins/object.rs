@@ -32,13 +32,13 @@ pub(super) const MAX_VALUE: usize = 1 << 10;
 /// Whether objects of a type may name a node. For other types, the field would only prevent that the API server sends
 /// protobuf or only the metadata.
 pub(super) fn has_node<K: 'static>() -> bool {
-    let mut types = vec![
+    let types = [
         TypeId::of::<Pod>(),
         TypeId::of::<VolumeAttachment>(),
         TypeId::of::<DynamicObject>(),
+        #[cfg(feature = "custom-resources")]
+        TypeId::of::<JsonObject>(),
     ];
-    #[cfg(feature = "custom-resources")]
-    types.push(TypeId::of::<JsonObject>());
     types.contains(&TypeId::of::<K>())
 }
 

@@ -11,7 +11,9 @@ use super::{
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::FamilyDescriptor;
-use crate::joins::{RowJoins, SourceFeed, SourceKind};
+use crate::joins::RowJoins;
+#[cfg(feature = "watch")]
+use crate::joins::{SourceFeed, SourceKind};
 use crate::resource::{CollectedResource, ResourceInfo};
 use crate::scope::ObjectFilter;
 
@@ -23,6 +25,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     /// The joined labels of the samples.
     fn row_joins(&self) -> Option<&Arc<RowJoins>>;
     /// The kind of the sources that writers of this store feed.
+    #[cfg(feature = "watch")]
     fn source_kind(&self) -> Option<SourceKind>;
     fn stats(&self) -> StoreStats;
     /// The limits that objects have exceeded.
@@ -102,6 +105,7 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
         self.schema().joins()
     }
 
+    #[cfg(feature = "watch")]
     fn source_kind(&self) -> Option<SourceKind> {
         self.schema().source().map(SourceFeed::kind)
     }
