@@ -3,6 +3,7 @@
 
 mod cluster;
 mod cluster_dry_runs;
+mod cluster_joins;
 mod cluster_rights;
 pub(crate) mod helm;
 mod helm_checks;

@@ -96,17 +96,20 @@ impl Cluster {
         })
     }
 
-    /// Waits until the only alert of this name that fires has these labels.
+    /// Waits until this number of alerts of this name fires, and the labels are those of one of the alerts.
     #[track_caller]
-    fn fires(&self, alert: &str, labels: &[(&str, &str)]) {
+    fn fires(&self, alert: &str, count: usize, labels: &[(&str, &str)]) {
         let query = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
         let rows = || self.prometheus.rows(&query);
         let has_labels = |row: &Value| {
             let mut labels = labels.iter();
             labels.all(|(name, value)| row["metric"][*name] == *value)
         };
-        let is_only = || matches!(&rows()[..], [row] if has_labels(row)).then_some(());
-        eventually_or(&format!("{alert} {labels:?}"), is_only, || {
+        let fires = || {
+            let rows = rows();
+            (rows.len() == count && rows.iter().any(has_labels)).then_some(())
+        };
+        eventually_or(&format!("{alert} {labels:?}"), fires, || {
             format!("{:#?}", rows())
         });
     }
@@ -154,22 +157,24 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
             ("workload", "web"),
             ("container", "side"),
         ];
-        cluster.fires("KubeContainerWaiting", &labels);
+        cluster.fires("KubeContainerWaiting", 1, &labels);
+    };
+    // The expression looks at the last 5 minutes, so the alerts about the series of before still fire.
+    let crashing = |pod: &'static str, team: &'static str, count| {
+        let labels = [("pod", pod), ("team", team), ("workload", "web")];
+        cluster.fires("KubePodCrashLooping", count, &labels);
     };
     waiting("web-1-a", "storefront");
-    let crashing = [
-        ("pod", "web-1-a"),
-        ("team", "storefront"),
-        ("workload", "web"),
-    ];
-    cluster.fires("KubePodCrashLooping", &crashing);
+    crashing("web-1-a", "storefront", 1);
     let start = now();
     // A rollout: the pod of another ReplicaSet replaces the pod.
     put_pod(&cluster.api, "web-2", "web-2-b");
     cluster.api.delete("pods", "web-1-a");
     waiting("web-2-b", "storefront");
+    crashing("web-2-b", "storefront", 2);
     put_namespace(&cluster.api, "payments");
     waiting("web-2-b", "payments");
+    crashing("web-2-b", "payments", 3);
     let end = now();
 
     let prometheus = &cluster.prometheus;
