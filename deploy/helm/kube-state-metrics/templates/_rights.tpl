@@ -145,3 +145,28 @@ subjects:
     name: {{ .account }}
     namespace: {{ include "ksm.namespace" .root }}
 {{- end -}}
+
+{{/* The roles of an account. With permissions by namespace, a Role in each namespace grants what a Role can grant, and a
+ClusterRole the rest. The parameter has the keys root, name, account, collectors, custom, extra, existing and
+aggregation. */}}
+{{- define "ksm.roles" -}}
+{{- $rbac := .root.Values.rbac }}
+{{- $namespaces := without (splitList "," (include "ksm.namespaces" .root)) "" }}
+{{- $perNamespace := or (not $rbac.useClusterRole) (and $rbac.minimal $namespaces) }}
+{{- $role := pick . "root" "name" "account" "existing" }}
+{{- $rules := pick . "root" "collectors" "custom" }}
+{{- if $rbac.useClusterRole }}
+{{- $part := ternary "cluster" "all" (not (empty $perNamespace)) }}
+{{- $own := include "ksm.rules" (merge (dict "part" $part "extra" .extra) $rules) | fromYamlArray }}
+{{- if or $own .existing .aggregation }}
+{{- include "ksm.role" (merge (dict "namespace" "" "rules" $own "aggregation" .aggregation) $role) }}
+{{- end }}
+{{- end }}
+{{- if $perNamespace }}
+{{- $extra := ternary list .extra $rbac.useClusterRole }}
+{{- $own := include "ksm.rules" (merge (dict "part" "namespaced" "extra" $extra) $rules) | fromYamlArray }}
+{{- range $namespace := $namespaces }}
+{{- include "ksm.role" (merge (dict "namespace" $namespace "rules" $own "aggregation" false) $role) }}
+{{- end }}
+{{- end }}
+{{- end -}}

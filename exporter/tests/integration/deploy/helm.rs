@@ -78,10 +78,10 @@ fn values_files_render_as_the_golden_files() {
 }
 
 /// A rule of a role for one resource: namespace, group, resource, name, verbs.
-type Rule = (String, String, String, String, String);
+pub(super) type Rule = (String, String, String, String, String);
 
 /// The rules that the roles of an account grant.
-fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
+pub(super) fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for binding in objects {
         let subjects = binding["subjects"].as_array().into_iter().flatten();

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::helm::{chart, has_helm, helm, objects};
+use serde_json::{Value, json};
+
+use super::helm::{Rule, chart, has_helm, helm, objects, rules_of};
 use super::helm_values::{maps, values};
 use super::{args, workloads};
 
@@ -146,13 +148,80 @@ fn the_lease_and_its_role_are_in_the_same_namespace() {
         let args = args(template);
         let found = args.iter().find(|arg| arg.starts_with("--ha-namespace="));
         assert_eq!(found.map(String::as_str), flag, "{args:?}");
-        let is_role = |own: &&serde_json::Value| {
+        let is_role = |own: &&Value| {
             let name = own["metadata"]["name"].as_str().unwrap();
             own["kind"] == "Role" && name.ends_with("-lease")
         };
         let role = objects.iter().find(is_role).unwrap();
         assert_eq!(role["metadata"]["namespace"], namespace);
     }
+}
+
+/// The permissions of an account in a namespace, or on the whole cluster if `namespace` is empty: `resource` or
+/// `resource/name`.
+fn permissions(objects: &[Value], account: &str, namespace: &str) -> Vec<String> {
+    let rules = rules_of(objects, account).into_iter();
+    let rules = rules.filter(|(own, ..): &Rule| own == namespace);
+    let permissions = rules.map(|(_, _, resource, names, _)| match &*names {
+        "" => resource,
+        names => format!("{resource}/{names}"),
+    });
+    permissions.collect()
+}
+
+#[test]
+fn the_account_of_pods_has_a_cluster_role_for_the_objects_that_roles_cannot_grant() {
+    if !has_helm() {
+        return;
+    }
+    let values = chart().join("ci/join-labels-values.yaml");
+    let account = "ksm-kube-state-metrics-pods";
+    let layout = "daemonsetSharding.enabled=true";
+    let joined = objects(
+        &values,
+        &["--set", &format!("{layout},authFilter.enabled=true")],
+    );
+    let on_cluster = permissions(&joined, account, "");
+    let expected = [
+        "namespaces/payments,shop",
+        "nodes",
+        "tokenreviews",
+        "subjectaccessreviews",
+    ];
+    assert_eq!(on_cluster, expected);
+    for namespace in ["payments", "shop"] {
+        let in_namespace = permissions(&joined, account, namespace);
+        assert_eq!(in_namespace, ["pods", "replicasets", "jobs"]);
+    }
+    // Without joined labels and reviews, Roles grant everything.
+    let no_joins = format!("{layout},joinLabels=null");
+    let plain = objects(&values, &["--set", &no_joins]);
+    assert_eq!(permissions(&plain, account, "shop"), ["pods"]);
+    let is_empty =
+        |object: &&Value| object["kind"] == "ClusterRole" && object["rules"] == json!([]);
+    assert_eq!(plain.iter().find(is_empty), None);
+    assert_eq!(permissions(&plain, account, ""), [""; 0]);
+}
+
+#[test]
+fn extra_rules_and_aggregation_are_only_in_the_cluster_role() {
+    if !has_helm() {
+        return;
+    }
+    let file = chart().join("ci/minimal-rights-values.yaml");
+    let extra = r#"rbac.extraRules=[{"apiGroups":["acme.dev"],"resources":["widgets"],"verbs":["list","watch"]}]"#;
+    let objects_with = |setting: &str| objects(&file, &["--set-json", setting]);
+    let account = "ksm-kube-state-metrics";
+    let objects = objects_with(extra);
+    let has_widgets =
+        |namespace: &str| permissions(&objects, account, namespace).contains(&"widgets".to_owned());
+    assert!(has_widgets("") && !has_widgets("shop"));
+    let aggregated = objects_with(r#"rbac.clusterRoleSelectors=[{"matchLabels":{"team":"shop"}}]"#);
+    let roles = aggregated
+        .iter()
+        .filter(|object| object["aggregationRule"].is_object());
+    let kinds: Vec<_> = roles.map(|role| &role["kind"]).collect();
+    assert_eq!(kinds, ["ClusterRole"]);
 }
 
 /// Replaces values by `null`, until the chart accepts the rest or fails with another message than `missing`.
