@@ -1,12 +1,23 @@
 //! Tests of the log: the messages, how often each message is logged, and how many resources it names.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
+
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::{config_map, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ResourceHealth, ResourceState};
 use kube_state_metrics::{BuiltIn, StateMetrics};
+
+/// A second subscriber, which exists as long as the process.
+///
+/// If only one subscriber exists, `tracing` asks the thread that writes a message first whether the message is enabled,
+/// and remembers the answer for all threads. Other tests write the same messages in threads without a subscriber, so
+/// that the message would be missing in a log. If several subscribers exist, `tracing` asks all of them.
+static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
 /// Collects the messages of a log.
 #[derive(Clone, Default)]
@@ -26,6 +37,7 @@ impl std::io::Write for Log {
 impl Log {
     /// Returns a log that records while the guard exists.
     pub(super) fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        LazyLock::force(&SECOND_SUBSCRIBER);
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -43,6 +55,16 @@ impl Log {
             .filter(|line| words.iter().all(|word| line.contains(word)));
         found.map(str::to_owned).collect()
     }
+}
+
+#[test]
+fn a_log_has_messages_that_a_thread_without_a_log_writes_first() {
+    let write = || tracing::warn!("written by two threads");
+    let (log, _guard) = Log::begin();
+    std::thread::spawn(write).join().unwrap();
+    assert_eq!(log.lines(&["written by two threads"]).len(), 0);
+    write();
+    assert_eq!(log.lines(&["written by two threads"]).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
