@@ -25,7 +25,7 @@ pub(crate) use encoded::{Encoded, Encoding};
 pub(crate) use fields::Fields;
 #[cfg(feature = "custom-resources")]
 pub(crate) use fields::ITEMS;
-pub(crate) use fingerprint::{Fingerprints, GroupSet, MAX_GROUPS};
+pub(crate) use fingerprint::{Fingerprints, GroupSet, MAX_GROUPS, random};
 pub(crate) use groups::{Dependency, FieldGroups};
 #[cfg(feature = "manifests")]
 pub(crate) use json::without_position;

@@ -28,8 +28,8 @@ pub(super) struct GroupHashers([FoldHasher<'static>; MAX_GROUPS]);
 /// its samples.
 static KEY: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
 
-/// Returns a random number, for the key of a store.
-pub(super) fn random() -> u64 {
+/// Returns a random number, for the key of a hash function.
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 

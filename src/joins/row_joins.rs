@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use foldhash::fast::FixedState;
@@ -14,6 +14,7 @@ use super::reference::{FIELD_END, ObjectName, Reference};
 use super::source::Source;
 use super::source_table::SourceTable;
 use super::sources::JoinSources;
+use crate::decode;
 use crate::k8s::write_label_value;
 use crate::resource::{CollectedResource, ResourceInfo};
 
@@ -81,8 +82,7 @@ pub(crate) struct JoinedText {
 const VALUE_LEN: usize = 12;
 
 /// The hash has a random key, so that nobody can choose objects whose hashes are equal.
-static HASHER: LazyLock<FixedState> =
-    LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
+static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 // === impl RowJoins ===
 

@@ -1,11 +1,12 @@
 //! One column of a page. A column has a cell of text per row; equal cells are stored once.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 
+use crate::decode;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// Maximum number of rows of a page: the entry number of a row is one byte, and entry 0 is the empty cell.
@@ -41,8 +42,7 @@ enum Index {
 
 /// The hash has a random key. Without the random key, an attacker could create objects with many cells of the same
 /// hash. The column compares cells of the same hash one after another.
-static HASHER: LazyLock<FixedState> =
-    LazyLock::new(|| FixedState::with_seed(RandomState::new().hash_one(0)));
+static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
