@@ -227,6 +227,17 @@ impl RowJoins {
         }
     }
 
+    /// A number that increases with each change of a source of a kind that rows of the store may refer to.
+    pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
+        let kinds = SourceKind::ALL.into_iter();
+        let kinds = kinds.filter(|kind| match kind {
+            SourceKind::Namespace => self.reads_namespace,
+            SourceKind::Node => self.reads_node,
+            _ => self.reads_workload,
+        });
+        kinds.map(|kind| table.generation(kind)).sum()
+    }
+
     /// A hash of the identities of all sources that the rows refer to.
     ///
     /// If the hash and the rows are the same as before, so are the joined labels. The hash has 64 bits and a random key,

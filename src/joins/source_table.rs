@@ -21,17 +21,17 @@ pub(super) struct FedSource {
 /// One state of all sources. A clone shares the maps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceTable {
-    /// A number that increases with each change.
-    generation: u64,
+    /// For each kind, a number that increases with each change.
+    generations: [u64; SourceKind::ALL.len()],
     maps: [Arc<SourceMap>; SourceKind::ALL.len()],
 }
 
 // === impl SourceTable ===
 
 impl SourceTable {
-    /// A number that increases with each change.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
+    /// A number that increases with each change of a source of a kind.
+    pub(super) fn generation(&self, kind: SourceKind) -> u64 {
+        self.generations[kind as usize]
     }
 
     /// The number of sources of a kind.
@@ -67,7 +67,7 @@ impl SourceTable {
                 let source = Arc::new(Source::new(text));
                 let fed = FedSource { feeder, source };
                 self.map_mut(kind).insert(key.into(), fed);
-                self.generation += 1;
+                self.count_change(kind);
             }
         }
     }
@@ -80,7 +80,7 @@ impl SourceTable {
             .is_some_and(|fed| fed.feeder == feeder)
         {
             self.map_mut(kind).remove(key);
-            self.generation += 1;
+            self.count_change(kind);
         }
     }
 
@@ -94,8 +94,12 @@ impl SourceTable {
         let is_removed = |key: &str, fed: &FedSource| fed.feeder == feeder && !keeps(key);
         if self.map(kind).iter().any(|(key, fed)| is_removed(key, fed)) {
             self.map_mut(kind).retain(|key, fed| !is_removed(key, fed));
-            self.generation += 1;
+            self.count_change(kind);
         }
+    }
+
+    fn count_change(&mut self, kind: SourceKind) {
+        self.generations[kind as usize] += 1;
     }
 
     fn map_mut(&mut self, kind: SourceKind) -> &mut SourceMap {

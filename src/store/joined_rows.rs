@@ -81,6 +81,6 @@ impl Page {
     fn joined_version(&self, joins: &RowJoins, table: &SourceTable) -> u64 {
         let links = self.links().map_or(0, |column| column.version());
         let fingerprint = || joins.fingerprint(table, self.row_keys());
-        (self.joined()).version(links, table.generation(), fingerprint)
+        (self.joined()).version(links, joins.generation(table), fingerprint)
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct JoinedState(Mutex<Option<KnownState>>);
 struct KnownState {
     /// The version of the column with the references of the rows.
     links: u64,
-    /// The state of the sources for which the fingerprint was computed.
+    /// The state of the sources that the rows may refer to, for which the fingerprint was computed.
     generation: u64,
     fingerprint: u64,
     /// A number that is unique for each state of the joined labels of each page.

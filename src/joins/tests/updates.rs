@@ -138,3 +138,17 @@ fn an_event_that_changes_no_reference_renders_only_what_has_changed() {
         );
     }
 }
+
+#[test]
+fn only_sources_that_the_rows_of_a_store_may_refer_to_increase_its_generation() {
+    let (team, app) = (Join::namespace_label("team"), Join::workload_label("app"));
+    let sources = JoinSources::new([&team, &app]);
+    let joins = RowJoins::new(&BuiltIn::Pods.info(), &[&team], &sources).unwrap();
+    let after_change = |kind: SourceKind, key: &str| {
+        sources.feed(kind).set(0, key, b"\xffx");
+        joins.generation(&sources.table())
+    };
+    let before = joins.generation(&sources.table());
+    assert_eq!(after_change(SourceKind::Job, "shop/a"), before);
+    assert!(after_change(SourceKind::Namespace, "shop") > before);
+}
