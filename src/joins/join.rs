@@ -185,7 +185,7 @@ impl Join {
     /// The name of the object's node. The default name of the label is `node_name`.
     #[must_use]
     pub fn node_name() -> Self {
-        Self::of_fact(JoinedValue::NodeName, "node_name")
+        Self::of(JoinedValue::NodeName)
     }
 
     /// The value of a label of the object's workload.
@@ -208,13 +208,13 @@ impl Join {
     /// The name of the object's workload. The default name of the label is `workload_name`.
     #[must_use]
     pub fn workload_name() -> Self {
-        Self::of_fact(JoinedValue::WorkloadName, "workload_name")
+        Self::of(JoinedValue::WorkloadName)
     }
 
     /// The kind of the object's workload, such as `Deployment`. The default name of the label is `workload_kind`.
     #[must_use]
     pub fn workload_kind() -> Self {
-        Self::of_fact(JoinedValue::WorkloadKind, "workload_kind")
+        Self::of(JoinedValue::WorkloadKind)
     }
 
     /// The value of a label of the object itself.
@@ -243,16 +243,13 @@ impl Join {
     }
 
     fn of_key(object: JoinedObject, map: MetadataMap, key: String) -> Self {
-        Self {
-            name: sanitize_label(&key).into_owned(),
-            value: JoinedValue::Key { object, map, key },
-        }
+        Self::of(JoinedValue::Key { object, map, key })
     }
 
-    fn of_fact(value: JoinedValue, name: &str) -> Self {
+    fn of(value: JoinedValue) -> Self {
         Self {
+            name: value.default_name().into_owned(),
             value,
-            name: name.to_owned(),
         }
     }
 }
@@ -312,32 +309,36 @@ impl FromStr for Join {
 
 impl fmt::Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let default: Cow<'_, str> = match &self.value {
+        match &self.value {
             JoinedValue::Key { object, map, key } => {
                 let sign = match map {
                     MetadataMap::Labels => '/',
                     MetadataMap::Annotations => '@',
                 };
                 write!(f, "{}{sign}{key}", object.as_str())?;
-                sanitize_label(key)
             }
-            JoinedValue::NodeName => {
-                f.write_str("node:name")?;
-                "node_name".into()
-            }
-            JoinedValue::WorkloadName => {
-                f.write_str("workload:name")?;
-                "workload_name".into()
-            }
-            JoinedValue::WorkloadKind => {
-                f.write_str("workload:kind")?;
-                "workload_kind".into()
-            }
-        };
-        if *self.name != *default {
+            JoinedValue::NodeName => f.write_str("node:name")?,
+            JoinedValue::WorkloadName => f.write_str("workload:name")?,
+            JoinedValue::WorkloadKind => f.write_str("workload:kind")?,
+        }
+        if self.name != self.value.default_name() {
             write!(f, "={}", self.name)?;
         }
         Ok(())
+    }
+}
+
+// === impl JoinedValue ===
+
+impl JoinedValue {
+    /// The name of a label for which no other name is set.
+    fn default_name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Key { key, .. } => sanitize_label(key),
+            Self::NodeName => "node_name".into(),
+            Self::WorkloadName => "workload_name".into(),
+            Self::WorkloadKind => "workload_kind".into(),
+        }
     }
 }
 
