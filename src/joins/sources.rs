@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::join::Join;
 use super::kinds::SourceKind;
-use super::object::{CONTROLLER, ObjectView};
+use super::object::ObjectView;
 use super::source::{SourceObject, write_source};
 use super::source_table::SourceTable;
 use super::wanted::Wanted;
@@ -43,6 +43,8 @@ type StagedList = HashMap<Arc<str>, Box<[u8]>>;
 pub(crate) struct SourceFeed {
     sources: Arc<JoinSources>,
     kind: SourceKind,
+    /// The fields to decode of an object that only this feed reads.
+    fields: Arc<Fields>,
 }
 
 // === impl JoinSources ===
@@ -73,6 +75,7 @@ impl JoinSources {
         SourceFeed {
             sources: Arc::clone(self),
             kind,
+            fields: Arc::new(Fields::union(vec![Some(self.wanted.reads(kind))])),
         }
     }
 
@@ -124,17 +127,12 @@ impl SourceFeed {
 
     /// The fields that the feed reads.
     pub(crate) fn reads(&self) -> Vec<&'static str> {
-        let keys = self.sources.wanted.of_kind(self.kind).iter();
-        let mut reads: Vec<_> = keys.map(|(map, _)| map.path()).collect();
-        if self.kind.is_intermediate() {
-            reads.extend(CONTROLLER);
-        }
-        reads
+        self.sources.wanted.reads(self.kind)
     }
 
     /// The fields to decode of an object that only this feed reads.
-    pub(crate) fn fields(&self) -> Fields {
-        Fields::union(vec![Some(self.reads())])
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The number of sources of the kind.

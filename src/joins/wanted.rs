@@ -2,6 +2,7 @@
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::kinds::SourceKind;
+use super::object::CONTROLLER;
 
 /// A label or an annotation, by its key.
 pub(super) type WantedKey = (MetadataMap, String);
@@ -53,6 +54,16 @@ impl Wanted {
             SourceKind::Node => JoinedObject::Node,
             _ => JoinedObject::Workload,
         })
+    }
+
+    /// The fields to read from an object of a kind.
+    pub(super) fn reads(&self, kind: SourceKind) -> Vec<&'static str> {
+        let keys = self.of_kind(kind).iter();
+        let mut reads: Vec<_> = keys.map(|(map, _)| map.path()).collect();
+        if kind.is_intermediate() {
+            reads.extend(CONTROLLER);
+        }
+        reads
     }
 
     /// Whether a join needs the objects of a kind.

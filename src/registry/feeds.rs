@@ -151,7 +151,7 @@ impl StateMetrics {
         let plan = self.plan();
         let stores = plan.feeders().filter(|store| store.is_host_fed());
         let stores = stores.map(|store| store.object_writer());
-        let sources = self.source_feeds(true).into_iter().map(source_writer);
+        let sources = self.source_feeds(true).into_iter().map(JoinWriter::boxed);
         stores.chain(sources).collect()
     }
 
@@ -191,7 +191,7 @@ impl StateMetrics {
         let Some(first) = stores.first() else {
             let is_wanted = |source: &SourceFeed| name.matches(&source.kind().info());
             if let Some(source) = self.source_feeds(true).into_iter().find(is_wanted) {
-                return Ok(vec![source_writer(source)]);
+                return Ok(vec![JoinWriter::boxed(source)]);
             }
             if let Some(source) = self.source_feeds(false).into_iter().find(is_wanted) {
                 let resource = source.kind().info().to_string();
@@ -250,11 +250,6 @@ impl StateMetrics {
         }
         Ok(store.writer())
     }
-}
-
-/// A writer of objects that only provide joined labels.
-pub(crate) fn source_writer(source: SourceFeed) -> Box<dyn ObjectWriter> {
-    Box::new(JoinWriter::new(source))
 }
 
 fn ambiguous<K: CollectedResource>(stores: &[MetricsStore<K>]) -> FeedError {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::object_writer::ObjectWriter;
 use super::object_writer::sealed::Sealed;
-use super::row_feeder::{RowFeeder, namespace_in};
-use crate::decode::{DecodeError, Encoded, Encoding, Fields, decode};
+use super::row_feeder::RowFeeder;
+use crate::decode::{DecodeError, Encoded, Encoding, decode};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::ResourceInfo;
 
@@ -14,7 +14,9 @@ pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,
     feeder: u64,
-    fields: Fields,
+    /// The fields of the kind in protobuf.
+    #[cfg(feature = "protobuf")]
+    message: Option<&'static kube_protobuf::Message>,
     /// The key, the version and the text of the last object.
     last: RowFeeder,
 }
@@ -22,14 +24,16 @@ pub(crate) struct JoinWriter {
 // === impl JoinWriter ===
 
 impl JoinWriter {
-    pub(crate) fn new(source: SourceFeed) -> Self {
-        Self {
-            resource: source.kind().info(),
+    pub(crate) fn boxed(source: SourceFeed) -> Box<dyn ObjectWriter> {
+        let resource = source.kind().info();
+        Box::new(Self {
+            #[cfg(feature = "protobuf")]
+            message: kube_protobuf::message_of(&resource.api_version(), resource.kind()),
+            resource,
             feeder: source.next_feeder(),
-            fields: source.fields(),
             last: RowFeeder::default(),
             source,
-        }
+        })
     }
 
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
@@ -50,32 +54,23 @@ impl JoinWriter {
 
     /// Decodes an object, and remembers its key and version.
     fn read(&mut self, object: Encoded<'_>) -> Result<SourceObject, DecodeError> {
-        let kind = self.resource.kind();
-        let decoded = decode::<SourceObject>(kind, object, &self.fields);
+        let decoded = decode::<SourceObject>(self.resource.kind(), object, self.source.fields());
         let object = decoded.inspect_err(|error| {
             if let Some((namespace, name)) = error.identity() {
-                let namespace = namespace_in(self.resource.scope(), namespace);
-                self.last.set_key(namespace, name);
-                self.source.remove(self.feeder, &self.last.key);
+                self.delete_key(namespace, name);
             }
         })?;
-        let metadata = &object.metadata;
-        let namespace = metadata.namespace.as_deref().unwrap_or_default();
-        let namespace = namespace_in(self.resource.scope(), namespace);
-        let name = metadata.name.as_deref().unwrap_or_default();
-        self.last.set_key(namespace, name);
-        let version = metadata.resource_version.as_deref().unwrap_or_default();
-        self.last.version.clear();
-        self.last.version.push_str(version);
+        self.last
+            .read_metadata(&object.metadata, self.resource.scope());
         Ok(object)
     }
 
     #[cfg(feature = "protobuf")]
     fn protobuf<'a>(&self, object: &'a [u8]) -> Result<Encoded<'a>, DecodeError> {
-        let kind = self.resource.kind();
-        let message = kube_protobuf::message_of(&self.resource.api_version(), kind);
-        let message = message.ok_or_else(|| DecodeError::no_protobuf(kind))?;
-        Ok(Encoding::Protobuf(message).object(object))
+        match self.message {
+            Some(message) => Ok(Encoding::Protobuf(message).object(object)),
+            None => Err(DecodeError::no_protobuf(self.resource.kind())),
+        }
     }
 }
 
@@ -110,8 +105,7 @@ impl ObjectWriter for JoinWriter {
     }
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
-        let namespace = namespace_in(self.resource.scope(), namespace);
-        self.last.set_key(namespace, name);
+        self.last.set_key_in(self.resource.scope(), namespace, name);
         let _step = self.source.begin_step();
         self.source.remove(self.feeder, &self.last.key);
     }
@@ -135,10 +129,6 @@ impl ObjectWriter for JoinWriter {
 
     fn reads_only(&self, paths: &[&str]) -> bool {
         paths.contains(&"metadata")
-    }
-
-    fn is_for_joins(&self) -> bool {
-        true
     }
 
     fn close(self: Box<Self>) {

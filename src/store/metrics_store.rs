@@ -8,13 +8,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::feeder_table::FeederTable;
 use super::page::{Identity, Page, RowPlace};
-use super::row_feeder::{RowFeeder, namespace_in};
+use super::row_feeder::RowFeeder;
 use super::schema::{Allowlists, Schema};
 use super::snapshot::StoreSnapshot;
 use super::stats::{ExceededLimit, StoreCounters, StoreStats};
 use super::table::{Applied, Deleted, Table};
 use super::updated_cells::UpdatedCells;
-use crate::decode::{DecodeReason, Fingerprints};
+use crate::decode::{DecodeError, DecodeReason, Fingerprints};
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
 use crate::family::{Collector, SampleBuffer, work};
@@ -157,11 +157,20 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    pub(super) fn count_decode_error(&self, reason: DecodeReason) {
+    /// Counts an object that does not decode, and removes its row.
+    pub(super) fn reject(&self, feeder: &mut RowFeeder, error: &DecodeError) {
         let counters = &self.inner.counters;
-        match reason {
+        match error.reason() {
             DecodeReason::Syntax => counters.decode_syntax.add(1),
             DecodeReason::Field => counters.decode_field.add(1),
+        }
+        self.remove_undecodable(feeder, error);
+    }
+
+    /// Removes the row of an object that does not decode.
+    pub(super) fn remove_undecodable(&self, feeder: &mut RowFeeder, error: &DecodeError) {
+        if let Some((namespace, name)) = error.identity() {
+            self.delete_key(feeder, namespace, name);
         }
     }
 
@@ -296,7 +305,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Removes the row of the object with a key.
     pub(super) fn forget_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
-        feeder.set_key(namespace_in(self.resource().scope(), namespace), name);
+        feeder.set_key_in(self.resource().scope(), namespace, name);
         let identity = Identity {
             key: &feeder.key,
             uid: "",

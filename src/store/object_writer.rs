@@ -106,11 +106,6 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// ```
     fn reads_only(&self, paths: &[&str]) -> bool;
 
-    /// Whether the objects have no samples: they only provide [joined labels](crate::registry::Join) for other objects.
-    fn is_for_joins(&self) -> bool {
-        false
-    }
-
     /// Removes the writer and all its rows.
     fn close(self: Box<Self>);
 }

@@ -1,5 +1,7 @@
 //! [`RowFeeder`]: the number of a feeder and the buffers that it reuses.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::row_cells::RowCells;
 use crate::family::SampleBuffer;
 use crate::k8s::resource_version;
@@ -44,7 +46,15 @@ impl RowFeeder {
         object: &'o K,
         scope: Scope,
     ) -> ObjectMetadata<'o> {
-        let meta = object.meta();
+        self.read_metadata(object.meta(), scope)
+    }
+
+    /// Reads the metadata and remembers the key and the version.
+    pub(super) fn read_metadata<'o>(
+        &mut self,
+        meta: &'o ObjectMeta,
+        scope: Scope,
+    ) -> ObjectMetadata<'o> {
         let namespace = namespace_in(scope, meta.namespace.as_deref().unwrap_or_default());
         self.set_key(namespace, meta.name.as_deref().unwrap_or_default());
         ObjectMetadata {
@@ -52,6 +62,11 @@ impl RowFeeder {
             uid: meta.uid.as_deref().unwrap_or_default(),
             version: self.set_version(meta.resource_version.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// Sets the key of an object whose namespace may be a field that objects of the scope do not have.
+    pub(super) fn set_key_in(&mut self, scope: Scope, namespace: &str, name: &str) {
+        self.set_key(namespace_in(scope, namespace), name);
     }
 
     pub(super) fn set_key(&mut self, namespace: &str, name: &str) {

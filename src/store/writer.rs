@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::MetricsStore;
 use super::linked_store::LinkedWriter;
-use super::row_feeder::{RowFeeder, namespace_in};
+use super::row_feeder::RowFeeder;
 use crate::decode::{self, DecodeError, Encoded, Encoding, Peeked};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::CollectedResource;
@@ -271,8 +271,8 @@ impl<K: CollectedResource> Writer<K> {
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
             let scope = self.store.resource().scope();
-            let namespace = namespace_in(scope, &foreign.namespace);
-            self.feeder.set_key(namespace, &foreign.name);
+            self.feeder
+                .set_key_in(scope, &foreign.namespace, &foreign.name);
             self.store.delete_source(self.feeder.id, &self.feeder.key);
             self.feeder.version = foreign.resource_version;
             return Ok(());
@@ -299,7 +299,7 @@ impl<K: CollectedResource> Writer<K> {
         let source = store.source_of(&foreign.namespace);
         let joined = source.and_then(|source| {
             let kind = store.resource().kind();
-            let decoded = decode::decode::<SourceObject>(kind, object, &source.fields());
+            let decoded = decode::decode::<SourceObject>(kind, object, source.fields());
             Some((source, decoded.ok()?))
         });
         let _step = source.map(SourceFeed::begin_step);
@@ -312,12 +312,7 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Counts an object that does not decode and removes its row.
     fn decoded<T>(&mut self, decoded: Result<T, DecodeError>) -> Result<T, DecodeError> {
-        decoded.inspect_err(|error| {
-            self.store.count_decode_error(error.reason());
-            if let Some((namespace, name)) = error.identity() {
-                self.store.delete_key(&mut self.feeder, namespace, name);
-            }
-        })
+        decoded.inspect_err(|error| self.store.reject(&mut self.feeder, error))
     }
 }
 

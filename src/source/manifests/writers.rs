@@ -49,9 +49,10 @@ impl ManifestWriters {
         self.routes.clear();
         self.host_fed.clear();
         if self.sources.is_empty() {
-            let sources = metrics.source_feeds(false).into_iter();
-            let sources = sources
-                .map(|source| -> Box<dyn ObjectWriter> { Box::new(JoinWriter::new(source)) });
+            let sources = metrics
+                .source_feeds(false)
+                .into_iter()
+                .map(JoinWriter::boxed);
             self.sources = sources.map(|own| (kind_of(own.resource()), own)).collect();
         }
         for (index, (store, writer)) in self.follower.feeds.iter().enumerate() {

@@ -165,10 +165,6 @@ impl<S: ListWatchSink> BlockingSink<S> {
         self.sink.as_ref().is_some_and(S::wants_list)
     }
 
-    pub(super) fn is_for_joins(&self) -> bool {
-        self.sink.as_ref().is_some_and(S::is_for_joins)
-    }
-
     pub(super) fn reads_only(&self, paths: &[&str]) -> bool {
         self.sink
             .as_ref()

@@ -10,6 +10,7 @@ use super::reflector::Options;
 use super::request::{self, Target};
 use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, ResourceName, Scope};
+use crate::scope::ObjectFilter;
 use crate::store::AnyStore;
 
 /// The configuration of a cluster watch.
@@ -107,15 +108,11 @@ impl WatchConfig {
             field_selector: request::join(fields),
             label_selector: request::join(selectors_of(resource, &self.label_selectors)),
         };
-        if !by_namespace {
-            return Some(vec![everywhere]);
-        }
-        let namespaces = filter.namespaces.difference(&filter.denied);
-        let targets = namespaces.map(|namespace| Target {
-            namespace: Some(namespace.clone()),
-            ..everywhere.clone()
-        });
-        Some(targets.collect())
+        Some(if by_namespace {
+            in_namespaces(&filter, &everywhere)
+        } else {
+            vec![everywhere]
+        })
     }
 
     /// The field selector of the node scope. The inner value is `None` if no selector is needed. The outer value is
@@ -130,6 +127,16 @@ impl WatchConfig {
             NodeScope::Unscheduled => Some(Some(String::from("spec.nodeName="))),
         }
     }
+}
+
+/// The parts of a collection in the namespaces that a filter names.
+pub(super) fn in_namespaces(filter: &ObjectFilter, everywhere: &Target) -> Vec<Target> {
+    let namespaces = filter.namespaces.difference(&filter.denied);
+    let targets = namespaces.map(|namespace| Target {
+        namespace: Some(namespace.clone()),
+        ..everywhere.clone()
+    });
+    targets.collect()
 }
 
 fn selectors_of(resource: &ResourceInfo, selectors: &[(ResourceName, String)]) -> Vec<String> {

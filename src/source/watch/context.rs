@@ -107,8 +107,10 @@ impl WatchContext {
         target: Target,
         feed: LoggedFeed,
     ) -> Reflector<Box<dyn ObjectWriter>> {
-        let sink: Box<dyn ObjectWriter> = Box::new(JoinWriter::new(source));
-        self.unsharded_reflector(sink, target, feed, &self.metrics)
+        let sink = JoinWriter::boxed(source);
+        let mut reflector = self.unsharded_reflector(sink, target, feed, &self.metrics);
+        reflector.reads_only_metadata = true;
+        reflector
     }
 
     /// Returns a reflector for objects that all shards read. `metrics` counts the requests of the reflector.

@@ -1,6 +1,6 @@
 //! Watches the objects that only provide joined labels, by their metadata.
 
-use super::config::{NodeScope, WatchConfig};
+use super::config::{NodeScope, WatchConfig, in_namespaces};
 use super::context::WatchContext;
 use super::reflector::Reflector;
 use super::request::{self, Target};
@@ -55,14 +55,14 @@ impl WatchConfig {
     fn source_targets(&self, kind: SourceKind) -> Vec<Target> {
         let filter = self.metrics.settings().filter.read().clone();
         let resource = kind.info();
-        let namespaces = || filter.namespaces.difference(&filter.denied).cloned();
         let named = |name: String| Target {
             field_selector: Some(format!("metadata.name={name}")),
             ..Target::all(resource.clone())
         };
         match (kind, &self.node) {
             (SourceKind::Namespace, _) if !filter.namespaces.is_empty() => {
-                namespaces().map(named).collect()
+                let namespaces = filter.namespaces.difference(&filter.denied);
+                namespaces.cloned().map(named).collect()
             }
             (SourceKind::Node, NodeScope::Node(name)) => vec![named(name.clone())],
             // Pods without a node refer to no node.
@@ -72,13 +72,7 @@ impl WatchConfig {
                 field_selector: request::without_namespaces(&filter.denied),
                 ..Target::all(resource)
             }],
-            _ => {
-                let targets = namespaces().map(|namespace| Target {
-                    namespace: Some(namespace),
-                    ..Target::all(resource.clone())
-                });
-                targets.collect()
-            }
+            _ => in_namespaces(&filter, &Target::all(resource)),
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Reflector<S> {
     pub(super) scope: watch::Receiver<ShardScope>,
     /// Whether the sink needs the objects of all shards.
     pub(super) reads_all_shards: bool,
+    /// Whether the sink reads only the metadata of objects, whatever the resource is.
+    pub(super) reads_only_metadata: bool,
     /// The generation of the scope that is listed or watched.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
@@ -173,6 +175,7 @@ impl<S: ListWatchSink> Reflector<S> {
             generation,
             scope,
             reads_all_shards: false,
+            reads_only_metadata: false,
             backoff: Backoff::new(options.timeouts.clone()),
             version: None,
             newest: None,
@@ -331,7 +334,7 @@ impl<S: ListWatchSink> Reflector<S> {
         if self.sink.partial.need_whole_objects() {
             return Representation::Object;
         }
-        if self.sink.is_for_joins() {
+        if self.reads_only_metadata {
             return Representation::Metadata;
         }
         let reads_only = |paths: &[&str]| self.sink.reads_only(paths);

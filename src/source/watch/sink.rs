@@ -56,11 +56,6 @@ pub(super) trait ListWatchSink: Send + 'static {
         false
     }
 
-    /// Whether the objects have no samples, and the sink reads only their metadata.
-    fn is_for_joins(&self) -> bool {
-        false
-    }
-
     /// Whether `paths` contain all fields of an object that the sink reads.
     fn reads_only(&self, _paths: &[&str]) -> bool {
         false
@@ -112,10 +107,6 @@ impl ListWatchSink for Box<dyn ObjectWriter> {
 
     fn wants_list(&self) -> bool {
         ObjectWriter::wants_list(&**self)
-    }
-
-    fn is_for_joins(&self) -> bool {
-        ObjectWriter::is_for_joins(&**self)
     }
 
     fn reads_only(&self, paths: &[&str]) -> bool {

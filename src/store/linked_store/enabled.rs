@@ -24,23 +24,14 @@ struct AttachedFeeder {
 impl AttachedFeeder {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         let applied = self.store.apply_encoded(&mut self.feeder, object);
-        applied.inspect_err(|error| {
-            self.store.count_decode_error(error.reason());
-            self.remove_row(error);
-        })
+        applied.inspect_err(|error| self.store.reject(&mut self.feeder, error))
     }
 
     /// Removes the row of an object, also if the object does not decode.
     fn delete(&mut self, object: Encoded<'_>) {
         match self.store.decode_whole(object) {
             Ok(decoded) => self.store.delete_object(&mut self.feeder, &decoded),
-            Err(error) => self.remove_row(&error),
-        }
-    }
-
-    fn remove_row(&mut self, error: &DecodeError) {
-        if let Some((namespace, name)) = error.identity() {
-            self.store.delete_key(&mut self.feeder, namespace, name);
+            Err(error) => self.store.remove_undecodable(&mut self.feeder, &error),
         }
     }
 }
