@@ -70,11 +70,8 @@ impl<'a> FamilyRows<'a> {
 
     /// Whether each line of a row begins with the same labels.
     pub(super) fn copies_joined(&self) -> bool {
-        let labels = RowLabels {
-            own_wins: self.family_column.own_wins,
-            ..RowLabels::default()
-        };
-        self.joined.is_none() || self.family_column.prefix.copies_joined(labels)
+        let column = self.family_column;
+        self.joined.is_none() || column.prefix.copies_joined(column.own_wins)
     }
 
     /// A number that changes whenever the joined labels of a row change; 0 if the store has none.

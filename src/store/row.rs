@@ -86,7 +86,7 @@ impl RowPrefix {
                 out.extend_from_slice(labels.base);
                 rest
             });
-        } else if self.copies_joined(labels) {
+        } else if self.copies_joined(labels.own_wins) {
             write_lines(out, cell, shared, |out, rest| {
                 out.extend_from_slice(&self.text);
                 out.extend_from_slice(labels.base);
@@ -100,9 +100,10 @@ impl RowPrefix {
         }
     }
 
-    /// Whether the text of the joined labels is part of every line.
-    pub(crate) fn copies_joined(&self, labels: RowLabels<'_>) -> bool {
-        self.has_open_brace() && !labels.own_wins
+    /// Whether the text of the joined labels is part of every line. `own_wins` states whether a label of a sample
+    /// replaces a joined label with the same name.
+    pub(crate) fn copies_joined(&self, own_wins: bool) -> bool {
+        self.has_open_brace() && !own_wins
     }
 
     /// Whether the prefix leaves the braces open.

@@ -44,7 +44,7 @@ impl<'a> SampleLine<'a> {
 
     /// The length of the line with its newline, in bytes.
     pub(crate) fn len(self) -> usize {
-        if !self.labels.joined.is_empty() && !self.prefix.copies_joined(self.labels) {
+        if !self.labels.joined.is_empty() && !self.prefix.copies_joined(self.labels.own_wins) {
             let mut line = BytesMut::new();
             self.write(&mut line);
             return line.len();
