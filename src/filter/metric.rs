@@ -79,7 +79,6 @@ struct Patterns(Vec<Pattern>);
 #[derive(Debug, Clone)]
 struct Pattern {
     regex: Regex,
-    text: String,
     /// The searches that stopped early. Clones count together.
     exhausted: Arc<Mutex<Exhausted>>,
 }
@@ -237,7 +236,6 @@ impl Patterns {
             match regex {
                 Ok(regex) => compiled.push(Pattern {
                     regex,
-                    text: pattern.clone(),
                     exhausted: Arc::default(),
                 }),
                 Err(error) => errors.push(FilterError::Pattern {
@@ -271,7 +269,7 @@ impl Patterns {
             let exhausted = pattern.exhausted.lock();
             (exhausted.searches > 0).then(|| ExhaustedPattern {
                 list,
-                pattern: pattern.text.clone(),
+                pattern: pattern.regex.as_str().to_owned(),
                 searches: exhausted.searches,
                 first_family: exhausted.first_family.clone(),
             })
