@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use process::{Output, Process};
+use process::{Output, Process, Unread};
 
 pub(crate) use process::kill_running;
 
@@ -142,12 +142,12 @@ async fn run_within(plugin: &ExecConfig, timeout: Duration) -> Result<Printed, P
     let output = tokio::time::timeout(timeout, process.output(OUTPUT_LIMIT)).await;
     match output {
         Err(_) => Err(PluginError::Timeout { name, timeout }),
-        Ok(Err(source)) => Err(PluginError::Read { name, source }),
-        Ok(Ok(None)) => Err(PluginError::TooMuch {
+        Ok(Err(Unread::Failed(source))) => Err(PluginError::Read { name, source }),
+        Ok(Err(Unread::TooMuch)) => Err(PluginError::TooMuch {
             name,
             limit: OUTPUT_LIMIT,
         }),
-        Ok(Ok(Some(output))) => Printed::of(output, name),
+        Ok(Ok(output)) => Printed::of(output, name),
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
+/// The reason why the output of a process was not read to its end.
+pub(super) enum Unread {
+    /// The process writes more than the limit to standard output.
+    TooMuch,
+    Failed(io::Error),
+}
+
 /// What a signal is sent to.
 #[derive(Clone, Copy)]
 enum Target {
@@ -66,30 +73,23 @@ impl Process {
         Ok(Self { child, target })
     }
 
-    /// Waits until the process ends; returns `None` if it writes more than `limit` bytes to standard output. If the
-    /// future is dropped, the process is killed.
-    pub(super) async fn output(mut self, limit: usize) -> io::Result<Option<Output>> {
+    /// Waits until the process ends. If the future is dropped, the process is killed.
+    ///
+    /// # Errors
+    ///
+    /// If the process writes more than `limit` bytes to standard output, or if its output cannot be read. The process is
+    /// then killed.
+    pub(super) async fn output(mut self, limit: usize) -> Result<Output, Unread> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        // A process that writes too much to standard output may go on with standard error, so the first result counts.
-        let (read, errors) = (start_of(stdout, limit), end_of(stderr));
-        tokio::pin!(read, errors);
-        let (stdout, stderr) = tokio::select! {
-            stdout = &mut read => match stdout? {
-                Some(stdout) => (stdout, errors.await?),
-                None => return Ok(None),
-            },
-            stderr = &mut errors => match read.await? {
-                Some(stdout) => (stdout, stderr?),
-                None => return Ok(None),
-            },
-        };
+        // A process that writes too much to standard output may go on with standard error, so the first problem counts.
+        let (stdout, stderr) = tokio::try_join!(start_of(stdout, limit), end_of(stderr))?;
         let status = self.child.wait().await?;
         self.target = None;
-        Ok(Some(Output {
+        Ok(Output {
             status,
             stdout,
             stderr,
-        }))
+        })
     }
 }
 
@@ -102,21 +102,29 @@ impl Drop for Process {
     }
 }
 
-/// All bytes; `None` if there are more than `limit`.
-async fn start_of(
-    source: Option<impl AsyncRead + Unpin>,
-    limit: usize,
-) -> io::Result<Option<Vec<u8>>> {
+// === impl Unread ===
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// All bytes, which are at most `limit`.
+async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     if let Some(source) = source {
         let mut source = source.take(limit as u64 + 1);
         source.read_to_end(&mut bytes).await?;
     }
-    Ok(Some(bytes).filter(|bytes| bytes.len() <= limit))
+    if bytes.len() > limit {
+        return Err(Unread::TooMuch);
+    }
+    Ok(bytes)
 }
 
 /// The last bytes. All bytes are read, so that the process can write them.
-async fn end_of(source: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+async fn end_of(source: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     let Some(mut source) = source else {
         return Ok(bytes);
