@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::clock::uptime;
 use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step, Uptime};
-use super::record::{Exported, LeaseRecord};
+use super::record::{Exported, LeaseRecord, duration_seconds};
 use super::timing::Timing;
 use crate::options::LONGEST_LEASE;
 
@@ -130,9 +130,7 @@ impl LeaseClient {
 
     /// Logs a duration that no replica has written.
     fn report_duration(&mut self) {
-        let spec = self.last.spec.as_ref();
-        let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
-        let seconds = u64::try_from(seconds.unwrap_or_default()).unwrap_or_default();
+        let seconds = duration_seconds(&self.last);
         let is_too_long = seconds > LONGEST_LEASE.as_secs();
         let was_too_long = mem::replace(&mut self.is_too_long, is_too_long);
         if is_too_long && !was_too_long {

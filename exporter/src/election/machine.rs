@@ -273,10 +273,7 @@ impl Election {
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }
-                Request::Update(LeaseRecord {
-                    successor: None,
-                    ..self.renewed(record)
-                })
+                Request::Update(self.renewed(record))
             }
             (Role::HandingOver { to, .. }, Some(record)) => {
                 Request::Update(self.given(record, to.clone()))
@@ -288,7 +285,6 @@ impl Election {
                     true => self.given(record, String::new()),
                     false => LeaseRecord {
                         transitions: record.transitions.saturating_add(1),
-                        successor: None,
                         ..self.renewed(record)
                     },
                 },
@@ -302,7 +298,6 @@ impl Election {
                 let is_taken = record.is_held() && record.holder != self.identity;
                 Request::Update(LeaseRecord {
                     transitions: record.transitions.saturating_add(i32::from(is_taken)),
-                    successor: None,
                     ..self.renewed(record)
                 })
             }
@@ -335,7 +330,7 @@ impl Election {
         }
     }
 
-    /// The record with this replica as the leader.
+    /// The record with this replica as the leader, without an acceptance of an offer.
     fn renewed(&self, record: &LeaseRecord) -> LeaseRecord {
         LeaseRecord {
             holder: self.identity.clone(),
@@ -344,6 +339,7 @@ impl Election {
                 let complete = self.complete.as_ref();
                 complete.map(|own| own.newest.clone()).unwrap_or_default()
             }),
+            successor: None,
             ..record.clone()
         }
     }

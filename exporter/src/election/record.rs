@@ -89,12 +89,10 @@ impl LeaseRecord {
         let spec = lease.spec.clone().unwrap_or_default();
         let annotations = lease.metadata.annotations.as_ref();
         let annotation = |key| annotations.and_then(|all| all.get(key));
-        let seconds = spec.lease_duration_seconds.unwrap_or_default();
         Self {
             version: lease.metadata.resource_version.clone().unwrap_or_default(),
             holder: spec.holder_identity.unwrap_or_default(),
-            duration: Duration::from_secs(seconds.try_into().unwrap_or_default())
-                .min(LONGEST_LEASE),
+            duration: Duration::from_secs(duration_seconds(lease)).min(LONGEST_LEASE),
             renewed: spec.renew_time.map(|own| own.0),
             transitions: spec.lease_transitions.unwrap_or_default(),
             // An offer that cannot be read is not accepted. Its holder then releases the Lease.
@@ -137,6 +135,13 @@ impl LeaseRecord {
         spec.lease_duration_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
         spec.lease_transitions = Some(self.transitions);
     }
+}
+
+/// The duration of a Lease in seconds, also if it is longer than [`LONGEST_LEASE`]; 0 if it has none.
+pub(super) fn duration_seconds(lease: &Lease) -> u64 {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+    u64::try_from(seconds.unwrap_or_default()).unwrap_or_default()
 }
 
 /// `now`, or a time one microsecond later if the Lease has this time already. Standbys see a renewal by its time, also
