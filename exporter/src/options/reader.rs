@@ -115,19 +115,13 @@ impl<'a> Reader<'a> {
             }
             return config;
         }
-        let text = self.on_command_line(&option.row);
-        let text = text.unwrap_or_else(|| option.row.default_text());
-        (option.parse)(text).unwrap_or_else(|problem| {
-            let problem = format!("{}: {problem}", option.row.flag);
-            self.problems.push(problem);
-            AllowlistConfig::default()
-        })
+        self.lists_in_flag(option)
     }
 
     /// The joined labels per resource of an option.
     pub(super) fn joins(&mut self, option: &Single<JoinConfig>) -> JoinConfig {
-        let mut config = JoinConfig::default();
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
+            let mut config = JoinConfig::default();
             let source = self.source(&option.row);
             for (resource, joins) in lists {
                 for join in joins {
@@ -139,12 +133,17 @@ impl<'a> Reader<'a> {
             }
             return config;
         }
+        self.lists_in_flag(option)
+    }
+
+    /// The lists per resource of an option on the command line, or else its default.
+    fn lists_in_flag<T: Default>(&mut self, option: &Single<T>) -> T {
         let text = self.on_command_line(&option.row);
         let text = text.unwrap_or_else(|| option.row.default_text());
         (option.parse)(text).unwrap_or_else(|problem| {
             let problem = format!("{}: {problem}", option.row.flag);
             self.problems.push(problem);
-            config
+            T::default()
         })
     }
 

@@ -5,7 +5,7 @@ use kube_state_metrics::resource::{ResourceInfo, Scope};
 
 use super::custom_kinds::CustomKinds;
 use super::permission::{CREATE, GET, GET_AND_UPDATE, Permission, Permissions};
-use crate::options::{Options, SourceOptions};
+use crate::options::{MetricsOptions, Options, SourceOptions};
 
 // === impl Permissions ===
 
@@ -75,19 +75,21 @@ impl Permissions {
         Ok(())
     }
 
-    /// Adds the watch of a resource in all namespaces, or in each configured namespace.
+    /// Adds the watch of a resource, unless the exporter leaves it out.
     fn add_watch(&mut self, options: &Options, resource: &ResourceInfo) {
-        if is_left_out(&options.source, resource) {
-            return;
+        if !is_left_out(&options.source, resource) {
+            self.add_collections(&options.metrics, resource);
         }
+    }
+
+    /// Adds the watch of all objects of a resource, or of its objects in each configured namespace.
+    fn add_collections(&mut self, metrics: &MetricsOptions, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
-        let metrics = &options.metrics;
         if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() {
             self.add(Permission::watch(None, group, plural));
             return;
         }
-        let denied = |namespace: &&String| metrics.denied_namespaces.contains(namespace);
-        for namespace in metrics.namespaces.iter().filter(|own| !denied(own)) {
+        for namespace in namespaces(metrics) {
             self.add(Permission::watch(Some(namespace), group, plural));
         }
     }
@@ -97,11 +99,9 @@ impl Permissions {
     fn add_join_source(&mut self, options: &Options, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
         let (metrics, source) = (&options.metrics, &options.source);
-        let denied = |namespace: &&String| metrics.denied_namespaces.contains(namespace);
-        let namespaces = || metrics.namespaces.iter().filter(|own| !denied(own));
         match plural {
             "namespaces" if !metrics.namespaces.is_empty() => {
-                for name in namespaces() {
+                for name in namespaces(metrics) {
                     self.add(Permission::watch(None, group, plural).named(name.clone()));
                 }
             }
@@ -110,14 +110,7 @@ impl Permissions {
                 let node = source.node.clone().unwrap_or_default();
                 self.add(Permission::watch(None, group, plural).named(node));
             }
-            _ if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() => {
-                self.add(Permission::watch(None, group, plural));
-            }
-            _ => {
-                for namespace in namespaces() {
-                    self.add(Permission::watch(Some(namespace), group, plural));
-                }
-            }
+            _ => self.add_collections(metrics, resource),
         }
     }
 
@@ -133,6 +126,13 @@ impl Permissions {
         let set = Permission::watch(Some(namespace), "apps", "statefulsets").named(set.to_owned());
         self.add(set);
     }
+}
+
+/// The configured namespaces, without the denied ones.
+fn namespaces(metrics: &MetricsOptions) -> impl Iterator<Item = &String> {
+    let denied = &metrics.denied_namespaces;
+    let namespaces = metrics.namespaces.iter();
+    namespaces.filter(move |namespace| !denied.contains(namespace))
 }
 
 /// Whether the exporter leaves out the resource because the exporter selects pods by node.

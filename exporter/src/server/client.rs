@@ -42,9 +42,12 @@ pub(crate) fn is_known(request: &Request) -> bool {
 
 /// The loopback address that the server of a request listens on; `None` if the server listens on other addresses.
 pub(crate) fn only_loopback(request: &Request) -> Option<IpAddr> {
-    let connection = request.extensions().get::<Connection>()?;
-    let ip = connection.listens_on.ip().to_canonical();
-    ip.is_loopback().then_some(ip)
+    loopback(request.extensions().get::<Connection>()?.listens_on)
+}
+
+/// The IP of an address, if it is one of the loopback interface.
+fn loopback(address: SocketAddr) -> Option<IpAddr> {
+    Some(address.ip().to_canonical()).filter(IpAddr::is_loopback)
 }
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.
@@ -58,10 +61,9 @@ pub(crate) fn only_loopback(request: &Request) -> Option<IpAddr> {
 fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
     let ip = peer.address().ip();
     let is_first_loopback = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
-    let listens_on_loopback = listens_on.ip().to_canonical().is_loopback();
     let is_forwarded = |name: &HeaderName| request.headers().contains_key(name);
     is_first_loopback
-        && !listens_on_loopback
+        && loopback(listens_on).is_none()
         && !FORWARDING.iter().any(is_forwarded)
         && names_loopback(request.uri().host(), request.headers())
 }
