@@ -739,10 +739,9 @@ fn errors_are_counted_per_family_and_each_is_told_once() {
     );
 }
 
-#[test]
-fn a_built_in_kind_gets_families_beside_its_own() {
-    let config = Config::parse(
-        "
+/// Pods with one built-in family, the configured family `label_grace`, and the families of more lines of YAML.
+fn pods_with_families(more: &str) -> StateMetrics {
+    let yaml = "
 spec:
   resources:
   - groupVersionKind: { group: '', version: v1, kind: Pod }
@@ -750,17 +749,21 @@ spec:
     labelsFromPath: { pod: [metadata, name] }
     metrics:
     - { name: grace, each: { type: Gauge, gauge: { path: [spec, terminationGracePeriodSeconds] } } }
-",
-    )
-    .unwrap();
-    let metrics = StateMetrics::builder()
+";
+    let config = Config::parse(&format!("{yaml}{more}")).unwrap();
+    StateMetrics::builder()
         .built_in([BuiltIn::Pods])
         .allow_metrics(["kube_pod_info", "^label_"])
         .custom_resources(&config)
         .known_kinds(KnownKind::built_in())
         .all_fed_by_host()
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_built_in_kind_gets_families_beside_its_own() {
+    let metrics = pods_with_families("");
     let pod =
         json!({ "metadata": { "name": "p" }, "spec": { "terminationGracePeriodSeconds": 30 } });
     let writers = metrics.feeds_of(BuiltIn::Pods.info()).unwrap();
@@ -777,27 +780,8 @@ spec:
 
 #[test]
 fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_samples() {
-    let config = Config::parse(
-        "
-spec:
-  resources:
-  - groupVersionKind: { group: '', version: v1, kind: Pod }
-    metricNamePrefix: label
-    labelsFromPath: { pod: [metadata, name] }
-    metrics:
-    - { name: grace, each: { type: Gauge, gauge: { path: [spec, terminationGracePeriodSeconds] } } }
-    - { name: extra, each: { type: Gauge, gauge: { path: [spec, extra], nilIsZero: true } } }
-",
-    )
-    .unwrap();
-    let metrics = StateMetrics::builder()
-        .built_in([BuiltIn::Pods])
-        .allow_metrics(["kube_pod_info", "^label_"])
-        .custom_resources(&config)
-        .known_kinds(KnownKind::built_in())
-        .all_fed_by_host()
-        .build()
-        .unwrap();
+    let extra = "    - { name: extra, each: { type: Gauge, gauge: { path: [spec, extra], nilIsZero: true } } }\n";
+    let metrics = pods_with_families(extra);
     let pod = |extra: &str| {
         format!(
             "{{ \"metadata\": {{ \"name\": \"p\" }}, \

@@ -25,6 +25,10 @@ fn object(namespace: &str, name: &str, labels: &Value) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "uid": name, "labels": labels } })
 }
 
+fn apply_namespace(namespaces: &mut Box<dyn ObjectWriter>, name: &str, labels: &Value) {
+    apply(namespaces, &object("", name, labels));
+}
+
 fn owned(mut object: Value, api_version: &str, kind: &str, name: &str) -> Value {
     object["metadata"]["ownerReferences"] = json!([
         { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "" },
@@ -160,10 +164,7 @@ fn the_labels_follow_the_objects_that_they_come_from() {
 
     // A list replaces the sources of its writer in one step.
     namespaces.begin_list();
-    apply(
-        &mut namespaces,
-        &object("", "other", &json!({ "team": "red" })),
-    );
+    apply_namespace(&mut namespaces, "other", &json!({ "team": "red" }));
     assert_eq!(lines(&metrics), joined("shop", "web", "Deployment"));
     namespaces.end_list();
     nodes.delete_key("", "n1");
@@ -290,10 +291,7 @@ fn a_label_of_the_object_replaces_a_joined_label_and_is_counted() {
         .build()
         .unwrap();
     let mut namespaces = writer(&metrics, BuiltIn::Namespaces);
-    apply(
-        &mut namespaces,
-        &object("", "shop", &json!({ "team": "blue" })),
-    );
+    apply_namespace(&mut namespaces, "shop", &json!({ "team": "blue" }));
     let mut pods = writer(&metrics, BuiltIn::Pods);
     apply(&mut pods, &object("shop", "a", &json!({ "team": "red" })));
     apply(&mut pods, &object("shop", "b", &json!({})));
@@ -410,10 +408,7 @@ spec:
         .build()
         .unwrap();
     let mut namespaces = writer(&metrics, BuiltIn::Namespaces);
-    apply(
-        &mut namespaces,
-        &object("", "shop", &json!({ "team": "blue" })),
-    );
+    apply_namespace(&mut namespaces, "shop", &json!({ "team": "blue" }));
     let mut widgets = metrics.feeds_of("widgets").unwrap().remove(0);
     let mut widget = object("shop", "a", &json!({ "tier": "web" }));
     widget["spec"] = json!({ "size": 3, "nodeName": "n1" });

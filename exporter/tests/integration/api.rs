@@ -382,13 +382,9 @@ impl State {
             return None;
         } else if names(&self.flooding, path) {
             let _ = stream.write_all(b"HTTP/1.1 200 X\r\n");
-            let field = format!("x: {}\r\n", "y".repeat(1_000));
-            while stream.write_all(field.as_bytes()).is_ok() {}
-            return None;
+            return flood(stream, &format!("x: {}\r\n", "y".repeat(1_000)));
         } else if names(&self.hinting, path) {
-            let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000);
-            while stream.write_all(hints.as_bytes()).is_ok() {}
-            return None;
+            return flood(stream, &"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000));
         } else if names(&self.revoked, path)
             || self
                 .forbidden
@@ -595,6 +591,12 @@ fn resources_of_acme() -> Value {
 
 fn status(code: u16) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "No", "code": code })
+}
+
+/// Writes the same text until the client closes the connection.
+fn flood(stream: &mut impl Write, text: &str) -> Option<()> {
+    while stream.write_all(text.as_bytes()).is_ok() {}
+    None
 }
 
 fn respond(stream: &mut impl Write, code: u16, value: &Value) {

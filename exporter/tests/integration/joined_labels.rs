@@ -8,7 +8,7 @@ use super::prometheus::Prometheus;
 use super::promtool::has_promtool;
 use super::rollouts::now;
 use super::support::{Directory, Exporter, eventually_or};
-use super::well_known::{collections, expect, judge, series, with_job};
+use super::well_known::{expect, expressions, judge, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
@@ -20,8 +20,7 @@ const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreac
 
 /// The published alerts, with their expressions, without those that have no results over the example.
 fn alerts() -> Vec<(String, String)> {
-    let expressions = collections().into_iter().flat_map(|own| own.expressions);
-    let alerts = expressions.filter(|own| own.rule.starts_with("Kube") && own.silent.is_none());
+    let alerts = expressions().filter(|own| own.is_alert() && own.silent.is_none());
     alerts.map(|own| (own.rule, own.query)).collect()
 }
 
@@ -44,8 +43,7 @@ fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
         );
     }
     // The other expressions must not fail, either.
-    let expressions = collections().into_iter().flat_map(|own| own.expressions);
-    tests.extend(expressions.map(|own| expect(&own.query, own.silent.is_none())));
+    tests.extend(expressions().map(|own| expect(&own.query, own.silent.is_none())));
     if has_promtool() {
         judge(&with_job(&series(&[joins])), &[], &tests);
     }
@@ -71,8 +69,7 @@ impl Cluster {
             "--join-labels=pods=[namespace/team,workload:name=workload]",
         ]);
         exporter.becomes_ready();
-        let expressions = collections().into_iter().flat_map(|own| own.expressions);
-        let rules = expressions.map(|own| match own.rule.starts_with("Kube") {
+        let rules = expressions().map(|own| match own.is_alert() {
             true => json!({ "alert": own.rule, "expr": own.query }),
             false => json!({ "record": own.rule, "expr": own.query }),
         });

@@ -60,6 +60,18 @@ fn rendered(args: &[&str], objects: &str) -> String {
     output.stdout
 }
 
+/// Runs the commands of a page in a directory, with the program that was built.
+#[track_caller]
+fn run_commands(directory: &Directory, commands: &str) {
+    let commands = commands.replace("kube-state-metrics", PROGRAM);
+    let shell = Command::new("sh")
+        .args(["-ec", &commands])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(shell.status.success(), "{shell:?}");
+}
+
 #[test]
 fn each_sample_is_a_series_of_a_yaml_list() {
     let text = run(&["render", CLUSTER], "").stdout;
@@ -141,14 +153,7 @@ fn the_how_to_about_alerts_holds() {
     if !has_promtool() {
         return;
     }
-    // The commands of the page, with the program that was built.
-    let commands = documented("test.sh").replace("kube-state-metrics", PROGRAM);
-    let shell = Command::new("sh")
-        .args(["-ec", &commands])
-        .current_dir(directory.path())
-        .output()
-        .unwrap();
-    assert!(shell.status.success(), "{shell:?}");
+    run_commands(&directory, &documented("test.sh"));
     assert!(path("all.test.yaml").exists());
 
     // If all replicas are available, the alert does not fire, and the test fails.
@@ -182,13 +187,7 @@ fn the_how_to_about_joined_labels_holds() {
     if !has_promtool() {
         return;
     }
-    let commands = documented_in(JOINS, "test.sh").replace("kube-state-metrics", PROGRAM);
-    let shell = Command::new("sh")
-        .args(["-ec", &commands])
-        .current_dir(directory.path())
-        .output()
-        .unwrap();
-    assert!(shell.status.success(), "{shell:?}");
+    run_commands(&directory, &documented_in(JOINS, "test.sh"));
 }
 
 #[test]

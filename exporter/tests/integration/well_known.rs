@@ -13,12 +13,12 @@ const QUERIES: &str = include_str!("../../../tests/conformance/used_queries.yaml
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Collection {
+struct Collection {
     collection: String,
     revision: String,
     queries: Vec<String>,
     #[serde(default)]
-    pub(super) expressions: Vec<Expression>,
+    expressions: Vec<Expression>,
     exceptions: Vec<Exception>,
 }
 
@@ -46,8 +46,19 @@ struct Exception {
     v1_names: bool,
 }
 
-pub(super) fn collections() -> Vec<Collection> {
+impl Expression {
+    pub(super) fn is_alert(&self) -> bool {
+        self.rule.starts_with("Kube")
+    }
+}
+
+fn collections() -> Vec<Collection> {
     serde_saphyr::from_str(QUERIES).unwrap()
+}
+
+/// The whole expressions of all collections.
+pub(super) fn expressions() -> impl Iterator<Item = Expression> {
+    collections().into_iter().flat_map(|own| own.expressions)
 }
 
 /// Renders the example cluster as input series, with further arguments.

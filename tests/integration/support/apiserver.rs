@@ -205,6 +205,11 @@ impl ApiServer {
             .push((on, plural.into(), times, fault));
     }
 
+    /// Forbids the requests for a collection until the server is healed. An empty name means all collections.
+    pub(crate) fn forbid(&self, plural: &str) {
+        self.fault(On::Any, plural, usize::MAX, Fault::Status(403, "Forbidden"));
+    }
+
     pub(crate) fn heal(&self) {
         self.state.lock().faults.clear();
     }

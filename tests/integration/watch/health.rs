@@ -59,7 +59,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
 #[tokio::test(start_paused = true)]
 async fn refusals_of_a_server_that_starts_do_not_end_the_wait_for_a_list() {
     let server = server();
-    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.forbid("");
     let running = start(&server, metrics(), |watch| watch.streaming_lists(false));
     pass(Duration::from_secs(2)).await;
     server.heal();
@@ -230,7 +230,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     let strict = || running.health.readiness(ReadinessPolicy::Strict).ready;
     server.set_down(true);
     pass(Duration::from_secs(30)).await;
-    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.forbid("");
     server.set_down(false);
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let refused = || running.health_of("configmaps").state == forbidden;
@@ -259,7 +259,7 @@ async fn an_outage_between_two_short_refusals_is_no_long_refusal() {
     let running = synced(&server, |watch| watch).await;
     let refused = || running.health.readiness(ReadinessPolicy::Default).refused;
     pass(Duration::from_secs(5)).await;
-    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.forbid("");
     server.cut_watches("");
     pass(Duration::from_secs(1)).await;
     assert_eq!(refused().len(), 2);
@@ -326,12 +326,7 @@ async fn what_the_host_feeds_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn the_snapshot_tells_all_as_json() {
     let server = server();
-    server.fault(
-        On::Any,
-        "namespaces",
-        usize::MAX,
-        Fault::Status(403, "Forbidden"),
-    );
+    server.forbid("namespaces");
     let running = start(&server, metrics(), |watch| watch);
     running.ready().await;
     pass(Duration::from_secs(10)).await;

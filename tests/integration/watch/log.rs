@@ -73,12 +73,7 @@ async fn a_state_is_logged_once_per_change() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    server.fault(
-        On::Any,
-        "configmaps",
-        usize::MAX,
-        Fault::Status(403, "Forbidden"),
-    );
+    server.forbid("configmaps");
     server.cut_watches("configmaps");
     pass(Duration::from_secs(1000)).await;
     server.heal();
@@ -208,7 +203,7 @@ async fn a_mass_of_transient_refusals_is_one_message() {
     server.set_down(true);
     pass(Duration::from_secs(60)).await;
     // The permissions of a server that has just started are not loaded yet.
-    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.forbid("");
     server.set_down(false);
     pass(Duration::from_secs(5)).await;
     server.heal();
@@ -238,7 +233,7 @@ async fn refusals_that_come_one_after_the_other_share_their_messages() {
     let running = start(&server, four_resources(), |watch| watch);
     running.ready().await;
     pass(Duration::from_secs(5)).await;
-    server.fault(On::Any, "", usize::MAX, Fault::Status(403, "Forbidden"));
+    server.forbid("");
     // Watches end at different times, so the refusals become visible at different times.
     for resource in ["configmaps", "namespaces", "pods", "statefulsets"] {
         server.cut_watches(resource);

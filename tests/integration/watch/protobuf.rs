@@ -111,12 +111,7 @@ async fn a_server_that_refuses_the_encoding_is_asked_for_json_at_once() {
 async fn errors_are_read_from_protobuf() {
     let server = protobuf_server();
     let running = synced(&server, |watch| watch).await;
-    server.fault(
-        On::Any,
-        "configmaps",
-        usize::MAX,
-        Fault::Status(403, "Forbidden"),
-    );
+    server.forbid("configmaps");
     server.cut_watches("configmaps");
     let error = || {
         running

@@ -94,12 +94,7 @@ async fn a_healthy_cluster_has_no_errors_and_a_forbidden_kind_has() {
             (0.0, 0.0)
         );
 
-        server.fault(
-            On::Any,
-            "configmaps",
-            usize::MAX,
-            Fault::Status(403, "Forbidden"),
-        );
+        server.forbid("configmaps");
         server.cut_watches("configmaps");
         let before = [sum("list_total", "success"), sum("watch_total", "success")];
         pass(Duration::from_secs(600)).await;
