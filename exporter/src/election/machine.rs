@@ -5,13 +5,14 @@
 //!
 //! * A leader serves for two thirds of the duration after the **start** of its last successful renewal.
 //! * A standby waits for the whole duration after it has first seen a renewal of the Lease, whatever the times in the
-//!   Lease are. Edits of labels and annotations do not start the wait again. If the Lease does not exist, a replica creates it without a leader: somebody may have deleted the Lease
-//!   of a leader. A standby then waits for the whole duration. The leader claims the Lease at once, if its last renewal
-//!   is still valid.
+//!   Lease are. Edits of labels and annotations do not start the wait again. If the Lease does not exist, a replica
+//!   creates it without a leader: somebody may have deleted the Lease of a leader. A standby then waits for the whole
+//!   duration. The leader claims the Lease immediately, if its last renewal is still valid.
 //! * A leader that stops offers the Lease, and serves until a standby has accepted. It then stops serving shortly after
 //!   its next scrape, so that no scrape of several replicas falls between, and writes the standby into the Lease. The
 //!   standby serves after its first own renewal. Meanwhile, its responses wait. If the standby does not renew the Lease
-//!   in time, because it has crashed, the old leader takes the Lease back. The API server accepts only one of both writes.
+//!   in time, because it has crashed, the old leader takes the Lease back. The API server accepts only one of both
+//!   writes.
 
 mod outcomes;
 

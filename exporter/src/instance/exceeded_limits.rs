@@ -33,7 +33,8 @@ pub(crate) const REPEATED: &str = "each update of an object counts as one time";
 const MAX_NAMES: usize = 5;
 
 /// Logs the first object of each resource that exceeds a limit, the kinds of custom resources beyond
-/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts all objects that exceed a limit.
+/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts all objects that
+/// exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
