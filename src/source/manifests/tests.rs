@@ -3,12 +3,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
+use crate::resource::Scope;
 #[cfg(feature = "custom-resources")]
 use crate::source::Source;
 use crate::source::health::{FeedOrigin, ReadinessPolicy, ResourceState};
-use crate::{BuiltIn, StateMetrics};
+use crate::{BuiltIn, Collector, Family, StateMetrics};
 
 /// A directory of files that is deleted when it is dropped.
 struct Files(PathBuf);
@@ -382,6 +385,37 @@ fn unknown_kinds_and_undecodable_objects_are_reported_and_unregistered_ones_coun
              yields no metrics until it is corrected",
         ]
     );
+}
+
+#[test]
+fn an_object_that_one_collector_cannot_read_keeps_the_samples_of_the_others() {
+    let gvk = GroupVersionKind::gvk("", "v1", "ConfigMap");
+    let seen = Family::gauge("configmap_seen", "Always 1.").reads(["metadata.name"]);
+    let seen = seen.generate(|_: &DynamicObject, s| s.value(1));
+    let seen = Collector::dynamic(&ApiResource::from_gvk(&gvk), Scope::Namespaced).family(seen);
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::ConfigMaps])
+        .collector(seen)
+        .build()
+        .unwrap();
+    let files = Files::new(
+        "collectors",
+        &[(
+            "a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, creationTimestamp: soon}\n",
+        )],
+    );
+    let report = ManifestSource::new([&files.0]).open(&metrics).reload();
+    let problem = &report.problems[0];
+    assert!(
+        matches!(problem, ManifestProblem::Decode { .. }),
+        "{problem}"
+    );
+    let samples = samples(&metrics);
+    let [sample] = &samples[..] else {
+        panic!("{samples:?}");
+    };
+    assert!(sample.starts_with("configmap_seen"), "{sample}");
 }
 
 #[test]

@@ -134,12 +134,21 @@ impl ManifestWriters {
             }
         };
         let key = (api_version.to_owned(), kind.to_owned());
+        // If one of the writers cannot decode the object, the object keeps the samples of the others.
+        let json = document.json.as_bytes();
         let source = self.sources.get_mut(&key);
-        let joined = source.map(|source| source.apply_json(document.json.as_bytes()));
-        if let Some(Err(source)) = joined {
+        let mut applied = source.map_or(Ok(()), |source| source.apply_json(json));
+        let stores = self.routes.get(&key);
+        for &store in stores.into_iter().flatten() {
+            if let Some((_, Some(writer))) = self.follower.feeds.get_mut(store) {
+                let result = writer.apply_json(json);
+                applied = applied.and(result);
+            }
+        }
+        if let Err(source) = applied {
             return Err(ManifestProblem::Decode { place, source });
         }
-        let Some(stores) = self.routes.get(&key) else {
+        if stores.is_none() {
             // Definitions were used to find the kinds that they define, so definitions do not count as skipped objects.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
@@ -154,13 +163,6 @@ impl ManifestWriters {
                 api_version,
                 kind,
             });
-        };
-        for &store in stores {
-            if let Some((_, Some(writer))) = self.follower.feeds.get_mut(store)
-                && let Err(source) = writer.apply_json(document.json.as_bytes())
-            {
-                return Err(ManifestProblem::Decode { place, source });
-            }
         }
         report.objects += 1;
         Ok(())
