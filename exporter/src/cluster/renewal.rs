@@ -168,6 +168,14 @@ async fn dropped(refusals: &mut mpsc::Receiver<()>) {
 // === impl Current ===
 
 impl Current {
+    /// Creates the state after credentials were obtained.
+    fn of(client: Client) -> Self {
+        Self {
+            client: Some(client),
+            problem: None,
+        }
+    }
+
     /// The client; `None` if its credentials have expired and cannot be renewed. Credentials that were just obtained
     /// are used in any case, because the clock may be wrong.
     fn usable(&self) -> Option<Client> {
@@ -258,10 +266,7 @@ impl Renewal {
         let is_first = self.current.borrow().client.is_none();
         match client {
             Ok(client) => {
-                self.current.send_replace(Current {
-                    client: Some(client),
-                    problem: None,
-                });
+                self.current.send_replace(Current::of(client));
                 tracing::info!("the credentials for the API server were reloaded");
             }
             Err(error) => {
@@ -407,11 +412,8 @@ mod tests {
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();
-        let client = Some(connect(connection).await.unwrap());
-        let (current, mut requests) = watch::channel(Current {
-            client,
-            problem: None,
-        });
+        let client = connect(connection).await.unwrap();
+        let (current, mut requests) = watch::channel(Current::of(client));
         let (_refuse, refusals) = mpsc::channel(1);
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),
@@ -465,10 +467,8 @@ mod tests {
 
         // The clock may be wrong, so new credentials are used even if they seem to have expired.
         let (refuse, _refusals) = mpsc::channel(1);
-        current.send_replace(Current {
-            client: Some(Client::new(service(), "x").with_valid_until(at(1))),
-            problem: None,
-        });
+        let client = Client::new(service(), "x").with_valid_until(at(1));
+        current.send_replace(Current::of(client));
         assert!(usable(current.subscribe(), &refuse).await.is_ok());
     }
 }
