@@ -8,6 +8,8 @@ mod any_store;
 mod base_labels;
 mod cache;
 mod column;
+#[cfg(feature = "watch")]
+mod feeder_rows;
 mod feeder_table;
 mod join_writer;
 mod joined_rows;
@@ -33,11 +35,15 @@ mod uid;
 mod update;
 mod update_plan;
 mod updated_cells;
+#[cfg(feature = "watch")]
+mod watch_writer;
 mod writer;
 
 pub(crate) use any_store::{AnyStore, StoreAddress};
 pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
+#[cfg(feature = "watch")]
+pub(crate) use feeder_rows::FeederRows;
 pub(crate) use join_writer::JoinWriter;
 pub(crate) use joined_rows::JoinedRows;
 pub use metrics_store::MetricsStore;
@@ -52,6 +58,10 @@ pub(crate) use schema::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
 pub use stats::{ExceededLimit, StoreStats};
 pub(crate) use text_size::TextSize;
+#[cfg(feature = "watch")]
+pub(crate) use uid::Uid;
+#[cfg(feature = "watch")]
+pub(crate) use watch_writer::WatchWriter;
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@
 //! backoff that respects `Retry-After`. A list is served only when it is complete. Objects that do not decode are
 //! skipped, counted and named in the log.
 
+mod audit;
 mod blocking_sink;
 mod buffer_budget;
 mod builder;
@@ -54,6 +55,7 @@ mod list_meta;
 mod list_splitter;
 mod logged_feed;
 mod metrics;
+mod next_bytes;
 mod object_buffer;
 mod outage;
 mod oversized;
@@ -73,6 +75,7 @@ mod store_watches;
 mod streaming_list;
 mod timeouts;
 mod turn;
+mod watch_audit;
 mod watch_changes;
 mod watch_event;
 mod watch_stream;

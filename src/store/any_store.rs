@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "watch")]
+use super::watch_writer::WatchWriter;
 use super::{
     CacheStore, ExceededLimit, MetricsStore, ObjectWriter, StoreSnapshot, StoreStats, StoredObject,
 };
@@ -38,6 +40,9 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
     /// Returns a writer for another feeder. The writer also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
+    /// Returns a writer for another feeder, whose rows an audit can read.
+    #[cfg(feature = "watch")]
+    fn watch_writer(&self) -> Box<dyn WatchWriter>;
     /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
@@ -135,6 +140,11 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
     }
 
     fn object_writer(&self) -> Box<dyn ObjectWriter> {
+        Box::new(self.writer())
+    }
+
+    #[cfg(feature = "watch")]
+    fn watch_writer(&self) -> Box<dyn WatchWriter> {
         Box::new(self.writer())
     }
 

@@ -25,15 +25,19 @@ pub(crate) struct JoinWriter {
 
 impl JoinWriter {
     pub(crate) fn boxed(source: SourceFeed) -> Box<dyn ObjectWriter> {
+        Box::new(Self::new(source))
+    }
+
+    pub(crate) fn new(source: SourceFeed) -> Self {
         let resource = source.kind().info();
-        Box::new(Self {
+        Self {
             #[cfg(feature = "protobuf")]
             message: kube_protobuf::message_of(&resource.api_version(), resource.kind()),
             resource,
             feeder: source.next_feeder(),
             last: RowFeeder::default(),
             source,
-        })
+        }
     }
 
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+#[cfg(feature = "watch")]
+use super::feeder_rows::FeederRows;
 use super::feeder_table::FeederTable;
 use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::RowFeeder;
@@ -259,6 +261,26 @@ impl<K: CollectedResource> MetricsStore<K> {
         let place = table.place_of(key)?;
         let (page, row) = table.row_at(place)?;
         read(place, page, row)
+    }
+
+    /// Whether a feeder has a row for a key.
+    #[cfg(feature = "watch")]
+    pub(super) fn has_row(&self, feeder: usize, key: &str) -> bool {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let feeder_table = find(&mut feeder_tables, feeder);
+        feeder_table.is_some_and(|table| table.current().find(key).is_some())
+    }
+
+    /// The rows of a feeder that readers see, with the filter of the store.
+    #[cfg(feature = "watch")]
+    pub(super) fn rows_of(&self, feeder: usize) -> Option<FeederRows> {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        // The lock prevents `set_filter` from removing rows between the two reads.
+        let filter = self.filter();
+        find(&mut feeder_tables, feeder).map(|table| FeederRows {
+            table: Arc::clone(&table.published),
+            filter,
+        })
     }
 
     /// Counts the samples and labels of an object that the policy dropped.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A `metadata.uid`. A lower-case UUID, as API servers create it, needs 16 bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Uid {
     Uuid([u8; 16]),
     Other(Box<str>),

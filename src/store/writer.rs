@@ -256,6 +256,18 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.reads_only(&self.store, paths)
     }
 
+    /// The key of the last object.
+    #[cfg(feature = "watch")]
+    pub(super) fn key_of_last(&self) -> &str {
+        &self.feeder.key
+    }
+
+    /// The number of the feeder.
+    #[cfg(feature = "watch")]
+    pub(super) fn feeder_id(&self) -> usize {
+        self.feeder.id
+    }
+
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
             // The stored row with this name may belong to a different object, or the object may have left the shard.

@@ -1,5 +1,6 @@
 //! Tests of watches with a server that injects faults. Clocks are virtual, so no test waits in real time.
 
+mod audit;
 mod chaos;
 #[cfg(feature = "custom-resources")]
 mod custom;
@@ -88,7 +89,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// Starts the watches of `metrics` in the background.
+/// Starts the watches of `metrics` in the background. Audits are disabled unless `configure` enables them.
 fn start(
     server: &ApiServer,
     metrics: StateMetrics,
@@ -96,6 +97,7 @@ fn start(
 ) -> Running {
     let registry = prometheus::Registry::new();
     let watch = metrics.watch(server.client()).registry(&registry);
+    let watch = watch.audit_interval(Duration::ZERO);
     let watcher = configure(watch).build().unwrap();
     Running {
         server: server.clone(),

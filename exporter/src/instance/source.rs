@@ -164,7 +164,7 @@ impl RunningSource {
         let silent = silent_watches(silent, silence);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
-        let notes = notes.chain(limited(&statuses));
+        let notes = notes.chain(limited(&statuses)).chain(differing(&statuses));
         let ready = readiness.ready && is_loaded;
         InstanceStatus {
             ready,
@@ -248,6 +248,19 @@ fn limited(resources: &[ResourceStatus]) -> Option<String> {
     })
 }
 
+/// A line for the resources with objects that an audit has found to differ from those of the API server.
+fn differing(resources: &[ResourceStatus]) -> Option<String> {
+    let differing = resources.iter().filter(|own| own.audit_difference > 0);
+    let names: Vec<_> = differing.map(|own| &*own.resource).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the last audit found objects of {} that differ from those of the API server; the exporter lists the \
+             objects again, and the log names the first of them",
+            names.join(", ")
+        )
+    })
+}
+
 /// Names a manifest that takes long to read.
 pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     let seconds = taken.as_secs();
@@ -282,6 +295,7 @@ fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus 
         errors: health.decode_errors,
         oversized: health.oversized,
         is_limited: health.is_limited,
+        audit_difference: health.audit_difference.unwrap_or_default(),
         last_error: health
             .last_error
             .filter(|_| health.state != ResourceState::Synced),
@@ -304,6 +318,20 @@ mod tests {
             let status = resource_status(health, Duration::from_secs(90));
             assert_eq!(status.last_error.is_some(), has_error, "{state}");
         }
+    }
+
+    #[test]
+    fn resources_that_differ_from_the_api_server_are_named() {
+        let status = |resource: &str, difference| {
+            let mut health = ResourceHealth::default();
+            health.resource = resource.to_owned();
+            health.audit_difference = difference;
+            resource_status(health, Duration::from_secs(90))
+        };
+        let equal = [status("pods", Some(0)), status("nodes", None)];
+        assert_eq!(differing(&equal), None);
+        let line = differing(&[status("pods", Some(2)), status("nodes", None)]).unwrap();
+        assert!(line.starts_with("the last audit found objects of pods that differ"));
     }
 
     #[test]

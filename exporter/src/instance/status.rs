@@ -51,6 +51,8 @@ pub(crate) struct ResourceStatus {
     pub(crate) oversized: u64,
     /// Whether the last list had as many objects as `--object-limit` allows.
     pub(crate) is_limited: bool,
+    /// Number of objects that differed from those of the API server in the last audit.
+    pub(crate) audit_difference: u64,
     /// The last error, unless the resource is synced.
     pub(crate) last_error: Option<String>,
 }

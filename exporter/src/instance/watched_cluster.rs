@@ -35,6 +35,7 @@ pub(super) async fn start(
         .list_deadline(options.list_deadline)
         .readiness_deadline(options.readiness_deadline)
         .forget_forbidden_after(options.forget_forbidden_after)
+        .audit_interval(options.audit_interval)
         .discover_custom_resources(discovers_custom_resources);
     if let Some(handover) = options.shard_handover {
         watch = watch.shard_handover(handover);

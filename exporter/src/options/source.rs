@@ -34,6 +34,8 @@ pub(crate) struct SourceOptions {
     pub(crate) readiness: ReadinessPolicy,
     pub(crate) readiness_deadline: Duration,
     pub(crate) forget_forbidden_after: Duration,
+    /// The time between two audits of a watch; zero means no audits.
+    pub(crate) audit_interval: Duration,
     /// `None` if the option is not set.
     pub(crate) shard_handover: Option<Duration>,
     /// Namespace and name of the pod of this exporter.
@@ -73,6 +75,7 @@ impl SourceOptions {
             forget_forbidden_after: reader
                 .value(&table::FORGET_FORBIDDEN_AFTER)
                 .unwrap_or_default(),
+            audit_interval: reader.value(&table::AUDIT_INTERVAL).unwrap_or_default(),
             shard_handover: reader
                 .value(&table::SHARD_HANDOVER)
                 .map(Option::unwrap_or_default),

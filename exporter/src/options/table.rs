@@ -333,6 +333,13 @@ heading "Source of objects", render: false {
             0 keeps the objects",
         compat: Added,
     }
+    AUDIT_INTERVAL: Single<Timeout> = parse::timeout, {
+        flag: "--audit-interval", key: Some("audit_interval"),
+        form: Value("DURATION"), default: Is("5m"), reload: NewInstance,
+        help: "Time between two audits of a resource, which find objects that the watch has missed; \
+            0 disables audits",
+        compat: Added,
+    }
     OBJECT_LIMIT: Single<u64> = parse::limit, {
         flag: "--object-limit", key: Some("object_limit"),
         form: Value("NUMBER"), default: Is("0"), reload: NewInstance,

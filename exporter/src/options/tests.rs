@@ -295,6 +295,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
         "--apiserver=https://a:1",
         Some("ftp://a"),
     ),
+    ("audit_interval", "2s", "--audit-interval=2s", Some("x")),
     ("auth_filter", "true", "--auth-filter", Some("x")),
     (
         "auth_filter_grace",

@@ -94,6 +94,10 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         if resource.is_limited {
             text.push_str(", --object-limit reached, so further objects have no metrics");
         }
+        if resource.audit_difference > 0 {
+            let objects = counted(resource.audit_difference, "object", "objects");
+            let _ = write!(text, ", {objects} unlike those of the API server");
+        }
         if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
             let _ = write!(text, ", no event or bookmark for {}", span(seconds));
         }
@@ -118,7 +122,7 @@ mod tests {
     use crate::instance::ResourceStatus;
 
     #[test]
-    fn a_silent_resource_and_a_limited_list_are_named() {
+    fn a_silent_resource_a_limited_list_and_a_difference_are_named() {
         let services = ResourceStatus {
             resource: "services".to_owned(),
             api_version: "v1".to_owned(),
@@ -132,6 +136,7 @@ mod tests {
             errors: 0,
             oversized: 0,
             is_limited: true,
+            audit_difference: 2,
             last_error: None,
         };
         let status = InstanceStatus {
@@ -146,7 +151,7 @@ mod tests {
             resources: vec![services],
         };
         let line = "OK\n[+] services: silent, 3 objects, --object-limit reached, so further objects have no metrics, \
-             no event or bookmark for 10m 5s\n";
+             2 objects unlike those of the API server, no event or bookmark for 10m 5s\n";
         assert_eq!(readiness_text(&status, true), line);
     }
 }

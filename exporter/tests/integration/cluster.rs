@@ -393,6 +393,26 @@ fn a_streaming_list_without_an_end_is_replaced_by_pages() {
 }
 
 #[test]
+fn resources_are_audited_at_the_interval() {
+    let api = Api::start(&[]);
+    let url = format!("--apiserver={}", api.url);
+    let exporter = Exporter::serving(&[&*url, "--resources=pods,nodes", "--audit-interval=1s"]);
+    exporter.becomes_ready();
+    // A list of one pod has the number of the remaining pods.
+    let is_count = |line: &String| line.contains("/pods?") && line.ends_with("limit=1");
+    eventually("pods are counted", || {
+        api.requests().iter().any(is_count).then_some(())
+    });
+    let age = "kube_state_metrics_audit_age_seconds{resource=\"*v1.Pod\"}";
+    eventually("the audit shows", || {
+        exporter.own(age).filter(|age| *age < 2.0).map(drop)
+    });
+    let silent = Exporter::serving(&[&*url, "--resources=pods", "--audit-interval=0"]);
+    silent.becomes_ready();
+    assert_eq!(silent.own(age), None);
+}
+
+#[test]
 fn objects_of_a_forbidden_resource_are_forgotten_in_time() {
     let api = Api::start(&[]);
     api.put("namespaces", namespace("x"));

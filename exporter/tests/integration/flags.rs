@@ -13,6 +13,7 @@ const TABLE: &[(&str, &str)] = &[
         "--apiserver",
         "the_api_server_is_that_of_the_flag_or_of_the_kubeconfig",
     ),
+    ("--audit-interval", "resources_are_audited_at_the_interval"),
     ("--auth-filter", "only_who_may_read_gets_data"),
     (
         "--auth-filter-grace",

@@ -90,7 +90,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The other metrics, in the order of the page.
-const FURTHER: [Note; 40] = [
+const FURTHER: [Note; 44] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
@@ -149,6 +149,20 @@ const FURTHER: [Note; 40] = [
         "`--forget-forbidden-after` sets the time.",
     ),
     note("kube_state_metrics_last_event_age_seconds", LIBRARY, ""),
+    note(
+        "kube_state_metrics_audit_age_seconds",
+        LIBRARY,
+        "A complete list counts as an audit. Absent if the resource is not audited; `--audit-interval` sets the \
+         interval.",
+    ),
+    note(
+        "kube_state_metrics_audit_difference",
+        LIBRARY,
+        "Two comparisons have found the same difference; the log names the objects. Absent if the resource is not \
+         audited.",
+    ),
+    note("kube_state_metrics_audit_relists_total", LIBRARY, ""),
+    note("kube_state_metrics_audit_requests_total", LIBRARY, ""),
     note("kube_state_metrics_relists_total", LIBRARY, ""),
     note("kube_state_metrics_events_total", LIBRARY, ""),
     note(
@@ -322,6 +336,8 @@ fn the_page_has_every_metric_as_it_is_served() {
         "--ha-lease-duration=3s",
     ];
     let cluster = Exporter::serving(&flags);
+    // Resources are audited only without a limit on objects.
+    let audited = Exporter::serving(&[&*url, "--resources=pods"]);
     // Secrets are forbidden once they are stored, and nodes cannot be listed.
     eventually("the exporter is ready without nodes", || {
         (cluster.get("/readyz").status == 200).then_some(())
@@ -341,7 +357,7 @@ fn the_page_has_every_metric_as_it_is_served() {
     eventually_or(
         "all metrics are served",
         || {
-            for exporter in [&manifests, &cluster] {
+            for exporter in [&manifests, &cluster, &audited] {
                 exporter.metrics("");
                 add(exporter, &mut families);
             }

@@ -42,6 +42,10 @@ struct Progress {
     last_error: Option<String>,
     newest_version: Option<u64>,
     received_version: Option<u64>,
+    /// The time of the last audit or complete list, if the watch is audited.
+    audited_at: Option<Instant>,
+    /// Number of objects that differed in the last audit.
+    audit_difference: Option<u64>,
 }
 
 /// Reports the state of one feed to a [`Health`](super::Health). Dropping the reporter reports that the
@@ -90,6 +94,8 @@ impl FeedState {
             last_error: progress.last_error.clone(),
             newest_version: progress.newest_version,
             received_version: progress.received_version,
+            audit_seconds: progress.audited_at.map(|at| at.elapsed().as_secs_f64()),
+            audit_difference: progress.audit_difference,
         }
     }
 
@@ -256,6 +262,14 @@ impl FeedReporter {
         let mut progress = self.state.progress.lock();
         progress.newest_version = newest;
         progress.received_version = received;
+    }
+
+    /// Reports the end of an audit with this number of objects that differ. `None` reports a complete list, after which
+    /// no audit has compared the objects.
+    pub(crate) fn audited(&self, difference: Option<u64>) {
+        let mut progress = self.state.progress.lock();
+        progress.audited_at = Some(Instant::now());
+        progress.audit_difference = difference.or(progress.audit_difference).or(Some(0));
     }
 
     /// Reports that an object was skipped because it is larger than the maximum size.

@@ -105,6 +105,12 @@ pub struct ResourceHealth {
     /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
     /// list. With several feeds, the number is the maximum.
     pub silent_seconds: Option<f64>,
+    /// Seconds since the last audit of a watch had a result. A complete list counts as an audit. With several feeds, the
+    /// number is the maximum. `None` if the resource is not audited, or not listed yet.
+    pub audit_seconds: Option<f64>,
+    /// Number of objects that differed from those of the API server in the last audit. `None` as for
+    /// [`audit_seconds`](Self::audit_seconds).
+    pub audit_difference: Option<u64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
     /// One feed per namespace if namespaces are watched one by one, otherwise one for all namespaces.
@@ -143,6 +149,12 @@ pub struct FeedHealth {
     /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
     /// list.
     pub silent_seconds: Option<f64>,
+    /// Seconds since the last audit of the watch had a result. A complete list counts as an audit. `None` if the watch
+    /// is not audited, or has no complete list yet.
+    pub audit_seconds: Option<f64>,
+    /// Number of objects that differed from those of the API server in the last audit. `None` as for
+    /// [`audit_seconds`](Self::audit_seconds).
+    pub audit_difference: Option<u64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
     /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first

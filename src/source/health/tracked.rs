@@ -156,6 +156,9 @@ impl TrackedResource {
             oversized: feeds.iter().map(|feed| feed.oversized).sum(),
             is_limited: feeds.iter().any(|feed| feed.is_limited),
             silent_seconds: (feeds.iter().filter_map(|feed| feed.silent_seconds)).reduce(f64::max),
+            audit_seconds: (feeds.iter().filter_map(|feed| feed.audit_seconds)).reduce(f64::max),
+            audit_difference: (feeds.iter().filter_map(|feed| feed.audit_difference))
+                .reduce(|sum, own| sum + own),
             last_error: feeds.iter().find_map(|feed| feed.last_error.clone()),
             feeds,
             is_auxiliary: self.is_counted(),

@@ -12,11 +12,16 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::audit::{Presence, ReceivedObjects};
 use super::failure::Failure;
+use super::oversized::OversizedObject;
 use super::partial_objects::{MissingColumn, PartialObjects};
 use super::sink::{Change, ListWatchSink};
+use super::watch_event::EventKind;
 use crate::decode::{DecodeError, Encoded, Encoding};
 use crate::family::work;
+use crate::k8s::resource_version;
+use crate::store::FeederRows;
 
 /// Maximum work of generators on a worker thread, about 3 ms. The work is the sum for the objects that are applied
 /// without a pause in between. An object that needs more work is applied on a thread for blocking work. Objects of
@@ -28,6 +33,8 @@ pub(super) struct BlockingSink<S> {
     /// Absent while an object is applied on another thread.
     sink: Option<S>,
     pub(super) partial: PartialObjects,
+    /// What an audit remembers of the objects. Absent without audits.
+    pub(super) received: Option<ReceivedObjects>,
     large_objects: Arc<Semaphore>,
     /// The remaining work of generators on a worker thread before the next pause.
     left: u64,
@@ -56,6 +63,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         Self {
             sink,
             partial: PartialObjects::default(),
+            received: None,
             large_objects,
             left: WORK_OF_TURN,
         }
@@ -75,7 +83,37 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
         let worked = work::limited(self.left, || self.change(change, object));
         self.left = worked.left;
-        (worked.left > 0).then_some(worked.value)
+        if worked.left == 0 {
+            return None;
+        }
+        self.note_received(change, &worked.value);
+        Some(worked.value)
+    }
+
+    /// Records an object that was applied or deleted.
+    fn note_received(&mut self, change: Change, result: &Result<(), DecodeError>) {
+        let (Some(received), Some(sink)) = (&mut self.received, &self.sink) else {
+            return;
+        };
+        let is_deleted = change == Change::Deleted;
+        let rows = || sink.rows().map_or(0, |rows| rows.len());
+        match (result, sink.last_key()) {
+            (Ok(()), Some(key)) => {
+                let presence = match is_deleted {
+                    true => Presence::Deleted,
+                    false if sink.has_row(key) => Presence::Row,
+                    false => Presence::NoRow,
+                };
+                let version = resource_version::as_u64(sink.last_version());
+                received.changed(key, presence, version, rows);
+            }
+            (Err(error), _) => {
+                if let Some(identity) = error.identity() {
+                    received.skipped(identity, is_deleted, None, rows);
+                }
+            }
+            (Ok(()), None) => {}
+        }
     }
 
     fn change(&mut self, change: Change, object: Encoded<'_>) -> Result<(), DecodeError> {
@@ -97,7 +135,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         object: Bytes,
     ) -> Result<(), DecodeError> {
         // The semaphore is never closed.
-        let _permit = self.large_objects.acquire().await;
+        let _permit = Arc::clone(&self.large_objects).acquire_owned().await;
         self.left = WORK_OF_TURN;
         let Some(mut sink) = self.sink.take() else {
             return Ok(());
@@ -112,6 +150,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             Ok((sink, partial, result)) => {
                 self.sink = Some(sink);
                 self.partial = partial;
+                self.note_received(change, &result);
                 result
             }
             Err(error) => match error.try_into_panic() {
@@ -126,10 +165,21 @@ impl<S: ListWatchSink> BlockingSink<S> {
         self.sink.as_ref().is_some_and(S::reads_protobuf)
     }
 
-    pub(super) fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
-        if let Some(sink) = &mut self.sink {
-            sink.skip_oversized(key);
+    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object.
+    pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
+        let Some(sink) = &mut self.sink else { return };
+        sink.skip_oversized(object.key());
+        if let (Some(received), Some(key)) = (&mut self.received, object.key()) {
+            let is_deleted = object.event == Some(EventKind::Deleted);
+            let version = resource_version::as_u64(&object.version);
+            let rows = || sink.rows().map_or(0, |rows| rows.len());
+            received.skipped(key, is_deleted, version, rows);
         }
+    }
+
+    /// The stored rows. `None` if the sink stores no rows.
+    pub(super) fn rows(&self) -> Option<FeederRows> {
+        self.sink.as_ref().and_then(S::rows)
     }
 
     pub(super) fn last_version(&self) -> &str {
@@ -138,18 +188,27 @@ impl<S: ListWatchSink> BlockingSink<S> {
 
     pub(super) fn begin_list(&mut self) {
         self.partial.begin_list();
+        if let Some(received) = &mut self.received {
+            received.begin_list();
+        }
         if let Some(sink) = &mut self.sink {
             sink.begin_list();
         }
     }
 
     pub(super) fn end_list(&mut self) {
+        if let Some(received) = &mut self.received {
+            received.end_list();
+        }
         if let Some(sink) = &mut self.sink {
             sink.end_list();
         }
     }
 
     pub(super) fn abandon_list(&mut self) {
+        if let Some(received) = &mut self.received {
+            received.abandon_list();
+        }
         if let Some(sink) = &mut self.sink {
             sink.abandon_list();
         }

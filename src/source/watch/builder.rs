@@ -72,6 +72,7 @@ pub struct WatchBuilder {
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
 /// The default readiness deadline is below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
+const AUDIT_INTERVAL: Duration = Duration::from_secs(300);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 /// API servers accept requests of up to 3 MiB. The JSON of an object may be several times as large.
 const OBJECT_SIZE_LIMIT: usize = 16 << 20;
@@ -120,6 +121,7 @@ impl StateMetrics {
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),
                     timeouts: WatchTimeouts::default(),
+                    audit_interval: Some(AUDIT_INTERVAL),
                 },
                 object_size_limit: Some(OBJECT_SIZE_LIMIT),
                 feed_buffer_limit: Some(FEED_BUFFER_LIMIT),
@@ -296,6 +298,26 @@ impl WatchBuilder {
     /// `kube_state_metrics_forbidden_removal_seconds` show the remaining time.
     pub fn forget_forbidden_after(mut self, time: Duration) -> Self {
         self.config.options.forget_forbidden_after = non_zero(time);
+        self
+    }
+
+    /// Sets the time between two audits of a watch, 5 min by default. Zero disables audits.
+    ///
+    /// A watch cannot tell that an event was lost, or that its bookmarks come from a server that no longer receives
+    /// changes. An audit asks the API server for the number of objects of a resource (a list of one object), and
+    /// compares it with the number that the watch has received up to the same version. If the numbers differ, if the
+    /// watch does not reach this version within two minutes, or if a selector makes the server omit the number, the
+    /// metadata of all objects is listed and compared: immediately for a suspicion, otherwise for one resource per
+    /// interval, in turn. Changes during an audit are never reported as differences. If two comparisons find the same
+    /// difference, the resource is listed again.
+    ///
+    /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
+    /// `kube_state_metrics_audit_difference` show the number of objects that differ, and
+    /// `kube_state_metrics_audit_relists_total` counts the lists that an audit has caused. The interval varies at
+    /// random by a tenth, so that watches do not send their requests at the same time. Resources with an
+    /// [object limit](Self::object_limit), and resources that only provide joined labels, are not audited.
+    pub fn audit_interval(mut self, interval: Duration) -> Self {
+        self.config.options.audit_interval = non_zero(interval);
         self
     }
 

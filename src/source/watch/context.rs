@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use super::audit::Rotation;
 use super::buffer_budget::BufferBudget;
 use super::config::WatchConfig;
 use super::failure_log::FailureLog;
@@ -16,7 +17,7 @@ use super::shard_control::ShardControl;
 use super::sink::ListWatchSink;
 use crate::joins::SourceFeed;
 use crate::source::health::{FeedOrigin, Health, HealthLimits};
-use crate::store::{AnyStore, JoinWriter, ObjectWriter};
+use crate::store::{AnyStore, JoinWriter, WatchWriter};
 
 /// The state that all watches of a cluster share.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub(super) struct WatchContext {
     pub(super) metrics: WatchMetrics,
     pub(super) shards: Arc<ShardControl>,
     pub(super) log: Arc<FailureLog>,
+    rotation: Arc<Rotation>,
 }
 
 // === impl WatchContext ===
@@ -68,6 +70,7 @@ impl WatchContext {
             metrics,
             shards: Arc::new(shards),
             log: Arc::default(),
+            rotation: Arc::default(),
         })
     }
 
@@ -83,13 +86,13 @@ impl WatchContext {
         &self,
         store: &dyn AnyStore,
         target: Target,
-    ) -> Reflector<Box<dyn ObjectWriter>> {
+    ) -> Reflector<Box<dyn WatchWriter>> {
         let options = self.config.options.clone();
         let metrics = self.metrics.feed(&target.resource, options.object_limit);
         let mut reflector = Reflector::new(
             self.config.client.clone(),
             options,
-            store.object_writer(),
+            store.watch_writer(),
             self.feed(&target),
             metrics,
             self.shards.subscribe(),
@@ -97,7 +100,7 @@ impl WatchContext {
         );
         // Objects of this shard may join labels from objects of all shards.
         reflector.reads_all_shards = store.source_kind().is_some();
-        reflector
+        reflector.with_audits(&self.rotation)
     }
 
     /// A reflector of objects that only provide joined labels.
@@ -106,8 +109,8 @@ impl WatchContext {
         source: SourceFeed,
         target: Target,
         feed: LoggedFeed,
-    ) -> Reflector<Box<dyn ObjectWriter>> {
-        let sink = JoinWriter::boxed(source);
+    ) -> Reflector<Box<dyn WatchWriter>> {
+        let sink: Box<dyn WatchWriter> = Box::new(JoinWriter::new(source));
         let mut reflector = self.unsharded_reflector(sink, target, feed, &self.metrics);
         reflector.reads_only_metadata = true;
         reflector

@@ -6,10 +6,10 @@ use super::reflector::Reflector;
 use super::request::{self, Target};
 use crate::joins::{SourceFeed, SourceKind};
 use crate::resource::Scope;
-use crate::store::ObjectWriter;
+use crate::store::WatchWriter;
 
 /// The reflectors of the objects that no store of the watch feeds. None of them delays readiness.
-pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn ObjectWriter>>> {
+pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchWriter>>> {
     let mut reflectors = Vec::new();
     for source in separate_sources(context) {
         let targets = context.config.source_targets(source.kind());

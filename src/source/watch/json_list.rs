@@ -279,6 +279,7 @@ mod tests {
             ListMeta {
                 version: "9".into(),
                 next: None,
+                remaining: None,
                 shard
             }
         );

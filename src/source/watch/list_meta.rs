@@ -10,6 +10,8 @@ pub(super) struct ListMeta {
     pub(super) version: String,
     /// Token of the next page.
     pub(super) next: Option<String>,
+    /// Number of objects after this page, if the server sends it.
+    pub(super) remaining: Option<u64>,
     /// The shard selector that the server applied.
     pub(super) shard: Option<String>,
 }
@@ -20,6 +22,7 @@ pub(super) struct ListMeta {
 pub(super) struct ListMetaFields {
     resource_version: Option<String>,
     r#continue: Option<String>,
+    remaining_item_count: Option<i64>,
     shard_info: Option<ShardInfo>,
 }
 
@@ -46,6 +49,9 @@ impl ListMetaFields {
         Ok(ListMeta {
             version,
             next,
+            remaining: self
+                .remaining_item_count
+                .and_then(|own| own.try_into().ok()),
             shard: self.shard_info.map(|info| info.selector),
         })
     }

@@ -40,6 +40,8 @@ pub(super) struct WatchMetrics {
     relists: IntCounterVec,
     oversized: IntCounterVec,
     responses: IntCounterVec,
+    audit_requests: IntCounterVec,
+    audit_relists: IntCounterVec,
     definitions: DefinitionMetrics,
     gauges: Gauges,
 }
@@ -53,6 +55,8 @@ struct Gauges {
     ready_without: IntGaugeVec,
     removal: GaugeVec,
     age: GaugeVec,
+    audit_age: GaugeVec,
+    audit_difference: IntGaugeVec,
     buffered: IntGauge,
     most_buffered: IntGauge,
     buffer_waits: IntCounter,
@@ -72,6 +76,8 @@ pub(super) struct FeedMetrics {
     oversized: IntCounter,
     json_responses: IntCounter,
     protobuf_responses: IntCounter,
+    audit_requests: IntCounter,
+    audit_relists: IntCounter,
 }
 
 /// The registered collector: all metrics, and the sources of the computed gauges.
@@ -152,6 +158,16 @@ impl WatchMetrics {
                 "Responses to lists, pages and watches, by the encoding of the objects (protobuf or json).",
                 &["resource", "encoding"],
             )?,
+            audit_requests: counters(
+                "audit_requests_total",
+                "List requests of the audits of the resource, including each page.",
+                &["resource"],
+            )?,
+            audit_relists: counters(
+                "audit_relists_total",
+                "Lists of the resource because an audit found stored objects that differ from those of the API server.",
+                &["resource"],
+            )?,
             definitions: DefinitionMetrics::new()?,
             gauges: Gauges {
                 figures: Figures::new()?,
@@ -184,6 +200,19 @@ impl WatchMetrics {
                         "last_event_age_seconds",
                         "Time since the last event or bookmark, in seconds; the maximum over namespaces.",
                     ),
+                    &["resource"],
+                )?,
+                audit_age: GaugeVec::new(
+                    options(
+                        "audit_age_seconds",
+                        "Time since the last audit of the resource had a result, in seconds; the maximum over \
+                         namespaces.",
+                    ),
+                    &["resource"],
+                )?,
+                audit_difference: gauges(
+                    "audit_difference",
+                    "Number of stored objects that differed from those of the API server in the last audit.",
                     &["resource"],
                 )?,
                 buffered: IntGauge::with_opts(options(
@@ -237,6 +266,8 @@ impl WatchMetrics {
             oversized: self.oversized.with_label_values(&[&*own]),
             json_responses: self.responses.with_label_values(&[&*own, JSON]),
             protobuf_responses: self.responses.with_label_values(&[&*own, PROTOBUF]),
+            audit_requests: self.audit_requests.with_label_values(&[&*own]),
+            audit_relists: self.audit_relists.with_label_values(&[&*own]),
             resource: go_type,
         }
     }
@@ -268,9 +299,11 @@ impl WatchMetrics {
         let _ = self.latency.remove_label_values(&[&*own]);
         let _ = self.relists.remove_label_values(&[&*own]);
         let _ = self.oversized.remove_label_values(&[&*own]);
+        let _ = self.audit_requests.remove_label_values(&[&*own]);
+        let _ = self.audit_relists.remove_label_values(&[&*own]);
     }
 
-    fn parts(&self) -> [&dyn Collector; 21] {
+    fn parts(&self) -> [&dyn Collector; 25] {
         let Gauges {
             figures,
             synced,
@@ -278,6 +311,8 @@ impl WatchMetrics {
             ready_without,
             removal,
             age,
+            audit_age,
+            audit_difference,
             buffered,
             most_buffered,
             buffer_waits,
@@ -294,6 +329,8 @@ impl WatchMetrics {
             &self.relists,
             &self.oversized,
             &self.responses,
+            &self.audit_requests,
+            &self.audit_relists,
             &self.definitions,
             figures,
             synced,
@@ -301,6 +338,8 @@ impl WatchMetrics {
             ready_without,
             removal,
             age,
+            audit_age,
+            audit_difference,
             buffered,
             most_buffered,
             buffer_waits,
@@ -322,6 +361,8 @@ impl Gauges {
         self.ready_without.reset();
         self.removal.reset();
         self.age.reset();
+        self.audit_age.reset();
+        self.audit_difference.reset();
         let readiness = health.readiness(ReadinessPolicy::Default);
         let waiting = readiness.waiting.iter().filter(|_| readiness.ready);
         let waiting: HashSet<_> = waiting.map(|own| &*own.resource).collect();
@@ -346,6 +387,13 @@ impl Gauges {
             }
             if let Some(age) = own.silent_seconds {
                 self.age.with_label_values(resource).set(age);
+            }
+            if let Some(age) = own.audit_seconds {
+                self.audit_age.with_label_values(resource).set(age);
+            }
+            if let Some(difference) = own.audit_difference {
+                let difference = gauge(difference);
+                (self.audit_difference.with_label_values(resource)).set(difference);
             }
         }
     }
@@ -422,5 +470,14 @@ impl FeedMetrics {
 
     pub(super) fn relisted(&self) {
         self.relists.inc();
+    }
+
+    /// The counter of the requests of audits.
+    pub(super) fn audit_requests(&self) -> IntCounter {
+        self.audit_requests.clone()
+    }
+
+    pub(super) fn audit_relisted(&self) {
+        self.audit_relists.inc();
     }
 }

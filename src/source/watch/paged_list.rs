@@ -1,27 +1,24 @@
 //! Paged lists.
 //!
 //! The timeout of a list applies to objects, not to bytes: a server that sends single bytes makes no progress. Each
-//! object must be complete within [`WatchTimeouts::response`] after the previous one, and the whole list within
-//! [`WatchTimeouts::list`].
-
-use std::time::Duration;
+//! object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the
+//! previous one, and the whole list within [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::blocking_sink::Handled;
-use super::connection::ResponseBody;
 use super::failure::Failure;
 use super::json_list::ListPart;
-use super::list_bounds::{ListProgress, took_too_long};
+use super::list_bounds::ListProgress;
 use super::list_meta::ListMeta;
 use super::list_splitter::ListSplitter;
+use super::next_bytes::next_bytes;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
-use super::timeouts::WatchTimeouts;
 use super::turn::{MAX_PART, Turn};
 use crate::decode::{DecodeError, DecodeReason, Encoding};
 use crate::source::health::FailureReason;
@@ -310,30 +307,4 @@ impl<S: ListWatchSink> Reflector<S> {
         pages.stored += u64::from(is_stored);
         Ok(is_stored)
     }
-}
-
-/// Reads the next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
-async fn next_bytes(
-    response: &mut ResponseBody,
-    timeouts: &WatchTimeouts,
-    began: Instant,
-    last_object: Instant,
-) -> Result<Option<Bytes>, Failure> {
-    let object_end = later(last_object, timeouts.response);
-    let list_end = later(began, timeouts.list);
-    let read = timeout_at(object_end.min(list_end), response.read()).await;
-    let now = Instant::now();
-    // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
-    // object and of the list are also checked here.
-    match read {
-        _ if now >= list_end => Err(took_too_long(timeouts.list)),
-        Ok(read) if now < object_end => read,
-        _ => Err(Failure::no_object(timeouts.response)),
-    }
-}
-
-/// The instant that is `after` later, or an instant in the far future if the result overflows.
-fn later(at: Instant, after: Duration) -> Instant {
-    let far = || at + Duration::from_secs(86_400 * 365);
-    at.checked_add(after).unwrap_or_else(far)
 }

@@ -14,6 +14,7 @@ use kube_protobuf::message_of;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
+use super::audit::{Audit, ReceivedObjects, Rotation};
 use super::blocking_sink::BlockingSink;
 use super::buffer_budget::BufferBudget;
 use super::connection::{self, ResponseBody};
@@ -52,6 +53,8 @@ pub(super) struct Options {
     /// How long objects of a forbidden resource stay.
     pub(super) forget_forbidden_after: Option<Duration>,
     pub(super) timeouts: WatchTimeouts,
+    /// The time between two audits of a watch. `None` disables audits.
+    pub(super) audit_interval: Option<Duration>,
 }
 
 /// The shards to request.
@@ -68,7 +71,7 @@ pub(super) struct Reflector<S> {
     pub(super) client: Client,
     pub(super) target: Target,
     /// The preferred encoding of objects.
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
     pub(super) options: Options,
     pub(super) sink: BlockingSink<S>,
     pub(super) feed: LoggedFeed,
@@ -115,6 +118,7 @@ pub(super) struct Reflector<S> {
     is_forgotten: bool,
     /// The skipped objects that were logged.
     skipped: HashSet<String>,
+    pub(super) audit: Option<Audit>,
 }
 
 /// The next request, after a backoff if there was a failure, or after a pause.
@@ -194,8 +198,21 @@ impl<S: ListWatchSink> Reflector<S> {
             not_found_since: None,
             is_forgotten: false,
             skipped: HashSet::new(),
+            audit: None,
             options,
         }
+    }
+
+    /// Audits the watch, if audits are enabled and the sink stores rows. A limited list does not have all objects, so
+    /// its watch is not audited.
+    pub(super) fn with_audits(mut self, rotation: &Arc<Rotation>) -> Self {
+        let interval = self.options.audit_interval;
+        let has_all = self.options.object_limit.is_none() && self.sink.rows().is_some();
+        if let Some(interval) = interval.filter(|_| has_all) {
+            self.audit = Some(Audit::new(interval, rotation));
+            self.sink.received = Some(ReceivedObjects::new(self.target.resource.scope()));
+        }
+        self
     }
 
     /// Lists and watches. Never resolves.
@@ -398,6 +415,10 @@ impl<S: ListWatchSink> Reflector<S> {
         self.report_versions();
         self.version_lost = false;
         self.not_found_since = None;
+        if let Some(audit) = &mut self.audit {
+            audit.relisted();
+            self.feed.reporter().audited(None);
+        }
     }
 
     /// Records the version of the last object of the list in progress.
@@ -433,7 +454,7 @@ impl<S: ListWatchSink> Reflector<S> {
                  export it"
             );
         }
-        self.sink.skip_oversized(object.key());
+        self.sink.skip_oversized(object);
     }
 
     /// Logs the first time that an object does not decode.

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
-use crate::store::ObjectWriter;
+use crate::store::{FeederRows, ObjectWriter, WatchWriter};
 
 /// Whether an object is applied or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,26 @@ pub(super) trait ListWatchSink: Send + 'static {
     fn reads_only(&self, _paths: &[&str]) -> bool {
         false
     }
+
+    /// The key of the last object, `namespace/name` or `name`. `None` if the sink stores no rows.
+    fn last_key(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a row is stored for a key.
+    fn has_row(&self, _key: &str) -> bool {
+        false
+    }
+
+    /// The stored rows. `None` if the sink stores no rows.
+    fn rows(&self) -> Option<FeederRows> {
+        None
+    }
 }
 
-// === impl ListWatchSink for ObjectWriter ===
+// === impl ListWatchSink for WatchWriter ===
 
-impl ListWatchSink for Box<dyn ObjectWriter> {
+impl ListWatchSink for Box<dyn WatchWriter> {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         match object.encoding() {
             Encoding::Json => self.apply_json(object.bytes()),
@@ -111,5 +126,17 @@ impl ListWatchSink for Box<dyn ObjectWriter> {
 
     fn reads_only(&self, paths: &[&str]) -> bool {
         ObjectWriter::reads_only(&**self, paths)
+    }
+
+    fn last_key(&self) -> Option<&str> {
+        WatchWriter::last_key(&**self)
+    }
+
+    fn has_row(&self, key: &str) -> bool {
+        WatchWriter::has_row(&**self, key)
+    }
+
+    fn rows(&self) -> Option<FeederRows> {
+        WatchWriter::rows(&**self)
     }
 }

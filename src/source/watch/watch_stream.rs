@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::audit::Audit;
 use super::blocking_sink::Handled;
 use super::connection::ResponseBody;
 use super::event_splitter::EventSplitter;
@@ -102,6 +103,10 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.watch_is_stable();
                 continue;
             }
+            let is_watching = stream.phase == Phase::Watching;
+            if is_watching && self.continue_audit() {
+                return (stream.phase, StreamEnd::NeedsList);
+            }
             let silent = self.silent_at(&stream);
             let deadline = [list_end, stable]
                 .into_iter()
@@ -115,6 +120,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     }
                     continue;
                 }
+                () = Audit::changed(self.audit.as_mut()), if is_watching => continue,
                 read = timeout_at(deadline, response.read()) => read,
             };
             let Ok(read) = read else {

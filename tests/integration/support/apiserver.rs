@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub(crate) use fault::{ByteStream, Fault, On};
 pub(crate) use requests::ApiRequest;
-use state::{Collection, OpenWatch, State};
+use state::{Collection, Liveliness, OpenWatch, State};
 pub(crate) use wire::Wire;
 
 /// A simulated API server. A clone is another handle to the same server.
@@ -56,6 +56,9 @@ impl ApiServer {
             objects: BTreeMap::new(),
             history: Vec::new(),
             watches: Vec::new(),
+            lost_changes: 0,
+            unstreamed: Vec::new(),
+            liveliness: Liveliness::Live,
         };
         let mut state = self.state.lock();
         state.collections.insert(plural.into(), collection);
@@ -274,6 +277,35 @@ impl ApiServer {
         self.watches(plural, |watch| watch.muted = true);
     }
 
+    fn collection(&self, plural: &str, change: impl FnOnce(&mut Collection, u64)) {
+        let mut state = self.state.lock();
+        let version = state.version;
+        change(state.collections.get_mut(plural).unwrap(), version);
+    }
+
+    /// Sends the next changes of a collection to no watch, also not to a watch that is resumed.
+    pub(crate) fn lose_changes(&self, plural: &str, changes: usize) {
+        self.collection(plural, |own, _| own.lost_changes = changes);
+    }
+
+    /// Leaves out an object in streaming lists.
+    pub(crate) fn leave_out_of_streams(&self, plural: &str, namespace: &str, name: &str) {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.collection(plural, |own, _| own.unstreamed.push(key));
+    }
+
+    /// Sends no events on open and on later watches, only bookmarks with the current version.
+    pub(crate) fn freeze_watches(&self, plural: &str) {
+        self.collection(plural, |own, version| {
+            own.liveliness = Liveliness::Frozen(version)
+        });
+    }
+
+    /// Sends neither events nor bookmarks on open and on later watches, except the initial events.
+    pub(crate) fn mute_all_watches(&self, plural: &str) {
+        self.collection(plural, |own, _| own.liveliness = Liveliness::Mute);
+    }
+
     /// Sends bytes on the open watches.
     pub(crate) fn send_raw(&self, plural: &str, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
@@ -312,8 +344,17 @@ impl ApiServer {
             .collect()
     }
 
+    /// The number of bytes of each list and page of a collection, without streaming lists.
+    pub(crate) fn list_bytes(&self, plural: &str) -> Vec<usize> {
+        let state = self.state.lock();
+        let lists = state.list_bytes.iter().filter(|(own, _)| own == plural);
+        lists.map(|(_, bytes)| *bytes).collect()
+    }
+
     pub(crate) fn clear_log(&self) {
-        self.state.lock().log.clear();
+        let mut state = self.state.lock();
+        state.log.clear();
+        state.list_bytes.clear();
     }
 
     /// The numbers of lists, streaming lists and watches since the log was cleared.

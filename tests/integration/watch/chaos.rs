@@ -98,7 +98,8 @@ async fn whatever_happens_nothing_is_lost_and_all_is_right_in_the_end() {
         server.set_protobuf(dice.bool());
         let (streaming, page) = (dice.bool(), dice.u64(3..20));
         let running = start(&server, metrics(), |watch| {
-            watch.streaming_lists(streaming).page_size(page)
+            let watch = watch.streaming_lists(streaming).page_size(page);
+            watch.audit_interval(Duration::from_secs(30))
         });
         let mut known = BTreeSet::new();
         for step in 0..STEPS {

@@ -33,6 +33,8 @@ async fn every_metric_is_there_with_its_labels() {
     let running = start(&server, metrics(), |watch| watch.object_limit(100));
     running.ready().await;
     let expected = [
+        "kube_state_metrics_audit_relists_total{resource}",
+        "kube_state_metrics_audit_requests_total{resource}",
         "kube_state_metrics_custom_resource_kinds_left_out{}",
         "kube_state_metrics_custom_resource_state_add_events_total{}",
         "kube_state_metrics_custom_resource_state_cache{}",

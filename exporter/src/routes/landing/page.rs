@@ -256,7 +256,7 @@ impl Data {
 pub(super) enum Severity {
     Failing,
     Waiting,
-    /// The resource is synced, but may be out of date, because its watch is silent.
+    /// The resource is synced, but may be out of date, because its watch is silent or has missed changes.
     Silent,
     /// The resource is up to date, but lacks objects.
     Incomplete,
@@ -270,7 +270,7 @@ impl Severity {
         match resource.state.as_str() {
             "listing" | "not started" | "left out" | "fed by host" => Self::Waiting,
             _ if !resource.is_synced() => Self::Failing,
-            _ if resource.is_silent => Self::Silent,
+            _ if resource.is_silent || resource.audit_difference > 0 => Self::Silent,
             _ if resource.is_limited || resource.errors + resource.oversized > 0 => {
                 Self::Incomplete
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::ApiServer;
@@ -75,7 +76,11 @@ impl ApiServer {
         if is_open || request.name.is_some() {
             return response;
         }
-        wire.rewritten(response).await
+        let (parts, body) = wire.rewritten(response).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let size = (request.plural.clone(), bytes.len());
+        self.state.lock().list_bytes.push(size);
+        ApiResponse::from_parts(parts, streamed(200, once(bytes)).into_body())
     }
 
     fn good(&self, request: &ApiRequest) -> ApiResponse {

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) columns: &'static [&'static str],
     pub(super) bookmarks: Duration,
     pub(super) watches: u64,
+    /// The plural name and the number of bytes of each list and page.
+    pub(super) list_bytes: Vec<(String, usize)>,
 }
 
 pub(super) struct Collection {
@@ -46,6 +48,22 @@ pub(super) struct Collection {
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) history: Vec<(u64, &'static str, Value)>,
     pub(super) watches: Vec<OpenWatch>,
+    /// Number of next changes that no watch receives.
+    pub(super) lost_changes: usize,
+    /// Namespaces and names of objects that lists have and streaming lists lack.
+    pub(super) unstreamed: Vec<(String, String)>,
+    pub(super) liveliness: Liveliness,
+}
+
+/// What all watches of a collection receive after their initial events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Liveliness {
+    #[default]
+    Live,
+    /// Bookmarks with this version, or with a later version from which a watch has started.
+    Frozen(u64),
+    /// Nothing.
+    Mute,
 }
 
 pub(super) struct OpenWatch {
@@ -57,6 +75,8 @@ pub(super) struct OpenWatch {
     /// The columns of the table, until the first event has sent them.
     columns: Option<Value>,
     pub(super) muted: bool,
+    /// The version after which the watch has started.
+    start: u64,
 }
 
 impl OpenWatch {
@@ -93,6 +113,7 @@ impl Default for State {
             columns: &["Name", "Type", "Data", "Age"],
             bookmarks: Duration::from_secs(60),
             watches: 0,
+            list_bytes: Vec::new(),
         }
     }
 }
@@ -157,6 +178,9 @@ impl State {
             let rest = objects.split_off(limit);
             let token = format!("t{}-{}", self.log.len(), rest.len());
             metadata["continue"] = json!(token);
+            if request.get("fieldSelector").is_none() && request.get("labelSelector").is_none() {
+                metadata["remainingItemCount"] = json!(rest.len());
+            }
             self.tokens.insert(token, (version, rest));
         }
         if let Some(selector) = request.get("shardSelector") {
@@ -206,11 +230,13 @@ impl State {
             wire: wire.clone(),
             columns: Some(columns(self.columns)),
             muted: false,
+            start: version.unwrap_or(now),
         };
         let collection = self.collections.get_mut(&plural).unwrap();
         if watch.request.is_stream() {
-            for object in collection.objects.values() {
-                if watch.request.selects(object) {
+            watch.start = now;
+            for (key, object) in &collection.objects {
+                if watch.request.selects(object) && !collection.unstreamed.contains(key) {
                     watch.send("ADDED", object);
                 }
             }
@@ -218,7 +244,7 @@ impl State {
                 let bookmark = watch.wire.bookmark(now, true);
                 watch.send("BOOKMARK", &bookmark);
             }
-        } else {
+        } else if collection.liveliness == Liveliness::Live {
             for (at, kind, object) in &collection.history {
                 if version.is_some_and(|version| *at > version) && watch.request.selects(object) {
                     watch.send(kind, object);
@@ -248,7 +274,12 @@ impl State {
                 if watch.sender.is_closed() {
                     return;
                 }
-                if !watch.muted {
+                let version = match collection.liveliness {
+                    Liveliness::Live => Some(version),
+                    Liveliness::Frozen(version) => Some(version.max(watch.start)),
+                    Liveliness::Mute => None,
+                };
+                if let Some(version) = version.filter(|_| !watch.muted) {
                     let bookmark = watch.wire.bookmark(version, false);
                     watch.send("BOOKMARK", &bookmark);
                 }
@@ -260,6 +291,14 @@ impl State {
 
 impl Collection {
     pub(super) fn happen(&mut self, version: u64, kind: &'static str, object: Value) {
+        if self.lost_changes > 0 {
+            self.lost_changes -= 1;
+            return;
+        }
+        if self.liveliness != Liveliness::Live {
+            self.history.push((version, kind, object));
+            return;
+        }
         self.watches.retain(|watch| !watch.sender.is_closed());
         for watch in self.watches.iter_mut().filter(|watch| !watch.muted) {
             // A watch from a later version waits for that version.

@@ -28,6 +28,7 @@ fn resource(text: &str) -> ResourceStatus {
         errors: 1,
         oversized: 1,
         is_limited: false,
+        audit_difference: 0,
         last_error: Some(text.to_owned()),
     }
 }

@@ -1,0 +1,261 @@
+//! Compares the stored rows with a list of the API server.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::decode::Peeked;
+use crate::k8s::resource_version;
+use crate::scope::ObjectFilter;
+use crate::store::{FeederRows, Uid};
+
+/// The identities of the objects in a list of the API server.
+#[derive(Debug)]
+pub(in crate::source::watch) struct Listed {
+    /// The version of the list.
+    pub(in crate::source::watch) version: u64,
+    /// The objects that belong to the store.
+    pub(in crate::source::watch) filter: Arc<ObjectFilter>,
+    /// The hash function of keys and uids.
+    hasher: RandomState,
+    /// The objects, by the hashes of their keys.
+    objects: HashMap<u64, ListedObject>,
+    /// Hashes of the keys of objects whose identity is unknown, because they are too large.
+    unknown: HashSet<u64>,
+    /// Hashes of the keys of the objects to name.
+    wanted: HashSet<u64>,
+    /// The names of wanted objects.
+    names: HashMap<u64, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ListedObject {
+    uid: u64,
+    version: u64,
+    /// Whether the object does not belong to the store: to its namespaces and to its shard.
+    is_foreign: bool,
+}
+
+/// How a stored object differs from the object of the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::source::watch) enum Difference {
+    /// The object is not stored.
+    Missing,
+    /// The API server has a newer version of the object, or another object with the same name.
+    Outdated,
+    /// The object is stored, but the API server does not have it.
+    Deleted,
+}
+
+/// An object that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::source::watch) struct Different {
+    pub(in crate::source::watch) how: Difference,
+    /// Absent if the object has no row and was not wanted.
+    pub(in crate::source::watch) name: Option<String>,
+}
+
+/// The result of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    /// The objects that differ, by the hashes of their keys.
+    pub(super) differences: HashMap<u64, Different>,
+    /// Hashes of the keys of existing objects that have no row for a known reason.
+    pub(super) without_row: HashSet<u64>,
+}
+
+// === impl Listed ===
+
+impl Listed {
+    pub(super) fn new(
+        filter: Arc<ObjectFilter>,
+        hasher: RandomState,
+        wanted: HashSet<u64>,
+    ) -> Self {
+        Self {
+            version: 0,
+            filter,
+            hasher,
+            objects: HashMap::new(),
+            unknown: HashSet::new(),
+            wanted,
+            names: HashMap::new(),
+        }
+    }
+
+    /// Adds an object with its key.
+    pub(super) fn add(&mut self, key: String, namespace: &str, object: &Peeked) {
+        let hash = self.hasher.hash_one(&*key);
+        let listed = ListedObject {
+            uid: self.hasher.hash_one(Uid::new(&object.uid)),
+            version: resource_version::as_u64(&object.resource_version).unwrap_or(0),
+            is_foreign: !self.filter.takes(namespace, &object.uid),
+        };
+        self.objects.insert(hash, listed);
+        if self.wanted.contains(&hash) {
+            self.names.insert(hash, key);
+        }
+    }
+
+    /// Adds an object that is too large to be read.
+    pub(super) fn add_unknown(&mut self, key: &str) {
+        self.unknown.insert(self.hasher.hash_one(key));
+    }
+
+    /// Compares the objects with the stored rows. `touched` are the hashes of the keys of objects that have changed
+    /// since the list was requested. `without_row` are those of existing objects that have no row.
+    pub(super) fn compare(
+        mut self,
+        rows: &FeederRows,
+        touched: &HashSet<u64>,
+        without_row: &HashSet<u64>,
+    ) -> Comparison {
+        let mut comparison = Comparison::default();
+        for row in rows.iter() {
+            let key = self.hasher.hash_one(row.key);
+            let listed = self.objects.remove(&key);
+            if touched.contains(&key) || self.unknown.contains(&key) {
+                continue;
+            }
+            let how = match listed {
+                None => Difference::Deleted,
+                // The store removes such objects itself.
+                Some(object) if object.is_foreign => continue,
+                Some(object) if object.uid != self.hasher.hash_one(row.uid) => Difference::Outdated,
+                Some(object) if row.version != 0 && object.version > row.version => {
+                    Difference::Outdated
+                }
+                Some(_) => continue,
+            };
+            let name = Some(row.key.to_owned());
+            comparison.differences.insert(key, Different { how, name });
+        }
+        for (key, object) in self.objects {
+            if object.is_foreign || without_row.contains(&key) {
+                comparison.without_row.insert(key);
+            } else if !touched.contains(&key) {
+                let (how, name) = (Difference::Missing, self.names.remove(&key));
+                comparison.differences.insert(key, Different { how, name });
+            }
+        }
+        comparison
+    }
+}
+
+// === impl Difference ===
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::Outdated => "outdated",
+            Self::Deleted => "deleted",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families;
+    use crate::scope::Shard;
+    use crate::store::{AnyStore, MetricsStore, WatchWriter};
+
+    fn object(name: &str, uid: &str, version: &str) -> Peeked {
+        Peeked {
+            namespace: String::new(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            resource_version: version.to_owned(),
+        }
+    }
+
+    /// The rows of nodes, each with a name, a uid and a version.
+    fn rows(filter: &ObjectFilter, nodes: &[(&str, &str, &str)]) -> FeederRows {
+        let store = MetricsStore::new(families::nodes());
+        store.set_filter(filter.clone());
+        let mut writer = store.watch_writer();
+        for (name, uid, version) in nodes {
+            let node = serde_json::json!({
+                "metadata": { "name": name, "uid": uid, "resourceVersion": version }
+            });
+            writer.apply_json(node.to_string().as_bytes()).unwrap();
+        }
+        WatchWriter::rows(&*writer).unwrap()
+    }
+
+    /// The differences between rows and listed objects, as text. `touched` and `without_row` are names.
+    fn differences(
+        filter: &ObjectFilter,
+        stored: &[(&str, &str, &str)],
+        listed: &[(&str, &str, &str)],
+        touched: &[&str],
+        without_row: &[&str],
+    ) -> (Vec<String>, usize) {
+        let hasher = RandomState::default();
+        let hashes = |names: &[&str]| names.iter().map(|name| hasher.hash_one(*name)).collect();
+        let wanted = listed.iter().map(|(name, ..)| hasher.hash_one(*name));
+        let mut list = Listed::new(Arc::new(filter.clone()), hasher.clone(), wanted.collect());
+        for (name, uid, version) in listed {
+            list.add((*name).to_owned(), "", &object(name, uid, version));
+        }
+        list.add_unknown("large");
+        let rows = rows(filter, stored);
+        let found = list.compare(&rows, &hashes(touched), &hashes(without_row));
+        let texts = found.differences.into_values();
+        let texts = texts.map(|own| format!("{} {}", own.name.unwrap(), own.how));
+        let mut texts: Vec<_> = texts.collect();
+        texts.sort();
+        (texts, found.without_row.len())
+    }
+
+    #[test]
+    fn each_difference_is_found_and_named() {
+        let all = ObjectFilter::default();
+        let stored = [
+            ("a", "1", "7"),
+            ("b", "2", "8"),
+            ("c", "3", "9"),
+            ("d", "4", "9"),
+            ("e", "5", ""),
+            ("large", "6", "9"),
+        ];
+        let listed = [
+            ("a", "1", "7"),
+            ("b", "2", "10"),
+            ("c", "33", "9"),
+            ("e", "5", "12"),
+            ("f", "7", "11"),
+        ];
+        let expected = ["b outdated", "c outdated", "d deleted", "f missing"];
+        let expected = (expected.map(String::from).to_vec(), 0);
+        assert_eq!(differences(&all, &stored, &listed, &[], &[]), expected);
+        let touched = ["b", "c", "d", "f"];
+        assert_eq!(
+            differences(&all, &stored, &listed, &touched, &[]),
+            (vec![], 0)
+        );
+        let (found, without_row) = differences(&all, &stored, &listed, &["b", "c", "d"], &["f"]);
+        assert_eq!((found, without_row), (vec![], 1));
+    }
+
+    #[test]
+    fn objects_of_other_shards_are_no_differences() {
+        let shard = ObjectFilter {
+            shard: Shard::new(0, 2).unwrap(),
+            ..ObjectFilter::default()
+        };
+        let (own, foreign) = (
+            "e41b66d4-13c6-4bdc-a996-431cfcb2185a",
+            "f6674cdf-4c09-4967-8fee-3c11732a4852",
+        );
+        let listed = [("a", own, "7"), ("b", foreign, "7")];
+        let found = differences(&shard, &[("a", own, "7")], &listed, &[], &[]);
+        assert_eq!(found, (vec![], 1));
+        let found = differences(&shard, &[], &listed, &[], &[]);
+        assert_eq!(found, (vec![String::from("a missing")], 1));
+    }
+}

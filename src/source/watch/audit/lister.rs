@@ -1,0 +1,227 @@
+//! [`Lister`]: sends the lists of an audit and reads their answers.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use kube::Client;
+use prometheus::IntCounter;
+use tokio::time::Instant;
+
+use super::super::buffer_budget::BufferBudget;
+use super::super::connection;
+use super::super::failure::Failure;
+use super::super::json_list::ListPart;
+use super::super::list_bounds::ListProgress;
+use super::super::list_meta::ListMeta;
+use super::super::list_splitter::ListSplitter;
+use super::super::next_bytes::next_bytes;
+use super::super::oversized::Part;
+use super::super::representation::Representation;
+use super::super::request::{ListWatchRequest, Target};
+use super::super::timeouts::WatchTimeouts;
+use super::super::turn::{MAX_PART, Turn};
+use super::comparison::Listed;
+use super::received::ReceivedObjects;
+use crate::decode::{Encoding, Peeked, peek};
+use crate::k8s::resource_version;
+use crate::resource::Scope;
+use crate::scope::ObjectFilter;
+use crate::source::health::FailureReason;
+
+/// Sends the lists of one audit. All lists ask for the metadata of the objects, and for the current state of the
+/// server, not of a cache.
+pub(in crate::source::watch) struct Lister {
+    pub(in crate::source::watch) client: Client,
+    pub(in crate::source::watch) target: Target,
+    /// The shard selector.
+    pub(in crate::source::watch) selector: Option<String>,
+    /// The preferred encoding.
+    pub(in crate::source::watch) encoding: Encoding,
+    pub(in crate::source::watch) budget: Arc<BufferBudget>,
+    pub(in crate::source::watch) timeouts: WatchTimeouts,
+    pub(in crate::source::watch) page_size: u64,
+    pub(in crate::source::watch) max_list_objects: Option<u64>,
+    /// Counts the requests.
+    pub(in crate::source::watch) requests: IntCounter,
+}
+
+/// The number of objects of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    pub(super) version: u64,
+    /// `None` if the server does not send the number, for example because there is a selector.
+    pub(super) count: Option<u64>,
+}
+
+/// An item of a list.
+enum Item {
+    Known(Peeked),
+    /// The item is too large. Namespace and name.
+    TooLarge(String, String),
+}
+
+// === impl Lister ===
+
+impl Lister {
+    /// Requests the number of objects: a list of one object, whose metadata has the number of the remaining objects.
+    ///
+    /// # Errors
+    ///
+    /// If the request fails, or the version of the list is not a number.
+    pub(super) async fn probe(mut self) -> Result<Probe, Failure> {
+        let (mut progress, mut items) = (ListProgress::new(), 0_u64);
+        let request = ListWatchRequest::List {
+            limit: Some(1),
+            version: None,
+            next: None,
+        };
+        let meta = self.page(request, &mut progress, |_| items += 1).await?;
+        // With a selector, the number of remaining objects would include objects that the selector excludes.
+        let count = match &meta.next {
+            None => Some(items),
+            Some(_) if self.selector.is_some() => None,
+            Some(_) => meta.remaining.map(|remaining| remaining + items),
+        };
+        Ok(Probe {
+            version: number(&meta)?,
+            count,
+        })
+    }
+
+    /// Lists the identities of all objects. `wanted` are the hashes of the keys of objects to name.
+    ///
+    /// # Errors
+    ///
+    /// If a request fails, if an object has no identity, or if the version of the list is not a number.
+    pub(super) async fn objects(
+        mut self,
+        filter: Arc<ObjectFilter>,
+        hasher: RandomState,
+        wanted: HashSet<u64>,
+    ) -> Result<Listed, Failure> {
+        let scope = self.target.resource.scope();
+        let mut listed = Listed::new(filter, hasher, wanted);
+        let (mut progress, mut next, mut version) = (ListProgress::new(), None, None);
+        loop {
+            let request = ListWatchRequest::List {
+                limit: Some(self.page_size),
+                version: None,
+                next: next.as_deref(),
+            };
+            let add = |item: Item| match item {
+                Item::Known(object) => {
+                    let namespace = match scope {
+                        Scope::Namespaced => &*object.namespace,
+                        Scope::Cluster => "",
+                    };
+                    let key = ReceivedObjects::key(scope, namespace, &object.name);
+                    listed.add(key, namespace, &object);
+                }
+                Item::TooLarge(namespace, name) => {
+                    listed.add_unknown(&ReceivedObjects::key(scope, &namespace, &name));
+                }
+            };
+            let meta = self.page(request, &mut progress, add).await?;
+            // All pages are of the version of the first page.
+            if version.is_none() {
+                version = Some(number(&meta)?);
+            }
+            let Some(token) = meta.next else { break };
+            progress.page(&token)?;
+            next = Some(token);
+        }
+        listed.version = version.unwrap_or(0);
+        Ok(listed)
+    }
+
+    /// Requests a page, and passes each of its items to `each`. If the server refuses the preferred encoding, asks for
+    /// JSON.
+    async fn page(
+        &mut self,
+        request: ListWatchRequest<'_>,
+        progress: &mut ListProgress,
+        mut each: impl FnMut(Item),
+    ) -> Result<ListMeta, Failure> {
+        let timeout = self.timeouts.response;
+        let mut response = loop {
+            self.requests.inc();
+            let representation = Representation::Metadata;
+            let selector = self.selector.as_deref();
+            let http = (self.target).request(request, selector, representation, self.encoding)?;
+            let sent = connection::send(&self.client, http, self.encoding, timeout).await;
+            match (self.encoding, sent) {
+                (Encoding::Protobuf(_), Err(failure)) if failure.is_of_encoding => {
+                    self.encoding = Encoding::Json;
+                }
+                (_, sent) => break sent?,
+            }
+        };
+        let encoding = response.encoding();
+        let mut splitter = ListSplitter::new(encoding, &self.budget);
+        let (mut turn, mut last_object) = (Turn::new(), Instant::now());
+        let most = self.max_list_objects;
+        loop {
+            let read = next_bytes(&mut response, &self.timeouts, progress.began(), last_object);
+            let Some(bytes) = read.await? else { break };
+            let before = progress.objects();
+            for bytes in bytes.chunks(MAX_PART) {
+                let waited = splitter.make_room(bytes.len()).await;
+                progress.waited(waited);
+                last_object += waited;
+                let mut bounded = Ok(());
+                let fed = splitter.feed(bytes, |part| {
+                    let ListPart::Object(part) = part else { return };
+                    let item = match part {
+                        Part::Whole(item) => {
+                            let counted = progress.object(most, Some(item));
+                            counted.and_then(|()| identity_of(item, encoding))
+                        }
+                        Part::Oversized(object) => {
+                            let counted = progress.object(most, None);
+                            counted.and_then(|()| match object.key() {
+                                Some((namespace, name)) => {
+                                    Ok(Item::TooLarge(namespace.to_owned(), name.to_owned()))
+                                }
+                                None => Err(no_identity()),
+                            })
+                        }
+                    };
+                    match item {
+                        Ok(item) if bounded.is_ok() => each(item),
+                        Ok(_) => {}
+                        Err(failure) => bounded = Err(failure),
+                    }
+                });
+                splitter.settle();
+                fed?;
+                bounded?;
+                if turn.is_over(bytes.len()) {
+                    turn.pause().await;
+                }
+            }
+            if progress.objects() > before {
+                last_object = Instant::now();
+            }
+        }
+        Ok(splitter.finish()?)
+    }
+}
+
+fn identity_of(item: &[u8], encoding: Encoding) -> Result<Item, Failure> {
+    let object = peek(encoding.object(item)).filter(|object| !object.name.is_empty());
+    object.map(Item::Known).ok_or_else(no_identity)
+}
+
+fn no_identity() -> Failure {
+    let message = "an object of the list has no name";
+    Failure::new(FailureReason::DecodeError, message)
+}
+
+/// The version of a list as a number.
+fn number(meta: &ListMeta) -> Result<u64, Failure> {
+    resource_version::as_u64(&meta.version).ok_or_else(|| {
+        let message = "the resourceVersion of the list is not a number";
+        Failure::new(FailureReason::DecodeError, message)
+    })
+}

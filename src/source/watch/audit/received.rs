@@ -1,0 +1,150 @@
+//! [`ReceivedObjects`]: what an audit remembers of the objects that a watch has received.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use super::window::Window;
+use crate::resource::Scope;
+
+/// What an audit remembers of the objects that a watch has received, apart from the rows of the store.
+#[derive(Debug)]
+pub(in crate::source::watch) struct ReceivedObjects {
+    scope: Scope,
+    hasher: RandomState,
+    /// Hashes of the keys of existing objects without a row: objects of other shards, and skipped objects.
+    without_row: HashSet<u64>,
+    /// The objects without a row in the list in progress.
+    listed_without_row: Option<HashSet<u64>>,
+    /// The changes during an audit.
+    window: Option<Window>,
+}
+
+/// The state of an object after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::watch) enum Presence {
+    /// The store has a row for the object.
+    Row,
+    /// The object exists, but has no row.
+    NoRow,
+    Deleted,
+}
+
+// === impl ReceivedObjects ===
+
+impl ReceivedObjects {
+    pub(in crate::source::watch) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            hasher: RandomState::default(),
+            without_row: HashSet::new(),
+            listed_without_row: None,
+            window: None,
+        }
+    }
+
+    /// The hash function of keys and uids.
+    pub(in crate::source::watch) fn hasher(&self) -> RandomState {
+        self.hasher.clone()
+    }
+
+    /// The key of an object, as in the store.
+    pub(in crate::source::watch) fn key(scope: Scope, namespace: &str, name: &str) -> String {
+        match scope {
+            Scope::Namespaced if !namespace.is_empty() => format!("{namespace}/{name}"),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Records an object that has no row, unless it was deleted. `rows` is the number of rows.
+    pub(in crate::source::watch) fn skipped(
+        &mut self,
+        (namespace, name): (&str, &str),
+        is_deleted: bool,
+        version: Option<u64>,
+        rows: impl FnOnce() -> usize,
+    ) {
+        let key = Self::key(self.scope, namespace, name);
+        let presence = match is_deleted {
+            true => Presence::Deleted,
+            false => Presence::NoRow,
+        };
+        self.changed(&key, presence, version, rows);
+    }
+
+    /// Records a change of an object. `rows` is the number of rows after the change.
+    pub(in crate::source::watch) fn changed(
+        &mut self,
+        key: &str,
+        presence: Presence,
+        version: Option<u64>,
+        rows: impl FnOnce() -> usize,
+    ) {
+        let is_recorded = self.window.is_some() && self.listed_without_row.is_none();
+        let set = match &mut self.listed_without_row {
+            Some(listed) => listed,
+            None => &mut self.without_row,
+        };
+        if presence != Presence::NoRow && set.is_empty() && !is_recorded {
+            return;
+        }
+        let key = self.hasher.hash_one(key);
+        if presence == Presence::NoRow {
+            set.insert(key);
+        } else {
+            set.remove(&key);
+        }
+        if let Some(window) = self.window.as_mut().filter(|_| is_recorded) {
+            let count = rows() + self.without_row.len();
+            window.note(key, version.unwrap_or(0), count as u64);
+        }
+    }
+
+    /// Begins a list, which contains all objects.
+    pub(in crate::source::watch) fn begin_list(&mut self) {
+        self.window = None;
+        self.listed_without_row = Some(HashSet::new());
+    }
+
+    pub(in crate::source::watch) fn end_list(&mut self) {
+        if let Some(listed) = self.listed_without_row.take() {
+            self.without_row = listed;
+        }
+    }
+
+    pub(in crate::source::watch) fn abandon_list(&mut self) {
+        self.listed_without_row = None;
+    }
+
+    /// Begins to record changes. `rows` is the current number of rows.
+    pub(in crate::source::watch) fn open_window(&mut self, rows: usize) {
+        let count = rows + self.without_row.len();
+        self.window = Some(Window::new(count as u64));
+    }
+
+    /// Stops recording changes.
+    pub(in crate::source::watch) fn close_window(&mut self) {
+        self.window = None;
+    }
+
+    /// The recorded changes. `None` if changes are missing.
+    pub(in crate::source::watch) fn window(&self) -> Option<&Window> {
+        self.window.as_ref().filter(|window| !window.is_full())
+    }
+
+    /// Hashes of the keys of existing objects without a row.
+    pub(in crate::source::watch) fn without_row(&self) -> &HashSet<u64> {
+        &self.without_row
+    }
+
+    /// Replaces the objects without a row, except those that have changed during the audit.
+    pub(in crate::source::watch) fn replace_without_row(&mut self, listed: HashSet<u64>) {
+        let Some(window) = &self.window else { return };
+        let touched = window.touched();
+        let now = std::mem::take(&mut self.without_row);
+        let changed = now.into_iter().filter(|key| touched.contains(key));
+        let others = listed.into_iter().filter(|key| !touched.contains(key));
+        self.without_row = changed.chain(others).collect();
+    }
+}

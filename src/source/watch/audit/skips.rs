@@ -1,0 +1,60 @@
+//! [`Skips`]: the rounds in which a suspicion is ignored.
+
+/// The rounds in which a suspicion is ignored, because comparisons or lists did not help before.
+#[derive(Debug, Default)]
+pub(super) struct Skips {
+    /// Number of rounds to ignore after the last comparison.
+    rounds: u32,
+    left: u32,
+}
+
+/// Maximum number of ignored rounds: an hour with the default interval.
+const MAX_ROUNDS: u32 = 11;
+
+// === impl Skips ===
+
+impl Skips {
+    /// Ignores the suspicions of about twice as many rounds as before.
+    pub(super) fn grow(&mut self) {
+        self.rounds = (self.rounds * 2 + 1).min(MAX_ROUNDS);
+        self.left = self.rounds;
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether suspicions are currently ignored.
+    pub(super) fn is_active(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Whether to ignore the suspicion of this round.
+    pub(super) fn skip(&mut self) -> bool {
+        let skips = self.is_active();
+        self.left = self.left.saturating_sub(1);
+        skips
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn useless_comparisons_become_rare_up_to_one_an_hour() {
+        let mut skips = Skips::default();
+        let mut rounds = Vec::new();
+        for _ in 0..6 {
+            let mut round = 0;
+            while skips.skip() {
+                round += 1;
+            }
+            rounds.push(round);
+            skips.grow();
+        }
+        assert_eq!(rounds, [0, 1, 3, 7, 11, 11]);
+        skips.reset();
+        assert!(!skips.is_active() && !skips.skip());
+    }
+}

@@ -1,0 +1,378 @@
+//! [`Audit`]: the steps of the audits of one watch.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use tokio::time::{Instant, sleep_until};
+
+use super::super::failure::Failure;
+use super::comparison::{Comparison, Difference, Different, Listed};
+use super::lister::{Lister, Probe};
+use super::received::ReceivedObjects;
+use super::rotation::{Member, Rotation};
+use super::skips::Skips;
+use super::task::Task;
+use crate::scope::ObjectFilter;
+use crate::store::FeederRows;
+
+/// The audits of one watch.
+///
+/// The task of the watch drives the audit, so that comparisons see the events of the watch in their order.
+pub(in crate::source::watch) struct Audit {
+    interval: Duration,
+    member: Member,
+    stage: Stage,
+    /// The time of the next round.
+    due: Instant,
+    rounds: usize,
+    /// Whether the watch did not reach the version of an answer of this round in time.
+    is_late: bool,
+    /// Why this round lists the objects, unless it is the turn of the watch.
+    suspicion: Option<Suspicion>,
+    /// The differences that the next comparison must confirm.
+    suspects: Option<HashMap<u64, Difference>>,
+    /// Whether the objects were listed because of an audit, and no comparison has followed.
+    is_verifying: bool,
+    count_skips: Skips,
+    late_skips: Skips,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspicion {
+    /// The number of objects differs.
+    Count,
+    /// The watch did not reach the version of the number in time.
+    Late,
+}
+
+enum Stage {
+    /// Nothing happens before this time.
+    Resting {
+        until: Instant,
+    },
+    /// The number of objects is requested.
+    Probing(Task<Result<Probe, Failure>>),
+    /// The watch receives changes up to the version of the number, at most until this time.
+    Probed {
+        probe: Probe,
+        until: Instant,
+    },
+    /// The objects are listed.
+    Listing(Task<Result<Listed, Failure>>),
+    /// The watch receives changes up to the version of the list, at most until this time.
+    Listed {
+        listed: Listed,
+        until: Instant,
+    },
+    Comparing(Task<Comparison>),
+    /// A second comparison begins at this time.
+    Confirming {
+        until: Instant,
+    },
+    /// The stage is about to change.
+    Between,
+}
+
+/// What the watch does next for its audit.
+pub(in crate::source::watch) enum Step {
+    /// Waits for [`Audit::changed`], or for an event.
+    Wait,
+    /// Requests the number of objects.
+    Probe,
+    /// Lists the objects. If the list confirms an earlier one, the window stays open.
+    List { confirms: bool },
+    /// Compares a list with the rows.
+    Compare(Listed),
+    /// A comparison has found existing objects without a row.
+    Compared { without_row: HashSet<u64> },
+    /// The round has ended without a difference.
+    Agreed,
+    /// The round has ended without a result.
+    Unknown(Option<Failure>),
+    /// Two comparisons have found the same differences.
+    Differs(Finding),
+}
+
+/// Confirmed differences.
+#[derive(Debug)]
+pub(in crate::source::watch) struct Finding {
+    /// The objects that differ.
+    pub(in crate::source::watch) objects: Vec<Different>,
+    /// Whether the watch did not receive changes that are at least some seconds old.
+    pub(in crate::source::watch) is_mute: bool,
+    /// Whether to list the objects now. A list that did not help is not repeated soon.
+    pub(in crate::source::watch) heals: bool,
+}
+
+/// How long a watch may take to reach the version of an answer. API servers send a bookmark about once a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The same time if the watch has already been late in this round.
+const LATE_PATIENCE: Duration = Duration::from_secs(10);
+/// The time between two comparisons, and between a list and the comparison after it.
+const CONFIRM_AFTER: Duration = Duration::from_secs(10);
+
+// === impl Audit ===
+
+impl Audit {
+    /// Creates the audits of a watch. The first audit begins half an interval later, at the earliest.
+    pub(in crate::source::watch) fn new(interval: Duration, rotation: &Arc<Rotation>) -> Self {
+        let due = Instant::now() + interval.mul_f64(0.5 + fastrand::f64() / 2.0);
+        Self {
+            interval,
+            member: Arc::clone(rotation).join(),
+            stage: Stage::Resting { until: due },
+            due,
+            rounds: 0,
+            is_late: false,
+            suspicion: None,
+            suspects: None,
+            is_verifying: false,
+            count_skips: Skips::default(),
+            late_skips: Skips::default(),
+        }
+    }
+
+    /// Waits until [`next`](Self::next) has another result without an event. Never resolves without an audit.
+    pub(in crate::source::watch) async fn changed(audit: Option<&mut Self>) {
+        let Some(audit) = audit else {
+            return std::future::pending().await;
+        };
+        match &mut audit.stage {
+            Stage::Probing(task) => task.finished().await,
+            Stage::Listing(task) => task.finished().await,
+            Stage::Comparing(task) => task.finished().await,
+            Stage::Resting { until }
+            | Stage::Probed { until, .. }
+            | Stage::Listed { until, .. }
+            | Stage::Confirming { until } => sleep_until(*until).await,
+            Stage::Between => {}
+        }
+    }
+
+    /// The next step of the watch, which has received all changes up to `version`.
+    pub(in crate::source::watch) fn next(
+        &mut self,
+        version: u64,
+        received: &ReceivedObjects,
+    ) -> Step {
+        let now = Instant::now();
+        match std::mem::replace(&mut self.stage, Stage::Between) {
+            Stage::Resting { until } if until <= now => self.begin(now),
+            Stage::Confirming { until } if until <= now => Step::List { confirms: true },
+            Stage::Probing(mut task) => match task.take() {
+                Some(Ok(probe)) => {
+                    let until = now + PATIENCE;
+                    self.probed(probe, until, version, received)
+                }
+                Some(Err(failure)) => self.unknown(Some(failure)),
+                None => self.stay(Stage::Probing(task)),
+            },
+            Stage::Probed { probe, until } => self.probed(probe, until, version, received),
+            Stage::Listing(mut task) => match task.take() {
+                Some(Ok(listed)) => {
+                    let patience = if self.is_late {
+                        LATE_PATIENCE
+                    } else {
+                        PATIENCE
+                    };
+                    self.listed(listed, now + patience, version)
+                }
+                Some(Err(failure)) => self.unknown(Some(failure)),
+                None => self.stay(Stage::Listing(task)),
+            },
+            Stage::Listed { listed, until } => self.listed(listed, until, version),
+            Stage::Comparing(mut task) => match task.take() {
+                Some(comparison) => self.compared(comparison, now),
+                None => self.stay(Stage::Comparing(task)),
+            },
+            Stage::Between => self.unknown(None),
+            stage => self.stay(stage),
+        }
+    }
+
+    fn stay(&mut self, stage: Stage) -> Step {
+        self.stage = stage;
+        Step::Wait
+    }
+
+    /// Begins a round.
+    fn begin(&mut self, now: Instant) -> Step {
+        self.is_late = false;
+        self.suspicion = None;
+        self.suspects = None;
+        if self.is_verifying {
+            return Step::List { confirms: false };
+        }
+        self.due = now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+        self.rounds = self.rounds.wrapping_add(1);
+        if self.member.has_turn(self.rounds) {
+            Step::List { confirms: false }
+        } else {
+            Step::Probe
+        }
+    }
+
+    /// Compares the number of objects with the number at the same version of the watch.
+    fn probed(
+        &mut self,
+        probe: Probe,
+        until: Instant,
+        version: u64,
+        received: &ReceivedObjects,
+    ) -> Step {
+        let is_late = version < probe.version;
+        if is_late && Instant::now() < until {
+            return self.stay(Stage::Probed { probe, until });
+        }
+        let Some(window) = received.window() else {
+            return self.unknown(None);
+        };
+        let own = window.count_at(probe.version);
+        let differs = probe.count.is_some_and(|count| count != own);
+        self.is_late = is_late;
+        let (suspicion, skips) = match (differs, is_late) {
+            (true, _) => (Suspicion::Count, &mut self.count_skips),
+            (false, true) => (Suspicion::Late, &mut self.late_skips),
+            (false, false) => {
+                self.count_skips.reset();
+                self.late_skips.reset();
+                return self.agreed();
+            }
+        };
+        if skips.skip() {
+            return self.unknown(None);
+        }
+        self.suspicion = Some(suspicion);
+        Step::List { confirms: false }
+    }
+
+    /// Compares a list with the rows, as soon as the watch has received all changes before the list.
+    fn listed(&mut self, listed: Listed, until: Instant, version: u64) -> Step {
+        let is_late = version < listed.version;
+        if is_late && Instant::now() < until {
+            return self.stay(Stage::Listed { listed, until });
+        }
+        self.is_late = is_late;
+        Step::Compare(listed)
+    }
+
+    /// Judges a comparison.
+    fn compared(&mut self, comparison: Comparison, now: Instant) -> Step {
+        let Comparison {
+            differences,
+            without_row,
+        } = comparison;
+        let Some(suspects) = self.suspects.take() else {
+            if differences.is_empty() {
+                // Old bookmarks or inexact numbers of a server cause suspicions without differences.
+                match self.suspicion {
+                    Some(Suspicion::Count) => self.count_skips.grow(),
+                    Some(Suspicion::Late) => self.late_skips.grow(),
+                    None => {}
+                }
+                if std::mem::take(&mut self.is_verifying) {
+                    self.count_skips.reset();
+                }
+            } else {
+                let suspects = differences.into_iter().map(|(key, own)| (key, own.how));
+                self.suspects = Some(suspects.collect());
+                self.stage = Stage::Confirming {
+                    until: now + CONFIRM_AFTER,
+                };
+            }
+            return Step::Compared { without_row };
+        };
+        let confirmed = differences.into_iter();
+        let confirmed = confirmed.filter(|(key, own)| suspects.get(key) == Some(&own.how));
+        let mut objects: Vec<_> = confirmed.map(|(_, own)| own).collect();
+        if objects.is_empty() {
+            self.is_verifying = false;
+            return Step::Compared { without_row };
+        }
+        objects.sort_by(|one, other| one.name.cmp(&other.name));
+        let was_verifying = std::mem::take(&mut self.is_verifying);
+        if was_verifying {
+            self.count_skips.grow();
+        }
+        let heals = !self.count_skips.is_active();
+        self.is_verifying = heals;
+        self.rest();
+        Step::Differs(Finding {
+            objects,
+            is_mute: self.is_late,
+            heals,
+        })
+    }
+
+    /// Continues after [`Step::Compared`]: waits for the second comparison, or ends the round.
+    pub(in crate::source::watch) fn after_comparison(&mut self) -> Step {
+        match self.stage {
+            Stage::Confirming { .. } => Step::Wait,
+            _ => self.agreed(),
+        }
+    }
+
+    fn agreed(&mut self) -> Step {
+        self.rest();
+        Step::Agreed
+    }
+
+    /// Ends the round without a result.
+    pub(in crate::source::watch) fn unknown(&mut self, failure: Option<Failure>) -> Step {
+        self.rest();
+        Step::Unknown(failure)
+    }
+
+    /// Waits for the next round.
+    fn rest(&mut self) {
+        let now = Instant::now();
+        if self.due <= now {
+            self.due = now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+        }
+        self.stage = Stage::Resting { until: self.due };
+    }
+
+    /// Requests the number of objects.
+    pub(in crate::source::watch) fn probe(&mut self, lister: Lister) {
+        self.stage = Stage::Probing(Task::spawn(lister.probe()));
+    }
+
+    /// Lists the objects.
+    pub(in crate::source::watch) fn list(
+        &mut self,
+        lister: Lister,
+        filter: Arc<ObjectFilter>,
+        hasher: RandomState,
+    ) {
+        let suspects = self.suspects.iter().flatten();
+        let wanted = suspects.map(|(key, _)| *key).collect();
+        self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, wanted)));
+    }
+
+    /// Compares a list with the rows.
+    pub(in crate::source::watch) fn compare(
+        &mut self,
+        listed: Listed,
+        rows: FeederRows,
+        received: &ReceivedObjects,
+    ) -> Option<()> {
+        let touched = received.window()?.touched();
+        let without_row = received.without_row().clone();
+        let compare = move || listed.compare(&rows, &touched, &without_row);
+        self.stage = Stage::Comparing(Task::spawn_blocking(compare));
+        Some(())
+    }
+
+    /// Ends the round, because the watch has listed its objects.
+    pub(in crate::source::watch) fn relisted(&mut self) {
+        self.suspects = None;
+        self.rest();
+        if self.is_verifying {
+            self.stage = Stage::Resting {
+                until: Instant::now() + CONFIRM_AFTER,
+            };
+        }
+    }
+}

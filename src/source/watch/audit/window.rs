@@ -1,0 +1,72 @@
+//! [`Window`]: the changes that a watch receives during an audit.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The changes that a watch receives after an audit has sent its first request.
+#[derive(Debug)]
+pub(in crate::source::watch) struct Window {
+    /// Hashes of the keys of the changed objects.
+    touched: Arc<HashSet<u64>>,
+    /// The version of each change, and the number of objects after the change, in order.
+    counts: Vec<(u64, u64)>,
+}
+
+/// Maximum number of changes. With more changes, the audit waits for a quieter time.
+const MAX_CHANGES: usize = 1 << 20;
+
+// === impl Window ===
+
+impl Window {
+    /// Begins with the number of objects before the first change.
+    pub(super) fn new(count: u64) -> Self {
+        Self {
+            touched: Arc::default(),
+            counts: vec![(0, count)],
+        }
+    }
+
+    /// Records a change of the object whose key has this hash. The version 0 means an unknown version.
+    pub(super) fn note(&mut self, key: u64, version: u64, count: u64) {
+        if !self.is_full() {
+            let last = self.counts.last().map_or(0, |(version, _)| *version);
+            let version = version.max(last);
+            Arc::make_mut(&mut self.touched).insert(key);
+            self.counts.push((version, count));
+        }
+    }
+
+    /// Whether changes are missing, because there were too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.counts.len() > MAX_CHANGES
+    }
+
+    /// Hashes of the keys of the changed objects.
+    pub(super) fn touched(&self) -> Arc<HashSet<u64>> {
+        Arc::clone(&self.touched)
+    }
+
+    /// The number of objects at a version.
+    pub(super) fn count_at(&self, version: u64) -> u64 {
+        let until = self.counts.partition_point(|(own, _)| *own <= version);
+        let last = until.checked_sub(1).and_then(|at| self.counts.get(at));
+        last.map_or(0, |(_, count)| *count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_objects_is_known_at_each_version() {
+        let mut window = Window::new(10);
+        assert_eq!(window.count_at(99), 10);
+        for (key, version, count) in [(1, 101, 11), (2, 103, 12), (1, 106, 11)] {
+            window.note(key, version, count);
+        }
+        let counts = [100, 101, 102, 103, 105, 106, 200].map(|version| window.count_at(version));
+        assert_eq!(counts, [10, 11, 11, 12, 12, 11, 11]);
+        assert_eq!(*window.touched(), HashSet::from([1, 2]));
+    }
+}

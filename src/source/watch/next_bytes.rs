@@ -1,0 +1,37 @@
+//! Reads the bytes of a list with its two deadlines: for the next object, and for the whole list.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::ResponseBody;
+use super::failure::Failure;
+use super::list_bounds::took_too_long;
+use super::timeouts::WatchTimeouts;
+
+/// Reads the next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
+pub(super) async fn next_bytes(
+    response: &mut ResponseBody,
+    timeouts: &WatchTimeouts,
+    began: Instant,
+    last_object: Instant,
+) -> Result<Option<Bytes>, Failure> {
+    let object_end = later(last_object, timeouts.response);
+    let list_end = later(began, timeouts.list);
+    let read = timeout_at(object_end.min(list_end), response.read()).await;
+    let now = Instant::now();
+    // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
+    // object and of the list are also checked here.
+    match read {
+        _ if now >= list_end => Err(took_too_long(timeouts.list)),
+        Ok(read) if now < object_end => read,
+        _ => Err(Failure::no_object(timeouts.response)),
+    }
+}
+
+/// The instant that is `after` later, or an instant in the far future if the result overflows.
+fn later(at: Instant, after: Duration) -> Instant {
+    let far = || at + Duration::from_secs(86_400 * 365);
+    at.checked_add(after).unwrap_or_else(far)
+}

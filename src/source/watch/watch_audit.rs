@@ -1,0 +1,158 @@
+//! Audits the open watch: sends the lists of its [`Audit`](super::audit::Audit), and lists the objects again if they differ.
+
+use std::sync::Arc;
+
+use super::audit::{Difference, Different, Listed, Lister, Step};
+use super::reflector::Reflector;
+use super::sink::ListWatchSink;
+use crate::k8s::resource_version;
+
+/// Maximum number of objects that a log message names.
+const MAX_NAMED: usize = 5;
+
+impl<S: ListWatchSink> Reflector<S> {
+    /// Continues the audit of the open watch. Returns whether the objects must be listed.
+    pub(super) fn continue_audit(&mut self) -> bool {
+        loop {
+            let version = self.version.as_deref().and_then(resource_version::as_u64);
+            let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
+                return false;
+            };
+            let step = match version {
+                Some(version) => audit.next(version, received),
+                // Without an order of versions, states of the server cannot be compared.
+                None => audit.unknown(None),
+            };
+            let step = match step {
+                Step::Compared { without_row } => {
+                    received.replace_without_row(without_row);
+                    audit.after_comparison()
+                }
+                step => step,
+            };
+            match step {
+                Step::Wait | Step::Compared { .. } => return false,
+                Step::Probe => self.request_count(),
+                Step::List { confirms } => self.request_identities(confirms),
+                Step::Compare(listed) => self.compare(listed),
+                Step::Agreed => {
+                    received.close_window();
+                    self.feed.reporter().audited(Some(0));
+                }
+                Step::Unknown(failure) => {
+                    received.close_window();
+                    if let Some(failure) = failure {
+                        let resource = self.target.resource.label();
+                        tracing::debug!(resource, %failure, "an audit failed; the next one follows");
+                    }
+                }
+                Step::Differs(finding) => {
+                    received.close_window();
+                    let count = finding.objects.len() as u64;
+                    self.feed.reporter().audited(Some(count));
+                    self.log_finding(&finding.objects, finding.is_mute, finding.heals);
+                    if finding.heals {
+                        self.metrics.audit_relisted();
+                        // The next list must not come from a cache that lacks changes.
+                        self.version_lost = true;
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Requests the number of objects, and records the changes from now on.
+    fn request_count(&mut self) {
+        let rows = self.sink.rows();
+        let lister = self.lister();
+        let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
+            return;
+        };
+        received.open_window(rows.map_or(0, |rows| rows.len()));
+        audit.probe(lister);
+    }
+
+    /// Lists the identities of the objects. Records the changes from now on, or continues to record them if the list
+    /// confirms an earlier one.
+    fn request_identities(&mut self, confirms: bool) {
+        let rows = self.sink.rows();
+        let lister = self.lister();
+        let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
+            return;
+        };
+        let Some(rows) = rows else {
+            audit.unknown(None);
+            return;
+        };
+        if !confirms {
+            received.open_window(rows.len());
+        }
+        audit.list(lister, Arc::clone(rows.filter()), received.hasher());
+    }
+
+    /// Compares a list with the rows.
+    fn compare(&mut self, listed: Listed) {
+        let rows = self.sink.rows();
+        // The shard may have changed after the request.
+        let rows = rows.filter(|rows| Arc::ptr_eq(rows.filter(), &listed.filter));
+        let (Some(audit), Some(received)) = (&mut self.audit, &self.sink.received) else {
+            return;
+        };
+        let compared = rows.and_then(|rows| audit.compare(listed, rows, received));
+        if compared.is_none() {
+            audit.unknown(None);
+        }
+    }
+
+    fn lister(&self) -> Lister {
+        Lister {
+            client: self.client.clone(),
+            target: self.target.clone(),
+            selector: self.shard_selector(),
+            encoding: self.encoding,
+            budget: Arc::clone(&self.options.budget),
+            timeouts: self.options.timeouts.clone(),
+            page_size: self.options.page_size,
+            max_list_objects: self.options.max_list_objects,
+            requests: self.metrics.audit_requests(),
+        }
+    }
+
+    fn log_finding(&self, objects: &[Different], is_mute: bool, heals: bool) {
+        let resource = self.target.resource.label();
+        let namespace = self.target.namespace.as_deref().unwrap_or_default();
+        let count = |how: Difference| objects.iter().filter(|own| own.how == how).count();
+        let missing = count(Difference::Missing);
+        let outdated = count(Difference::Outdated);
+        let deleted = count(Difference::Deleted);
+        let named = objects.iter().filter_map(|own| {
+            let name = own.name.as_deref()?;
+            Some(format!("{name} ({})", own.how))
+        });
+        let examples = named.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
+        if heals {
+            tracing::warn!(
+                resource,
+                namespace,
+                missing,
+                outdated,
+                deleted,
+                is_mute,
+                examples,
+                "the watch has missed changes; listing the objects again"
+            );
+        } else {
+            tracing::warn!(
+                resource,
+                namespace,
+                missing,
+                outdated,
+                deleted,
+                is_mute,
+                examples,
+                "objects differ from those of the API server, and a new list did not help; later audits try again"
+            );
+        }
+    }
+}
