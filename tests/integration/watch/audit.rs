@@ -52,7 +52,7 @@ async fn a_deleted_object_that_stayed_is_removed_within_ten_minutes() {
             pass(INTERVAL * 3).await;
             server.lose_changes("configmaps", 1);
             server.delete("configmaps", "a", "cm3");
-            pass(Duration::from_secs(70)).await;
+            pass(Duration::from_secs(5)).await;
             assert!(running.has("a/cm3"), "the watch knows nothing");
             let removed = || !running.has("a/cm3");
             within("the object is removed", TEN_MINUTES, removed).await;
@@ -76,7 +76,7 @@ async fn a_missed_object_appears_within_ten_minutes_and_is_named() {
     pass(INTERVAL * 3).await;
     server.lose_changes("configmaps", 1);
     server.put("configmaps", config_map("a", "new"));
-    pass(Duration::from_secs(70)).await;
+    pass(Duration::from_secs(5)).await;
     assert!(!running.has("a/new"));
     within("the object appears", TEN_MINUTES, || running.has("a/new")).await;
     running.agrees().await;
@@ -134,7 +134,7 @@ async fn a_connection_that_delivers_nothing_hides_no_change_for_ten_minutes() {
         let name = format!("new{round}");
         server.put("configmaps", config_map("a", &name));
         let shows = || running.has(&format!("a/{name}"));
-        within("the change shows", Duration::from_secs(660), shows).await;
+        within("the change shows", TEN_MINUTES, shows).await;
     }
 }
 

@@ -35,6 +35,8 @@ pub(in crate::source::watch) struct Audit {
     suspects: Option<HashMap<u64, Difference>>,
     /// Whether the objects were listed because of an audit, and no comparison has followed.
     is_verifying: bool,
+    /// Hashes of the keys of the differences because of which the objects were last listed.
+    healed: HashSet<u64>,
     count_skips: Skips,
     late_skips: Skips,
 }
@@ -129,6 +131,7 @@ impl Audit {
             suspicion: None,
             suspects: None,
             is_verifying: false,
+            healed: HashSet::new(),
             count_skips: Skips::default(),
             late_skips: Skips::default(),
         }
@@ -286,16 +289,18 @@ impl Audit {
         };
         let confirmed = differences.into_iter();
         let confirmed = confirmed.filter(|(key, own)| suspects.get(key) == Some(&own.how));
-        let mut objects: Vec<_> = confirmed.map(|(_, own)| own).collect();
+        let (keys, mut objects): (HashSet<_>, Vec<_>) = confirmed.unzip();
         if objects.is_empty() {
             self.is_verifying = false;
             return Step::Compared { without_row };
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        if was_verifying {
+        // The watch may also have missed other changes after the list.
+        if was_verifying && !keys.is_disjoint(&self.healed) {
             self.count_skips.grow();
         }
+        self.healed = keys;
         let heals = !self.count_skips.is_active();
         self.is_verifying = heals;
         self.rest();
