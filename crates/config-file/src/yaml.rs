@@ -68,7 +68,7 @@ fn reason(error: &Error, keys: &[&str]) -> String {
         Error::SerdeInvalidType { expected, .. }
         | Error::SerdeInvalidValue { expected, .. }
         | Error::SerdeInvalidLength { expected, .. } => format!("expected {expected}"),
-        Error::Unexpected { expected, .. } => format!("expected {expected}"),
+        Error::Unexpected { expected, .. } => format!("expected {}", collection(expected)),
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::NullIntoString { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
             "expected a string".to_owned()
@@ -107,6 +107,15 @@ fn reason(error: &Error, keys: &[&str]) -> String {
         Error::AliasError { error, .. } => reason(error, keys),
         Error::ExternalMessage { msg, .. } => syntax(msg).to_owned(),
         _ => NOT_YAML.to_owned(),
+    }
+}
+
+/// Names a collection as users do, instead of as the parser does.
+fn collection(event: &str) -> &str {
+    match event {
+        "mapping start" => "a map",
+        "sequence start" => "a list",
+        other => other,
     }
 }
 

@@ -59,6 +59,9 @@ struct FileSeed<'a> {
 #[derive(Default)]
 struct Keys(Vec<String>);
 
+/// Names by resource.
+struct Allowlists(BTreeMap<String, Vec<String>>);
+
 /// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
@@ -212,7 +215,10 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                     let keys = map.next_value::<Option<Keys>>()?;
                     keys.map(|keys| FileValue::Keys(keys.0))
                 }
-                Form::Allowlists(_) => map.next_value::<Option<_>>()?.map(FileValue::Allowlists),
+                Form::Allowlists(_) => {
+                    let lists = map.next_value::<Option<Allowlists>>()?;
+                    lists.map(|lists| FileValue::Allowlists(lists.0))
+                }
             };
             self.current.take();
             match value {
@@ -270,6 +276,33 @@ impl<'de> Deserialize<'de> for Keys {
         }
 
         deserializer.deserialize_any(KeysVisitor)
+    }
+}
+
+// === impl Allowlists ===
+
+impl<'de> Deserialize<'de> for Allowlists {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllowlistsVisitor;
+
+        impl<'de> Visitor<'de> for AllowlistsVisitor {
+            type Value = Allowlists;
+
+            // Users are likely to write the value of the flag, `pods=[team]`.
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of lists such as `{pods: [team], nodes: [\"*\"]}`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Allowlists, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Allowlists)
+            }
+
+            fn visit_unit<E>(self) -> Result<Allowlists, E> {
+                Ok(Allowlists(BTreeMap::new()))
+            }
+        }
+
+        deserializer.deserialize_any(AllowlistsVisitor)
     }
 }
 
@@ -407,6 +440,13 @@ mod tests {
     }
 
     #[test]
+    fn the_value_of_a_flag_is_refused_with_the_form_of_the_file() {
+        let error = parse("labels_allow_list: pods=[team]\n").unwrap_err();
+        let expected = "expected a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
     fn all_values_of_a_wrong_type_are_told_with_their_keys() {
         let text = "port: [SECRET]\nhost: a\nnamespaces: SECRET\nresources: [SECRET]\n\
                     labels_allow_list: {pods: SECRET}\nauth_filter: {SECRET: 1}\n";
@@ -417,12 +457,12 @@ mod tests {
         assert_eq!(lines[0], heading, "{error}");
         for (line, (place, problem)) in lines[1..].iter().zip([
             ("  line 1, column ", "`port`: expected a single value"),
-            ("  line 3, column ", "`namespaces`: expected "),
+            ("  line 3, column ", "`namespaces`: expected a list"),
             (
                 "  line 4, column ",
                 "`resources`: expected a map such as `{pods: {}, nodes: {}}`",
             ),
-            ("  line 5, column ", "`labels_allow_list`: expected "),
+            ("  line 5, column ", "`labels_allow_list`: expected a list"),
             (
                 "  line 6, column ",
                 "`auth_filter`: expected a single value",
