@@ -36,7 +36,7 @@ use task::BackgroundTask;
 #[cfg(test)]
 pub(crate) use exceeded_limits::LimitedResource;
 pub(crate) use exceeded_limits::{LimitProblem, REPEATED, log_pattern};
-pub(crate) use problems::Problem;
+pub(crate) use problems::{MOST_NAMES, Problem};
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
 /// The stores of one configuration with their source. Dropping an instance stops its source.

@@ -7,6 +7,7 @@ use kube_state_metrics::source::health::{ReadinessPolicy, ResourceHealth, Resour
 use serde::Serialize;
 
 use crate::grouping::groups;
+use crate::humanize::span;
 
 /// A cause, and all resources that it affects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,8 +30,22 @@ pub(crate) struct Problem {
 /// errors, there is one problem with the first error, because such errors usually differ only in the name of the
 /// resource.
 const MOST_ERRORS: usize = 3;
-/// The maximum number of resources in one state that the line `not ready` names.
-const MOST_NAMES: usize = 3;
+/// The maximum number of resources in one state that a message names.
+pub(crate) const MOST_NAMES: usize = 3;
+
+// === impl Problem ===
+
+impl Problem {
+    /// The names of the first resources that the problem affects. If there are more, also their number, and how many
+    /// resources there are in all.
+    pub(crate) fn affected(&self, total: usize) -> String {
+        let names: Vec<_> = self.resources.iter().map(String::as_str).collect();
+        match names.len() > MOST_NAMES {
+            true => format!("{} of {total} resources", first_names(&names)),
+            false => names.join(", "),
+        }
+    }
+}
 
 /// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
 /// of which the instance is not ready, come first. Of the others, the problem that most resources have comes first.
@@ -54,8 +69,8 @@ pub(super) fn problems<'a>(
     problems
 }
 
-/// Returns why an instance is not ready: the resources that it waits for, with their states, and the policy unless it
-/// is the default.
+/// Returns why an instance is not ready: the policy unless it is the default, and the resources that the instance waits
+/// for, with their states.
 pub(super) fn not_ready(
     blocking: &[ResourceHealth],
     has_shard: bool,
@@ -69,10 +84,11 @@ pub(super) fn not_ready(
     if causes.is_empty() {
         return "not ready".to_owned();
     }
-    if policy != ReadinessPolicy::Default {
-        causes.push(format!("and --readiness={policy}"));
-    }
-    format!("not ready: {}", causes.join(", "))
+    let with_policy = match policy {
+        ReadinessPolicy::Default => String::new(),
+        policy => format!(" with --readiness={policy}"),
+    };
+    format!("not ready{with_policy}: {}", causes.join(", "))
 }
 
 /// The first resources in a state, and the state.
@@ -82,27 +98,34 @@ fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
         ResourceState::Listing => "the first list is not complete".to_owned(),
         state => state.to_string(),
     };
-    match names
-        .get(..MOST_NAMES)
-        .zip(names.len().checked_sub(MOST_NAMES))
-    {
-        Some((first, more)) if more > 0 => {
-            format!("{} and {more} more ({state})", first.join(", "))
-        }
-        _ => format!("{} ({state})", names.join(", ")),
+    format!("{} ({state})", first_names(&names))
+}
+
+/// The first names, and the number of further names.
+fn first_names(names: &[&str]) -> String {
+    match names.split_at_checked(MOST_NAMES) {
+        Some((first, more @ [_, ..])) => format!("{} and {} more", first.join(", "), more.len()),
+        _ => names.join(", "),
     }
 }
 
-/// The problem of synced resources whose watches have been silent for more than `silence`. Without such resources,
-/// there is no problem.
-pub(super) fn silent_watches(resources: Vec<String>, silence: Duration) -> Option<Problem> {
-    (!resources.is_empty()).then(|| Problem {
+/// The problem of synced resources whose watches have been silent for more than `silence`: the resources, each with the
+/// seconds since its last event. The resource that has been silent for the longest time comes first. Without silent
+/// resources, there is no problem.
+pub(super) fn silent_watches(
+    mut resources: Vec<(String, f64)>,
+    silence: Duration,
+) -> Option<Problem> {
+    resources.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let longest = span(resources.first()?.1);
+    let up_to = if resources.len() > 1 { "up to " } else { "" };
+    Some(Problem {
         state: "silent".to_owned(),
         is_normal: true,
         is_blocking: false,
-        resources,
+        resources: resources.into_iter().map(|(name, _)| name).collect(),
         error: Some(format!(
-            "no event and no bookmark for more than {silence:?}, although most API servers send a bookmark every minute; \
+            "no event and no bookmark for {up_to}{longest}, although most API servers send a bookmark every minute; \
              metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
              objects again after 3 silent watches, then after 6 more, and then less and less often; if a list fails, \
              the resource is shown as failing"
@@ -219,7 +242,7 @@ mod tests {
         let reason = |blocking: &[ResourceHealth], policy| not_ready(blocking, true, policy);
         assert_eq!(
             reason(&[secrets], strict),
-            "not ready: secrets (forbidden), and --readiness=strict"
+            "not ready with --readiness=strict: secrets (forbidden)"
         );
         let lists = ["a", "b", "c", "d", "e"].map(|own| resource(own, ResourceState::Listing, ""));
         assert_eq!(
@@ -241,14 +264,15 @@ mod tests {
     fn silent_watches_are_one_problem() {
         let silence = Duration::from_secs(90);
         assert_eq!(silent_watches(Vec::new(), silence), None);
-        let resources = ["services", "secrets"].map(str::to_owned);
+        let resources = [("services", 100.0), ("secrets", 564.0)];
+        let resources = resources.map(|(name, age)| (name.to_owned(), age));
         let problem = silent_watches(resources.to_vec(), silence).unwrap();
-        assert_eq!(problem.resources, resources);
+        assert_eq!(problem.resources, ["secrets", "services"]);
         let error = problem.error.unwrap();
-        assert!(
-            problem.is_normal && error.contains("more than 90s"),
-            "{error}"
-        );
+        let start = "no event and no bookmark for up to 9m 24s, ";
+        assert!(problem.is_normal && error.starts_with(start), "{error}");
+        let problem = silent_watches(resources[..1].to_vec(), silence).unwrap();
+        assert!(problem.error.unwrap().contains("for 1m 40s, "));
     }
 
     #[test]

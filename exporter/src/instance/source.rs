@@ -160,8 +160,9 @@ impl RunningSource {
             .map(|own| resource_status(own, silence));
         let statuses: Vec<_> = statuses.collect();
         let silent = statuses.iter().filter(|own| own.is_silent);
-        let silent = silent.map(|own| own.resource.clone()).collect();
-        let silent = silent_watches(silent, silence);
+        let silent =
+            silent.map(|own| (own.resource.clone(), own.last_event_seconds.unwrap_or(0.0)));
+        let silent = silent_watches(silent.collect(), silence);
         let sharding = readiness.sharding.iter();
         let notes = sharding.map(|problem| format!("sharding: {problem}"));
         let notes = notes.chain(limited(&statuses)).chain(differing(&statuses));

@@ -48,7 +48,7 @@ impl Refusals {
         let lines = refusals.values().map(|refusal| {
             let since = span(refusal.since.elapsed().as_secs_f64());
             format!(
-                "the changed configuration is not used: {} ({since} ago)",
+                "the changed configuration is not used (refused {since} ago): {}",
                 refusal.error
             )
         });
@@ -68,8 +68,14 @@ mod tests {
         refusals.refused(Changed::Options, "o.yaml: line 3".to_owned());
         let lines = refusals.lines();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        let start = "the changed configuration is not used: o.yaml: line 3 (";
-        assert!(lines[0].starts_with(start), "{lines:?}");
+        let (start, end) = (
+            "the changed configuration is not used (refused ",
+            " ago): o.yaml: line 3",
+        );
+        assert!(
+            lines[0].starts_with(start) && lines[0].ends_with(end),
+            "{lines:?}"
+        );
         refusals.used(Changed::Options);
         assert!(refusals.lines()[0].contains("w.yaml"));
         refusals.used(Changed::Web);

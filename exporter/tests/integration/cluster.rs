@@ -444,7 +444,7 @@ fn the_page_and_readyz_name_the_cause_of_not_being_ready_in_the_same_words() {
     let url = format!("--apiserver={}", api.url);
     let flags = [&*url, "--resources=pods,secrets", "--readiness=strict"];
     let exporter = Exporter::serving(&flags);
-    let reason = "not ready: secrets (forbidden), and --readiness=strict";
+    let reason = "not ready with --readiness=strict: secrets (forbidden)";
     eventually("the reason shows", || {
         let ready = exporter.get("/readyz").text();
         ready.starts_with(&format!("{reason}\n")).then_some(())

@@ -260,7 +260,8 @@ fn a_changed_config_is_used_without_an_outage() {
         assert!(shows("kube_service_info{"));
         let tells_why = |path| {
             let text = exporter.get(path).text();
-            text.contains("the changed configuration is not used: ") && text.contains("config.yaml")
+            text.contains("the changed configuration is not used (refused ")
+                && text.contains("config.yaml")
         };
         eventually("pages have the reason", || {
             (tells_why("/") && tells_why("/readyz")).then_some(())

@@ -418,7 +418,8 @@ fn a_file_that_loses_its_users_does_not_open_the_exporter() {
         assert_eq!(ready.status, 200);
         let text = ready.text();
         assert!(
-            text.contains("the changed configuration is not used: --tls-config "),
+            text.contains("the changed configuration is not used (refused ")
+                && text.contains(" ago): --tls-config "),
             "{text}"
         );
     }

@@ -8,7 +8,7 @@ use super::super::port::Port;
 use super::settings::{Setting, settings};
 use crate::app_state::{AppState, Ports};
 use crate::humanize::{counted, span};
-use crate::instance::{InstanceStatus, Problem, ResourceStatus};
+use crate::instance::{InstanceStatus, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
 use crate::server::without_port;
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
@@ -189,10 +189,18 @@ impl Data {
         }
     }
 
-    /// Returns all resources: first the resources with problems, then the resources with the most series.
+    /// Returns all resources: first the resources with problems, then the resources with the most series. Of the silent
+    /// resources, those that have been silent for the longest time come first.
     pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
         let mut resources: Vec<_> = self.status.resources.iter().collect();
-        resources.sort_by_key(|own| (Severity::of(own), Reverse(own.series)));
+        resources.sort_by_key(|own| {
+            let severity = Severity::of(own);
+            let silence = own
+                .last_event_seconds
+                .filter(|_| severity == Severity::Silent);
+            let silence = Duration::try_from_secs_f64(silence.unwrap_or(0.0)).unwrap_or_default();
+            (severity, Reverse(silence), Reverse(own.series))
+        });
         resources
     }
 
@@ -275,17 +283,6 @@ impl Severity {
                 Self::Incomplete
             }
             _ => Self::Good,
-        }
-    }
-}
-
-/// The name of the only resource that a problem affects, or how many of `total` resources it affects.
-pub(super) fn affected(problem: &Problem, total: usize) -> String {
-    match &problem.resources[..] {
-        [only] => only.clone(),
-        several => {
-            let total = counted(total as u64, "resource", "resources");
-            format!("{} of {total}", several.len())
         }
     }
 }

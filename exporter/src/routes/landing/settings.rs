@@ -22,7 +22,7 @@ pub(super) fn settings(
     leadership: Option<String>,
 ) -> Vec<Setting> {
     let readiness = (readiness != ReadinessPolicy::Default).then(|| readiness.to_string());
-    let shard = (shard.total() > 1).then(|| shard.to_string());
+    let shard = (shard.total() > 1).then(|| format!("{shard} (numbered from 0)"));
     let all = [
         (
             "Shard",
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--shard, --total-shards: 1 of 3",
+                "--shard, --total-shards: 1 of 3 (numbered from 0)",
                 "--readiness: strict",
                 "--metric-denylist: kube_secret_.*",
                 "--metric-labels-allowlist: pods=[team,app]",

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::messages::{ADD_RULES, Forbidden, Message, messages, more_roles, removal};
-use super::page::{Data, Page, affected, encoding, interval, last_event, top};
+use super::page::{Data, Page, encoding, interval, last_event, top};
 use crate::humanize::{counted, size, thousands};
 use crate::instance::REPEATED;
 use crate::report::queries;
@@ -70,7 +70,7 @@ fn write_message(message: &Message<'_>, total: usize, text: &mut String) {
         }
         Message::Forbidden(forbidden) => write_forbidden(forbidden, text),
         Message::Problem(problem) => {
-            let _ = write!(text, "{}: {}", affected(problem, total), problem.state);
+            let _ = write!(text, "{}: {}", problem.affected(total), problem.state);
             let error = problem.error.iter().map(|error| format!(". {error}"));
             text.extend(error);
         }

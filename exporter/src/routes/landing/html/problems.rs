@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::super::messages::{
     ADD_RULES, Forbidden, MOST_LISTED, Message, messages, more_roles, removal,
 };
-use super::super::page::{Data, affected};
+use super::super::page::Data;
 use super::parts::with_code;
-use crate::instance::{LimitProblem, Problem, REPEATED};
+use crate::instance::{LimitProblem, MOST_NAMES, Problem, REPEATED};
 
 pub(super) fn section(data: &Data) -> Markup {
     let total = data.status.resources.len();
@@ -97,11 +97,11 @@ fn problem_message(problem: &Problem, total: usize) -> Markup {
     html! {
         div class=(class) role=(role) {
             p {
-                b { (affected(problem, total)) ": " (problem.state) }
+                b { (problem.affected(total)) ": " (problem.state) }
                 @if let Some(error) = &problem.error { ". " (with_code(error)) }
             }
             @if let Some(seconds) = problem.removal_seconds { (removed_in(seconds)) }
-            @if problem.resources.len() > 1 {
+            @if problem.resources.len() > MOST_NAMES {
                 details { summary { "Which resources" } p { (problem.resources.join(", ")) } }
             }
         }
