@@ -293,7 +293,7 @@ fn certificates_are_read_again_while_it_runs() {
 #[test]
 fn a_handshake_must_come_in_time() {
     let place = Place::new();
-    let exporter = place.start(&[], "", &["--server-read-header-timeout=300ms"]);
+    let exporter = place.start(&[], "", &["--server-read-header-timeout=2s"]);
     let plain = "kube_state_metrics_http_connections_cut_total{reason=\"slow_request\"";
     for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let mut stream = TcpStream::connect(&exporter.main).unwrap();

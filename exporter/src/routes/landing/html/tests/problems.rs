@@ -40,7 +40,7 @@ fn the_cause_of_not_being_ready_comes_before_other_problems() {
         "<b>not ready: secrets (forbidden)</b>",
         "<b>The API server forbids resources: secrets.</b>",
         "role=\"alert\"><p>other</p>",
-        "<b>2 of 1 resource: other</b>",
+        "<b>other, other: other</b>",
     ];
     let at = at.map(|part| html.find(part).unwrap_or_else(|| panic!("{part}: {html}")));
     assert!(at.is_sorted(), "{at:?}");
