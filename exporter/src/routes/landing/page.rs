@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::super::port::Port;
 use super::settings::{Setting, settings};
 use crate::app_state::{AppState, Ports};
-use crate::humanize::{counted, span};
+use crate::humanize::span;
 use crate::instance::{InstanceStatus, ResourceStatus};
 use crate::report::{FamilyReport, Report, Search};
 use crate::server::without_port;
