@@ -73,6 +73,8 @@ const LIST_DEADLINE: Duration = Duration::from_secs(60);
 /// The default readiness deadline is below one minute, so that a start takes less than a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const AUDIT_INTERVAL: Duration = Duration::from_secs(300);
+const MIN_AUDIT_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_AUDIT_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 /// API servers accept requests of up to 3 MiB. The JSON of an object may be several times as large.
 const OBJECT_SIZE_LIMIT: usize = 16 << 20;
@@ -305,19 +307,23 @@ impl WatchBuilder {
     ///
     /// A watch cannot tell that an event was lost, or that its bookmarks come from a server that no longer receives
     /// changes. An audit asks the API server for the number of objects of a resource (a list of one object), and
-    /// compares it with the number that the watch has received up to the same version. If the numbers differ, if the
-    /// watch does not reach this version within two minutes, or if a selector makes the server omit the number, the
-    /// metadata of all objects is listed and compared: immediately for a suspicion, otherwise for one resource per
-    /// interval, in turn. Changes during an audit are never reported as differences. If two comparisons find the same
-    /// difference, the resource is listed again.
+    /// compares it with the number that the watch has received up to the same version. If the numbers differ, or if the
+    /// watch does not reach this version within two minutes, the metadata of all objects is listed and compared
+    /// immediately. Otherwise this happens for one resource per interval, in turn. Changes that the watch receives
+    /// during an audit are not reported as differences. If two comparisons find the same difference, the resource is
+    /// listed again. Such lists become rarer if they do not help, up to one in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ, and
     /// `kube_state_metrics_audit_relists_total` counts the lists that an audit has caused. The interval varies at
-    /// random by a tenth, so that watches do not send their requests at the same time. Resources with an
-    /// [object limit](Self::object_limit), and resources that only provide joined labels, are not audited.
+    /// random by a tenth, so that watches do not send their requests at the same time. Intervals below a second count as
+    /// a second, and intervals above a year as a year.
+    ///
+    /// Resources with selectors or an [object limit](Self::object_limit), and resources that only provide joined labels,
+    /// are not audited. A list with a selector may cost the API server as much as a list of all objects.
     pub fn audit_interval(mut self, interval: Duration) -> Self {
-        self.config.options.audit_interval = non_zero(interval);
+        let bounded = |own: Duration| own.clamp(MIN_AUDIT_INTERVAL, MAX_AUDIT_INTERVAL);
+        self.config.options.audit_interval = non_zero(interval).map(bounded);
         self
     }
 

@@ -1,6 +1,6 @@
 //! [`ListMeta`]: the metadata of a list.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::split_error::{MAX_TOKEN, MAX_VERSION, SplitError};
 
@@ -22,6 +22,7 @@ pub(super) struct ListMeta {
 pub(super) struct ListMetaFields {
     resource_version: Option<String>,
     r#continue: Option<String>,
+    #[serde(deserialize_with = "lenient_count")]
     remaining_item_count: Option<i64>,
     shard_info: Option<ShardInfo>,
 }
@@ -29,6 +30,11 @@ pub(super) struct ListMetaFields {
 #[derive(Deserialize)]
 struct ShardInfo {
     selector: String,
+}
+
+/// Reads another type than an integer as no number, because lists do not need the number.
+fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)?.as_i64())
 }
 
 // === impl ListMetaFields ===

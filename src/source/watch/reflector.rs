@@ -204,11 +204,14 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Audits the watch, if audits are enabled and the sink stores rows. A limited list does not have all objects, so
-    /// its watch is not audited.
+    /// its watch is not audited. A list with a selector may cost the API server as much as a list of all objects,
+    /// so its watch is not audited, either.
     pub(super) fn with_audits(mut self, rotation: &Arc<Rotation>) -> Self {
         let interval = self.options.audit_interval;
         let has_all = self.options.object_limit.is_none() && self.sink.rows().is_some();
-        if let Some(interval) = interval.filter(|_| has_all) {
+        let selectors = [&self.target.field_selector, &self.target.label_selector];
+        let is_audited = has_all && selectors.iter().all(|own| own.is_none());
+        if let Some(interval) = interval.filter(|_| is_audited) {
             self.audit = Some(Audit::new(interval, rotation));
             self.sink.received = Some(ReceivedObjects::new(self.target.resource.scope()));
         }

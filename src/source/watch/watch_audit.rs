@@ -18,12 +18,13 @@ impl<S: ListWatchSink> Reflector<S> {
             let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
                 return false;
             };
-            let step = match version {
-                Some(version) => audit.next(version, received),
+            let Some(version) = version else {
                 // Without an order of versions, states of the server cannot be compared.
-                None => audit.unknown(None),
+                audit.unknown(None);
+                received.close_window();
+                return false;
             };
-            let step = match step {
+            let step = match audit.next(version, received) {
                 Step::Compared { without_row } => {
                     received.replace_without_row(without_row);
                     audit.after_comparison()
@@ -35,9 +36,10 @@ impl<S: ListWatchSink> Reflector<S> {
                 Step::Probe => self.request_count(),
                 Step::List { confirms } => self.request_identities(confirms),
                 Step::Compare(listed) => self.compare(listed),
-                Step::Agreed => {
+                Step::Agreed { compared } => {
                     received.close_window();
-                    self.feed.reporter().audited(Some(0));
+                    // Equal numbers do not show that a known difference has gone.
+                    self.feed.reporter().audited(compared.then_some(0));
                 }
                 Step::Unknown(failure) => {
                     received.close_window();
@@ -83,6 +85,7 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         let Some(rows) = rows else {
             audit.unknown(None);
+            received.close_window();
             return;
         };
         if !confirms {
@@ -96,12 +99,13 @@ impl<S: ListWatchSink> Reflector<S> {
         let rows = self.sink.rows();
         // The shard may have changed after the request.
         let rows = rows.filter(|rows| Arc::ptr_eq(rows.filter(), &listed.filter));
-        let (Some(audit), Some(received)) = (&mut self.audit, &self.sink.received) else {
+        let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
             return;
         };
         let compared = rows.and_then(|rows| audit.compare(listed, rows, received));
         if compared.is_none() {
             audit.unknown(None);
+            received.close_window();
         }
     }
 

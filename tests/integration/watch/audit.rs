@@ -273,20 +273,36 @@ async fn a_hand_over_of_shards_is_no_difference() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn resources_with_selectors_are_compared_in_turn() {
+async fn versions_without_an_order_end_the_audit_and_not_the_watch() {
     let server = server();
-    let running = synced(&server, |watch| {
-        audited(watch).field_selector("configmaps", "metadata.name!=x")
+    let running = synced(&server, audited).await;
+    let mut opaque = config_map("a", "opaque");
+    opaque["metadata"]["resourceVersion"] = serde_json::json!("opaque");
+    server.send_event("configmaps", "ADDED", &opaque);
+    within("the object appears", INTERVAL, || running.has("a/opaque")).await;
+    pass(INTERVAL * 3).await;
+    server.put("configmaps", config_map("a", "later"));
+    within("the watch goes on", INTERVAL, || running.has("a/later")).await;
+    // The server does not have the object, which the next audit with an order finds.
+    within("the object is removed", INTERVAL * 3, || {
+        !running.has("a/opaque")
     })
     .await;
-    server.clear_log();
-    server.lose_changes("configmaps", 1);
-    server.delete("configmaps", "a", "cm3");
-    let removed = || !running.has("a/cm3");
-    within("the object is removed", INTERVAL * 3, removed).await;
-    let log = server.log("configmaps").into_iter();
-    let mut lists = log.filter(|request| !request.is_watch());
-    assert!(lists.all(|request| request.get("fieldSelector") == Some("metadata.name!=x")));
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreliable_watch_is_not_listed_again_without_a_pause() {
+    let server = server();
+    let running = synced(&server, audited).await;
+    for number in 0..60 {
+        server.lose_changes("configmaps", 1);
+        server.put("configmaps", config_map("a", &format!("new{number}")));
+        pass(Duration::from_secs(30)).await;
+    }
+    // 30 minutes are six intervals.
+    let relists = running.audit("relists_total");
+    assert!((1.0..=12.0).contains(&relists), "{relists}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,12 +347,13 @@ async fn audits_that_fail_change_nothing_and_become_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_interval_or_with_limited_lists_there_is_no_audit() {
-    for limited in [false, true] {
+async fn without_an_interval_or_with_lists_of_some_objects_there_is_no_audit() {
+    for case in 0..3 {
         let server = server();
-        let running = synced(&server, |watch| match limited {
-            true => audited(watch).object_limit(100),
-            false => watch,
+        let running = synced(&server, |watch| match case {
+            0 => watch,
+            1 => audited(watch).object_limit(100),
+            _ => audited(watch).field_selector("configmaps", "metadata.name!=x"),
         })
         .await;
         server.clear_log();

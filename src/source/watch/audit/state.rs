@@ -37,8 +37,12 @@ pub(in crate::source::watch) struct Audit {
     is_verifying: bool,
     /// Hashes of the keys of the differences because of which the objects were last listed.
     healed: HashSet<u64>,
+    /// Whether the last list because of an audit followed another such list at once.
+    is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
+    /// The rounds after which differences cause no list, because lists did not help before.
+    list_skips: Skips,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +93,8 @@ pub(in crate::source::watch) enum Step {
     Compare(Listed),
     /// A comparison has found existing objects without a row.
     Compared { without_row: HashSet<u64> },
-    /// The round has ended without a difference.
-    Agreed,
+    /// The round has ended without a difference. Either the objects were compared, or only their number.
+    Agreed { compared: bool },
     /// The round has ended without a result.
     Unknown(Option<Failure>),
     /// Two comparisons have found the same differences.
@@ -132,8 +136,10 @@ impl Audit {
             suspects: None,
             is_verifying: false,
             healed: HashSet::new(),
+            is_second_list: false,
             count_skips: Skips::default(),
             late_skips: Skips::default(),
+            list_skips: Skips::default(),
         }
     }
 
@@ -210,6 +216,7 @@ impl Audit {
         }
         self.due = now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0);
         self.rounds = self.rounds.wrapping_add(1);
+        self.list_skips.skip();
         if self.member.has_turn(self.rounds) {
             Step::List { confirms: false }
         } else {
@@ -239,9 +246,12 @@ impl Audit {
             (true, _) => (Suspicion::Count, &mut self.count_skips),
             (false, true) => (Suspicion::Late, &mut self.late_skips),
             (false, false) => {
-                self.count_skips.reset();
                 self.late_skips.reset();
-                return self.agreed();
+                if probe.count.is_none() {
+                    return self.unknown(None);
+                }
+                self.count_skips.reset();
+                return self.agreed(false);
             }
         };
         if skips.skip() {
@@ -275,9 +285,8 @@ impl Audit {
                     Some(Suspicion::Late) => self.late_skips.grow(),
                     None => {}
                 }
-                if std::mem::take(&mut self.is_verifying) {
-                    self.count_skips.reset();
-                }
+                self.is_verifying = false;
+                self.list_skips.reset();
             } else {
                 let suspects = differences.into_iter().map(|(key, own)| (key, own.how));
                 self.suspects = Some(suspects.collect());
@@ -292,16 +301,19 @@ impl Audit {
         let (keys, mut objects): (HashSet<_>, Vec<_>) = confirmed.unzip();
         if objects.is_empty() {
             self.is_verifying = false;
+            self.list_skips.reset();
             return Step::Compared { without_row };
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // The watch may also have missed other changes after the list.
-        if was_verifying && !keys.is_disjoint(&self.healed) {
-            self.count_skips.grow();
+        // The watch may have missed other changes after the list. Then a second list follows at once, but not a third: a
+        // watch that always misses changes must not cause lists without a pause.
+        if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
+            self.list_skips.grow();
         }
+        self.is_second_list = was_verifying;
         self.healed = keys;
-        let heals = !self.count_skips.is_active();
+        let heals = !self.list_skips.is_active();
         self.is_verifying = heals;
         self.rest();
         Step::Differs(Finding {
@@ -315,13 +327,13 @@ impl Audit {
     pub(in crate::source::watch) fn after_comparison(&mut self) -> Step {
         match self.stage {
             Stage::Confirming { .. } => Step::Wait,
-            _ => self.agreed(),
+            _ => self.agreed(true),
         }
     }
 
-    fn agreed(&mut self) -> Step {
+    fn agreed(&mut self, compared: bool) -> Step {
         self.rest();
-        Step::Agreed
+        Step::Agreed { compared }
     }
 
     /// Ends the round without a result.
