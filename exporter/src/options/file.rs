@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use config_file::{ReadError, YamlProblem};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::row::{Compat, Form, Row};
@@ -55,12 +56,17 @@ struct FileSeed<'a> {
     current: &'a RefCell<Option<&'static str>>,
 }
 
-/// The keys of a map. The values of the map are ignored.
-#[derive(Default)]
-struct Keys(Vec<String>);
+/// Reads a map; `None` if the value is empty.
+struct Map<V> {
+    /// The form of the map, for errors.
+    form: &'static str,
+    values: PhantomData<V>,
+}
 
-/// Names by resource.
-struct Allowlists(BTreeMap<String, Vec<String>>);
+/// Users are likely to write a list. A list is refused, because the Go program also requires a map.
+const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
+/// Users are likely to write the value of the flag, `pods=[team]`.
+const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
 /// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
 struct Scalar(Option<String>);
@@ -212,12 +218,12 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                 Form::Switch | Form::Value(_) => map.next_value::<Scalar>()?.0.map(FileValue::Text),
                 Form::List(_) => map.next_value::<Option<_>>()?.map(FileValue::List),
                 Form::Keys(_) => {
-                    let keys = map.next_value::<Option<Keys>>()?;
-                    keys.map(|keys| FileValue::Keys(keys.0))
+                    let keys = map.next_value_seed(Map::<IgnoredAny>::new(KEYS))?;
+                    keys.map(|keys| FileValue::Keys(keys.into_keys().collect()))
                 }
                 Form::Allowlists(_) => {
-                    let lists = map.next_value::<Option<Allowlists>>()?;
-                    lists.map(|lists| FileValue::Allowlists(lists.0))
+                    let lists = map.next_value_seed(Map::new(ALLOWLISTS))?;
+                    lists.map(FileValue::Allowlists)
                 }
             };
             self.current.take();
@@ -250,59 +256,38 @@ fn form(key: &str) -> Option<(&'static str, Form)> {
     })
 }
 
-// === impl Keys ===
+// === impl Map ===
 
-impl<'de> Deserialize<'de> for Keys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeysVisitor;
-
-        impl<'de> Visitor<'de> for KeysVisitor {
-            type Value = Keys;
-
-            // Users are likely to write a list. A list is refused, because the Go program also requires a map.
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map such as `{pods: {}, nodes: {}}`")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Keys, A::Error> {
-                let entries = MapAccessDeserializer::new(map);
-                let entries = BTreeMap::<String, IgnoredAny>::deserialize(entries)?;
-                Ok(Keys(entries.into_keys().collect()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Keys, E> {
-                Ok(Keys::default())
-            }
+impl<V> Map<V> {
+    fn new(form: &'static str) -> Self {
+        Self {
+            form,
+            values: PhantomData,
         }
-
-        deserializer.deserialize_any(KeysVisitor)
     }
 }
 
-// === impl Allowlists ===
+impl<'de, V: Deserialize<'de>> DeserializeSeed<'de> for Map<V> {
+    type Value = Option<BTreeMap<String, V>>;
 
-impl<'de> Deserialize<'de> for Allowlists {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AllowlistsVisitor;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-        impl<'de> Visitor<'de> for AllowlistsVisitor {
-            type Value = Allowlists;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Map<V> {
+    type Value = Option<BTreeMap<String, V>>;
 
-            // Users are likely to write the value of the flag, `pods=[team]`.
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of lists such as `{pods: [team], nodes: [\"*\"]}`")
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.form)
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Allowlists, A::Error> {
-                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Allowlists)
-            }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
 
-            fn visit_unit<E>(self) -> Result<Allowlists, E> {
-                Ok(Allowlists(BTreeMap::new()))
-            }
-        }
-
-        deserializer.deserialize_any(AllowlistsVisitor)
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
