@@ -135,28 +135,20 @@ impl<S: ListWatchSink> Reflector<S> {
             Some(format!("{name} ({})", own.how))
         });
         let examples = named.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
-        if heals {
-            tracing::warn!(
-                resource,
-                namespace,
-                missing,
-                outdated,
-                deleted,
-                is_mute,
-                examples,
-                "the watch has missed changes; listing the objects again"
-            );
+        let outcome = if heals {
+            "the watch has missed changes; listing the objects again"
         } else {
-            tracing::warn!(
-                resource,
-                namespace,
-                missing,
-                outdated,
-                deleted,
-                is_mute,
-                examples,
-                "objects differ from those of the API server, and a new list did not help; later audits try again"
-            );
-        }
+            "objects differ from those of the API server, and a new list did not help; later audits try again"
+        };
+        tracing::warn!(
+            resource,
+            namespace,
+            missing,
+            outdated,
+            deleted,
+            is_mute,
+            examples,
+            "{outcome}"
+        );
     }
 }

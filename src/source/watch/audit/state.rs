@@ -214,7 +214,7 @@ impl Audit {
         if self.is_verifying {
             return Step::List { confirms: false };
         }
-        self.due = now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+        self.due = self.next_due(now);
         self.rounds = self.rounds.wrapping_add(1);
         self.list_skips.skip();
         if self.member.has_turn(self.rounds) {
@@ -346,9 +346,15 @@ impl Audit {
     fn rest(&mut self) {
         let now = Instant::now();
         if self.due <= now {
-            self.due = now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+            self.due = self.next_due(now);
         }
         self.stage = Stage::Resting { until: self.due };
+    }
+
+    /// The time of the round after a round that begins now. The interval varies, so that watches do not send their
+    /// requests at the same time.
+    fn next_due(&self, now: Instant) -> Instant {
+        now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)
     }
 
     /// Requests the number of objects.
