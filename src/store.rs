@@ -53,6 +53,8 @@ pub use reader::StoreReader;
 pub(crate) use row::{RowLabels, RowPrefix};
 #[cfg(feature = "testing")]
 pub(crate) use row_cells::RowCells;
+#[cfg(feature = "watch")]
+pub(crate) use row_feeder::{namespace_in, write_key};
 pub(crate) use sample_line::SampleLine;
 pub(crate) use schema::{Allowlists, Schema};
 pub(crate) use snapshot::StoreSnapshot;
@@ -61,7 +63,7 @@ pub(crate) use text_size::TextSize;
 #[cfg(feature = "watch")]
 pub(crate) use uid::Uid;
 #[cfg(feature = "watch")]
-pub(crate) use watch_writer::WatchWriter;
+pub(crate) use watch_writer::{WatchWriter, WrittenRows};
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -62,6 +62,16 @@ struct StoreInner<K> {
     counters: StoreCounters,
 }
 
+/// The result of a change of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowChange {
+    Applied(Applied),
+    /// The store does not accept the object, or no longer has the feeder. The object has no row.
+    Excluded,
+    /// Nothing has changed, because the object must be rendered as a whole.
+    NeedsWholeObject,
+}
+
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
@@ -166,6 +176,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             DecodeReason::Syntax => counters.decode_syntax.add(1),
             DecodeReason::Field => counters.decode_field.add(1),
         }
+        feeder.has_row = false;
         self.remove_undecodable(feeder, error);
     }
 
@@ -205,6 +216,7 @@ impl<K: CollectedResource> MetricsStore<K> {
                 source.read(object, &mut feeder.source);
                 source.set(feeder.id as u64, &feeder.key, &feeder.source);
             }
+            feeder.has_row = false;
             return;
         }
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
@@ -224,26 +236,24 @@ impl<K: CollectedResource> MetricsStore<K> {
             source.read(object, &mut feeder.source);
         }
         let _step = source.map(SourceFeed::begin_step);
-        let mut is_stale = false;
-        self.change_row(feeder.id, &filter, identity, |table, ordered| {
-            let applied = table.apply(identity, cells, fingerprints, ordered);
-            is_stale = applied == Applied::Stale;
-            Some(applied)
+        let change = self.change_row(feeder.id, &filter, identity, |table, ordered| {
+            Some(table.apply(identity, cells, fingerprints, ordered))
         });
+        let is_stale = change == RowChange::Applied(Applied::Stale);
         if let Some(source) = source.filter(|_| !is_stale) {
             source.set(feeder.id as u64, &feeder.key, &feeder.source);
         }
+        feeder.has_row = change != RowChange::Excluded;
     }
 
-    /// Updates the row of an object of which only some groups of fields were rendered. Returns false if the object must
-    /// be rendered as a whole.
+    /// Updates the row of an object of which only some groups of fields were rendered.
     pub(super) fn update_row(
         &self,
         feeder: usize,
         filter: &Arc<ObjectFilter>,
         identity: Identity<'_>,
         updated: UpdatedCells<'_>,
-    ) -> bool {
+    ) -> RowChange {
         self.change_row(feeder, filter, identity, |table, ordered| {
             table.update(identity, updated, ordered)
         })
@@ -261,14 +271,6 @@ impl<K: CollectedResource> MetricsStore<K> {
         let place = table.place_of(key)?;
         let (page, row) = table.row_at(place)?;
         read(place, page, row)
-    }
-
-    /// Whether a feeder has a row for a key.
-    #[cfg(feature = "watch")]
-    pub(super) fn has_row(&self, feeder: usize, key: &str) -> bool {
-        let mut feeder_tables = self.inner.feeder_tables.lock();
-        let feeder_table = find(&mut feeder_tables, feeder);
-        feeder_table.is_some_and(|table| table.current().find(key).is_some())
     }
 
     /// The rows of a feeder that readers see, with the filter of the store.
@@ -336,15 +338,14 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Stores the row of an object that `filter` accepts. Returns false if `change` changes nothing, because the object
-    /// must be rendered as a whole.
+    /// Stores the row of an object that `filter` accepts.
     fn change_row(
         &self,
         feeder: usize,
         filter: &Arc<ObjectFilter>,
         identity: Identity<'_>,
         change: impl FnOnce(&mut Table, bool) -> Option<Applied>,
-    ) -> bool {
+    ) -> RowChange {
         let mut feeder_tables = self.inner.feeder_tables.lock();
         let current = self.filter();
         if !Arc::ptr_eq(filter, &current)
@@ -352,14 +353,14 @@ impl<K: CollectedResource> MetricsStore<K> {
         {
             // The filter changed while the object was rendered. `set_filter` removes the rows of objects that the new
             // filter excludes.
-            return true;
+            return RowChange::Excluded;
         }
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
-            return true;
+            return RowChange::Excluded;
         };
         let listing = feeder_table.is_listing();
         let Some(applied) = change(Arc::make_mut(feeder_table.current()), !listing) else {
-            return false;
+            return RowChange::NeedsWholeObject;
         };
         let counters = &self.inner.counters;
         match applied {
@@ -376,7 +377,7 @@ impl<K: CollectedResource> MetricsStore<K> {
                 other.forget(identity.key);
             }
         }
-        true
+        RowChange::Applied(applied)
     }
 
     /// Removes a row. `None` if there is no row with the key.

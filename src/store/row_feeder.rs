@@ -19,6 +19,8 @@ pub(super) struct RowFeeder {
     pub(super) key: String,
     /// `metadata.resourceVersion` of the last object.
     pub(super) version: String,
+    /// Whether the last object that was applied has a row.
+    pub(super) has_row: bool,
     /// Whether the type refuses an object without the fields that have not changed, so that whole objects are decoded.
     pub(super) needs_whole_objects: bool,
 }
@@ -71,11 +73,7 @@ impl RowFeeder {
 
     pub(super) fn set_key(&mut self, namespace: &str, name: &str) {
         self.key.clear();
-        if !namespace.is_empty() {
-            self.key.push_str(namespace);
-            self.key.push('/');
-        }
-        self.key.push_str(name);
+        write_key(&mut self.key, namespace, name);
     }
 
     /// Remembers the version of an object, and returns the version as a number; 0 if it is not a number.
@@ -86,9 +84,18 @@ impl RowFeeder {
     }
 }
 
+/// Appends the key of an object: `namespace/name`, or `name` without a namespace.
+pub(crate) fn write_key(key: &mut String, namespace: &str, name: &str) {
+    if !namespace.is_empty() {
+        key.push_str(namespace);
+        key.push('/');
+    }
+    key.push_str(name);
+}
+
 /// The namespace of an object. Objects of a cluster-scoped resource have no namespace, even if their metadata contains
 /// the field.
-pub(super) fn namespace_in(scope: Scope, namespace: &str) -> &str {
+pub(crate) fn namespace_in(scope: Scope, namespace: &str) -> &str {
     match scope {
         Scope::Namespaced => namespace,
         Scope::Cluster => "",

@@ -1,6 +1,7 @@
 //! Updates rows without decoding and rendering what has not changed.
 
 use super::MetricsStore;
+use super::metrics_store::RowChange;
 use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::{RowFeeder, namespace_in};
 use super::updated_cells::UpdatedCells;
@@ -104,9 +105,11 @@ impl<K: CollectedResource> MetricsStore<K> {
             dictionary: feeder.samples.dictionary(),
             are_kept: feeder.samples.may_be_kept(),
         };
-        if !self.update_row(feeder.id, &filter, identity, updated) {
+        let change = self.update_row(feeder.id, &filter, identity, updated);
+        if change == RowChange::NeedsWholeObject {
             return None;
         }
+        feeder.has_row = change != RowChange::Excluded;
         self.count_dropped(&feeder.key, &feeder.samples);
         Some(())
     }

@@ -256,16 +256,10 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.reads_only(&self.store, paths)
     }
 
-    /// The key of the last object.
+    /// What the writer remembers of the last object.
     #[cfg(feature = "watch")]
-    pub(super) fn key_of_last(&self) -> &str {
-        &self.feeder.key
-    }
-
-    /// The number of the feeder.
-    #[cfg(feature = "watch")]
-    pub(super) fn feeder_id(&self) -> usize {
-        self.feeder.id
+    pub(super) fn feeder(&self) -> &RowFeeder {
+        &self.feeder
     }
 
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
@@ -274,6 +268,7 @@ impl<K: CollectedResource> Writer<K> {
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
+            self.feeder.has_row = false;
             return Ok(());
         }
         let (applied, linked) = self.linked.apply(&self.store, &mut self.feeder, object);

@@ -95,24 +95,25 @@ impl<S: ListWatchSink> BlockingSink<S> {
         let (Some(received), Some(sink)) = (&mut self.received, &self.sink) else {
             return;
         };
-        let is_deleted = change == Change::Deleted;
-        let rows = || sink.rows().map_or(0, |rows| rows.len());
-        match (result, sink.last_key()) {
-            (Ok(()), Some(key)) => {
-                let presence = match is_deleted {
-                    true => Presence::Deleted,
-                    false if sink.has_row(key) => Presence::Row,
-                    false => Presence::NoRow,
-                };
+        let Some(written) = sink.written_rows() else {
+            return;
+        };
+        let presence = match change {
+            Change::Deleted => Presence::Deleted,
+            Change::Applied if written.last_has_row() => Presence::Row,
+            Change::Applied => Presence::NoRow,
+        };
+        let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+        match result {
+            Ok(()) => {
                 let version = resource_version::as_u64(sink.last_version());
-                received.changed(key, presence, version, rows);
+                received.changed(written.last_key(), presence, version, rows);
             }
-            (Err(error), _) => {
+            Err(error) => {
                 if let Some(identity) = error.identity() {
-                    received.skipped(identity, is_deleted, None, rows);
+                    received.changed_by_name(identity, presence, None, rows);
                 }
             }
-            (Ok(()), None) => {}
         }
     }
 
@@ -170,16 +171,19 @@ impl<S: ListWatchSink> BlockingSink<S> {
         let Some(sink) = &mut self.sink else { return };
         sink.skip_oversized(object.key());
         if let (Some(received), Some(key)) = (&mut self.received, object.key()) {
-            let is_deleted = object.event == Some(EventKind::Deleted);
+            let presence = match object.event {
+                Some(EventKind::Deleted) => Presence::Deleted,
+                _ => Presence::NoRow,
+            };
             let version = resource_version::as_u64(&object.version);
-            let rows = || sink.rows().map_or(0, |rows| rows.len());
-            received.skipped(key, is_deleted, version, rows);
+            let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+            received.changed_by_name(key, presence, version, rows);
         }
     }
 
     /// The stored rows. `None` if the sink stores no rows.
     pub(super) fn rows(&self) -> Option<FeederRows> {
-        self.sink.as_ref().and_then(S::rows)
+        self.sink.as_ref().and_then(stored_rows)
     }
 
     pub(super) fn last_version(&self) -> &str {
@@ -229,6 +233,11 @@ impl<S: ListWatchSink> BlockingSink<S> {
             .as_ref()
             .is_some_and(|sink| sink.reads_only(paths))
     }
+}
+
+/// The rows that readers see. `None` if the sink stores no rows.
+fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
+    sink.written_rows()?.published()
 }
 
 /// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole

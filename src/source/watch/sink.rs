@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
-use crate::store::{FeederRows, ObjectWriter, WatchWriter};
+use crate::store::{ObjectWriter, WatchWriter, WrittenRows};
 
 /// Whether an object is applied or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,18 +61,8 @@ pub(super) trait ListWatchSink: Send + 'static {
         false
     }
 
-    /// The key of the last object, `namespace/name` or `name`. `None` if the sink stores no rows.
-    fn last_key(&self) -> Option<&str> {
-        None
-    }
-
-    /// Whether a row is stored for a key.
-    fn has_row(&self, _key: &str) -> bool {
-        false
-    }
-
     /// The stored rows. `None` if the sink stores no rows.
-    fn rows(&self) -> Option<FeederRows> {
+    fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
 }
@@ -128,15 +118,7 @@ impl ListWatchSink for Box<dyn WatchWriter> {
         ObjectWriter::reads_only(&**self, paths)
     }
 
-    fn last_key(&self) -> Option<&str> {
-        WatchWriter::last_key(&**self)
-    }
-
-    fn has_row(&self, key: &str) -> bool {
-        WatchWriter::has_row(&**self, key)
-    }
-
-    fn rows(&self) -> Option<FeederRows> {
-        WatchWriter::rows(&**self)
+    fn written_rows(&self) -> Option<&dyn WrittenRows> {
+        WatchWriter::written_rows(&**self)
     }
 }

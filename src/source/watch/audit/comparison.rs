@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::families;
     use crate::scope::Shard;
-    use crate::store::{AnyStore, MetricsStore, WatchWriter};
+    use crate::store::{AnyStore, MetricsStore};
 
     fn object(name: &str, uid: &str, version: &str) -> Peeked {
         Peeked {
@@ -184,7 +184,7 @@ mod tests {
             });
             writer.apply_json(node.to_string().as_bytes()).unwrap();
         }
-        WatchWriter::rows(&*writer).unwrap()
+        writer.written_rows().unwrap().published().unwrap()
     }
 
     /// The differences between rows and listed objects, as text. `touched` and `without_row` are names.

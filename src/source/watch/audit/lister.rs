@@ -25,9 +25,9 @@ use super::comparison::Listed;
 use super::received::ReceivedObjects;
 use crate::decode::{Encoding, Peeked, peek};
 use crate::k8s::resource_version;
-use crate::resource::Scope;
 use crate::scope::ObjectFilter;
 use crate::source::health::FailureReason;
+use crate::store::namespace_in;
 
 /// Sends the lists of one audit. All lists ask for the metadata of the objects, and for the current state of the
 /// server, not of a cache.
@@ -111,10 +111,7 @@ impl Lister {
             };
             let add = |item: Item| match item {
                 Item::Known(object) => {
-                    let namespace = match scope {
-                        Scope::Namespaced => &*object.namespace,
-                        Scope::Cluster => "",
-                    };
+                    let namespace = namespace_in(scope, &object.namespace);
                     let key = ReceivedObjects::key(scope, namespace, &object.name);
                     listed.add(key, namespace, &object);
                 }

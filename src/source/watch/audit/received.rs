@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::window::Window;
 use crate::resource::Scope;
+use crate::store::{namespace_in, write_key};
 
 /// What an audit remembers of the objects that a watch has received, apart from the rows of the store.
 #[derive(Debug)]
@@ -51,25 +52,20 @@ impl ReceivedObjects {
 
     /// The key of an object, as in the store.
     pub(in crate::source::watch) fn key(scope: Scope, namespace: &str, name: &str) -> String {
-        match scope {
-            Scope::Namespaced if !namespace.is_empty() => format!("{namespace}/{name}"),
-            _ => name.to_owned(),
-        }
+        let mut key = String::new();
+        write_key(&mut key, namespace_in(scope, namespace), name);
+        key
     }
 
-    /// Records an object that has no row, unless it was deleted. `rows` is the number of rows.
-    pub(in crate::source::watch) fn skipped(
+    /// Records a change of an object with a namespace and a name. `rows` is the number of rows after the change.
+    pub(in crate::source::watch) fn changed_by_name(
         &mut self,
         (namespace, name): (&str, &str),
-        is_deleted: bool,
+        presence: Presence,
         version: Option<u64>,
         rows: impl FnOnce() -> usize,
     ) {
         let key = Self::key(self.scope, namespace, name);
-        let presence = match is_deleted {
-            true => Presence::Deleted,
-            false => Presence::NoRow,
-        };
         self.changed(&key, presence, version, rows);
     }
 
