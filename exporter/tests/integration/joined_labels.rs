@@ -14,9 +14,9 @@ const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
 /// The alerts with results over the example whose results lack the label of the namespace, because they aggregate it
 /// away.
-const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
+pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
 /// The alerts about cluster-scoped objects, which have no namespace.
-const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
+pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
 
 /// The published alerts, with their expressions, without those that have no results over the example.
 fn alerts() -> Vec<(String, String)> {

@@ -31,6 +31,7 @@ mod high_availability;
 mod hostile;
 mod http;
 mod image;
+mod joined_alerts;
 mod joined_labels;
 mod large_objects;
 mod limits;

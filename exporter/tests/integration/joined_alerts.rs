@@ -1,0 +1,203 @@
+//! All published alerts over joined labels, in a real Prometheus over the example cluster, while pods are replaced and
+//! namespaces are relabelled.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::joined_labels::{AGGREGATED, CLUSTER_SCOPED};
+use super::prometheus::Prometheus;
+use super::rollouts::now;
+use super::support::{CLUSTER, Directory, Exporter, eventually_or};
+use super::well_known::expressions;
+
+/// The alerts that have no results over the example, and whose results would have no namespace, or aggregate the label
+/// of the namespace away.
+const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
+    "KubeCPUQuotaOvercommit",
+    "KubeJobNotCompleted",
+    "KubeMemoryQuotaOvercommit",
+    "KubeNodeNotReady",
+    "KubeNodePressure",
+    "KubeNodeReadinessFlapping",
+];
+/// This alert reads 5 minutes, so the results for series that have ended stay.
+const READS_THE_PAST: &str = "KubePodCrashLooping";
+/// The label that is joined. All namespaces have this label.
+const LABEL: &str = "kubernetes.io/metadata.name: ";
+/// What the label of each namespace ends with after the change.
+const NEW_TEAM: &str = "-renamed";
+/// The ReplicaSets of a pod that waits and of a pod that crashes, and the ReplicaSets after a rollout.
+const ROLLOUT: [(&str, &str); 2] = [
+    ("payments-66888554", "payments-77999665"),
+    ("storefront-5f8b9d7c66", "storefront-6a9c8e8d77"),
+];
+
+/// A cluster as manifests, an exporter that watches them, and a Prometheus with all published rules.
+struct Cluster {
+    manifests: Directory,
+    _exporter: Exporter,
+    prometheus: Prometheus,
+    _rules: Directory,
+}
+
+/// Objects for the alerts that keep the label, but have no results over the example.
+fn more_objects() -> String {
+    let object = |api: &str, kind: &str, spec: Value, status: Value| {
+        let metadata = json!({ "name": "odd", "namespace": "shop", "uid": kind, "generation": 3 });
+        json!({ "apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec, "status": status })
+    };
+    let counts = json!({ "desiredNumberScheduled": 3, "currentNumberScheduled": 2, "numberMisscheduled": 0,
+        "numberReady": 2, "observedGeneration": 3 });
+    let quota = json!({ "hard": { "pods": "10" }, "used": { "pods": "12" } });
+    let items = [
+        object("apps/v1", "Deployment", json!({}), json!({ "observedGeneration": 2 })),
+        object("apps/v1", "StatefulSet", json!({}), json!({ "observedGeneration": 2, "replicas": 0 })),
+        object("apps/v1", "DaemonSet", json!({}), counts),
+        object("v1", "ResourceQuota", json!({ "hard": { "pods": "10" } }), quota),
+    ];
+    json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+/// The alerts whose results have the label of the namespace.
+fn alerts() -> Vec<String> {
+    let without = [&AGGREGATED[..], &CLUSTER_SCOPED, &NOT_OVER_THE_EXAMPLE].concat();
+    let alerts = expressions().filter(|own| own.is_alert()).map(|own| own.rule);
+    alerts.filter(|alert| !without.contains(&alert.as_str())).collect()
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// `None` if Prometheus is not installed.
+    fn start() -> Option<Self> {
+        let manifests = Directory::new("joined-alerts");
+        manifests.write("more.json", &more_objects());
+        write_example(&manifests, str::to_owned);
+        let exporter = Exporter::serving(&[
+            &format!("--manifests={}", manifests.str()),
+            "--join-labels=*=[namespace/kubernetes.io/metadata.name=team]",
+        ]);
+        exporter.becomes_ready();
+        let rules = expressions().map(|own| match own.is_alert() {
+            true => json!({ "alert": own.rule, "expr": own.query }),
+            false => json!({ "record": own.rule, "expr": own.query }),
+        });
+        let rules: Vec<_> = rules.collect();
+        let directory = Directory::new("joined-alerts-rules");
+        let groups = json!({ "groups": [{ "name": "published", "rules": rules }] });
+        let file = directory.write("rules.yaml", &groups.to_string());
+        let config = json!({
+            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            "rule_files": [file],
+            "scrape_configs": [{
+                "job_name": "kube-state-metrics", "honor_labels": true,
+                "static_configs": [{ "targets": [exporter.main] }],
+            }],
+        });
+        Some(Self {
+            manifests,
+            prometheus: Prometheus::run(&config.to_string(), &[])?,
+            _exporter: exporter,
+            _rules: directory,
+        })
+    }
+
+    /// Waits until each alert fires, and each of its results has the team of its namespace: the name of the namespace
+    /// and `end`.
+    #[track_caller]
+    fn all_fire_with_the_team(&self, end: &str) {
+        let has_team = |row: &Value| {
+            let label = |name: &str| row["metric"][name].as_str().unwrap_or_default();
+            label("team") == format!("{}{end}", label("namespace"))
+        };
+        for alert in alerts() {
+            let query = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+            let rows = || self.prometheus.rows(&query);
+            let fires = || {
+                let rows = rows();
+                let is_complete = match &*alert {
+                    READS_THE_PAST => rows.iter().any(has_team),
+                    _ => !rows.is_empty() && rows.iter().all(has_team),
+                };
+                is_complete.then_some(())
+            };
+            eventually_or(&alert, fires, || format!("{:#?}", rows()));
+        }
+    }
+
+    /// Waits until the alerts about the pods of the rollout fire for the new pods.
+    #[track_caller]
+    fn fire_for_new_pods(&self) {
+        for (alert, (old, new)) in ["KubeContainerWaiting", READS_THE_PAST].iter().zip(ROLLOUT) {
+            let firing = |set: &str| {
+                let query = format!(
+                    "ALERTS{{alertname=\"{alert}\",alertstate=\"firing\",pod=~\"{set}-.*\"}}"
+                );
+                !self.prometheus.rows(&query).is_empty()
+            };
+            let ended = |set: &str| *alert == READS_THE_PAST || !firing(set);
+            let fires = || (firing(new) && ended(old)).then_some(());
+            eventually_or(alert, fires, || new.to_owned());
+        }
+    }
+
+    /// Asserts that no result of an alert, and no container, existed twice.
+    #[track_caller]
+    fn assert_none_doubled(&self, start: f64, end: f64) {
+        let alerts = alerts().into_iter().filter(|alert| alert != READS_THE_PAST);
+        let queries = alerts.map(|alert| format!("count without (team) (ALERTS{{alertname=\"{alert}\"}})"));
+        let containers = "count by (namespace, pod, container) (kube_pod_container_info)";
+        for query in queries.chain([containers.to_owned()]) {
+            let rows = self.prometheus.history(&query, start, end);
+            assert!(!rows.is_empty(), "{query}");
+            for row in rows {
+                let values = row["values"].as_array().unwrap();
+                assert!(values.iter().all(|point| point[1] == "1"), "{query}: {row}");
+            }
+        }
+    }
+}
+
+/// Writes the manifests of the example, with each line changed.
+fn write_example(directory: &Directory, change: impl Fn(&str) -> String) {
+    for file in fs::read_dir(CLUSTER).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| change(line) + "\n");
+        directory.write(name, &lines.collect::<String>());
+    }
+}
+
+fn roll_out(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (old, new) in ROLLOUT {
+        line = line.replace(old, new);
+    }
+    line
+}
+
+#[test]
+fn all_published_alerts_keep_the_team_through_a_rollout_and_relabelled_namespaces() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    assert!(alerts().len() > 15, "{:?}", alerts());
+    let start = now();
+    cluster.all_fire_with_the_team("");
+    write_example(&cluster.manifests, roll_out);
+    cluster.fire_for_new_pods();
+    cluster.all_fire_with_the_team("");
+    write_example(&cluster.manifests, |line| {
+        let line = roll_out(line);
+        let is_label = line.trim_start().starts_with(LABEL);
+        if is_label { line + NEW_TEAM } else { line }
+    });
+    cluster.all_fire_with_the_team(NEW_TEAM);
+    cluster.assert_none_doubled(start, now());
+    cluster.prometheus.assert_no_rule_failed();
+}
