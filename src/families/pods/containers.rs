@@ -69,7 +69,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_container_state_started",
             "Unix time when the running or terminated container started, in seconds; absent \
-             while it is waiting.",
+             while the container is waiting.",
         )
         .stable()
         .labels(["container"])

@@ -66,8 +66,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::requests(pod, init_containers(pod), s)),
         F::gauge(
             "kube_pod_init_container_state_started",
-            "Unix time when the running or terminated init container started, in seconds; \
-             absent while it is waiting.",
+            "Unix time when the running or terminated init container started, in seconds; absent \
+             while the container is waiting.",
         )
         .labels(["container"])
         .reads([

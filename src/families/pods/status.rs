@@ -86,7 +86,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_status_qos_class",
             "Quality of service (QoS) class of the pod: BestEffort, Burstable or Guaranteed. 1 \
-             for the current class, otherwise 0; absent until it is known.",
+             for the current class, otherwise 0; absent until the class is known.",
         )
         .labels(["qos_class"])
         .reads(["status.qosClass"])
