@@ -217,7 +217,7 @@ heading "High availability", render: false {
     }
     HA_IDENTITY: Single<Option<String>> = parse::optional_text, {
         flag: "--ha-identity", form: Value("NAME"),
-        default: Described(|| "$POD_NAME, or the host name, which is the name of the pod".to_owned()),
+        default: Described(|| "$POD_NAME, or the host name (in a pod, the name of the pod)".to_owned()),
         help: "Name of this replica in the Lease and in metrics, such as `$(POD_NAME)`",
         compat: Added,
     }
