@@ -48,7 +48,7 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
 /// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
-/// | `kube_state_metrics_joined_labels_replaced_total` | joined labels that samples lack, because the object has a label of the same name |
+/// | `kube_state_metrics_joined_labels_replaced_total` | joined labels that are not added to samples, because a label of the object has the same name |
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 /// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
@@ -274,7 +274,8 @@ impl Figures {
             )?,
             joined_labels: counters(
                 "joined_labels_replaced_total",
-                "Joined labels that samples lack, because the object has a label of the same name.",
+                "Joined labels that were not added to samples, because a label of the object has \
+                 the same name.",
                 &["resource"],
             )?,
             limits: counters(

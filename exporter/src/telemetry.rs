@@ -120,7 +120,8 @@ impl Telemetry {
             last_scrape: GaugeVec::new(
                 own(
                     "last_scrape_timestamp_seconds",
-                    "Unix time when the last complete response with the metrics of objects ended, in seconds; absent before the first.",
+                    "Unix time when the last complete response with the metrics of objects \
+                     ended, in seconds; absent before the first response.",
                 ),
                 content,
             )?,

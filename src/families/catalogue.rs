@@ -206,12 +206,16 @@ fn head(text: &mut String, entry: &CatalogueEntry) {
     } else {
         "disabled"
     };
+    let first_labels = match labels_of_all(entry).count() {
+        1 => "The first label of every sample is",
+        _ => "The first labels of every sample are",
+    };
     let _ = write!(
         text,
         "# {}\n\n\
          These are the families of {} in `{}`.\n\
          The resource is {scope}, and {default} by default.\n\
-         Every sample starts with {}.\n",
+         {first_labels} {}.\n",
         entry.resource,
         entry.info.kind(),
         entry.info.api_version(),
@@ -315,7 +319,7 @@ mod tests {
             "# clusterroles\n\n\
              These are the families of ClusterRole in `rbac.authorization.k8s.io/v1`.\n\
              The resource is cluster-scoped, and disabled by default.\n\
-             Every sample starts with `clusterrole`.\n\n\
+             The first label of every sample is `clusterrole`.\n\n\
              ## kube_clusterrole_info\n\n\
              Always 1 for each ClusterRole.\n\n\
              - type gauge, stability ALPHA\n\
@@ -324,7 +328,7 @@ mod tests {
              # endpoints\n\n\
              These are the families of Endpoints in `v1`.\n\
              The resource is namespaced, and disabled by default.\n\
-             Every sample starts with `namespace`, `endpoint`.\n\n\
+             The first labels of every sample are `namespace`, `endpoint`.\n\n\
              ## kube_endpoint_ports\n\n\
              Always 1 for each port of an Endpoints object, with or without addresses.\n\n\
              - type gauge, stability STABLE, deprecated since v2.14.0\n\
@@ -333,7 +337,7 @@ mod tests {
              # pods\n\n\
              These are the families of Pod in `v1`.\n\
              The resource is namespaced, and enabled by default.\n\
-             Every sample starts with `namespace`, `pod`, `uid`.\n\n\
+             The first labels of every sample are `namespace`, `pod`, `uid`.\n\n\
              ## kube_pod_nodeselectors\n\n\
              Always 1 for each pod; `nodeselector_*` are the node labels that its node selector \
              requires.\n\n\
@@ -364,7 +368,7 @@ mod tests {
                 "stability": "STABLE",
                 "optIn": false,
                 "deprecatedSince": null,
-                "help": "Number of restarts of the container, which rises in a CrashLoopBackOff; absent until the container has a status.",
+                "help": "Number of restarts of the container; the number rises in a CrashLoopBackOff. Absent until the container has a status.",
                 "resource": "pods",
                 "default": true,
                 "apiVersion": "v1",

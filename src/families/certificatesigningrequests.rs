@@ -45,7 +45,7 @@ pub fn certificatesigningrequests() -> Collector<CertificateSigningRequest> {
             F::gauge(
                 "kube_certificatesigningrequest_condition",
                 "Number of conditions of the CertificateSigningRequest by type (approved, \
-                 denied, failed), of any status; all 0 while it is pending.",
+                 denied, failed), whatever their status; all 0 while the request is pending.",
             )
             .stable()
             .labels(["condition"])

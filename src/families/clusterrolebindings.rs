@@ -47,8 +47,8 @@ pub fn clusterrolebindings() -> Collector<ClusterRoleBinding> {
         .generate(common::created),
         F::gauge(
             "kube_clusterrolebinding_metadata_resource_version",
-            "Resource version of the ClusterRoleBinding, which changes with every update; \
-             absent if it is not a decimal integer.",
+            "Resource version of the ClusterRoleBinding, a number that changes with every \
+             update; absent if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

@@ -34,8 +34,8 @@ pub fn clusterroles() -> Collector<ClusterRole> {
         .generate(common::created),
         F::gauge(
             "kube_clusterrole_metadata_resource_version",
-            "Resource version of the ClusterRole, which changes with every update; absent if it \
-             is not a decimal integer.",
+            "Resource version of the ClusterRole, a number that changes with every update; \
+             absent if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

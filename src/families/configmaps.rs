@@ -32,8 +32,8 @@ pub fn configmaps() -> Collector<ConfigMap> {
         .generate(common::created),
         F::gauge(
             "kube_configmap_metadata_resource_version",
-            "Resource version of the ConfigMap, which changes with every update; absent if it \
-             is not a decimal integer.",
+            "Resource version of the ConfigMap, a number that changes with every update; absent \
+             if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

@@ -22,8 +22,9 @@ pub fn cronjobs() -> Collector<CronJob> {
         common::labels("kube_cronjob_labels", "CronJob", Stability::Stable),
         F::gauge(
             "kube_cronjob_info",
-            "Always 1 for each CronJob; the labels are its schedule, concurrency policy and \
-             time zone (`local`: the time zone of the controller).",
+            "Always 1 for each CronJob; the labels are its schedule, concurrency policy and time \
+             zone. `timezone` is `local` if the CronJob sets no time zone, so that the time zone \
+             of the controller applies.",
         )
         .stable()
         .labels(["schedule", "concurrency_policy", "timezone"])
@@ -83,8 +84,9 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(if_present(spec, |spec| spec.starting_deadline_seconds)),
         F::gauge(
             "kube_cronjob_next_schedule_time",
-            "Unix time of the next run after the last scheduled run or creation, in seconds; in \
-             the past if runs were missed. Absent while suspended or without a next run.",
+            "Unix time of the first run after the last scheduled run (or after the creation, if \
+             there was no run), in seconds; in the past if runs were missed. Absent while the \
+             CronJob is suspended, or if there is no further run.",
         )
         .stable()
         .reads([
@@ -97,8 +99,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(|job, s| s.maybe_value(next_schedule_time(job))),
         F::gauge(
             "kube_cronjob_schedule_invalid",
-            "Always 1 for each CronJob with an invalid schedule or time zone, which never runs; \
-             absent if they are valid.",
+            "Always 1 for each CronJob with an invalid schedule or time zone; such a CronJob \
+             never runs. Absent if schedule and time zone are valid.",
         )
         .reads(["spec.schedule", "spec.timeZone"])
         .generate(|job, s| {
@@ -109,8 +111,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         }),
         F::gauge(
             "kube_cronjob_metadata_resource_version",
-            "Resource version of the CronJob, which changes with every update; absent if it is \
-             not a decimal integer.",
+            "Resource version of the CronJob, a number that changes with every update; absent if \
+             the version is not a decimal integer.",
         )
         .stable()
         .reads([common::VERSION])

@@ -40,8 +40,8 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(or_zero(status, |status| status.desired_number_scheduled)),
         F::gauge(
             "kube_daemonset_status_number_available",
-            "Number of nodes that should run a pod of the DaemonSet and have an available one: \
-             ready for at least minReadySeconds.",
+            "Number of nodes that should run a pod of the DaemonSet and run at least one \
+             available pod (ready for at least minReadySeconds).",
         )
         .stable()
         .reads(["status.numberAvailable"])
@@ -55,14 +55,15 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(or_zero(status, |status| status.number_misscheduled)),
         F::gauge(
             "kube_daemonset_status_number_ready",
-            "Number of nodes that should run a pod of the DaemonSet and have a ready one.",
+            "Number of nodes that should run a pod of the DaemonSet and run at least one ready \
+             pod.",
         )
         .stable()
         .reads(["status.numberReady"])
         .generate(or_zero(status, |status| status.number_ready)),
         F::gauge(
             "kube_daemonset_status_number_unavailable",
-            "Number of nodes that should run a pod of the DaemonSet and have no available one.",
+            "Number of nodes that should run a pod of the DaemonSet and run no available pod.",
         )
         .stable()
         .reads(["status.numberUnavailable"])

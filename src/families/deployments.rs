@@ -55,15 +55,15 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_available",
-            "Number of available pods of the deployment: ready for at least minReadySeconds.",
+            "Number of available pods of the deployment (ready for at least minReadySeconds).",
         )
         .stable()
         .reads(["status.availableReplicas"])
         .generate(or_zero(status, |status| status.available_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_unavailable",
-            "Number of pods that the deployment lacks for full availability: not created yet, \
-             or not available.",
+            "Number of pods that the deployment lacks for full availability: pods that are not \
+             created yet, and pods that are not available.",
         )
         .stable()
         .reads(["status.unavailableReplicas"])
@@ -78,8 +78,8 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(or_zero(status, |status| status.updated_replicas)),
         F::gauge(
             "kube_deployment_status_terminating_replicas",
-            "Number of terminating pods of the deployment; absent if the cluster does not \
-             report it.",
+            "Number of terminating pods of the deployment; absent if the cluster does not report \
+             this number.",
         )
         .reads(["status.terminatingReplicas"])
         .generate(if_present(status, |status| status.terminating_replicas)),
@@ -93,7 +93,8 @@ pub fn deployments() -> Collector<Deployment> {
         F::gauge(
             "kube_deployment_status_condition",
             "Conditions of the deployment (Available, Progressing, ReplicaFailure): 1 for the \
-             current `status`, otherwise 0. `reason` is `unknown` if it is not a standard reason.",
+             current `status`, otherwise 0. `reason` is `unknown` if the reason of the condition \
+             is not a standard reason.",
         )
         .stable()
         .labels(["reason", "condition", "status"])
@@ -112,7 +113,7 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_deployment_spec_paused",
-            "1 if the deployment is paused, so that changes are not rolled out, otherwise 0.",
+            "1 if the deployment is paused (changes are not rolled out), otherwise 0.",
         )
         .stable()
         .reads(["spec.paused"])

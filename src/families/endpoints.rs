@@ -44,8 +44,8 @@ pub fn endpoints() -> Collector<Endpoints> {
             ),
             F::gauge(
                 "kube_endpoint_address",
-                "Always 1 for each port and IP address of an Endpoints object; `ready` is true \
-                 or false. Absent for addresses without ports.",
+                "Always 1 for each port of each IP address of an Endpoints object; `ready` is \
+                 true or false. Absent for addresses without ports.",
             )
             .stable()
             .labels(["port_protocol", "port_number", "port_name", "ip", "ready"])

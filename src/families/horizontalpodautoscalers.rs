@@ -25,7 +25,7 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         F::gauge(
             "kube_horizontalpodautoscaler_info",
             "Always 1 for each HorizontalPodAutoscaler (HPA); the labels name its scale target. \
-             The API version label is absent if not set.",
+             The label of the API version is absent if the version is not set.",
         )
         .labels([
             "scaletargetref_api_version",
@@ -51,8 +51,8 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         .generate(or_zero(spec, |spec| spec.max_replicas)),
         F::gauge(
             "kube_horizontalpodautoscaler_spec_min_replicas",
-            "Minimum number of pods that the HorizontalPodAutoscaler (HPA) scales to; 1 if not \
-             set.",
+            "Minimum number of pods that the HorizontalPodAutoscaler (HPA) scales to; the \
+             default is 1.",
         )
         .stable()
         .reads(["spec.minReplicas"])

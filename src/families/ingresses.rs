@@ -43,8 +43,8 @@ pub fn ingresses() -> Collector<Ingress> {
         .generate(common::created),
         F::gauge(
             "kube_ingress_metadata_resource_version",
-            "Resource version of the ingress, which changes with every update; absent if it is \
-             not a decimal integer.",
+            "Resource version of the ingress, a number that changes with every update; absent if \
+             the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),
@@ -77,8 +77,8 @@ pub fn ingresses() -> Collector<Ingress> {
         .generate(paths),
         F::gauge(
             "kube_ingress_tls",
-            "Always 1 for each TLS host of the ingress; `secret` holds its certificate. Absent \
-             for TLS entries without hosts.",
+            "Always 1 for each TLS host of the ingress; `secret` is the secret with the \
+             certificate of the host. Absent for TLS entries without hosts.",
         )
         .stable()
         .labels(["tls_host", "secret"])

@@ -63,7 +63,8 @@ pub fn jobs() -> Collector<Job> {
         F::gauge(
             "kube_job_status_failed",
             "1 for the failure `reason` of the job (BackoffLimitExceeded, DeadlineExceeded or \
-             Evicted), 0 for the others. For a job without such a reason, the value is the number of failed pods.",
+             Evicted), 0 for the other two reasons. For a job without such a reason, the value \
+             is the number of failed pods.",
         )
         .stable()
         .labels(["reason"])
@@ -106,8 +107,8 @@ pub fn jobs() -> Collector<Job> {
         .generate(if_present(status, |status| common::unix(status.start_time.as_ref()))),
         F::gauge(
             "kube_job_status_completion_time",
-            "Unix time when the job completed successfully, in seconds; absent until then, and \
-             for failed jobs.",
+            "Unix time when the job completed successfully, in seconds; absent for jobs that \
+             have not completed, and for failed jobs.",
         )
         .stable()
         .reads(["status.completionTime"])

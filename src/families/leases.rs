@@ -24,8 +24,9 @@ pub fn leases() -> Collector<Lease> {
         .families([
             F::gauge(
                 "kube_lease_owner",
-                "Always 1 for each owner of the lease, or once with empty owner labels; \
-             `lease_holder` is the identity of the holder, such as an elected leader.",
+                "Always 1 for each owner of the lease, or once with empty owner labels if it has \
+                 no owner; `lease_holder` is the identity of the holder, such as an elected \
+                 leader.",
             )
             .labels(["owner_kind", "owner_name", "namespace", "lease_holder"])
             .reads([

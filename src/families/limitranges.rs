@@ -21,7 +21,8 @@ pub fn limitranges() -> Collector<LimitRange> {
         F::gauge(
             "kube_limitrange",
             "Limits and defaults of the LimitRange by `type` (Container, Pod, ...), `resource` \
-             and `constraint`, in cores, bytes or counts; maxLimitRequestRatio is a ratio.",
+             and `constraint`, in cores, bytes or counts; values of the constraint \
+             maxLimitRequestRatio are ratios.",
         )
         .stable()
         .labels(["resource", "type", "constraint"])

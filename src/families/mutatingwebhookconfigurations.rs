@@ -30,15 +30,15 @@ pub fn mutatingwebhookconfigurations() -> Collector<MutatingWebhookConfiguration
         .generate(common::created),
         F::gauge(
             "kube_mutatingwebhookconfiguration_metadata_resource_version",
-            "Resource version of the MutatingWebhookConfiguration, which changes with every \
-             update; absent if it is not a decimal integer.",
+            "Resource version of the MutatingWebhookConfiguration, a number that changes with \
+             every update; absent if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_mutatingwebhookconfiguration_webhook_clientconfig_service",
-            "Always 1 for each mutating webhook; the labels name the service that it calls, \
-             empty if it calls a URL.",
+            "Always 1 for each mutating webhook; `service_name` and `service_namespace` identify \
+             the service that the webhook calls, and are empty if the webhook calls a URL.",
         )
         .labels(["webhook_name", "service_name", "service_namespace"])
         .reads([

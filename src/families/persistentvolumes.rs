@@ -48,7 +48,7 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         F::gauge(
             "kube_persistentvolume_claim_ref",
             "Always 1 for each PersistentVolume with a claim reference; the labels name the \
-             bound or reserved PersistentVolumeClaim. Absent without one.",
+             bound or reserved PersistentVolumeClaim. Absent without a claim reference.",
         )
         .stable()
         .labels(["name", "claim_namespace"])

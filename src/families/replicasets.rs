@@ -47,8 +47,8 @@ pub fn replicasets() -> Collector<ReplicaSet> {
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_replicaset_status_terminating_replicas",
-            "Number of terminating pods of the ReplicaSet; absent if the cluster does not \
-             report it.",
+            "Number of terminating pods of the ReplicaSet; absent if the cluster does not report \
+             this number.",
         )
         .reads(["status.terminatingReplicas"])
         .generate(if_present(status, |status| status.terminating_replicas)),

@@ -49,8 +49,8 @@ pub fn replicationcontrollers() -> Collector<ReplicationController> {
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_replicationcontroller_status_available_replicas",
-            "Number of available pods of the ReplicationController: ready for at least \
-             minReadySeconds.",
+            "Number of available pods of the ReplicationController (ready for at least \
+             minReadySeconds).",
         )
         .stable()
         .reads(["status.availableReplicas"])

@@ -43,8 +43,8 @@ pub fn rolebindings() -> Collector<RoleBinding> {
         .generate(common::created),
         F::gauge(
             "kube_rolebinding_metadata_resource_version",
-            "Resource version of the RoleBinding, which changes with every update; absent if it \
-             is not a decimal integer.",
+            "Resource version of the RoleBinding, a number that changes with every update; \
+             absent if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

@@ -30,8 +30,8 @@ pub fn roles() -> Collector<Role> {
         .generate(common::created),
         F::gauge(
             "kube_role_metadata_resource_version",
-            "Resource version of the role, which changes with every update; absent if it is not \
-             a decimal integer.",
+            "Resource version of the role, a number that changes with every update; absent if \
+             the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

@@ -40,8 +40,8 @@ pub fn secrets() -> Collector<Secret> {
         .generate(common::created),
         F::gauge(
             "kube_secret_metadata_resource_version",
-            "Resource version of the secret, which changes with every update; absent if it is \
-             not a decimal integer.",
+            "Resource version of the secret, a number that changes with every update; absent if \
+             the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),

@@ -67,8 +67,8 @@ pub fn services() -> Collector<Service> {
         .generate(external_ips),
         F::gauge(
             "kube_service_status_load_balancer_ingress",
-            "Always 1 for each load balancer ingress point of the service, an IP address or \
-             host name; absent until there is one.",
+            "Always 1 for each ingress point (IP address or host name) of the load balancer of \
+             the service; absent until there is one.",
         )
         .stable()
         .labels(["ip", "hostname"])

@@ -33,15 +33,15 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         .generate(or_zero(status, |status| status.replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_available",
-            "Number of available pods of the StatefulSet: ready for at least minReadySeconds.",
+            "Number of available pods of the StatefulSet (ready for at least minReadySeconds).",
         )
         .stable()
         .reads(["status.availableReplicas"])
         .generate(or_zero(status, |status| status.available_replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_current",
-            "Number of pods of the StatefulSet that have the current revision, the one before \
-             an update.",
+            "Number of pods of the StatefulSet that have the current revision (during an update, \
+             the old revision).",
         )
         .stable()
         .reads(["status.currentReplicas"])
@@ -56,8 +56,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         .generate(or_zero(status, |status| status.ready_replicas)),
         F::gauge(
             "kube_statefulset_status_replicas_updated",
-            "Number of pods of the StatefulSet that have the update revision, the target of an \
-             update.",
+            "Number of pods of the StatefulSet that have the update revision (during an update, \
+             the new revision).",
         )
         .stable()
         .reads(["status.updatedReplicas"])
@@ -78,7 +78,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         .generate(if_present(spec, |spec| spec.replicas)),
         F::gauge(
             "kube_statefulset_ordinals_start",
-            "First ordinal in the pod names of the StatefulSet; absent if not set, which means 0.",
+            "First ordinal in the pod names of the StatefulSet; absent if not set (the first \
+             ordinal is then 0).",
         )
         .stable()
         .reads(["spec.ordinals.start"])
@@ -95,8 +96,9 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         .generate(common::generation),
         F::gauge(
             "kube_statefulset_persistentvolumeclaim_retention_policy",
-            "Always 1; the labels say whether PersistentVolumeClaims are retained or deleted \
-             with the StatefulSet or its pods. Absent without a policy.",
+            "Always 1; `when_deleted` and `when_scaled` show whether PersistentVolumeClaims are \
+             retained or deleted when the StatefulSet is deleted or scaled down. Absent without \
+             a policy.",
         )
         .stable()
         .labels(["when_deleted", "when_scaled"])
@@ -113,8 +115,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         common::labels("kube_statefulset_labels", "StatefulSet", Stability::Stable),
         F::gauge(
             "kube_statefulset_status_current_revision",
-            "Always 1 for each StatefulSet; `revision` is its current revision, the one before \
-             an update.",
+            "Always 1 for each StatefulSet; `revision` is its current revision (during an \
+             update, the old revision).",
         )
         .stable()
         .labels(["revision"])
@@ -125,8 +127,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         }),
         F::gauge(
             "kube_statefulset_status_update_revision",
-            "Always 1 for each StatefulSet; `revision` is its update revision, equal to the \
-             current revision when no update runs.",
+            "Always 1 for each StatefulSet; `revision` is its update revision (during an update, \
+             the new revision; otherwise the current revision).",
         )
         .stable()
         .labels(["revision"])

@@ -30,15 +30,16 @@ pub fn validatingwebhookconfigurations() -> Collector<ValidatingWebhookConfigura
         .generate(common::created),
         F::gauge(
             "kube_validatingwebhookconfiguration_metadata_resource_version",
-            "Resource version of the ValidatingWebhookConfiguration, which changes with every \
-             update; absent if it is not a decimal integer.",
+            "Resource version of the ValidatingWebhookConfiguration, a number that changes with \
+             every update; absent if the version is not a decimal integer.",
         )
         .reads([common::VERSION])
         .generate(common::version),
         F::gauge(
             "kube_validatingwebhookconfiguration_webhook_clientconfig_service",
-            "Always 1 for each validating webhook; the labels name the service that it calls, \
-             empty if it calls a URL.",
+            "Always 1 for each validating webhook; `service_name` and `service_namespace` \
+             identify the service that the webhook calls, and are empty if the webhook calls a \
+             URL.",
         )
         .labels(["webhook_name", "service_name", "service_namespace"])
         .reads([

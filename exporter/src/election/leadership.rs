@@ -211,7 +211,8 @@ impl Metrics {
             ))?,
             transitions: IntCounter::with_opts(own(
                 "leader_transitions_total",
-                "Times that this replica has become the leader or has stopped to be the leader (--ha).",
+                "How often this replica has become the leader, or has stopped being the leader \
+                 (--ha).",
             ))?,
             renewal_age: Gauge::with_opts(own(
                 "lease_renewal_age_seconds",
@@ -219,8 +220,10 @@ impl Metrics {
             ))?,
             unconfirmed: IntCounter::with_opts(own(
                 "unconfirmed_scrapes_total",
-                "Responses with the metrics of objects after the last renewal of the Lease had expired, because the API \
-                 server is unreachable or refuses it (--ha-on-outage=keep); another replica may serve the same metrics.",
+                "Responses with the metrics of objects that this replica sent after its last \
+                 renewal of the Lease had expired (--ha-on-outage=keep). The API server is then \
+                 unreachable or refuses renewals, and another replica may serve the same \
+                 metrics.",
             ))?,
         })
     }

@@ -172,13 +172,13 @@ heading "Sharding", render: true {
     SHARD: Single<u32> = parse::number, {
         flag: "--shard", key: Some("shard"), form: Value("INDEX"), default: Is("0"), reload: NewInstance,
         help: "Zero-based index of this shard, less than --total-shards",
-        compat: Differs("an index of `--total-shards` or more is refused"),
+        compat: Differs("`--shard` must be less than `--total-shards`"),
     }
     TOTAL_SHARDS: Single<u32> = parse::number, {
         flag: "--total-shards", key: Some("total_shards"),
         form: Value("NUMBER"), default: Is("1"), reload: NewInstance,
         help: "Number of shards that share the objects; 1 disables sharding",
-        compat: Differs("an index of `--total-shards` or more is refused"),
+        compat: Differs("`--shard` must be less than `--total-shards`"),
     }
     SERVER_SIDE_SHARDING: Single<bool> = parse::switch, {
         flag: "--server-side-sharding", key: Some("server_side_sharding"), form: Switch, reload: NewInstance,
@@ -217,7 +217,7 @@ heading "High availability", render: false {
     }
     HA_IDENTITY: Single<Option<String>> = parse::optional_text, {
         flag: "--ha-identity", form: Value("NAME"),
-        default: Described(|| "$POD_NAME, or the host name, which is the name of the pod".to_owned()),
+        default: Described(|| "$POD_NAME, or the host name (in a pod, the name of the pod)".to_owned()),
         help: "Name of this replica in the Lease and in metrics, such as `$(POD_NAME)`",
         compat: Added,
     }
@@ -243,8 +243,9 @@ heading "High availability", render: false {
     }
     HA_ON_OUTAGE: Single<OnOutage> = parse::on_outage, {
         flag: "--ha-on-outage", form: Value("keep|silent"), default: Is("keep"),
-        help: "Behavior of the leader while it cannot renew the Lease: `keep` serves until another replica leads, so \
-            that two replicas may serve if only the leader cannot reach the API server, and `silent` stops",
+        help: "Behavior of the leader while it cannot renew the Lease: `silent` stops serving; `keep` serves \
+            until the leader learns that another replica leads, so two replicas may serve while only the leader cannot \
+            reach the API server",
         compat: Added,
     }
 }
@@ -279,7 +280,7 @@ heading "Source of objects", render: false {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
         help: "Export only pods on this node, such as `$(NODE_NAME)`, for a DaemonSet with one exporter per \
             node",
-        compat: Differs("selects pods; other namespaced resources are left out with a warning (the Go \
+        compat: Differs("the flag selects pods; other namespaced resources are left out with a warning (the Go \
             program fails)"),
     }
     TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
@@ -309,7 +310,7 @@ heading "Source of objects", render: false {
         flag: "--list-deadline", key: Some("list_deadline"),
         form: Value("DURATION"), default: Is("1m"), reload: NewInstance,
         help: "Maximum time of a streaming list, or three times the duration of the last list, whichever is \
-            longer; then a list in pages replaces the streaming list; 0 disables the limit",
+            longer; after this time, a list in pages replaces the streaming list; 0 disables the limit",
         compat: Added,
     }
     READINESS: Single<ReadinessPolicy> = parse::readiness, {
@@ -379,7 +380,7 @@ heading "Serving", render: false {
     PORT: Single<u16> = parse::port, {
         flag: "--port", key: Some("port"), form: Value("PORT"), default: Is("8080"), reload: NewListener,
         help: "Port of the metrics server; 0 picks a free port",
-        compat: Differs("0 picks a free port; two equal addresses are refused"),
+        compat: Differs("0 picks a free port; both servers need different addresses"),
     }
     TELEMETRY_HOST: Single<String> = parse::text, {
         flag: "--telemetry-host", key: Some("telemetry_host"),
@@ -413,7 +414,8 @@ heading "Serving", render: false {
             the response is 403; the response is 503 if the API server does not answer, or if its response is \
             invalid; the response is 429 if too many tokens wait for their review; a `HEAD` request needs a permission \
             for the verb `head`, as in the Go program; \
-            every path except the health paths and a bare `/` (which then shows no data) needs a token; \
+            every path needs a token, except the health paths, and `/` without a query (without a token, the page \
+            shows no data); \
             the flag cannot be combined with `basic_auth_users`, because no request can have both a token and a \
             password"),
     }

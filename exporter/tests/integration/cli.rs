@@ -163,7 +163,7 @@ fn families_are_listed_for_people_documents_and_programs() {
     ];
     let with = |joins: &str| run(&[&joined[..], &[joins]].concat(), "");
     let markdown = with("*=[namespace/team],pods=[self/tier]").stdout;
-    let labels = "Every sample starts with `namespace`, `configmap`, `team`.";
+    let labels = "The first labels of every sample are `namespace`, `configmap`, `team`.";
     assert!(markdown.contains(labels), "{markdown}");
     with("*=[namespace/team=configmap]")
         .fails("--join-labels: the joined label `namespace/team=configmap` has the name");

@@ -126,8 +126,8 @@ const FURTHER: [Note; 44] = [
     note(
         "kube_state_metrics_repeated_series",
         STORES,
-        "For example, samples of configured families without labels that identify the object. Absent for a family \
-         without such samples.",
+        "This happens, for example, if a configured family has no labels that identify the \
+         object. Absent for a family without such samples.",
     ),
     note(
         "kube_state_metrics_custom_resource_kinds_left_out",
@@ -158,8 +158,8 @@ const FURTHER: [Note; 44] = [
     note(
         "kube_state_metrics_audit_difference",
         LIBRARY,
-        "Two comparisons have found the same difference; the log names the objects. Absent if the resource is not \
-         audited.",
+        "An object counts only if two comparisons have found the same difference; the log names \
+         the objects. Absent if the resource is not audited.",
     ),
     note("kube_state_metrics_audit_relists_total", LIBRARY, ""),
     note("kube_state_metrics_audit_requests_total", LIBRARY, ""),
@@ -202,7 +202,11 @@ const FURTHER: [Note; 44] = [
     note("kube_state_metrics_http_answering", NONE, ""),
     note("kube_state_metrics_http_connections_cut_total", NONE, ""),
     note("kube_state_metrics_http_accept_failures_total", NONE, ""),
-    note("kube_state_metrics_leader", NONE, "Both ports serve it."),
+    note(
+        "kube_state_metrics_leader",
+        NONE,
+        "Both ports serve this metric.",
+    ),
     note("kube_state_metrics_leader_transitions_total", NONE, ""),
     note("kube_state_metrics_lease_renewal_age_seconds", NONE, ""),
     note("kube_state_metrics_unconfirmed_scrapes_total", NONE, ""),

@@ -35,7 +35,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_spec_volumes_persistentvolumeclaims_info",
             "Always 1 for each PersistentVolumeClaim (PVC) volume of the pod; `ephemeral` is \
-             true if the claim belongs to the pod.",
+             true if Kubernetes creates and deletes the claim with the pod.",
         )
         .stable()
         .labels(["volume", "persistentvolumeclaim", "ephemeral"])

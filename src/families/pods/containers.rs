@@ -69,7 +69,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_container_state_started",
             "Unix time when the running or terminated container started, in seconds; absent \
-             while it is waiting.",
+             while the container is waiting.",
         )
         .stable()
         .labels(["container"])
@@ -93,8 +93,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_reason(container_statuses(pod), s)),
         F::gauge(
             "kube_pod_container_status_last_terminated_exitcode",
-            "Exit code of the previous run of the container (137: SIGKILL, as after OOMKilled); \
-             absent before the first restart.",
+            "Exit code of the previous run of the container (137 means SIGKILL, as after \
+             OOMKilled); absent before the first restart.",
         )
         .labels(["container"])
         .reads([
@@ -127,7 +127,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::ready(container_statuses(pod), s)),
         F::counter(
             "kube_pod_container_status_restarts_total",
-            "Number of restarts of the container, which rises in a CrashLoopBackOff; absent \
+            "Number of restarts of the container; the number rises in a CrashLoopBackOff. Absent \
              until the container has a status.",
         )
         .stable()

@@ -13,7 +13,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_init_container_info",
             "Always 1 for each init container; the labels are its images, IDs and restart \
-             policy (`Always`: sidecar). Absent until the container has a status.",
+             policy. The restart policy `Always` means that the container is a sidecar. Absent \
+             until the container has a status.",
         )
         .stable()
         .labels([
@@ -65,8 +66,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::requests(pod, init_containers(pod), s)),
         F::gauge(
             "kube_pod_init_container_state_started",
-            "Unix time when the running or terminated init container started, in seconds; \
-             absent while it is waiting.",
+            "Unix time when the running or terminated init container started, in seconds; absent \
+             while the container is waiting.",
         )
         .labels(["container"])
         .reads([
@@ -88,7 +89,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::last_terminated_reason(init_container_statuses(pod), s)),
         F::gauge(
             "kube_pod_init_container_status_last_terminated_exitcode",
-            "Exit code of the previous run of the init container (137: SIGKILL, as after \
+            "Exit code of the previous run of the init container (137 means SIGKILL, as after \
              OOMKilled); absent before the first restart.",
         )
         .labels(["container"])
@@ -122,8 +123,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| samples::ready(init_container_statuses(pod), s)),
         F::counter(
             "kube_pod_init_container_status_restarts_total",
-            "Number of restarts of the init container, which rises in a CrashLoopBackOff; \
-             absent until the container has a status.",
+            "Number of restarts of the init container; the number rises in a CrashLoopBackOff. \
+             Absent until the container has a status.",
         )
         .stable()
         .labels(["container"])

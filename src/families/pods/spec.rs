@@ -43,7 +43,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_runtimeclass_name_info",
-            "Always 1 for each pod with a runtime class, `runtimeclass_name`; absent for other pods.",
+            "Always 1 for each pod with a runtime class; `runtimeclass_name` is its name. Absent \
+             for other pods.",
         )
         .labels(["runtimeclass_name"])
         .reads(["spec.runtimeClassName"])

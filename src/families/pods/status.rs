@@ -52,8 +52,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_start_time",
-            "Unix time when the kubelet acknowledged the pod, before it pulled images, in \
-             seconds; absent until then.",
+            "Unix time when the kubelet acknowledged the pod, before the kubelet pulled images, \
+             in seconds; absent until then.",
         )
         .stable()
         .reads(["status.startTime"])
@@ -64,8 +64,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_completion_time",
-            "Unix time when the last terminated container of the pod finished, in seconds; \
-             absent while no container is terminated.",
+            "Unix time when the last of the terminated containers of the pod finished, in \
+             seconds; absent while no container is terminated.",
         )
         .stable()
         .reads(["status.containerStatuses.state.terminated.finishedAt"])
@@ -86,7 +86,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_status_qos_class",
             "Quality of service (QoS) class of the pod: BestEffort, Burstable or Guaranteed. 1 \
-             for the current class, otherwise 0; absent until it is known.",
+             for the current class, otherwise 0; absent until the class is known.",
         )
         .labels(["qos_class"])
         .reads(["status.qosClass"])
@@ -163,8 +163,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         .generate(|pod, s| since(pod, "PodScheduled", "True", s)),
         F::gauge(
             "kube_pod_status_unschedulable",
-            "Always 1 for each unschedulable pod: pending because no node fits or a scheduling \
-             gate blocks it. Absent otherwise.",
+            "Always 1 for each unschedulable pod: no node fits the pod, or a scheduling gate \
+             blocks the pod. Absent for other pods.",
         )
         .stable()
         .reads(CONDITION)
@@ -176,7 +176,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         }),
         F::gauge(
             "kube_pod_status_unscheduled_time",
-            "Unix time when the pod became unschedulable, in seconds; absent once it is \
+            "Unix time when the pod became unschedulable, in seconds; absent once the pod is \
              scheduled, or if the time is unknown.",
         )
         .reads(CONDITION_TIME)

@@ -165,7 +165,8 @@ impl WatchMetrics {
             )?,
             audit_relists: counters(
                 "audit_relists_total",
-                "Lists of the resource because an audit found stored objects that differ from those of the API server.",
+                "Lists of the resource that were requested because an audit found stored objects \
+                 that differ from those of the API server.",
                 &["resource"],
             )?,
             definitions: DefinitionMetrics::new()?,
