@@ -7,9 +7,10 @@
 //!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts neither. The
 //!   status is never 406.
 //! * **gzip** if the request accepts it.
-//! * **Query**: `resources` and `exclude_resources` (see [`ResourceInfo::name`](crate::resource::ResourceInfo::name);
-//!   several names with `,`), `namespace`, and `name[]` for families. Each parameter may be repeated. A name that does
-//!   not exist and an empty `resources` select nothing.
+//! * **Query**: `resources` and `exclude_resources` (for the names, see
+//!   [`ResourceInfo::name`](crate::resource::ResourceInfo::name)), `namespace`, and `name[]` for families. The value of
+//!   a parameter may be several names with `,` between them. Each parameter may be repeated. A name that does not exist
+//!   and an empty `resources` select nothing.
 //! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
 //! * **Several replicas**: with [`MetricsService::objects_while`], only the replica that your election chooses serves
 //!   the metrics of objects.
@@ -119,8 +120,8 @@ impl MetricsService {
     /// Appends metrics of the embedding program to each response.
     ///
     /// The service calls `provider` once per `GET` request, with the format of the response. Text in the other format
-    /// is converted, see [`HostMetrics`]. The compressed blocks of the stores are still cached. If a query names
-    /// resources, namespaces or families, the response does not include these metrics.
+    /// is converted, see [`HostMetrics`]. The compressed blocks of the stores are still cached. If the query of a
+    /// request selects resources, namespaces or families, the response does not include the appended metrics.
     ///
     /// If the text and the stores contain the same family, the response is invalid.
     ///
@@ -149,10 +150,10 @@ impl MetricsService {
 
     /// Includes the metrics of objects only while `condition` returns true, such as while this replica is the leader.
     ///
-    /// The service calls `condition` once per `GET` request, before the response begins. If it returns false, the
-    /// status is still 200, so that `up` stays 1, and the response only has the [appended](Self::append) metrics. The
-    /// stores are fed meanwhile, so a standby is complete as soon as it leads. If several conditions are set, all must
-    /// be met.
+    /// The service calls `condition` once per `GET` request, before the response begins. If `condition` returns false,
+    /// the response has only the [appended](Self::append) metrics. Its status is still 200, so that the metric `up` of
+    /// Prometheus stays 1. The sources also feed the stores of a replica that is not the leader. Therefore, a new
+    /// leader serves complete metrics at once. If several conditions are set, all must be met.
     ///
     /// ```
     /// use std::sync::Arc;

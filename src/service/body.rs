@@ -13,8 +13,9 @@ use crate::exposition::{Encoded, Encoding, Exposition, Step};
 
 /// The body of a response of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// The body renders one chunk of about 64 KiB at a time. Therefore, a response of any size needs only the memory of a few
-/// chunks, and the first bytes are sent immediately. After about 0.1 ms of rendering, the body yields to other tasks.
+/// The body renders one chunk of about 64 KiB at a time. Therefore, a response of any size needs only the memory of a
+/// few chunks, and the first bytes are sent immediately. After about 0.1 ms of rendering, the body yields to other
+/// tasks.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -38,7 +39,7 @@ pub struct Body {
 }
 
 /// The body yields to the runtime after this time of rendering. A runtime does not interrupt a task, and a connection
-/// polls the body until its buffer is full, which would delay the requests of other clients.
+/// polls the body until the buffer of the connection is full. Without yields, the requests of other clients would wait.
 const TURN: Duration = Duration::from_micros(100);
 
 enum Content {
@@ -116,7 +117,8 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            // The length of the body is not known. With the hint zero, a server would send `content-length: 0`.
+            // The length of the body is not known. If the hint were exactly zero, a server would send `content-length:
+            // 0`.
             Content::HeadersOnly | Content::Chunks(_) => SizeHint::default(),
             Content::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)

@@ -1,7 +1,7 @@
 //! Content negotiation, as defined by [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
-//! Quality values are used; `q=0` excludes a format. If a header accepts no format, the response is text, which is
-//! more useful to a scraper than the status 406.
+//! The accepted format with the highest quality value is chosen; `q=0` excludes a format. If a header accepts none of
+//! the formats, the response is text, which is more useful to a scraper than the status 406.
 
 use http::HeaderValue;
 

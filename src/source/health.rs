@@ -90,7 +90,7 @@ struct HealthInner {
     sharding: Mutex<Option<String>>,
     /// Whether the source has started its feeds.
     is_started: AtomicBool,
-    /// Whether the default policy has been met.
+    /// Whether the default policy has been met at least once.
     was_ready: AtomicBool,
     changed: watch::Sender<()>,
 }
@@ -104,11 +104,12 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between checks of readiness while a new refusal may still end. The same interval applies after the
-/// deadline, because a list may stall at any time.
+/// The interval between checks of readiness while readiness waits for a refusal to end or to last long enough. The same
+/// interval applies after the deadline, because a list that delays readiness may stall at any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
-/// The time between two checks of readiness, so that checks take a tenth of the time at most.
+/// Returns the pause after a check of readiness that took the time `check`. The pause is nine times as long, so that
+/// slow checks take at most a tenth of the time. A short check needs no pause.
 #[cfg(feature = "watch")]
 fn pause_after(check: Duration) -> Duration {
     // Without a runtime, the health has no timer.
@@ -188,7 +189,7 @@ impl Health {
         self.check(policy).0
     }
 
-    /// Checks a policy. Also returns the health of the resources that the check has used.
+    /// Checks a policy. Also returns the health of all resources, on which the result is based.
     fn check(&self, policy: ReadinessPolicy) -> (Readiness, Vec<ResourceHealth>) {
         let inner = &self.inner;
         let sharding = inner.sharding.lock().clone();
@@ -265,10 +266,12 @@ impl Health {
 
     /// Creates a reporter for a feed of the host, so that health and readiness include the feed.
     ///
-    /// The builder must declare that the host feeds the resource. Otherwise the reports have no effect. A resource
-    /// that is registered later, by a configuration, is included from then on. A resource may have several reporters,
-    /// and is complete when the lists of all of them are complete. A new reporter replaces the dropped reporters of
-    /// the resource.
+    /// Declare with [`fed_by_host`](crate::registry::Builder::fed_by_host) that the host feeds the resource. Without
+    /// this declaration, the health of a watch or of manifests ignores the reports. If a configuration registers the
+    /// resource after this call, the health includes the reports as soon as the resource is registered.
+    ///
+    /// A resource may have several reporters. The resource is complete when each reporter has reported a complete list.
+    /// A new reporter replaces the dropped reporters of the resource.
     #[must_use = "a dropped reporter reports that the feed has stopped"]
     pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
         let name = resource.into();
@@ -302,7 +305,7 @@ impl Health {
                 (own.info().clone(), stats, health)
             });
             let figures = figures.collect();
-            // A complete list of definitions may have added resources to the plan.
+            // Meanwhile, a list of definitions may have added resources to the plan.
             if resources.is_of(&self.inner.metrics.plan()) {
                 return figures;
             }

@@ -8,7 +8,7 @@ use crate::store::{AnyStore, StoreAddress};
 
 /// The actions of a source for each store.
 pub(super) trait StoreFeeder {
-    /// The feed of one store.
+    /// What a source keeps for each store that it feeds, such as a writer.
     type Feed;
 
     /// Starts to feed a store of the plan.

@@ -21,7 +21,7 @@
 //!
 //! A resource that the server refuses to list does not delay readiness, unless the server refuses all resources. A
 //! resource that fails for another reason delays readiness for [at most a minute](WatchBuilder::readiness_deadline).
-//! [`Readiness`](crate::source::health::Readiness) names both kinds of resources.
+//! [`Readiness`](crate::source::health::Readiness) names the refused resources and the failing resources.
 //!
 //! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that the host feeds is
 //! not watched. The host can feed the resource from an existing watch with [`RecordExt::record_into`].

@@ -37,7 +37,7 @@ struct Progress {
     oversized: u64,
     is_limited: bool,
     last_event: Option<Instant>,
-    /// Whether silent watches caused the last list, and no event or bookmark has arrived since.
+    /// Whether silent watches caused the last list, and no event, bookmark or failure has followed.
     is_silent: bool,
     last_error: Option<String>,
     newest_version: Option<u64>,
@@ -127,7 +127,7 @@ impl Progress {
         self.refused_at = None;
     }
 
-    /// Records that data of a list has arrived. A list after silent watches does not end the silence.
+    /// Records that data of a list has arrived. The data counts as an event, unless silent watches caused the list.
     fn receive_list(&mut self, now: Instant) {
         if !self.is_silent {
             self.last_event = Some(now);
@@ -264,8 +264,9 @@ impl FeedReporter {
         progress.received_version = received;
     }
 
-    /// Reports the end of an audit with this number of objects that differ. `None` reports a complete list, after which
-    /// no audit has compared the objects.
+    /// Reports the end of an audit that has found this number of objects that differ. `None` means that no objects were
+    /// compared: the audit compared only the number of objects, or a list has replaced the objects. Then the number of
+    /// the last comparison stays.
     pub(crate) fn audited(&self, difference: Option<u64>) {
         let mut progress = self.state.progress.lock();
         progress.audited_at = Some(Instant::now());

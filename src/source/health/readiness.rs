@@ -23,8 +23,8 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when every resource is synced or currently refused by the server (403 or 404), and at least one first
-    /// list is complete. Once ready, the source stays ready.
+    /// Ready when the first list of every resource is complete, or the server currently refuses the resource (403 or
+    /// 404). At least one first list must be complete. Once ready, the source stays ready.
     ///
     /// If the server has refused every resource at least once, readiness waits until each refusal has lasted for ten
     /// seconds, because an API server refuses all requests for a moment after its start.
@@ -57,8 +57,8 @@ pub struct Readiness {
     pub refused: Vec<ResourceHealth>,
     /// Resources that were complete and currently cannot be watched.
     pub failing: Vec<ResourceHealth>,
-    /// Resources because of which the policy is not met. Empty if the source is ready, or if only
-    /// [`sharding`](Self::sharding) delays readiness.
+    /// Resources that prevent readiness. Empty if the source is ready, or if only [`sharding`](Self::sharding) delays
+    /// readiness.
     pub blocking: Vec<ResourceHealth>,
     /// Why the shard is not known yet.
     pub sharding: Option<String>,
@@ -71,8 +71,8 @@ pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
-/// How long a refusal must last before readiness stops waiting for the resource. For about 1.5 seconds after its start,
-/// an API server has not loaded the permissions and refuses all requests.
+/// A refusal that is shorter than this time may be temporary. For about 1.5 seconds after its start, an API server has
+/// not loaded the permissions and refuses all requests.
 const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
 /// Maximum number of lines for resources in the same state.
 const MAX_ERRORS: usize = 3;
@@ -80,8 +80,8 @@ const MAX_ERRORS: usize = 3;
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// The resources because of which the policy is not met. If no resource is returned, the policy is met. `is_late`
-    /// is true after the deadline for failing resources.
+    /// Returns the resources that prevent readiness. If no resource is returned, the policy is met. `is_late` is true
+    /// after the deadline for failing resources.
     pub(super) fn blocking(
         self,
         resources: &[ResourceHealth],
@@ -128,7 +128,8 @@ pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// Returns when the first requested resource was complete, which shows that the API server works.
+/// Returns the time of the first complete list of a requested resource. From that time on, the API server is known to
+/// work.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
     requested.filter_map(ResourceHealth::served_since).min()
@@ -189,7 +190,7 @@ impl Readiness {
         }
     }
 
-    /// Names the stored objects that are removed if their resources stay forbidden.
+    /// Writes a line about the stored objects that are removed if the API server continues to forbid their resources.
     fn write_removals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stale = self.refused.iter();
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));

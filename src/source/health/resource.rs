@@ -46,7 +46,8 @@ pub enum FeedOrigin {
     Manifests,
     /// The host.
     Host,
-    /// No source: the watch is limited to one node, and this resource cannot be selected by node.
+    /// No source feeds the resource: the watch is limited to the pods of one node or to pods without a node, and the
+    /// resource cannot be selected by node.
     LeftOut,
 }
 
@@ -80,12 +81,13 @@ pub struct ResourceHealth {
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404) without another failure in between. With
-    /// several feeds, the number is the maximum. `None` if the server does not currently refuse the resource.
+    /// Seconds since the server began to refuse the resource (403 or 404). After a failure of another kind, the count
+    /// starts again with the next refusal. With several feeds, the number is the maximum. `None` if the server does not
+    /// currently refuse the resource.
     pub refused_seconds: Option<f64>,
-    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Other failures
-    /// do not shorten this time. `None` if the server does not currently forbid the resource, or if no objects of a
-    /// forbidden feed are stored.
+    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Periods in which
+    /// requests fail for another reason do not count. `None` if the server does not currently forbid the resource, or
+    /// if no objects of a forbidden feed are stored.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
     pub objects: u64,
@@ -102,20 +104,21 @@ pub struct ResourceHealth {
     /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
     /// objects.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
-    /// list. With several feeds, the number is the maximum.
+    /// Seconds since the last event or bookmark. A list also counts as an event, unless the watch requested the list
+    /// because no events and no bookmarks arrived. With several feeds, the number is the maximum.
     pub silent_seconds: Option<f64>,
-    /// Seconds since the last audit of a watch had a result. A complete list counts as an audit. With several feeds, the
-    /// number is the maximum. `None` if the resource is not audited, or not listed yet.
+    /// Seconds since the last audit of a watch had a result. A complete list counts as an audit. With several feeds,
+    /// the number is the maximum. `None` if the resource is not audited, or has no complete list yet.
     pub audit_seconds: Option<f64>,
-    /// Number of objects that differed from those of the API server in the last audit. `None` as for
-    /// [`audit_seconds`](Self::audit_seconds).
+    /// Number of objects that differed from those of the API server in the last audit. With several
+    /// feeds, the number is the sum. `None` if [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
-    /// One feed per namespace if namespaces are watched one by one, otherwise one for all namespaces.
+    /// The feeds of the resource. If a watch requests namespaces one by one, there is one feed per namespace. If the
+    /// host feeds the resource, there is one feed per reporter. Otherwise one feed is for all namespaces.
     pub feeds: Vec<FeedHealth>,
-    /// Whether the resource has no store, because only the watch itself needs it.
+    /// Whether the resource has no store, because only the watch itself needs the objects.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
     /// Whether the objects only provide joined labels. Readiness does not depend on them.
@@ -136,8 +139,8 @@ pub struct FeedHealth {
     pub complete: bool,
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
-    /// Seconds since the server began to refuse the resource without another failure in between. `None` if the server
-    /// does not currently refuse the resource.
+    /// Seconds since the server began to refuse the resource. After a failure of another kind, the count starts again
+    /// with the next refusal. `None` if the server does not currently refuse the resource.
     pub refused_seconds: Option<f64>,
     /// Number of failed attempts since the last success.
     pub failures: u64,
@@ -146,24 +149,24 @@ pub struct FeedHealth {
     /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
     /// objects.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A complete list counts as an event, unless silent watches caused the
-    /// list.
+    /// Seconds since the last event or bookmark. A list also counts as an event, unless the watch requested the list
+    /// because no events and no bookmarks arrived.
     pub silent_seconds: Option<f64>,
     /// Seconds since the last audit of the watch had a result. A complete list counts as an audit. `None` if the watch
     /// is not audited, or has no complete list yet.
     pub audit_seconds: Option<f64>,
-    /// Number of objects that differed from those of the API server in the last audit. `None` as for
-    /// [`audit_seconds`](Self::audit_seconds).
+    /// Number of objects that differed from those of the API server in the last audit. `None` if
+    /// [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
     /// The last failure, even if it is resolved.
     pub last_error: Option<String>,
-    /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first
-    /// list is complete, or if the versions have no order. Two processes that watch the same server can compare it
-    /// with [`received_version`](Self::received_version).
+    /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first list
+    /// is complete, or if the versions have no order. If two processes watch the same server, compare this version of
+    /// one process with [`received_version`](Self::received_version) of the other process.
     #[serde(skip)]
     pub newest_version: Option<u64>,
-    /// The `resourceVersion` up to which a watch of this crate has received all changes: of the list, or of the last
-    /// event or bookmark. `None` as for [`newest_version`](Self::newest_version).
+    /// The `resourceVersion` up to which a watch of this crate has received all changes: the version of the last list,
+    /// event or bookmark. `None` before the first list is complete, or if the versions have no order.
     #[serde(skip)]
     pub received_version: Option<u64>,
     /// When the first list was complete.
@@ -250,12 +253,12 @@ impl ResourceHealth {
         self.complete || self.feeds.iter().any(|feed| feed.complete)
     }
 
-    /// Returns when the first list of a feed was complete.
+    /// Returns the time at which the first feed of the resource completed its first list.
     pub(super) fn served_since(&self) -> Option<Instant> {
         self.feeds.iter().filter_map(|feed| feed.complete_at).min()
     }
 
-    /// Whether the first list of a feed is in progress and receives objects.
+    /// Whether at least one feed still receives objects of its first list.
     pub(super) fn makes_progress(&self) -> bool {
         let open = self.feeds.iter().filter(|feed| !feed.complete);
         let mut received = open.filter_map(|feed| feed.received_at);

@@ -14,10 +14,10 @@ use crate::store::{AnyStore, StoreAddress, StoreStats};
 /// One resource, and its feeds.
 pub(super) struct TrackedResource {
     info: ResourceInfo,
-    /// The store; `None` if the resource has no store and `count` counts its objects.
+    /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// The sources of joined labels, if the resource has no other use.
+    /// Present if the objects only provide joined labels.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source starts them.
@@ -136,7 +136,8 @@ impl TrackedResource {
             api_version: self.info.api_version().into_owned(),
             kind: self.info.kind().to_owned(),
             source: self.origin,
-            // If there are no feeds, all namespaces of the source are denied, and there is nothing to wait for.
+            // There are no feeds if the source has not started, if the host has no reporter, or if all namespaces are
+            // denied.
             state: state.unwrap_or(if complete {
                 ResourceState::Synced
             } else {
@@ -183,8 +184,8 @@ impl TrackedResource {
     }
 }
 
-/// Seconds until the objects of the first forbidden feed are removed. The objects of a feed are removed when the server
-/// has refused the resource for `age`.
+/// Returns the seconds until the watch removes the objects of a forbidden feed. With several forbidden feeds, the
+/// number is the minimum. The watch removes the objects of a feed when the server has refused the resource for `age`.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

@@ -134,7 +134,7 @@ fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     true
 }
 
-/// The offset of a JSON decoder's error in the text.
+/// Returns the offset in the text at which the JSON decoder found an error.
 fn position(text: &str, error: &serde_json::Error) -> usize {
     let mut breaks = memchr::memchr_iter(b'\n', text.as_bytes());
     let line = match error.line() {
@@ -144,8 +144,8 @@ fn position(text: &str, error: &serde_json::Error) -> usize {
     line.map_or(text.len(), |line| line + error.column())
 }
 
-/// The offset of the next line that starts with an object, at or after an error. The byte of the
-/// error may be the brace itself.
+/// Returns the offset of the next line that starts with an object. The error may be at the brace of this line, so the
+/// search begins before the error.
 fn next_object(text: &str, error: usize) -> Option<usize> {
     let from = error.saturating_sub(2);
     let found = memchr::memmem::find(text.as_bytes().get(from..)?, b"\n{");
@@ -288,8 +288,8 @@ impl<'j> Head<'j> {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // If the object is nested too deeply, the search for duplicate keys does not find the keys, so this
-                // error reports them.
+                // If an object is nested too deeply, the search for duplicate keys fails. Then this error reports the
+                // duplicate key.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it needs an apiVersion and a kind, which are strings",
             };

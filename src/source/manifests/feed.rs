@@ -83,7 +83,8 @@ impl ManifestFeed {
         self.health.clone()
     }
 
-    /// The file that is being read. The result stays valid while the feed reads.
+    /// Returns a handle that shows which file the feed reads at the moment. The handle works while another thread runs
+    /// the feed.
     #[must_use]
     pub fn progress(&self) -> ReadingProgress {
         self.progress.clone()

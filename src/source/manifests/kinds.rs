@@ -20,8 +20,7 @@ use crate::registry::StateMetrics;
 pub(super) struct Kinds {
     /// Definitions by name, each with its hash.
     definitions: BTreeMap<String, u64>,
-    /// The identifying fields of the objects from standard input, and complete definitions. Standard input is read only
-    /// once.
+    /// The [`heads`] of the objects from standard input. Standard input is read only once.
     stdin: Vec<Value>,
     /// Whether the kinds have been set at least once.
     is_set: bool,
@@ -30,8 +29,8 @@ pub(super) struct Kinds {
 // === impl Kinds ===
 
 impl Kinds {
-    /// Sets the known kinds of `metrics` from all manifests. Also returns whether some files could not be read for a
-    /// temporary reason.
+    /// Sets the known kinds of `metrics` from all manifests. Returns the changes of the definitions, and whether some
+    /// files could not be read for a temporary reason.
     ///
     /// Files that cannot be read are reported when their objects are loaded. If the reason may be temporary, the
     /// previous kinds stay.
@@ -94,7 +93,8 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// The fields that identify the kinds of the objects in a text, and complete definitions.
+/// Returns the fields of each object in a text that identify its kind. For a definition, also returns the name and the
+/// specification.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();
     documents::each(text, &mut |document| {

@@ -13,7 +13,7 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
 }
 
-/// The manifest files of a path: the path itself, or the files below a directory, by name.
+/// Returns the manifest files of a path: the path itself, or all manifest files below a directory, sorted by name.
 pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_owned()];

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 /// The file that a [`ManifestFeed`](super::ManifestFeed) reads at the moment.
 ///
-/// A file system that does not respond blocks a reading, and nothing can interrupt it. So a host can say which file it
-/// waits for.
+/// A file system that does not respond blocks the feed, and nothing can interrupt the reading. A host can use this type
+/// to report which file blocks the feed.
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;

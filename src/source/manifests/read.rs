@@ -53,7 +53,7 @@ fn check(metadata: &Metadata, limit: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads at most `limit` bytes as UTF-8, without a byte order mark.
+/// Reads a UTF-8 text of at most `limit` bytes, and removes the byte order mark.
 fn text(reader: impl Read, expected: u64, limit: u64) -> io::Result<String> {
     let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     reader

@@ -92,12 +92,12 @@ pub enum ManifestProblem {
     Decode {
         /// The location.
         place: Place,
-        /// The object and the field.
+        /// The error of the decoder, with the object and the field.
         #[source]
         source: DecodeError,
     },
-    /// The number of further documents and objects of a file. A report has only the first five of a file, because a
-    /// file may have millions.
+    /// The number of further skipped documents and objects of a file. A report has a separate problem only for the
+    /// first five of a file, because a file may have millions.
     #[error("{}: {count} more documents and objects are skipped; the first ones have their reasons above", path.display())]
     More {
         /// The file, or `-` for standard input.
@@ -133,7 +133,7 @@ pub struct Place {
     pub item: Option<usize>,
 }
 
-/// Adds the problems of one file to a report: the first ones, and the number of the others.
+/// Adds the problems of one file to a report: the first problems, and the number of the other problems.
 #[derive(Debug, Default)]
 pub(super) struct FileProblems {
     count: usize,

@@ -38,8 +38,8 @@ pub struct ManifestSource {
 impl ManifestSource {
     /// Creates a source from files, and from directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
     ///
-    /// `-` is standard input, which is read only once. The objects of standard input stay, except those of which a file
-    /// contains an object with the same kind, namespace and name.
+    /// `-` is standard input, which is read only once. The objects of standard input stay when the files are read
+    /// again. If a file contains an object with the same kind, namespace and name, the object of the file is used.
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
@@ -64,8 +64,8 @@ impl ManifestSource {
 
     /// Reads all objects without feeding stores, and reports the skipped files, documents and objects.
     ///
-    /// The kinds of the objects can be the [known kinds](crate::custom_resources::KnownKind::of_objects) of a
-    /// configuration of custom resources.
+    /// [`KnownKind::of_objects`](crate::custom_resources::KnownKind::of_objects) returns the kinds of these objects,
+    /// for a configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     #[must_use]
     pub fn objects(&self) -> (Vec<serde_json::Value>, Vec<ManifestProblem>) {

@@ -145,7 +145,8 @@ fn yaml_may_look_like_json() {
     let files = [
         ("a.yaml", format!("{}---\n{}", map("one"), map("two"))),
         ("b.yaml", format!("[{}]", map("three"))),
-        // With the next line, the text is not YAML either, so the error of the JSON decoder is reported.
+        // Because of the second line, the text is not YAML either. Therefore, the error of the JSON decoder is
+        // reported.
         ("c.jsonl", format!("{{\"a\": oops}}\n{json}")),
         ("d.yaml", map("x, \"name\": y")),
     ];
@@ -613,7 +614,7 @@ spec:
         assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
         assert_eq!(all.len(), 4);
 
-        // The first reading has the same content. Later readings have changes.
+        // The files have not changed, so no definition has changed. Later readings have changes.
         assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
         assert_eq!(samples(&metrics), all);
         write(

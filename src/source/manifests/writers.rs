@@ -134,7 +134,8 @@ impl ManifestWriters {
             }
         };
         let key = (api_version.to_owned(), kind.to_owned());
-        // If one of the writers cannot decode the object, the object keeps the samples of the others.
+        // If one writer cannot decode the object, the other writers still apply the object. The first error is
+        // reported.
         let json = document.json.as_bytes();
         let source = self.sources.get_mut(&key);
         let mut applied = source.map_or(Ok(()), |source| source.apply_json(json));

@@ -1,11 +1,18 @@
 //! The audit of a watch: finds objects that a watch has missed, although its connection works.
 //!
 //! A watch cannot detect that an event was lost: the stream continues, and bookmarks may even confirm later versions.
-//! So each watch asks the API server regularly for the number of objects (a list with `limit=1`, whose metadata has
-//! `remainingItemCount`), and compares it with the number of objects that it has received up to the version of the
-//! answer. Another number, or a watch that does not reach this version, is only a suspicion. Then, and in turn for every
-//! watch, a list of metadata is compared object by object with the stored rows. Objects that change meanwhile are left
-//! out of the comparison. If a second comparison confirms a difference, the objects are listed again.
+//! Therefore, each watch is audited in regular rounds:
+//!
+//! 1. The watch asks the API server for the number of objects: a list with `limit=1`, whose metadata has
+//!    `remainingItemCount`.
+//! 2. The watch receives changes up to the version of the answer. Then it compares the number of the answer with the
+//!    number of objects that it has received up to this version. If the numbers differ, or if the watch does not reach
+//!    this version, the round has a suspicion. Without a suspicion, the round ends.
+//! 3. The watch lists the metadata of all objects, and compares the list object by object with the stored rows. Objects
+//!    that change during the audit are not compared. The watches take turns: in some rounds, a watch begins with this
+//!    step.
+//! 4. If the comparison finds differences, the watch repeats it. If the second comparison confirms a difference, the
+//!    watch lists the objects again.
 //!
 //! Source: API concepts,
 //! [retrieving large results sets in chunks](https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks).

@@ -54,8 +54,8 @@ pub(super) struct BufferShare {
     reserve: Option<usize>,
 }
 
-/// Requests above this size may use only half of the common memory, so that feeds with large objects leave memory for
-/// feeds with small objects.
+/// A buffer above this size gets common memory only if at most half of this memory is then in use. Therefore, feeds
+/// with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
 /// The bytes of an event of a watch in addition to its object: the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
@@ -295,7 +295,7 @@ mod tests {
                 buffer.settle();
             }
         };
-        // These objects never end, so all other feeds wait forever.
+        // These objects never end, so the first feed that gets no memory waits forever.
         let held = tokio::time::timeout(Duration::from_secs(60), hold).await;
         assert!(held.is_err() && budget.figures().waits == 1);
         let before = budget.figures().waits;

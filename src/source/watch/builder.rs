@@ -311,18 +311,19 @@ impl WatchBuilder {
     /// changes. An audit asks the API server for the number of objects of a resource (a list of one object), and
     /// compares it with the number that the watch has received up to the same version. If the numbers differ, or if the
     /// watch does not reach this version within two minutes, the metadata of all objects is listed and compared
-    /// immediately. Otherwise this happens for one resource per interval, in turn. Changes that the watch receives
-    /// during an audit are not reported as differences. If two comparisons find the same difference, the resource is
-    /// listed again. Such lists become rarer if they do not help, up to one in twelve intervals.
+    /// immediately. In addition, the metadata of about one resource per interval is compared without such a reason; the
+    /// resources take turns. Changes that the watch receives during an audit are not reported as differences. If two
+    /// comparisons find the same difference, the resource is listed again. If these lists do not help, they become
+    /// rarer: down to one list in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ, and
-    /// `kube_state_metrics_audit_relists_total` counts the lists that an audit has caused. The interval varies at
-    /// random by a tenth, so that watches do not send their requests at the same time. Intervals below a second count as
-    /// a second, and intervals above a year as a year.
+    /// `kube_state_metrics_audit_relists_total` counts the lists that an audit has caused. Each interval is up to a
+    /// tenth shorter or longer, at random, so that watches do not send their requests at the same time. Intervals below
+    /// a second count as a second, and intervals above a year as a year.
     ///
-    /// Resources with selectors or an [object limit](Self::object_limit), and resources that only provide joined labels,
-    /// are not audited. A list with a selector may cost the API server as much as a list of all objects.
+    /// Resources with selectors or an [object limit](Self::object_limit), and resources that only provide joined
+    /// labels, are not audited. A list with a selector may cost the API server as much as a list of all objects.
     pub fn audit_interval(mut self, interval: Duration) -> Self {
         let bounded = |own: Duration| own.clamp(MIN_AUDIT_INTERVAL, MAX_AUDIT_INTERVAL);
         self.config.options.audit_interval = non_zero(interval).map(bounded);

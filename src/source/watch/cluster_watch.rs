@@ -1,4 +1,5 @@
-//! [`ClusterWatch`]: lists and watches the resources of the current plan. Each resource and namespace has a task.
+//! [`ClusterWatch`]: lists and watches the resources of the current plan. Each resource has a task. If namespaces are
+//! watched one by one, a resource has a task for each namespace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -87,9 +88,9 @@ impl ClusterWatch {
 
     /// Lists and watches until the future is dropped. The future never resolves.
     ///
-    /// The future needs a [tokio] runtime, and spawns a task for each resource and namespace. Resources that the host
-    /// feeds are not watched. When a configuration adds or removes resources, their watches start or stop. Stored
-    /// samples stay when the future is dropped.
+    /// The future needs a [tokio] runtime. It spawns a task for each resource or, if namespaces are watched one by one,
+    /// for each namespace of the resource. Resources that the host feeds are not watched. When a configuration adds or
+    /// removes resources, their watches start or stop. Stored samples stay when the future is dropped.
     ///
     /// # Panics
     ///
@@ -178,11 +179,11 @@ async fn follow_plan(
              with another watch that selects no node"
         );
     }
-    // If a resource has additional families, its watches relist the resource.
+    // If the plan has new families of a watched resource, the watches of this resource relist it.
     context.shards.check_for_lists();
 }
 
-/// Logs the failing resources that are missing when the watch becomes ready.
+/// Waits until the watch is ready, and logs the resources whose first list is not complete at this time.
 async fn log_incomplete_start(health: Health) {
     let readiness = health.ready(ReadinessPolicy::Default).await;
     if !readiness.waiting.is_empty() {

@@ -59,7 +59,8 @@ impl ResponseBody {
         self.encoding
     }
 
-    /// Reads all bytes within `timeout`, and keeps the first `limit` bytes.
+    /// Reads the body to its end, or its first `limit` bytes. The result is an error if that takes longer than
+    /// `timeout`.
     pub(super) async fn collect(
         mut self,
         limit: usize,

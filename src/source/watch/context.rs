@@ -33,7 +33,7 @@ pub(super) struct WatchContext {
 // === impl WatchContext ===
 
 impl WatchContext {
-    /// Creates what all reflectors of a watch share. `registry` receives the metrics of the watch.
+    /// Creates the state that all reflectors of a watch share. `registry` receives the metrics of the watch.
     ///
     /// # Errors
     ///

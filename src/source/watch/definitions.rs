@@ -115,7 +115,7 @@ impl DefinitionSink {
         Ok((fields.metadata.name, definition))
     }
 
-    /// Changes one definition outside a list; `None` removes it.
+    /// Adds or replaces one definition while no list is in progress. If `new` is `None`, removes the definition.
     fn change(&mut self, name: String, new: Option<Definition>) {
         let before = BTreeMap::from_iter(self.definitions.remove_entry(&name));
         let after = BTreeMap::from_iter(new.map(|new| (name, new)));

@@ -79,7 +79,8 @@ impl EventSplitter {
     }
 }
 
-/// Skips empty lines. A last line without a line break is incomplete, because the stream was truncated.
+/// Calls `each` with every complete line that is not empty. A line without a line break stays in the buffer until its
+/// other bytes arrive.
 fn feed_lines<E>(
     mut bytes: &[u8],
     line: &mut PartBuffer,

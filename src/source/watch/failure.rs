@@ -246,7 +246,7 @@ fn no_credentials(error: &AuthError) -> String {
     }
 }
 
-/// The messages of an error and its sources, each once.
+/// Joins the messages of an error and of its sources. A message that occurs twice is written once.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -70,7 +70,7 @@ struct Message {
     subjects: HashMap<Subject, Problem>,
 }
 
-/// What happened to a resource of a message.
+/// The position and the error of a resource in a message.
 #[derive(Debug)]
 struct Problem {
     /// The number of resources that were added before this resource.

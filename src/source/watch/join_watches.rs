@@ -8,7 +8,8 @@ use crate::joins::{SourceFeed, SourceKind};
 use crate::resource::Scope;
 use crate::store::WatchWriter;
 
-/// The reflectors of the objects that no store of the watch feeds. None of them delays readiness.
+/// Creates the reflectors for objects that provide joined labels and that the watch does not request for a store. These
+/// reflectors do not delay readiness.
 pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchWriter>>> {
     let mut reflectors = Vec::new();
     for source in separate_sources(context) {
@@ -28,7 +29,8 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
     reflectors
 }
 
-/// The sources that have no store, and those whose store the node scope excludes from the watch.
+/// Returns the sources of joined labels that need a separate watch: they have no store, or the node scope excludes
+/// their store from the watch.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);
@@ -50,8 +52,8 @@ fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
 impl WatchConfig {
     /// The collections to watch for a kind of sources.
     ///
-    /// If the watch is limited to some namespaces or to a node, their objects are requested by name, so that a role
-    /// with `resourceNames` suffices.
+    /// If the watch is limited to some namespaces or to one node, the Namespace objects or the Node object are
+    /// requested by name. Then a role with `resourceNames` suffices.
     fn source_targets(&self, kind: SourceKind) -> Vec<Target> {
         let filter = self.metrics.settings().filter.read().clone();
         let resource = kind.info();

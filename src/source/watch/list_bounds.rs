@@ -156,7 +156,7 @@ pub(super) fn took_too_long(limit: Duration) -> Failure {
 mod tests {
     use super::*;
 
-    /// Sends pages of two objects and returns the first failure. The first object of each page is given.
+    /// Sends pages of two objects and returns the first failure. Each page is given by its token and its first object.
     fn failure(pages: impl IntoIterator<Item = (String, String)>) -> Option<String> {
         let mut progress = ListProgress::new();
         pages.into_iter().find_map(|(token, first)| {

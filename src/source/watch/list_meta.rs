@@ -32,7 +32,7 @@ struct ShardInfo {
     selector: String,
 }
 
-/// Reads another type than an integer as no number, because lists do not need the number.
+/// Reads an integer. A value of another type is read as `None`, because lists do not need the number.
 fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(serde_json::Value::deserialize(deserializer)?.as_i64())
 }

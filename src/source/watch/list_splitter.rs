@@ -21,7 +21,7 @@ pub(super) struct ListSplitter {
     item: PartBuffer,
 }
 
-/// The state of the list around the items.
+/// The splitter for the encoding of the list.
 #[derive(Debug)]
 enum List {
     Json(JsonList),
@@ -76,7 +76,7 @@ impl ListSplitter {
     }
 }
 
-/// The metadata of a list whose items have the fields of `message`.
+/// Checks that a list has the kind of `message`, and returns the metadata of the list.
 fn meta_of(message: &Message, end: &ListEnd) -> Result<ListMeta, SplitError> {
     let kind = end.kind().strip_suffix("List");
     let is_list = kind.is_some_and(|kind| [message.name(), PARTIAL].contains(&kind));

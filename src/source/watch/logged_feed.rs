@@ -48,7 +48,7 @@ impl LoggedFeed {
         Arc::clone(self.reporter.state())
     }
 
-    /// Records that the first list begins.
+    /// Records that a list begins.
     pub(super) fn listing(&self) {
         self.log_transition(|reporter| reporter.listing());
     }
@@ -82,7 +82,7 @@ impl LoggedFeed {
             _ if failure.contact == Contact::None => self.log.no_answer(&failure.message),
             reason => {
                 if reason.is_refusal() {
-                    // Records that the server accepts the credentials.
+                    // A server that refuses a resource has accepted the credentials.
                     self.settle_credentials();
                 }
                 self.log_failure(failure);

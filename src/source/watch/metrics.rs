@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
-//! The metrics in the first block have the names, labels and values of kube-state-metrics, so that the alerts of
-//! kube-state-metrics work. kube-state-metrics does not have the other metrics.
+//! The metrics in the first block of [`WatchMetrics`] have the names, labels and values of kube-state-metrics, so that
+//! the alerts of kube-state-metrics work. kube-state-metrics does not have the metrics in the second block.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -441,7 +441,7 @@ impl FeedMetrics {
         .inc();
     }
 
-    /// The number of objects of a limited list.
+    /// Sets the number of objects of a limited list.
     pub(super) fn limited_list(&self, objects: u64) {
         let objects = gauge(objects);
         (self.list_objects.with_label_values(&[&*self.resource])).set(objects);

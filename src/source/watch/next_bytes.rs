@@ -30,7 +30,7 @@ pub(super) async fn next_bytes(
     }
 }
 
-/// The instant that is `after` later, or an instant in the far future if the result overflows.
+/// Returns `at + after`, or an instant in the far future if the sum overflows.
 fn later(at: Instant, after: Duration) -> Instant {
     let far = || at + Duration::from_secs(86_400 * 365);
     at.checked_add(after).unwrap_or_else(far)

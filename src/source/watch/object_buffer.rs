@@ -143,7 +143,8 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // The limit as the capacity avoids another copy for the last bytes of an event.
+            // The limit is not much higher, so the buffer gets the limit as its capacity. Otherwise, the last bytes of
+            // an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };
@@ -199,7 +200,7 @@ impl Drop for Overwritten {
     }
 }
 
-/// Returns a copy of the first `most` bytes of two parts.
+/// Returns a copy of the first `most` bytes of `first` and `second`, in this order.
 pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
     let first = first.get(..most).unwrap_or(first);
     let second = second.get(..most - first.len()).unwrap_or(second);
@@ -219,7 +220,7 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    /// Returns a budget whose common memory is in use, and the share that uses it.
+    /// Returns a budget whose common memory is in use, and the buffers that use this memory.
     async fn exhausted() -> (Arc<BufferBudget>, Vec<ObjectBuffer>) {
         let budget = Arc::new(BufferBudget::new(Some(4096 * KIB), Some(1024 * KIB)));
         let mut others = Vec::new();

@@ -17,7 +17,8 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// How long after a recovery failed requests are ignored, because they may have been sent before the recovery.
+/// For this time after a response, requests without a response do not begin an outage. They may have been sent during
+/// an earlier outage.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

@@ -29,7 +29,8 @@ pub(super) struct OwnPod {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replicas {
     pub(super) name: String,
-    /// The ordinal of this replica, which is its index unless the StatefulSet has a start ordinal.
+    /// The number at the end of the pod's name. If the StatefulSet has no start ordinal, this number is the index of
+    /// the replica.
     pub(super) ordinal: u32,
 }
 

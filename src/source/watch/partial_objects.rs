@@ -189,7 +189,7 @@ fn type_column(definitions: &RawValue) -> Option<usize> {
     columns.iter().position(|column| column.name == "Type")
 }
 
-/// The elements of a list, if it is not unusually long.
+/// The elements of a JSON array. `None` if the JSON is unusually long or is not such an array.
 fn list<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Option<Vec<T>> {
     let json = Some(list.get()).filter(|json| json.len() <= MAX_COLUMNS)?;
     serde_json::from_str(json).ok()
@@ -227,7 +227,7 @@ mod tests {
         for received in [&*first, &next, ROW] {
             assert_eq!(json(&mut objects, received).as_deref(), Ok(OBJECT));
         }
-        // A bookmark may come first.
+        // The first event of a watch may be a bookmark, which contains the columns.
         let mut objects = requested(Representation::Table);
         objects.read_columns(table(COLUMNS, "").as_bytes());
         assert_eq!(json(&mut objects, &next).as_deref(), Ok(OBJECT));

@@ -88,8 +88,9 @@ pub(super) struct Reflector<S> {
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
-    /// The highest version of the stored objects, and of those of the list in progress.
+    /// The highest version of the stored objects.
     pub(super) newest: Option<u64>,
+    /// The highest version of the objects of the list in progress.
     listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,

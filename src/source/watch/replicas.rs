@@ -73,7 +73,8 @@ struct Status {
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // The requests of this watch are not counted, because StatefulSets may also be watched for their metrics.
+    // The metrics of this watch are not registered. Otherwise, its requests would be added to those of the watch that
+    // exports StatefulSets.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
     };

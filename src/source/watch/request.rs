@@ -113,8 +113,8 @@ impl Target {
 ///
 /// # Errors
 ///
-/// If the name is empty, or if a server or proxy that decodes and normalizes the path would read another path. The
-/// names of all Kubernetes objects and resources are segments.
+/// If the name is empty, `.` or `..`, or if it contains `/`, `\` or `%`. A server or a proxy that decodes and
+/// normalizes the path would read another path. No API group, version, resource, namespace or pod has such a name.
 pub(super) fn segment(name: &str) -> Result<String, Failure> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
         let message = format!("`{name}` is not a name that a request can have in its path");

@@ -45,7 +45,7 @@ struct LeavingShard {
     latest: Instant,
 }
 
-/// The time between two changes of the shard by the StatefulSet. Each change lists all resources.
+/// The time between two changes of the shard by the StatefulSet. Each change causes a list of every resource.
 const MIN_PERIOD: Duration = Duration::from_secs(5);
 /// How long a hand-over waits for replicas that are not ready.
 const MAX_HANDOVER: Duration = Duration::from_secs(600);

@@ -13,7 +13,8 @@ use crate::source::health::FailureReason;
 
 /// Number of consecutive incomplete streaming lists before a paged list is tried.
 const MAX_CUT_STREAMS: u32 = 2;
-/// Maximum duration of a streaming list, as a multiple of the duration of the last complete list.
+/// A streaming list may take this many times as long as the last complete list, even if the configured deadline is
+/// shorter.
 const LAST_LISTS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {

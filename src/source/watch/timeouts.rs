@@ -29,9 +29,10 @@ pub struct WatchTimeouts {
     pub backoff: Duration,
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
-    /// Maximum backoff before the random factor while the server is unreachable (or a proxy responds with 502, 503
-    /// or 504), and for [`recovery`](Self::recovery) afterwards; 1.2 s by default. With a short backoff, changes
-    /// arrive soon after the server is reachable again.
+    /// Maximum backoff before the random factor while the server is unreachable, 1.2 s by default. A status of 502, 503
+    /// or 504 from a proxy also means that the server is unreachable. When the server is reachable again, this maximum
+    /// still applies for the time [`recovery`](Self::recovery). With a short backoff, changes arrive soon after an
+    /// outage.
     pub backoff_max_unreachable: Duration,
     /// How long the short maximum backoff still applies after the server is reachable again, 60 s by default.
     pub recovery: Duration,
@@ -47,14 +48,14 @@ pub struct WatchTimeouts {
     /// within this time.
     pub response: Duration,
     /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and keep the
-    /// version of a list for some minutes, so an hour is enough for slow connections and large clusters. The time
-    /// excludes waits for the memory of other feeds.
+    /// version of a list for some minutes, so an hour is enough for slow connections and large clusters. The time does
+    /// not include periods in which the list waits until other feeds release memory.
     pub list: Duration,
     /// How long to collect events before they are read, 15 ms by default. Reading events one by one needs much more CPU
     /// time.
     pub gather: Duration,
-    /// Time after which objects are removed while the server answers that their resource does not exist, 60 s by
-    /// default.
+    /// How long the stored objects of a resource stay while the server answers that the resource does not exist, 60 s
+    /// by default.
     pub gone_after: Duration,
 }
 
@@ -165,7 +166,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // Failures of an unreachable server and failures of a reachable server are counted separately.
+        // The count of failures starts again when the server becomes unreachable, and when it becomes reachable.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }

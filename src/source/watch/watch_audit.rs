@@ -1,4 +1,5 @@
-//! Audits the open watch: sends the lists of its [`Audit`](super::audit::Audit), and lists the objects again if they differ.
+//! Audits the open watch: sends the lists of its [`Audit`](super::audit::Audit), and lists the objects again if the
+//! audit finds differences.
 
 use std::sync::Arc;
 
@@ -75,8 +76,8 @@ impl<S: ListWatchSink> Reflector<S> {
         audit.probe(lister);
     }
 
-    /// Lists the identities of the objects. Records the changes from now on, or continues to record them if the list
-    /// confirms an earlier one.
+    /// Lists the identities of the objects. If `confirms` is false, begins to record changes. If `confirms` is true,
+    /// the list is for the second comparison, and the changes since the first comparison are still needed.
     fn request_identities(&mut self, confirms: bool) {
         let rows = self.sink.rows();
         let lister = self.lister();

@@ -441,7 +441,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Records that the stored version is that of an object.
+    /// Records the version of the last changed object, which is the stored version.
     fn note_changed(&mut self) {
         let version = self.version.as_deref().and_then(resource_version::as_u64);
         self.newest = self.newest.max(version);

@@ -43,7 +43,7 @@ struct Key;
 /// cannot be decoded for another reason.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
-    // The error adds nothing to the result of the search.
+    // The result is in `search.found`, so the error is not needed.
     let _ = search.run(json);
     let (key, first, second) = search.found?;
     let quoted = serde_json::to_string(&key).map_or(0, |key| key.len());

@@ -17,7 +17,7 @@ use crate::store::{FeederRows, Uid};
 pub(in crate::source::watch) struct Listed {
     /// The version of the list.
     pub(in crate::source::watch) version: u64,
-    /// The objects that belong to the store.
+    /// The rule that decides which objects belong to the store.
     pub(in crate::source::watch) filter: Arc<ObjectFilter>,
     /// The hash function of keys and uids.
     hasher: RandomState,
@@ -25,9 +25,9 @@ pub(in crate::source::watch) struct Listed {
     objects: HashMap<u64, ListedObject>,
     /// Hashes of the keys of objects whose identity is unknown, because they are too large.
     unknown: HashSet<u64>,
-    /// Hashes of the keys of the objects to name.
+    /// Hashes of the keys of the objects whose names must be kept.
     wanted: HashSet<u64>,
-    /// The names of wanted objects.
+    /// The names of the wanted objects, by the hashes of their keys.
     names: HashMap<u64, String>,
 }
 
@@ -35,7 +35,7 @@ pub(in crate::source::watch) struct Listed {
 struct ListedObject {
     uid: u64,
     version: u64,
-    /// Whether the object does not belong to the store: to its namespaces and to its shard.
+    /// Whether the object does not belong to the store, because of its namespace or its shard.
     is_foreign: bool,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::source::watch) enum Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::watch) struct Different {
     pub(in crate::source::watch) how: Difference,
-    /// Absent if the object has no row and was not wanted.
+    /// `None` if the object has no row and is not a wanted object.
     pub(in crate::source::watch) name: Option<String>,
 }
 
@@ -106,7 +106,7 @@ impl Listed {
     }
 
     /// Compares the objects with the stored rows. `touched` are the hashes of the keys of objects that have changed
-    /// since the list was requested. `without_row` are those of existing objects that have no row.
+    /// since the list was requested. `without_row` are the hashes of the keys of existing objects that have no row.
     pub(super) fn compare(
         mut self,
         rows: &FeederRows,

@@ -57,7 +57,7 @@ pub(super) struct Probe {
 /// An item of a list.
 enum Item {
     Known(Peeked),
-    /// The item is too large. Namespace and name.
+    /// An item that is too large, with its namespace and name.
     TooLarge(String, String),
 }
 
@@ -89,7 +89,8 @@ impl Lister {
         })
     }
 
-    /// Lists the identities of all objects. `wanted` are the hashes of the keys of objects to name.
+    /// Lists the identities of all objects. `wanted` are the hashes of the keys of the objects whose names the result
+    /// must contain.
     ///
     /// # Errors
     ///

@@ -144,7 +144,7 @@ impl ReceivedObjects {
         self.window = None;
     }
 
-    /// The recorded changes. `None` if changes are missing.
+    /// The recorded changes. `None` if no changes are recorded, or if changes are missing.
     pub(in crate::source::watch) fn window(&self) -> Option<&Window> {
         self.window.as_ref().filter(|window| !window.is_full())
     }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The order in which the watches of a server compare all their objects, so that about one watch does so at a time.
 #[derive(Debug, Default)]
 pub(in crate::source::watch) struct Rotation {
-    /// Number of watches that have joined.
+    /// Number of watches that have ever joined.
     joined: AtomicUsize,
-    /// Number of watches that take part.
+    /// Number of watches that take part now.
     members: AtomicUsize,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Member {
 // === impl Rotation ===
 
 impl Rotation {
-    /// Adds a watch, until the place is dropped.
+    /// Adds a watch. The watch takes part until the returned [`Member`] is dropped.
     pub(super) fn join(self: Arc<Self>) -> Member {
         self.members.fetch_add(1, Ordering::Relaxed);
         Member {

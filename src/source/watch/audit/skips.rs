@@ -1,6 +1,7 @@
-//! [`Skips`]: the rounds in which a suspicion is ignored.
+//! [`Skips`]: the rounds in which an audit ignores a suspicion or a difference.
 
-/// The rounds in which a suspicion is ignored, because comparisons or lists did not help before.
+/// Counts the rounds in which an audit ignores a suspicion or a difference, because earlier comparisons or lists did
+/// not help.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
     /// Number of rounds to ignore after the last comparison.
@@ -14,7 +15,7 @@ const MAX_ROUNDS: u32 = 11;
 // === impl Skips ===
 
 impl Skips {
-    /// Ignores the suspicions of about twice as many rounds as before.
+    /// Ignores more rounds than the last time: 1 round, then 3, then 7, then always 11.
     pub(super) fn grow(&mut self) {
         self.rounds = (self.rounds * 2 + 1).min(MAX_ROUNDS);
         self.left = self.rounds;

@@ -29,19 +29,19 @@ pub(in crate::source::watch) struct Audit {
     rounds: usize,
     /// Whether the watch did not reach the version of an answer of this round in time.
     is_late: bool,
-    /// Why this round lists the objects, unless it is the turn of the watch.
+    /// The suspicion because of which this round lists the objects. `None` if the round lists them for another reason.
     suspicion: Option<Suspicion>,
     /// The differences that the next comparison must confirm.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether the objects were listed because of an audit, and no comparison has followed.
+    /// Whether an audit has caused a list, and no comparison after this list has ended.
     is_verifying: bool,
-    /// Hashes of the keys of the differences because of which the objects were last listed.
+    /// Hashes of the keys of the objects whose differences caused the last list.
     healed: HashSet<u64>,
-    /// Whether the last list because of an audit followed another such list at once.
+    /// Whether the last differences were found by the first comparison after a list that an audit had caused.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
-    /// The rounds after which differences cause no list, because lists did not help before.
+    /// The rounds in which differences cause no list, because earlier lists did not help.
     list_skips: Skips,
 }
 
@@ -49,7 +49,7 @@ pub(in crate::source::watch) struct Audit {
 enum Suspicion {
     /// The number of objects differs.
     Count,
-    /// The watch did not reach the version of the number in time.
+    /// The watch did not reach the version of the answer with the number of objects in time.
     Late,
 }
 
@@ -60,7 +60,7 @@ enum Stage {
     },
     /// The number of objects is requested.
     Probing(Task<Result<Probe, Failure>>),
-    /// The watch receives changes up to the version of the number, at most until this time.
+    /// The watch receives changes up to the version of the answer with the number, at most until this time.
     Probed {
         probe: Probe,
         until: Instant,
@@ -87,11 +87,12 @@ pub(in crate::source::watch) enum Step {
     Wait,
     /// Requests the number of objects.
     Probe,
-    /// Lists the objects. If the list confirms an earlier one, the window stays open.
+    /// Lists the objects. If `confirms` is true, the list is for the second comparison, and the window of the first
+    /// comparison stays open.
     List { confirms: bool },
     /// Compares a list with the rows.
     Compare(Listed),
-    /// A comparison has found existing objects without a row.
+    /// A comparison has ended. `without_row` contains the existing objects that have no row for a known reason.
     Compared { without_row: HashSet<u64> },
     /// The round has ended without a difference. Either the objects were compared, or only their number.
     Agreed { compared: bool },
@@ -106,7 +107,8 @@ pub(in crate::source::watch) enum Step {
 pub(in crate::source::watch) struct Finding {
     /// The objects that differ.
     pub(in crate::source::watch) objects: Vec<Different>,
-    /// Whether the watch did not receive changes that are at least some seconds old.
+    /// Whether the watch did not reach the version of the list in time, so that the watch may receive no changes at
+    /// all.
     pub(in crate::source::watch) is_mute: bool,
     /// Whether to list the objects now. A list that did not help is not repeated soon.
     pub(in crate::source::watch) heals: bool,
@@ -143,7 +145,8 @@ impl Audit {
         }
     }
 
-    /// Waits until [`next`](Self::next) has another result without an event. Never resolves without an audit.
+    /// Waits until the caller must call [`next`](Self::next) again, even if no event arrives. Never resolves without an
+    /// audit.
     pub(in crate::source::watch) async fn changed(audit: Option<&mut Self>) {
         let Some(audit) = audit else {
             return std::future::pending().await;
@@ -160,7 +163,7 @@ impl Audit {
         }
     }
 
-    /// The next step of the watch, which has received all changes up to `version`.
+    /// Returns the next step of the watch. `version` is the version up to which the watch has received all changes.
     pub(in crate::source::watch) fn next(
         &mut self,
         version: u64,
@@ -224,7 +227,7 @@ impl Audit {
         }
     }
 
-    /// Compares the number of objects with the number at the same version of the watch.
+    /// Compares the number of objects that the server has with the number that the watch has at the same version.
     fn probed(
         &mut self,
         probe: Probe,
@@ -261,7 +264,8 @@ impl Audit {
         Step::List { confirms: false }
     }
 
-    /// Compares a list with the rows, as soon as the watch has received all changes before the list.
+    /// Compares a list with the rows, when the watch has received all changes before the list, or when `until` has
+    /// passed.
     fn listed(&mut self, listed: Listed, until: Instant, version: u64) -> Step {
         let is_late = version < listed.version;
         if is_late && Instant::now() < until {
@@ -271,7 +275,7 @@ impl Audit {
         Step::Compare(listed)
     }
 
-    /// Judges a comparison.
+    /// Decides what follows a comparison: a second comparison, a new list of the objects, or the end of the round.
     fn compared(&mut self, comparison: Comparison, now: Instant) -> Step {
         let Comparison {
             differences,
@@ -306,8 +310,8 @@ impl Audit {
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // The watch may have missed other changes after the list. Then a second list follows at once, but not a third: a
-        // watch that always misses changes must not cause lists without a pause.
+        // The watch may have missed other changes after the list. These changes cause a second list at once, but no
+        // third list: a watch that always misses changes must not cause lists without a pause.
         if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
             self.list_skips.grow();
         }

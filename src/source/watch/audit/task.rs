@@ -5,7 +5,8 @@ use std::panic::resume_unwind;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Work of an audit that runs beside the watch. The work ends when the task is dropped.
+/// Work of an audit that runs beside the watch. Dropping the task stops the work, unless the work already runs on a
+/// thread for blocking work.
 ///
 /// A list needs memory of the buffers that all watches share. If a watch polled the list itself, the watch could wait
 /// for memory that its own list holds.

@@ -12,7 +12,7 @@ pub(in crate::source::watch) struct Window {
     counts: Vec<(u64, u64)>,
 }
 
-/// Maximum number of changes. With more changes, the audit waits for a quieter time.
+/// Maximum number of changes. With more changes, the round of the audit ends without a result.
 const MAX_CHANGES: usize = 1 << 20;
 
 // === impl Window ===
