@@ -17,7 +17,7 @@ pub(crate) struct JoinWriter {
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
-    /// The key, the version and the text of the last object.
+    /// The key and the version of the last object, and the values that other objects join from this object.
     last: RowFeeder,
 }
 

@@ -68,14 +68,14 @@ use crate::resource::CollectedResource;
 pub struct Writer<K: CollectedResource> {
     store: MetricsStore<K>,
     feeder: RowFeeder,
-    /// The writer of the store with the configured families of the same resource.
+    /// The writer of the linked store, which has the configured families of the same resource.
     linked: LinkedWriter,
 }
 
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
-    /// Returns a writer for another feeder.
+    /// Returns a new writer of the store.
     ///
     /// Each writer has separate rows, and a list replaces only the rows of its writer.
     ///
@@ -99,7 +99,8 @@ impl<K: CollectedResource> MetricsStore<K> {
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// Creates a writer with a table for its rows. The JSON that it applies also feeds the linked store.
+    /// Creates a writer with a table for its rows. JSON and protobuf that the writer applies also feed the linked
+    /// store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         let feeder = RowFeeder::new(store.add_feeder());
         let linked = LinkedWriter::new(&store);
@@ -120,7 +121,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// Outside a list, an object with the same uid as the stored object and a lower `resourceVersion` is ignored. An
     /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
-    /// namespaces or the shard of the store is ignored.
+    /// namespaces or the shard of the store gets no row: an earlier row with its namespace and name is removed.
     pub fn apply_object(&mut self, object: &K) {
         self.store.apply_object(&mut self.feeder, object);
     }
@@ -146,8 +147,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The object then loses its samples and is counted. The error names the object, and
-    /// never contains a value of the object.
+    /// If the object does not decode. The store then removes the samples of the object, and counts the error in its
+    /// [`stats`](MetricsStore::stats). The error names the object, and never contains a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.apply(Encoding::Json.object(json))
     }
@@ -201,8 +202,8 @@ impl<K: CollectedResource> Writer<K> {
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
     /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
-    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because that
-    /// part may contain newer fields.
+    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because such a
+    /// part may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]
@@ -222,7 +223,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.begin_list(&self.store);
     }
 
-    /// Ends a list: removes the objects that it did not contain, and publishes the result in one step.
+    /// Ends a list: removes the objects that the list did not contain, and publishes the result in one step.
     pub fn end_list(&mut self) {
         self.store.end_list(self.feeder.id);
         self.linked.end_list();
@@ -256,7 +257,7 @@ impl<K: CollectedResource> Writer<K> {
         self.linked.reads_only(&self.store, paths)
     }
 
-    /// What the writer remembers of the last object.
+    /// The feeder of the writer, with the key and the version of the last object.
     #[cfg(feature = "watch")]
     pub(super) fn feeder(&self) -> &RowFeeder {
         &self.feeder
@@ -264,7 +265,8 @@ impl<K: CollectedResource> Writer<K> {
 
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
-            // The stored row with this name may belong to a different object, or the object may have left the shard.
+            // The row with this name is removed: it may belong to a different object, or the object may have left the
+            // shard.
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
@@ -290,8 +292,8 @@ impl<K: CollectedResource> Writer<K> {
         Ok(())
     }
 
-    /// Returns only the identity of an object that belongs to another shard, so that it is not
-    /// decoded.
+    /// Returns the identity of an object that the store does not accept, if there are several shards; otherwise `None`.
+    /// The writer does not decode such an object, because most objects belong to other shards.
     fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {
@@ -300,7 +302,8 @@ impl<K: CollectedResource> Writer<K> {
         decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    /// Removes the row of an object of another shard. If objects of this shard join labels from the object, reads them.
+    /// Removes the row of an object of another shard. If objects of this shard may join labels from the object, stores
+    /// these labels.
     fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
         let (store, feeder) = (&self.store, &mut self.feeder);
         let source = store.source_of(&foreign.namespace);

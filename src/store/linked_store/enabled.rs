@@ -102,7 +102,8 @@ impl LinkedWriter {
         (store.apply_encoded(feeder, object), linked)
     }
 
-    /// Removes an object from the linked store, and returns the typed object.
+    /// Removes an object from the linked store. Returns the object in the type of the store, so that the caller can
+    /// also remove the object from the store.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -133,7 +134,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list, including the list of a store that was linked since the last list.
+    /// Begins a list of the linked store. If another store was linked since the last list, first attaches that store.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {
@@ -170,7 +171,7 @@ impl LinkedWriter {
         }
     }
 
-    /// The attached feeder, unless its store is no longer linked.
+    /// The attached feeder. If its store is no longer linked, closes the feeder and returns `None`.
     fn attached<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
