@@ -13,7 +13,7 @@ pub(crate) enum Step<T> {
 // === impl Step ===
 
 impl<T> Step<T> {
-    /// Works until the next item.
+    /// Calls `step` until it returns an item. Returns `None` after the last item.
     pub(super) fn next_item(mut step: impl FnMut() -> Self) -> Option<T> {
         loop {
             match step() {
