@@ -83,7 +83,8 @@ impl SourceKind {
         }
     }
 
-    /// Whether the workload of an object of this kind is its controller, if it has one.
+    /// Whether the workload of an object of this kind is its controller. An object without a controller is itself the
+    /// workload.
     pub(super) fn is_intermediate(self) -> bool {
         matches!(self, Self::ReplicaSet | Self::Job)
     }
