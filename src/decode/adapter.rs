@@ -62,7 +62,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// Returns the fields that the families read of the items of a list.
+    /// Returns the fields that the families read in each item of a list.
     fn item(self) -> Self {
         match self {
             Self::Items(tree) => Self::Some(tree),

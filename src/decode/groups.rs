@@ -23,7 +23,7 @@ pub(crate) struct FieldGroups {
 #[derive(Debug)]
 pub(super) struct GroupedField {
     pub(super) name: String,
-    /// The groups of all fields below. If the value is not a map, it belongs to all these groups.
+    /// The groups of all fields below. If the value of the field is not a map, the value belongs to all these groups.
     pub(super) groups: GroupSet,
     /// The fields below, each with its group; empty if a family reads the value as a whole.
     pub(super) below: Vec<(String, GroupSet)>,
@@ -137,7 +137,7 @@ impl FieldGroups {
         }
     }
 
-    /// Whether families read only these fields, the identity and the kind.
+    /// Whether families read only the grouped fields, the identity, the version and the kind of an object.
     pub(super) fn has_all_fields(&self) -> bool {
         self.has_all_fields
     }
@@ -170,7 +170,7 @@ impl FieldGroups {
         dependency
     }
 
-    /// The fields of the object that families read, and the metadata.
+    /// The grouped fields. The first field is always the metadata.
     pub(super) fn fields(&self) -> &[GroupedField] {
         &self.fields
     }

@@ -1,4 +1,4 @@
-//! Decodes objects in JSON, and describes their mistakes.
+//! Decodes objects in JSON, and describes why an object does not decode.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Decodes objects in protobuf, and describes their mistakes.
+//! Decodes objects in protobuf, and describes why an object does not decode.
 
 use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;

@@ -1,4 +1,4 @@
-//! [`DecodeReason`]: the kinds of problems of a decoder.
+//! [`DecodeReason`]: the reason why an object could not be decoded.
 
 /// The reason why an object could not be decoded.
 ///
@@ -18,7 +18,7 @@
 pub enum DecodeReason {
     /// The bytes are neither JSON nor protobuf, or end too early.
     Syntax,
-    /// A field has a type or a value that its kind does not allow.
+    /// A field is missing, or has a type or a value that the kind of the object does not allow.
     Field,
 }
 

@@ -1,6 +1,6 @@
 //! [`Step`]: a bounded amount of work on an exposition.
 
-/// The result of a bounded amount of work.
+/// The result of a step. A step does a bounded amount of work on an exposition.
 #[derive(Debug)]
 pub(crate) enum Step<T> {
     Item(T),

@@ -1,4 +1,4 @@
-//! The recorded cases of `tests/conformance/process`, one object per line.
+//! Runs the recorded cases of `tests/conformance/process`. Each line of a file is a JSON object with one case.
 
 #![allow(clippy::unwrap_used)]
 

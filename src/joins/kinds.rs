@@ -39,7 +39,7 @@ impl SourceKind {
         (kind.info().plural() == resource.plural()).then_some(kind)
     }
 
-    /// The kind with a group and a name.
+    /// The kind that has this group and this name; `None` if labels are not joined from this kind.
     pub(super) fn named(group: &str, name: &str) -> Option<Self> {
         let kind = match (group, name) {
             ("", "Namespace") => Self::Namespace,

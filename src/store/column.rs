@@ -41,8 +41,8 @@ enum Index {
     Each(Vec<u8>),
 }
 
-/// The hash has a random key. Without the random key, an attacker could create many cells with the same hash. A search
-/// would then be slow, because a column compares the text of all cells with the same hash.
+/// The hash has a random key. Without the random key, an attacker could create many cells with the same hash. The
+/// search for a cell would then be slow, because it compares the text of all cells with the same hash.
 static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::decode::{DecodeError, Encoded, Encoding, decode};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::ResourceInfo;
 
-/// Feeds the objects of one kind from which labels are joined. The objects have no samples.
+/// Feeds the objects of one kind, so that other objects can join labels from them. The fed objects have no samples.
 pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,

@@ -1,4 +1,4 @@
-//! [`Schema`]: the base labels and families of a store, which render an object to cells.
+//! [`Schema`]: the base labels and families of a store. A schema renders an object to cells.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,8 +38,8 @@ pub(crate) struct Schema<K> {
     joins: Option<Arc<RowJoins>>,
     /// The feed for the objects of this store, if other objects join labels from them.
     source: Option<SourceFeed>,
-    /// The changes of an object after which its references must be read again, and the values that other objects join
-    /// from it.
+    /// The changes of an object after which two parts of it must be read again: its references, and the values that
+    /// other objects join from it.
     joined_dependency: Dependency,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
@@ -223,7 +223,7 @@ impl<K: CollectedResource> Schema<K> {
         self.joined_dependency.is_on(changed)
     }
 
-    /// The fields that joined labels of this object and of other objects need.
+    /// The fields of an object that are needed for its own joined labels, and for the joined labels of other objects.
     fn reads_of_joins(&self) -> Vec<&'static str> {
         let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
         let of_source = self.source.iter().flat_map(SourceFeed::reads);

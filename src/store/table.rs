@@ -31,7 +31,7 @@ pub(crate) enum Applied {
     Inserted,
     /// Some cells changed, or a different object now has the key.
     Updated,
-    /// The same cells as before.
+    /// All cells are the same as before.
     Unchanged,
     /// The version is lower than the stored version, so nothing changed.
     Stale,

@@ -253,7 +253,7 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
 
 type Rows = std::collections::BTreeMap<String, (u8, u8, u8)>;
 
-/// A simple store with the same rules. The model has a map for each feeder, and a second map during a list.
+/// A simple model of a store, with the same rules. The model has a map for each feeder, and a second map during a list.
 #[derive(Default)]
 struct Model {
     front: [Rows; 2],

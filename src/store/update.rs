@@ -1,4 +1,4 @@
-//! Updates rows without decoding and rendering what has not changed.
+//! Updates rows. Only fields that have changed are decoded, and only the families of these fields are rendered.
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;

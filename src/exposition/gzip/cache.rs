@@ -16,7 +16,7 @@ use crate::exposition::format::Format;
 /// this time.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Maximum number of unused compressors. Each has tables of 256 KiB.
+/// Maximum number of compressors that are kept for later sessions. Each compressor has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
 /// A block is evicted if it was not used for more than this number of rounds. One round would be too short: scrapers

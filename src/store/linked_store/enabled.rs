@@ -88,7 +88,8 @@ impl LinkedWriter {
     /// Applies an object to the store and to the linked store; returns both results. The two stores read different
     /// fields, so one of them may be able to decode an object that the other one cannot decode.
     ///
-    /// If the linked store cannot decode the object, it counts the object and removes its row.
+    /// If the linked store cannot decode the object, the linked store counts an error and removes the row of the
+    /// object.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
