@@ -42,7 +42,7 @@ impl Chunks {
             return Step::End;
         }
         // `reserve` reuses the memory of dropped chunks. The capacity is larger than `CHUNK`, because the last run of a
-        // chunk may exceed `CHUNK`.
+        // chunk may end after `CHUNK` bytes.
         self.buffer.reserve(3 * CHUNK);
         match self.cursor.write_until(CHUNK, &mut self.buffer) {
             Step::Item(()) => {}

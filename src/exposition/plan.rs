@@ -185,9 +185,9 @@ impl Plan {
 
 /// Whether no sample with these base labels can have the series of a configured sample.
 ///
-/// Two samples have the same series only if their labels have the same order. The labels of a configured sample are
-/// sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So every label that sorts after
-/// [`CONFIGURED_LABELS`] has these labels in front of it.
+/// The exposition compares series as text, so two series are equal only if their labels have the same order. The labels
+/// of a configured sample are sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So every
+/// label that sorts after [`CONFIGURED_LABELS`] has these labels in front of it.
 ///
 /// The series differ if the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of
 /// [`CONFIGURED_LABELS`].

@@ -374,7 +374,7 @@ impl<K: CollectedResource> Schema<K> {
     /// but an update renders only some of them.
     ///
     /// When a row gets fingerprints, its text is at most half of the limit. A small update has at most this half,
-    /// divided by one more than the number of families. So even if an update replaces each cell later, the row does not
+    /// divided by one more than the number of families. So even if later updates replace each cell, the row does not
     /// exceed the limit.
     pub(super) fn is_small_update(&self, rendered: usize) -> bool {
         rendered <= self.max_kept_text() / (self.families.len() + 1)
