@@ -1,9 +1,11 @@
 //! Decodes JSON or protobuf to a typed object, and skips the fields that no enabled family reads.
 //!
-//! The decoder wraps any [`serde::Deserializer`]. Fields outside the wanted paths never reach the type of the object,
-//! so they are neither stored nor copied. Apart from that, the decoder works like API clients: `null` equals an absent
-//! field, a time may have every notation of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server
-//! accepts, and a quantity may be a number without quotes.
+//! The decoder wraps any [`serde::Deserializer`], and passes only the wanted fields to the type of the object. All
+//! other fields are neither stored nor copied.
+//!
+//! Like API clients, the decoder treats `null` as an absent field. A time may have every notation of [RFC
+//! 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts. A quantity may be a number without
+//! quotes.
 
 mod adapter;
 mod encoded;
@@ -101,7 +103,7 @@ impl DecodeError {
         Self::new(kind, object, Problem::new(DecodeReason::Field, text))
     }
 
-    /// The error for an object in protobuf of a kind that has no protobuf encoding.
+    /// The error for an object in protobuf, if its kind has no protobuf encoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn no_protobuf(kind: &str) -> Self {
         let text = String::from("the kind has no protobuf encoding; pass JSON");

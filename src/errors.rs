@@ -22,8 +22,8 @@ pub(crate) use debug_is_display;
 /// appear in logs and in health reports.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
-/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the number of its
-/// bytes.
+/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the length of the
+/// whole message.
 ///
 /// Characters that move the cursor of a terminal, end the line or reorder the text are escaped.
 pub(crate) fn shortened(mut message: String) -> String {
@@ -58,14 +58,14 @@ pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     lines.join("\n")
 }
 
-/// Returns a suggestion in parentheses, or nothing: the known name that differs from `name` only in case, or is its
-/// plural.
+/// Returns a suggestion in parentheses: the known name that differs from `name` only in case, or that is the plural of
+/// `name`. Returns an empty string if there is no such name.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let similar = similar(name, known);
     similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))
 }
 
-/// The known name that differs from `name` only in case, or is its plural.
+/// The known name that differs from `name` only in case, or that is the plural of `name`.
 pub(crate) fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let is_similar = |known: &&str| {

@@ -1,8 +1,10 @@
 //! Joined labels: labels that all samples of an object get from its namespace, its node, its workload or itself.
 //!
-//! A row of a store has only references: the names of its node and of its owner. [`JoinSources`] has the labels of the
-//! referenced objects, once per object. An exposition reads one state of the sources and of all stores, and writes the
-//! labels behind the base labels. So a change of a namespace changes no row, and a scrape never shows half of it.
+//! The objects from which labels are joined are the *sources*. [`JoinSources`] stores the labels of each source once. A
+//! row of a store has only references to sources (the names of its node and of its controller), and the values from its
+//! own object. An exposition reads one state of the sources and of all stores, and writes the joined labels after the
+//! base labels. Therefore, a changed label of a namespace changes no row, and a scrape shows the new label either in
+//! all samples or in none.
 
 mod config;
 mod join;

@@ -37,8 +37,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples are
-    /// included. The limit also bounds the text of these samples to an average of 1 KiB each.
+    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples are included.
+    /// The limit also applies to the text of these samples: in total, 1 KiB for each allowed sample.
     pub samples_per_family: usize,
     /// Maximum number of labels that a family writes in one sample, without base labels and constant
     /// labels; 1,024 by default.
@@ -49,13 +49,15 @@ pub struct Limits {
     /// Maximum cost of the expressions (CEL) of one family for one object; 1,000,000 by default, which is about a
     /// tenth of a second.
     ///
-    /// Each operation, function and iteration of a loop costs 1, and 1 more for every 10 bytes and every part of the
-    /// values that it reads, copies or creates. A family that exceeds the limit has no further samples of the object,
-    /// and an error is counted.
+    /// Each operation, each call of a function and each iteration of a loop costs 1. The values that an operation
+    /// reads, copies or creates also have a cost: 1 for each value, including the values in lists and maps, and 1 for
+    /// every 10 bytes of text. If a family exceeds the limit, the family has no further samples of the object, and the
+    /// store counts an error.
     pub expression_cost: u64,
-    /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind
-    /// needs a watch. Kinds that are already served stay. Of the other kinds, those with the newest definitions are
-    /// left out. If definitions are equally old, the kinds whose names sort last are left out.
+    /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind needs
+    /// a watch. If there are more kinds than the maximum, the kinds that are already served stay. Of the other kinds,
+    /// those with the newest definitions are left out. If definitions are equally old, the kinds whose names sort last
+    /// are left out.
     ///
     /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the kinds that are
     /// left out.

@@ -159,13 +159,13 @@ impl Shard {
         }
     }
 
-    /// The first hash of the shard's range, and the first hash after it.
+    /// The first hash of the shard's range, and the first hash after this range.
     fn range(self) -> (u128, u128) {
         let bound = |index: u32| (u128::from(index) << 64) / u128::from(self.total.max(1));
         (bound(self.index), bound(self.index.saturating_add(1)))
     }
 
-    /// The terms of `ListOptions.shardSelector` with which an API server sends only the objects of these shards. `None`
+    /// The value of `ListOptions.shardSelector` with which an API server sends only the objects of these shards. `None`
     /// if a selector cannot express the shards.
     ///
     /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
@@ -218,7 +218,7 @@ impl ObjectFilter {
             && (self.shard.owns(uid) || self.leaving.iter().any(|shard| shard.owns(uid)))
     }
 
-    /// Whether the store accepts the objects of a namespace, apart from the shard.
+    /// Whether the store accepts the objects of a namespace. The shard is not checked.
     pub(crate) fn takes_namespace(&self, namespace: &str) -> bool {
         namespace.is_empty()
             || (self.namespaces.is_empty() || self.namespaces.contains(namespace))

@@ -1,8 +1,10 @@
 //! The store contains rendered samples of all objects of a kind, but not the objects.
 //!
-//! Rows are objects in key order. A *page* is a run of rows, and each family has a *column* in a page. Base labels are
-//! stored once per row, and names once per family. Snapshots share columns with the store; a column is cloned when it
-//! changes. Therefore, a snapshot costs only a reference count, and a scrape never holds a lock.
+//! A row has the samples of one object, and the rows are in the order of their keys. A *page* has up to 255 adjacent
+//! rows. In a page, each family has a *column*. The store keeps the base labels once per row, and the name of a family
+//! only once. A snapshot shares the columns of the store. When an object changes, the store copies the columns that
+//! change. Therefore, a snapshot only increments reference counts, and a scrape does not lock the store while it reads
+//! samples.
 
 mod any_store;
 mod base_labels;

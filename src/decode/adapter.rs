@@ -18,11 +18,11 @@ use crate::k8s::{normalize_base64, normalize_rfc3339};
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
     All,
-    /// The top level of an object. The metadata of an object has fields that no family reads.
+    /// At the top level of an object: everything except these fields of the metadata, which no family reads.
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
-    /// The fields of the items of a list. If the value is not a list, the decoder keeps all its fields.
+    /// The fields of the items of a list. If the value is not a list, the decoder keeps the whole value.
     Items(&'f Tree),
 }
 
@@ -62,7 +62,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// Returns the fields that the families read of the items of a list.
+    /// Returns the fields that the families read in each item of a list.
     fn item(self) -> Self {
         match self {
             Self::Items(tree) => Self::Some(tree),
@@ -135,8 +135,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        // `ByteString` passes no name that identifies it. The `TypeId` of the visitor's value is not available, because
-        // the visitor's type is not `'static`, so the names of the types are compared.
+        // The type `ByteString` does not pass its name to the deserializer. The `TypeId` of the visitor's value is not
+        // available, because the visitor's type is not `'static`, so the names of the types are compared.
         if type_name::<V::Value>() == type_name::<ByteString>() {
             let text = self.inner.deserialize_str(Base64Text)?;
             return visitor.visit_str(&text);

@@ -17,8 +17,8 @@ pub(crate) enum Fields {
 /// Fields by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
-    /// Sorted. A linear search is fast, because there are few names, and most differ in length from the
-    /// name that is searched.
+    /// The fields, sorted by name. A linear search is fast, because there are few names, and most of them differ in
+    /// length from the name that is searched.
     fields: Vec<(String, Fields)>,
     /// Whether the names apply only to the items of a list. The decoder then keeps all fields of a value that is not a
     /// list.
@@ -29,7 +29,7 @@ pub(crate) struct Tree {
 /// of a value that is not a list.
 pub(crate) const ITEMS: &str = "[]";
 
-/// Fields that are read for every object: identity and ordering.
+/// Fields that the decoder keeps for every object: its kind, its identity and its version.
 const ALWAYS: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -42,7 +42,8 @@ const ALWAYS: [&str; 6] = [
 impl Fields {
     /// The union of the fields of families; `None` means a family that may read everything.
     ///
-    /// Takes lists, so that the program has this function only once and not once per kind.
+    /// The parameter is a list and not a generic iterator. Otherwise, the program would contain a copy of this function
+    /// for each kind.
     pub(crate) fn union(families: Vec<Option<Vec<&str>>>) -> Self {
         let mut tree = Self::Some(Tree::default());
         for path in ALWAYS {
@@ -68,7 +69,8 @@ impl Fields {
         Self::AllBut(&["managedFields"])
     }
 
-    /// The paths of the wanted fields; only the empty path if there is no tree.
+    /// The paths of the wanted fields. If there is no tree, the only path is the empty path, which means the whole
+    /// object.
     pub(super) fn paths(&self) -> Vec<Vec<&str>> {
         let Self::Some(tree) = self else {
             return vec![Vec::new()];
@@ -106,7 +108,7 @@ impl Fields {
     }
 }
 
-/// Whether the envelope contains the field at `path`.
+/// Whether `path` is `apiVersion` or `kind`. In protobuf, these fields are in the envelope and not in the object.
 pub(super) fn is_header(path: &[&str]) -> bool {
     matches!(path, ["apiVersion" | "kind"])
 }
@@ -114,7 +116,7 @@ pub(super) fn is_header(path: &[&str]) -> bool {
 // === impl Tree ===
 
 impl Tree {
-    /// The wanted part of a field.
+    /// The wanted fields below the field `name`; `None` if the field is not wanted.
     pub(super) fn get(&self, name: &str) -> Option<&Fields> {
         let mut fields = self.fields.iter();
         fields
@@ -122,7 +124,7 @@ impl Tree {
             .map(|(_, fields)| fields)
     }
 
-    /// The wanted part of a field, which is added if it is missing.
+    /// The wanted fields below the field `name`. If the tree lacks the field, adds the field with the value of `new`.
     fn at(&mut self, name: &str, new: impl FnOnce() -> Fields) -> &mut Fields {
         let at = match self.fields.binary_search_by(|(own, _)| (**own).cmp(name)) {
             Ok(at) => at,

@@ -1,4 +1,5 @@
-//! [`Fingerprints`]: hashes of groups of fields. If the hash of a group has not changed, its fields have not changed.
+//! [`Fingerprints`]: hashes of groups of fields. If the hash of a group has not changed, the fields of the group have
+//! not changed.
 
 use std::array;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,9 +24,9 @@ pub(super) struct GroupHashers([FoldHasher<'static>; MAX_GROUPS]);
 
 /// The random key of the process.
 ///
-/// Column cells have the same hash function. SipHash would need about 1 µs per pod, a tenth of an update. The key is
-/// random, because with a known key it is easy to find two texts with the same hash. Then a changed object would keep
-/// its samples.
+/// The hash function is foldhash, as for the cells of columns. SipHash would need about 1 µs per pod, which is a tenth
+/// of the time of an update. The key is random, because it is easy to find two texts with the same hash if the key is
+/// known. With such texts, a changed object would keep its old samples.
 static KEY: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
 
 /// Returns a random number, for the key of a hash function.
@@ -78,7 +79,7 @@ impl Fingerprints {
         self.0.get(..count).unwrap_or(&self.0)
     }
 
-    /// The fingerprints that a row has.
+    /// Converts the stored fingerprints of a row.
     pub(crate) fn of_row(stored: &[u64]) -> Self {
         let mut hashes = [0; MAX_GROUPS];
         for (hash, stored) in hashes.iter_mut().zip(stored) {
@@ -114,7 +115,7 @@ impl GroupHashers {
         Self(array::from_fn(hasher))
     }
 
-    /// Adds a number to groups.
+    /// Adds a number to the hashes of groups.
     pub(super) fn add_number(&mut self, groups: GroupSet, number: u64) {
         for (group, hasher) in self.0.iter_mut().enumerate() {
             if groups.has(group) {
@@ -123,7 +124,7 @@ impl GroupHashers {
         }
     }
 
-    /// Adds bytes to groups. `place` identifies the fields in the bytes.
+    /// Adds bytes to the hashes of groups. `place` identifies the fields that the bytes contain.
     pub(super) fn add(&mut self, groups: GroupSet, place: u32, bytes: &[u8]) {
         for (group, hasher) in self.0.iter_mut().enumerate() {
             if groups.has(group) {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::fields::ITEMS;
 use super::fingerprint::{GroupSet, MAX_GROUPS};
 
-/// The fields that families read, up to the second name of their paths, each with its group.
+/// The fields that families read, each with its group. Paths end after the second name: for example,
+/// `status.conditions` for the path `status.conditions.type`.
 #[derive(Debug)]
 pub(crate) struct FieldGroups {
     /// The fields of the object. The first field is always the metadata.
@@ -22,13 +23,13 @@ pub(crate) struct FieldGroups {
 #[derive(Debug)]
 pub(super) struct GroupedField {
     pub(super) name: String,
-    /// The groups of all fields below. If the value is not a map, it belongs to all these groups.
+    /// The groups of all fields below. If the value of the field is not a map, the value belongs to all these groups.
     pub(super) groups: GroupSet,
     /// The fields below, each with its group; empty if a family reads the value as a whole.
     pub(super) below: Vec<(String, GroupSet)>,
 }
 
-/// When a family must be generated again.
+/// The changes of an object after which a family must be generated again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dependency {
     /// The groups that the family reads.
@@ -42,7 +43,7 @@ pub(crate) struct Dependency {
 enum Part<'p> {
     /// A part of the identity of a row.
     Identity,
-    /// The version or the kind, which each event may change.
+    /// The resource version, the API version or the kind, which each event may change.
     Header,
     /// More than the fields that have a group, such as the whole metadata.
     Everything,
@@ -52,10 +53,11 @@ enum Part<'p> {
 /// The name of the field with the metadata.
 pub(super) const METADATA: &str = "metadata";
 const STATUS: &str = "status";
-/// This field of a status changes most often, since its entries have times of heartbeats.
+/// This field of a status changes most often, because its entries have times of heartbeats.
 const CONDITIONS: &str = "conditions";
 
-/// The groups of the fields that are not in the status: of the metadata, of the specification, of all others.
+/// Classifies a field that is not in the status: 0 for the metadata, 1 for the specification, 2 for all other fields.
+/// The fields of one class share a group.
 fn group_outside_status(name: &str) -> usize {
     match name {
         METADATA => 0,
@@ -69,7 +71,8 @@ fn group_outside_status(name: &str) -> usize {
 impl FieldGroups {
     /// Groups the paths that families read; `None` means a family that may read everything.
     ///
-    /// Takes lists, so that the program has this function only once and not once per kind.
+    /// The parameter is a list and not a generic iterator. Otherwise, the program would contain a copy of this function
+    /// for each kind.
     pub(crate) fn new(families: Vec<Option<Vec<&str>>>) -> Self {
         // The number of paths to each field.
         let mut paths: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
@@ -134,7 +137,7 @@ impl FieldGroups {
         }
     }
 
-    /// Whether families read only these fields, the identity and the kind.
+    /// Whether families read only the grouped fields, the identity, the version and the kind of an object.
     pub(super) fn has_all_fields(&self) -> bool {
         self.has_all_fields
     }
@@ -144,7 +147,8 @@ impl FieldGroups {
         self.count
     }
 
-    /// Returns when a family with these paths must be generated again; `None` means that it may read everything.
+    /// Returns the changes after which a family that reads these paths must be generated again. `None` means a family
+    /// that may read everything.
     pub(crate) fn dependency<'a>(
         &self,
         reads: Option<impl IntoIterator<Item = &'a str>>,
@@ -166,7 +170,7 @@ impl FieldGroups {
         dependency
     }
 
-    /// The fields of the object that families read, and the metadata.
+    /// The grouped fields. The first field is always the metadata.
     pub(super) fn fields(&self) -> &[GroupedField] {
         &self.fields
     }
@@ -193,7 +197,8 @@ impl GroupedField {
         }
     }
 
-    /// Whether the fields of the value belong to different groups, or some of them to none.
+    /// Whether the scan splits the value, because its fields belong to different groups, or because some fields belong
+    /// to no group.
     pub(super) fn is_split(&self) -> bool {
         !self.below.is_empty() || self.name == METADATA
     }
@@ -202,7 +207,7 @@ impl GroupedField {
 // === impl Dependency ===
 
 impl Dependency {
-    /// The dependency of a family whose samples have labels with another dependency.
+    /// Combines two dependencies: the result depends on all groups of both.
     pub(crate) fn with(self, other: Self) -> Self {
         Self {
             groups: self.groups.with(other.groups),

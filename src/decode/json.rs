@@ -1,4 +1,4 @@
-//! Decodes objects in JSON, and describes their mistakes.
+//! Decodes objects in JSON, and describes why an object does not decode.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Resul
         .map_err(|error| problem(json, &error))
 }
 
-/// Whether an object is nested deeper than `serde_json` allows. `serde_json` reports a syntax error, although the
-/// syntax is correct.
+/// Whether an object is nested deeper than `serde_json` allows. For such an object, `serde_json` reports a syntax
+/// error, although the syntax is correct.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }

@@ -1,4 +1,4 @@
-//! Decodes objects in protobuf, and describes their mistakes.
+//! Decodes objects in protobuf, and describes why an object does not decode.
 
 use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;
@@ -23,7 +23,8 @@ pub(super) fn decode<K: DeserializeOwned>(
 
 /// Returns the object in `bytes`, which may have an envelope.
 ///
-/// A message without an envelope never begins with the prefix of an envelope, because the prefix would be a group.
+/// An object without an envelope never begins with the bytes of this prefix: they would begin a group, a type of field
+/// that Kubernetes does not use.
 pub(super) fn object<'a>(
     message: &'static Message,
     bytes: &'a [u8],
@@ -47,15 +48,15 @@ fn problem(error: &Error) -> Problem {
 // === impl Fields ===
 
 impl Fields {
-    /// Whether a message has all fields that the families read. If the families read all fields of the object, the
-    /// result is true, because the message has the fields of the types in this version.
+    /// Whether a message has all fields that the families read. If the families read the whole object, the result is
+    /// true, because the message has all fields that the types of this crate have.
     pub(crate) fn are_in(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains(path))
     }
 
-    /// Whether the families read only values without fields below them, such as texts, numbers and lists of numbers.
-    /// Newer versions of the API add fields only to messages.
+    /// Whether the families read only values that have no fields below them, such as texts, numbers and lists of
+    /// numbers. Such values cannot get fields in a newer version of the API, because only messages have fields.
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains_value(path))

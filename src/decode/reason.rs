@@ -1,4 +1,4 @@
-//! [`DecodeReason`]: the kinds of problems of a decoder.
+//! [`DecodeReason`]: the reason why an object could not be decoded.
 
 /// The reason why an object could not be decoded.
 ///
@@ -18,7 +18,7 @@
 pub enum DecodeReason {
     /// The bytes are neither JSON nor protobuf, or end too early.
     Syntax,
-    /// A field has a type or a value that its kind does not allow.
+    /// A field is missing, or has a type or a value that the kind of the object does not allow.
     Field,
 }
 
@@ -62,8 +62,9 @@ impl Problem {
 
     /// The problem that a deserializer describes by `message`.
     ///
-    /// The message starts with the value and ends with the expected type. Only the end of the message is safe to
-    /// repeat, because the value may be secret. The name of a missing field comes from the type, so it is safe, too.
+    /// The message starts with the value and ends with the expected type. The value may be secret, so only the end of
+    /// the message is repeated. The name of a missing field comes from the type and not from the object, so this name
+    /// is repeated, too.
     pub(super) fn of_message(message: &str) -> Self {
         let reason = DecodeReason::Field;
         if let Some((_, expected)) = message.rsplit_once(", expected ") {
@@ -88,7 +89,7 @@ impl Problem {
     }
 }
 
-/// The name of the field, if the whole message is that a field is missing.
+/// The name of the missing field, if the message states only that a field is missing.
 fn missing_field(message: &str) -> Option<&str> {
     let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);

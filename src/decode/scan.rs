@@ -39,7 +39,8 @@ pub(crate) struct Scanned<'a> {
     pub(crate) uid: Cow<'a, str>,
     pub(crate) resource_version: Cow<'a, str>,
     pub(crate) fingerprints: Fingerprints,
-    /// The fields of an object in JSON.
+    /// The fields that families read, in JSON. `None` if the object is in protobuf, or if families may read other
+    /// fields.
     parts: Option<JsonParts<'a>>,
 }
 
@@ -65,7 +66,8 @@ impl Scanner {
         &self.groups
     }
 
-    /// Reads an object. `None` if the object is unusual or malformed, so that it must be decoded as a whole.
+    /// Reads an object. `None` if the object must be decoded as a whole, because it is malformed or unusual (for
+    /// example, its metadata occurs twice).
     pub(crate) fn scan<'a>(&self, object: Encoded<'a>) -> Option<Scanned<'a>> {
         let mut hashers = GroupHashers::new(self.seed);
         let (identity, parts) = match object.encoding() {
@@ -100,11 +102,12 @@ impl Scanner {
 impl Scanned<'_> {
     /// Decodes the object from the parts that the scan has found, keeping only `fields`.
     ///
-    /// Returns `None` if the bytes of the object must be decoded, because the scan has found no parts, or because they
-    /// do not decode. The parts have no positions for an error.
+    /// Returns `None` if the scan has found no parts, or if the parts do not decode. The caller must then decode the
+    /// bytes of the object, so that an error has a position.
     pub(crate) fn decode_parts<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
         let parts = self.parts.as_ref()?;
-        // The `Deserialize` of a type may panic. The object is then decoded again, which reports the panic.
+        // The `Deserialize` of a type may panic. In this case, the caller decodes the object again and reports the
+        // panic.
         catch_unwind(AssertUnwindSafe(|| parts.decode(fields))).ok()?
     }
 }

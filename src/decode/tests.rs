@@ -289,7 +289,7 @@ fn fields_of_items_leave_whatever_is_no_list_whole() {
     ] {
         assert_eq!(read(own, &["spec.l[].a"]), kept, "{own}");
     }
-    // Other families may read more of the same field.
+    // If other families read more fields of the same items, the decoder keeps all these fields.
     let list = r#"[{"a":1,"b":2,"c":3}]"#;
     assert_eq!(
         read(list, &["spec.l[].a", "spec.l.b"]),

@@ -36,13 +36,13 @@ pub struct Chunks {
 // === impl Chunks ===
 
 impl Chunks {
-    /// Works on the next chunk.
+    /// Does a bounded amount of work on the next chunk.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if self.done {
             return Step::End;
         }
-        // `reserve` reuses the memory of dropped chunks. The capacity includes the last run of a chunk, which may
-        // exceed `CHUNK`.
+        // `reserve` reuses the memory of dropped chunks. The capacity is larger than `CHUNK`, because the last run of a
+        // chunk may end after `CHUNK` bytes.
         self.buffer.reserve(3 * CHUNK);
         match self.cursor.write_until(CHUNK, &mut self.buffer) {
             Step::Item(()) => {}

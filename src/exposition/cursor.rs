@@ -18,7 +18,8 @@ use super::step::Step;
 /// A run has at most about this many bytes of text.
 const RUN_BYTES: usize = 96 * 1024;
 
-/// A step examines about this many rows. A filter by namespace may exclude all of them.
+/// A step ends after about this many rows. Without this limit, a step would not end while a filter by namespace
+/// excludes all rows.
 const ROWS_PER_STEP: usize = 4096;
 
 /// The runs of an exposition, one after another.
@@ -94,7 +95,7 @@ impl RunCursor {
         &self.exposition
     }
 
-    /// Finds the next run that has a sample. A run that is a whole family may have no sample.
+    /// Finds the next run. A run of rows has at least one sample. A run that is a whole family may have no sample.
     pub(super) fn next_run(&mut self) -> Step<RowRun> {
         let plan = Arc::clone(self.exposition.plan());
         while let Some(family) = plan.families().get(self.family) {
@@ -238,8 +239,9 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of a page that has a sample, and the row at which the following run starts. If that row is
-    /// written in parts, also returns the last part that is written.
+    /// Returns the next run of a page that has a sample, and the row at which the following run starts. If the run
+    /// contains a part of a row and further parts follow, the following run starts at the same row. In this case, also
+    /// returns the part that the run contains.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;
@@ -253,7 +255,8 @@ impl RunCursor {
         // All runs of a page have the same number of rows, so that an unchanged column keeps its runs and their cached
         // blocks.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
-        // The first run of a family writes the header, so a run must have a sample.
+        // The first run of a family writes the header. A family without samples has no header, so a run must have a
+        // sample.
         let has_sample = |rows: &Range<usize>| rows.clone().any(|row| self.has_sample(page, row));
         let mut ranges = (self.row..count)
             .step_by(step)
@@ -314,7 +317,7 @@ impl RunCursor {
 
     fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {
         for row in rows {
-            // Reads the cell once: this is the inner loop of every scrape.
+            // The cell is read only once, because every scrape runs this loop for each row.
             let tails = page.tails(row);
             if !tails.is_empty() && self.exposition.includes_row(page, row) {
                 page.write_lines(row, tails, out);

@@ -55,7 +55,7 @@ enum EncodedKind {
 // === impl Encoded ===
 
 impl Encoded {
-    /// Works on the next chunk.
+    /// Does a bounded amount of work on the next chunk.
     pub(crate) fn step(&mut self) -> Step<Bytes> {
         match &mut self.0 {
             EncodedKind::Identity(chunks) => chunks.step(),
@@ -75,7 +75,7 @@ impl Iterator for Encoded {
 // === impl Exposition ===
 
 impl Exposition {
-    /// The bytes in an encoding.
+    /// Returns the bytes of the exposition in an encoding.
     ///
     /// All expositions of one [`StateMetrics`](crate::StateMetrics) share a cache of compressed blocks. Only text that
     /// changed since the last compressed exposition is compressed again.

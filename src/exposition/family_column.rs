@@ -10,9 +10,10 @@ pub(super) struct FamilyColumn {
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
-    /// Whether a row of this column can have the same series as another row: a row of this column, or of another column
-    /// of the family. In the second case, the other column also has the flag.
+    /// Whether a row of this column can have the same series as another row of the family. If the other row is in
+    /// another column, that column also has this flag.
     pub(super) may_repeat: bool,
-    /// Whether a sample may have a label with the name of a joined label, which it then lacks.
+    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
+    /// get the joined label.
     pub(super) own_wins: bool,
 }

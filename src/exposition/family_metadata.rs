@@ -17,15 +17,15 @@ pub(crate) struct FamilyMetadata {
     metric_type: MetricType,
     /// Whether the samples are groups of states: see [`is_state_set`](Self::is_state_set).
     is_state_set: bool,
-    /// Whether no other family has the name without the suffix of the type.
+    /// Whether the family has a short name: its name without the suffix of the type, if no other family has that name.
     has_short_name: bool,
 }
 
 // === impl FamilyMetadata ===
 
 impl FamilyMetadata {
-    /// Merges the declarations of one family. The help text is from the first declaration. The type covers
-    /// all declarations.
+    /// Merges the declarations of one family. The help text is from the first declaration. If the types of the
+    /// declarations differ, the family gets a more general type.
     pub(super) fn new(first: &FamilyDescriptor, others: &[&FamilyDescriptor]) -> Self {
         let name = first.name();
         let types = others.iter().map(|declared| declared.metric_type());
@@ -63,8 +63,8 @@ impl FamilyMetadata {
     /// Whether the family is a state set by the rules of OpenMetrics.
     ///
     /// The state is in a label with the name of the family, and the samples that differ only in this label are
-    /// adjacent. If a family has several declarations, their states can differ for otherwise equal labels, so the
-    /// family is not a state set.
+    /// adjacent. If a family has several declarations, two declarations can have samples that differ only in the state.
+    /// These samples are not adjacent, so the family is not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }

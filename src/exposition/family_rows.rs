@@ -49,7 +49,7 @@ impl<'a> FamilyRows<'a> {
         self.page.len()
     }
 
-    /// Returns each row, with its page.
+    /// Returns the index of each row, each with a copy of these rows.
     pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
         (0..self.len()).map(move |row| (self, row))
     }
@@ -74,7 +74,7 @@ impl<'a> FamilyRows<'a> {
         self.joined.is_none() || column.prefix.copies_joined(column.own_wins)
     }
 
-    /// A number that changes whenever the joined labels of a row change; 0 if the store has none.
+    /// A number that changes whenever the joined labels of a row change; 0 if the store has no joined labels.
     pub(super) fn joined_version(&self) -> u64 {
         self.joined.as_ref().map_or(0, JoinedRows::version)
     }
@@ -96,7 +96,7 @@ impl<'a> FamilyRows<'a> {
         })
     }
 
-    /// Appends the samples of a row. `tails` are the tails of the row.
+    /// Appends the samples of a row that have these `tails`.
     pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         let prefix = &self.family_column.prefix;

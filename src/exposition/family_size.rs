@@ -26,7 +26,8 @@ impl Plan {
     pub(crate) fn family_sizes(&self) -> Vec<FamilySize> {
         let (mut sizes, snapshots) = (Vec::new(), self.snapshots());
         for (index, store) in self.stores().iter().enumerate() {
-            // The pages are the outer loop, because all families of a page share the lengths of its shared values.
+            // The outer loop is over the pages, because the lengths of the dictionary values of a page are computed
+            // once for all families.
             let mut of_store: Vec<_> = (self.families().iter())
                 .flat_map(|family| {
                     let columns = family.columns().iter();

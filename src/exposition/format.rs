@@ -1,11 +1,11 @@
-//! [`Format`]: the formats of an exposition. Each format has a file and a row in the table.
+//! [`Format`]: the formats of an exposition. Each format has a file, and a row in the call of the macro `formats`.
 
 mod spec;
 
 pub(crate) use spec::FormatSpec;
 
-/// Declares the formats: each row is the file `format/<module>.rs` with the type that implements
-/// [`FormatSpec`], and the variant of [`Format`] with the same name.
+/// Declares the formats. Each row names the module in the file `format/<module>.rs`, and the type in this module that
+/// implements [`FormatSpec`]. The variant of [`Format`] has the same name as the type.
 macro_rules! formats {
     ($($(#[$attribute:meta])* mod $module:ident: $name:ident;)*) => {
         $(mod $module;)*

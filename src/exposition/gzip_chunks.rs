@@ -17,7 +17,7 @@ use super::step::Step;
 /// Runs are joined until a block has this much text, because small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
 
-/// A run of this size is a separate block, so that changes elsewhere do not move its boundaries.
+/// A run of at least this size begins a new block, so that a change of earlier runs does not change this block.
 const LARGE_RUN: usize = 32 * 1024;
 
 /// Minimum size of a chunk of compressed bytes.
@@ -33,9 +33,9 @@ pub(super) struct GzipChunks {
     out: BytesMut,
     /// Whether a chunk was returned.
     has_begun: bool,
-    /// A whole block that follows the bytes in `out`.
+    /// A block that is returned as a separate chunk, after the bytes in `out`.
     next_block: Option<Bytes>,
-    /// The runs of the next block, which may lack some runs, and the size of their text.
+    /// The runs that have been collected for the next block. `size` is the size of their text.
     runs: Vec<RowRun>,
     size: usize,
     /// A run that did not fit into the previous block.
@@ -93,8 +93,8 @@ impl GzipChunks {
         }
     }
 
-    /// Works on the next chunk. A step compresses one block, and the last step also compresses the text after the last
-    /// family.
+    /// Does a bounded amount of work on the next chunk: a step compresses at most one block. The last step also
+    /// compresses the text after the last family.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if let Some(block) = self.next_block.take() {
             return Step::Item(block);
@@ -192,8 +192,8 @@ impl GzipChunks {
         Step::Item(Origin::Compressor)
     }
 
-    /// Appends a block that is not cached. The filter excludes an unknown part of each run, so the size of a block is the
-    /// size of the included text.
+    /// Appends a block that is not cached. The filter by namespace excludes a part of each run, and the size of this
+    /// part is not known in advance. Therefore, the method writes runs until there is enough text for a block.
     fn advance_uncached(&mut self) -> Step<Origin> {
         match self.cursor.write_until(BLOCK, &mut self.text) {
             Step::Pause => return Step::Pause,
@@ -239,7 +239,7 @@ impl GzipChunks {
         }
     }
 
-    /// Ends the member: the empty final block and the checksums.
+    /// Appends the end of the gzip member: the empty final block, the checksum and the length of the text.
     fn finish_member(&mut self) {
         self.out.extend_from_slice(&FINAL_BLOCK);
         self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
@@ -257,7 +257,7 @@ impl Iterator for GzipChunks {
 
 impl Drop for GzipChunks {
     fn drop(&mut self) {
-        // A client may disconnect before the end, so `finish_member` does not end the session.
+        // The session ends here and not in `finish_member`, because a client may disconnect before the end.
         let is_finished = self.state == State::Done;
         self.cache.end(&mut self.session, is_finished);
     }

@@ -1,4 +1,4 @@
-//! [`HeaderNames`]: which names the headers of OpenMetrics can have.
+//! [`HeaderNames`]: the names that are in use in the headers of OpenMetrics.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,9 +7,12 @@ use crate::family::MetricType;
 
 /// The names of families in the headers of OpenMetrics.
 ///
-/// The header of a counter or an info lacks the suffix of its samples. The name without the suffix
-/// must not be the name of another family, with or without its suffix. A counter also reserves the
-/// name of its creation time, although no family of this crate has a creation time.
+/// The header of a counter or an info has a short name: the name of the family without the suffix `_total` or `_info`.
+/// This short name must differ from the names and from the short names of all other families.
+///
+/// A counter with the short name `x` also reserves the name `x_created`. OpenMetrics reserves this name for the
+/// creation time of the counter. An exposition of this crate contains no creation times, but no other family may have
+/// the name.
 #[derive(Debug)]
 pub(super) struct HeaderNames<'a> {
     taken: HashSet<Cow<'a, str>>,
@@ -25,8 +28,8 @@ impl<'a> HeaderNames<'a> {
         }
     }
 
-    /// Reserves the name of a family without its suffix. Returns `false` if the name is already reserved, or the
-    /// family lacks the suffix.
+    /// Reserves the short name of a family. Returns `false` if a name is already reserved, or if the name of the family
+    /// lacks the suffix.
     pub(super) fn take(&mut self, name: &str, metric_type: MetricType) -> bool {
         let names = metric_type.header_names(name);
         let is_taken = |name: &String| self.taken.contains(name.as_str());

@@ -8,8 +8,9 @@ use super::snapshot::Exposition;
 
 /// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
 ///
-/// If the exposition has another format, the text is converted. Therefore, a registry needs to write only one of the
-/// formats. Content that the other format lacks is left out, such as exemplars in Prometheus text.
+/// If the exposition has another format, the text is converted. Therefore, the program needs to write its metrics in
+/// only one format. Content that does not exist in the other format is left out. For example, Prometheus text has no
+/// exemplars.
 ///
 /// If the text and the exposition contain the same family, the response is invalid. The families of this crate start
 /// with `kube_`, unless you register other families.
@@ -53,8 +54,8 @@ impl HostMetrics {
         }
     }
 
-    /// Metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line
-    /// `# EOF` at the end is not required, and is left out of the response.
+    /// Metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line `# EOF` at the end
+    /// of `text` is optional. An exposition in OpenMetrics writes this line itself.
     ///
     /// ```
     /// use kube_state_metrics::exposition::HostMetrics;

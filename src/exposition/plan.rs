@@ -19,7 +19,7 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
-    /// The indexes of the stores of families in Rust. Only these stores can have a linked store.
+    /// The indexes of the stores whose families are declared in Rust. Only these stores can have a linked store.
     in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
@@ -48,7 +48,7 @@ struct DeclaredColumn {
     is_in_rust: bool,
     /// Whether the base labels distinguish all objects.
     has_identity: bool,
-    /// Whether no configured sample can have the same series.
+    /// Whether no sample of a configured family can have the same series.
     is_apart: bool,
 }
 
@@ -65,8 +65,8 @@ impl Plan {
     /// Arranges the families of all stores: resources by name, and the families of a resource in their declared order.
     ///
     /// A family that several stores feed is written once, at the position of its first store and with the help text of
-    /// that store. Declarations of a configuration may differ from other declarations; the family then has a type that
-    /// covers all declarations. Declarations in Rust must be equal.
+    /// that store. Declarations of a configuration may differ from other declarations; the family then gets a more
+    /// general type. Declarations in Rust must be equal.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -93,7 +93,8 @@ impl Plan {
                     },
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
-                    // Joined labels move the labels of a configuration.
+                    // In a configured sample, joined labels precede all other labels, so the labels are not sorted by
+                    // name.
                     is_apart: !has_joins
                         && excludes_configured_labels(family.base_labels, constants.len()),
                 };
@@ -125,7 +126,8 @@ impl Plan {
                 (family, metadata)
             })
             .collect();
-        // A configuration must not change the OpenMetrics names of families in Rust.
+        // A configuration must not change the OpenMetrics names of families in Rust, so these families reserve their
+        // names first.
         for is_in_rust in [true, false] {
             for (family, metadata) in &mut families {
                 if family.first_in_rust.is_some() == is_in_rust {
@@ -150,7 +152,7 @@ impl Plan {
         &self.stores
     }
 
-    /// Snapshots of all stores, with one state of the sources of their joined labels.
+    /// Snapshots of all stores. All snapshots have the same state of the objects that joined labels come from.
     pub(super) fn snapshots(&self) -> Arc<[StoreSnapshot]> {
         let stores = || self.stores.iter();
         let Some(joins) = stores().find_map(|store| store.row_joins()) else {
@@ -183,14 +185,17 @@ impl Plan {
 
 /// Whether no sample with these base labels can have the series of a configured sample.
 ///
-/// Every configured sample has the labels [`CONFIGURED_LABELS`], and its labels are sorted by name. So
-/// [`CONFIGURED_LABELS`] come before every label that sorts after them. If the base labels contain such a label, apart
-/// from the constant labels, and none of [`CONFIGURED_LABELS`], the series differ.
+/// The exposition compares series as text, so two series are equal only if their labels have the same order. The labels
+/// of a configured sample are sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So every
+/// label that sorts after [`CONFIGURED_LABELS`] has these labels in front of it.
+///
+/// The series differ if the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of
+/// [`CONFIGURED_LABELS`].
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;
     let mut behind_constants = base_labels.iter().skip(constants);
-    // A constant label would replace a label of a configuration.
+    // A constant label with one of these names replaces the label of a configured sample.
     !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
 }
 

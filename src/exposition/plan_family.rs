@@ -67,10 +67,10 @@ impl PlanFamily {
         self.headers == other.headers
     }
 
-    /// The numbers of the samples that repeat the series of an earlier row. Samples are numbered over the columns in
-    /// which repeats are possible.
+    /// The numbers of the samples that repeat the series of an earlier row. The numbers count, from 0, the samples of
+    /// all columns in which repeats are possible.
     ///
-    /// The search runs once per state of these columns.
+    /// The method searches again only if one of these columns has changed.
     pub(super) fn repeated_samples(&self, snapshots: &[StoreSnapshot]) -> Arc<[usize]> {
         let searched = || self.columns.iter().filter(|column| column.may_repeat);
         if searched().next().is_none() {

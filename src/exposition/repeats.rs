@@ -11,7 +11,7 @@ use crate::store::StoreSnapshot;
 
 /// The numbers of the samples that repeat the series of an earlier row.
 ///
-/// Samples are numbered over these columns, in the order in which they are written.
+/// The numbers count, from 0, the samples of all `columns`, in the order in which the samples are written.
 pub(super) fn repeated_samples<'a>(
     columns: impl Iterator<Item = &'a FamilyColumn>,
     snapshots: &[StoreSnapshot],

@@ -8,7 +8,8 @@ use super::family_rows::FamilyRows;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// A row with this much text in its cell is written in parts, so that chunks have similar sizes. A large chunk would
-/// delay other tasks, because writing a chunk does not yield, and each connection holds one chunk in memory.
+/// delay other tasks, because no other task runs on the thread while a chunk is written. A large chunk would also need
+/// much memory, because each connection holds one chunk.
 const LARGE_CELL: usize = 32 * 1024;
 
 /// Samples of a row that are written together.

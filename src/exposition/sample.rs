@@ -49,7 +49,7 @@ impl<'a> StoredSample<'a> {
         Self { family, line }
     }
 
-    /// The name of its family.
+    /// The name of the family.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.family.name()
@@ -67,7 +67,7 @@ impl<'a> StoredSample<'a> {
     }
 
     /// The Unix time in seconds at which a counter started. The result is `None` for all current families, because
-    /// Kubernetes objects do not contain the time.
+    /// Kubernetes objects do not contain this time.
     #[must_use]
     pub fn start_time(&self) -> Option<f64> {
         None

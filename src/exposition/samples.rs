@@ -37,8 +37,8 @@ use crate::family::MetricType;
 pub struct FamilySamples<'a> {
     exposition: &'a Exposition,
     family: &'a PlanFamily,
-    /// The numbers of the samples that repeat an earlier series. Samples are numbered over the columns in which repeats
-    /// are possible.
+    /// The numbers of the samples that repeat an earlier series. The numbers count, from 0, the samples of all columns
+    /// in which repeats are possible.
     repeated: Arc<[usize]>,
 }
 
@@ -69,8 +69,9 @@ impl<'a> FamilySamples<'a> {
         self.family.metadata().help()
     }
 
-    /// The type that covers all families of this name. If their types differ, the result is [`MetricType::Gauge`], or
-    /// [`MetricType::Unknown`] if one of them is a counter. A format may write a more general type.
+    /// The type of the family. If collectors declare this family with different types, the result is
+    /// [`MetricType::Gauge`], or [`MetricType::Unknown`] if one of the types is a counter or unknown. A format may
+    /// write a more general type.
     #[must_use]
     pub fn metric_type(&self) -> MetricType {
         self.family.metadata().metric_type()
@@ -89,8 +90,8 @@ impl<'a> FamilySamples<'a> {
         std::str::from_utf8(header).unwrap_or_default()
     }
 
-    /// The number of samples that are left out, because another object has the same series. A filter by labels does not
-    /// affect the number.
+    /// The number of samples that are left out, because another object has the same series. The filter of the
+    /// exposition does not affect the number.
     ///
     /// Repeated series are possible only if the base labels do not identify the object, or if several collectors have
     /// the family.
@@ -115,7 +116,7 @@ impl<'a> FamilySamples<'a> {
                 })
             })
         });
-        // The numbers count all samples of the searched columns, including samples that the filter excludes.
+        // The numbers include samples that the filter excludes, because the search for repeats includes these samples.
         let mut numbers = 0..;
         samples.filter_map(move |(may_repeat, is_included, sample)| {
             let number = may_repeat.then(|| numbers.next()).flatten();

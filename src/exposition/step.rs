@@ -1,6 +1,6 @@
 //! [`Step`]: a bounded amount of work on an exposition.
 
-/// The result of a bounded amount of work.
+/// The result of a step. A step does a bounded amount of work on an exposition.
 #[derive(Debug)]
 pub(crate) enum Step<T> {
     Item(T),
@@ -13,7 +13,7 @@ pub(crate) enum Step<T> {
 // === impl Step ===
 
 impl<T> Step<T> {
-    /// Works until the next item.
+    /// Calls `step` until it returns an item. Returns `None` after the last item.
     pub(super) fn next_item(mut step: impl FnMut() -> Self) -> Option<T> {
         loop {
             match step() {

@@ -67,7 +67,9 @@ impl LabelAllowlist {
         rule: Rule::AnyOf(Vec::new()),
     };
 
-    /// Builds an allowlist from verbatim patterns, and returns warnings about patterns without effect.
+    /// Builds an allowlist, and returns warnings about patterns without effect.
+    ///
+    /// The patterns are used as they are: blanks are not trimmed.
     pub fn new<I>(patterns: I) -> (Self, Vec<FilterWarning>)
     where
         I: IntoIterator,
@@ -131,7 +133,7 @@ impl LabelAllowlist {
         &self.patterns
     }
 
-    /// Warnings about entries of the list that have no effect for the given resource.
+    /// The warning about patterns that have no effect. The list belongs to `resource`.
     pub(super) fn warning(&self, resource: Option<&str>) -> Option<FilterWarning> {
         if self.rule != Rule::Everything {
             return None;
@@ -189,8 +191,8 @@ impl Pattern {
         else {
             return false;
         };
-        // The first position of a literal is always correct: it leaves the most text for the later literals. The run
-        // before a later position includes the run before the first position, with all its newlines.
+        // The first position of a literal is always correct, because it leaves the most text for the later literals. If
+        // there is a newline before the first position, there is also a newline before each later position.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,

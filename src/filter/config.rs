@@ -35,7 +35,7 @@ static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
 // === impl AllowlistConfig ===
 
 impl AllowlistConfig {
-    /// Parses the command-line form, groups `resource=[key,key,...]` joined by `,`.
+    /// Parses the command-line form: groups `resource=[key,key,...]` that are separated by `,`.
     ///
     /// The form has no quotation marks or escapes, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
@@ -54,7 +54,7 @@ impl AllowlistConfig {
     /// # Errors
     ///
     /// [`FilterError::Grammar`] for the first rule that the text breaks, with the position, and
-    /// [`FilterError::NotAscii`] for a character that no key in Kubernetes has.
+    /// [`FilterError::NotAscii`] for a character outside ASCII, which no key in Kubernetes has.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -90,7 +90,7 @@ impl AllowlistConfig {
                     resource = text;
                     lists.insert(resource, Vec::new());
                 }
-                // No text is allowed between these two characters, or between two lists.
+                // An empty list has no item, and the comma after a list does not end an item.
                 (']', Some('[')) | (',', Some(']')) => {}
                 (']' | ',', _) => lists.entry(resource).or_default().push(text),
                 _ => {}
@@ -319,7 +319,7 @@ mod tests {
             ("pods=[ ]", &[("pods", &[""])]),
             // any number of stars
             ("pods=[a*b*c,**]", &[("pods", &["a*b*c", "**"])]),
-            // leniencies
+            // invalid, but accepted
             ("pods", &[]),
             ("pods=[", &[("pods", &[])]),
             ("pods=[a", &[("pods", &[])]),

@@ -1,4 +1,4 @@
-//! The recorded cases of `tests/conformance/process`, one object per line.
+//! Runs the recorded cases of `tests/conformance/process`. Each line of a file is a JSON object with one case.
 
 #![allow(clippy::unwrap_used)]
 
@@ -85,7 +85,7 @@ fn allowlist_grammar() {
                     .collect::<Value>()
             });
         let expected = match case["error"].as_str() {
-            // In these cases, kube-state-metrics treats bytes as letters. This crate refuses them.
+            // kube-state-metrics accepts bytes outside ASCII as letters. This crate refuses such values.
             _ if !value.is_ascii() => Err("not ASCII"),
             Some(kind) => Err(kind),
             None => Ok(case["parsed"].clone()),

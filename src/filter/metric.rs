@@ -42,9 +42,9 @@ use super::metric_list::MetricList;
 /// # Cost
 ///
 /// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
-/// take some milliseconds, so that it cannot block the program. If a search stops early, the lists drop the family,
-/// except if another pattern of the allowlist or of the opt-in list matches the family. [`MetricFilter::exhausted`]
-/// names such patterns.
+/// take some milliseconds, so that it cannot block the program. If a search stops early, the family is not enabled,
+/// unless another pattern of the same allowlist or opt-in list matches the family. [`MetricFilter::exhausted`] names
+/// the patterns whose searches have stopped early.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -79,7 +79,7 @@ struct Patterns(Vec<Pattern>);
 #[derive(Debug, Clone)]
 struct Pattern {
     regex: Regex,
-    /// The searches that stopped early. Clones count together.
+    /// The searches that stopped early. All clones of a filter share this count.
     exhausted: Arc<Mutex<Exhausted>>,
 }
 
@@ -89,7 +89,7 @@ struct Exhausted {
     first_family: String,
 }
 
-/// A pattern that needs too much backtracking to find out whether it matches the name of a family.
+/// A pattern whose searches stopped early, because they need too much backtracking.
 ///
 /// ```
 /// use kube_state_metrics::filter::{MetricFilter, MetricList};
@@ -123,8 +123,8 @@ enum Search {
     GaveUp,
 }
 
-/// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have less than 200
-/// characters, so the number is enough for patterns that check every pair of positions.
+/// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have fewer than 200
+/// characters. Therefore, the number is enough for patterns that check every pair of positions.
 const BACKTRACK_LIMIT: usize = 50_000;
 
 /// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so patterns can grow
@@ -207,8 +207,8 @@ impl MetricFilter {
 
     /// The patterns whose searches have stopped early, because they need too much backtracking.
     ///
-    /// A family whose search stops early is dropped, unless another pattern of the allowlist or of the opt-in list
-    /// matches it.
+    /// If the search for a family stops early, the family is not enabled, unless another pattern of the same allowlist
+    /// or opt-in list matches the family.
     #[must_use]
     pub fn exhausted(&self) -> Vec<ExhaustedPattern> {
         let first = match &self.allow_or_deny {
@@ -288,7 +288,7 @@ impl Exhausted {
     }
 }
 
-/// Explains why a pattern does not compile, and how to fix it.
+/// Explains why a pattern does not compile.
 fn reason(error: &Error) -> String {
     let Error::CompileError(compile) = error else {
         return error.to_string();
@@ -507,7 +507,7 @@ mod tests {
         assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
         assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
         assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
-        // The pattern is named with its list.
+        // `exhausted` names the pattern and its list.
         let both = filter(&[], &["node", COSTLY], &[COSTLY]);
         let copy = both.clone();
         assert!(!copy.allows(family, true) && !copy.allows(family, false));
@@ -517,7 +517,8 @@ mod tests {
         };
         assert_eq!((denied.list, &*denied.pattern), (MetricList::Deny, COSTLY));
         assert_eq!((denied.searches, &*denied.first_family), (2, family));
-        // This is far below the timeout of one minute in kube-state-metrics, even without optimization.
+        // Ten seconds are far below the timeout of one minute in kube-state-metrics. The searches end in time even
+        // without optimization of the program.
         assert!(start.elapsed().as_secs() < 10);
         // The same pattern works for short names.
         assert!(filter(&[], &[COSTLY], &[]).allows("kube", false));

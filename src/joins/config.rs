@@ -35,7 +35,8 @@ const ALL: &str = "*";
 impl JoinConfig {
     /// Adds a joined label to a resource. The resource `*` means all resources.
     ///
-    /// If a resource has a joined label with the same name as one of `*`, it has only the former.
+    /// If a resource and `*` have joined labels with the same name, the samples of the resource get only the label of
+    /// the resource.
     pub fn insert(&mut self, resource: impl Into<ResourceName>, join: Join) {
         self.joins.push((resource.into(), join));
     }
@@ -46,12 +47,12 @@ impl JoinConfig {
         self.joins.is_empty()
     }
 
-    /// The resources, each with a joined label, in their order.
+    /// The joined labels, each with its resource, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&ResourceName, &Join)> {
         self.joins.iter().map(|(resource, join)| (resource, join))
     }
 
-    /// The joined labels that some resources may have, each once or several times.
+    /// The joined labels of `resources` and of `*`. A joined label may occur several times.
     pub(crate) fn of_resources<'a>(
         &'a self,
         resources: &'a [ResourceInfo],
@@ -68,7 +69,7 @@ impl JoinConfig {
         self.joins.extend(other.joins);
     }
 
-    /// The names of resources that are not `*` and that no known resource has.
+    /// The names that match no known resource, except `*`.
     pub(crate) fn unknown_resources(&self, known: &[ResourceInfo]) -> Vec<&ResourceName> {
         let names = self.joins.iter().map(|(name, _)| name);
         let unknown = names.filter(|name| {
@@ -79,7 +80,7 @@ impl JoinConfig {
         unknown
     }
 
-    /// The joined labels of a resource, in their order.
+    /// The joined labels of a resource: first those of the resource itself, then those of `*`.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -127,7 +128,7 @@ impl fmt::Display for JoinConfig {
 impl FromStr for JoinConfig {
     type Err = JoinError;
 
-    /// Parses the form of the command line: groups `resource=[join,join,...]` that are joined by `,`.
+    /// Parses the form of the command line: groups `resource=[join,join,...]` that are separated by `,`.
     fn from_str(text: &str) -> Result<Self, JoinError> {
         let mut config = Self::default();
         let mut rest = text.trim();

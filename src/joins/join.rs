@@ -10,7 +10,8 @@ use crate::k8s::{is_valid_label_name, sanitize_label};
 /// A label that all samples of an object get from another object, or from the object's metadata.
 ///
 /// The text form is that of the command line: the object, then `/KEY` for a label, `@KEY` for an annotation or `:FACT`
-/// for a fact, then `=NAME` to set the name of the label. Without a name, the key is sanitised.
+/// for a fact, then `=NAME` to set the name of the label. Without `=NAME`, the name of the label is the sanitised key,
+/// or the object and the fact, such as `node_name`.
 ///
 /// ```
 /// use kube_state_metrics::registry::Join;
@@ -190,10 +191,16 @@ impl Join {
 
     /// The value of a label of the object's workload.
     ///
-    /// The workload is found by the controllers of the object: the Deployment of a pod's ReplicaSet, the CronJob of a
-    /// pod's Job, or the controller itself. A Deployment, StatefulSet, DaemonSet or CronJob is its own workload, and a
-    /// ReplicaSet or Job is one if it has no controller. If the kind of the workload is not one of these, the labels are
-    /// those of its ReplicaSet or Job.
+    /// The workload of an object depends on its controller:
+    ///
+    /// * If the controller is a ReplicaSet or a Job, the workload is the controller of this ReplicaSet or Job, such as
+    ///   a Deployment or a CronJob. A ReplicaSet or a Job without a controller is itself the workload.
+    /// * Any other controller is itself the workload.
+    /// * A Deployment, StatefulSet, DaemonSet or CronJob is its own workload. A ReplicaSet or a Job without a
+    ///   controller is also its own workload.
+    ///
+    /// The crate reads labels only from the kinds in this list. If a ReplicaSet or a Job has a controller of another
+    /// kind, such as a Rollout, the value is the label of the ReplicaSet or Job.
     #[must_use]
     pub fn workload_label(key: impl Into<String>) -> Self {
         Self::of_key(JoinedObject::Workload, MetadataMap::Labels, key.into())
@@ -331,7 +338,7 @@ impl fmt::Display for Join {
 // === impl JoinedValue ===
 
 impl JoinedValue {
-    /// The name of a label for which no other name is set.
+    /// The default name of the label.
     fn default_name(&self) -> Cow<'_, str> {
         match self {
             Self::Key { key, .. } => sanitize_label(key),

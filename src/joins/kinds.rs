@@ -39,7 +39,7 @@ impl SourceKind {
         (kind.info().plural() == resource.plural()).then_some(kind)
     }
 
-    /// The kind with a group and a name.
+    /// The kind that has this group and this name; `None` if labels are not joined from this kind.
     pub(super) fn named(group: &str, name: &str) -> Option<Self> {
         let kind = match (group, name) {
             ("", "Namespace") => Self::Namespace,
@@ -83,7 +83,8 @@ impl SourceKind {
         }
     }
 
-    /// Whether the workload of an object of this kind is its controller, if it has one.
+    /// Whether the workload of an object of this kind is its controller. An object without a controller is itself the
+    /// workload.
     pub(super) fn is_intermediate(self) -> bool {
         matches!(self, Self::ReplicaSet | Self::Job)
     }

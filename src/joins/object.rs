@@ -29,8 +29,8 @@ pub(super) const CONTROLLER: [&str; 4] = [
 /// sample would repeat it.
 pub(super) const MAX_VALUE: usize = 1 << 10;
 
-/// Whether objects of a type may name a node. For other types, the field would only prevent that the API server sends
-/// protobuf or only the metadata.
+/// Whether objects of a type may name a node. For other types, the field is not read: if it were read, a source could
+/// not request protobuf or only the metadata.
 pub(super) fn has_node<K: 'static>() -> bool {
     let types = [
         TypeId::of::<Pod>(),
@@ -140,7 +140,8 @@ impl<'a> ObjectView<'a> {
         object.data.get("spec")?.get("nodeName")?.as_str()
     }
 
-    /// The metadata of an object in JSON, which its typed metadata does not contain.
+    /// The metadata of a [`JsonObject`], as JSON. The typed metadata of such an object contains no labels, annotations
+    /// and owners.
     #[cfg(feature = "custom-resources")]
     fn json_metadata(self) -> Option<&'a Value> {
         let json = self.object?.downcast_ref::<JsonObject>()?;

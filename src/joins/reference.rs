@@ -28,8 +28,9 @@ pub(super) struct ObjectName<'a> {
 // === impl ObjectName ===
 
 impl ObjectName<'_> {
-    /// Appends the reference to this object, if it can be a workload. The ReplicationController is the only workload of
-    /// the core group: a Node controls its static pods, and a Service controls its EndpointSlices.
+    /// Appends the reference to this object, if the object can be a workload. In the core group, only a
+    /// ReplicationController is a workload. Other controllers of this group are not workloads: for example, a Node
+    /// controls its static pods, and a Service controls its EndpointSlices.
     pub(super) fn write_reference(self, out: &mut Vec<u8>) {
         let known = SourceKind::named(self.group, self.kind);
         match known.filter(|kind| kind.is_workload()) {

@@ -25,7 +25,7 @@ pub(crate) struct RowJoins {
     names: Vec<Cow<'static, str>>,
     /// The kind of the rows, if labels are joined from objects of this kind.
     kind: Option<SourceKind>,
-    /// The labels and annotations of the row's own object.
+    /// The labels and annotations that each row gets from its own object.
     own: Vec<(MetadataMap, String)>,
     reads_namespace: bool,
     reads_node: bool,
@@ -38,7 +38,8 @@ struct JoinedLabel {
     value: LabelSource,
 }
 
-/// Where the value of a joined label is. The numbers are positions among the values of a source, or of the row.
+/// The place of the value of a joined label. A number is the position of the value among the values of a source. For
+/// `Own`, it is the position among the values of the row.
 #[derive(Clone, Copy, Debug)]
 enum LabelSource {
     Own(usize),
@@ -67,7 +68,7 @@ struct Resolved<'a> {
     /// The ReplicaSet or Job between the row and its workload.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
-    /// The object with the labels of the workload.
+    /// The object from which labels of the workload are read: the workload, or else the ReplicaSet or Job.
     top: Option<&'a Source>,
 }
 
@@ -107,7 +108,8 @@ impl RowJoins {
             reads_workload: false,
         };
         for join in joins {
-            // `deployments` and `deployments.apps` mean the same resource.
+            // A configuration can have the same label twice, because `deployments` and `deployments.apps` are the same
+            // resource.
             if !row_joins.names.iter().any(|name| name == join.label_name()) {
                 row_joins.add(join);
             }
@@ -204,12 +206,12 @@ impl RowJoins {
             write_label_value(out, view.value(*map, key).unwrap_or_default());
         }
         if out.iter().skip(start).all(|&byte| byte == FIELD_END) {
-            // All rows without references then have the same, empty cell.
+            // The cells of all rows without references are then equal, because they are empty.
             out.truncate(start);
         }
     }
 
-    /// The workload of an object, as far as the object names it.
+    /// The workload that an object names itself: its controller, or the object itself.
     fn workload_of<'a>(
         &self,
         view: ObjectView<'a>,
@@ -227,7 +229,8 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases with each change of a source of a kind that rows of the store may refer to.
+    /// A number that increases whenever a source changes. Kinds of sources that rows of the store cannot refer to are
+    /// not included.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {
@@ -240,8 +243,8 @@ impl RowJoins {
 
     /// A hash of the identities of all sources that the rows refer to.
     ///
-    /// If the hash and the rows are the same as before, so are the joined labels. The hash has 64 bits and a random key,
-    /// so two states of a page practically never have equal hashes.
+    /// If the hash and the rows have not changed, the joined labels have not changed. The hash has 64 bits and a random
+    /// key, so two states of a page practically never have equal hashes.
     pub(crate) fn fingerprint<'a>(
         &self,
         table: &'a SourceTable,
@@ -402,7 +405,7 @@ impl JoinedText {
     }
 }
 
-/// Sets the key of an object in a namespace.
+/// Sets `key` to the key of an object in a namespace.
 fn set_key(key: &mut String, namespace: &str, name: &[u8]) {
     key.clear();
     key.push_str(namespace);

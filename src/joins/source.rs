@@ -1,4 +1,4 @@
-//! [`Source`]: what joins read from one object.
+//! [`Source`]: the values that joins read from one object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ pub(crate) struct SourceObject {
 /// The values that joins read from one object.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// A number that no other state of any source has.
+    /// Identifies this state of the source. Each state of each source has a different number.
     id: u64,
     /// The reference to the controller, then the escaped value of each wanted key. [`FIELD_END`] precedes each value.
     text: Box<[u8]>,
@@ -61,7 +61,7 @@ impl Source {
     }
 }
 
-/// Appends what joins read from an object.
+/// Appends the values that joins read from an object.
 pub(super) fn write_source(
     kind: SourceKind,
     wanted: &Wanted,

@@ -53,7 +53,7 @@ impl SourceTable {
         &self.maps[kind as usize]
     }
 
-    /// Sets or replaces a source. A source with the same text keeps its identity.
+    /// Sets or replaces a source. If the text has not changed, the source keeps its number.
     pub(super) fn set(&mut self, kind: SourceKind, key: &str, feeder: u64, text: &[u8]) {
         match self.map(kind).get(key) {
             Some(fed) if *fed.source.text() == *text => {
@@ -72,7 +72,7 @@ impl SourceTable {
         }
     }
 
-    /// Removes a source that a feeder has applied.
+    /// Removes a source, if this feeder has applied it last.
     pub(super) fn remove(&mut self, kind: SourceKind, key: &str, feeder: u64) {
         if self
             .map(kind)
@@ -84,7 +84,7 @@ impl SourceTable {
         }
     }
 
-    /// Removes the sources that a feeder has applied and that `keeps` excludes.
+    /// Removes those sources of a feeder for which `keeps` returns false.
     pub(super) fn retain_of(
         &mut self,
         kind: SourceKind,

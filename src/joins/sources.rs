@@ -16,12 +16,14 @@ use super::wanted::Wanted;
 use crate::decode::Fields;
 use crate::resource::CollectedResource;
 
-/// The objects from which the stores of a registry join labels. Stores and separate feeds keep it up to date.
+/// The objects from which the stores of a registry join labels. The feeds of stores, and separate feeds, keep these
+/// objects up to date.
 pub(crate) struct JoinSources {
     pub(super) wanted: Wanted,
     state: Mutex<SourcesState>,
     /// A writer holds this lock for writing while it changes a source, together with the row of the same object. An
-    /// exposition holds it for reading while it takes its snapshots. So a scrape has either both changes or none.
+    /// exposition holds this lock for reading while it takes its snapshots. So a scrape has either both changes or none
+    /// of them.
     step: RwLock<()>,
     /// The kinds that a store of the registry feeds.
     of_stores: Mutex<BTreeSet<SourceKind>>,
@@ -43,14 +45,14 @@ type StagedList = HashMap<Arc<str>, Box<[u8]>>;
 pub(crate) struct SourceFeed {
     sources: Arc<JoinSources>,
     kind: SourceKind,
-    /// The fields to decode of an object that only this feed reads.
+    /// The fields to decode, if only this feed and no store reads the object.
     fields: Arc<Fields>,
 }
 
 // === impl JoinSources ===
 
 impl JoinSources {
-    /// The sources that some joins need.
+    /// Creates the state of the sources that `joins` need, without objects.
     pub(crate) fn new<'a>(joins: impl IntoIterator<Item = &'a Join>) -> Arc<Self> {
         let mut wanted = Wanted::default();
         joins.into_iter().for_each(|join| wanted.add(join));
@@ -59,7 +61,8 @@ impl JoinSources {
             state: Mutex::default(),
             step: RwLock::default(),
             of_stores: Mutex::default(),
-            // The feeders of a store are numbered from 0. Separate feeders follow, so that no number exists twice.
+            // The feeders of a store are numbered from 0. Separate feeders have higher numbers, so that no number
+            // exists twice.
             feeders: AtomicU64::new(1 << 32),
         })
     }
@@ -130,7 +133,7 @@ impl SourceFeed {
         self.sources.wanted.reads(self.kind)
     }
 
-    /// The fields to decode of an object that only this feed reads.
+    /// The fields to decode, if only this feed and no store reads the object.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
@@ -150,13 +153,13 @@ impl SourceFeed {
         self.sources.step.write()
     }
 
-    /// Writes what joins read from an object.
+    /// Writes the values that joins read from an object.
     pub(crate) fn read<K: CollectedResource>(&self, object: &K, out: &mut Vec<u8>) {
         out.clear();
         write_source(self.kind, &self.sources.wanted, ObjectView::of(object), out);
     }
 
-    /// Writes what joins read from an object of which only the metadata was decoded.
+    /// Writes the values that joins read from an object of which only the metadata was decoded.
     pub(crate) fn read_metadata(&self, object: &SourceObject, out: &mut Vec<u8>) {
         out.clear();
         let view = ObjectView::of_metadata(&object.metadata);
@@ -173,7 +176,7 @@ impl SourceFeed {
     }
 
     /// Keeps the source of an object that has not changed, also in a list in progress. Returns false if the feeder has
-    /// not set it before.
+    /// not set the source before.
     pub(crate) fn keep(&self, feeder: u64, key: &str) -> bool {
         let SourcesState { table, lists } = &mut *self.sources.state.lock();
         let mut list = lists.get_mut(&(self.kind, feeder));

@@ -1,4 +1,5 @@
-//! Joined labels through the whole registry: single steps, and a scraper beside a writer.
+//! Tests joined labels with a whole registry: in single steps, and with a scraper that runs at the same time as a
+//! writer.
 
 mod snapshots;
 #[cfg(feature = "protobuf")]
@@ -43,7 +44,8 @@ fn pod(namespace: &str, name: &str, node: &str) -> Value {
     pod
 }
 
-/// Pods with their deletion time only, and five joined labels.
+/// Creates a builder with pods, of which only the creation time and the labels are exported, and with eight joined
+/// labels.
 fn builder() -> Builder {
     let joins = "pods=[namespace/team,node/topology.kubernetes.io/zone=zone,workload/app,self/tier,\
                  namespace@acme.dev/cost=cost,workload:name=workload,workload:kind=kind,node:name=on]";
@@ -54,7 +56,8 @@ fn builder() -> Builder {
         .all_fed_by_host()
 }
 
-/// The lines of an exposition without the headers. Each is also read as a sample.
+/// The lines of an exposition without the headers. The function also checks that the samples and the sizes of the
+/// exposition match the lines.
 fn lines(metrics: &StateMetrics) -> Vec<String> {
     let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
     let text = exposition.to_string();

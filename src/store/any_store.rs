@@ -24,9 +24,9 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn resource(&self) -> &ResourceInfo;
     fn families(&self) -> Vec<StoreFamily<'_>>;
     fn snapshot(&self) -> StoreSnapshot;
-    /// The joined labels of the samples.
+    /// The joined labels of the samples; `None` if the samples have none.
     fn row_joins(&self) -> Option<&Arc<RowJoins>>;
-    /// The kind of the sources that writers of this store feed.
+    /// The kind of the objects of the store, if other objects join labels from them.
     #[cfg(feature = "watch")]
     fn source_kind(&self) -> Option<SourceKind>;
     fn stats(&self) -> StoreStats;
@@ -38,9 +38,9 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn keys(&self) -> Vec<String>;
     /// The stored identity and samples of an object.
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
-    /// Returns a writer for another feeder. The writer also feeds the linked store.
+    /// Returns a writer for a new feeder. The writer also feeds the linked store.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
-    /// Returns a writer for another feeder, whose rows an audit can read.
+    /// Returns a writer for a new feeder. An audit can read the rows of the writer.
     #[cfg(feature = "watch")]
     fn watch_writer(&self) -> Box<dyn WatchWriter>;
     /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
@@ -56,19 +56,20 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
 /// A family of a store, with the columns of its samples and of its base labels.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
-    /// The names of the labels before the labels of the family: constant labels come first.
+    /// The names of the labels that precede the labels of the family: the constant labels, then the base labels.
     pub(crate) base_labels: &'a [Cow<'static, str>],
     pub(crate) base: usize,
     pub(crate) column: usize,
-    /// Whether base labels follow the name.
+    /// Whether the samples of the family have base labels.
     pub(crate) has_base_labels: bool,
     /// Whether the base labels distinguish all objects.
     pub(crate) identity: bool,
-    /// Whether a sample may have a label with the name of a joined label, which it then lacks.
+    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
+    /// get the joined label.
     pub(crate) own_wins: bool,
 }
 
-/// The identity of a store among all stores that exist, as a key of maps.
+/// Identifies a store, as the key of a map. Two stores that exist at the same time have different addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StoreAddress(usize);
 

@@ -15,7 +15,7 @@ pub(super) struct BaseLabels<K> {
     pub(super) labels: Vec<BaseLabel<K>>,
     /// The names of constant labels, then those of the base labels.
     pub(super) reserved_names: Vec<Cow<'static, str>>,
-    /// When the labels must be rendered again.
+    /// The changes of an object after which the labels must be rendered again.
     pub(super) dependency: Dependency,
 }
 

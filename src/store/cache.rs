@@ -1,4 +1,4 @@
-//! The cache-store interface, in the terms of client-go's `cache.Store`.
+//! [`CacheStore`]: a store interface with the methods of client-go's `cache.Store`.
 
 use bytes::BytesMut;
 
@@ -7,9 +7,9 @@ use crate::resource::CollectedResource;
 
 /// A store of objects that a feed keeps up to date.
 ///
-/// The terms are those of client-go's
-/// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). Keys are
-/// `namespace/name`, or `name` for cluster-scoped objects.
+/// The names of the methods are those of client-go's
+/// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). Keys are `namespace/name`, or `name` for
+/// cluster-scoped objects.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;

@@ -9,7 +9,8 @@ use foldhash::fast::FixedState;
 use crate::decode;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// Maximum number of rows of a page: the entry number of a row is one byte, and entry 0 is the empty cell.
+/// Maximum number of rows of a page. A row has an entry number of one byte. Entry 0 is the empty cell, so 255 numbers
+/// are left for other cells.
 pub(crate) const MAX_ROWS: usize = 255;
 
 /// Cells of all rows of a page for one family, or for one set of base labels.
@@ -17,7 +18,7 @@ pub(crate) const MAX_ROWS: usize = 255;
 pub(crate) struct Column {
     /// A number that is unique for each state of each column in the process.
     version: u64,
-    /// The distinct cells, one after another, with holes of removed cells.
+    /// The text of the distinct cells, one after another. Removed cells leave holes.
     text: Vec<u8>,
     /// The positions of the distinct cells. The first cell is always the empty cell.
     entries: Vec<Entry>,
@@ -26,9 +27,9 @@ pub(crate) struct Column {
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
-    /// Bytes of all cells, counted once per row.
+    /// The total length of the cells of all rows, in bytes. A shared cell counts for each of its rows.
     bytes: u64,
-    /// Lines of all cells, counted once per row.
+    /// The total number of lines of the cells of all rows. A shared cell counts for each of its rows.
     lines: u64,
 }
 
@@ -40,8 +41,8 @@ enum Index {
     Each(Vec<u8>),
 }
 
-/// The hash has a random key. Without the random key, an attacker could create objects with many cells of the same
-/// hash. The column compares cells of the same hash one after another.
+/// The hash has a random key. Without the random key, an attacker could create many cells with the same hash. The
+/// search for a cell would then be slow, because it compares the text of all cells with the same hash.
 static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,7 @@ impl Column {
         self.coded
     }
 
-    /// Bytes of all cells, counted once per row.
+    /// The total length of the cells of all rows, in bytes. A shared cell counts for each of its rows.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -106,7 +107,7 @@ impl Column {
             .unwrap_or_default()
     }
 
-    /// The number of lines of all cells, counted once per row.
+    /// The total number of lines of the cells of all rows. A shared cell counts for each of its rows.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
@@ -117,7 +118,7 @@ impl Column {
         entry.map_or(&[], |entry| self.text_of(entry))
     }
 
-    /// The distinct cells, by their number. A number without a row has an outdated cell.
+    /// The distinct cells, in the order of their numbers. A cell that no row uses any more may still be included.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.iter().map(|entry| self.text_of(entry))
     }
@@ -247,7 +248,8 @@ impl Column {
         }
     }
 
-    /// Returns the number of the entry with `cell`, and counts one more row for it.
+    /// Returns the number of the entry for `cell`, and adds one to the number of rows of this entry. Creates the entry
+    /// if it is missing.
     fn intern(&mut self, cell: &[u8]) -> u8 {
         if cell.is_empty() {
             if let Some(empty) = self.entries.first_mut() {
@@ -280,7 +282,8 @@ impl Column {
                 }
             }
         }
-        // The new cell often has the same length as the previous cell, for example if it is a time or a count.
+        // Often the new cell has the same length as the cell that it replaces, for example if only a time or a count
+        // has changed. The new cell then reuses the memory of the old one.
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }
@@ -294,7 +297,8 @@ impl Column {
         }) else {
             return self.intern(&[]);
         };
-        // The memory grows by an eighth instead of doubling, because thousands of columns have spare memory.
+        // The memory grows by an eighth instead of doubling, because there are thousands of columns, each with spare
+        // memory.
         if self.text.capacity() - self.text.len() < cell.len() {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
         }
@@ -318,7 +322,7 @@ impl Column {
         }
     }
 
-    /// Replaces a cell of the same length that no row uses.
+    /// Writes `cell` over the cell `number`, which has the same length and which no row uses.
     fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
         if let Some(entry) = self.entries.get_mut(number) {
             let start = entry.start as usize;
@@ -351,7 +355,7 @@ impl Column {
                 0 => &[],
                 _ => (self.text.get(start..start + entry.len as usize)).unwrap_or(&[]),
             };
-            // The length never increases, so it fits into 32 bits.
+            // The text never becomes longer, so its length still fits into 32 bits.
             entry.start = u32::try_from(text.len()).unwrap_or(0);
             entry.len = u32::try_from(cell.len()).unwrap_or(0);
             text.extend_from_slice(cell);
@@ -361,7 +365,7 @@ impl Column {
     }
 }
 
-/// The lines of a cell. Every raw newline ends a sample, because label values escape newlines.
+/// Counts the lines of a cell. Every newline byte ends a sample, because label values escape newlines.
 fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }

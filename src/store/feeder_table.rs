@@ -7,8 +7,8 @@ use super::table::Table;
 
 /// The rows of one feeder.
 ///
-/// Each feeder has a table. Therefore a list in progress does not hide rows of other feeders, and the end of the list
-/// needs no access to the rows of other feeders.
+/// Each feeder has a separate table. Therefore, a list replaces only the rows of its feeder. A list in progress does
+/// not hide rows of other feeders.
 pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
@@ -53,7 +53,7 @@ impl FeederTable {
         self.staging = Some(Arc::new(table));
     }
 
-    /// Publishes the rows that the list contains. Returns the number of other rows, which are removed.
+    /// Publishes the rows that the list contains, and removes all other rows. Returns the number of removed rows.
     ///
     /// Returns `None` if no list is in progress.
     pub(super) fn end_list(&mut self) -> Option<usize> {
@@ -79,7 +79,7 @@ impl FeederTable {
         }
     }
 
-    /// Removes the rows of all keys of another feeder's table.
+    /// Removes the rows whose keys are also in `other`, the table of another feeder.
     pub(super) fn forget_all(&mut self, other: &Table) {
         let (Some(first), Some(last)) = (other.first_key(), other.last_key()) else {
             return;

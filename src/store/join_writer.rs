@@ -9,7 +9,7 @@ use crate::decode::{DecodeError, Encoded, Encoding, decode};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::ResourceInfo;
 
-/// Feeds the objects of one kind from which labels are joined. The objects have no samples.
+/// Feeds the objects of one kind, so that other objects can join labels from them. The fed objects have no samples.
 pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,
@@ -17,7 +17,7 @@ pub(crate) struct JoinWriter {
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
-    /// The key, the version and the text of the last object.
+    /// The key and the version of the last object, and the values that other objects join from this object.
     last: RowFeeder,
 }
 

@@ -1,4 +1,4 @@
-//! [`JoinedRows`]: the joined labels of the rows of a page, for one state of the sources.
+//! [`JoinedRows`]: the joined labels of the rows of a page, for one state of the objects that the labels come from.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
 pub(super) struct SnapshotJoins {
     joins: Arc<RowJoins>,
     table: Arc<SourceTable>,
-    /// The labels of each page. They are written when a run of the page is first written.
+    /// For each page, the joined labels of its rows. They are computed when an exposition first needs them.
     texts: Box<[OnceLock<JoinedText>]>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> JoinedRows<'a> {
 // === impl Page ===
 
 impl Page {
-    /// The parts of each row that its joined labels depend on. The store has joined labels.
+    /// For each row, the parts that determine its joined labels. The store must have joined labels.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
         (0..self.len()).map(|row| RowKey {
             key: self.key(row),

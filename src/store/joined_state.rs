@@ -12,7 +12,7 @@ pub(super) struct JoinedState(Mutex<Option<KnownState>>);
 struct KnownState {
     /// The version of the column with the references of the rows.
     links: u64,
-    /// The state of the sources that the rows may refer to, for which the fingerprint was computed.
+    /// Identifies the state of the objects that rows may join labels from. The fingerprint was computed for this state.
     generation: u64,
     fingerprint: u64,
     /// A number that is unique for each state of the joined labels of each page.
@@ -22,7 +22,8 @@ struct KnownState {
 // === impl JoinedState ===
 
 impl JoinedState {
-    /// The version of a state of the joined labels. `fingerprint` is called if the state is not known.
+    /// The version of the joined labels. If `links` or `generation` have changed since the last call, calls
+    /// `fingerprint` to find out whether the joined labels have changed.
     pub(super) fn version(
         &self,
         links: u64,

@@ -1,6 +1,6 @@
 //! [`StoredLabel`]: one label in the stored text of a sample line.
 
-/// A stored label: its value is escaped, or is a reference to a shared value.
+/// A stored label. The value is escaped text, or a reference to a value in the dictionary.
 #[derive(Clone, Copy)]
 pub(super) struct StoredLabel<'a> {
     pub(super) name: &'a str,
@@ -9,7 +9,7 @@ pub(super) struct StoredLabel<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// The labels in a part of a line, until the labels or the part end.
+/// The labels at the start of a part of a line. The iterator ends before the first text that is not a label.
 pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
     let mut rest = part;
     std::iter::from_fn(move || {

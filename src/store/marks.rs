@@ -2,7 +2,7 @@
 
 use super::column::MAX_ROWS;
 
-/// A bit per row of a page.
+/// A set of rows of a page, with one bit for each row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marks([u64; MAX_ROWS.div_ceil(64)]);
 

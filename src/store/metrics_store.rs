@@ -77,8 +77,8 @@ pub(super) enum RowChange {
 impl<K: CollectedResource> MetricsStore<K> {
     /// Creates an empty store for a collector's families, without filters and allowlists.
     ///
-    /// The host feeds such a store. Invalid names are sanitised here; a
-    /// [`StateMetrics`](crate::StateMetrics) refuses them.
+    /// The host feeds such a store. The store does not check the names of families and base labels; a
+    /// [`StateMetrics`](crate::StateMetrics) refuses invalid names.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
         let (resource, labels, families) = collector.into_parts();
@@ -226,7 +226,9 @@ impl<K: CollectedResource> MetricsStore<K> {
             return;
         }
         self.count_dropped(&feeder.key, samples);
-        // The row of an object that was counted gets no fingerprints, so that each event counts the object.
+        // A row gets no fingerprints if samples or labels were dropped, or if a generator counts events. Each event
+        // then renders the whole object, so that the counts are correct. A row with much text also gets no
+        // fingerprints: see `Schema::is_small_update`.
         let is_kept =
             samples.may_be_kept() && samples.exposed_text() <= self.schema().max_kept_text();
         let unknown = Fingerprints::default();
@@ -259,7 +261,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Passes the row of a key and its place to a function; `None` if the feeder has no such row.
+    /// Calls `read` with the place, the page and the row of a key. Returns `None` if the feeder has no such row.
     pub(super) fn read_row<T>(
         &self,
         feeder: usize,
@@ -290,8 +292,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.counters.count_dropped(key, samples.dropped());
     }
 
-    /// The feed of the sources of this kind, if the store accepts objects of the namespace. The sources of all shards
-    /// are needed, because objects of this shard may refer to them.
+    /// The feed for objects that other objects join labels from, if the store accepts objects of the namespace. The
+    /// shard does not matter, because objects of this shard may join labels from objects of all shards.
     pub(super) fn source_of(&self, namespace: &str) -> Option<&SourceFeed> {
         let source = self.schema().source()?;
         let filter = self.filter();
@@ -338,7 +340,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Stores the row of an object that `filter` accepts.
+    /// Calls `change` to store an object that `filter` accepts. The arguments of `change` are the table of the feeder,
+    /// and whether a version that is lower than the stored version must be ignored.
     fn change_row(
         &self,
         feeder: usize,
@@ -438,7 +441,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    /// Adds a table for another feeder and returns the feeder's number.
+    /// Adds a table for a new feeder, and returns the number of the feeder.
     pub(super) fn add_feeder(&self) -> usize {
         let feeder = self.inner.feeders.fetch_add(1, Ordering::Relaxed);
         let feeder_table = FeederTable::new(feeder, self.inner.schema.layout());

@@ -14,7 +14,7 @@ use crate::resource::CollectedResource;
 pub(super) struct ObjectApplier<K: CollectedResource> {
     pub(super) store: MetricsStore<K>,
     pub(super) feeder: RowFeeder,
-    /// The feeder of the store with the configured families of the same resource.
+    /// The feeder of the linked store, which has the configured families of the same resource.
     pub(super) linked: LinkedWriter,
 }
 
@@ -49,7 +49,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
     /// If the object does not decode. The object is then counted and has no row.
     pub(super) fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
-            // The stored row with this name may belong to a different object, or the object may have left the shard.
+            // The row with this name is removed: it may belong to a different object, or the object may have left the
+            // shard.
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
@@ -80,8 +81,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
         Ok(())
     }
 
-    /// Returns only the identity of an object that belongs to another shard, so that it is not
-    /// decoded.
+    /// Returns the identity of an object that the store does not accept, if there are several shards; otherwise `None`.
+    /// The applier does not decode such an object, because most objects belong to other shards.
     fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {
@@ -90,7 +91,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
         decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    /// Removes the row of an object of another shard. If objects of this shard join labels from the object, reads them.
+    /// Removes the row of an object of another shard. If objects of this shard may join labels from the object, stores
+    /// these labels.
     fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
         let (store, feeder) = (&self.store, &mut self.feeder);
         let source = store.source_of(&foreign.namespace);

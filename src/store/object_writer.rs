@@ -41,14 +41,15 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The row with its name is removed.
+    /// If the object does not decode. The row with the name of the object is then removed.
     fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object from protobuf and applies it.
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The object then loses its samples and is counted. The error names the object.
+    /// If the object does not decode. The store then removes the samples of the object, and counts the error. The error
+    /// names the object.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
@@ -57,7 +58,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The row with its name is removed.
+    /// If the object does not decode. The row with the name of the object is then removed.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
@@ -76,7 +77,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Begins a complete list. Readers see the earlier state until the list ends.
     fn begin_list(&mut self);
 
-    /// Ends a list: removes the objects that it did not contain, and publishes the result.
+    /// Ends a list: removes the objects that the list did not contain, and publishes the result.
     fn end_list(&mut self);
 
     /// Discards a list and its changes.
@@ -88,7 +89,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     }
 
     /// Whether `paths`, such as `metadata`, contain all fields that the enabled families read, apart from `apiVersion`
-    /// and `kind`. A source can then request less than whole objects.
+    /// and `kind`. If the result is true, a source can request only these parts of objects.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -11,17 +11,18 @@ use super::uid::Uid;
 use crate::decode::Fingerprints;
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
-/// A run of rows: objects with adjacent keys.
+/// Up to [`MAX_ROWS`] rows of objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// A number that is the same in all states of a page, and unique in the process.
+    /// Identifies the page in the process. The number stays the same when rows of the page change.
     number: u64,
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
     versions: Vec<u64>,
-    /// What each row was rendered from.
+    /// For each row, the hashes of the fields from which the row was rendered.
     fingerprints: RowFingerprints,
-    /// The columns of the page: for base labels, for families, and for the values that rows share.
+    /// The columns, in this order: base labels, families, references of the joined labels (only if the store has joined
+    /// labels), and the dictionary.
     columns: Vec<Arc<Column>>,
     joined: JoinedState,
 }
@@ -117,23 +118,25 @@ impl Page {
         self.fingerprints.get(row)
     }
 
-    /// Whether the fingerprints of a row differ.
+    /// Whether the stored fingerprints of a row differ from `fingerprints`.
     pub(crate) fn has_other_fingerprints(&self, row: usize, fingerprints: &Fingerprints) -> bool {
         self.fingerprints.differ(row, fingerprints)
     }
 
-    /// The columns: base labels, families, and the values that rows share.
+    /// The columns, in this order: base labels, families, references of the joined labels (only if the store has joined
+    /// labels), and the dictionary.
     pub(crate) fn columns(&self) -> &[Arc<Column>] {
         &self.columns
     }
 
-    /// The columns of the values that rows share.
+    /// The columns of the dictionary: the values that several samples of a row share.
     pub(crate) fn shared(&self) -> &[Arc<Column>] {
         let first = self.columns.len().saturating_sub(DICTIONARY_COLUMNS);
         self.columns.get(first..).unwrap_or_default()
     }
 
-    /// The column with the references of the rows to other objects. Only the pages of stores with joined labels have it.
+    /// The column with the references of the rows to other objects. The store must have joined labels; pages of other
+    /// stores lack this column.
     pub(super) fn links(&self) -> Option<&Arc<Column>> {
         let at = self.columns.len().checked_sub(DICTIONARY_COLUMNS + 1)?;
         self.columns.get(at)
@@ -143,13 +146,13 @@ impl Page {
         &self.joined
     }
 
-    /// The value of a code in a cell of `row`.
+    /// The value in the dictionary of `row` that a code in a cell of this row refers to.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))
     }
 
-    /// Returns a number that changes whenever a shared value of the rows changes.
+    /// Returns a number that changes whenever a value in the dictionaries of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
         // Each change gets a higher number than all earlier changes, so the highest number identifies the state of all
         // columns.
@@ -184,8 +187,8 @@ impl Page {
         })
     }
 
-    /// Replaces the cells of `row` that differ, from the position `first` in `cells` on. `identity` has the key of the
-    /// row.
+    /// Replaces the cells of `row` that differ from `cells`. `first` is the position of the first cell that differs;
+    /// `None` if no cell differs. `identity` must have the key of the row.
     pub(crate) fn update(
         &mut self,
         row: usize,
@@ -238,7 +241,7 @@ impl Page {
         }
     }
 
-    /// Returns a new page of the rows of `range`.
+    /// Returns a new page with the rows in `range`.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let rows = Rows {
             keys: self

@@ -1,5 +1,5 @@
-//! Writes the sample lines of a row. Each line is the family name, the constant labels, the base labels, and a tail
-//! from the cell. A tail is the rest of the line.
+//! Writes the sample lines of a row. Each line is the family name, the constant labels, the base labels, the joined
+//! labels, and a tail from the cell. A tail is the rest of the line.
 
 use bytes::BytesMut;
 
@@ -20,7 +20,8 @@ pub(crate) struct RowLabels<'a> {
     pub(crate) base: &'a [u8],
     /// The joined labels, each with a comma in front.
     pub(crate) joined: &'a [u8],
-    /// Whether a sample may have a label with the name of a joined label. It then lacks the joined label.
+    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
+    /// get the joined label.
     pub(crate) own_wins: bool,
 }
 
@@ -106,12 +107,13 @@ impl RowPrefix {
         self.has_open_brace() && !own_wins
     }
 
-    /// Whether the prefix leaves the braces open.
+    /// Whether the prefix contains the opening brace of the labels.
     pub(crate) fn has_open_brace(&self) -> bool {
         self.text.len() > self.name_len
     }
 
-    /// Appends the start of a line, without joined labels that the tail has. Returns the tail after the start.
+    /// Appends the start of a line. A joined label is left out if the tail has a label with the same name. Returns the
+    /// rest of the tail.
     fn begin_line<'c>(
         &self,
         out: &mut BytesMut,
@@ -160,7 +162,7 @@ fn write_lines<'v, 'c>(
         if !begun {
             rest = begin(out, rest);
         }
-        // Every raw newline ends a sample, because label values escape newlines.
+        // Every newline byte ends a sample, because label values escape newlines.
         let Some(at) = memchr::memchr2(b'\n', REFERENCE_MARK, rest) else {
             break;
         };

@@ -3,7 +3,7 @@
 #[cfg(feature = "testing")]
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
-/// The cells of one object: base labels, families, and the columns of the dictionary.
+/// The cells of one object: base labels, families, references of the joined labels, and the dictionary.
 #[derive(Debug, Default)]
 pub(crate) struct RowCells {
     pub(super) text: Vec<u8>,
@@ -21,7 +21,7 @@ impl RowCells {
         self.columns.clear();
     }
 
-    /// Removes all cells. The next cells belong only to these columns.
+    /// Removes all cells. The cells that are pushed next belong to these columns, in this order.
     pub(super) fn begin_columns(&mut self, columns: &[usize]) {
         self.clear();
         self.columns.extend_from_slice(columns);

@@ -13,7 +13,7 @@ pub(super) struct RowFeeder {
     pub(super) id: usize,
     pub(super) samples: SampleBuffer,
     pub(super) cells: RowCells,
-    /// What other objects join from the last object.
+    /// The values that other objects join from the last object.
     pub(super) source: Vec<u8>,
     /// The key of the last object.
     pub(super) key: String,
@@ -21,7 +21,7 @@ pub(super) struct RowFeeder {
     pub(super) version: String,
     /// Whether the last object that was applied has a row.
     pub(super) has_row: bool,
-    /// Whether the type refuses an object without the fields that have not changed, so that whole objects are decoded.
+    /// Whether whole objects must be decoded, because the type refuses an object that has only the changed fields.
     pub(super) needs_whole_objects: bool,
 }
 
@@ -66,7 +66,7 @@ impl RowFeeder {
         }
     }
 
-    /// Sets the key of an object whose namespace may be a field that objects of the scope do not have.
+    /// Sets the key of an object. If the scope is [`Scope::Cluster`], the namespace is ignored.
     pub(super) fn set_key_in(&mut self, scope: Scope, namespace: &str, name: &str) {
         self.set_key(namespace_in(scope, namespace), name);
     }

@@ -7,10 +7,10 @@ use crate::decode::Fingerprints;
 /// The fingerprints of the rows of a page.
 ///
 /// The memory is allocated when the first row has fingerprints. A store that receives only typed objects never
-/// allocates it.
+/// allocates this memory.
 #[derive(Clone, Debug)]
 pub(super) struct RowFingerprints {
-    /// The number of groups, and so of hashes per row.
+    /// The number of groups of fields. Each row has one hash per group.
     groups: usize,
     /// The hashes of all rows, or empty if no row has fingerprints. The hashes of a row without fingerprints are 0.
     hashes: Vec<u64>,
@@ -31,7 +31,7 @@ impl RowFingerprints {
         self.hashes.get(self.range(row)).unwrap_or_default()
     }
 
-    /// Whether the fingerprints of a row differ.
+    /// Whether the stored fingerprints of a row differ from `fingerprints`.
     pub(super) fn differ(&self, row: usize, fingerprints: &Fingerprints) -> bool {
         match self.get(row) {
             [] => fingerprints.are_known(),
@@ -48,7 +48,7 @@ impl RowFingerprints {
         }
     }
 
-    /// Inserts a row before `row`, into a page with `rows` rows.
+    /// Inserts the fingerprints of a new row before `row`, into a page with `rows` rows.
     pub(super) fn insert(&mut self, row: usize, rows: usize, fingerprints: &Fingerprints) {
         self.allocate(rows, fingerprints);
         if self.hashes.is_empty() && !fingerprints.are_known() {
@@ -88,7 +88,7 @@ impl RowFingerprints {
         self.hashes.capacity() * size_of::<u64>()
     }
 
-    /// Allocates the memory of all rows for the first row that has fingerprints.
+    /// Allocates memory for all rows of the page, if `fingerprints` are the first known fingerprints in the page.
     fn allocate(&mut self, rows: usize, fingerprints: &Fingerprints) {
         if self.hashes.is_empty() && fingerprints.are_known() {
             self.hashes = vec![0; rows * self.groups];

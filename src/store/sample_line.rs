@@ -34,7 +34,7 @@ impl<'a> SampleLine<'a> {
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))
     }
 
-    /// The value; NaN if the text is not a number, which a store never contains.
+    /// The value; NaN if the text is not a number. Stores contain only numbers.
     pub(crate) fn value(self) -> f64 {
         let text = self.tail.trim_ascii_end();
         let start = memchr::memrchr(b' ', text).map_or(0, |at| at + 1);
@@ -63,7 +63,7 @@ impl<'a> SampleLine<'a> {
         self.prefix.write_row(out, self.labels, self.tail, shared);
     }
 
-    /// The escaped text of a stored value.
+    /// The escaped text of a stored value. If the value is a reference, the text is in the dictionary of the row.
     fn resolve(self, value: &'a [u8]) -> &'a [u8] {
         match *value {
             [REFERENCE_MARK, code] => self.page.shared_value(self.row, code),

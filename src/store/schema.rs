@@ -1,4 +1,4 @@
-//! [`Schema`]: the base labels and families of a store, which render an object to cells.
+//! [`Schema`]: the base labels and families of a store. A schema renders an object to cells.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,18 +27,19 @@ pub(crate) struct Schema<K> {
     resource: ResourceInfo,
     bases: Vec<BaseLabels<K>>,
     families: Vec<ActiveFamily<K>>,
-    /// All base labels and families.
+    /// The plan with all base labels and families.
     whole: UpdatePlan,
     /// Finds out what has changed in an object; `None` if each event may change all families.
     scanner: Option<Scanner>,
-    /// What is rendered if some groups of fields have changed, by [`GroupSet::index`].
+    /// For each set of changed groups, the base labels and families to render. The position is [`GroupSet::index`].
     plans: Vec<OnceLock<UpdatePlan>>,
     limits: Limits,
     /// The joined labels of the samples.
     joins: Option<Arc<RowJoins>>,
-    /// The feed of the sources of this kind, if other objects join labels from them.
+    /// The feed for the objects of this store, if other objects join labels from them.
     source: Option<SourceFeed>,
-    /// When the references of a row and the source of its object must be read again.
+    /// The changes of an object after which two parts of it must be read again: its references, and the values that
+    /// other objects join from it.
     joined_dependency: Dependency,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
@@ -52,10 +53,11 @@ pub(crate) struct ActiveFamily<K> {
     /// The position of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
-    /// When the family must be generated again. This includes its base labels, because limits depend on their length.
+    /// The changes of an object after which the family must be generated again. Changes of the base labels are
+    /// included, because the limits on the text depend on their length.
     dependency: Dependency,
-    /// Whether only objects determine all label names of the family, so that a sample may have a label with the name of
-    /// a joined label. The sample then lacks the joined label. Other families cannot write a label with such a name.
+    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
+    /// get the joined label. If the flag is false, the family cannot write a label with the name of a joined label.
     pub(crate) own_wins: bool,
 }
 
@@ -90,7 +92,8 @@ impl<K: CollectedResource> Schema<K> {
         self
     }
 
-    /// Sets the joined labels of the samples, and the feed of the sources of this kind. Families are added after them.
+    /// Sets the joined labels of the samples, and the feed for objects from which other objects join labels. The caller
+    /// must add families after this call.
     pub(crate) fn with_joins(
         mut self,
         joins: Option<Arc<RowJoins>>,
@@ -106,7 +109,7 @@ impl<K: CollectedResource> Schema<K> {
         self.joins.as_ref()
     }
 
-    /// The feed of the sources of this kind, if other objects join labels from them.
+    /// The feed for the objects of this store, if other objects join labels from them.
     pub(crate) fn source(&self) -> Option<&SourceFeed> {
         self.source.as_ref()
     }
@@ -117,10 +120,10 @@ impl<K: CollectedResource> Schema<K> {
         self.message
     }
 
-    /// Whether a message has all fields that the families read.
+    /// Whether a protobuf message has all fields that the families read.
     ///
-    /// Returns false if a family of a configuration reads a part of the object as a whole, because that part may
-    /// contain newer fields.
+    /// Returns false if a family of a configuration reads a part of the object as a whole, because such a part may
+    /// contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
         if self.resource.is_configured() {
@@ -220,14 +223,14 @@ impl<K: CollectedResource> Schema<K> {
         self.joined_dependency.is_on(changed)
     }
 
-    /// The fields that joined labels of this object and of other objects need.
+    /// The fields of an object that are needed for its own joined labels, and for the joined labels of other objects.
     fn reads_of_joins(&self) -> Vec<&'static str> {
         let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
         let of_source = self.source.iter().flat_map(SourceFeed::reads);
         of_row.chain(of_source).collect()
     }
 
-    /// The part of an object that is rendered if some groups of fields have changed.
+    /// The base labels and families to render if the groups `changed` have changed.
     pub(super) fn plan(&self, changed: GroupSet) -> &UpdatePlan {
         let Some(plan) = self.plans.get(changed.index()) else {
             return &self.whole;
@@ -262,8 +265,9 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Whether samples of a family may have a label with the name of a joined label: the family is of a configuration,
-    /// or it declares names that come from data.
+    /// Whether a sample of a family can already have a label with the name of a joined label. This is possible for
+    /// configured families. It is also possible if the family declares names by a prefix such as `label_*`, and the
+    /// name of a joined label has this prefix.
     fn has_joined_names_in(&self, family: &FamilyDescriptor) -> bool {
         let joined = self.joins.iter().flat_map(|joins| joins.names());
         let mut patterns = family.labels().filter_map(|label| label.strip_suffix('*'));
@@ -307,7 +311,7 @@ impl<K: CollectedResource> Schema<K> {
         self.bases.len() + family
     }
 
-    /// The names before a family's labels: constant labels and base labels.
+    /// The names of the labels that precede a family's labels: the constant labels, then the base labels.
     pub(crate) fn base_labels(&self, base: usize) -> &[Cow<'static, str>] {
         self.bases
             .get(base)
@@ -353,7 +357,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Renders the cells of a plan. `buffer` has the dictionary of the row.
+    /// Renders the cells of a plan. `buffer` must have the dictionary of the row.
     pub(super) fn render_update(
         &self,
         object: &K,
@@ -365,15 +369,18 @@ impl<K: CollectedResource> Schema<K> {
         self.render_plan(object, plan, buffer, cells);
     }
 
-    /// Whether an update may keep the cells that were rendered before, although the limit on the text of an object
-    /// depends on all cells together. `rendered` is the text of the update.
+    /// Whether an update is small enough to keep the other cells of the row. `rendered` is the length of the text that
+    /// the update has rendered, in bytes. The limit on the text of an object applies to all cells of the row together,
+    /// but an update renders only some of them.
     ///
-    /// The text of a row with fingerprints is at most half of the limit. Each family adds at most this size later.
+    /// When a row gets fingerprints, its text is at most half of the limit. A small update has at most this half,
+    /// divided by one more than the number of families. So even if later updates replace each cell, the row does not
+    /// exceed the limit.
     pub(super) fn is_small_update(&self, rendered: usize) -> bool {
         rendered <= self.max_kept_text() / (self.families.len() + 1)
     }
 
-    /// Returns the maximum text of a row with fingerprints.
+    /// Returns the maximum length of the text of a row with fingerprints, in bytes.
     pub(super) fn max_kept_text(&self) -> usize {
         match self.limits.text_per_object {
             0 => usize::MAX,

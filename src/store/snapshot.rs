@@ -7,7 +7,7 @@ use super::page::Page;
 use super::table::Table;
 use crate::joins::{RowJoins, SourceTable};
 
-/// The rows of a store at one moment, in key order if feeders have disjoint ranges of keys.
+/// The rows of a store at one moment. The rows are in key order if the key ranges of the feeders do not overlap.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSnapshot {
     tables: Vec<Arc<Table>>,
@@ -17,8 +17,8 @@ pub(crate) struct StoreSnapshot {
 }
 
 impl StoreSnapshot {
-    /// Creates a snapshot of tables without reading their pages. A cache miss for each of thousands of pages would
-    /// delay the first byte of a response.
+    /// Creates a snapshot of tables without reading each page. A store can have thousands of pages. A cache miss of the
+    /// processor for each page would delay the first byte of a response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
         // In this order, all rows of the store are sorted by key if each feeder has one namespace.
@@ -35,7 +35,7 @@ impl StoreSnapshot {
         }
     }
 
-    /// Adds the joined labels of the store, for one state of the sources.
+    /// Adds the joined labels of the store. `table` is the state of the objects that the labels come from.
     pub(crate) fn with_joins(mut self, joins: &Arc<RowJoins>, table: &Arc<SourceTable>) -> Self {
         let pages = self.ends.last().copied().unwrap_or_default();
         let joined = SnapshotJoins::new(Arc::clone(joins), Arc::clone(table), pages);
@@ -43,7 +43,7 @@ impl StoreSnapshot {
         self
     }
 
-    /// The joined labels of a page; `None` if the store has none.
+    /// The joined labels of the page with the index `at`; `None` if the store has no joined labels.
     pub(crate) fn joined_rows<'a>(&'a self, page: &'a Page, at: usize) -> Option<JoinedRows<'a>> {
         let joined = self.joined.as_deref()?;
         Some(joined.rows(page, at))

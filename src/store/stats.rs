@@ -32,7 +32,7 @@ pub struct StoreStats {
     pub series: u64,
     /// Current memory of rows and columns, in bytes.
     pub memory_bytes: u64,
-    /// Applied objects that were new or changed at least one sample.
+    /// Applied objects that were new, or whose samples changed.
     pub changed: u64,
     /// Applied objects whose samples did not change.
     pub unchanged: u64,
@@ -65,9 +65,9 @@ pub struct StoreStats {
     /// Families of applied objects that lost samples because of
     /// [`Limits::expression_cost`](crate::registry::Limits::expression_cost).
     pub over_expression_limit: u64,
-    /// Objects that could not be decoded because their bytes were not JSON.
+    /// Objects that could not be decoded because their bytes were not valid JSON or protobuf.
     pub decode_syntax_errors: u64,
-    /// Objects that could not be decoded because a field had the wrong type.
+    /// Objects that could not be decoded because a field was missing, or had a wrong type or an invalid value.
     pub decode_field_errors: u64,
 }
 

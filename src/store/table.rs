@@ -31,7 +31,7 @@ pub(crate) enum Applied {
     Inserted,
     /// Some cells changed, or a different object now has the key.
     Updated,
-    /// The same cells as before.
+    /// All cells are the same as before.
     Unchanged,
     /// The version is lower than the stored version, so nothing changed.
     Stale,
@@ -132,7 +132,8 @@ impl Table {
 
     /// Updates the row of an object of which only some groups of fields were rendered.
     ///
-    /// Returns `None` if the other cells of the row do not belong to this state of the object. Nothing has changed then.
+    /// If the row is missing, or if its other cells do not belong to this state of the object, returns `None` and
+    /// changes nothing.
     pub(crate) fn update(
         &mut self,
         identity: Identity<'_>,
@@ -258,7 +259,7 @@ impl Table {
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
-            // Lists arrive in key order, so the full page stays full and a new page begins.
+            // The objects of a list arrive in key order. Therefore, a new page begins, and the full page is not split.
             if let Some(slot) = self.pages.get_mut(at) {
                 Arc::make_mut(&mut slot.page).compact();
             }
@@ -294,7 +295,7 @@ impl Table {
         }
     }
 
-    /// Joins a page that became small with the next page, if the rows of both easily fit into one page.
+    /// Joins a page that became small with the next page, if both pages together fill at most half of a page.
     fn join(&mut self, at: usize) {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
             return;
@@ -374,7 +375,7 @@ impl PageSlot {
         }
     }
 
-    /// Marks a row as listed and replaces what differs. Returns whether cells differ.
+    /// Marks a row as listed, and replaces the parts that differ. Returns whether a cell differs.
     fn update(
         &mut self,
         row: usize,
@@ -385,7 +386,7 @@ impl PageSlot {
         self.listed.set(row);
         let page = &self.page;
         let first = page.first_difference(row, cells);
-        // Only then the page is copied, if a snapshot shares it.
+        // The page is changed only if something differs, because a change copies a page that a snapshot shares.
         let differs = first.is_some()
             || page.version(row) != identity.version
             || page.uid(row).is_some_and(|uid| !uid.is(identity.uid))
@@ -396,7 +397,7 @@ impl PageSlot {
         first.is_some()
     }
 
-    /// Keeps the first `half` rows and returns the others.
+    /// Keeps the first `half` rows. Returns a new slot with the other rows.
     fn split(&mut self, half: usize) -> Self {
         let upper = Self {
             listed: self.listed.upper(half),

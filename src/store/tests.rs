@@ -33,7 +33,7 @@ fn node_of(store: &MetricsStore<Pod>, name: &str) -> Option<String> {
     Some(rest.split_once('"')?.0.to_owned())
 }
 
-/// Pages are numbered in their order, over all feeders, and no page is empty.
+/// Checks that the pages of all feeders are numbered in their order, and that no page is empty.
 fn numbers_its_pages(snapshot: &StoreSnapshot) {
     let pages: Vec<_> = snapshot.pages().collect();
     for (at, page) in pages.iter().enumerate() {
@@ -253,7 +253,7 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
 
 type Rows = std::collections::BTreeMap<String, (u8, u8, u8)>;
 
-/// A simple store with the same rules. The model has a map per feeder, and a copy of the map during a list.
+/// A simple model of a store, with the same rules. The model has a map for each feeder, and a second map during a list.
 #[derive(Default)]
 struct Model {
     front: [Rows; 2],
@@ -387,7 +387,7 @@ fn objects_of_other_shards_are_not_even_decoded() {
     let good = serde_json::to_vec(&pod("a", own, 1, "x")).unwrap();
     writer.apply_json(&good).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "1"));
-    // The object does not decode, but only the store of its shard reports the error.
+    // The object is invalid. It belongs to another shard, so this store does not decode it and returns no error.
     writer.delete_json(json(foreign, 2).as_bytes()).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "2"));
     writer.apply_json(json(foreign, 3).as_bytes()).unwrap();

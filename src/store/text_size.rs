@@ -8,15 +8,16 @@ use crate::family::referenced_labels::{REFERENCE_MARK, column_of, index_of, valu
 /// Counts the bytes of the lines of a page. Equal cells are read once, not once per row.
 pub(crate) struct TextSize<'a> {
     page: &'a Page,
-    /// The lengths of the shared values: by column of the dictionary, then by distinct cell of this column.
+    /// The lengths of the values in the dictionaries. The indexes are the column of the dictionary, the distinct cell
+    /// of this column, and the value in this cell.
     shared: Vec<Vec<Vec<u64>>>,
 }
 
-/// What a cell contains.
+/// The parts of a cell that determine the length of its lines.
 #[derive(Default)]
 struct CellContent {
     lines: u64,
-    /// The code of each reference to a shared value.
+    /// The code of each reference to a value in the dictionary.
     codes: Vec<u8>,
 }
 
@@ -36,8 +37,8 @@ impl<'a> TextSize<'a> {
         }
     }
 
-    /// Bytes of the lines of the column `samples`. Each line begins with a prefix of `prefix` bytes, with the cell of the
-    /// column `base_labels`, and with the joined labels.
+    /// The length of the lines of the column `samples`, in bytes. Each line begins with a prefix of `prefix` bytes. The
+    /// cell of the column `base_labels` and the joined labels follow.
     pub(crate) fn bytes(
         &self,
         samples: usize,

@@ -1,4 +1,4 @@
-//! Object uids. The usual format is stored in a compact form.
+//! [`Uid`]: the uid of an object, in a compact form.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Updates rows without decoding and rendering what has not changed.
+//! Updates rows. Only fields that have changed are decoded, and only the families of these fields are rendered.
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;
@@ -12,7 +12,7 @@ use crate::resource::CollectedResource;
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
-    /// Adds an object or updates its row by the groups of fields that have changed.
+    /// Adds an object. If the object has a row, renders only the families that read a changed group of fields.
     ///
     /// # Errors
     ///
@@ -24,7 +24,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     ) -> Result<(), DecodeError> {
         let schema = self.schema();
         let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
-        // The key of a row of a cluster-scoped kind has no namespace, so a change of the namespace would not be noticed.
+        // An object of a cluster-scoped kind may have a namespace in its metadata, but the key of its row has none. An
+        // update would not notice a change of this namespace, so the whole object is decoded.
         let is_in_key = |scanned: &Scanned<'_>| {
             namespace_in(self.resource().scope(), &scanned.namespace) == scanned.namespace
         };
@@ -36,7 +37,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         if self.update(feeder, object, &scanned).is_none() {
             let decoded = self.decode_scanned(object, &scanned, schema.fields());
             let decoded = decoded.inspect_err(|_| {
-                // The object is invalid, so the type may accept a part of the next object.
+                // The whole object is invalid, so the failure to decode a part of it says nothing about the type. The
+                // type may accept a part of the next object.
                 feeder.needs_whole_objects = false;
             })?;
             self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
@@ -114,8 +116,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// The place of the row, and the groups of fields that have changed since the row was rendered; `None` if that is
-    /// unknown.
+    /// The place of the row, and the groups of fields that have changed since the row was rendered; `None` if these
+    /// groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,
@@ -133,7 +135,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Renders the families that read these groups. Returns `None` if the object must be rendered as a whole.
+    /// Renders the families that read the groups in `changed`. Returns `None` if the object must be rendered as a
+    /// whole.
     fn render_groups(
         &self,
         feeder: &mut RowFeeder,
@@ -159,14 +162,15 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let samples = &mut feeder.samples;
         schema.render_update(&decoded, plan, samples, &mut feeder.cells);
-        // The other cells have no codes for new values, so a new value requires that the whole object is rendered. A
-        // value that is no longer used stays in the dictionary until the whole object is rendered.
+        // An update does not write the dictionary of the row. If the update needs a value that the dictionary lacks,
+        // the whole object is rendered. A value that no cell uses any more stays in the dictionary until the whole
+        // object is rendered.
         let has_new_values = samples.dictionary().is_extended();
         (!has_new_values && schema.is_small_update(samples.exposed_text())).then_some(())
     }
 }
 
-/// Whether the decoder has read the same identity.
+/// Whether the decoder and the scanner have read the same identity.
 fn is_identity_of<K: CollectedResource>(scanned: &Scanned<'_>, object: &K) -> bool {
     let meta = object.meta();
     [

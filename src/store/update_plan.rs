@@ -1,8 +1,8 @@
-//! [`UpdatePlan`]: the part of an object that an event renders.
+//! [`UpdatePlan`]: the base labels and families that an event renders again.
 
 use crate::decode::Fields;
 
-/// The part of an object that is rendered if some groups of fields have changed.
+/// The base labels and families to render again if some groups of an object's fields have changed.
 #[derive(Debug)]
 pub(super) struct UpdatePlan {
     /// The indexes of the base labels, in ascending order. The list includes the base labels of all families of the

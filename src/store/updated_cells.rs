@@ -14,11 +14,11 @@ pub(crate) struct UpdatedCells<'a> {
     pub(crate) cells: &'a RowCells,
     /// The fingerprints of the object.
     pub(crate) fingerprints: &'a Fingerprints,
-    /// The groups that were rendered. All other groups of the row must have these fingerprints.
+    /// The groups that were rendered. For all other groups, the row must have the same fingerprints as the object.
     pub(crate) rendered: GroupSet,
     /// The dictionary to which the cells refer. The row must have the same dictionary.
     pub(crate) dictionary: &'a ObjectDictionary,
-    /// Whether the next event may keep the cells, too.
+    /// Whether later events may keep these cells. Otherwise, the row is stored without fingerprints.
     pub(crate) are_kept: bool,
 }
 

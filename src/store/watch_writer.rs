@@ -8,9 +8,9 @@ use super::writer::Writer;
 use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
-/// A writer of a watch.
+/// The writer through which a watch feeds a store.
 pub(crate) trait WatchWriter: ObjectWriter {
-    /// The rows of the writer. `None` if the writer has no rows.
+    /// The rows of the writer, for an audit. `None` if the writer stores no rows.
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
@@ -34,7 +34,7 @@ pub(crate) trait ListHelper: WrittenRows + Send {
     fn last_version(&self) -> &str;
 }
 
-/// The rows of a writer.
+/// The rows that a writer has stored, for an audit.
 pub(crate) trait WrittenRows {
     /// The key of the last object, `namespace/name` or `name`.
     fn last_key(&self) -> &str;
@@ -58,7 +58,7 @@ impl<K: CollectedResource> WatchWriter for Writer<K> {
     }
 }
 
-/// The objects have no rows.
+/// A [`JoinWriter`] stores no rows.
 impl WatchWriter for JoinWriter {}
 
 // === impl ListHelper ===

@@ -72,7 +72,7 @@ pub struct Writer<K: CollectedResource> {
 // === impl MetricsStore ===
 
 impl<K: CollectedResource> MetricsStore<K> {
-    /// Returns a writer for another feeder.
+    /// Returns a new writer of the store.
     ///
     /// Each writer has separate rows, and a list replaces only the rows of its writer.
     ///
@@ -96,7 +96,8 @@ impl<K: CollectedResource> MetricsStore<K> {
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// Creates a writer with a table for its rows. The JSON that it applies also feeds the linked store.
+    /// Creates a writer with a table for its rows. JSON and protobuf that the writer applies also feed the linked
+    /// store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         Self {
             applier: ObjectApplier::new(store),
@@ -113,7 +114,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// Outside a list, an object with the same uid as the stored object and a lower `resourceVersion` is ignored. An
     /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
-    /// namespaces or the shard of the store is ignored.
+    /// namespaces or the shard of the store gets no row: an earlier row with its namespace and name is removed.
     pub fn apply_object(&mut self, object: &K) {
         self.applier.store.apply_object(&mut self.applier.feeder, object);
     }
@@ -139,8 +140,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The object then loses its samples and is counted. The error names the object, and
-    /// never contains a value of the object.
+    /// If the object does not decode. The store then removes the samples of the object, and counts the error in its
+    /// [`stats`](MetricsStore::stats). The error names the object, and never contains a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.applier.apply(Encoding::Json.object(json))
     }
@@ -194,8 +195,8 @@ impl<K: CollectedResource> Writer<K> {
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
     /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
-    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because that
-    /// part may contain newer fields.
+    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because such a
+    /// part may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]
@@ -215,7 +216,7 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.begin_list(&self.applier.store);
     }
 
-    /// Ends a list: removes the objects that it did not contain, and publishes the result in one step.
+    /// Ends a list: removes the objects that the list did not contain, and publishes the result in one step.
     pub fn end_list(&mut self) {
         self.applier.store.end_list(self.applier.feeder.id);
         self.applier.linked.end_list();

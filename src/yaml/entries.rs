@@ -32,8 +32,8 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// A second merge key. A second merge key is a problem only for maps of YAML 1.2; kubectl merges the maps of all
-    /// merge keys.
+    /// The map has a second merge key. A configuration of custom resources reports this problem. For a manifest, this
+    /// is not a problem, because kubectl merges the maps of all merge keys.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` needs a map, or a list of maps, to merge")]
@@ -48,10 +48,11 @@ pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 /// Receives each problem with its node.
 pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
 
-/// The entries of a map in their order, then the entries of merged maps with other keys. If two merged maps have the
-/// same key, the first map is used. A key that occurs twice in a map is a problem, and its second entry is left out.
+/// The entries of a map in their order, then those entries of merged maps whose keys the map lacks. If two merged maps
+/// have the same key, the first map is used. A key that occurs twice in a map is a problem, and its second entry is
+/// left out.
 ///
-/// The recursion is as deep as maps are nested, which [`MAX_DEPTH`](super::MAX_DEPTH) limits.
+/// The recursion is as deep as the maps are nested. [`MAX_DEPTH`](super::MAX_DEPTH) limits this depth.
 pub(crate) fn entries<'n>(
     pairs: &'n [(Arc<Node>, Arc<Node>)],
     key_text: &KeyText<'_>,
@@ -88,7 +89,7 @@ pub(crate) fn entries<'n>(
         .into_iter()
         .flat_map(|(_, value)| match &value.value {
             Value::List(items) => items.as_slice(),
-            // The loop reports a scalar, which is not a map.
+            // The loop below reports a scalar as a problem, because a scalar is not a map.
             Value::Map(_) | Value::Scalar(_) => std::slice::from_ref(value),
         });
     for map in maps {
@@ -125,7 +126,8 @@ fn is_merge(key: &Node) -> bool {
 // === impl Merges ===
 
 impl Merges {
-    /// Counts a map that is merged. Returns `false` beyond the limit, which is reported once.
+    /// Counts the entries of a map that is merged. Returns `false` if the number exceeds the limit, and calls `report`
+    /// only the first time.
     fn add(&mut self, entries: usize, report: impl FnOnce()) -> bool {
         let is_first = self.0 <= MAX_MERGED;
         self.0 += 1 + entries;

@@ -6,11 +6,11 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// The part of the maximum size of a document as JSON that does not depend on the size of the YAML, in bytes.
+/// The maximum size of a document as JSON is this number of bytes, plus [`GROWTH`] times the size of the YAML.
 const FREE_BYTES: usize = 1 << 20;
 
-/// The part of the maximum size of a document as JSON that grows with the YAML: JSON bytes per byte of YAML. Without
-/// aliases, the factor is at most six.
+/// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. Without aliases, a document
+/// needs at most six.
 const GROWTH: usize = 8;
 
 struct JsonWriter {
@@ -23,8 +23,8 @@ struct JsonWriter {
 ///
 /// # Errors
 ///
-/// If a key occurs twice in a map or is not a string, if a value has no JSON form, or if aliases make the document much
-/// larger than its text.
+/// If a key occurs twice in a map or cannot be a key in JSON, if a value has no JSON form, or if aliases make the
+/// document much larger than its text.
 pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
     let mut writer = JsonWriter {
         out: Vec::with_capacity(yaml_bytes),

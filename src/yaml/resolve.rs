@@ -68,7 +68,7 @@ impl Scalar {
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),
-            // A key is a string in JSON, so infinite numbers are also allowed.
+            // A key is a string in JSON, so infinite numbers and NaN are also allowed.
             Err(Unresolved::NotFinite(text)) => {
                 let text = text.to_ascii_lowercase();
                 Some(Cow::Owned(text.trim_start_matches('+').to_owned()))

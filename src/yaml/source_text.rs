@@ -9,7 +9,8 @@ use crate::k8s::decode_base64;
 // === impl Node ===
 
 impl Node {
-    /// The source text of a scalar, decoded if it is `!!binary`. `None` for lists and maps.
+    /// The source text of a scalar. The text of `!!binary` is decoded, and null is an empty text. `None` for lists,
+    /// maps and invalid base64.
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         let Value::Scalar(scalar) = &self.value else {
             return None;
@@ -38,7 +39,7 @@ impl Node {
         }
     }
 
-    /// The value of a key in a map, without merged maps.
+    /// The value of a key in a map. Merged maps are not searched.
     pub(crate) fn get(&self, key: &str) -> Option<&Arc<Node>> {
         let Value::Map(entries) = &self.value else {
             return None;
@@ -53,8 +54,8 @@ impl Node {
 // === impl Scalar ===
 
 impl Scalar {
-    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has must not be in quotes; the other words may be
-    /// in quotes.
+    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has (`true` and `false`) must not be in quotes. The
+    /// other words, such as `yes`, may be in quotes.
     pub(crate) fn flag(&self) -> Option<bool> {
         Some(match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => true,

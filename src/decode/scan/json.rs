@@ -23,7 +23,7 @@ struct Scan<'s, 'de> {
     has_metadata: bool,
 }
 
-/// The value of a field of the object.
+/// Reads the value of a field of the object.
 struct FieldValue<'x, 's, 'de> {
     name: Cow<'de, str>,
     scan: &'x mut Scan<'s, 'de>,
@@ -32,7 +32,7 @@ struct FieldValue<'x, 's, 'de> {
     place: u32,
 }
 
-/// Separates the fingerprints of JSON from those of protobuf.
+/// The scan adds this number to each fingerprint, so that fingerprints of JSON differ from those of protobuf.
 const JSON: u64 = 1;
 /// The place of a value that is not split.
 const WHOLE: u32 = 0xffff;
@@ -132,7 +132,7 @@ impl<'de> DeserializeSeed<'de> for FieldValue<'_, '_, 'de> {
     }
 }
 
-/// The fields of a map have a group each. Any other value belongs to all groups of the field.
+/// If the value is a map, each of its fields has a group. Any other value belongs to all groups of the field.
 impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
     type Value = ();
 

@@ -16,9 +16,9 @@ use super::super::fields::Fields;
 pub(super) struct JsonParts<'de> {
     /// The fields of the object, in their order.
     fields: Vec<Part<'de>>,
-    /// The fields of the values of the object that are split, in their order.
+    /// The fields of those values that the scan splits, in their order.
     below: Vec<Part<'de>>,
-    /// Whether the parts lack a value, because the value is neither a map nor kept as a whole.
+    /// Whether the parts lack a value. This happens if the scan must split a value, but the value is not a map.
     is_incomplete: bool,
 }
 
@@ -60,7 +60,7 @@ impl<'de> JsonParts<'de> {
         self.fields.push(Part { name, value });
     }
 
-    /// Adds a field of the object whose value is a map. Its fields follow.
+    /// Adds a field of the object whose value is a map. The caller then adds the fields of the map by `add_below`.
     pub(super) fn begin_map(&mut self, name: Cow<'de, str>) {
         let start = self.below.len();
         let value = PartValue::Map(start, start);

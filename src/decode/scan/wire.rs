@@ -18,19 +18,20 @@ pub(super) struct WireFields {
 struct WireField {
     number: u32,
     groups: GroupSet,
-    /// The groups of the fields of the message in the field, by their numbers; `None` if the field belongs to `groups`
-    /// as a whole.
+    /// If the field contains a message that is split, the groups of the fields of this message. The position is the
+    /// number of the field. `None` if the whole field belongs to `groups`.
     below: Option<Vec<GroupSet>>,
     is_metadata: bool,
 }
 
-/// Separates the fingerprints of protobuf from those of JSON.
+/// The scan adds this number to each fingerprint, so that fingerprints of protobuf differ from those of JSON.
 const PROTOBUF: u64 = 2;
 
 /// Reads the identity of an object, and adds its fields to the fingerprints. `None` if the object is of another kind or
 /// malformed.
 ///
-/// Fields out of order and parts of messages need no attention: the fingerprint depends on the bytes in their order.
+/// In protobuf, fields can have any order, and a message can be split into parts. The fingerprint depends on the bytes
+/// in their order. Therefore, another order only changes the fingerprint, and the object is decoded unnecessarily.
 pub(super) fn scan<'a>(
     wire: &WireFields,
     header: &[String; 2],
@@ -54,9 +55,9 @@ pub(super) fn scan<'a>(
 // === impl WireFields ===
 
 impl WireFields {
-    /// The fields in groups, as `message` has them. `None` if the message has no metadata.
+    /// Finds the numbers of the grouped fields in `message`. `None` if the message has no metadata.
     ///
-    /// A decoder ignores the fields that the message lacks, so they belong to no group.
+    /// A decoder ignores the fields that the message lacks, so these fields have no number and no group.
     pub(super) fn new(groups: &FieldGroups, message: &'static Message) -> Option<Self> {
         let fields = groups.fields().iter();
         let fields = fields.filter_map(|field| WireField::new(field, message));
@@ -164,7 +165,8 @@ impl WireField {
                     if groups.len() <= at {
                         groups.resize(at + 1, GroupSet::EMPTY);
                     }
-                    // An inline message may contain fields of several groups.
+                    // In JSON, the fields of an inline message are fields of the outer message. So one field number can
+                    // have several groups.
                     groups[at] = groups[at].with(*group);
                 }
                 Some(groups)

@@ -1,4 +1,4 @@
-//! Sizes compared with the text of the exposition.
+//! Compares sizes with the text of the exposition.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::exposition::{ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Pods with shared values and a constant label, and a family without base labels.
+/// Creates a registry with a constant label, with pods that have dictionary values, and with a family without base
+/// labels.
 fn metrics() -> StateMetrics {
     let seen = Family::gauge("pod_seen", "Always 1.").generate(|pod: &Pod, s| {
         s.label("pod", pod.metadata.name.as_deref()).value(1);
@@ -23,7 +24,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// Returns a pod with a node and images, which are shared values, and with names that need escapes.
+/// Returns a pod with dictionary values: a node and images. The name of the node needs escapes.
 fn pod(name: &str, node: u8, containers: u8) -> Pod {
     let containers = (0..containers).map(|number| {
         json!({
@@ -45,7 +46,7 @@ fn pod(name: &str, node: u8, containers: u8) -> Pod {
     serde_json::from_value(pod).unwrap()
 }
 
-/// Series and bytes by family, as counted in the text.
+/// Counts the series and the bytes of each family in the text of the exposition.
 fn in_text(metrics: &StateMetrics) -> BTreeMap<String, (u64, u64)> {
     let text = metrics.exposition(Format::Text, ExpositionFilter::default());
     let mut sizes = BTreeMap::new();

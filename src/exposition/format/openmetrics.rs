@@ -26,12 +26,13 @@ impl FormatSpec for OpenMetrics {
         "application/openmetrics-text"
     }
 
-    /// Returns both versions. Both versions of OpenMetrics produce the same text.
+    /// Returns both versions of OpenMetrics. The text is the same for both versions.
     fn versions(&self) -> &'static [&'static str] {
         &["0.0.1", "1.0.0"]
     }
 
-    /// Names need no escaping, so the response can use the scheme that the request names.
+    /// Names of metrics and labels need no escaping. Therefore, the response can have every escaping scheme that a
+    /// request names.
     fn negotiated_content_type(&self, version: &str, escaping: &str) -> Cow<'static, str> {
         if (version, escaping) == ("1.0.0", "underscores") {
             return Cow::Borrowed(self.content_type());

@@ -51,7 +51,8 @@ pub(in crate::exposition) fn compress(
             .compress_vec(rest, buffer, FlushCompress::Sync)
             .is_err()
         {
-            // The compressor fails only if the code uses it wrongly. Stored blocks need no compressor.
+            // The compressor fails only if the code uses it wrongly. In this case, the block contains the text without
+            // compression.
             *buffer = stored(text);
             break;
         }
@@ -62,13 +63,13 @@ pub(in crate::exposition) fn compress(
         }
     }
     Block {
-        // The allocation has the exact size, so that a later block can reuse it after it is freed.
+        // The copy has exactly the size of the block. After the block is freed, a later block can reuse the memory.
         deflated: Bytes::copy_from_slice(buffer),
         crc: Arc::new(crc),
     }
 }
 
-/// The text as stored blocks of deflate.
+/// The text in stored blocks: the blocks of deflate without compression.
 fn stored(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 64);
     for chunk in text.chunks(usize::from(u16::MAX)) {

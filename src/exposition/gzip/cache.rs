@@ -12,10 +12,11 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this time without a compressed scrape. A round lasts at most this time.
+/// The cache is cleared after this time without a compressed scrape. A round (see `CacheState::round`) lasts at most
+/// this time.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Maximum number of unused compressors. Each has tables of 256 KiB.
+/// Maximum number of compressors that are kept for later sessions. Each compressor has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
 /// A block is evicted if it was not used for more than this number of rounds. One round would be too short: scrapers
@@ -32,8 +33,9 @@ pub(crate) struct GzipCache {
 struct CacheState {
     /// Blocks by their runs. A new block replaces the block of an earlier state, so changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// A round ends when a complete scrape ends that began in the round, or after [`IDLE`]. So each round contains all
-    /// uses of blocks by at least one scrape, even if several scrapes run at the same time or are aborted.
+    /// The number of the current round. A round ends after [`IDLE`], or when a complete scrape ends that began in this
+    /// round. A complete scrape has no filter. So each round contains all uses of blocks by at least one scrape, even
+    /// if several scrapes run at the same time or are aborted.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions so far.
@@ -85,7 +87,8 @@ impl GzipCache {
         session
     }
 
-    /// Begins the session of a refresh and returns the format to refresh, if a scrape is due soon.
+    /// Begins the session of a refresh, which compresses changed text before a scrape. Returns the session and the
+    /// format of the scrape; `None` if no scrape is due soon.
     pub(in crate::exposition) fn begin_refresh(&self) -> Option<(CacheSession, Format)> {
         self.evict_if_idle();
         let mut state = self.state.lock();
@@ -265,7 +268,7 @@ mod tests {
 
     const START: Duration = Duration::from_secs(1000);
 
-    /// A cache and its clock, in seconds.
+    /// A cache whose methods have a time in seconds as argument.
     struct Clock {
         state: CacheState,
         zero: Instant,
@@ -309,7 +312,7 @@ mod tests {
             self.state.due(now)
         }
 
-        /// The pages that have a block, and their revision.
+        /// The keys and the revisions of all blocks, in the order of their pages.
         fn pages(&self) -> Vec<(RunKey, RunRevision)> {
             let blocks = self.state.blocks.iter();
             let mut pages: Vec<_> = blocks
@@ -347,7 +350,7 @@ mod tests {
         let session = clock.scrape(true, 0);
         clock.put(1, 1, &session);
         clock.end(session, true, 1);
-        // None of these scrapes has reached the block when others begin or end.
+        // Several scrapes run at the same time. None of them has used the block when the first of them ends.
         for is_finished in [true, false] {
             let sessions: Vec<_> = (30..38).map(|second| clock.scrape(true, second)).collect();
             for session in sessions {

@@ -1,4 +1,4 @@
-//! [`RunKey`] and [`RunRevision`]: the run of rows of a compressed block, and its state.
+//! [`RunKey`] and [`RunRevision`]: identify a run of rows in a compressed block, and the state of the run.
 
 use crate::exposition::format::Format;
 
@@ -19,9 +19,9 @@ pub(in crate::exposition) struct RunKey {
 pub(in crate::exposition) struct RunRevision {
     pub(in crate::exposition) base_labels: u64,
     pub(in crate::exposition) samples: u64,
-    /// The revision of the joined labels; 0 if there are none.
+    /// The version of the joined labels; 0 if there are none.
     pub(in crate::exposition) joined: u64,
-    /// The revision of the shared values; 0 if the samples refer to none.
+    /// The version of the dictionary; 0 if the samples do not refer to it.
     pub(in crate::exposition) dictionary: u64,
     pub(in crate::exposition) end_row: u8,
 }

@@ -47,7 +47,8 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // Ignores scrapes that were due before the last scrape: they have happened, or will never happen.
+                // Ignores predicted scrapes that were due before the last scrape: they have already happened, or they
+                // will not happen.
                 let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
                 if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));
@@ -64,7 +65,7 @@ impl ScrapePredictor {
     }
 }
 
-/// The time between two scrapes, if it is long enough to refresh before the next one.
+/// The time between two scrapes; `None` if this time is too short for a refresh before the next scrape.
 fn period(late: Instant, early: Instant) -> Option<Duration> {
     Some(late.duration_since(early)).filter(|period| *period >= 2 * LEAD)
 }
@@ -73,7 +74,7 @@ fn period(late: Instant, early: Instant) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// Records scrapes at `times`, in seconds, and returns when the next one is due.
+    /// Records scrapes at `times`, and returns the predicted time of the next scrape. All times are in seconds.
     fn next(times: &[f64]) -> Option<f64> {
         let start = Instant::now();
         let mut predictor = ScrapePredictor::default();
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn several_scrapers_are_due_alternately() {
-        // Two scrapers with an interval of 30 seconds, ten seconds apart.
+        // Two scrapers with an interval of 30 seconds. The second scraper starts ten seconds after the first one.
         assert_eq!(next(&[0.0, 10.0, 30.0, 40.0, 60.0, 70.0]), Some(90.0));
         let two = [0.0, 10.0, 30.0, 40.0, 60.0, 70.0, 90.0];
         assert_eq!(next(&two), Some(100.0));

@@ -1,4 +1,4 @@
-//! Compressed expositions compared with plain ones, and the effect of the cache.
+//! Compares compressed expositions with plain expositions, and checks the effect of the cache.
 
 use std::io::Read;
 
@@ -63,7 +63,7 @@ fn assert_same(metrics: &StateMetrics) {
     for format in [Format::Text, Format::OpenMetrics] {
         for filter in &filters {
             let plain = metrics.exposition(format, filter.clone()).to_string();
-            // The second time, the block comes from the cache.
+            // The second exposition reads blocks from the cache.
             assert!(gzip(metrics, format, filter).1 == plain);
             assert!(gzip(metrics, format, filter).1 == plain);
         }
@@ -183,7 +183,7 @@ fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
     for round in 0..4 {
         for (format, filter) in &scrapes {
             let again = compressed(&metrics, *format, filter);
-            // The end of an OpenMetrics exposition is too small to cache.
+            // The end of an OpenMetrics exposition is a separate block, which is not cached.
             let end = usize::from(*format == Format::OpenMetrics);
             assert!(
                 round == 0 || again == end,
@@ -225,7 +225,8 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Most rows are narrow and share blocks. A few rows are separate blocks.
+    // Most rows have few samples, so that several rows share a block. A few rows have so many samples that they fill a
+    // block.
     let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
     let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
     let step = prop_oneof![

@@ -1,4 +1,4 @@
-//! Converts the text of a registry between Prometheus text and OpenMetrics.
+//! Converts metrics of the host between Prometheus text and OpenMetrics.
 
 use std::collections::HashSet;
 
@@ -102,7 +102,7 @@ fn unescape_quotes(help: &str) -> String {
     text
 }
 
-/// Converts a timestamp of the text format to OpenMetrics.
+/// Converts a timestamp of the text format, in milliseconds, to OpenMetrics, in seconds.
 fn seconds(milliseconds: &str) -> Option<String> {
     let milliseconds: i64 = milliseconds.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
@@ -110,7 +110,7 @@ fn seconds(milliseconds: &str) -> Option<String> {
     Some(format!("{seconds:.3}"))
 }
 
-/// Converts a timestamp of OpenMetrics to the text format.
+/// Converts a timestamp of OpenMetrics, in seconds, to the text format, in milliseconds.
 fn milliseconds(seconds: &str) -> Option<String> {
     let seconds: f64 = seconds.parse().ok()?;
     Some(format!("{:.0}", seconds * 1e3))

@@ -1,4 +1,4 @@
-//! Parses the families in the text of a registry, with the details that a conversion between the text formats needs.
+//! Parses the families in the metrics of the host, with the details that a conversion between the text formats needs.
 
 /// A family: its header, and the samples below it.
 #[derive(Debug, Default)]

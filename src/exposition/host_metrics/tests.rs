@@ -1,4 +1,4 @@
-//! The text of registries, converted to the other format.
+//! Converts metrics of the host to the other format.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Samples compared with the text of the same exposition.
+//! Compares samples with the text of the same exposition.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Pods with shared values, leases of which two have equal series, and constant labels.
+/// Creates a registry with a constant label, with pods that have dictionary values, and with two leases that have the
+/// same series.
 fn metrics() -> StateMetrics {
     let leases = Collector::<Lease>::new()
         .no_base_labels()

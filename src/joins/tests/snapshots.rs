@@ -1,4 +1,5 @@
-//! A scraper beside a writer: each exposition has the labels that a join over its own objects gives.
+//! Tests a scraper that runs at the same time as a writer. In each exposition, the joined labels must match the objects
+//! that other families of the same exposition describe.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,16 +42,17 @@ struct World {
     deployments: Box<dyn ObjectWriter>,
 }
 
-/// The objects of an exposition, as its own families describe them.
+/// The objects of an exposition, as the families of the exposition describe them.
 #[derive(Default)]
 struct Objects {
     teams: HashMap<String, String>,
     zones: HashMap<String, String>,
     apps: HashMap<String, String>,
-    /// The Deployments of ReplicaSets.
+    /// The Deployment of each ReplicaSet.
     sets: HashMap<String, String>,
-    /// Nodes and ReplicaSets of pods.
+    /// The node of each pod.
     nodes_of_pods: HashMap<String, String>,
+    /// The ReplicaSet of each pod.
     sets_of_pods: HashMap<String, String>,
 }
 
@@ -94,7 +96,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The namespace of objects with a number.
+/// The namespace of the objects with the number `at`.
 fn namespace_of(at: u8) -> String {
     format!("ns-{}", at % NAMESPACES)
 }
@@ -152,7 +154,7 @@ impl World {
     }
 }
 
-/// Sets a label of an object, or removes the object. The label 0 is no label.
+/// Sets a label of an object, or removes the object. The number 0 means an object without the label.
 fn set(
     writer: &mut Box<dyn ObjectWriter>,
     namespace: &str,

@@ -1,4 +1,5 @@
-//! Events that change nothing that a joined label needs render no more than without joined labels, and lose no label.
+//! Tests events that change no field that a joined label needs. Such an event must render only the families whose
+//! fields have changed, and the samples must keep their joined labels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +78,7 @@ impl Feeds {
         self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// The sample of the pod, which has only joined labels.
+    /// The sample `pod_volumes` of the pod. Apart from the base labels, the sample has only joined labels.
     fn joined(&self) -> String {
         let lines = lines(&self.metrics);
         let line = lines.iter().find(|line| line.starts_with("pod_volumes{"));
@@ -118,7 +119,8 @@ fn an_event_that_changes_no_reference_renders_only_what_has_changed() {
         let expected = "team=\"red\",tier=\"db\",on=\"n2\",workload=\"db\"";
         assert!(after.contains(expected), "{after}");
 
-        // Each list contains the namespace unchanged, or changed and then unchanged.
+        // Each of the two lists contains the namespace twice. In the first list, the label does not change. In the
+        // second list, the first of the two objects changes the label, and the second one is the same as the first.
         for team in ["red", "green"] {
             feeds.namespaces.begin_list();
             namespace["metadata"]["labels"]["team"] = json!(team);

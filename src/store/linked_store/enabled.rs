@@ -100,7 +100,8 @@ impl LinkedWriter {
     /// Applies an object to the store and to the linked store; returns both results. The two stores read different
     /// fields, so one of them may be able to decode an object that the other one cannot decode.
     ///
-    /// If the linked store cannot decode the object, it counts the object and removes its row.
+    /// If the linked store cannot decode the object, the linked store counts an error and removes the row of the
+    /// object.
     pub(in super::super) fn apply<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -114,7 +115,8 @@ impl LinkedWriter {
         (store.apply_encoded(feeder, object), linked)
     }
 
-    /// Removes an object from the linked store, and returns the typed object.
+    /// Removes an object from the linked store. Returns the object in the type of the store, so that the caller can
+    /// also remove the object from the store.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -145,7 +147,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list, including the list of a store that was linked since the last list.
+    /// Begins a list of the linked store. If another store was linked since the last list, first attaches that store.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {
@@ -182,7 +184,7 @@ impl LinkedWriter {
         }
     }
 
-    /// The attached feeder, unless its store is no longer linked.
+    /// The attached feeder. If its store is no longer linked, closes the feeder and returns `None`.
     fn attached<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,

@@ -14,7 +14,7 @@ use crate::store::schema::{Allowlists, Schema};
 use crate::store::update_plan::UpdatePlan;
 use crate::store::{CacheStore, MetricsStore, Writer};
 
-/// The names of the families, in the order of their calls.
+/// The number of calls of each family's generator.
 #[derive(Clone, Default)]
 struct Calls(Arc<[AtomicUsize; 6]>);
 
@@ -40,7 +40,7 @@ impl Calls {
         })
     }
 
-    /// The number of calls of each family since the last time.
+    /// The number of calls of each family since the last call of this method.
     fn take(&self) -> [usize; 6] {
         std::array::from_fn(|at| self.0[at].swap(0, Ordering::Relaxed))
     }
@@ -211,7 +211,7 @@ fn an_object_from_which_something_was_dropped_is_counted_for_each_event() {
 
 #[test]
 fn the_limit_on_the_text_of_an_object_holds_for_updates() {
-    // Each value has up to 400 bytes, and all families together may write 1000 bytes.
+    // Each value has up to 900 bytes, and both families together may write 1000 bytes.
     let family = |name, field: &'static str| {
         Family::gauge(name, "Shows an annotation.")
             .reads([field])
@@ -350,7 +350,7 @@ proptest! {
         let mut writer = store.writer();
         let mut stored = std::collections::BTreeSet::new();
         let node = |name: u32| json!({ "metadata": { "name": format!("{name:04}") } });
-        // Rows fill pages, which split and join.
+        // The rows fill several pages, so that the steps split and join pages.
         for name in (0..600).map(|at| at * 3) {
             stored.insert(name);
             apply(&mut writer, &node(name), true);
@@ -370,7 +370,7 @@ proptest! {
     }
 }
 
-/// Returns what an event renders that changes an object from `before` to `after`.
+/// Returns the plan for an event that changes an object from `before` to `after`.
 fn plan<'s, K: CollectedResource>(
     store: &'s MetricsStore<K>,
     before: &Value,
