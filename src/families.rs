@@ -125,7 +125,7 @@ pub use mutatingadmissionpolicybindings::{
     MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
 };
 
-/// A resource that has no built-in families.
+/// The error for a name that is not the name of a built-in resource.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no built-in resource `{name}`{}; available: {}",

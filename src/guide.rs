@@ -10,19 +10,20 @@
 //! | test families | [`test_a_family`] |
 //! | test alerts and recording rules | [`test_alerts`] |
 //! | build the program and the image | [`build`] |
-//! | install the exporter with its rights | [`install`] |
+//! | install the exporter with its permissions | [`install`] |
 //! | divide a large cluster among instances | [`shard`] |
-//! | run several replicas of which one serves | [`high_availability`] |
+//! | run several replicas, one of which serves the metrics | [`high_availability`] |
 //! | configure Prometheus | [`scrape`] |
 //! | load alerts and dashboards | [`alerts`] |
 //! | add labels of the namespace, the node or the workload | [`join_labels`] |
 //! | find the cause of a problem, and the metrics that cost most | [`observe`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
-//! A page with a `Cargo.toml` is a project that CI builds and tests outside the repository.
+//! If a page contains a `Cargo.toml`, the code of the page is a complete project. CI builds and tests this project
+//! outside the repository.
 
-/// Declares a module per page. The relative links of a page point into the book. In rustdoc, the link definitions
-/// before the text of the page replace these links by URLs.
+/// Declares a module per page. The link definitions at the end of a page are paths in the book. In rustdoc, the URLs in
+/// `guide/links.md` replace these paths, because the first definition of a link is used.
 macro_rules! pages {
     ($($name:ident => $page:literal,)*) => {$(
         #[doc = include_str!("guide/links.md")]

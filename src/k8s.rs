@@ -1,8 +1,8 @@
 //! Converts strings of the Kubernetes API to the numbers and names of an exposition.
 //!
-//! This module is independent of objects, families and stores. Every function converts a string or a number without
-//! I/O, never panics, and allocates only if its documentation says so. An invalid input yields `None` or an error, and
-//! the caller omits the sample.
+//! This module is independent of objects, families and stores. Every function converts a string or a number. No
+//! function does I/O or panics. A function allocates only if its documentation or its return type says so. An invalid
+//! input yields `None` or an error, and the caller omits the sample.
 
 mod base64;
 mod cron;

@@ -62,10 +62,10 @@
 //!
 //! # The parts
 //!
-//! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one
-//! object. A [`Collector`] is a resource with its families; the [built-in ones](BuiltIn) are those of
-//! kube-state-metrics. A [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of
-//! them as one [`Exposition`](exposition::Exposition).
+//! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one object. A
+//! [`Collector`] is a resource with its families; the [built-in collectors](BuiltIn) are those of kube-state-metrics. A
+//! [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of them as one
+//! [`Exposition`](exposition::Exposition).
 //!
 //! [The book][book] explains how these parts work together, and describes all metrics, flags and configurations. The
 //! [examples] are complete programs.
@@ -84,17 +84,18 @@
 //! | `watch` | [`source::watch`] | watching the API server through a [`kube::Client`](https://docs.rs/kube); includes `prometheus` |
 //! | `manifests` | [`source::manifests`] | objects from YAML and JSON files |
 //! | `custom-resources` | [`custom_resources`] | families from a configuration |
-//! | `cel` | | CEL expressions in such a configuration; includes `custom-resources` |
+//! | `cel` | | CEL expressions in a configuration of custom resources; includes `custom-resources` |
 //! | `testing` | [`testing`] | rendering, assertions and a validity check for tests |
 //!
 //! The application chooses the version of Kubernetes: enable a version feature of `k8s-openapi`, such as `latest`.
 //!
 //! # Panics in closures
 //!
-//! If a generator panics, the object loses the samples of this family. If the closure of a base label panics, the
-//! value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts the panics of both kinds.
-//! All other metrics stay. If the `Deserialize` of a type panics, the object is treated as one that does not decode.
-//! The output of a generator is always escaped, sanitised and free of repeated series.
+//! If the generator of a family panics for an object, the object has no samples of this family. If the closure of a
+//! base label panics, the value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts the
+//! panics of both kinds. A panic does not affect other metrics. If the `Deserialize` implementation of a type panics,
+//! the store handles the object like an object that does not decode. The output of a generator is always escaped,
+//! sanitised and free of repeated series.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]

@@ -52,8 +52,8 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
 /// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
 /// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
-/// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics because a wildcard selects too many |
-/// | `kube_state_metrics_exhausted_patterns` | patterns of the lists of families that need too much backtracking |
+/// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics, because wildcards select more kinds than the limit allows |
+/// | `kube_state_metrics_exhausted_patterns` | patterns of the metric allowlist, denylist or opt-in list that need too much backtracking |
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -68,7 +68,7 @@ use crate::store::StoreStats;
 pub struct StoreMetrics {
     metrics: StateMetrics,
     figures: Figures,
-    /// Concurrent scrapes must not reset each other's values.
+    /// A scrape holds this lock, so that concurrent scrapes do not reset each other's values.
     one_at_a_time: Mutex<()>,
 }
 
@@ -308,7 +308,7 @@ impl Figures {
         })
     }
 
-    /// Removes the values of all resources, because some may no longer be registered, and sets the values of
+    /// Removes the values of all resources, because some resources may no longer be registered. Sets the values of
     /// families.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
         for gauges in [
@@ -454,7 +454,8 @@ pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     }
 }
 
-/// The Go type if it identifies the resource, otherwise the label of the resource in health.
+/// The value of the label `resource`: the Go type of a built-in resource (`*v1.Pod`), or the label of another resource
+/// (`widgets.v1.acme.dev`).
 pub(crate) fn resource_label(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         go_type(resource)

@@ -70,8 +70,8 @@ use source::sealed::{Build, Built};
 
 /// Renders the samples of families for one or more objects.
 ///
-/// As in a program, the objects pass through a store into an exposition. The families are also compared with their
-/// declarations.
+/// As in a program, the objects pass through a store into an exposition. The function also checks that the families
+/// read only fields that they declare, and write only labels that they declare.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -95,13 +95,14 @@ use source::sealed::{Build, Built};
 /// - a generator panics
 /// - a family writes labels that it does not declare in [`labels`](crate::family::FamilyBuilder::labels)
 /// - a family reads fields that it does not declare in [`reads`](crate::family::FamilyBuilder::reads), even if another
-///   family declares these fields. Only objects as JSON or YAML show this, and only for a [`Family`](crate::Family) or
-///   a [`Collector`](crate::Collector).
+///   family declares these fields. The function detects such a family only with objects as JSON or YAML, and only if
+///   `source` is a [`Family`](crate::Family) or a [`Collector`](crate::Collector).
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // The panic is not in a closure, because its message would then name this line instead of the line in the test.
+    // The panic is not in a closure. If it were in a closure, its message would name this line instead of the line in
+    // the test.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),
@@ -124,7 +125,8 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
             {
                 continue;
             }
-            // A type may require fields that the family does not read. Then the object does not decode.
+            // A type may require fields that the family does not read. In this case, the object does not decode without
+            // these fields.
             if let Ok(alone) = feed(&family.metrics, objects, &family.hidden) {
                 compare(&format!("`{name}`"), &whole.only([name]), &alone)?;
             }

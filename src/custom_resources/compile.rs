@@ -57,9 +57,9 @@ pub(super) struct Each {
     pub(super) kind: EachKind,
     /// The setting `labelFromKey`; empty if it is not set.
     pub(super) label_from_key: String,
-    /// An expression instead of `path`. kube-state-metrics has no such expressions.
+    /// The expression `forEach`, which replaces `path`. kube-state-metrics has no such expressions.
     pub(super) for_each: Option<Expr>,
-    /// An expression instead of `valueFrom`. kube-state-metrics has no such expressions.
+    /// The expression `expr`, which replaces `valueFrom`. kube-state-metrics has no such expressions.
     pub(super) expr: Option<Expr>,
     pub(super) expr_labels: ExprLabels,
 }
@@ -141,8 +141,8 @@ impl MetricPlan {
 }
 
 impl Each {
-    /// The fields below the element. In a list, only the named fields of the items are read. In a map, all entries are
-    /// read.
+    /// The paths of the fields that the metric reads at the element and below. In a list, the metric reads only the
+    /// named fields of the items. In a map, the metric reads all entries.
     fn reads_below(&self) -> Vec<String> {
         let value_from = match &self.kind {
             EachKind::Gauge { value_from, .. } => Some(value_from),
@@ -182,7 +182,7 @@ impl Entry {
         describe(&self.group, &self.version, &self.kind)
     }
 
-    /// Whether both entries select a common type.
+    /// Whether there is a type that both entries select.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
@@ -344,7 +344,8 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // Reads the blocks of the other types too, so that all problems are reported together.
+    // The type is invalid, or the block of the type is missing. All other blocks are read nevertheless, so that all
+    // problems are reported together.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);
@@ -491,7 +492,7 @@ fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
     labels.iter().map(|(key, path)| (key.as_str(), path))
 }
 
-/// Compiles labels, whose keys are in ascending order.
+/// Compiles labels. The keys of `labels` are in ascending order.
 fn label_paths<'a>(
     labels: impl Iterator<Item = (&'a str, &'a PathText)>,
     reader: &mut Reader,

@@ -13,7 +13,7 @@ pub struct DefinitionChanges {
     pub known: usize,
     /// Number of new definitions.
     pub added: usize,
-    /// Number of definitions that differ from before.
+    /// Number of definitions that have changed.
     pub updated: usize,
     /// Number of definitions that no longer exist.
     pub deleted: usize,

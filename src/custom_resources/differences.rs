@@ -11,7 +11,7 @@ use super::document::Reader;
 use super::problem::ConfigProblem;
 use crate::family::{FamilyDescriptor, MetricType};
 
-/// The source of a family's help text in an exposition.
+/// The part of a message that states which help text the exposition shows.
 const FIRST_HELP: &str =
     "the exposition shows the help of the resource that comes first by its name";
 
@@ -132,7 +132,7 @@ fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     Some(format!("{} and {last}", lines.join(", ")))
 }
 
-/// Warns at the second of `metrics`, which is the first one that differs.
+/// Adds a warning with the position of the second metric, which is the first metric that differs.
 fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     if let Some((entry, metric)) = metrics.get(1) {
         reader.resource = Some(entry.describe());

@@ -303,7 +303,7 @@ impl Reader {
         self.problem(place, node.line, message);
     }
 
-    /// The entries of a map, including merged maps; none for `null`.
+    /// The entries of a map, including the entries of merged maps. There are no entries if the node is `null`.
     fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
         let Value::Map(pairs) = &node.value else {
             if !node.is_null() {

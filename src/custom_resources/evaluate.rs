@@ -20,7 +20,7 @@ use crate::dynamic::JsonObject;
 use crate::family::{FamilyGenerator, Room, Samples, work};
 use crate::limits::Limit;
 
-/// Replaces a missing element.
+/// The element of a sample if the object has no value at the path of the metric.
 static NULL: Value = Value::Null;
 
 /// Generates the samples of one metric for the objects of one type.
@@ -321,8 +321,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// The number of a map's entry. If `direct` is true, `valueFrom` is the key of the entry, so the entry itself is
-    /// the value.
+    /// Reads the number of one entry of a map. If `direct` is true, `valueFrom` is the key of the entry, so the entry
+    /// itself is the value.
     fn child(
         &self,
         child: &Value,
@@ -433,7 +433,8 @@ impl<'v> Evaluation<'v> {
 
     // === expressions ===
 
-    /// Visits the elements of a list. If `spread` is true, also visits the elements of a map.
+    /// Visits the items of a list. If `spread` is true, also visits the values of a map. Any other value is a single
+    /// element.
     fn elements(&mut self, elements: &'v Value, spread: bool) {
         match elements {
             Value::Null => {}

@@ -30,7 +30,8 @@ pub struct KnownKind {
     created: Option<String>,
 }
 
-/// Cached, because the names of a built-in resource come from a collector with all its families.
+/// The kinds of all built-in resources. They are cached, because the names of a built-in resource come from a collector
+/// with all its families.
 static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
     let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
     let kinds = infos.map(|info| {
@@ -67,8 +68,8 @@ impl KnownKind {
 
     /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
     ///
-    /// If a definition lacks group, kind, plural or versions, or has a name that an API server does not accept, there
-    /// are no kinds. Versions without a valid name, and versions that are not served, are left out.
+    /// If a definition lacks group, kind, plural or versions, or has a name that an API server does not accept, the
+    /// result is empty. Versions without a valid name, and versions that are not served, are left out.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -108,9 +109,9 @@ impl KnownKind {
 
     /// The kind of an object, if no definition is available.
     ///
-    /// A built-in kind keeps its plural and scope. For other kinds, the plural is the lower-case
-    /// kind with an `s`, `es` or `ies` as in English; the kind is namespaced if the object has a
-    /// namespace. `None` for a value without `apiVersion` or `kind`.
+    /// A built-in kind has the plural and the scope of its built-in resource. For other kinds, the plural is the
+    /// lower-case kind with an `s`, `es` or `ies` as in English; the kind is namespaced if the object has a namespace.
+    /// `None` for a value without `apiVersion` or `kind`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let text = |name| object.get(name).and_then(Value::as_str);
@@ -210,8 +211,8 @@ impl KnownKind {
     }
 }
 
-/// Whether an API server accepts the name of a group, which consists of DNS labels. The names of kinds appear in logs,
-/// metrics and request paths.
+/// Whether an API server accepts the name of a group, which consists of DNS labels. Invalid names are refused, because
+/// the names of kinds appear in logs, metrics and request paths.
 fn is_group(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_name)
 }

@@ -25,7 +25,8 @@ pub(super) struct LabelSet<'v> {
     cost: usize,
 }
 
-/// Names are found by hash if there are at least this many labels.
+/// The minimum number of labels for which names are found by their hash. With fewer labels, names are compared one by
+/// one.
 const MANY: usize = 32;
 
 /// Labels that are filled from paths.
@@ -163,7 +164,7 @@ fn star_prefix(key: &str) -> Option<&str> {
     }
 }
 
-/// The label name for a key of a configuration. For a key with `*`, the prefix of the label names.
+/// Returns the label name for a key of a configuration, or the prefix of the label names for a key with `*`.
 ///
 /// Characters that are not allowed in names become `_`. The result may still be invalid.
 pub(super) fn sanitize(key: &str) -> String {

@@ -62,7 +62,8 @@ fn percentage(text: &str) -> Option<f64> {
     Some(number / 100.0).filter(|value| value.is_finite())
 }
 
-/// Parses a float in Go's notation, which allows underscores between digits and hexadecimal with a binary exponent.
+/// Parses a float in Go's notation. This notation allows underscores between digits, and hexadecimal numbers with a
+/// binary exponent.
 ///
 /// Source: [strconv.ParseFloat](https://pkg.go.dev/strconv#ParseFloat).
 fn float(text: &str) -> Option<f64> {
@@ -152,7 +153,7 @@ fn hex_float(text: &str) -> Option<f64> {
         .saturating_sub(fraction_bits);
     #[allow(clippy::cast_precision_loss, reason = "this is the rounding")]
     let value = bits as f64;
-    // Two steps, so that no intermediate power is out of range.
+    // The scale is applied in four steps, so that no intermediate power is out of range.
     let scale = i32::try_from(scale.clamp(-3000, 3000)).ok()?;
     let half = scale / 2;
     let scaled = value * 2_f64.powi(half / 2) * 2_f64.powi(half - half / 2);

@@ -94,7 +94,7 @@ impl Path {
 // === impl Step ===
 
 impl Step {
-    /// The name of a field, if the step can only be a name.
+    /// The name of the field that the step selects; `None` if the step may be an index or a search.
     fn name(&self) -> Option<&str> {
         let Self::Key(key) = self else { return None };
         let name = key.name.as_str();

@@ -41,7 +41,7 @@ impl KindSelector<'_> {
         self.version.is_some() && self.kind.is_some()
     }
 
-    /// Whether a kind has the names that the entry gives.
+    /// Whether the group, the version and the name of a kind match the entry.
     pub(crate) fn includes(&self, group: &str, version: &str, kind: &str) -> bool {
         let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
         self.group == group && all(self.version, version) && all(self.kind, kind)

@@ -563,7 +563,7 @@ fn replicas_leave_out_the_same_kinds() {
             .collect::<Vec<_>>()
     };
 
-    // A replica that has seen each definition appear, and one that starts later.
+    // The first replica sees each definition appear. The second replica starts later.
     let running = start(Vec::new());
     for number in 1..=created.len() {
         let kinds = created[..number].iter().copied().flat_map(definition);
@@ -739,7 +739,7 @@ fn errors_are_counted_per_family_and_each_is_told_once() {
     );
 }
 
-/// Pods with one built-in family, the configured family `label_grace`, and the families of more lines of YAML.
+/// Pods with one built-in family, the configured family `label_grace`, and the families in `more`, which is YAML.
 fn pods_with_families(more: &str) -> StateMetrics {
     let yaml = "
 spec:
@@ -788,7 +788,7 @@ fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_sampl
              \"spec\": {{ \"terminationGracePeriodSeconds\": 30, \"extra\": {extra} }} }}"
         )
     };
-    // More values than an object may have in the fields that a configuration reads.
+    // This list has more values than an object may have in the fields that a configuration reads.
     let large = format!("[{}0]", "0,".repeat(500_000));
     let lines = || text(&metrics, ExpositionFilter::default().resources(["pods"]));
     let (in_rust, configured) = ("kube_pod_info{", "pod=\"p\"} 30\n");

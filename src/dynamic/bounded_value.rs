@@ -6,14 +6,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Maximum number of values of an object, where a map counts as [`MAP`] values. A map takes more than 600 bytes, even if
-/// its text has eight bytes. So an object of 1.5 MB could take 150 MB.
+/// Maximum number of values of an object, where a map counts as [`MAP`] values. A map takes more than 600 bytes, even
+/// if its text has eight bytes. So without this limit, the maps of a JSON text of 1.5 MB could take more than 100 MB.
 const MAX_VALUES: u32 = 500_000;
 
 /// The number of values that take as much memory as a map.
 const MAP: u32 = 10;
 
-/// Reads one value, and counts its parts.
+/// The reader of one value. For each part of the value, the reader subtracts the cost of the part from `left`.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
     /// The number of values that may follow.
@@ -24,7 +24,7 @@ struct Bounded<'a> {
 ///
 /// # Errors
 ///
-/// If the value is malformed, or has more than [`MAX_VALUES`].
+/// If the value is malformed, or has more than [`MAX_VALUES`] values.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     let left = &Cell::new(MAX_VALUES);
     Bounded { left }.deserialize(deserializer)

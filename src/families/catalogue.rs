@@ -138,7 +138,8 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// Returns a JSON array with an object per family, which has all properties in the catalogue.
+/// Returns a JSON array with an object per family. The object has all properties of the family that the catalogue
+/// contains.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, json};
@@ -260,7 +261,7 @@ fn labels_of_all(entry: &CatalogueEntry) -> impl Iterator<Item = &str> {
     entry.base_labels.iter().chain(joined).map(String::as_str)
 }
 
-/// Appends lines of at most [`LINE_LENGTH`] characters, all but the first with an indent.
+/// Appends words in lines of at most [`LINE_LENGTH`] characters. All lines except the first one start with `indent`.
 fn paragraph(text: &mut String, words: &str, indent: &str) {
     let mut length = 0;
     for word in words.split(' ') {

@@ -8,7 +8,7 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
 
-/// The annotation with the storage class in manifests older than `spec.storageClassName`.
+/// The annotation with the storage class in manifests from the time before `spec.storageClassName` existed.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// The families of PersistentVolumeClaims.

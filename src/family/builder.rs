@@ -22,7 +22,7 @@ use super::samples::Samples;
 /// assert_eq!(family.descriptor().help(), "Priority of the pod; absent if it has none.");
 /// ```
 ///
-/// The other types:
+/// Families of the other metric types:
 ///
 /// ```
 /// use k8s_openapi::api::batch::v1::Job;
@@ -100,7 +100,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Gauge)
     }
 
-    /// Starts a counter called `name`, which ends in `_total`. Negative values are left out.
+    /// Starts a counter called `name`. In OpenMetrics, the name of a counter must end in `_total`. A sample whose value
+    /// is negative or not a number is left out.
     pub fn counter(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -108,8 +109,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts an info family called `name`, which ends in `_info`. The value of an info family is 1, and its labels
-    /// have the information.
+    /// Starts an info family called `name`. In OpenMetrics, the name of an info family must end in `_info`. The value
+    /// of each sample is 1, and the labels have the information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -177,7 +178,7 @@ impl<K: Resource> FamilyBuilder<K> {
         }
     }
 
-    /// Declares that name and labels are stable. Default: [`Stability::Alpha`].
+    /// Declares that the name and the labels of the family are stable. Default: [`Stability::Alpha`].
     pub fn stable(mut self) -> Self {
         self.descriptor.stability = Stability::Stable;
         self
@@ -197,7 +198,8 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Declares the label names that follow the base labels, for checks and documentation.
     ///
-    /// A name ending in `*`, such as `label_*`, means all names that come from data.
+    /// A name that ends in `*`, such as `label_*`, stands for all names with this prefix. Such names come from data,
+    /// such as the keys of Kubernetes labels.
     pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.labels = names.into_iter().map(Into::into).collect();
         self
@@ -205,12 +207,13 @@ impl<K: Resource> FamilyBuilder<K> {
 
     /// Declares the field paths that the generator reads, so that decoding skips all other fields.
     ///
-    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. The path applies to each item of
-    /// a list, and includes all fields below its last name. With `[]` after a name, as in `status.parts[].name`, the
-    /// rest of the path applies only to the items of a list. A value that is not a list is then kept as a whole.
+    /// A path is a dotted list of JSON field names, such as `status.conditions.type`. A path includes all fields below
+    /// its last name. If a field on the path is a list, the rest of the path applies to each item. With `[]` after a
+    /// name, as in `status.parts[].name`, the rest of the path applies only to the items of a list. If the value at
+    /// such a name is not a list, the decoder keeps the whole value.
     ///
-    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a declaration, the whole object is decoded,
-    /// except `metadata.managedFields`.
+    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a declaration, the decoder keeps the whole
+    /// object, except `metadata.managedFields`.
     ///
     /// The store calls the generator again only for events that change a declared field. So a generator must declare
     /// every field that it reads, including `metadata.resourceVersion`, `apiVersion` and `kind`. A generator without a

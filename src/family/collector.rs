@@ -169,7 +169,7 @@ impl<K: CollectedResource> Collector<K> {
         self
     }
 
-    /// Adds families, in their order.
+    /// Adds several families. They keep their order.
     #[must_use]
     pub fn families(mut self, families: impl IntoIterator<Item = Family<K>>) -> Self {
         self.families.extend(families);
@@ -178,8 +178,8 @@ impl<K: CollectedResource> Collector<K> {
 
     /// Removes all base labels.
     ///
-    /// If the remaining base labels do not distinguish two objects, equal series of different
-    /// objects are possible. The exposition then keeps the series of the first object.
+    /// If the remaining base labels do not distinguish two objects, equal series of different objects are possible. In
+    /// this case, the exposition keeps only the series of the first object.
     #[must_use]
     pub fn no_base_labels(mut self) -> Self {
         self.base_labels.clear();

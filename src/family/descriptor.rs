@@ -16,14 +16,16 @@ use std::borrow::Cow;
 pub enum MetricType {
     /// A value that may go up and down.
     Gauge,
-    /// A value that only increases. The name of the family ends in `_total`. Negative values are left out.
+    /// A value that only increases. The name of the family ends in `_total`. A sample whose value is negative or not a
+    /// number is left out.
     Counter,
-    /// A value that is always 1. The labels contain the information. Declared as a gauge in the text format.
+    /// A value that is always 1. The labels contain the information. In the text format, the declared type is `gauge`.
     Info,
-    /// One sample per possible state: 1 for the current state, otherwise 0. Declared as a gauge in the text format.
+    /// One sample per possible state: 1 for the current state, otherwise 0. In the text format, the declared type is
+    /// `gauge`.
     StateSet,
-    /// Families with the same name have different types, and one of them is a counter. Declared as `untyped` in the
-    /// text format. No family declares this type itself.
+    /// Families with the same name have different types, and one of these types is a counter. In the text format, the
+    /// declared type is `untyped`. No family declares this type itself.
     Unknown,
 }
 
@@ -51,9 +53,10 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// Returns the names that a family of this type reserves in OpenMetrics, in addition to its full name: the [short
-    /// name](Self::short_name), and for a counter the name of its creation time. No family of this crate has a creation
-    /// time, but OpenMetrics reserves the name.
+    /// Returns the names that a family of this type reserves in OpenMetrics, in addition to its full name. The counter
+    /// `x_total` reserves its [short name](Self::short_name) `x` and the name of its creation time, `x_created`. An
+    /// info family reserves its short name. OpenMetrics reserves `x_created` also for counters without a creation time,
+    /// as in this crate.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();
@@ -193,7 +196,7 @@ impl FamilyDescriptor {
         self.stability
     }
 
-    /// Whether the family needs an opt-in list that names it.
+    /// Whether the family is exported only if the opt-in list matches its name.
     #[must_use]
     pub fn opt_in(&self) -> bool {
         self.opt_in
@@ -205,8 +208,8 @@ impl FamilyDescriptor {
         self.deprecated_since.as_deref()
     }
 
-    /// The declared label names after the base labels. A name that ends in `*` means a set of
-    /// names that come from data.
+    /// The declared label names after the base labels. A name that ends in `*` stands for all names with this prefix,
+    /// which come from data.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
         self.labels.iter().map(AsRef::as_ref)
     }

@@ -7,8 +7,8 @@ use super::samples::Samples;
 /// Appends the samples of one family for one object.
 ///
 /// Closures and types can be generators. Samples must depend only on the object, and only on the fields that the family
-/// declares in [`reads`](crate::family::FamilyBuilder::reads). The store may keep the samples of an object without
-/// calling the generator if an event has not changed these fields.
+/// declares in [`reads`](crate::family::FamilyBuilder::reads). If an event does not change these fields, the store may
+/// keep the samples of the object without a call of the generator.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

@@ -1,19 +1,19 @@
 //! Labels by reference: if several samples of an object repeat a value, a dictionary stores the value once per object.
 //!
-//! For example, the node of a pod is a label of all its requests and limits, and each of its images is a label of
-//! three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and a code.
-//! The value itself is in a column of the page. Therefore the cells of pods on different nodes are equal, and a column
-//! stores equal cells once. To store the names of further objects in this way, add a column here.
+//! For example, the samples of all requests and limits of a pod have the node as a label, and each image of the pod is
+//! a label of three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text,
+//! and a code. The value itself is in a column of the page. Therefore, pods on different nodes can have equal cells,
+//! and a column stores equal cells once. To store further values in this way, add a [`DictionaryColumn`].
 
 use crate::k8s::write_label_value;
 
-/// Precedes a code in a cell, and follows each value in the list of a dictionary column.
+/// The byte that precedes each code in a cell, and that follows each value in the list of a dictionary column.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
 /// The number of [`DictionaryColumn`]s.
 pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The maximum number of values per column that have codes; cells contain further values directly.
+/// The maximum number of values of an object that have codes in one column. Cells contain further values directly.
 const MAX_VALUES: usize = 32;
 
 /// A column of repeated values.
@@ -29,8 +29,7 @@ pub(crate) enum DictionaryColumn {
     Owner,
 }
 
-/// Longer values have no codes. The exposition repeats a value in each sample that refers to it, and the limit on the
-/// text of a family does not include these repetitions.
+/// The maximum length of a value that has a code, in bytes. Cells contain longer values directly.
 const MAX_VALUE_LEN: usize = 1 << 10;
 
 /// The repeated values of one object, a list per column.
@@ -61,7 +60,7 @@ impl ObjectDictionary {
         self.is_extended = false;
     }
 
-    /// Loads the lists of a row, so that its values keep their codes.
+    /// Loads the lists of a row, so that the values of the row keep their codes.
     pub(crate) fn load<'l>(&mut self, lists: impl Iterator<Item = &'l [u8]>) {
         self.clear();
         for (list, stored) in self.lists.iter_mut().zip(lists) {
@@ -84,7 +83,8 @@ impl ObjectDictionary {
         let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // A reference would not be shorter than a short value. An empty value would be ambiguous in the list.
+        // A reference has two bytes, so it is not shorter than a value of two bytes. An empty value would be ambiguous
+        // in the list.
         if value.len() <= 2 || value.len() > MAX_VALUE_LEN {
             return write_label_value(out, value);
         }

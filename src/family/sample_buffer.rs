@@ -11,7 +11,8 @@ use crate::limits::Limit;
 /// Maximum memory that a buffer keeps between objects, in bytes.
 const MAX_KEPT: usize = 1 << 20;
 
-/// The reusable memory of [`Samples`](super::Samples): tails of one object, one cell per family.
+/// The memory that [`Samples`](super::Samples) reuse for each object. It holds the tails of one object, one cell per
+/// family.
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
@@ -23,14 +24,14 @@ pub(crate) struct SampleBuffer {
     series: TextSet,
     /// The label names of the current sample.
     names: TextSet,
-    /// The number of labels of the current sample that the generator wrote.
+    /// The number of labels that the generator has written for the current sample.
     labels: usize,
     /// Values that samples of the object repeat.
     pub(super) dictionary: ObjectDictionary,
     /// The limits that the current family has exceeded.
     exceeded: Vec<Limit>,
     dropped: DropCounts,
-    /// Whether a generator must see each event of the object, because it counts something.
+    /// Whether a generator must run for each event of the object, because the generator counts something.
     counts_events: bool,
 }
 
@@ -51,8 +52,8 @@ impl SampleBuffer {
         self.dictionary.clear();
     }
 
-    /// Begins an update of a row. `dictionary` has the repeated values of the row, so that the cells that stay refer to
-    /// the same values.
+    /// Begins an update of a row. `dictionary` has the repeated values of the row, so that the codes in unchanged cells
+    /// still refer to the same values.
     pub(crate) fn begin_update<'d>(&mut self, dictionary: impl Iterator<Item = &'d [u8]>) {
         self.clear_samples();
         self.dictionary.load(dictionary);
@@ -66,8 +67,9 @@ impl SampleBuffer {
         self.counts_events = false;
     }
 
-    /// Whether the samples of the object may be kept until a field of their families changes. They must not be kept if
-    /// a count depends on each event: the policy dropped something, or a generator counts events.
+    /// Whether the store may keep the samples of the object until an event changes a field that their families read.
+    /// The store must not keep the samples if the policy dropped something or if a generator counts events, because
+    /// each event increases these counts.
     pub(crate) fn may_be_kept(&self) -> bool {
         self.dropped == DropCounts::default() && !self.counts_events
     }
@@ -77,7 +79,7 @@ impl SampleBuffer {
         self.written.text
     }
 
-    /// Declares that a generator must see each event of the object, because it counts something.
+    /// Declares that a generator must run for each event of the object, because the generator counts something.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_events(&mut self) {
         self.counts_events = true;
@@ -146,8 +148,8 @@ impl SampleBuffer {
         self.referenced += value.len();
     }
 
-    /// The length of the current sample in the exposition, from its tail that starts at `start` and its base
-    /// labels.
+    /// The length of the current sample in the exposition: its tail, which starts at `start`, its base labels, and the
+    /// values that its codes refer to.
     pub(super) fn exposed_len(&self, start: usize, base_len: usize) -> usize {
         let tail = self.text.len().saturating_sub(start);
         tail.saturating_add(base_len)
@@ -190,7 +192,7 @@ impl SampleBuffer {
         self.names.contains(&self.text, name)
     }
 
-    /// The number of labels of the current sample that the generator wrote.
+    /// The number of labels that the generator has written for the current sample.
     pub(super) fn label_count(&self) -> usize {
         self.labels
     }
@@ -217,7 +219,7 @@ impl SampleBuffer {
         self.labels = mark.labels;
     }
 
-    /// Whether an earlier sample in the family has the labels at the end of the text.
+    /// Whether an earlier sample of the family has the same labels as the current sample, whose tail starts at `start`.
     pub(super) fn is_repeated(&self, start: usize) -> bool {
         let labels = self.text.get(start..).unwrap_or_default();
         self.series.contains(&self.text, labels)

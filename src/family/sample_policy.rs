@@ -1,7 +1,7 @@
 //! [`SamplePolicy`]: decides which labels and samples enter a store.
 //!
-//! In every family, the policy checks all output of the generator before it becomes a cell. Rules for single labels or
-//! samples, and limits on their number, belong here.
+//! In every family, the policy checks all output of the generator before the output becomes a cell. Rules for single
+//! labels or samples, and limits on their number, belong here.
 
 use std::borrow::Cow;
 
@@ -55,7 +55,7 @@ pub(crate) struct Room {
     pub(crate) labels: usize,
     /// Maximum text of all further samples, in bytes.
     pub(crate) text: usize,
-    /// The limit on the text.
+    /// The limit that bounds `text`: the limit of the object, or the limit of the family.
     pub(crate) text_limit: Limit,
     /// Maximum cost of the expressions of the family.
     pub(crate) expression_cost: u64,
@@ -76,7 +76,7 @@ pub(crate) enum DropReason {
     Limit(Limit),
 }
 
-/// The number of dropped samples, by reason.
+/// How often samples or labels did not enter the store, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
@@ -84,11 +84,11 @@ pub(crate) struct DropCounts {
     pub(crate) panics: u64,
     /// Joined labels that samples lack because the object has a label of the same name.
     pub(crate) joined_labels: u64,
-    /// Families whose samples exceeded [`Limits::samples_per_family`].
+    /// Families that exceeded [`Limits::samples_per_family`].
     pub(crate) over_sample_limit: u64,
-    /// Families whose labels exceeded [`Limits::labels_per_sample`].
+    /// Families with a sample that exceeded [`Limits::labels_per_sample`].
     pub(crate) over_label_limit: u64,
-    /// Families whose samples exceeded [`Limits::text_per_object`].
+    /// Families that lost samples because the object exceeded [`Limits::text_per_object`].
     pub(crate) over_text_limit: u64,
     /// Families whose expressions exceeded [`Limits::expression_cost`].
     pub(crate) over_expression_limit: u64,
@@ -135,8 +135,8 @@ impl<'a> SamplePolicy<'a> {
         self
     }
 
-    /// Ends the family early if it would need more than `left` units of work (see `family::work`). The samples are then
-    /// incomplete, so they must be discarded.
+    /// Ends the family early if it would need more than `left` units of work (see `family::work`). If the family ends
+    /// early, its samples are incomplete, and the caller must discard them.
     pub(crate) fn within_work(mut self, left: u64) -> Self {
         let (samples, text) = work::room(left);
         self.max_samples = self.max_samples.min(samples);
@@ -144,7 +144,7 @@ impl<'a> SamplePolicy<'a> {
         self
     }
 
-    /// The limit because of which a family may not write another sample; `None` if the family may write one.
+    /// The limit that forbids another sample of the family; `None` if the family may write another sample.
     pub(super) fn reached(&self, written: Written) -> Option<Limit> {
         if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
             Some(Limit::SamplesPerFamily)
@@ -165,7 +165,7 @@ impl<'a> SamplePolicy<'a> {
         self.base_len
     }
 
-    /// The room that a family still has.
+    /// The samples, labels and bytes that a family may still write.
     #[cfg(feature = "custom-resources")]
     pub(super) fn room(&self, written: Written) -> Room {
         let of_family = self.max_family_text.saturating_sub(written.family_text);
@@ -193,8 +193,10 @@ impl<'a> SamplePolicy<'a> {
         !self.reserved_names.is_empty()
     }
 
-    /// Whether a name belongs to a constant or base label. A name occurs once per sample: constant labels take
-    /// precedence over base labels, and base labels over those that the generator writes.
+    /// Whether the generator must not write a label with this name. The names of constant labels and base labels are
+    /// reserved. The names of joined labels are reserved unless labels of the generator replace joined labels. A name
+    /// occurs once per sample: constant labels take precedence over base labels, and base labels over labels of the
+    /// generator.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
         let is_name = |reserved: &Cow<'static, str>| reserved.as_bytes() == name;
         self.reserved_names.iter().any(is_name)

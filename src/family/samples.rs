@@ -79,7 +79,7 @@ pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
     /// The start of the tail of the sample.
     start: usize,
-    /// The limit that the sample exceeds, in which case nothing is written.
+    /// The limit that the sample exceeds. If there is such a limit, nothing is written.
     exceeds: Option<Limit>,
 }
 
@@ -141,7 +141,8 @@ impl<'a> Samples<'a> {
     /// Whether the object has reached a limit in this family, so that a further sample is left out.
     ///
     /// Call this method in nested loops before each sample, and end the loops if the method returns `true`. Otherwise
-    /// the loops can run for minutes for one object. If the method returns `true`, the limit is treated as exceeded.
+    /// the loops can run for minutes for one object. If the method returns `true`, it also counts the limit as
+    /// exceeded.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;
@@ -171,7 +172,8 @@ impl<'a> Samples<'a> {
         self.policy.reached(self.buffer.written())
     }
 
-    /// The room that the family still has for the object, for generators that collect samples before they write them.
+    /// The samples, labels and bytes that the family may still write for the object. Generators that collect samples
+    /// before they write them need these numbers.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn room(&self) -> Room {
         self.policy.room(self.buffer.written())
@@ -261,7 +263,7 @@ impl Sample<'_, '_> {
                 break;
             }
             if !self.push_map_label(prefix, key, value) {
-                // Collisions are rare, so only they need a list of names.
+                // Names rarely collide, so the list of all names is created only after a collision.
                 self.buffer().truncate(mark);
                 let keys = entries.clone().map(|(key, _)| key);
                 let names = label_names(prefix, keys.take(self.free_labels()));
@@ -321,8 +323,8 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Does the same as [`unchecked_label`](Self::unchecked_label) for a label as text: `name="value"` with the value
-    /// escaped.
+    /// Appends a label like [`unchecked_label`](Self::unchecked_label). `label` is the text of the label:
+    /// `name="value"`, with the value escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))
@@ -350,7 +352,7 @@ impl Sample<'_, '_> {
         self.samples.policy.has_reserved_names() || self.samples.buffer.text.len() > self.start
     }
 
-    /// The text before the next label.
+    /// The byte before the next label: `{` before the first label, otherwise a comma.
     fn separator(&self) -> u8 {
         if self.has_labels() { b',' } else { b'{' }
     }
@@ -380,7 +382,8 @@ impl Sample<'_, '_> {
         is_admitted
     }
 
-    /// Appends the name of a label, unless the policy refuses the label.
+    /// Appends the name of a label. Returns `false`, and appends nothing, if the policy refuses the label or the sample
+    /// already has the name.
     fn begin_label(&mut self, name: &str) -> bool {
         if !self.admits_label() || self.samples.policy.is_reserved(name.as_bytes()) {
             return false;
@@ -405,7 +408,8 @@ impl Sample<'_, '_> {
         }
     }
 
-    /// Appends a label named after a map key, unless the policy refuses the label.
+    /// Appends a label named after a map key. Returns `false` if the policy refuses the name or the sample already has
+    /// the name. The caller must then remove the name from the text.
     fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
         let separator = self.separator();
         let Samples { buffer, policy } = &mut *self.samples;

@@ -1,14 +1,16 @@
-//! [`TextSet`]: finds earlier strings, in a time that does not depend on the number of strings.
+//! [`TextSet`]: a set of strings. The time of a lookup does not depend on the number of strings.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// Strings are found by hash if there are at least this many. For fewer strings, comparing is faster.
+/// The minimum number of strings for which a lookup uses a hash. With fewer strings, a comparison with each string is
+/// faster.
 const HASHED_FROM: usize = 32;
 
 /// Strings that are ranges of a buffer.
 ///
-/// The author of an object chooses the strings, so the hash has a random key.
+/// The hash has a random key. Otherwise the author of an object could choose strings with equal hashes, which make
+/// lookups slow.
 #[derive(Debug, Default)]
 pub(super) struct TextSet {
     ranges: Vec<(usize, usize)>,

@@ -128,7 +128,8 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only a `Display` implementation of the caller can fail. The text that it has written stays.
+        // Only a `Display` implementation of the caller can fail. The text that the implementation has written before
+        // stays.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }
 }
@@ -230,18 +231,19 @@ impl Number for &Quantity {
     }
 }
 
-/// For fields that are an `Option` with some Kubernetes versions and plain with others. An `Option` is not a
-/// [`SampleValue`], so each family must decide what it writes without a value.
+/// Depending on the Kubernetes version, some fields are an `Option` or a plain number. Code that reads these fields
+/// accepts any [`Number`]. An `Option` is not a [`SampleValue`], so that each family must decide what it writes if
+/// there is no value.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)
     }
 }
 
-/// Seconds of 0001-01-01T00:00:00Z, which means no time.
+/// The Unix seconds of 0001-01-01T00:00:00Z. In Kubernetes, this time means that there is no time.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Returns the Unix seconds of a time, rounded down; none for the second of the zero time.
+/// Returns the Unix seconds of a time, rounded down; `None` for the second of the zero time.
 pub(crate) fn unix_seconds(time: &jiff::Timestamp) -> Option<i64> {
     let seconds = Timestamp::of(time).seconds;
     (seconds != ZERO_TIME).then_some(seconds)

@@ -31,7 +31,7 @@ pub(crate) struct Worked<T> {
     pub(crate) left: u64,
 }
 
-/// Restores the limit of the thread, even after a panic.
+/// A guard that restores the earlier limit of the thread when the guard is dropped, even after a panic.
 #[cfg(feature = "watch")]
 struct Restore(u64);
 

@@ -10,11 +10,11 @@ use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 
-/// Requires padding, and ignores unused bits after the last byte.
+/// A decoder that requires padding, and ignores unused bits after the last byte.
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
 
-/// Every four digits encode three bytes independently.
+/// The number of digits that encode three bytes, independent of the digits before and after them.
 const GROUP: usize = 4;
 
 /// Decodes padded base64. Skips whitespace, and ignores unused bits.

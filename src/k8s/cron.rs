@@ -2,14 +2,14 @@
 //!
 //! The syntax is that of the standard parser of the [cron library] that the controller uses: five fields, descriptors
 //! such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a `TZ=` prefix. Two rules differ, as
-//! in kube-state-metrics: 7 also means Sunday, and a step as large as its range, such as `*/12` for months, is
-//! refused.
+//! in kube-state-metrics. First, 7 also means Sunday. Second, a step above 1 must be smaller than the number of values
+//! in its range, so `*/12` for months is invalid.
 //!
 //! The crates `croner`, `cron` and `cronexpr` were evaluated. These crates read other syntaxes, without `@every` and
-//! with other rules for days, steps or seconds. `croner` is the most similar one, but it moves or merges the runs
-//! around a clock change, which the controller skips or repeats. With these crates, every field would need validation
-//! and conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves
-//! the difficult part, the time zones.
+//! with other rules for days, steps or seconds. `croner` is the most similar one. But around a clock change, `croner`
+//! moves or merges runs that the controller skips or repeats. With these crates, every field would need validation and
+//! conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves the
+//! difficult part, the time zones.
 //!
 //! The time zone database is compiled in, so results do not depend on the host.
 //!
@@ -158,7 +158,8 @@ impl Clock {
     /// The first run in a zone at or after an instant.
     ///
     /// Between two changes of its offset, the clock of a zone runs like that of UTC. The search covers these periods
-    /// one after another. Therefore, a skipped time is in no period, and a repeated time is in two periods.
+    /// one after another. Therefore, a time that the clock skips is in no period, and a time that the clock repeats is
+    /// in two periods.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;

@@ -10,8 +10,8 @@ use memchr::{memchr2, memchr3};
 
 /// Appends a label value, escaped for use between quotes.
 pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
-    // Values are short and rarely need escapes. Checking for escapes in one pass, with vector instructions, takes a
-    // third of the time of a search.
+    // Values are short and rarely need escapes. For such values, this loop, which compiles to vector instructions,
+    // takes a third of the time of a search with `memchr3`.
     let is_special = |byte| matches!(byte, b'\\' | b'\n' | b'"');
     if !value
         .bytes()
@@ -33,7 +33,7 @@ pub(crate) fn write_openmetrics_help(out: &mut Vec<u8>, help: &str) {
     write_label_value(out, help);
 }
 
-/// Copies runs without escapes, and escapes each byte that `find` returns.
+/// Appends the text, and escapes each byte at a position that `find` returns.
 fn write_escaped(out: &mut Vec<u8>, text: &str, find: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = text.as_bytes();
     while let Some((run, tail)) = find(rest).and_then(|at| rest.split_at_checked(at)) {

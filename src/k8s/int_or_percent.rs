@@ -9,7 +9,7 @@
 pub(crate) enum IntOrPercent<'a> {
     /// A number of replicas.
     Int(i32),
-    /// A percentage of all replicas, as the object has it.
+    /// A percentage of all replicas, as the text in the object, such as `25%`.
     Text(&'a str),
 }
 

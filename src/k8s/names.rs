@@ -1,7 +1,7 @@
 //! Names of metrics and labels: validity, and names made from data.
 //!
-//! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts such names in both
-//! formats.
+//! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts such names in the text
+//! format and in OpenMetrics.
 //!
 //! [data model]: https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 
@@ -15,8 +15,8 @@ pub(crate) fn is_valid_metric_name(name: &str) -> bool {
 
 /// Returns whether `name` is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
-/// Names that begin with `__` are valid, although Prometheus reserves them. `__name__` is not valid, because it is the
-/// name of the metric, which a sample must not have twice.
+/// Names that begin with `__` are valid, although Prometheus reserves them. `__name__` is not valid, because this label
+/// contains the name of the metric, and a sample must not have two names.
 pub(crate) fn is_valid_label_name(name: &str) -> bool {
     is_name(name, is_name_byte) && name != METRIC_NAME
 }
@@ -94,7 +94,7 @@ fn all_different(names: &[String]) -> bool {
     sorted.windows(2).all(|pair| pair.first() != pair.last())
 }
 
-/// Renames colliding names in order, including the first label with the name.
+/// Renames all names that collide, in their order. The first label with the name also gets a suffix.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
     // Maps each name in use to its position.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());

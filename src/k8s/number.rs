@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(out, b"} 1e+06");
     }
 
-    /// The expected notation of a finite number other than zero.
+    /// Asserts that the text of a finite number other than zero has the expected notation.
     fn assert_layout(value: f64) {
         let text = text(value);
         assert_eq!(

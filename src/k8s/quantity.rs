@@ -1,9 +1,9 @@
 //! Kubernetes quantities: `500m`, `1Gi`, `1e3`.
 //!
-//! The grammar is that of [resource quantities] in the Kubernetes API, including special cases (digits may be missing:
-//! `m` is zero). The parsed value is exact: a decimal number times a power of 1024. A conversion rounds the value once
-//! to a double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer values are computed
-//! with decimal digits, in time linear in the length of the text.
+//! The grammar is that of [resource quantities] in the Kubernetes API, including special cases. For example, digits may
+//! be missing, so `m` is zero. The parsed value is exact: a decimal number times a power of 1024. A conversion rounds
+//! the value once to a double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer values
+//! are computed with decimal digits, in time linear in the length of the text.
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 
@@ -89,8 +89,8 @@ impl<'a> Quantity<'a> {
 
     /// The value times 10^`places`, rounded away from zero to an integer. `places` is at most nine.
     ///
-    /// As in the Kubernetes library, a negative big decimal with a remainder is truncated, and then one step is added.
-    /// The metrics of kube-state-metrics have these values.
+    /// If a negative big decimal (see [`Self::is_big_decimal`]) has a remainder, the Kubernetes library truncates it
+    /// and adds 1 to the integer. This function does the same, so that values equal those of kube-state-metrics.
     fn scaled(&self, places: u32) -> Option<f64> {
         if self.negative && self.is_big_decimal() {
             let step = 10_u128.pow(9_u32.saturating_sub(places));

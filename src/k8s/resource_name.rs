@@ -73,8 +73,9 @@ fn prefixed_or_extended(name: &str) -> Units {
     .flatten()
 }
 
-/// Returns whether this is an extended resource: one outside the `kubernetes.io` domain whose name
-/// is also a qualified name with the prefix `requests.` of a quota.
+/// Returns whether `name` is the name of an extended resource. Such a name is outside of the domain `kubernetes.io`,
+/// and does not start with `requests.`. With the prefix `requests.` of a quota, the name must still be a valid
+/// qualified name.
 fn is_extended(name: &str) -> bool {
     let Some((domain, device)) = name.split_once('/') else {
         return false;

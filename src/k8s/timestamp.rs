@@ -61,7 +61,7 @@ impl Timestamp {
         Self { seconds, nanos }
     }
 
-    /// Returns the time as a typed object stores it. [`Self::of`] returns the original seconds again.
+    /// Returns the time as a typed object stores it. From the stored time, [`Self::of`] returns the original seconds.
     fn in_jiff(self) -> Self {
         let later = self.seconds.saturating_sub(JIFF_LAST_SECOND);
         match u32::try_from(later) {

@@ -61,8 +61,8 @@ use crate::scope::{ObjectFilter, Shard};
 /// By default, the sources of the crate, such as a watch or manifests, feed all resources. If the host feeds a
 /// resource, from an existing watch or in a test, declare this with [`fed_by_host`](Self::fed_by_host) for a resource,
 /// [`Collector::fed_by_host`] for a collector, or [`all_fed_by_host`](Self::all_fed_by_host). The sources of the crate
-/// then skip the resource, and the host gets a writer from [`StateMetrics::feed`] or [`StateMetrics::feeds`]. A writer
-/// for any other resource is an error. The host may get its writers before or after it starts a watch.
+/// then skip the resource, and the host gets a writer from [`StateMetrics::feed`] or [`StateMetrics::feeds`]. For any
+/// other resource, `feed` returns an error. The host may get its writers before or after it starts a watch.
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
 pub struct Builder {
@@ -84,7 +84,7 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// The allowlists of the application. `build` resolves the names.
+/// The allowlists of the application. `build` resolves the names of the resources.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -224,7 +224,8 @@ impl Builder {
         self
     }
 
-    /// Adds known kinds for a configuration of [custom resources](Self::custom_resources).
+    /// Adds kinds that exist, for a configuration of [custom resources](Self::custom_resources). The configuration adds
+    /// families only for known kinds.
     #[cfg(feature = "custom-resources")]
     pub fn known_kinds(
         mut self,
@@ -255,8 +256,8 @@ impl Builder {
         self
     }
 
-    /// Exports the labels of a resource whose keys match one of these globs, in its `_labels`
-    /// family. `*` selects all resources.
+    /// Exports the labels of a resource whose keys match one of these globs, in the family `*_labels` of the resource.
+    /// The resource `*` means all resources.
     ///
     /// The patterns replace earlier patterns for the resource.
     pub fn allow_labels(
@@ -268,8 +269,8 @@ impl Builder {
         self
     }
 
-    /// Exports the annotations of a resource whose keys match one of these globs, in its
-    /// `_annotations` family. `*` selects all resources.
+    /// Exports the annotations of a resource whose keys match one of these globs, in the family `*_annotations` of the
+    /// resource. The resource `*` means all resources.
     ///
     /// The patterns replace earlier patterns for the resource.
     pub fn allow_annotations(
@@ -295,18 +296,20 @@ impl Builder {
         self
     }
 
-    /// Adds a label to all samples of a resource, with a value from another object: the object's namespace, its node,
-    /// its workload, or the object itself. `*` selects all resources.
+    /// Adds a label to all samples of a resource. The value comes from the namespace, the node or the workload of the
+    /// object, or from the object itself. The resource `*` means all resources.
     ///
-    /// The labels follow the base labels. A sample lacks the label if the other object is not known, or lacks the key.
-    /// If the other object changes, all samples change in one step.
+    /// The labels follow the base labels. A sample lacks the label if the object that has the value is not known, or
+    /// does not have the key. If this object changes, the label changes in all samples in one step.
     ///
-    /// The sources of the crate also watch the objects from which labels are joined, by their metadata only, unless the
-    /// resource is registered or the host feeds it. The host feeds these objects with [`StateMetrics::feeds_of`].
+    /// The sources of the crate also watch the objects from which labels are joined. If the resource of these objects
+    /// is not registered, the sources watch only the metadata of the objects. If the host feeds the resource, the
+    /// sources do not watch the objects, and the host feeds the objects with [`StateMetrics::feeds_of`].
     ///
-    /// If a family declares a label with the name, [`build`](Self::build) fails. If only objects determine the names of
-    /// labels, as in families of a configuration, a label of the object replaces the joined label, and
-    /// [`StoreStats::joined_labels_replaced`](crate::store::StoreStats::joined_labels_replaced) counts it.
+    /// If a family declares a label with the name of the joined label, [`build`](Self::build) fails. In some families,
+    /// such as families of a configuration, each object determines the names of its labels. If such a label has the
+    /// name of the joined label, the label of the object replaces the joined label, and
+    /// [`StoreStats::joined_labels_replaced`](crate::store::StoreStats::joined_labels_replaced) counts the replacement.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{ExpositionFilter, Format};

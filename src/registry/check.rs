@@ -1,4 +1,4 @@
-//! Checks a configuration and renders its samples, as a unit test for authors of YAML.
+//! Checks a configuration, and renders the samples of objects. Authors of a configuration use this as a unit test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +32,9 @@ pub struct CheckReport {
     pub unread: Vec<FamilyErrors>,
     /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
-    /// Facts that are often mistakes, but can be intended: metrics without labels of the object, states that no list
-    /// contains, and, if there are ignored objects, entries that select none of the objects.
+    /// Facts that are often mistakes, but can be intended: metrics without a label that depends on the object, and
+    /// states that are missing in the `list` of a state set. If there are ignored objects, the notes also name the
+    /// entries that select none of the objects.
     pub notes: Vec<String>,
 }
 
@@ -129,7 +130,8 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // An object decodes with any fields, so no object is lost here.
+        // An object of any structure decodes, unless it has too many values. So almost all objects that are not applied
+        // are objects that no entry selects.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

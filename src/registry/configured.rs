@@ -82,7 +82,7 @@ fn limit_kinds(
     if max == 0 || by_wildcard.len() <= max {
         return (collectors, Vec::new());
     }
-    // The sort keeps the order by name of kinds whose definitions were created in the same second.
+    // The sort is stable, so kinds whose definitions were created in the same second stay in the order of their names.
     by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
     let left_out = by_wildcard[max..].iter().map(|own| own.resource().clone());
     let left_out: Vec<_> = left_out.collect();
@@ -94,8 +94,8 @@ fn limit_kinds(
 
 /// Links each store of families in Rust to the store of the resource's configured families.
 ///
-/// The writers of a store then also feed the linked store. If the host feeds only one of the two stores, the stores are
-/// not linked. A newly linked store is empty until the next list of a writer.
+/// The writers of a store also feed its linked store. If the host feeds only one of the two stores, the stores are not
+/// linked. A newly linked store is empty until the next list of a writer.
 pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
         one.kind() == other.kind()

@@ -47,7 +47,7 @@ impl CurrentPlan {
     #[cfg(feature = "custom-resources")]
     pub(crate) fn replace(&self, plan: Plan) {
         let mut state = self.state.write();
-        // Cached blocks are identified by their columns, so the cache would not detect a changed header.
+        // The cache identifies a block by its columns, so the cache would not detect a changed header.
         #[cfg(feature = "gzip")]
         if !keeps_headers(&state.plan, &plan) {
             state.gzip = Arc::default();

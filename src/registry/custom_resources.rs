@@ -16,7 +16,7 @@ use crate::store::AnyStore;
 
 /// The families that a configuration adds to a running [`StateMetrics`].
 ///
-/// A change adds and removes configured kinds. Other kinds keep their stores and samples.
+/// A change adds and removes configured kinds. All other resources keep their stores and samples.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -94,7 +94,7 @@ impl CustomResources {
 
     /// Replaces the configuration, or removes it.
     ///
-    /// The stores of all configured kinds start empty.
+    /// After the call, the stores of all configured kinds are empty until a source or the host feeds them.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
-    /// The kinds without families because of
+    /// The kinds that have no families because of the limit
     /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds). Kinds with the oldest definitions come
     /// first.
     ///
@@ -154,8 +154,8 @@ impl CustomResources {
     /// differs from that of the Rust family with the same name, or a configured family that needs the same OpenMetrics
     /// name as a Rust family.
     ///
-    /// The exposition has the help text of the store that comes first, and a type that covers all
-    /// samples. [`Config::warnings`] names the families that differ within the configuration.
+    /// If families with the same name differ, the exposition has the help text of the first family, and a type that
+    /// covers all samples. [`Config::warnings`] names the families that differ within the configuration.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;

@@ -44,7 +44,7 @@ pub enum BuildProblem {
     /// An error in a metric list or in an allowlist.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A family name that no parser accepts.
+    /// A family name that is not a valid metric name.
     #[error(
         "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`, and no \
          digit in front"
@@ -55,7 +55,7 @@ pub enum BuildProblem {
         /// The resource that has the family.
         resource: String,
     },
-    /// A label name that no parser accepts.
+    /// A label name that is not valid.
     #[error(
         "`{label}` of {subject} is not a label name; use letters, digits and `_`, and no digit in \
          front"
@@ -82,7 +82,7 @@ pub enum BuildProblem {
         /// The resource that has the family.
         resource: String,
     },
-    /// Several collectors of a resource have a family.
+    /// Several collectors of a resource have a family of the same name.
     #[error(
         "`{family}` of {resource} is in {first} and in {second}, so that each of its series would \
          exist twice; remove it from one of the two, or use `replace_built_in` to replace a \
@@ -98,7 +98,7 @@ pub enum BuildProblem {
         /// The second collector that has the family.
         second: String,
     },
-    /// A collector that replaces the built-in collector of another resource.
+    /// A collector that should replace a built-in collector, but reads another resource.
     #[error(
         "`replace_built_in` got a collector of {given} for {built_in}; give it a collector of \
          {built_in}, or add the collector by `collector`"

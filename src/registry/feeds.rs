@@ -210,13 +210,14 @@ impl StateMetrics {
         }
     }
 
-    /// The feeds of objects that only provide joined labels: those of the host, or those of the crate's sources.
+    /// Returns the feeds of objects that only provide joined labels. If `by_host` is true, these are the feeds of the
+    /// host, otherwise the feeds of the sources of the crate.
     pub(crate) fn source_feeds(&self, by_host: bool) -> Vec<SourceFeed> {
         let settings = self.settings();
         settings.joins.without_store(&settings.host_fed, by_host)
     }
 
-    /// The store of type `K`, fed by the host or by a source.
+    /// Returns the store whose objects have the type `K`. The host or a source feeds this store.
     pub(crate) fn store_of_type<K: CollectedResource>(&self) -> Result<MetricsStore<K>, FeedError> {
         let stores = self.stores_of_type::<K>();
         match &stores[..] {

@@ -21,8 +21,9 @@ pub(crate) struct JoinSettings {
 // === impl JoinSettings ===
 
 impl JoinSettings {
-    /// Checks the configuration. `registered` are the resources with samples, and `known` are those that may be named;
-    /// `None` means that a configuration may add any resource. `constants` are the names of the constant labels.
+    /// Checks the configuration. `registered` are the resources with samples. `known` are the resources that the
+    /// configuration of joined labels may name. `None` means that a configuration of custom resources may add any
+    /// resource. `constants` are the names of the constant labels.
     pub(super) fn new(
         config: JoinConfig,
         registered: Option<&[ResourceInfo]>,
@@ -71,10 +72,11 @@ impl JoinSettings {
         RowJoins::new(resource, &self.config.of_resource(resource), sources)
     }
 
-    /// The feed of the sources of a resource, if no other store has it.
+    /// Returns the feed by which the store of a resource also updates the sources of joined labels. `None` if no joined
+    /// label needs the resource, or if another store already has this feed.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
-        // The stores of a configuration come and go.
+        // A store of a configuration may be removed at run time, so such a store does not update the sources.
         let kind = SourceKind::of(resource).filter(|_| !resource.is_configured())?;
         sources.feed_of_store(kind)
     }
@@ -89,13 +91,14 @@ impl JoinSettings {
         self.sources.as_ref()
     }
 
-    /// Whether labels are joined from the objects that a name means.
+    /// Whether labels are joined from the objects of the resource `name`.
     pub(super) fn has_source(&self, name: &ResourceName) -> bool {
         let mut needed = self.sources.iter().flat_map(|sources| sources.needed());
         needed.any(|kind| name.matches(&kind.info()))
     }
 
-    /// The kinds without a store, that the host feeds if `by_host` is true, otherwise the sources of the crate.
+    /// Returns the feeds of the kinds without a store. If `by_host` is true, these are the kinds that the host feeds,
+    /// otherwise the kinds that the sources of the crate feed.
     pub(super) fn without_store(&self, host_fed: &HostFed, by_host: bool) -> Vec<SourceFeed> {
         let Some(sources) = &self.sources else {
             return Vec::new();
@@ -106,7 +109,7 @@ impl JoinSettings {
     }
 }
 
-/// Reports joined labels of a resource whose names are declared. `declared` are the labels of a subject.
+/// Reports joined labels that have the name of a declared label. `declared` are the labels of `subject`.
 pub(super) fn check_declared<'a>(
     problems: &mut Vec<BuildProblem>,
     joins: &[&Join],

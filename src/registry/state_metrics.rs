@@ -182,7 +182,7 @@ impl StateMetrics {
         self.set_shards(shard, Vec::new());
     }
 
-    /// Changes the shard and the earlier shards whose objects are still accepted.
+    /// Changes the shard. `leaving` are the earlier shards whose objects the stores still accept.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
         // A store that is added at the same time must get the new shard.
         #[cfg(feature = "custom-resources")]
@@ -202,8 +202,8 @@ impl StateMetrics {
         }
     }
 
-    /// The resources from whose objects labels are [joined](super::Builder::join_label). Sources watch them, by their
-    /// metadata only if they are not registered.
+    /// The resources from whose objects labels are [joined](super::Builder::join_label). The sources watch these
+    /// resources. If a resource is not registered, the sources watch only the metadata of its objects.
     ///
     /// ```
     /// use kube_state_metrics::registry::Join;

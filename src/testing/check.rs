@@ -1,4 +1,4 @@
-//! The validity check finds problems for scrapers, linters and readers of metrics.
+//! The validity check finds problems that scrapers, linters or readers of the metrics would have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,8 @@ debug_is_display!(Problem);
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A problem that a builder refuses: names, repeated labels, missing help texts, conflicts.
+    /// A problem because of which [`build`](crate::registry::Builder::build) fails, such as an invalid name, a repeated
+    /// label or a missing help text.
     #[error(transparent)]
     Build(#[from] BuildProblem),
     /// A counter without the suffix that OpenMetrics requires.
@@ -125,7 +126,7 @@ pub enum Problem {
     },
 }
 
-/// The problems of families: names, labels, help texts, conflicts, the rules of OpenMetrics.
+/// Returns the problems of families. Checks names, labels, help texts, conflicts and the rules of OpenMetrics.
 ///
 /// If a [`StateMetrics`] contains objects, the check includes its samples: labels that their family does not declare,
 /// values that are invalid for the type, and dropped samples.

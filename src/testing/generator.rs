@@ -7,7 +7,7 @@ use crate::family::SampleBuffer;
 use crate::resource::CollectedResource;
 use crate::store::{Allowlists, RowCells, RowLabels, RowPrefix, Schema};
 
-/// Runs the families of a collector on objects and drops the output, to measure only the generators.
+/// Runs the generators of a collector on objects without a store, so that benchmarks measure only the generators.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -19,7 +19,7 @@ use crate::store::{Allowlists, RowCells, RowLabels, RowPrefix, Schema};
 #[derive(Debug)]
 pub struct Generator<K> {
     schema: Schema<K>,
-    /// The prefix of each family's lines.
+    /// For each family, the text with which its sample lines start.
     prefixes: Vec<RowPrefix>,
     buffer: SampleBuffer,
     cells: RowCells,
@@ -46,7 +46,8 @@ impl<K: CollectedResource> Generator<K> {
         }
     }
 
-    /// Generates all samples of an object. Returns the number of bytes that a store would compare.
+    /// Generates all samples of an object. Returns the total size of the generated cells, in bytes. A store keeps these
+    /// bytes for the object, but keeps equal cells of several objects once.
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema
             .render(object, &mut self.buffer, &mut self.cells);

@@ -10,8 +10,8 @@ use crate::store::MetricsStore;
 
 /// Feeds the objects of a fixture into the stores, and counts the objects that no collector reads.
 ///
-/// A fixture may have objects of kinds that the test does not need, so these are skipped. If all objects are skipped,
-/// the test has the wrong fixture.
+/// A fixture may have objects of kinds that the test does not need. The intake skips these objects. If all objects are
+/// skipped, the test has the wrong fixture.
 #[derive(Debug)]
 pub struct Intake<'m> {
     metrics: &'m StateMetrics,

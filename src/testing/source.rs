@@ -38,9 +38,10 @@ pub trait Source: sealed::Build {}
 
 impl<S: sealed::Build> Source for S {}
 
-/// Any registered kind: a [`StateMetrics`] selects the store of an object.
+/// The parameter of [`Fixture`](super::Fixture) for a [`StateMetrics`]. A `StateMetrics` accepts objects of any
+/// registered kind.
 ///
-/// This type has no values. The type distinguishes implementations of [`Fixture`](super::Fixture).
+/// This type has no values. It only distinguishes implementations of [`Fixture`](super::Fixture).
 ///
 /// ```
 /// use kube_state_metrics::testing::{AnyKind, Fixture};
@@ -77,14 +78,15 @@ pub(super) mod sealed {
     pub(in crate::testing) struct DeclaredFamily {
         pub(in crate::testing) name: String,
         pub(in crate::testing) metrics: StateMetrics,
-        /// The fields that the store always reads, but that the family does not declare.
+        /// The fields that the store always decodes, but that the family does not declare. A rendering removes these
+        /// fields from the objects.
         pub(in crate::testing) hidden: Vec<&'static [&'static str]>,
     }
 }
 
 use sealed::{Build, Built, DeclaredFamily};
 
-/// The fields that a store always reads, but that a family has to declare if it reads them.
+/// The fields that a store always decodes. A family must nevertheless declare these fields if it reads them.
 const DECLARABLE: [&[&str]; 3] = [&["metadata", "resourceVersion"], &["apiVersion"], &["kind"]];
 
 impl<S: Build> Build for &S {

@@ -18,13 +18,13 @@ use super::variables::Meter;
 
 /// `@cost(value, n)`: adds `n` and the size of the value to the cost. Returns the value.
 pub(super) const COST: &str = "@cost";
-/// `@text(value)`: adds the length of the value to the cost, if the value is a text. Returns the value.
+/// `@text(value)`: if the value is a text, adds 1 to the cost for each 10 bytes. Returns the value.
 pub(super) const TEXT: &str = "@text";
 /// `@members(value)`: adds the cost of a search in the value. Returns the value.
 pub(super) const MEMBERS: &str = "@members";
 /// `@count(number)`: adds the number to the cost. Returns the number.
 pub(super) const COUNT: &str = "@count";
-/// `@product(a, b)`: adds the product of both lengths to the cost. Returns `a`.
+/// `@product(a, b)`: adds a tenth of the product of both lengths to the cost. Returns `a`.
 pub(super) const PRODUCT: &str = "@product";
 /// `@pattern(text)`: adds the cost of compiling the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
@@ -47,7 +47,7 @@ pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Adds to the cost of the evaluation.
+/// Adds `cost` to the cost of the evaluation.
 ///
 /// # Errors
 ///
@@ -177,7 +177,7 @@ fn two<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<[CowVal<'b, 'v>; 2], Exec
     arguments.map_err(|_| ExecutionError::missing_argument_or_target())
 }
 
-/// The bytes of a text, or the elements of a list.
+/// The number of bytes of a text, or of elements of a list. For any other value, the length is 1.
 fn length(value: &dyn Val) -> u64 {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         return text.inner().len() as u64;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::variables::Variables;
 
-/// An expression. Without the feature, this type has no values.
+/// An expression. Without the feature `cel`, this type has no values.
 #[derive(Debug)]
 pub(in super::super) struct Expr(Infallible);
 

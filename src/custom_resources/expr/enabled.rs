@@ -258,7 +258,7 @@ const KNOWN: [&str; 19] = [
     "google",
 ];
 
-/// Collects the selected fields, such as `b` and `c` of `a.b.c`, and returns the first name.
+/// Collects the selected fields, such as `b` and `c` of `a.b.c`. Returns the first name, such as `a`.
 fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'e str> {
     match &expression.expr {
         Expression::Ident(name) => Some(name.trim_start_matches('.')),

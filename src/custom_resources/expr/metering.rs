@@ -1,8 +1,8 @@
-//! Adds the functions of `cost.rs` to an expression, so that its evaluation counts its cost.
+//! Adds the functions of `cost.rs` to an expression, so that each evaluation of the expression counts the cost.
 //!
 //! The cost includes each iteration of a loop, each value that is copied into a list, a map or a variable, and each
-//! value that an operator or function reads. If the result of a function can be larger than its arguments, or if its
-//! time is more than linear, the cost is added before the function runs.
+//! value that an operator or function reads. If the result of a function can be larger than its arguments, or if the
+//! function takes more than linear time, the cost is added before the function runs.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -12,7 +12,7 @@ use cel::common::ast::{
 
 use super::cost::{COST, COUNT, FORMAT, MEMBERS, PATTERN, PRODUCT, TEXT};
 
-/// Rewrites an expression.
+/// The state while an expression is rewritten.
 #[derive(Default)]
 struct Metering {
     /// The number of variables that the rewriting has added.
@@ -138,8 +138,8 @@ impl Metering {
         }
     }
 
-    /// Rewrites a call of a function whose cost is the product of its first two arguments. Both arguments are bound to
-    /// variables, so that [`PRODUCT`] reads them before the function runs.
+    /// Rewrites a call of a function whose cost grows with the product of the lengths of its first two arguments. Both
+    /// arguments are bound to variables, so that [`PRODUCT`] reads them before the function runs.
     fn product(
         &mut self,
         name: String,
@@ -182,8 +182,9 @@ impl Metering {
         let is_accumulator =
             |own: &IdedExpr, name: &str| matches!(&own.expr, Expr::Ident(own) if own == name);
         let accumulator = own.accu_var.clone();
-        // If the condition is constant, the functions are added to the step, so that the condition keeps its form.
-        // `cel` runs `map` and `filter` without copies only if their loops have the form that their macros create.
+        // If the condition of the loop is constant, the functions that count the cost are added to the step, so that
+        // the condition keeps its form. `cel` runs `map` and `filter` without copies only if their loops have the form
+        // that their macros create.
         let counts_in_step = matches!(own.loop_cond.expr, Expr::Literal(_));
         let loop_cond = match counts_in_step {
             true => own.loop_cond,
@@ -242,7 +243,7 @@ impl Metering {
         }
     }
 
-    /// Returns a step that appends a list to the accumulator.
+    /// Adds the functions that count the cost to a step that appends a list to the accumulator.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {
@@ -267,7 +268,8 @@ fn is_append(step: &CallExpr, accumulator: &str) -> bool {
                 && matches!(list.expr, Expr::List(_)))
 }
 
-/// Counts a value and a weight, unless the value is counted already.
+/// Adds a call that counts the size of a value and a weight. If the cost already includes the value and the weight is
+/// at most 1, no call is added.
 fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     if weight <= 1 && is_counted(&value) {
         return value;

@@ -1,4 +1,4 @@
-//! [`Variables`]: the objects that an expression can name. [`Meter`]: the limit on the cost of evaluations.
+//! [`Variables`]: the values that an expression can name. [`Meter`]: the limit on the cost of evaluations.
 
 use std::cell::Cell;
 #[cfg(feature = "cel")]
@@ -101,7 +101,7 @@ impl Meter {
     ///
     /// # Errors
     ///
-    /// The error of `convert`. The object is then not stored.
+    /// Returns the error of `convert`. In this case, the meter does not store the object.
     pub(super) fn object<E>(
         &self,
         expression: usize,

@@ -10,7 +10,7 @@ use crate::resource::StaticScope;
 
 /// Returns a collector with the base labels of the admission kinds.
 ///
-/// These kinds are cluster-scoped, but their samples start with an empty namespace.
+/// These kinds are cluster-scoped, but the first label of their samples is `namespace`, which is empty.
 pub(in crate::families) fn collector<K>(name_label: &'static str) -> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,

@@ -13,7 +13,7 @@ pub(in crate::families) const GENERATION: &str = "metadata.generation";
 pub(in crate::families) const OWNERS: &str = "metadata.ownerReferences";
 pub(in crate::families) const VERSION: &str = "metadata.resourceVersion";
 
-/// Returns the Unix seconds of a time, rounded down; none if the time is absent or the zero time.
+/// Returns the Unix seconds of a time, rounded down; `None` if the time is absent or the zero time.
 pub(in crate::families) fn unix(time: Option<&Time>) -> Option<i64> {
     unix_seconds(&time?.0)
 }

@@ -1,7 +1,7 @@
 //! Fields that only some objects have.
 //!
-//! Some fields are an `Option` with some Kubernetes versions of `k8s_openapi` and plain with others.
-//! The functions of this module accept both forms, so that a family does not depend on the version.
+//! The Kubernetes version of `k8s_openapi` determines whether the type of some fields is `Option<T>` or `T`. The
+//! functions of this module accept both forms, so that a family does not depend on the version.
 
 use crate::family::Samples;
 use crate::family::sealed::Number;

@@ -16,13 +16,13 @@ use crate::k8s::{Quantity, Unit, container_units};
 
 /// Container statuses that are looked up by name.
 struct StatusesByName<'p> {
-    /// Few statuses. A lookup compares the statuses one by one.
+    /// The statuses, if there are few. A lookup compares the name with each of these statuses.
     few: &'p [ContainerStatus],
-    /// Many statuses, sorted by name, so that a lookup does not compare all of them.
+    /// The statuses sorted by name, if there are many, so that a lookup is a binary search.
     many: Vec<&'p ContainerStatus>,
 }
 
-/// Statuses are sorted if there are at least this many.
+/// The minimum number of statuses for which the statuses are sorted.
 const SORTED_FROM: usize = 32;
 
 // === impl StatusesByName ===

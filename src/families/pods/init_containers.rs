@@ -6,7 +6,7 @@ use super::access::{init_container_statuses, init_containers};
 use super::container_samples as samples;
 use crate::Family;
 
-/// The families: the same as in [`containers`](super::containers), for init containers.
+/// Returns the families of this file. They correspond to the families in [`containers`](super::containers).
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

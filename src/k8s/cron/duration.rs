@@ -24,7 +24,7 @@ pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     }
 }
 
-/// Parses one number with its unit from the start, as nanoseconds.
+/// Parses the first number and its unit, such as `1h`. Returns the nanoseconds, and the rest of the text.
 fn take_amount(text: &str) -> Option<(u64, &str)> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -58,7 +58,8 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
     ))
 }
 
-/// The decimal fraction of a unit, rounded down.
+/// The nanoseconds of a decimal fraction of a unit, rounded down. `fraction` has the digits after the point, and `unit`
+/// is in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
     // Further digits are below a nanosecond, even for hours.
     const DIGITS: usize = 15;

@@ -1,6 +1,6 @@
 //! The reasons why a schedule is invalid.
 
-/// The CronJob controller cannot run a schedule, or its time zone is unknown.
+/// The reason why the CronJob controller cannot run a schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ScheduleError {

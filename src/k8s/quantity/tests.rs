@@ -200,7 +200,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
 #[test]
 fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     for (text, as_milli, as_whole) in [
-        // Numbers with up to 18 digits and multiples of 1n round away from zero.
+        // A number that has at most 18 digits and is a multiple of 1n rounds away from zero.
         ("-0.123456789", -0.124, -1.0),
         ("-123456789.987654321", -123_456_789.988, -123_456_790.0),
         ("-0.12345678901234567891", -0.122, 1.0),

@@ -64,7 +64,8 @@ impl Builder {
         Ok(metrics)
     }
 
-    /// The collectors of built-in resources in the order of their names, then the collectors of the application.
+    /// Returns the collectors of built-in resources in the order of their names, and after them the collectors of the
+    /// application.
     fn take_registrations(
         &mut self,
         problems: &mut Vec<BuildProblem>,
@@ -92,7 +93,7 @@ impl Builder {
 
     /// Reports resources that `fed_by_host` names, but that are not registered.
     ///
-    /// A configuration may add resources later, so with a configuration any name is accepted.
+    /// A configuration may add resources later, so with a configuration any valid name is accepted.
     fn check_host_fed(
         &self,
         resources: &[ResourceInfo],
@@ -180,7 +181,7 @@ fn create_stores(
 // === impl Allowlists ===
 
 impl Allowlists {
-    /// The allowlists by plural names; reports names of resources that do not exist.
+    /// Returns the allowlists by the plural names of resources. Reports names of resources that do not exist.
     fn resolve(self, known: &[ResourceInfo], problems: &mut Vec<BuildProblem>) -> AllowlistConfig {
         let mut allowlists = self.parsed;
         for (name, patterns) in self.added {
