@@ -34,13 +34,13 @@ const TOKEN_KNOWN: Duration = Duration::from_secs(600);
 /// verdict earlier.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
-/// The maximum length of a path whose permission is cached, in bytes.
+/// The maximum length of a path in bytes. The exporter does not cache permissions for longer paths.
 const LONGEST_PATH: usize = 256;
 
 /// Accepts requests whose token may read the requested path.
 ///
-/// If a client drops its request, the review of its token continues. The review keeps its place among the concurrent
-/// reviews until it ends, and the verdict is cached.
+/// If a client drops its request, the review of its token continues, and the verdict is cached. Until the review ends,
+/// it counts as one of the concurrent reviews.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
@@ -87,8 +87,8 @@ impl AuthFilter {
         }))
     }
 
-    /// Checks a request of a client. All clients of one address, or of one IPv6 network, share one place in the
-    /// rotation of the review queues.
+    /// Checks a request of a client. The review queues serve the clients in rotation. All clients with one address, or
+    /// in one IPv6 network, count as one client in this rotation.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl AuthFilter {
     ///
     /// The reason why the client may not read metrics.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        // All viewers of the landing page share one place in the rotation of the review queues, so that they do not
+        // All viewers of the landing page count as one client in the rotation of the review queues, so that they do not
         // delay scrapes.
         self.0
             .check_path(None, &Method::GET, "/metrics", headers)
@@ -266,7 +266,7 @@ impl Verdicts {
             }
             Err(error) => return Err(error.into()),
         };
-        // The exporter has no paths of such a length, so caching them would only use memory.
+        // No endpoint of the exporter has such a long path, so a cached permission would only use memory.
         if key.2.len() <= LONGEST_PATH {
             let holds = if allowed { ALLOWED } else { DENIED };
             self.decisions.insert(key, allowed, holds);
@@ -276,7 +276,7 @@ impl Verdicts {
 }
 
 /// Runs a review to its end, even if the client drops its request. The API server continues to work on the review, so
-/// the next review must not begin earlier.
+/// the next review must wait until this review ends.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -300,7 +300,8 @@ pub(crate) fn is_open(uri: &Uri) -> bool {
     }
 }
 
-/// The token of a request. As in Go's filter, exactly one space precedes the token, and the token contains no space.
+/// The token of a request; `None` if there is no valid token. Exactly one space precedes the token, as in
+/// kube-state-metrics. A token that contains a space is invalid.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let is_token =

@@ -36,13 +36,13 @@ const STARTUP_WAIT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 ///
-/// If the options and the pod of the exporter provide no API server, or if the credentials are invalid. The function
-/// does not contact the server, which may start later.
+/// If neither the options nor the pod of the exporter name an API server, or if the credentials are invalid. The
+/// function does not contact the server, which may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
     renewal::client(access(options), STARTUP_WAIT).await
 }
 
-/// Creates a client as [`client`] does, but waits for a credential plugin until its timeout.
+/// Creates a client as [`client`] does, but waits for a credential plugin until the timeout of the plugin.
 ///
 /// # Errors
 ///

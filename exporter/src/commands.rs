@@ -64,8 +64,7 @@ pub(crate) enum Subcommands {
 // === impl Subcommands ===
 
 impl Subcommands {
-    /// Runs the subcommand; `definition` is the whole command line, for
-    /// completion and man pages.
+    /// Runs the subcommand; `definition` describes the whole command line, for completion and man pages.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! High availability: of several replicas, one serves the metrics of objects. A Lease of the API server decides.
+//! High availability: of several replicas, one serves the metrics of objects. A Lease of the API server decides which
+//! one.
 //!
 //! [`machine`] has the rules, without clock and network; [`driver`] runs them against the API server; [`Leadership`] is
-//! the result, which each response asks for.
+//! the result, and each response reads it.
 
 #[cfg(test)]
 mod chaos;
@@ -40,7 +41,7 @@ pub(crate) struct Candidate {
     leadership: Leadership,
 }
 
-/// The election that this replica takes part in. It ends with this value, without a hand-over.
+/// The election that this replica takes part in. Dropping this value ends the participation without a hand-over.
 #[derive(Debug)]
 pub(crate) struct RunningElection {
     leave: watch::Sender<Option<Uptime>>,
@@ -62,7 +63,7 @@ pub(crate) enum ElectionError {
 // === impl Candidate ===
 
 impl Candidate {
-    /// Connects to the API server. Sends nothing.
+    /// Creates a client for the API server, but sends no request.
     ///
     /// # Errors
     ///
@@ -80,7 +81,8 @@ impl Candidate {
         let leases: Api<Lease> = Api::namespaced(client, &namespace);
         Ok(Self {
             leases: LeaseClient::new(leases, name),
-            // A container that restarts in its pod must not take itself for the leader.
+            // If a container restarts in its pod, the Lease may still name the old process as the leader. The new
+            // process needs another identity, because it has not renewed the Lease.
             identity: format!("{}_{:016x}", options.identity, random()),
             options: options.clone(),
             leadership,
@@ -91,7 +93,8 @@ impl Candidate {
         self.leadership.clone()
     }
 
-    /// Takes part in the election. `exported` returns what this replica exports, once it is complete.
+    /// Takes part in the election. `exported` returns what this replica exports, or `None` until the replica is
+    /// complete.
     pub(crate) fn start(
         self,
         exported: impl Fn() -> Option<Exported> + Send + Sync + 'static,
@@ -113,7 +116,7 @@ impl Candidate {
     }
 }
 
-/// A number that differs between processes. The standard library keys its hashes with random numbers.
+/// A number that differs between processes, because the standard library keys each hasher with random numbers.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -123,7 +126,7 @@ fn random() -> u64 {
 impl RunningElection {
     /// Hands over to a standby; releases the Lease if none has accepted within the limit.
     pub(crate) async fn leave(&mut self, limit: Duration) {
-        // A request may be in progress, and its time counts.
+        // The limit starts now. The driver may begin the hand-over later, when its request in progress has ended.
         self.leave.send_replace(Some(uptime() + limit));
         // An error means that the task has panicked. The Lease then expires.
         let _ = (&mut self.task).await;

@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep, timeout};
 const SETTLE: Duration = Duration::from_millis(100);
 /// The longest wait for the events to end.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
-/// The time between two checks when there are no events.
+/// The time between two checks while no event arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// The time between two checks when the operating system sends no events at all.
+/// The time between two checks if the operating system cannot report events.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;

@@ -1,4 +1,4 @@
-//! Formats numbers, sizes, time spans and foreign text for people.
+//! Formats numbers, sizes, time spans and text from other programs for people.
 
 /// Formats a number with thousands separators, such as `1,234`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -48,8 +48,8 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
-/// Whether a character is shown as itself. Other characters can change how a terminal or a browser shows the text around
-/// them: control characters, separators of lines, and characters that set the direction of text or are invisible.
+/// Whether a character is shown as itself. Control characters, line separators, invisible characters, and characters
+/// that set the direction of text are not: they can change how a terminal or a browser shows the text around them.
 pub(crate) fn is_visible(character: char) -> bool {
     let is_format = matches!(
         character,

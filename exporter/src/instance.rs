@@ -46,13 +46,12 @@ pub(crate) struct Instance {
     pub(crate) options: MetricsOptions,
     pub(crate) reports: Reports,
     source: RunningSource,
-    /// `kube_state_metrics_ready`, as of the last scrape.
+    /// The metric `kube_state_metrics_ready`, which [`Self::gather`] updates.
     ready: IntGauge,
     readiness_policy: ReadinessPolicy,
-    /// Whether the instance replaced an instance that was ready. An instance that replaced a ready instance is ready,
-    /// too.
+    /// Whether the instance replaced a ready instance. In this case, the instance is ready, too.
     inherits_readiness: bool,
-    /// With `--ha`, the instance is ready only once this replica has read its Lease.
+    /// `None` without `--ha`. With `--ha`, the instance is not ready before this replica has read or written the Lease.
     leadership: Option<Leadership>,
     /// The threads that look at all resources.
     threads: LimitedThreads,
@@ -145,7 +144,8 @@ impl Instance {
     }
 
     /// Marks the instance as ready if `old` is ready, because the instance serves at least the objects that `old`
-    /// serves. The strict policy depends on the current state, so with this policy the instance inherits nothing.
+    /// serves. The strict policy depends on the current state, so with this policy the instance does not inherit the
+    /// readiness of `old`.
     pub(crate) fn take_over(&mut self, old: &Self) {
         let is_inheritable = self.readiness_policy == ReadinessPolicy::Default;
         self.inherits_readiness = is_inheritable && old.status().ready;
@@ -170,15 +170,15 @@ impl Instance {
         status
     }
 
-    /// The result of `look`, which looks at all resources, computed on a thread for blocking work. With thousands of
-    /// resources, it takes too long for an asynchronous task.
+    /// Calls `look`, which looks at all resources, on a thread for blocking work, and returns the result. With
+    /// thousands of resources, `look` takes too long for an asynchronous task.
     pub(crate) async fn on_blocking_thread<T: Send + 'static>(
         self: &Arc<Self>,
         look: fn(&Self) -> T,
     ) -> T {
         let own = Arc::clone(self);
         let seen = self.threads.run(move || look(&own)).await;
-        // The thread does not run while the runtime shuts down.
+        // While the runtime shuts down, no thread runs, so this task calls `look` itself.
         seen.unwrap_or_else(|| look(self))
     }
 

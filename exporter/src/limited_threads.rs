@@ -12,7 +12,7 @@ pub(crate) struct LimitedThreads(Arc<Semaphore>);
 // === impl LimitedThreads ===
 
 impl LimitedThreads {
-    /// Runs at most `most` threads at the same time.
+    /// Allows at most `most` threads at the same time.
     pub(crate) fn new(most: usize) -> Self {
         Self(Arc::new(Semaphore::new(most)))
     }

@@ -1,7 +1,7 @@
 //! The options of the exporter.
 //!
 //! [`table`] has a row per option, [`flags`] and [`file`] have the values of options, and [`Reader`] merges both. For
-//! each group of options, one file reads the values and checks their combinations.
+//! each group of options, one module reads the values and checks their combinations.
 
 mod custom_resources;
 mod default_kubeconfig;
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) metrics: MetricsOptions,
     pub(crate) source: SourceOptions,
     pub(crate) server: ServerOptions,
-    /// `None` if this is the only replica.
+    /// `None` without `--ha`.
     pub(crate) high_availability: Option<HighAvailability>,
 }
 
@@ -79,8 +79,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The errors of [`new`](Self::new), and an error if a configuration of custom resources that replaces another one
-    /// has an error.
+    /// The errors of [`new`](Self::new). In addition, a configuration of custom resources that replaces another one
+    /// must have no error, even with `--continue-without-custom-resource-state-config-file`.
     pub(crate) fn reload(
         &self,
         flags: &Flags,

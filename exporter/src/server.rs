@@ -119,8 +119,8 @@ impl Server {
     }
 }
 
-/// Tells browsers not to guess the type of a response. Some responses have names of objects, which could be read as
-/// HTML.
+/// Tells browsers not to guess the type of a response. Some responses contain names of objects, which a browser could
+/// interpret as HTML.
 fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
     let nosniff = HeaderValue::from_static("nosniff");
     response

@@ -55,8 +55,8 @@ pub(crate) struct Telemetry {
 pub(crate) enum ConfigKind {
     Options,
     CustomResources,
-    /// The web configuration. The metric `config_hash` leaves it out, as in kube-state-metrics. The landing page shows
-    /// its hash.
+    /// The web configuration. The metric `config_hash` leaves out this file, as in kube-state-metrics. The landing page
+    /// shows the hash of the file.
     Web,
 }
 
@@ -287,7 +287,7 @@ impl ConfigKind {
     }
 }
 
-/// The first six bytes of the MD5 sum.
+/// The first six bytes of the MD5 sum of a file's content.
 fn hash(content: &[u8]) -> [u8; 6] {
     start(Md5::digest(content).into())
 }

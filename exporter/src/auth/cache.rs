@@ -1,4 +1,4 @@
-//! [`Cache`]: verdicts of the API server, until they expire.
+//! [`Cache`]: stores verdicts of the API server for a limited time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,9 +13,9 @@ pub(super) const REMEMBERED: usize = 1024;
 /// Verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// The time after a verdict for which the verdict stays usable while the API server does not answer.
+    /// While the API server does not answer, a verdict stays usable for this time after its review.
     grace: Duration,
-    /// The time after a verdict for which its key is known. Reviews of known keys have a separate queue.
+    /// A key counts as known for this time after its last verdict. Reviews of known keys have a separate queue.
     known: Duration,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Found<V> {
     Valid(V),
     /// A verdict that is still valid, and that the caller must renew. No other caller renews this verdict.
     Renew(V),
-    /// A verdict that has expired.
+    /// The verdict has expired, but the key still counts as known.
     Expired,
     Nothing,
 }
@@ -87,7 +87,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The last verdict, for use while the API server does not answer.
+    /// The last verdict, unless its grace period has ended. A caller uses this verdict only if the API server does not
+    /// answer.
     pub(super) fn get_within_grace(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();
         let answer = answers.get(key)?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 /// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
-/// The minimum length of a part of a token to hide, in characters. Shorter parts stay visible.
+/// The minimum length of the parts of a token that are hidden, in characters. Shorter parts stay visible.
 const PART: usize = 8;
 const HIDDEN: &str = "[hidden]";
 
@@ -26,10 +26,10 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
     escaped
 }
 
-/// Replaces each run of characters that the text has in common with the token, if the run is long enough to be secret.
+/// Replaces each part of the token that the text contains, if the part is long enough to be secret.
 ///
-/// A token is ASCII (`bearer` refuses other headers), so each common part starts and ends at a character boundary of
-/// the text.
+/// A token is ASCII (`bearer` refuses other headers), so each part of the token in the text starts and ends at a
+/// character boundary.
 fn without_token(text: &str, token: &str) -> String {
     let part = PART.min(token.len());
     if part == 0 {

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::pace::Pace;
 use super::redaction::for_log;
 
-/// The maximum size of an answer in bytes, without the review itself, which the API server repeats in its answer.
+/// The maximum size of an answer in bytes. The size of the review is added to this number, because the API server
+/// repeats the review in its answer.
 pub(super) const LARGEST_ANSWER: usize = 64 << 10;
 /// The time between a failed connection and the second attempt, which is the last one.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Why a review failed. The message is ready for the log: it is short, and has no part of the token.
 #[derive(Debug)]
 pub(super) enum ReviewError {
-    /// The API server does not answer, or fails (5xx). Only in this case, `--auth-filter-grace` applies.
+    /// The API server does not answer, or fails (5xx). `--auth-filter-grace` applies only to this case.
     Unanswered(String),
     /// The API server does not accept the request for a review, or its response is invalid.
     Rejected(String),
@@ -43,7 +44,7 @@ struct ErrorStatus {
     message: String,
 }
 
-/// Sends a review. If the connection fails, sends the review a second time, at the given pace. `token` is the token
+/// Sends a review. If the connection fails, waits for `pace` and sends the review a second time. `token` is the token
 /// under review; errors do not show it.
 pub(super) async fn send<K>(
     client: &Client,
@@ -89,7 +90,7 @@ where
     }
     let body = Limited::new(response.into_body(), limit).collect().await;
     if !status.is_success() {
-        // A body that cannot be read is treated as empty, because it only adds a message.
+        // A body that cannot be read is treated as empty, because the body of an error only contains a message.
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         return Err(Failure::Final(ReviewError::of_status(status, &body, token)));
     }
@@ -97,7 +98,7 @@ where
         true => rejected(format!("its answer has more than {limit} bytes")),
         false => Failure::Connection(for_log(&error.to_string(), token)),
     })?;
-    // The message of the parser may quote the answer, which repeats the token.
+    // The message of the parser is not shown, because it may quote the answer, and the answer contains the token.
     let parsed = serde_json::from_slice(&body.to_bytes());
     parsed.map_err(|_| rejected(format!("its answer is not a {kind}")))
 }

@@ -21,8 +21,8 @@ pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
 /// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens, and of permissions. Each of these two kinds of review has
-/// a separate queue, so that reviews of unknown tokens do not delay reviews of these two kinds.
+/// The maximum number of concurrent reviews of known tokens. The maximum for reviews of permissions is the same. Each
+/// of these two kinds of review has a separate queue, so that reviews of unknown tokens do not delay them.
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
@@ -46,13 +46,14 @@ pub(super) enum Kind {
     Permission,
 }
 
-/// The queue of reviews, by client address. Clients with an unknown address share one place in the rotation.
+/// The queue of reviews, by client address. All clients with an unknown address count as one client.
 type Turns = FairQueue<Option<IpAddr>>;
 
 /// The permission to run one review. Dropping this value lets the next review run.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
-/// The error if too many reviews are waiting. The exporter sends no request to the API server.
+/// The error if a review cannot run because too many reviews are waiting. In this case, the exporter sends no request
+/// to the API server.
 pub(super) struct Busy;
 
 /// Sends reviews to the API server at a limited rate.
@@ -183,7 +184,7 @@ impl Reviewer {
     where
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
     {
-        // The timeout excludes this wait, because the wait says nothing about the API server.
+        // The timeout excludes this wait, because a long wait does not mean that the API server is slow.
         self.pace.wait().await;
         let asked = review::send(&self.client, review, &self.pace, token);
         let Some(timeout) = self.timeout else {

@@ -80,8 +80,8 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 // === impl ClusterError ===
 
 impl ClusterError {
-    /// Creates the error without the environment and the standard output of the program of an `auth-provider`, because
-    /// they may contain secrets.
+    /// Creates the error. If the program of an `auth-provider` has failed, the error does not show the environment and
+    /// the standard output of the program, because they may contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,

@@ -21,7 +21,7 @@ use super::tls::explain;
 /// Opens connections to the API server.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    /// Connects to the API server, or to the proxy, which may also use TLS.
+    /// Connects to the API server or to the proxy. A connection to the proxy may use TLS.
     dialer: HttpsConnector<HttpConnector>,
     proxy: Option<Proxy>,
     timeout: Option<Duration>,
@@ -61,7 +61,7 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// Whether the proxy forwards requests. The requests must then have the full URL of the server.
+    /// Whether the proxy forwards each request. If it does, the requests must have the full URL of the server.
     forwards: bool,
 }
 
@@ -161,13 +161,13 @@ impl Service<Uri> for Connector {
             server: authority(&server),
             timeout,
         };
-        // The timeout starts now, so that it expires before the timeout of the caller.
+        // The timeout starts here, and not at the first poll, so that it expires before the timeout of the caller.
         let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
         Box::pin(async move { stream.await.unwrap_or(Err(late)) })
     }
 }
 
-/// The address of a server with its port, as a URL without TLS.
+/// The host and the port of a server as an `http` URL, because another layer adds TLS.
 fn plain(server: &Uri, is_https: bool) -> Result<Uri, http::Error> {
     let host = server.host().unwrap_or_default();
     let port = server.port_u16().unwrap_or(if is_https { 443 } else { 80 });

@@ -1,8 +1,8 @@
 //! A limit on the informational responses (1xx) before the response to a request.
 //!
-//! hyper skips informational responses, and reads the next response at once, in the same poll. With an endless series
-//! of them, one poll occupies a worker thread for seconds, and the request never ends. The limit also makes each poll
-//! short.
+//! hyper skips each informational response, and reads the next response in the same poll. If a server sends
+//! informational responses without an end, the request never ends, and one poll occupies a worker thread for seconds.
+//! With the limit, the request fails, and each poll is short.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,9 +11,10 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// Maximum number of bytes of informational responses before a response. Servers send a few hundred bytes, if any.
+/// Maximum number of bytes of informational responses before a response. Most servers send none, and some send a few
+/// hundred bytes.
 const LIMIT: usize = 64 << 10;
-/// Maximum number of bytes that one call reads while the response has not begun.
+/// Maximum number of bytes that one call reads before the response has begun.
 const STEP: usize = 4 << 10;
 /// The length of `HTTP/1.1 200`, the part of a response that has its status.
 const STATUS_END: usize = 12;
@@ -35,11 +36,11 @@ struct Heads {
 
 #[derive(Debug)]
 enum Place {
-    /// In the first bytes of a response, which are kept.
+    /// In the first bytes of a response. The fields are these bytes and their number.
     Status([u8; STATUS_END], usize),
     /// In an informational response. Its end is an empty line.
     Informational { is_line_empty: bool },
-    /// In the response to the request, whose bytes are not checked.
+    /// In the response to the request. The bytes of this response are not checked.
     Response,
 }
 
@@ -54,7 +55,7 @@ struct TooManyInformational;
 // === impl Heads ===
 
 impl Heads {
-    /// Looks for the next response, because a request is sent.
+    /// Begins to look for the next response when a request is sent.
     fn expect(&mut self) {
         if matches!(self.place, Place::Response) {
             *self = Self::default();
@@ -118,7 +119,8 @@ impl Default for Place {
     }
 }
 
-/// Whether hyper skips a response that starts like this. 101 ends the protocol HTTP, so hyper does not skip it.
+/// Whether hyper skips a response that starts like this. hyper does not skip a response with status 101, because the
+/// connection then changes to another protocol.
 fn is_informational(start: &[u8; STATUS_END]) -> bool {
     start.starts_with(b"HTTP/1.") && start[9] == b'1' && !start.ends_with(b"101")
 }

@@ -1,4 +1,4 @@
-//! Kubeconfigs: merging several files, and errors that do not show their content.
+//! Reads and merges the files of a kubeconfig. Errors do not show the content of the files.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::file_limits;
 
-/// The keys of a kubeconfig, for messages.
+/// The keys of a kubeconfig that messages may name. Other keys may be secret values in the wrong place.
 const KEYS: &[&str] = &[
     "apiVersion",
     "args",
@@ -115,12 +115,13 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
 /// Reads a kubeconfig. Paths in the kubeconfig are relative to its directory.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
-    // kube reads the file again, because it needs the directory for relative paths.
+    // kube reads the file again, because it makes paths relative to the directory of the file only if it reads the file
+    // itself.
     Kubeconfig::read_from(path).map_err(|error| InvalidKubeconfig::new(error, &text))
 }
 
-/// Reads the file of the certificate authority of the current context into the kubeconfig, so that kube reads
-/// no file.
+/// Copies the certificate authority of the current context from its file into the kubeconfig, so that kube does not
+/// read the file.
 pub(super) fn inline_authority(kubeconfig: &mut Kubeconfig) -> Result<(), UnreadableAuthority> {
     let Some(cluster) = current_cluster_mut(kubeconfig) else {
         return Ok(());
@@ -152,7 +153,7 @@ fn current_cluster_mut(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {
 // === impl InvalidKubeconfig ===
 
 impl InvalidKubeconfig {
-    /// Describes an error of kube without the content of the file, which is `text`.
+    /// Describes an error of kube. The description does not show the content of the file; `text` is this content.
     pub(super) fn new(error: KubeconfigError, text: &str) -> Self {
         match error {
             KubeconfigError::Parse(error) => {

@@ -1,10 +1,10 @@
 //! Runs credential plugins (`exec` in a kubeconfig).
 //!
-//! kube runs a plugin without limits: a plugin that hangs occupies a thread and stays after the exporter has stopped
-//! waiting for it, so each renewal adds a process, and kube reads the output into memory as a whole. So the exporter
-//! runs plugins itself, one at a time, and limits their time and their output. Everything else is as in kube: the
-//! environment with `KUBERNETES_EXEC_INFO`, the inherited standard input and standard error of an interactive plugin,
-//! and the certificate, which takes precedence over the token.
+//! kube runs a plugin without limits. A plugin that hangs occupies a thread, and continues to run after the exporter
+//! has stopped waiting for it, so each renewal adds a process. kube also reads the whole output into memory. Therefore
+//! the exporter runs plugins itself, one at a time, and limits their time and their output. Everything else is as in
+//! kube: the environment with `KUBERNETES_EXEC_INFO`, the inherited standard input and standard error of an interactive
+//! plugin, and the certificate, which takes precedence over the token.
 
 mod process;
 
@@ -28,7 +28,7 @@ pub(crate) use process::kill_running;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum number of bytes that a plugin prints.
 const OUTPUT_LIMIT: usize = 1 << 20;
-/// Maximum number of characters of a plugin's standard error that a message has.
+/// Maximum number of characters of a plugin's standard error, or of its install hint, in a message.
 const SHOWN: usize = 1 << 10;
 
 /// What a plugin printed.
@@ -45,8 +45,8 @@ pub(super) enum Credentials {
     Certificate(String, SecretString),
 }
 
-/// The reason why a plugin provides no credentials. The messages have nothing that the plugin printed to standard
-/// output, because it may be secret.
+/// The reason why a plugin provides no credentials. The messages contain no part of the standard output of the plugin,
+/// because the output may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PluginError {
     #[error("the user of the kubeconfig has a credential plugin (exec) without a command")]
@@ -102,7 +102,7 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// Held while a plugin runs. Several clients may need credentials at the same time.
+/// The lock that is held while a plugin runs, because several clients may need credentials at the same time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The plugin that provides the credentials of a user. As in kube, other credentials of the user take precedence.
@@ -118,7 +118,7 @@ pub(super) fn name(plugin: &ExecConfig) -> &str {
     plugin.command.as_deref().unwrap_or_default()
 }
 
-/// Runs a plugin when no other plugin is running. If the future is dropped, the plugin is killed.
+/// Waits until no other plugin is running, and runs a plugin. If the future is dropped, the plugin is killed.
 ///
 /// # Errors
 ///
@@ -180,8 +180,8 @@ fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
     Ok(command)
 }
 
-/// The time of an `expirationTimestamp`; `Some(None)` for the last days of the year 9999, which mean that credentials do
-/// not expire, and which `jiff` does not support.
+/// The time of an `expirationTimestamp`; `None` if the text is not a time. The end of the year 9999 means that the
+/// credentials do not expire. `jiff` does not support these times, so the result is `Some(None)`.
 fn expiry(text: &str) -> Option<Option<Timestamp>> {
     match text.parse() {
         Ok(time) => Some(Some(time)),
@@ -213,7 +213,8 @@ impl Printed {
                 },
             });
         }
-        // As in kube, the output may be YAML, which includes JSON. The parser's errors quote the output.
+        // As in kube, the output may be YAML, which includes JSON. An error of the parser is not shown, because it
+        // quotes the output.
         let Ok(ExecCredential { status }) = serde_saphyr::from_slice(&output.stdout) else {
             return Err(PluginError::Malformed(name));
         };
@@ -320,7 +321,7 @@ mod tests {
             error.ends_with("printed more than 1048576 bytes and was killed"),
             "{error}"
         );
-        // Standard error is read, but not kept.
+        // Standard error is read to its end, but only its last bytes are kept.
         let error = error_of("head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1").await;
         assert!(error.len() < 2 * SHOWN, "{}", error.len());
     }

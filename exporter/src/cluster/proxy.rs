@@ -2,8 +2,9 @@
 //!
 //! A kubeconfig's `proxy-url` applies to every server. Without `proxy-url`, the environment decides: the scheme of the
 //! server's URL selects `HTTPS_PROXY` or `HTTP_PROXY`. There is no proxy if `NO_PROXY` names the server, or if the
-//! server is on the loopback interface. `ALL_PROXY` has no effect. hyper-util's `Matcher` only parses the URL of a
-//! proxy, because its rules for the environment are those of curl and differ from Go's.
+//! server is on the loopback interface. `ALL_PROXY` has no effect. The exporter uses hyper-util's `Matcher` only to
+//! parse the URL of a proxy, because the rules of `Matcher` for the environment are those of curl, and they differ from
+//! Go's rules.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -49,7 +50,7 @@ pub(super) struct Environment {
     http_proxy: String,
     no_proxy: String,
     /// Whether the process is a CGI program. For such a program, the web server sets `HTTP_PROXY` from a header of the
-    /// request.
+    /// request, so the variable has no effect.
     is_cgi: bool,
 }
 

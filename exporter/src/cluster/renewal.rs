@@ -22,7 +22,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
 /// The exporter renews a certificate or a token this long before it expires.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
-/// How long a request waits for credentials. A request that fails names the plugin in `/readyz`.
+/// How long a request waits for credentials. After this time, the request fails, and `/readyz?verbose` shows the
+/// reason, such as the name of a plugin that hangs.
 const REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Replaces a client when its credentials change.
@@ -37,7 +38,7 @@ struct Renewal {
     schedule: Schedule,
 }
 
-/// What requests use.
+/// The client that requests use, and the problem of the last attempt to renew its credentials.
 struct Current {
     /// `None` until a credential plugin has printed credentials for the first time.
     client: Option<Client>,
@@ -52,7 +53,7 @@ struct Schedule {
     has_failed: bool,
 }
 
-/// A client that is being created, for which a plugin runs.
+/// A client that is being created. A credential plugin may be running for it.
 type Connecting = Pin<Box<dyn Future<Output = Result<Client, ClusterError>> + Send>>;
 
 /// Creates a client whose credentials are renewed until it is dropped; returns it with the URL of its server.
@@ -192,8 +193,8 @@ impl Current {
 impl Renewal {
     /// Renews the credentials until the last client is dropped. A plugin that runs at that time is killed.
     ///
-    /// `first` is the client that is still being created. `refusals` receives an item if the server refused the
-    /// credentials, and ends when the last client is dropped.
+    /// `first` is the client that is still being created. `refusals` receives an item if the server refuses the
+    /// credentials, or if a request finds no valid credentials. It ends when the last client is dropped.
     async fn run(mut self, first: Option<Connecting>, mut refusals: mpsc::Receiver<()>) {
         if let Some(connecting) = first {
             let client = tokio::select! {

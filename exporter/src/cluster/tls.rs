@@ -56,7 +56,7 @@ impl Identity {
     }
 }
 
-/// Reads a value that a kubeconfig has inline or in a file; returns it with its name.
+/// Reads a value that a kubeconfig has inline or in a file; returns the value with a name for errors.
 fn read(
     setting: &str,
     data: Option<&str>,
@@ -77,7 +77,8 @@ fn read(
     }
 }
 
-/// The configuration of connections to the API server. `authority` names the file of the authorities.
+/// The configuration of connections to the API server. `authority` names the source of the certificate authorities, for
+/// errors.
 pub(super) fn client_config(
     config: &Config,
     identity: Option<Identity>,

@@ -56,7 +56,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         authority,
         ..
     } = connection;
-    // kube would run the plugin again.
+    // Without this line, kube would run the plugin again.
     config.auth_info.exec = None;
     let expires = printed.as_ref().and_then(|printed| printed.expires);
     let identity = match printed.map(|printed| printed.credentials) {

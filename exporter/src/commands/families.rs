@@ -51,7 +51,7 @@ pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     })
 }
 
-/// The joined labels, whose names no family of the resources declares.
+/// Parses the joined labels. A name that a family of the resources already declares is an error.
 fn checked(text: &str, entries: &[CatalogueEntry]) -> Result<JoinConfig, String> {
     let joins = text.parse::<JoinConfig>();
     let joins = joins.map_err(|error| error.to_string())?;

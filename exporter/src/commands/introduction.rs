@@ -38,7 +38,7 @@ fn source(options: &SourceOptions) -> String {
     }
 }
 
-/// The line about resources that are disabled because no option names them.
+/// The line about resources that are disabled by default; `None` if an option sets another list of resources.
 fn off(options: &MetricsOptions) -> Option<String> {
     let defaults = BuiltIn::defaults().map(|resource| resource.name());
     if !defaults.eq(options.resources.iter().map(String::as_str)) {

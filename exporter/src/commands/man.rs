@@ -43,7 +43,7 @@ pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManEr
     };
     let mut page = Vec::new();
     Man::new(with_manual(command)).render(&mut page)?;
-    // clap writes no heading before the text after the options.
+    // clap writes the heading EXTRA before the text after the options.
     let page = String::from_utf8_lossy(&page);
     Ok(page
         .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")

@@ -1,4 +1,4 @@
-//! `rbac`: writes the roles that options need, or shows which of their permissions are missing.
+//! `rbac`: writes the roles that an exporter with these options needs, or shows which permissions are missing.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

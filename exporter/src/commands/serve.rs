@@ -27,12 +27,13 @@ use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Maximum time after a shutdown signal for which a leader serves, while no standby has accepted the hand-over. Together
-/// with [`DRAIN`], it is shorter than the usual grace period of a pod (30 s).
+/// Maximum time after a shutdown signal for which a leader continues to serve if no standby accepts the hand-over. The
+/// sum of this time and [`DRAIN`] is shorter than the usual grace period of a pod (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
 /// The interval at which a shutdown checks whether a removed shard still serves objects.
 const SHARD_CHECK: Duration = Duration::from_millis(250);
-/// How long a shutdown waits for the change of the StatefulSet that removes the shard. The signal may arrive earlier.
+/// How long a shutdown waits for the change of the StatefulSet that removes the shard. The shutdown signal may arrive
+/// before this change.
 const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
@@ -217,9 +218,9 @@ impl Program {
         })
     }
 
-    /// Logs the source and the disabled resources. The last line has the size of the exposition and the addresses. The
-    /// exporter logs the last line when the objects have arrived. With a cluster, or with manifests that take long, an
-    /// earlier line also has the addresses.
+    /// Logs the source and the disabled resources. When the objects have arrived, logs the last line, which has the
+    /// size of the exposition and the addresses. With a cluster, or with manifests that take long to load, an earlier
+    /// line also has the addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -325,7 +326,8 @@ impl Program {
             let mut instance = Instance::start(metrics, source, leadership).await?;
             // With manifests, the new instance has no objects until the first read is complete.
             instance.loaded().await;
-            // The old instance serves until the new instance has no gap. The wait for the new instance has no timeout.
+            // The old instance serves until the new instance can replace it without a gap. The wait for the new
+            // instance has no timeout.
             wait_for_coverage(&before, &instance).await;
             instance.take_over(&before);
             Arc::new(instance)
@@ -366,7 +368,8 @@ impl Program {
     }
 }
 
-/// Waits while a replica that its StatefulSet removes still serves objects. The other replicas list them meanwhile.
+/// Waits until this replica serves no more objects, if the StatefulSet removes the replica. Meanwhile, the other
+/// replicas list these objects.
 async fn hand_over_shard(app: &AppState) {
     let instance = app.instance();
     let is_removed = async {
@@ -390,7 +393,7 @@ async fn hand_over_shard(app: &AppState) {
     }
 }
 
-/// Logs the rules that roles lack, once each resource is synced or forbidden.
+/// Waits until each resource is synced or forbidden, and logs the rules that the roles lack.
 async fn log_missing_rules(instance: &Instance) {
     instance.settled().await;
     for rules in instance.missing_rules() {
@@ -455,7 +458,7 @@ async fn auth(configuration: &Configuration) -> Result<Option<AuthFilter>, AnyEr
     Ok(Some(AuthFilter::new(client, limits)))
 }
 
-/// The address of a server in the usual notation.
+/// The address of a server as a URL. If the server listens on all addresses, the host is `localhost`.
 fn url(server: &Server) -> String {
     let address = server.address();
     let scheme = if server.is_tls() { "https" } else { "http" };

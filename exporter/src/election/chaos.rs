@@ -13,7 +13,8 @@ use crate::options::OnOutage;
 /// Elections per test.
 const SEEDS: u64 = 40;
 
-/// Disturbs elections; checks that at most one replica serves by a renewal, and calls `check` in each step.
+/// Disturbs an election. In each step, checks that the last renewal is still valid for at most one serving replica, and
+/// calls `check`.
 fn chaos(seed: u64, on_outage: OnOutage, check: fn(&Cluster)) {
     let mut cluster = Cluster::new(seed, on_outage, 3);
     for _ in 0..40 {
@@ -47,7 +48,8 @@ fn two_replicas_serve_together_only_while_one_cannot_reach_the_api_server() {
                 .iter()
                 .filter(|own| own.serves(cluster.now));
             for replica in serving.filter(|own| !own.is_confirmed(cluster.now)) {
-                // The extension (two intervals and a timeout), by a slow clock, and late packets of a slow network.
+                // The first part is the extension (two intervals and a timeout) by a slow clock. The second part is the
+                // delay of packets in a slow network.
                 let bound = Duration::from_secs(10 + 18);
                 let impaired = cluster.now - replica.impaired_at;
                 assert!(impaired < bound, "{impaired:?}: {}", cluster.describe());
@@ -67,7 +69,7 @@ fn a_killed_leader_is_replaced_within_the_duration_and_an_interval() {
         cluster.replicas[leader].is_killed = true;
         longest = longest.max(cluster.until("the standby leads", |own| own.leader().is_some()));
     }
-    // Clocks may be 5 % slow. The interval is 2 s.
+    // The bound is the duration of 15 s by a clock that is 5 % slow, and an interval of 2 s.
     assert!(longest < Duration::from_millis(18_000), "{longest:?}");
 }
 
@@ -87,7 +89,7 @@ fn a_leader_without_the_api_server_is_silent_after_two_thirds_or_keeps_serving()
                 "seed {seed}: {}",
                 cluster.describe()
             );
-            // The same replica goes on, unless nobody is the leader any more.
+            // After the outage, a replica leads: the old leader if it still serves, and otherwise any replica.
             cluster.server.is_down = false;
             let time = cluster.until("a replica leads", |own| own.leader().is_some());
             assert!(time < Duration::from_secs(20), "{time:?}");
@@ -137,7 +139,8 @@ fn a_healthy_standby_ends_each_gap() {
                     .replicas
                     .iter()
                     .any(|own| own.network == Network::Slow);
-                // A deletion of the Lease, or an edit of its specification, starts the wait again. Other edits do not.
+                // After a deletion of the Lease, or an edit of its specification, a standby waits again for the whole
+                // duration. Other edits do not start this wait again.
                 let is_edited = edits != cluster.server.edits() || cluster.server.lease.is_none();
                 edits = cluster.server.edits();
                 if cluster.leader().is_some() || !has_standby || is_slow || is_edited {
@@ -145,7 +148,8 @@ fn a_healthy_standby_ends_each_gap() {
                 } else {
                     gap += TICK;
                 }
-                // A leader may lose the response of a renewal.
+                // The gap can be longer than the duration, because a leader may renew the Lease without receiving the
+                // response.
                 assert!(gap < 3 * LEASE, "seed {seed}: {}", cluster.describe());
             }
             cluster.disturb();

@@ -2,8 +2,8 @@
 
 use super::machine::Uptime;
 
-/// The time since the machine started. The time for which it was suspended counts, because the Lease expires meanwhile.
-/// Changes of the date do not matter.
+/// The time since the machine started. It includes the time for which the machine was suspended, because the Lease also
+/// expires during that time. Changes of the date have no effect.
 pub(super) fn uptime() -> Uptime {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;

@@ -25,11 +25,12 @@ pub(super) struct Driver {
     pub(super) leases: LeaseClient,
     pub(super) leadership: Leadership,
     pub(super) exported: Arc<ExportedFn>,
-    /// When a hand-over must end, once this replica stops.
+    /// When a hand-over must end; `None` until this replica stops.
     pub(super) leave: watch::Receiver<Option<Uptime>>,
 }
 
-/// Returns what this replica exports; `None` before it is complete. It looks at all resources.
+/// Returns what this replica exports; `None` before the replica is complete. The function looks at all resources, so it
+/// needs a thread for blocking work.
 pub(super) type ExportedFn = dyn Fn() -> Option<Exported> + Send + Sync;
 
 /// Reads and writes one Lease.
@@ -38,7 +39,7 @@ pub(super) struct LeaseClient {
     name: String,
     /// The Lease as it was last received, with fields that the election does not know.
     last: Lease,
-    /// Whether the duration in the Lease is longer than that of any replica.
+    /// Whether the duration in the Lease is longer than [`LONGEST_LEASE`], which no replica exceeds.
     is_too_long: bool,
 }
 
@@ -110,7 +111,7 @@ impl Driver {
         let before = self.leadership.set_problem(problem.clone());
         match (before, problem) {
             (None, Some(problem)) => tracing::warn!("lease {name}: {problem}"),
-            (Some(_), None) => tracing::info!("lease {name}: the API server answers again"),
+            (Some(_), None) => tracing::info!("lease {name}: requests for it succeed again"),
             _ => {}
         }
     }
@@ -128,7 +129,7 @@ impl LeaseClient {
         }
     }
 
-    /// Logs a duration that no replica has written.
+    /// Logs a duration that is longer than any replica writes.
     fn report_duration(&mut self) {
         let seconds = duration_seconds(&self.last);
         let is_too_long = seconds > LONGEST_LEASE.as_secs();

@@ -23,8 +23,8 @@ pub(crate) struct Leadership(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     lease: String,
-    /// The driver of the election sets it, and every response compares it with the clock, so it also holds if the
-    /// driver stands still.
+    /// The driver of the election sets the term, and every response compares the term with the clock. So the term also
+    /// ends if the driver stands still.
     term: watch::Sender<Term>,
     state: Mutex<State>,
     /// When the last request for the metrics of objects arrived.
@@ -33,12 +33,12 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// What people want to know.
+/// The state of the election, for pages, the log and metrics.
 #[derive(Debug, Default)]
 struct State {
     holder: Option<String>,
     problem: Option<String>,
-    /// Whether this replica was the leader when it was last counted.
+    /// Whether this replica was the leader at the last call of [`Leadership::count`].
     is_leader: bool,
 }
 
@@ -53,7 +53,7 @@ struct Metrics {
 // === impl Leadership ===
 
 impl Leadership {
-    /// A replica that is not the leader. `lease` is the namespace and the name of the Lease.
+    /// Creates the state of a replica that is not the leader. `lease` is the namespace and the name of the Lease.
     ///
     /// # Errors
     ///
@@ -74,8 +74,8 @@ impl Leadership {
         uptime() < self.0.term.borrow().serves_until
     }
 
-    /// Decides whether the response to a request that arrives now has the metrics of objects. Waits while a hand-over
-    /// to this replica is in progress, which takes about a second, and at most two seconds.
+    /// Decides whether the response to a request that arrives now has the metrics of objects. If a hand-over to this
+    /// replica is in progress, waits for its result: usually about a second, and at most two seconds.
     pub(crate) async fn decide(&self) -> bool {
         let arrived_at = uptime();
         *self.0.scraped_at.lock() = arrived_at;
@@ -94,8 +94,9 @@ impl Leadership {
         serves
     }
 
-    /// Whether this replica has read or written the Lease since its start. Without permissions on the Lease, it can never
-    /// lead, so that a rollout must not replace other replicas with it.
+    /// Whether this replica has read or written the Lease since its start. Until then, the replica is not ready. A
+    /// replica without permissions on the Lease can never lead, so a rollout must not replace other replicas with such
+    /// a replica.
     pub(crate) fn has_joined(&self) -> bool {
         self.0.has_joined.load(Ordering::Relaxed)
     }
@@ -116,7 +117,7 @@ impl Leadership {
         families
     }
 
-    /// Whether this replica leads, as metrics for the end of a response with the metrics of objects.
+    /// The metric that shows whether this replica leads, for the end of a response with the metrics of objects.
     pub(crate) fn host_metrics(&self) -> HostMetrics {
         self.count();
         let text = TextEncoder::new().encode_to_string(&self.0.metrics.leader.collect());
@@ -139,7 +140,7 @@ impl Leadership {
         self.0.state.lock().holder = holder.map(str::to_owned);
     }
 
-    /// Sets the problem that the API server reports; returns the previous one.
+    /// Sets the problem of the last request for the Lease, if there was one; returns the previous problem.
     pub(super) fn set_problem(&self, problem: Option<String>) -> Option<String> {
         mem::replace(&mut self.0.state.lock().problem, problem)
     }

@@ -4,15 +4,17 @@
 //! Lease that it replaces, so the API server refuses a write that is based on an older state. The rules:
 //!
 //! * A leader serves for two thirds of the duration after the **start** of its last successful renewal.
-//! * A standby waits for the whole duration after it has first seen a renewal of the Lease, whatever the times in the
-//!   Lease are. Edits of labels and annotations do not start the wait again. If the Lease does not exist, a replica
-//!   creates it without a leader: somebody may have deleted the Lease of a leader. A standby then waits for the whole
-//!   duration. The leader claims the Lease immediately, if its last renewal is still valid.
-//! * A leader that stops offers the Lease, and serves until a standby has accepted. It then stops serving shortly after
-//!   its next scrape, so that no scrape of several replicas falls between, and writes the standby into the Lease. The
-//!   standby serves after its first own renewal. Meanwhile, its responses wait. If the standby does not renew the Lease
-//!   in time, because it has crashed, the old leader takes the Lease back. The API server accepts only one of both
-//!   writes.
+//! * A standby claims the Lease after it has seen no renewal for the whole duration. The standby measures this time
+//!   with its own clock, so the times in the Lease have no effect. Edits of labels and annotations do not start the
+//!   wait again. If the Lease does not exist, a replica creates it without a leader, because somebody may have deleted
+//!   the Lease of a leader. If the last renewal of this leader is still valid, the leader claims the new Lease
+//!   immediately. A standby waits for the whole duration before it claims the new Lease.
+//! * A leader that stops offers the Lease, and serves until a standby has accepted the offer. Shortly after its next
+//!   scrape, the leader stops serving and writes the standby into the Lease. So if a scraper requests all replicas at
+//!   once, the hand-over does not happen between these requests. The responses of the standby wait until the standby
+//!   has renewed the Lease; then the standby serves. If the standby does not renew the Lease in time, for example
+//!   because it has crashed, the old leader takes the Lease back. If both replicas write at the same time, the API
+//!   server accepts only one of the two writes.
 
 mod outcomes;
 
@@ -28,7 +30,7 @@ pub(super) type Uptime = Duration;
 /// The state of the election, as one replica knows it.
 #[derive(Debug)]
 pub(super) struct Election {
-    /// Differs between all processes, also between two that run in the same pod.
+    /// The identity in the Lease. It is different for each process, even for two processes in the same pod.
     identity: String,
     on_outage: OnOutage,
     timing: Timing,
@@ -39,7 +41,9 @@ pub(super) struct Election {
     asked_at: Uptime,
     /// Whether a read must precede the next write.
     must_read: bool,
-    /// Writes that were refused in a row as if the Lease had another version, although nobody has changed it.
+    /// The number of writes that the API server has refused with a conflict since this replica last saw a new version
+    /// of the Lease. If there are two, the Lease has not changed in between, so the conflicts have another cause, such
+    /// as a webhook.
     conflicts: u32,
     next_at: Uptime,
     serves_until: Uptime,
@@ -47,15 +51,15 @@ pub(super) struct Election {
     renewed_at: Option<Uptime>,
     /// What this replica exports; `None` before it is complete.
     complete: Option<Exported>,
-    /// When the leader releases the Lease, if this replica stops.
+    /// When the leader releases the Lease if no standby has accepted its offer; `None` unless this replica stops.
     leaves_at: Option<Uptime>,
     /// Whether a scraper knows this replica.
     was_scraped: bool,
-    /// Since when this replica has known of an offer of the leader.
+    /// When this replica first saw the offer that is in the Lease.
     offered_since: Option<Uptime>,
-    /// Requests that arrived before belong to the previous leader.
+    /// Requests that arrived before this time belong to the previous leader.
     serves_from: Uptime,
-    /// How long responses wait for the result of a hand-over to this replica.
+    /// Until when responses wait for the result of a hand-over to this replica.
     hold_until: Uptime,
 }
 
@@ -64,8 +68,8 @@ pub(super) struct Election {
 enum Role {
     Standby,
     Leader,
-    /// The leader gives the Lease to a standby, or to nobody if the name is empty: at `at`, or shortly after a scrape
-    /// that arrives from `since` on.
+    /// The leader gives the Lease to the standby `to` at the time `at`. If `to` is empty, the leader releases the Lease
+    /// at this time. If a scrape arrives after `since`, `at` becomes a moment shortly after this scrape.
     HandingOver {
         to: String,
         since: Uptime,
@@ -82,7 +86,7 @@ enum Role {
     Left,
 }
 
-/// A state of the Lease, and when this replica first saw its last renewal.
+/// A state of the Lease, and when this replica first saw the last renewal in this state.
 #[derive(Debug)]
 struct Seen {
     /// `None` if the Lease does not exist.
@@ -90,15 +94,15 @@ struct Seen {
     since: Uptime,
 }
 
-/// The times up to which a decision of the election holds.
+/// The times that decide whether a response has the metrics of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {
-    /// Requests that arrived before belong to the previous leader, even if their responses have waited.
+    /// Requests that arrived before this time belong to the previous leader, even if their responses have waited.
     pub(super) serves_from: Uptime,
-    /// When this replica stops to serve the metrics of objects, unless it renews the Lease before.
+    /// When this replica stops serving the metrics of objects, unless it renews the Lease earlier.
     pub(super) serves_until: Uptime,
-    /// The end of the last renewal; zero if there is none. Later, an outage of the API server alone keeps this replica
-    /// serving.
+    /// When the last renewal expires; zero if there was none. If the replica serves after this time, the only reason is
+    /// that it cannot renew the Lease (`--ha-on-outage=keep`).
     pub(super) renewed_until: Uptime,
     /// Until when responses wait, because a hand-over to this replica is in progress.
     pub(super) hold_until: Uptime,
@@ -122,7 +126,7 @@ pub(super) enum Outcome {
     NotFound,
     /// The Lease has another version, or exists already.
     Conflict,
-    /// The API server has refused the request, or nobody knows whether it has executed the request.
+    /// The API server has refused the request, or it is unknown whether the API server has executed the request.
     Failed,
 }
 
@@ -172,18 +176,18 @@ impl Election {
 
     // === what the caller reports ===
 
-    /// Whether the next step depends on what this replica exports. Before the next request is due, nothing does.
+    /// Whether the next step depends on what this replica exports. Before the next request is due, the result is false.
     pub(super) fn needs_exported(&self, now: Uptime) -> bool {
         now >= self.next_at
             && match self.role {
                 Role::Standby => !self.is_successor(),
-                // The offer names the versions.
+                // The offer contains the versions of what this replica exports.
                 Role::Leader => self.leaves_at.is_some(),
                 Role::HandingOver { .. } | Role::HandedOver { .. } | Role::Left => false,
             }
     }
 
-    /// Sets what this replica exports, once it is complete.
+    /// Sets what this replica exports; `None` before it is complete.
     pub(super) fn set_complete(&mut self, exported: Option<Exported>) {
         self.complete = exported;
     }
@@ -200,7 +204,8 @@ impl Election {
         }
     }
 
-    /// Begins to leave. The leader hands over to a standby, and releases the Lease at `at` if there is none.
+    /// Begins to leave. The leader hands over to a standby. If no standby has accepted the offer, the leader releases
+    /// the Lease at `at`.
     pub(super) fn leave(&mut self, now: Uptime, at: Uptime) {
         self.leaves_at = Some(at);
         self.next_at = now;
@@ -218,7 +223,7 @@ impl Election {
         }
     }
 
-    /// The identity in the Lease, as this replica last saw it.
+    /// The identity of the leader in the Lease that this replica last saw; `None` if there is no leader.
     pub(super) fn holder(&self) -> Option<&str> {
         let record = self.record()?;
         Some(&*record.holder).filter(|holder| !holder.is_empty())
@@ -243,10 +248,10 @@ impl Election {
             _ => self.next_at,
         };
         if now < at {
-            // The caller reports scrapes in between.
+            // The caller must report scrapes before `at`, because the hand-over ends shortly after a scrape.
             let polls_at = matches!(self.role, Role::HandingOver { .. })
                 .then(|| now + self.timing.pause() / 4);
-            // The caller logs and counts the end of serving.
+            // The caller must wake up when serving ends, because the caller logs and counts this change.
             let earlier = [polls_at, self.leaves_at, Some(self.serves_until)];
             let earlier = earlier.into_iter().flatten().filter(|wake| now < *wake);
             return Step::WaitUntil(earlier.fold(at, Uptime::min));
@@ -270,7 +275,7 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // An acceptance that is still there is too old, and the renewal removes it.
+                // If the record still has an acceptance, the acceptance is too old. The renewal removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }
@@ -282,7 +287,7 @@ impl Election {
             (Role::HandedOver { until, .. }, Some(_)) if now < *until => Request::Read,
             (Role::HandedOver { .. }, Some(record)) => Request::Update(
                 match self.leaves_at.is_some_and(|leaves_at| now >= leaves_at) {
-                    // The next standby does not wait for the crashed one.
+                    // Releases the Lease, so that the next standby does not wait for the crashed one.
                     true => self.given(record, String::new()),
                     false => LeaseRecord {
                         transitions: record.transitions.saturating_add(1),
@@ -290,7 +295,7 @@ impl Election {
                     },
                 },
             ),
-            // Without a leader, because a create that arrives late must not replace a newer leader.
+            // The new Lease has no leader, because a create request that arrives late must not replace a newer leader.
             (_, None) if self.seen.is_some() => Request::Create(LeaseRecord {
                 duration: self.timing.duration,
                 ..LeaseRecord::default()
@@ -310,12 +315,13 @@ impl Election {
         }
     }
 
-    /// Until when the last renewal is valid without an answer of the API server.
+    /// When the last renewal expires; `None` if there was none.
     fn renewed_until(&self) -> Option<Uptime> {
         self.renewed_at.map(|at| at + self.timing.term())
     }
 
-    /// The record without an offer, with another leader, or with none if its identity is empty.
+    /// The record without an offer, and with `to` as the leader. If `to` is empty, the result is the record of a
+    /// released Lease.
     fn given(&self, record: &LeaseRecord, to: String) -> LeaseRecord {
         LeaseRecord {
             duration: if to.is_empty() {
@@ -357,7 +363,8 @@ impl Election {
         self.seen.as_ref()?.record.as_ref()
     }
 
-    /// When this standby may claim the Lease; `None` if it may not. Never before it is complete.
+    /// When this standby may claim the Lease; `None` if it may not. A standby that is not complete may claim only a
+    /// Lease that the leader has handed over to it.
     fn claims_at(&self) -> Option<Uptime> {
         let seen = self.seen.as_ref()?;
         let record = seen.record.as_ref()?;
@@ -377,7 +384,8 @@ impl Election {
         self.claims_at().is_some_and(|at| now >= at)
     }
 
-    /// Whether this standby may accept an offer. If no scraper knows this replica yet, another standby goes first.
+    /// Whether this standby may accept an offer. If no scraper has scraped this replica yet, it first leaves the offer
+    /// to other standbys for some seconds.
     fn may_accept(&self, record: &LeaseRecord, now: Uptime) -> bool {
         let is_open = record.is_held() && record.successor.is_none() && self.leaves_at.is_none();
         let waits_until = self

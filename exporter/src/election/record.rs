@@ -29,14 +29,17 @@ pub(crate) struct LeaseRecord {
     pub(super) version: String,
     /// The identity of the leader; empty if there is none.
     pub(super) holder: String,
-    /// [`RELEASED`] if the leader has released the Lease. At most [`LONGEST_LEASE`], because no leader serves by a longer
-    /// one. Otherwise, an edited Lease could lock out all replicas for years.
+    /// The duration of the Lease; [`RELEASED`] if the leader has released the Lease. The value is at most
+    /// [`LONGEST_LEASE`], because no replica writes a longer duration. Without this maximum, an edited duration could
+    /// prevent all replicas from leading for years.
     pub(super) duration: Duration,
-    /// When the leader last renewed the Lease, by the leader's clock. It only shows whether there was another renewal.
+    /// When the leader last renewed the Lease, by the leader's clock. Other replicas use this time only to see that
+    /// there was another renewal.
     pub(super) renewed: Option<Timestamp>,
     /// How often the leader has changed.
     pub(super) transitions: i32,
-    /// The newest objects of the leader, if it wishes to hand over: a standby that has received them may succeed it.
+    /// The versions of the newest objects of the leader, if the leader offers the Lease. A standby that has received
+    /// these versions may accept the offer.
     pub(super) offer: Option<Versions>,
     /// The standby that has accepted the offer.
     pub(super) successor: Option<String>,
@@ -44,7 +47,7 @@ pub(crate) struct LeaseRecord {
 
 /// The duration of a Lease that its leader has released, as in client-go.
 pub(super) const RELEASED: Duration = Duration::from_secs(1);
-/// Maximum length of an offer. The API server limits all annotations of an object together to 256 KiB.
+/// Maximum length of an offer, in bytes. The API server limits all annotations of an object together to 256 KiB.
 const MAX_OFFER: usize = 128 << 10;
 /// The annotation with [`LeaseRecord::offer`], as JSON.
 const OFFER: &str = "kube-state-metrics/hand-over";
@@ -59,28 +62,31 @@ impl LeaseRecord {
         !self.holder.is_empty()
     }
 
-    /// Whether a leader has stopped to serve, and has then released the Lease.
+    /// Whether the last leader has stopped serving and has released the Lease.
     pub(super) fn is_released(&self) -> bool {
         // An edited Lease without a duration is not released, because its leader may still serve.
         !self.is_held() && self.duration == RELEASED
     }
 
-    /// Whether the Lease has no leader for another reason: it was deleted, or somebody has edited it.
+    /// Whether the Lease has no leader, although no leader has released it: somebody has deleted or edited the Lease.
     pub(super) fn is_vacant(&self) -> bool {
         !self.is_held() && !self.is_released()
     }
 
     /// Whether no leader has written the Lease since it had the state `before`. Edits of labels and annotations, and
-    /// acceptances of offers, do not count, unless somebody also restores an older renewal.
+    /// acceptances of offers, do not change the result. If somebody writes an older state back, the result may be
+    /// wrong.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
-        // Without a renewal, a Lease looks the same each time that its fields are removed.
+        // A Lease without a renewal looks the same each time that somebody removes its fields, so its states cannot be
+        // compared.
         let is_renewed = self.renewed.is_some();
         let term = |own: &Self| (own.renewed, own.transitions, own.duration);
         self.version == before.version
             || is_renewed && self.holder == before.holder && term(self) == term(before)
     }
 
-    /// Whether a write of this record over the Lease of `holder` renews it. A standby that accepts an offer does not.
+    /// Whether a write of this record renews a Lease whose leader is `holder`. A standby that accepts an offer does not
+    /// renew the Lease.
     pub(super) fn renews(&self, holder: Option<&str>) -> bool {
         self.successor.is_none() || holder != Some(&self.holder)
     }
@@ -95,13 +101,13 @@ impl LeaseRecord {
             duration: Duration::from_secs(duration_seconds(lease)).min(LONGEST_LEASE),
             renewed: spec.renew_time.map(|own| own.0),
             transitions: spec.lease_transitions.unwrap_or_default(),
-            // An offer that cannot be read is not accepted. Its holder then releases the Lease.
+            // No standby accepts an offer that cannot be parsed. The leader then releases the Lease when its time ends.
             offer: annotation(OFFER).and_then(|json| serde_json::from_str(json).ok()),
             successor: annotation(SUCCESSOR).cloned(),
         }
     }
 
-    /// Writes the record into a Lease. Other fields and annotations stay, as do the labels.
+    /// Writes the record into a Lease. Other fields, other annotations and the labels stay.
     pub(super) fn write(&self, lease: &mut Lease, now: Timestamp) {
         let metadata = &mut lease.metadata;
         metadata.resource_version = Some(self.version.clone()).filter(|own| !own.is_empty());
@@ -109,7 +115,7 @@ impl LeaseRecord {
         let offer = self.offer.as_ref();
         // A map with text keys always has a JSON form.
         let offer = offer.and_then(|versions| serde_json::to_string(versions).ok());
-        // Without versions, every complete standby may accept.
+        // An offer that is too long is replaced by an offer without versions, which every complete standby may accept.
         let offer = offer.map(|json| match json.len() <= MAX_OFFER {
             true => json,
             false => "{}".to_owned(),
@@ -144,16 +150,16 @@ pub(super) fn duration_seconds(lease: &Lease) -> u64 {
     u64::try_from(seconds.unwrap_or_default()).unwrap_or_default()
 }
 
-/// `now`, or a time one microsecond later if the Lease has this time already. Standbys see a renewal by its time, also
-/// if the clock stands still.
+/// `now`, or a time one microsecond later if the Lease has this time already. Standbys recognize a renewal by its time,
+/// so each renewal must have another time, even if the clock stands still.
 fn other_time(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
     let micros = now.as_microsecond();
     let is_equal = before.is_some_and(|own| own.as_microsecond() == micros);
     Timestamp::from_microsecond(micros + i64::from(is_equal)).unwrap_or(now)
 }
 
-/// Whether a replica that has received all changes up to the versions `own` exports everything that is offered, at
-/// least as new.
+/// Whether a replica exports all offered resources, in the offered versions or newer ones. `own` are the versions up to
+/// which the replica has received all changes.
 pub(super) fn covers(own: &Versions, offered: &Versions) -> bool {
     let covers = |(resource, version): (&String, &Option<u64>)| {
         let own = own.get(resource);

@@ -8,8 +8,8 @@ pub(super) struct Timing {
     pub(super) duration: Duration,
 }
 
-/// The maximum time for which a response waits for the results of hand-overs to this replica. It is shorter than usual
-/// timeouts of scrapes.
+/// The maximum time for which a response waits for the results of hand-overs to this replica. This time is shorter than
+/// the usual timeouts of scrapes.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
 // === impl Timing ===
@@ -29,47 +29,49 @@ impl Timing {
         self.duration * 2 / 15
     }
 
-    /// The interval of a standby's reads. A standby must see an offer before the leader releases the Lease, which does
-    /// not depend on the duration.
+    /// The interval of a standby's reads. It is at most 2 s, because a standby must see an offer before the leader
+    /// releases the Lease, and this time does not depend on the duration of the Lease.
     pub(super) fn read_interval(self) -> Duration {
         self.interval().min(Duration::from_secs(2))
     }
 
-    /// The maximum time of a request. A leader whose renewals each take a little less stays the leader, because two of
-    /// them fit into a term. At the end of a hand-over, a pod has no time for longer requests.
+    /// The maximum time of a request. If each renewal takes a little less than this time, the leader stays the leader,
+    /// because two renewals fit into a term. The time is at most 5 s, because a pod has no time for longer requests at
+    /// the end of a hand-over.
     pub(super) fn timeout(self) -> Duration {
         (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
 
-    /// The interval of reads during a hand-over, and the time from a scrape to the end of serving. If a scraper requests
-    /// several replicas at once, the hand-over is later than all these requests, and earlier than the next ones.
+    /// The interval of reads during a hand-over, and the time from a scrape to the end of serving. If a scraper
+    /// requests several replicas at once, the hand-over comes after all these requests, and before the next ones.
     pub(super) fn pause(self) -> Duration {
         (self.duration / 30).min(Duration::from_millis(100))
     }
 
-    /// How long a standby that was never scraped leaves an offer to other standbys. Prometheus applies discovered targets
-    /// every 5 seconds. The leader waits longer than this time.
+    /// How long a standby that was never scraped leaves an offer to other standbys. Prometheus applies discovered
+    /// targets every 5 seconds. The leader waits for an acceptance for longer than this time.
     pub(super) fn unscraped_wait(self) -> Duration {
         Duration::from_secs(6)
     }
 
-    /// How long a standby reads an offer often. A leader that lives longer than this withdraws the offer or has stopped.
+    /// How long a standby reads the Lease often after it has first seen an offer. Within this time, the leader
+    /// withdraws the offer or stops.
     pub(super) fn offer(self) -> Duration {
         Duration::from_secs(15)
     }
 
-    /// How long a leader with a successor waits for a scrape.
+    /// How long a leader with a successor waits for a scrape before it stops serving.
     pub(super) fn scrape_wait(self) -> Duration {
         self.timeout().min(Duration::from_secs(1))
     }
 
     /// The maximum time for which a response waits for the result of a hand-over to this replica. The leader ignores an
-    /// older acceptance, because its standby may be gone.
+    /// acceptance that may be older than this time, because the standby may have stopped.
     pub(super) fn hold(self) -> Duration {
         (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }
 
-    /// How long a leader goes on after a request without an answer: until the next one has failed, too.
+    /// How long a leader continues to serve after a request without an answer: until the next request has also failed.
     pub(super) fn extension(self) -> Duration {
         2 * self.interval() + self.timeout()
     }

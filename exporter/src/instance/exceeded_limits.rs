@@ -27,13 +27,13 @@ pub(crate) struct LimitedResource {
     pub(crate) count: u64,
 }
 
-/// Explains the number of times in a message about a limit.
-pub(crate) const REPEATED: &str = "each update of an object counts as one time";
+/// Explains the count in a message about a limit.
+pub(crate) const REPEATED: &str = "an update of an object counts once for each affected family";
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
 /// Logs the first object of each resource that exceeds a limit, the kinds of custom resources beyond
-/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts all objects that
+/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts how often objects
 /// exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
@@ -114,8 +114,8 @@ pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
     tracing::warn!(
         pattern,
         family = first_family,
-        "a pattern of {flag} needs too much backtracking, so the search stops early and the family has no metrics, \
-         unless another pattern of an allowlist matches it; simplify the pattern; \
+        "a pattern of {flag} needs too much backtracking, so the search stops early and the family has no metrics \
+         (unless another pattern of the same allowlist or opt-in list matches the family); simplify the pattern; \
          kube_state_metrics_exhausted_patterns counts such patterns"
     );
 }
@@ -147,7 +147,8 @@ impl LimitProblem {
         self.resources.iter().map(move |own| {
             let (resource, times) = (&own.resource, own.times());
             format!(
-                "{resource}: {what} left out {times} because of {flag}; {REPEATED}; the log names an object"
+                "{resource}: objects exceeded {flag} {times}, so {what} are left out; {REPEATED}; the log names the \
+                 first object"
             )
         })
     }
@@ -209,7 +210,7 @@ mod tests {
         let lines: Vec<_> = problem.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(
-            lines[1].contains("; each update of an object counts as one time; "),
+            lines[1].contains("; an update of an object counts once for each affected family; "),
             "{lines:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Compression before scrapes are due.
+//! Compresses blocks of the exposition before scrapes need them.
 
 use kube_state_metrics::StateMetrics;
 

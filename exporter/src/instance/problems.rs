@@ -14,8 +14,8 @@ use crate::humanize::span;
 pub(crate) struct Problem {
     /// The state of the resources, such as `unreachable`, `forbidden` or `listing`.
     pub(crate) state: String,
-    /// Whether the exporter expects that the resources become up to date: first lists in progress without a failure,
-    /// and silent watches that are resumed.
+    /// Whether the exporter expects that the resources become up to date without help. This is the case for first lists
+    /// that have not failed, and for silent watches, which the exporter resumes.
     pub(crate) is_normal: bool,
     /// Whether the instance is not ready because of this problem.
     pub(crate) is_blocking: bool,
@@ -36,8 +36,8 @@ pub(crate) const MOST_NAMES: usize = 3;
 // === impl Problem ===
 
 impl Problem {
-    /// The names of the first resources that the problem affects. If there are more, also their number, and how many
-    /// resources there are in all.
+    /// The names of the first resources that the problem affects. If it affects more resources, also the number of
+    /// these further resources, and `total`, the number of all resources.
     pub(crate) fn affected(&self, total: usize) -> String {
         let names: Vec<_> = self.resources.iter().map(String::as_str).collect();
         match names.len() > MOST_NAMES {
@@ -48,7 +48,8 @@ impl Problem {
 }
 
 /// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
-/// of which the instance is not ready, come first. Of the others, the problem that most resources have comes first.
+/// of which the instance is not ready, come first. In each of the two groups, problems that are not normal come before
+/// normal ones, and then problems of many resources before problems of few.
 pub(super) fn problems<'a>(
     behind: impl Iterator<Item = &'a ResourceHealth>,
     blocking: &[ResourceHealth],
@@ -109,9 +110,9 @@ fn first_names(names: &[&str]) -> String {
     }
 }
 
-/// The problem of synced resources whose watches have been silent for more than `silence`: the resources, each with the
-/// seconds since its last event. The resource that has been silent for the longest time comes first. Without silent
-/// resources, there is no problem.
+/// The problem of synced resources whose watches have been silent for more than `silence`. `resources` contains these
+/// resources, each with the seconds since its last event. The resource that has been silent for the longest time comes
+/// first. Without silent resources, there is no problem.
 pub(super) fn silent_watches(
     mut resources: Vec<(String, f64)>,
     silence: Duration,

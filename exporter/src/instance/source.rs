@@ -40,7 +40,7 @@ enum Run {
     Thread(WatchThread),
 }
 
-/// Properties of a source that the exporter serves, in addition to its health.
+/// The parts of a source that pages and metrics need, in addition to the health of the source.
 #[derive(Debug)]
 pub(super) struct SourceParts {
     /// A description, such as `manifests` or `watching https://…`.
@@ -249,7 +249,7 @@ fn limited(resources: &[ResourceStatus]) -> Option<String> {
     })
 }
 
-/// A line for the resources with objects that an audit has found to differ from those of the API server.
+/// A line for the resources whose last audit found objects that differ from those of the API server.
 fn differing(resources: &[ResourceStatus]) -> Option<String> {
     let differing = resources.iter().filter(|own| own.audit_difference > 0);
     let names: Vec<_> = differing.map(|own| &*own.resource).collect();

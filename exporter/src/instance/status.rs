@@ -20,11 +20,13 @@ pub(crate) struct InstanceStatus {
     pub(crate) remarks: Vec<String>,
     /// The resources that are not up to date, one entry for each cause.
     pub(crate) problems: Vec<Problem>,
-    /// Problems that are not about resources.
+    /// Other problems, such as problems of sharding, lists that reach `--object-limit`, differences that audits found,
+    /// and skipped manifests.
     pub(crate) notes: Vec<String>,
     /// The limits that objects have exceeded, one entry for each limit.
     pub(crate) limits: Vec<LimitProblem>,
-    /// The kinds of custom resources beyond their limit, as a line.
+    /// A line about the kinds of custom resources that `--custom-resource-kind-limit` leaves out; `None` if there are
+    /// none.
     pub(crate) kinds_left_out: Option<String>,
     pub(crate) resources: Vec<ResourceStatus>,
 }
@@ -102,7 +104,7 @@ impl ResourceStatus {
 
     /// The group and version, and whether a configuration selects the resource.
     pub(crate) fn origin(&self) -> String {
-        // The name of a configured resource has the version.
+        // The name of a configured resource contains the version after the plural, such as `widgets.v1.acme.dev`.
         let version = self.api_version.rsplit('/').next();
         let is_configured = version == self.resource.split('.').nth(1);
         let suffix = if is_configured { ", configured" } else { "" };

@@ -1,8 +1,8 @@
 //! A dedicated thread for the watches of a cluster.
 //!
-//! Most events of a cluster arrive one by one, and a thread that wakes up for each of them spends more time on waking
-//! up than on the event. So this thread pauses before it waits for more events, and then handles all that have arrived
-//! in the meantime. Requests of clients do not wait for this thread.
+//! Most events of a cluster arrive one by one, and a thread that wakes up for each event spends more time on waking up
+//! than on the event. So when this thread has handled all events, it sleeps for a moment, and then handles all events
+//! that have arrived in the meantime. Requests of clients do not wait for this thread.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -43,7 +43,7 @@ impl WatchThread {
                 let (future, stopped) = (pin!(future), pin!(stopped));
                 tokio::select! {
                     () = future => {}
-                    // The sender is gone.
+                    // The `WatchThread` was dropped, and so was the sender.
                     _ = stopped => {}
                 }
             });
@@ -62,7 +62,7 @@ impl WatchThread {
     }
 }
 
-/// A runtime of one thread that gathers events before it waits.
+/// Creates a runtime of one thread, which sleeps before it waits for events, so that several events gather.
 fn runtime() -> io::Result<Runtime> {
     thread_local! {
         static WOKEN: Cell<Option<Instant>> = const { Cell::new(None) };

@@ -46,7 +46,7 @@ pub(super) async fn start(
 ) -> Result<RunningSource, SourceError> {
     let own = paths.clone();
     let checked = tokio::task::spawn_blocking(move || check(&own));
-    // If the file system does not respond, the ports open all the same.
+    // If the file system does not respond, the startup continues, and the ports open.
     if let Ok(Ok(checked)) = timeout(CHECK, checked).await {
         checked?;
     }
@@ -69,7 +69,7 @@ pub(super) async fn start(
     Ok(RunningSource::start(source, parts))
 }
 
-/// Whether each path is a file or a directory.
+/// Checks that each path is a file or a directory.
 fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
     for path in paths.iter().filter(|path| *path != Path::new(STDIN)) {
         let failed = |source| SourceError::ManifestPath {

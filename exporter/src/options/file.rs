@@ -63,9 +63,10 @@ struct Map<V> {
     values: PhantomData<V>,
 }
 
-/// Users are likely to write a list. A list is refused, because the Go program also requires a map.
+/// The expected form of a map of keys, for errors. Users are likely to write a list, which is refused because the Go
+/// program also requires a map.
 const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
-/// Users are likely to write the value of the flag, `pods=[team]`.
+/// The expected form of a map of lists, for errors. Users are likely to write the value of the flag, `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
 /// A single value as text, whatever its YAML type is. The parser of the option checks the text later.

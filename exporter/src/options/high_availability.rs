@@ -1,4 +1,4 @@
-//! High availability: replicas of which one serves the metrics of objects.
+//! The options of high availability: of several replicas, one serves the metrics of objects.
 
 use std::env;
 use std::time::Duration;
@@ -23,12 +23,12 @@ pub(crate) struct HighAvailability {
     pub(crate) on_outage: OnOutage,
 }
 
-/// The name of the Lease if there is one shard. Shards have one Lease each.
+/// The name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
 const LEASE: &str = "kube-state-metrics";
 /// The name of the Lease with `--track-unscheduled-pods`. The replicas for the other resources, which usually run in the
 /// same namespace, have another Lease.
 const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
-/// Maximum number of names for a role. There are no more shards than this.
+/// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of one shard.
 const MAX_NAMES: u32 = 1_000;
 
 // === impl HighAvailability ===

@@ -6,7 +6,7 @@ use super::table::{self, TABLE};
 
 /// Checks options without effect, and warns if their values differ from the default.
 pub(super) fn check(reader: &mut Reader<'_>) {
-    // As in the Go program, the ratio is used only if the limit is enabled.
+    // As in the Go program, the ratio is checked only if the limit is enabled.
     if reader.value(&table::AUTO_GOMEMLIMIT) {
         reader.value(&table::AUTO_GOMEMLIMIT_RATIO);
         warn(reader, &table::AUTO_GOMEMLIMIT.row, "");

@@ -35,7 +35,7 @@ pub(crate) enum OnOutage {
     /// The leader serves the metrics of objects until it learns that another replica leads.
     #[default]
     Keep,
-    /// The leader stops, so that two replicas never serve the metrics of objects at the same time.
+    /// The leader stops serving, so that two replicas never serve the metrics of objects at the same time.
     Silent,
 }
 
@@ -208,8 +208,8 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
 /// The longest duration of a Lease that a replica can be configured with.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(300);
 
-/// Parses the duration of a Lease. A shorter Lease would expire while the API server is slow, and with a longer one a
-/// crash would leave a gap in most graphs.
+/// Parses the duration of a Lease. A Lease of less than 3 s would expire while the API server is slow. With a Lease of
+/// more than 5 min, a crash would leave a gap in most graphs.
 pub(crate) fn lease_duration(text: &str) -> Result<Duration, String> {
     let limits = Duration::from_secs(3)..=LONGEST_LEASE;
     let duration = timeout(text)?.unwrap_or_default();
@@ -233,7 +233,8 @@ pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }
 
-/// Parses joined labels per resource, such as `pods=[namespace/team]`. Its errors are complete sentences.
+/// Parses joined labels per resource, such as `pods=[namespace/team]`. The errors of this parser are complete
+/// sentences.
 pub(crate) fn joins(text: &str) -> Result<JoinConfig, String> {
     text.parse().map_err(|error: JoinError| error.to_string())
 }

@@ -162,7 +162,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of an option in the options file, unless the value is a map without keys.
+    /// The list or the map that the options file has for an option; `None` if the value is a single text or a map
+    /// without keys.
     fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
         let value = row.keys().find_map(|key| self.in_file(key))?;
         let is_list = !matches!(value, FileValue::Text(_)) && !value.is_empty_map();

@@ -130,7 +130,7 @@ impl Row {
         }
     }
 
-    /// The paragraph of the man page.
+    /// The paragraph about the option in the man page.
     pub(super) fn manual(&self) -> String {
         let mut text = format!("{}.", self.help);
         if let Some(default) = self.default_shown() {

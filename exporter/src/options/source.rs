@@ -21,7 +21,7 @@ pub(crate) struct SourceOptions {
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
-    /// Request protobuf for the kinds that have it.
+    /// Whether to request protobuf for the kinds that have it.
     pub(crate) protobuf: bool,
     pub(crate) object_limit: u64,
     /// The maximum size of one object in bytes; zero means no limit.

@@ -219,7 +219,7 @@ fn each_shard_has_a_lease_of_its_own() {
         "kube-state-metrics-shard-0"
     );
     assert_eq!(lease("--shard 1 --total-shards 2 --ha-lease-name x"), "x");
-    // The replicas for unscheduled pods run beside those for other resources.
+    // The replicas for unscheduled pods run in addition to the replicas for other resources.
     assert_eq!(
         lease("--track-unscheduled-pods"),
         "kube-state-metrics-unscheduled-pods"
@@ -511,7 +511,7 @@ fn keys_of_the_file_do_what_the_flags_do() {
         "shard" | "server_side_sharding" => "--total-shards=2",
         _ => "",
     };
-    // Two names of one option: the old one causes a warning.
+    // This option has two keys, and the old key causes a warning.
     let old = |warning: &String| !warning.contains("`custom_resource_config_file` is old");
     for (key, value, flag, _) in KEYS {
         let by_file = with_file(beside(key), &format!("{key}: {value}\n"));
@@ -615,7 +615,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
              ignored (resource acme.dev/v1 Widget)",
         ]
     );
-    // The options file takes precedence over flags, also with an empty text.
+    // The options file takes precedence over flags. An empty text of the flag is not a configuration.
     let path = Path::new("o.yaml");
     let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();

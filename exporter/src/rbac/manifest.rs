@@ -31,8 +31,8 @@ const MAX_LINE: usize = 100;
 // === impl Account ===
 
 impl Account {
-    /// Returns a ClusterRole, or a Role for each namespace, each with its binding. The same permissions and names
-    /// always yield the same text.
+    /// Returns a ClusterRole for the permissions in all namespaces, and a Role for each namespace with further
+    /// permissions. Each role is followed by its binding. The same permissions and names always yield the same text.
     pub(crate) fn manifests(&self, permissions: &Permissions) -> String {
         let mut text = String::new();
         for (namespace, rules) in permissions.rules_by_namespace() {
@@ -171,7 +171,7 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// Returns a YAML string. The text is quoted unless it certainly needs no quotes.
+/// Returns a text as a YAML string, in quotes if the text may need them.
 fn scalar(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text);

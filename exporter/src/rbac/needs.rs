@@ -12,10 +12,10 @@ use crate::options::{MetricsOptions, Options, SourceOptions};
 impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
-    /// `kinds` are the kinds of the configuration of custom resources. A placeholder such as `$(POD_NAME)` as the name
-    /// of the pod does not contain the name of the StatefulSet. In this case, `stateful_set` is the name of the
-    /// StatefulSet. `namespace` is the namespace of the exporter, for the Leases of `--ha`: one for each shard, because
-    /// all shards share the role.
+    /// `kinds` are the kinds of the configuration of custom resources. `stateful_set` is the name of the StatefulSet.
+    /// It is used if the name of the pod is a placeholder such as `$(POD_NAME)`, because a placeholder does not contain
+    /// the name of the StatefulSet. `namespace` is the namespace of the exporter, in which the Leases of `--ha` are by
+    /// default. The result includes the Leases of all shards, because all shards share the role.
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl Permissions {
         }
     }
 
-    /// Adds the permissions to read the pod of the exporter, which names its StatefulSet, and to watch the replicas of
-    /// this StatefulSet.
+    /// Adds the permission to read the pod of the exporter, because the pod names its StatefulSet. Also adds the
+    /// permission to watch this StatefulSet, because it determines the number of shards.
     fn add_own_pod(&mut self, namespace: &str, pod: &str, stateful_set: &str) {
         // The rule does not name the pod, because all replicas share the role.
         self.add(Permission::new(Some(namespace), "", "pods", GET));

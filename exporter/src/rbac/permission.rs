@@ -26,15 +26,15 @@ pub(crate) struct Permission {
     pub(crate) verbs: Verbs,
 }
 
-/// Sets of permissions by namespace; `None` as in [`Permission::namespace`]. No permission includes another one, and no
-/// set is empty.
+/// Sets of permissions by namespace. The namespace `None` has the same meaning as in [`Permission::namespace`]. No
+/// permission includes another one, and no set is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Permissions(BTreeMap<Option<String>, BTreeSet<Permission>>);
 
 // === impl Permission ===
 
 impl Permission {
-    /// Verbs on all objects of a resource.
+    /// Creates the permission for verbs on all objects of a resource.
     pub(super) fn new(namespace: Option<&str>, group: &str, resource: &str, verbs: Verbs) -> Self {
         Self {
             namespace: namespace.map(str::to_owned),

@@ -53,8 +53,8 @@ struct FileContent {
 impl Configuration {
     /// Reads the options, and all files that the flags or the options file name.
     ///
-    /// Also returns a watcher of these files, which reports every change after they were read. The caller passes the
-    /// configuration of the running program; at startup, there is none.
+    /// Also returns a watcher that reports every later change of these files. `running` is the configuration of the
+    /// running program; `None` at startup.
     pub(crate) fn read(
         flags: &Flags,
         running: Option<&Self>,
@@ -199,8 +199,8 @@ impl Configuration {
                     let ignored = file.ignored.to_vec();
                     telemetry.config_loaded(file.path, file.kind, content, ignored);
                 }
-                // The exporter accepts a missing file only with --continue-without-config, so a missing file is not a
-                // failure.
+                // The exporter accepts a missing file only if an option allows this, such as
+                // `--continue-without-config`, so a missing file is not a failure.
                 None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),
                 None => telemetry.config_failed(file.path, file.kind),
             }

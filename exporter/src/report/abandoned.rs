@@ -12,7 +12,7 @@ pub(super) struct Abandoned(Weak<()>);
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// Creates a check whose client has disconnected if `client` is dropped.
+    /// Creates a check for a report. When `client` is dropped, the client of the report has disconnected.
     pub(super) fn by(client: &Arc<()>) -> Self {
         Self(Arc::downgrade(client))
     }

@@ -42,7 +42,7 @@ pub(crate) struct LabelExamples {
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
     /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample, so
-    /// the next search for a label usually begins at its row.
+    /// these numbers usually make a search unnecessary.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
@@ -56,7 +56,8 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The position of the label in the examples of a family, and the number of this family.
+    /// The number of the last family that has the label, and the position of the label in the examples of this family.
+    /// The position is `None` if too many other labels have examples.
     examples: Option<(u64, Option<usize>)>,
     /// Hashes take less memory than the values. Two values with the same hash are extremely unlikely.
     values: HashSet<u64>,
@@ -76,8 +77,8 @@ const LONGEST_EXAMPLE: usize = 100;
 // === impl CostCounter ===
 
 impl CostCounter {
-    /// Counts the labels of a sample of a family whose line has this many bytes, and adds their values to the examples of
-    /// the family.
+    /// Counts the labels and the namespace of a sample of `family`, and adds the values of the labels to `examples`,
+    /// the examples of the family. `bytes` is the length of the sample line.
     pub(super) fn count<'s>(
         &mut self,
         family: &str,
@@ -153,7 +154,7 @@ impl LabelExamples {
     /// Adds a value, unless there are enough values.
     fn add(&mut self, value: &str) {
         let is_full = self.values.len() >= MOST_EXAMPLES;
-        // Most samples end here, because a label that identifies the object has many values.
+        // Most calls return here, because a label that identifies the object has many values.
         if is_full && self.has_more || self.values.iter().any(|known| known == value) {
             return;
         }

@@ -14,7 +14,7 @@ use super::costs::{CostCounter, CostRow, LabelExamples, LabelRow};
 use super::search_words::search_words;
 use crate::options::MetricsOptions;
 
-/// Series and bytes of everything that is exposed.
+/// Series and bytes of the whole exposition, by family, resource, namespace and label.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// All families, in the order of the exposition. Families without samples come last.
@@ -46,11 +46,11 @@ pub(crate) struct FamilyReport {
     #[serde(rename = "type")]
     pub(crate) metric_type: String,
     pub(crate) help: String,
-    /// The resource of the family, if it is built in or from a configuration.
+    /// The resource of the family; `None` if the family is neither built in nor configured.
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
-    /// Samples that are left out, because another object has the same name and labels.
+    /// The number of samples that are left out, because samples of other objects have the same labels.
     #[serde(default)]
     pub(crate) repeated: u64,
     /// The first sample, as a line.
@@ -128,7 +128,7 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Adds the sums, and the properties of the families in the catalogue.
+    /// Creates the report: adds the sums of the resources, and the properties that the catalogue has for the families.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,

@@ -16,7 +16,7 @@ const STATES: &[&str] = &[
 /// Labels that are not useful in a selector.
 const QUALIFIERS: &[&str] = &["unit", "container", "node", "uid"];
 
-/// Returns up to three queries: the first query selects series, and the others sum values.
+/// Returns one or two queries: the first query selects series, and the second query summarizes the series.
 pub(crate) fn queries(family: &FamilyReport) -> Vec<String> {
     let name = &family.name;
     let is_namespaced = family.labels.iter().any(|label| label.name == "namespace");

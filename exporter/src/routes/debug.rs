@@ -54,8 +54,9 @@ pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().on_blocking_thread(Instance::status).await)
 }
 
-/// Returns the labels of the family that `?family=NAME` names. Without `family`, returns the families with the most
-/// series, and the resources, namespaces and labels with the most bytes; `?top=N` sets the number of rows.
+/// Returns the number of distinct values of each label of the family that `?family=NAME` names. Without `family`,
+/// returns the families with the most series, and the resources, namespaces and labels with the most bytes; `?top=N`
+/// sets the number of rows.
 pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
     if let Some(family) = query.first("family") {

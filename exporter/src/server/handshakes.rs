@@ -24,7 +24,7 @@ pub(super) struct Handshakes {
 // === impl Handshakes ===
 
 impl Handshakes {
-    /// The turns of all servers: for half of the worker threads, at least one.
+    /// The turns that all servers share. There are half as many turns as worker threads, and at least one.
     pub(super) fn shared() -> Self {
         static SHARED: OnceLock<Handshakes> = OnceLock::new();
         let workers = Handle::current().metrics().num_workers();

@@ -31,7 +31,7 @@ pub(crate) struct UsedContent {
     pub(crate) ignored: Vec<IgnoredKey>,
 }
 
-/// The files that the metrics about configuration files cover. A clone is another handle to the same files.
+/// The configuration files that the landing page shows. A clone is another handle to the same files.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUse>>>);
 

@@ -15,7 +15,7 @@ pub(crate) struct Scrape {
     pub(crate) ended: SystemTime,
     pub(crate) client: Option<IpAddr>,
     pub(crate) user_agent: String,
-    /// Parts of the exposition that the query selects; empty for everything.
+    /// The query of the request, which selects parts of the exposition; empty if the response has all metrics.
     pub(crate) query: String,
     pub(crate) format: &'static str,
     pub(crate) encoding: &'static str,
@@ -76,8 +76,8 @@ pub(crate) fn shortened(text: &str) -> String {
     format!("{start}…")
 }
 
-/// Groups scrapes by client. The first scrape must be the newest one. Clients differ in address, name, format, encoding
-/// or query.
+/// Groups scrapes by client. The scrapes must be in order, the newest first. Two scrapes are from the same client if
+/// they have the same address, user agent, format, encoding and query.
 pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
     let by_client = groups(scrapes.iter(), Scrape::client_key);
     by_client

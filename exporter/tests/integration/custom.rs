@@ -323,7 +323,7 @@ fn an_expression_that_costs_too_much_is_cut_and_named() {
     exporter.tells("cost too much for this object");
     let ready = exporter.get("/readyz?verbose").text();
     assert!(
-        ready.contains("because of --expression-cost-limit"),
+        ready.contains(": objects exceeded --expression-cost-limit "),
         "{ready}"
     );
     let unlimited = [&args[..], &["--expression-cost-limit=0"]].concat();

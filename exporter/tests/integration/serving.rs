@@ -78,7 +78,8 @@ fn limits_leave_out_samples_and_labels_and_say_so() {
     }
     let ready = exporter.get("/readyz?verbose").text();
     for (what, flag) in [("samples", "--sample-limit"), ("labels", "--label-limit")] {
-        let line = format!("[!] endpoints: {what} left out 1 time because of {flag}");
+        let line =
+            format!("[!] endpoints: objects exceeded {flag} 1 time, so {what} are left out; ");
         assert!(
             ready.contains(&line) && !ready.contains("shop/db"),
             "{ready}"
@@ -103,9 +104,9 @@ fn limits_leave_out_samples_and_labels_and_say_so() {
         exporter.metrics("")
     );
     let ready = exporter.get("/readyz?verbose").text();
-    let line = "[!] endpoints: samples left out";
+    let line = "[!] endpoints: objects exceeded --text-limit ";
     assert!(
-        ready.contains(line) && ready.contains("because of --text-limit"),
+        ready.contains(line) && ready.contains(", so samples are left out; "),
         "{ready}"
     );
 }

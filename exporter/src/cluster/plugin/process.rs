@@ -1,4 +1,4 @@
-//! The process of a plugin, which never outlives its owner.
+//! The process of a plugin. When its owner is dropped, the process is killed.
 
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
@@ -19,7 +19,7 @@ pub(super) struct Process {
 pub(super) struct Output {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
-    /// The end of the standard error; empty if the process inherits it.
+    /// The end of the standard error; empty if the process inherits the standard error of the exporter.
     pub(super) stderr: Vec<u8>,
 }
 
@@ -38,7 +38,8 @@ enum Target {
     Process(Pid),
 }
 
-/// The process that is running. At the end of the exporter, tasks are not dropped, so they cannot kill it.
+/// The process that is running, for [`kill_running`]. When the exporter ends, its tasks are not dropped, so dropping a
+/// [`Process`] is not enough to kill the plugin.
 static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
 
 /// Maximum number of bytes of the standard error that are kept.
@@ -56,7 +57,7 @@ pub(crate) fn kill_running() {
 impl Process {
     pub(super) fn start(mut command: Command) -> io::Result<Self> {
         command.stdout(Stdio::piped());
-        // A process that reads from the terminal must stay in the group of the terminal.
+        // A process that reads from the terminal must stay in the process group of the terminal.
         let has_group = !io::stdin().is_terminal();
         if has_group {
             command.process_group(0);
@@ -77,11 +78,12 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If the process writes more than `limit` bytes to standard output, or if its output cannot be read. The process is
-    /// then killed.
+    /// If the process writes more than `limit` bytes to standard output, or if its output cannot be read. In both
+    /// cases, the process is killed.
     pub(super) async fn output(mut self, limit: usize) -> Result<Output, Unread> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        // A process that writes too much to standard output may go on with standard error, so the first problem counts.
+        // The first problem ends both reads, because a process that has written too much to standard output may keep
+        // standard error open.
         let (stdout, stderr) = tokio::try_join!(start_of(stdout, limit), end_of(stderr))?;
         let status = self.child.wait().await?;
         self.target = None;
@@ -110,7 +112,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// All bytes, which are at most `limit`.
+/// Reads all bytes. More than `limit` bytes are an error.
 async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     if let Some(source) = source {
@@ -123,7 +125,7 @@ async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Resul
     Ok(bytes)
 }
 
-/// The last bytes. All bytes are read, so that the process can write them.
+/// Reads all bytes, so that the process never waits for a reader. Returns the last bytes.
 async fn end_of(source: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     let Some(mut source) = source else {

@@ -39,8 +39,8 @@ pub(super) enum Fetched {
     Metrics(Vec<u8>),
 }
 
-/// Reads the report at the telemetry port with this address. A port without reports has metrics, which are read
-/// instead.
+/// Reads the report from the port with this address. If the port has no report, the function reads the metrics of the
+/// port.
 ///
 /// # Errors
 ///

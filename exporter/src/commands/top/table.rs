@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::humanize::{counted, size, thousands};
 use crate::report::Report;
 
-/// A row: name, further text, series and bytes.
+/// A row: the name, the text of the second column (which may be empty), series and bytes.
 type Row<'a> = (&'a str, String, u64, u64);
 
 /// The tables, each with at most `limit` rows.

@@ -41,7 +41,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyE
     Ok(builder.with_no_client_auth())
 }
 
-/// Trusts the certificates of a file.
+/// Creates a verifier that trusts the certificates of a file.
 fn trusting(
     path: &Path,
     provider: &CryptoProvider,

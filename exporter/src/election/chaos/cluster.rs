@@ -21,14 +21,14 @@ pub(super) struct Cluster {
     pub(super) server: Server,
     pub(super) replicas: Vec<Replica>,
     names: u32,
-    /// Whether a scraper knows new replicas.
+    /// Whether a scraper has already scraped the replicas that are added.
     pub(super) are_scraped: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Server {
     pub(super) is_down: bool,
-    /// The outcome of each write that is not executed.
+    /// If this is set, the server executes no write, and each write has this outcome.
     pub(super) refuses_writes: Option<Outcome>,
     pub(super) lease: Option<LeaseRecord>,
     version: u32,
@@ -59,7 +59,7 @@ pub(super) struct Replica {
     pub(super) paused_until: Duration,
     pub(super) is_killed: bool,
     pub(super) network: Network,
-    /// When the network was last not whole.
+    /// When the network was last impaired, or the API server was last down.
     pub(super) impaired_at: Duration,
     sent: Option<Sent>,
     /// Requests that the replica no longer waits for, and that may still arrive.
@@ -78,12 +78,12 @@ pub(super) enum Network {
 
 struct Sent {
     request: Request,
-    /// By the local clock.
+    /// The start of the request, by the local clock.
     start: Uptime,
     arrives_at: Duration,
     returns_at: Duration,
     network: Network,
-    /// Once the request has arrived or is lost.
+    /// `None` until the request has arrived or is lost.
     outcome: Option<Outcome>,
 }
 
@@ -183,12 +183,12 @@ impl Replica {
         self.runs(now) && self.local(now) < self.election.term().serves_until
     }
 
-    /// Whether a response now waits.
+    /// Whether a response waits now for the result of a hand-over.
     pub(super) fn holds(&self, now: Duration) -> bool {
         self.runs(now) && self.local(now) < self.election.term().hold_until
     }
 
-    /// Whether the replica serves by a renewal, not by an outage alone.
+    /// Whether the replica serves because its last renewal is still valid, and not only because of an outage.
     pub(super) fn is_confirmed(&self, now: Duration) -> bool {
         self.serves(now) && self.local(now) < self.election.term().renewed_until
     }
@@ -356,7 +356,7 @@ impl Cluster {
         self.leader().expect("the leader stays")
     }
 
-    /// A replica begins to leave.
+    /// Begins to remove a replica from the election.
     pub(super) fn leave(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
         let local = replica.local(self.now);
@@ -365,7 +365,7 @@ impl Cluster {
             .leave(local, local + Duration::from_secs(10));
     }
 
-    /// Something happens to a replica or to the API server.
+    /// Disturbs a replica or the API server at random, or ends the disturbances.
     pub(super) fn disturb(&mut self) {
         let at = self.random.below(self.replicas.len() as u64) as usize;
         let (kind, pause) = (self.random.below(15), self.random.millis(10, 40_000));

@@ -45,7 +45,7 @@ fn a_standby_that_a_scraper_knows_goes_first() {
         cluster.leave(leader);
         cluster.run(Duration::from_secs(5));
         assert_eq!(cluster.leader(), Some(1 - leader), "seed {seed}");
-        // The others go second.
+        // The new replicas, which no scraper knows, accept the offer later.
         cluster.leave(1 - leader);
         cluster.run(Duration::from_secs(5));
         assert_eq!(cluster.leader(), Some(1 - leader), "seed {seed}");
@@ -92,7 +92,7 @@ fn a_successor_that_dies_does_not_inherit_the_lease() {
             .as_ref()
             .is_some_and(|lease| lease.successor.is_some())
     };
-    // The leader does not see the acceptance in time.
+    // The leader is paused, so that it does not see the acceptance in time.
     cluster.until("the offer", |own| {
         own.server
             .lease

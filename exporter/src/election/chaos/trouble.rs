@@ -42,7 +42,7 @@ fn a_leader_whose_writes_fail_serves_until_it_reads_that_another_replica_leads()
                 cluster.describe()
             );
         }
-        // Another replica has renewed the Lease, and the leader still cannot write.
+        // The Lease now names another replica, and the old leader still cannot write.
         let mut lease = cluster.server.lease.clone().unwrap();
         (lease.holder, lease.version) = ("other".into(), "900".into());
         cluster.server.lease = Some(lease);

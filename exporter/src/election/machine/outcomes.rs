@@ -9,7 +9,7 @@ use crate::options::OnOutage;
 // === impl Election ===
 
 impl Election {
-    /// Takes the outcome of a request that was sent at `start`.
+    /// Processes the outcome of a request that was sent at `start`.
     pub(in crate::election) fn received(
         &mut self,
         request: &Request,
@@ -42,7 +42,7 @@ impl Election {
             Outcome::Conflict => {
                 self.conflicts += 1;
                 if self.conflicts > 1 {
-                    // Nobody has changed the Lease in between. A webhook may refuse each write.
+                    // The Lease has not changed since the first conflict. For example, a webhook may refuse each write.
                     self.failed(start, now);
                 } else {
                     self.next_at = now;
@@ -53,22 +53,23 @@ impl Election {
         }
     }
 
-    /// Tries again. With `keep`, a leader continues to serve until it learns that another replica leads.
+    /// Schedules the next attempt after a failed request. With `--ha-on-outage=keep`, a leader continues to serve until
+    /// it learns that another replica leads.
     fn failed(&mut self, start: Uptime, now: Uptime) {
         self.extend(now);
-        // During its term, a leader needs no read. Later, another replica may lead, which a read shows although the API
-        // server refuses writes.
+        // While the last renewal of a leader is valid, the leader needs no read. Afterwards, another replica may lead.
+        // A read shows this, even if the API server refuses writes.
         self.must_read = self.role != Role::Leader || !self.is_confirmed(now);
         let interval = match self.role {
             Role::HandingOver { .. } | Role::HandedOver { .. } => self.timing.pause(),
             Role::Standby => self.timing.read_interval(),
             _ => self.timing.interval(),
         };
-        // A request that took longer than the interval is repeated after a pause.
+        // If a request took longer than the interval, the next request follows after a pause.
         self.next_at = (start + interval).max(now + self.timing.pause());
     }
 
-    /// With `keep`, continues to serve without a renewal.
+    /// Lets a leader continue to serve without a renewal if `--ha-on-outage` is `keep`.
     fn extend(&mut self, now: Uptime) {
         let serves = now < self.serves_until && self.role == Role::Leader;
         if serves && self.on_outage == OnOutage::Keep {
@@ -82,7 +83,7 @@ impl Election {
         self.renewed_until().is_some_and(|until| now < until)
     }
 
-    /// Records a state of the Lease. The time since which a standby knows a state only changes with a renewal.
+    /// Records a state of the Lease. `since` stays the same if the last renewal is the same as before.
     fn see(&mut self, record: Option<LeaseRecord>, now: Uptime) {
         let since = match (&self.seen, &record) {
             (
@@ -105,6 +106,7 @@ impl Election {
     }
 
     /// Acts on a state of the Lease. `written` is the start of the request if this replica has written the state.
+    /// `before` is the start of the previous request that returned the Lease.
     fn follow(&mut self, written: Option<Uptime>, before: Uptime, now: Uptime) {
         let Some(record) = self.record().cloned() else {
             return;
@@ -114,16 +116,17 @@ impl Election {
         let offered_since = self.offered_since.unwrap_or(now);
         self.offered_since = record.offer.is_some().then_some(offered_since);
         if self.role == Role::Standby && is_holder && renewal.is_none() && self.hold_until > now {
-            // The previous leader has just stopped to serve.
+            // The previous leader stopped serving a moment ago. Requests that have arrived since then belong to this
+            // replica.
             self.serves_from = now.saturating_sub(self.timing.pause() * 3 / 5);
         }
         self.role = match mem::replace(&mut self.role, Role::Left) {
             // This replica never becomes the leader without an own renewal.
             Role::Standby if renewal.is_some() => Role::Leader,
-            // Nobody else can have been the leader since.
+            // The last renewal is still valid, so no other replica can have become the leader.
             Role::Leader if record.is_vacant() && self.is_confirmed(now) => Role::Leader,
             Role::Leader if !is_holder => self.step_down(),
-            // Only this state shows that the standby has not renewed the Lease yet.
+            // This replica has just written the Lease, so the standby has not renewed the Lease yet.
             Role::HandingOver { to, .. }
                 if written.is_some() && !to.is_empty() && record.holder == to =>
             {
@@ -142,7 +145,7 @@ impl Election {
             {
                 Role::HandingOver { to, since, at }
             }
-            // The acceptance is gone. Only a renewal makes this replica serve again.
+            // The Lease no longer has the acceptance. Only a renewal makes this replica serve again.
             Role::HandingOver { .. } => {
                 self.renewed_at = None;
                 Role::Leader
@@ -156,7 +159,7 @@ impl Election {
             self.serves_until = start + self.timing.term();
             self.hold_until = Uptime::ZERO;
         }
-        // The API server answers reads, and no other replica leads.
+        // The Lease still names this replica, so no other replica leads, although this replica cannot renew the Lease.
         if renewal.is_none() && is_holder && !self.is_confirmed(now) {
             self.extend(now);
         }
@@ -176,7 +179,7 @@ impl Election {
                     self.hand_over(successor, now, self.timing.scrape_wait());
                     return;
                 }
-                // An acceptance that is too old is removed.
+                // The next renewal removes an acceptance that is too old.
                 if record.successor.is_some() {
                     now
                 } else {

@@ -108,7 +108,7 @@ fn header(page: &Page) -> Markup {
     }
 }
 
-/// The path without its query, its first slash and the directory that all links share.
+/// The path of a link, without the query, the first slash and the directory `debug/`.
 fn link_name(link: &Link) -> &'static str {
     let path = link.path.split('?').next().unwrap_or_default();
     path.trim_start_matches('/').trim_start_matches("debug/")

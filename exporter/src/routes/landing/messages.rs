@@ -41,7 +41,7 @@ const MOST_ROLES: usize = 10;
 /// Maximum number of resources in a message. If there are more, the message has only their number.
 pub(super) const MOST_LISTED: usize = 8;
 
-/// All messages. What delays readiness comes first.
+/// All messages. The messages about causes that delay readiness come first.
 pub(super) fn messages(data: &Data) -> Vec<Message<'_>> {
     let status = &data.status;
     let problems = status.problems.iter();
@@ -66,7 +66,7 @@ pub(super) fn messages(data: &Data) -> Vec<Message<'_>> {
     messages.collect()
 }
 
-/// When stored objects of forbidden resources are removed.
+/// Returns a sentence that says when the stored objects of forbidden resources are removed.
 pub(super) fn removal(seconds: f64) -> String {
     let time = span(seconds);
     format!(
@@ -74,7 +74,7 @@ pub(super) fn removal(seconds: f64) -> String {
     )
 }
 
-/// Where the rules of further roles are.
+/// Returns a sentence that says where users find the rules of further roles.
 pub(super) fn more_roles(count: usize) -> String {
     let roles = counted(count as u64, "more role lacks", "more roles lack");
     format!("{roles} rules; `/readyz?verbose` has all of them.")
@@ -99,7 +99,7 @@ impl<'a> Forbidden<'a> {
         (!own.resources.is_empty() || !rules.is_empty()).then_some(own)
     }
 
-    /// The first sentence, with the names of a few resources, or with the number of many.
+    /// The first sentence. It names the resources, or gives only their number if there are many.
     pub(super) fn title(&self) -> String {
         let what = match self.resources.len() {
             0 => String::new(),

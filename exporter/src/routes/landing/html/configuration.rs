@@ -56,7 +56,8 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
-/// The hash of a file, which a browser may break in the middle. The tooltip shows the value of the metric with the hash.
+/// The hash of a file as text. A browser may break this text in the middle. The tooltip shows the value of
+/// `kube_state_metrics_config_hash`.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));

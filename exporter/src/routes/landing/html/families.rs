@@ -8,7 +8,7 @@ use super::parts::{breakable, with_code};
 use crate::humanize::{counted, size, thousands};
 use crate::report::{FamilyReport, LabelExamples, queries};
 
-/// The number of example values of a label.
+/// Maximum number of example values of a label.
 const EXAMPLES: usize = 5;
 
 pub(super) fn section(data: &Data, port: Port) -> Markup {

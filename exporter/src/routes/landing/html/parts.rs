@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-/// Returns a cell with a number, which the script sorts by. Zeros are dimmed.
+/// Returns a cell with a number. The script sorts rows by this number. Zeros are dimmed.
 pub(super) fn number(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number", value, text)
 }
@@ -37,7 +37,8 @@ pub(super) fn breakable(name: &str) -> Markup {
     broken(name.split_inclusive(['-', '_', '.', '/', ':']))
 }
 
-/// The plural name of a resource, which a browser may break between the words of the kind.
+/// Renders the plural name of a resource. A browser may break this name between the words of the kind: `daemon|sets`
+/// for the kind `DaemonSet`.
 pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
     let pairs = kind.as_bytes().windows(2).enumerate();
     let is_start = |pair: &[u8]| match pair {
@@ -80,7 +81,7 @@ pub(super) fn with_code(text: &str) -> Markup {
     }
 }
 
-/// Renders a table that scrolls sideways if it is too wide, also by keyboard.
+/// Renders a table. If the table is too wide, the user can scroll it sideways, also with the keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {
         div class="scroll" role="region" tabindex="0" aria-label=(name) {
@@ -93,7 +94,7 @@ pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup)
     }
 }
 
-/// The head of a column. The script turns the head into a button that sorts, unless the name is empty.
+/// The head of a column. In a sortable table, the script turns the head into a button that sorts the rows.
 pub(super) fn column(name: &str, class: &str) -> Markup {
     html! { th scope="col" class=(class) { (name) } }
 }

@@ -7,7 +7,7 @@ use super::parts::{breakable, column, number, table, wide};
 use crate::humanize::{size, thousands};
 use crate::telemetry::{Scrape, Scraper};
 
-/// The number of single scrapes that are listed.
+/// Maximum number of single scrapes in the list.
 const LISTED: usize = 20;
 
 pub(super) fn section(data: &Data) -> Markup {

@@ -180,7 +180,7 @@ async fn nothing_from_outside_controls_the_terminal_or_the_direction_of_text() {
         assert_eq!(wrong, [], "{is_html}");
         let shown = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{202e}\\u{2028}b";
         assert!(written.contains(shown), "{written}");
-        // The field of the search has no escapes, so that the words stay the same.
+        // The search field has spaces instead of escapes, so that the words of the search stay the same.
         assert!(
             written.contains(if is_html {
                 "value=\"a [31m 2J   b\""
