@@ -50,7 +50,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             "spec": { "replicas": 6, "selector": { "matchLabels": { "app": "web" } }, "template": template("web") }
         });
         create(&deployments, deployment).await;
-        // No node has this name.
+        // No node has this label, so the pod is never assigned to a node.
         let mut pending = template("pending");
         pending["metadata"]["name"] = json!("pending");
         pending["spec"]["nodeSelector"] = json!({ "no": "such-node" });

@@ -92,7 +92,8 @@ fn the_layers_of_the_packages_are_in_the_design() {
     assert_eq!(layers(Path::new("crates/unknown")), None);
 }
 
-/// The problems of a small crate. Each line that starts with `--` begins a file; the first file is the root.
+/// Returns the problems that the check finds in a small crate. In `text`, each line that starts with `--` begins a
+/// file; the first file is the root.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")

@@ -98,7 +98,7 @@ fn unlimited() -> Limits {
         .text_per_object(0)
 }
 
-/// Fails unless applying an object is linear in its size.
+/// Fails unless the time to apply an object is linear in the size of the object.
 #[track_caller]
 fn assert_object_linear(what: &str, builder: Builder, object: impl Fn(usize) -> String) {
     let metrics = builder.build().unwrap();

@@ -384,7 +384,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
                     "{name}: {title}"
                 );
                 let query = target["expr"].as_str().unwrap();
-                // A query has as many selectors as braces.
+                // A query has as many selectors as opening braces.
                 let selectors = query.matches('{').count();
                 assert!(selectors > 0, "{name}: {title}: {query}");
                 let selected = query.matches(r#"cluster=~"$cluster""#).count();

@@ -52,7 +52,7 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
-    /// The operating system could not accept a connection, most likely for lack of file descriptors. The server then
+    /// The operating system could not accept a connection, usually because no file descriptor is free. The server then
     /// evicts its least active connection, and retries when this connection is closed or after 50 milliseconds. While
     /// there are no free descriptors, the server may call this method many times per second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {

@@ -128,8 +128,7 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// Creates the state of a connection that was just accepted. The time limit of its first request starts with the
-    /// accept.
+    /// Creates the state of a connection that was just accepted. The time limit of the first request starts now.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {

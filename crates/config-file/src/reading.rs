@@ -17,7 +17,7 @@ pub enum ReadError {
     /// The path is that of a directory.
     #[error("it is a directory; give a regular file")]
     Directory,
-    /// The path is that of a named pipe, a device or a socket. The field names which one.
+    /// The path is that of a named pipe, a device or a socket. The field names the type of the file.
     #[error("it is {0}; give a regular file")]
     NotRegular(&'static str),
     /// The file has more bytes than `limit`.
@@ -140,7 +140,7 @@ fn kind(_: &Metadata) -> &'static str {
     "a device"
 }
 
-/// Formats a number of bytes in the largest binary unit that divides it.
+/// Formats a number of bytes in the largest binary unit that gives a whole number.
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units

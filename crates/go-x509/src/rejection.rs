@@ -117,7 +117,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// Returns an error of webpki that rustls has no variant for.
+/// Returns the error of webpki inside an error of rustls, if rustls has no variant for the error of webpki.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),

@@ -93,7 +93,7 @@ impl Error {
         matches!(self.details.problem, Problem::Data(_))
     }
 
-    /// The path to the value, such as `spec.containers[1].image`; empty if the error is at the top.
+    /// The path to the value, such as `spec.containers[1].image`; empty if the error concerns the whole object.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();

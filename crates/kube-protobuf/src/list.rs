@@ -7,15 +7,15 @@ use crate::piece::Piece;
 use crate::tables::LIST_META;
 use crate::wire::RecordStart;
 
-/// Splits a list into its objects, so that no response is held in memory.
+/// Splits a list into its objects, so that the whole response is never in memory.
 ///
 /// The reader keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// The bytes of the incomplete prefix or start of a record.
+    /// The bytes so far of an incomplete prefix, or of an incomplete start of a record.
     start: Vec<u8>,
-    /// The number of bytes that are left of the message with the objects.
+    /// The number of bytes that have not arrived of the message with the objects. `None` outside this message.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,

@@ -17,7 +17,7 @@ pub(crate) struct Record<'de> {
     pub(crate) payload: Payload<'de>,
 }
 
-/// The payload of a record, which shows its type.
+/// The payload of a record. Each variant is a wire type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Payload<'de> {
     Varint(u64),
@@ -97,7 +97,8 @@ impl<'de> Payload<'de> {
 // === impl RecordStart ===
 
 impl RecordStart {
-    /// Reads the start of a record, and returns the bytes that follow it. A number is part of the start.
+    /// Reads the start of a record, and returns the bytes after the start. If the payload is a number, the start
+    /// includes the payload.
     pub(crate) fn take(mut bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (number, wire_type) = tag(&mut bytes)?;
         let (is_bytes, length) = match wire_type {

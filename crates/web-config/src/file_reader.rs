@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use config_file::ReadError;
 
-/// Maximum size of the file, and of a certificate or a key, in bytes.
+/// Maximum size of each file, in bytes. The files are the web configuration, its certificates and its keys.
 const LARGEST: u64 = 1024 * 1024;
 
 /// Reads files, and records a stamp of each.

@@ -88,7 +88,8 @@ impl ReloadObserver for () {}
 // === impl WebConfigFile ===
 
 impl WebConfigFile {
-    /// Reads a file, and the certificates and keys that it names, relative to its directory.
+    /// Reads a file, and the certificates and keys that the file names. Relative paths begin at the directory of the
+    /// file.
     ///
     /// # Errors
     ///

@@ -349,7 +349,7 @@ fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64,
     Ok((process.peak()?, cpu - before))
 }
 
-/// Fails if a body lacks a pod, or if its restart counters are below `restarts`.
+/// Fails if a body lacks a pod, or if fewer than `restarts` containers of the body have restarted.
 fn check(body: &[u8], pods: usize, restarts: usize) -> io::Result<()> {
     let text = std::str::from_utf8(body).map_err(io::Error::other)?;
     let infos = text.matches("\nkube_pod_info{").count();

@@ -64,7 +64,7 @@ struct State {
     connections: Mutex<Vec<TcpStream>>,
     objects: Mutex<Objects>,
     changed: Condvar,
-    /// By path.
+    /// The Leases, by their path.
     leases: Mutex<BTreeMap<String, Value>>,
 }
 
@@ -130,7 +130,7 @@ impl Api {
 
     /// Creates or changes an object, and sends the event to all watches.
     pub fn put(&self, plural: &str, mut object: Value) {
-        // Clients in Go need both in each object.
+        // Clients in Go need `apiVersion` and `kind` in each object.
         if let (Some((version, kind)), None) = (kind(plural), object.get("kind")) {
             object["apiVersion"] = json!(version);
             object["kind"] = json!(kind);
@@ -233,7 +233,7 @@ impl Api {
             .count()
     }
 
-    /// Responds with 401 to any other token from now on.
+    /// Accepts only this token from now on. Responds with 401 to requests with another token.
     pub fn accept(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.into());
     }

@@ -561,7 +561,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     let remarks = exporter.get("/readyz").text();
     assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
 
-    // Without the wait, the metrics of namespaces would be missing for a time.
+    // If the exporter used this change immediately, the metrics of namespaces would be missing for a time.
     let second = own("config_hash");
     config("{namespaces: {}}", &format!("http://{away}"));
     exporter.tells("metrics would be missing for namespaces (");

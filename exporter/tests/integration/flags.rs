@@ -389,7 +389,7 @@ fn allowlists_show_labels_and_annotations() {
     let allow = ["--metric-labels-allowlist=pods=[team]"];
     let team = ",label_team=\"x\"} 1";
     assert_eq!(shown(&allow, "kube_pod_labels").as_deref(), Some(team));
-    // The last value is used.
+    // If a flag is repeated, the last value is used.
     let both = [
         &allow[..],
         &["--metric-labels-allowlist=*=[app.kubernetes.io/*]"],

@@ -245,7 +245,7 @@ fn p99(mut times: Vec<Duration>) -> Duration {
 /// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of the exporters has
 /// clients that send a request and never read the response.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
-    // The slow clients must not be closed during the measurement.
+    // The exporter must not close the slow connections during the measurement.
     let args = [
         "--server-progress-timeout=10m",
         "--server-write-timeout=10m",

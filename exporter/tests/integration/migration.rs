@@ -47,7 +47,7 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
         &endpoint["metricRelabelings"],
         ["sourceLabels", "targetLabel"],
     );
-    // Prometheus would also find a Service with this annotation, without the relabeling.
+    // If the Service had this annotation, another job of Prometheus would scrape it, too, without the relabeling.
     let annotations = &find("Service")["metadata"]["annotations"];
     assert!(
         annotations["prometheus.io/scrape"].is_null(),

@@ -96,7 +96,7 @@ impl Prometheus {
         })
     }
 
-    /// The response of the Prometheus API; `None` if Prometheus has not started yet.
+    /// The response of the Prometheus API; `null` if Prometheus has not started yet.
     pub(super) fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }

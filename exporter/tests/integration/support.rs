@@ -29,7 +29,7 @@ pub const PORTS: [&str; 4] = [
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 
-/// The start of the line about manifests that take long.
+/// The start of the line about manifests whose loading takes long.
 const LOADING: &str = "loading manifests; listening on ";
 
 /// A running exporter; killed when dropped.

@@ -89,13 +89,14 @@ impl Alone {
     }
 }
 
-/// Returns one family of a resource, so that only its declared fields are decoded.
+/// Returns a registry with one family of a resource, so that only the declared fields of this family are decoded.
 fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }
 
-/// Returns all families, and an additional family that may read everything, so that the whole object is decoded.
+/// Returns a registry with all families, and with an additional family that may read everything, so that the whole
+/// object is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,

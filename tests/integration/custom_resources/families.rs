@@ -109,7 +109,8 @@ fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
         .collect()
 }
 
-/// The header in OpenMetrics of a family with this name and declarations of these types.
+/// The name and the type that OpenMetrics shows for a family that is declared twice, with the types `first` and
+/// `second`.
 fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
     match (first, second) {
         ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),

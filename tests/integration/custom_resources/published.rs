@@ -49,7 +49,7 @@ impl Published {
         }
     }
 
-    /// The comments that begin with a word.
+    /// The texts of the comments that begin with `word` and a colon.
     fn comments(&self, word: &str) -> Vec<&str> {
         let prefix = format!("# {word}: ");
         let lines = self.config.lines().take_while(|line| line.starts_with('#'));

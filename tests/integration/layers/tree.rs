@@ -27,7 +27,7 @@ pub(super) struct Module {
     pub(super) children: BTreeMap<String, usize>,
     /// Names that the module defines.
     pub(super) items: BTreeSet<String>,
-    /// Arguments of macros that define items with these names.
+    /// Arguments of macro calls that become names of items.
     pub(super) arguments: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
     /// Paths in types, expressions, patterns and macros.

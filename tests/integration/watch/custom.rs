@@ -568,8 +568,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The shard changes to the other half and back. Objects that leave are removed from both stores, and new objects
-    // are listed for both.
+    // The shard of the first part changes to the other half. Objects that leave are removed from both stores, and new
+    // objects are listed for both.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("both have the same half", || {

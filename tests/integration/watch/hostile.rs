@@ -503,7 +503,7 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
             watch.protobuf(protobuf).streaming_lists(streaming)
         });
         running.ready().await;
-        // The objects that the server stores follow as events.
+        // After the list, the objects that the server stores arrive as events.
         let listed = running.config_maps().into_iter();
         assert_eq!(
             listed.filter(|name| name.starts_with("a/x")).count(),
@@ -562,7 +562,7 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         pass(Duration::from_secs(79)).await;
         let large = || {
             let names = running.config_maps().into_iter();
-            // The objects that the server stores follow as events.
+            // After the list, the objects that the server stores arrive as events.
             let large = names.filter(|name| name.ends_with("/large"));
             large.collect::<Vec<_>>()
         };

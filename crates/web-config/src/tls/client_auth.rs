@@ -33,7 +33,7 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// The type with which each client needs a certificate.
+/// The value of `client_auth_type` that requires a certificate from each client.
 const REQUIRED: &str = "RequireAndVerifyClientCert";
 
 /// Whether each client needs a certificate.

@@ -77,7 +77,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Ends of paths that name the chart or the program.
+/// Ends of paths. The values at these paths contain the name or the version of the chart or of the program.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
 /// Returns a line for each value of the objects. A list item that has a name is identified by this name.

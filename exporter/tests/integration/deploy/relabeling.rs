@@ -8,7 +8,7 @@ use crate::prometheus::block;
 
 const SCRAPING: &str = include_str!("../../../../docs/how-to/scrape.md");
 
-/// The rules of the documented job for targets or for samples, with the names of the Prometheus Operator.
+/// The rules of the documented job for targets or for samples, with the field names that the Prometheus Operator uses.
 fn documented(rules: &str, instance: &str) -> Value {
     let text = block(SCRAPING, "stable-series", "yaml");
     let text = text.replace("target_label:", "targetLabel:");
