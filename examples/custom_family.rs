@@ -12,7 +12,7 @@ use serde_json::json;
 
 /// Counts, for each given registry, the containers of a pod whose images come from the registry.
 ///
-/// Use a type instead of a closure if the generator has settings, or if you want to test it separately.
+/// Use a type instead of a closure if the generator has settings, or if you want to test the generator separately.
 struct ImagesFrom {
     registries: Vec<String>,
 }

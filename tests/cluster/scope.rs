@@ -1,4 +1,4 @@
-//! Tests of instances for single namespaces or nodes: together, they have all objects.
+//! Tests of instances for single namespaces or nodes. Together, the instances have all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};

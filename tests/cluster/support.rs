@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change continuously, so two lists of them differ.
+    // Leases change continuously, so two lists of leases differ.
     let resources = BuiltIn::ALL
         .iter()
         .copied()

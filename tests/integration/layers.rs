@@ -1,4 +1,5 @@
-//! Imports only go down the layers that DESIGN.md lists, and there are no import cycles between files or folders.
+//! Checks that each file imports only from the same layer or from lower layers, and that imports form no cycle of files
+//! or folders. DESIGN.md lists the layers.
 //!
 //! The sources are parsed. An import is a path in a `use`, a type, an expression or a macro that refers to an item of
 //! another file. Re-exports are followed to the file that defines the item. Test code is left out. Method calls are

@@ -1,4 +1,5 @@
-//! The alerts, recording rules and dashboards of deploy/mixin: they are valid, and use only metrics that exist.
+//! Tests of the alerts, recording rules and dashboards of deploy/mixin. These files are valid, and use only metrics
+//! that exist.
 //!
 //! `exporter/tests/integration/dashboards.rs` evaluates the rules and dashboards over the example cluster.
 

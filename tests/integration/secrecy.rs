@@ -269,7 +269,7 @@ fn feed_manifests(kept: &mut Kept) {
     }
 }
 
-/// Scrapes in both formats.
+/// Makes an exposition in each of the two formats, and keeps its bytes.
 fn look(metrics: &StateMetrics, kept: &mut Kept) {
     for format in [Format::Text, Format::OpenMetrics] {
         let mut bytes = Vec::new();

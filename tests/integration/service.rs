@@ -29,7 +29,8 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // Every client that accepts gzip gets it, also with `*`. Codings are case-insensitive.
+    // Every client that accepts gzip gets gzip, even if the client accepts gzip only by `*`. Codings are
+    // case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];

@@ -110,8 +110,8 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection,
-    /// waits for `time`.
+    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection
+    /// to evict, waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -208,7 +208,7 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections that must make room for others, in order of eviction.
+    /// The `count` connections that must be evicted first, in this order, to make room for new connections.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
         // Among many peers, an equal share would be so small that a peer with few connections exceeds it. Therefore, a
         // share is never smaller than that among `SHARES` peers.

@@ -23,7 +23,7 @@ pub enum ReadError {
     /// The file has more bytes than `limit`.
     #[error("it is larger than {}, the maximum for this kind of file; check that the path is right", size(*limit))]
     TooLarge {
-        /// The maximum, in bytes.
+        /// The maximum size of the file, in bytes.
         limit: u64,
     },
     /// The file starts with the byte order mark of UTF-16.
@@ -32,7 +32,7 @@ pub enum ReadError {
     /// The file has bytes that are not UTF-8.
     #[error("it is not UTF-8 from byte {} on; save it as UTF-8", .valid + 1)]
     NotUtf8 {
-        /// The number of bytes before the first wrong one.
+        /// The number of valid bytes before the first wrong byte.
         valid: usize,
     },
 }

@@ -17,7 +17,7 @@ pub struct Rejection(String);
 // === impl Rejection ===
 
 impl Rejection {
-    /// The rejection among the causes of an error, if there is one.
+    /// Finds the rejection among the causes of an error. `None` if no cause is a rejection.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);

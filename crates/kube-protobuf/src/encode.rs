@@ -264,7 +264,7 @@ fn time(text: &str) -> Option<(i64, u64)> {
     Some((seconds - offset, nanos))
 }
 
-/// Days since 1970.
+/// Returns the number of days from 1970-01-01 to a date.
 ///
 /// Source: [`days_from_civil`](https://howardhinnant.github.io/date_algorithms.html#days_from_civil).
 fn days(year: i64, month: i64, day: i64) -> i64 {

@@ -73,7 +73,7 @@ impl ListReader {
         Ok(())
     }
 
-    /// Ends the list.
+    /// Checks that the list is complete, and returns its metadata and its kind.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Begins the payload of a record.
+    /// Decides, from the start of a record, what the payload of the record is.
     fn enter(&mut self, start: &RecordStart) -> Result<(), Malformed> {
         let content = match (self.list, start.number) {
             (None, 2) if start.is_bytes => {
@@ -175,7 +175,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Continues with the next record.
+    /// Ends the payload of a record. The next byte belongs to another record.
     fn end_payload(&mut self) {
         self.state = State::Start;
         if self.list == Some(0) {

@@ -55,14 +55,14 @@ pub(crate) enum Type {
     Bool,
     Int32,
     Int64,
-    /// Base64 in JSON.
+    /// Bytes, which are base64 in JSON.
     Bytes,
     Message(&'static Message),
     Time,
     MicroTime,
     Quantity,
     IntOrString,
-    /// JSON inside of protobuf.
+    /// A message whose only field contains JSON.
     Json,
     /// A message with a list of strings. In protobuf, a map can contain a message, but not a list.
     Texts,

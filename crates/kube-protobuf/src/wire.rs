@@ -32,7 +32,7 @@ pub(crate) struct RecordStart {
     pub(crate) number: u32,
     /// Whether a length precedes the payload.
     pub(crate) is_bytes: bool,
-    /// The number of bytes that follow.
+    /// The number of bytes of the payload after the start. 0 for a number, because the start includes the number.
     pub(crate) length: u64,
 }
 
@@ -121,7 +121,7 @@ impl RecordStart {
 enum WireType {
     Varint,
     Bytes,
-    /// The number of bytes.
+    /// The payload always has this number of bytes.
     Fixed(u64),
 }
 

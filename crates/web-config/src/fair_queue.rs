@@ -333,8 +333,8 @@ mod tests {
         );
     }
 
-    /// Lets each of `attackers` ask again as soon as it is refused or has had its turn. After `warm_up` turns, a new
-    /// client does the same. Returns the number of tries and turns until the new client has its turn.
+    /// Lets each of `attackers` clients ask again as soon as the client is refused or has had its turn. After `warm_up`
+    /// turns, a new client does the same. Returns the number of tries and turns until the new client has its turn.
     fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
         let queue = FairQueue::new(1, 32);
         let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
@@ -347,7 +347,7 @@ mod tests {
             } else {
                 attackers + 1
             };
-            // The new client asks in the middle of the others.
+            // In each round, half of the attackers ask before the new client.
             let order = (0..attackers / 2).chain([attackers]);
             let order = order.chain(attackers / 2..attackers);
             for number in order.filter(|number| *number < clients) {
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(queue.waiting(), 1);
         let late = ask(&queue, 'b');
         drop(turn);
-        // `c` gets the turn but never uses it.
+        // `c` gets the turn, but drops the turn without a check.
         drop(std::mem::replace(
             &mut stays,
             Box::pin(std::future::pending()),

@@ -19,7 +19,7 @@ const WAITING: usize = 32;
 /// with an unchanged hash stay remembered.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
-    /// The last correct password of each user, with the hash that it was checked against.
+    /// The last correct password of each user, with the hash with which the password was compared.
     correct: Mutex<HashMap<String, Correct>>,
     turns: FairQueue<Option<IpAddr>>,
 }

@@ -32,9 +32,9 @@ pub(crate) struct Figures {
     pub(crate) rows: Vec<(&'static str, &'static str, f64)>,
 }
 
-/// Number of changes of pods per second that arrive one by one.
+/// Number of changes of pods per second, if the changes arrive one by one.
 const RATE: f64 = 500.0;
-/// Number of changes of pods per second in bursts, and number of changes in a burst.
+/// Number of changes of pods per second, if the changes arrive in bursts, and number of changes in a burst.
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between two scrapes while pods change.
 const INTERVAL: f64 = 5.0;

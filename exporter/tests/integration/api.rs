@@ -275,7 +275,8 @@ impl Api {
         self.kubeconfig_with(json!({}), json!({}))
     }
 
-    /// Returns a kubeconfig for this server, with further settings of the server, and a user.
+    /// Returns a kubeconfig for this server. `cluster` has further settings of the server, and `user` has the settings
+    /// of the user.
     pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
         cluster["server"] = json!(self.url);
         if let Some(authority) = &self.authority {
@@ -427,7 +428,7 @@ impl State {
         Some(())
     }
 
-    /// Reads or writes a Lease. A write of another version than the current one is a conflict.
+    /// Reads or writes a Lease. A write that names another version than the current version is a conflict.
     fn lease(&self, line: &str, body: &[u8]) -> (u16, Value) {
         let (method, path) = line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -487,7 +488,7 @@ impl State {
         json!({ "kind": format!("{kind}List"), "apiVersion": version, "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// Sends a watch, which ends when the client closes it.
+    /// Sends the events of a watch until the client closes the connection.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;

@@ -398,7 +398,7 @@ fn resources_are_audited_at_the_interval() {
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&*url, "--resources=pods,nodes", "--audit-interval=1s"]);
     exporter.becomes_ready();
-    // A list of one pod has the number of the remaining pods.
+    // The response to a list with the limit 1 states how many pods remain. The exporter counts the pods in this way.
     let is_count = |line: &String| line.contains("/pods?") && line.ends_with("limit=1");
     eventually("pods are counted", || {
         api.requests().iter().any(is_count).then_some(())

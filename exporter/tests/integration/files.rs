@@ -19,7 +19,8 @@ use super::support::{
 /// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs the program, and fails unless it exits soon. If the arguments start the servers, they use free ports.
+/// Runs the program, and fails unless the program exits soon. If the arguments start the servers, the servers use free
+/// ports.
 pub fn run_soon(args: &[&str]) -> Output {
     let serves = args[0].starts_with('-');
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
@@ -405,7 +406,7 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
 
 /// Makes each of the files unusable in several ways, while an exporter uses the files. Checks that the exporter
 /// continues, names the file and the problem, and uses the file again after the file is restored. `says` returns the
-/// expected part of the log line if it differs from the part that [`put`] returns.
+/// expected part of the log line, or `None` if the part is the result of [`put`].
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,

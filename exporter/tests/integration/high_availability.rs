@@ -1,4 +1,4 @@
-//! Replicas of which one serves the metrics of objects.
+//! Tests of several replicas. Only one replica serves the metrics of objects.
 
 use std::time::{Duration, Instant};
 
@@ -247,7 +247,7 @@ fn rollouts_lose_and_double_no_series() {
     replicas.iter().for_each(|replica| scraper.add(replica));
     for rollout in 1..=ROLLOUTS {
         for name in ["a", "b"] {
-            // As a Deployment does: the new pod is ready before an old one stops.
+            // As in a rollout of a Deployment, the new pod is ready before an old pod stops.
             let new = named(&api, &format!("{name}{rollout}"));
             new.becomes_ready();
             scraper.add(&new);

@@ -281,7 +281,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
         beside < alone.mul_f64(slower),
         "{beside:?} instead of {alone:?}"
     );
-    // Connected clients that do not read cost no CPU time, so they do not affect other clients.
+    // Connected clients that do not read cost no CPU time, so these clients do not affect other clients.
     assert!(
         beset_cpu < free_cpu.mul_f64(1.5) + Duration::from_millis(100),
         "{beset_cpu:?} instead of {free_cpu:?}"

@@ -87,7 +87,7 @@ impl Prometheus {
             .map_while(Result::ok)
             .find(|line| line.contains("msg=\"Listening on\""))
             .expect("it listens");
-        // The rest of the output must be read, because Prometheus would block otherwise.
+        // This thread reads the rest of the output. Otherwise, Prometheus would block.
         std::thread::spawn(move || log.map_while(Result::ok).count());
         Some(Self {
             child,

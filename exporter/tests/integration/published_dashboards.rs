@@ -79,8 +79,8 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// Replaces the variables of an expression. `cluster` becomes an empty text. Each other variable becomes a pattern for
-/// all values, so that it excludes no series.
+/// Replaces the variables of an expression. `cluster` becomes an empty text, `__rate_interval` becomes `5m`, and each
+/// other variable matches all values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
     while let Some((before, after)) = rest.split_once('$') {
@@ -94,7 +94,8 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // If the variable is a part of a longer pattern, the rest of the pattern selects series.
+            // If the variable is a part of a longer pattern, the function removes the variable, and the rest of the
+            // pattern selects series.
             _ => {}
         }
         rest = after;

@@ -126,7 +126,7 @@ impl Rollouts {
         })
     }
 
-    /// Starts a replica, as a Deployment does before it stops an old one.
+    /// Starts a replica, as a Deployment does before the Deployment stops an old replica.
     fn add(&mut self) {
         self.started += 1;
         let name = format!("ksm-{}", self.started);
@@ -272,7 +272,7 @@ impl Rollouts {
         }
         for own in ["up", "kube_state_metrics_leader"] {
             let series = self.series(own);
-            // Prometheus applies new targets every five seconds, so it may not see each replica.
+            // Prometheus applies new targets every five seconds, so Prometheus may miss some replicas.
             assert!(series.len() > 2, "{own}: {series:?}");
             let names_its_pod =
                 |labels: &Value| labels["pod"].as_str().unwrap().starts_with("ksm-");

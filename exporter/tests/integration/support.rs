@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
 
-/// Free ports on the loopback.
+/// Flags that select free ports on the loopback.
 pub const PORTS: [&str; 4] = [
     "--host=127.0.0.1",
     "--port=0",
@@ -39,7 +39,7 @@ pub struct Exporter {
     pub introduction: Vec<String>,
     /// The line about the exposition and the addresses.
     pub line: String,
-    /// Addresses of both servers, as `127.0.0.1:PORT`.
+    /// The addresses of the main server and of the telemetry server, as `127.0.0.1:PORT`.
     pub main: String,
     pub telemetry: String,
     log: Arc<Mutex<String>>,
@@ -487,7 +487,7 @@ impl Directory {
     /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        // The file is replaced in one step, as by editors and mounted ConfigMaps.
+        // The new file replaces the old file in one step, as with editors and mounted ConfigMaps.
         let new = self.0.join(format!(".{name}.new"));
         fs::write(&new, text).unwrap();
         fs::rename(new, &path).unwrap();

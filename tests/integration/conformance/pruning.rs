@@ -21,8 +21,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // The test skips objects that do not decode. An object that does not decode because of one field may decode
-        // without that field.
+        // The test skips objects that do not decode. If one field prevents the decoding of an object, the object may
+        // decode without this field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };

@@ -1,5 +1,5 @@
-//! Tests of families with the same name that differ in help or type: within one entry, across resources, and together
-//! with families in Rust. All of these families load, and every parser reads the exposition.
+//! Tests of families that have the same name and differ in help or type. Such families are in one entry, belong to
+//! several resources, or are declared in Rust. All of these families load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 

@@ -1,5 +1,5 @@
-//! Configurations with the same shapes as published ones. All of these configurations load and have the expected
-//! samples.
+//! Tests of configurations that have the same structure as published configurations. All of these configurations load
+//! and have the expected samples.
 //!
 //! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the same
 //! name contains the exposition of the objects. The comments at the start of the YAML file name the published file with

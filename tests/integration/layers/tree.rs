@@ -1,4 +1,5 @@
-//! The modules of a crate: their files, the names they define, and the paths that they mention.
+//! The modules of a crate: the files of the modules, the names that a module defines, and the paths that a module
+//! mentions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Tests of objects on which expressions spend much time: they do not block the runtime, and events stay in order.
+//! Tests of objects on which expressions spend much time. The expressions do not block the runtime, and events stay in
+//! order.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             shown(&running.text())
         })
         .await;
-        // The runtime of this test has one thread.
+        // The runtime of this test has one thread, so a blocked thread would delay the other task.
         let whole = began.elapsed();
         assert!(
             longest < whole / 3,

@@ -413,7 +413,8 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
         assert_eq!(running.metric(skipped), Some(1.0));
 
-        // An object that becomes too large loses its samples, and gets them again when it shrinks.
+        // When an object becomes too large, the object loses its samples. When the object shrinks, the object gets its
+        // samples again.
         server.put("configmaps", large("cm0", 2_000));
         eventually("the large object is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
@@ -422,7 +423,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         eventually("the object has samples again", || shows("cm0")).await;
         assert_eq!(running.config_maps().len(), 12);
 
-        // A watch is resumed after the skipped event, not before it.
+        // A resumed watch begins after the skipped event, not before the skipped event.
         server.put("configmaps", large("large", 3_000));
         pass(Duration::from_secs(5)).await;
         server.cut_watches("configmaps");

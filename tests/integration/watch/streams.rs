@@ -198,7 +198,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert_eq!(running.config_maps().len(), 12);
         assert_eq!(running.health_of("configmaps").decode_errors, 1);
-        // `cm0` decodes before the change, but not after it. `bad` decodes only after the change.
+        // Before the change, `cm0` decodes and `bad` does not. After the change, `bad` decodes and `cm0` does not.
         server.put("configmaps", broken("a", "cm0"));
         server.put("configmaps", config_map("a", "bad"));
         running.agrees().await;

@@ -36,7 +36,7 @@ pub(crate) enum ClientAuthError {
 /// The value of `client_auth_type` that requires a certificate from each client.
 const REQUIRED: &str = "RequireAndVerifyClientCert";
 
-/// Whether each client needs a certificate.
+/// Whether the section requires a certificate from each client.
 pub(super) fn requires_certificate(section: &TlsSection) -> bool {
     section.client_auth_type == REQUIRED
 }

@@ -10,7 +10,8 @@ use super::helm::{cases, chart, render};
 
 /// The starts of lines with intended differences, by values file. An empty name means all files.
 const DIFFERENT: &[(&str, &[&str])] = &[
-    // Roles are computed; another test compares them with the output of `rbac`.
+    // This chart computes the rules of its roles from the values. Another test compares these roles with the output of
+    // `rbac`.
     (
         "",
         &[

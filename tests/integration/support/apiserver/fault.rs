@@ -1,4 +1,4 @@
-//! Faults, and the requests to which they apply.
+//! Faults, and the requests to which a fault applies.
 
 use std::io;
 
