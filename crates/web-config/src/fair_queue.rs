@@ -227,8 +227,8 @@ impl<K: Eq + Hash + Copy> State<K> {
         })
     }
 
-    /// The position of the request of the client that had a turn last; `None` if `client` had a turn later. If no
-    /// waiting client has had a turn, returns a random position.
+    /// The position of the waiting request whose client had a turn last. `None` if `client` had a turn later than this
+    /// client. If no waiting client has had a turn, returns a random position.
     fn of_last_served(&self, client: K) -> Option<usize> {
         let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
         let latest = last_turns.clone().max()?;

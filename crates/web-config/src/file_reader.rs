@@ -27,7 +27,8 @@ pub(crate) struct FileStamp {
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// The identity of the file, because a file that replaces another one may have the same time and length.
+    /// The identity of the file. It shows that another file has replaced the file, even if both files have the same
+    /// time and length.
     #[cfg(unix)]
     inode: u64,
 }

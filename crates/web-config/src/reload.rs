@@ -134,7 +134,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. Once the file is in use, the caller informs the observer about missing settings.
+    /// Reads a file. As soon as the file is in use, the caller informs the observer about missing settings.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,

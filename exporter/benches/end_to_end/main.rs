@@ -5,10 +5,10 @@
 //! ```
 //!
 //! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
-//! processes. So the figures of one process do not include the cost of other processes. `--only crate` or `--only
-//! usual` measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer. `--program PATH`
-//! measures another build of the exporter, such as a static program. The benchmark needs Linux, because CPU times and
-//! memory come from `/proc`. docs/explanation/performance.md has the figures.
+//! processes. So the figures of one process do not include the cost of other processes. `--only crate` or
+//! `--only usual` measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer.
+//! `--program PATH` measures another build of the exporter, such as a static program. The benchmark needs Linux,
+//! because CPU times and memory come from `/proc`. docs/explanation/performance.md has the figures.
 
 #![allow(
     clippy::print_stdout,

@@ -72,7 +72,7 @@ struct State {
 struct Objects {
     /// The current objects, by the plural name of their resource and by their name.
     now: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Events with the plural names of their objects.
+    /// The events, each with the plural name of its resource.
     events: Vec<(String, Value)>,
 }
 

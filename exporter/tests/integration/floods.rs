@@ -25,8 +25,8 @@ fn with_descriptors(limit: &str) -> Exporter {
     Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
-/// Sends requests from several threads while `check` runs, and keeps the last connections open. Returns
-/// the number of connections.
+/// Sends requests from several threads while `check` runs, and keeps the last `keep` connections open. Returns the
+/// number of connections.
 fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
     let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {

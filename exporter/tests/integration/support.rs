@@ -302,7 +302,7 @@ impl Exporter {
     /// The CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields do not.
+        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields contain no blanks.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks = ticks.map(|ticks| ticks.parse::<u64>().unwrap());
