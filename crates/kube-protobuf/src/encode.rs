@@ -239,7 +239,7 @@ fn refused(field: &Field, value: &Value) -> EncodeError {
 /// Go's zero time, `0001-01-01T00:00:00Z`, in seconds since 1970.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Seconds since 1970 and nanoseconds of a time in the notation of RFC 3339.
+/// Parses a time in the notation of RFC 3339. Returns the seconds since 1970, and the nanoseconds.
 fn time(text: &str) -> Option<(i64, u64)> {
     let number = |range: Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);

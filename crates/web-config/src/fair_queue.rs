@@ -60,7 +60,7 @@ pub struct Turn<K: Eq + Hash + Copy> {
 pub struct QueueFull;
 
 struct State<K: Eq + Hash + Copy> {
-    /// Free turns.
+    /// The number of turns that are free.
     free: usize,
     /// Waiting requests in order of arrival.
     waiting: Vec<Waiting<K>>,
