@@ -10,9 +10,9 @@ use kube_state_metrics::family::Samples;
 use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
-/// Counts the containers of a pod whose image comes from one of the given registries.
+/// Counts, for each given registry, the containers of a pod whose images come from the registry.
 ///
-/// Use a type instead of a closure if the generator has settings, or if you want to test it separately.
+/// Use a type instead of a closure if the generator has settings, or if you want to test the generator separately.
 struct ImagesFrom {
     registries: Vec<String>,
 }

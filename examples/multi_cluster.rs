@@ -3,7 +3,7 @@
 //! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
 //! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does not
-//! delay the others, and Prometheus scrapes each cluster as a separate target.
+//! delay the other clusters, and Prometheus scrapes each cluster as a separate target.
 
 use axum::Router;
 use kube::config::KubeConfigOptions;

@@ -4,7 +4,7 @@
 //! The controller creates a Deployment for every `Website` and writes the number of ready pods to the status of the
 //! website. So the controller already watches both kinds. The events of these watches also feed the metrics: the
 //! families of websites, which the operator defines, and the built-in families of deployments. The controller does not
-//! use pods, so the crate watches them.
+//! use pods, so the crate watches pods.
 
 use std::future::{Future, ready};
 use std::sync::Arc;

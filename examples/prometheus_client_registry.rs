@@ -16,7 +16,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// Serves both parts at `/metrics`. A family must not be in both parts.
+/// Serves the metrics of objects and the metrics of the registry at `/metrics`. A family must not be in both parts.
 pub(crate) fn app(metrics: &StateMetrics, registry: Arc<Registry>) -> Router {
     let service = metrics.service().append(move |_format| {
         let mut text = String::new();

@@ -12,7 +12,7 @@ use kube_state_metrics::exposition::HostMetrics;
 use kube_state_metrics::source::watch::configure_for_watching;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-/// Serves both parts at `/metrics`. A family must not be in both parts.
+/// Serves the metrics of objects and the metrics of the registry at `/metrics`. A family must not be in both parts.
 pub(crate) fn app(metrics: &StateMetrics, registry: Registry) -> Router {
     let service = metrics.service().append(move |_format| {
         let text = TextEncoder::new().encode_to_string(&registry.gather());

@@ -28,7 +28,7 @@ fn main() {
     println!("cargo:rustc-env=BUILD_TARGET={target}");
 }
 
-/// The output of a command, if it can run.
+/// The output of a command; `None` if the command fails or cannot start.
 fn output(command: &[&str]) -> Option<String> {
     let (program, arguments) = command.split_first()?;
     let output = Command::new(program).args(arguments).output().ok()?;

@@ -1,6 +1,7 @@
 //! Tests the limits on memory per pod and on allocations per update, which do not depend on the machine.
 //!
-//! A counting allocator replaces the allocator of the system. There is only one test, so that no other code allocates.
+//! A counting allocator replaces the allocator of the system. There is only one test, so that no other test allocates
+//! at the same time.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 #![allow(
@@ -154,8 +155,8 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
     kinds_that_come_and_go_leave_nothing_behind();
 }
 
-/// Changes the existing kinds a thousand times. The configuration has wildcards, and adds families
-/// to a built-in kind.
+/// Changes the existing kinds several hundred times, and checks that the memory does not grow. The configuration has
+/// wildcards, and adds families to a built-in kind.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
     use kube_state_metrics::BuiltIn;
@@ -218,7 +219,7 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // After the rounds, the state equals the initial state, except for leaks.
+    // After each cycle of rounds, the state is the same again, except for leaks.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

@@ -1,4 +1,4 @@
-//! Measures five joined labels, beside the same store without them.
+//! Measures a store with five joined labels, and the same store without joined labels.
 
 use criterion::{BatchSize, Criterion};
 use kube_state_metrics::exposition::Encoding;

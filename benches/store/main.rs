@@ -79,7 +79,7 @@ pub(crate) fn scrape(metrics: &StateMetrics, encoding: Encoding) -> usize {
     pieces.map(|piece| std::hint::black_box(piece).len()).sum()
 }
 
-/// The indexes of all pods, in a shuffled order.
+/// Returns a function that yields the indexes of all pods in an irregular order.
 pub(crate) fn scattered() -> impl FnMut() -> usize {
     let mut at = 0;
     move || {

@@ -10,7 +10,7 @@ use super::{PODS, Setup, scrape, support};
 
 const BUFFER: usize = 64 * 1024;
 
-/// A buffer that is overwritten from its start when it is full, and the number of written bytes.
+/// A buffer, and the number of bytes written so far. When the buffer is full, its content is discarded.
 struct Recycled(Vec<u8>, usize);
 
 impl Write for Recycled {

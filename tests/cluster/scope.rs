@@ -1,4 +1,4 @@
-//! Tests of instances for single namespaces or nodes: together, they have all objects.
+//! Tests of instances for single namespaces or nodes. Together, the instances have all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -50,7 +50,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             "spec": { "replicas": 6, "selector": { "matchLabels": { "app": "web" } }, "template": template("web") }
         });
         create(&deployments, deployment).await;
-        // No node has this name.
+        // No node has this label, so the pod is never assigned to a node.
         let mut pending = template("pending");
         pending["metadata"]["name"] = json!("pending");
         pending["spec"]["nodeSelector"] = json!({ "no": "such-node" });

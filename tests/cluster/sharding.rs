@@ -139,7 +139,7 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
                 looks += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // The test stops replicas that are no longer needed when the other replicas have all objects.
+            // The other replicas have all objects now, so the test stops the replicas that are no longer needed.
             parts.truncate(total as usize);
             let delay = until("settled", 10, || shown(&parts, "ksm-handover") == all).await;
             println!(

@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change continuously, so two lists of them differ.
+    // Leases change continuously, so two lists of leases differ.
     let resources = BuiltIn::ALL
         .iter()
         .copied()
@@ -189,7 +189,7 @@ async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::R
     request().await
 }
 
-/// Creates an object. Retries for a number of seconds until the server accepts it.
+/// Creates an object. Retries for at most `seconds` seconds until the server accepts the object.
 pub(crate) async fn create_at_last<K>(api: &Api<K>, object: &K, seconds: u64)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,

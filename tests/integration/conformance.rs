@@ -4,8 +4,8 @@
 //! Other modules use the same cases. `pruning` checks that families read only the fields that they declare.
 //! `properties` generates random objects of the same shapes. `catalogue` compares names and metadata of the families
 //! with the catalogue of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a
-//! golden file. `queries` checks queries for common questions about a cluster. `times` replaces all times by times at
-//! the ends of the calendar. `updates` applies random sequences of events.
+//! golden file. `queries` checks queries for common questions about a cluster. `times` replaces all times by the
+//! earliest and the latest times of the calendar. `updates` applies random sequences of events.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -61,14 +61,14 @@ const BESIDE: &str = "metrics:
               each: { type: Info, info: { path: [metadata, name], labelsFromPath: { all: [] } } }
             - { name: all, each: { type: Gauge, gauge: { path: [] } } }";
 
-/// How an object is fed.
+/// The encoding in which an object is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Json,
     Protobuf,
 }
 
-/// Returns all families of a resource, including those that are disabled by default.
+/// Returns a builder with all families of a resource, including those that are disabled by default.
 fn builder(resource: &str, case: &Case) -> Builder {
     StateMetrics::builder()
         .resources([resource])

@@ -1,4 +1,5 @@
-//! Tests of the book: it lists all pages, all links resolve, and its code and numbers are correct.
+//! Tests of the book: the summary lists all pages, all links resolve, and the code and the numbers of the pages are
+//! correct.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -78,7 +79,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The reason why a link of a page is broken; `None` if it resolves or leads out of the repository.
+/// The reason why a link of a page is broken; `None` if the link resolves or leads out of the repository.
 fn broken(page: &Path, link: &str) -> Option<String> {
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
     let in_repository = [FILE_URL, DIRECTORY_URL]

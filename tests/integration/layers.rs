@@ -1,4 +1,5 @@
-//! Imports only go down the layers that DESIGN.md lists, and there are no import cycles between files or folders.
+//! Checks that each file imports only from the same layer or from lower layers, and that imports form no cycle of files
+//! or folders. DESIGN.md lists the layers.
 //!
 //! The sources are parsed. An import is a path in a `use`, a type, an expression or a macro that refers to an item of
 //! another file. Re-exports are followed to the file that defines the item. Test code is left out. Method calls are
@@ -92,7 +93,8 @@ fn the_layers_of_the_packages_are_in_the_design() {
     assert_eq!(layers(Path::new("crates/unknown")), None);
 }
 
-/// The problems of a small crate. Each line that starts with `--` begins a file; the first file is the root.
+/// Returns the problems that the check finds in a small crate. In `text`, each line that starts with `--` begins a
+/// file; the first file is the root.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")

@@ -1,4 +1,4 @@
-//! The time for one object is linear in its size, for every kind of content.
+//! Checks that the time for one object is linear in the size of the object, for every kind of content.
 //!
 //! A test measures the processor time of its thread for an object and for an object of four times the size. An
 //! algorithm that compares all pairs takes 16 times as long.
@@ -98,7 +98,7 @@ fn unlimited() -> Limits {
         .text_per_object(0)
 }
 
-/// Fails unless applying an object is linear in its size.
+/// Fails unless the time to apply an object is linear in the size of the object.
 #[track_caller]
 fn assert_object_linear(what: &str, builder: Builder, object: impl Fn(usize) -> String) {
     let metrics = builder.build().unwrap();
@@ -308,8 +308,8 @@ fn manifests() {
     }
 }
 
-/// The time for the kinds that one wildcard selects is linear in their number. The time includes creating the stores,
-/// starting the watches, and recording their failures in the health and the log.
+/// The time for the kinds that one wildcard selects is linear in the number of these kinds. The time includes creating
+/// the stores, starting the watches, and recording their failures in the health and the log.
 #[test]
 fn kinds_of_a_configuration() {
     const CONFIG: &str =

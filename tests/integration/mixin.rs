@@ -1,4 +1,5 @@
-//! The alerts, recording rules and dashboards of deploy/mixin: they are valid, and use only metrics that exist.
+//! Tests of the alerts, recording rules and dashboards of deploy/mixin. These files are valid, and use only metrics
+//! that exist.
 //!
 //! `exporter/tests/integration/dashboards.rs` evaluates the rules and dashboards over the example cluster.
 
@@ -384,7 +385,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
                     "{name}: {title}"
                 );
                 let query = target["expr"].as_str().unwrap();
-                // A query has as many selectors as braces.
+                // A query has as many selectors as opening braces.
                 let selectors = query.matches('{').count();
                 assert!(selectors > 0, "{name}: {title}: {query}");
                 let selected = query.matches(r#"cluster=~"$cluster""#).count();

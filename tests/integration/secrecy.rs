@@ -183,7 +183,8 @@ struct Kept {
     log: BTreeSet<String>,
 }
 
-/// Feeds secrets and config maps in several ways: by the host or by manifests.
+/// Returns three registries of secrets and config maps: without allowlists, with allowlists, and with a family that may
+/// read whole objects. The host or manifests feed the registries.
 fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
@@ -268,7 +269,7 @@ fn feed_manifests(kept: &mut Kept) {
     }
 }
 
-/// Scrapes in both formats.
+/// Makes an exposition in each of the two formats, and keeps its bytes.
 fn look(metrics: &StateMetrics, kept: &mut Kept) {
     for format in [Format::Text, Format::OpenMetrics] {
         let mut bytes = Vec::new();

@@ -18,10 +18,10 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases in which this crate intentionally responds differently, with its content type and encoding: this crate
-/// follows RFC 9110, but kube-state-metrics does not.
+/// Cases in which this crate intentionally responds differently, each with the content type and the encoding of the
+/// response. In these cases, this crate follows RFC 9110, and kube-state-metrics does not.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    // Protobuf is not supported, so the next best quality decides.
+    // Protobuf is not supported, so the response has the format with the next lower quality value.
     ("019", "openmetrics 1.0.0", ""),
     // A media range matches all types that it covers.
     ("027", "openmetrics 0.0.1", ""),
@@ -29,7 +29,8 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // Every client that accepts gzip gets it, also with `*`. Codings are case-insensitive.
+    // Every client that accepts gzip gets gzip, even if the client accepts gzip only by `*`. Codings are
+    // case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -343,7 +344,7 @@ fn a_body_yields_while_it_searches_and_compresses() {
     }
     let gzip = [("accept-encoding", "gzip")];
     for headers in [&[][..], &gzip] {
-        // No row is included, so the search has no chunk until its end.
+        // The filter includes no row, so the search returns no chunk before the search ends.
         let searched = yields(answer(&metrics, "GET", "/metrics?namespace=none", headers));
         assert!(searched > 3, "{headers:?}: {searched}");
     }

@@ -45,7 +45,7 @@ pub(crate) fn background(future: impl Future<Output = ()> + Send + 'static) -> B
     Background(tokio::spawn(future))
 }
 
-/// Ends its task when dropped.
+/// A task that ends when this value is dropped.
 pub(crate) struct Background(tokio::task::JoinHandle<()>);
 
 impl Background {

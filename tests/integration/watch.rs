@@ -168,7 +168,8 @@ impl Running {
         resources.find(|own| own.resource == resource).unwrap()
     }
 
-    /// The value of a metric of the watches. `labels` are sorted, and written as in the text format.
+    /// The value of a metric of the watches. `series` is the name with its labels, which are sorted and written as in
+    /// the text format.
     fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use bounded_http::{CloseReason, Listener, Observer, Server};
 
-/// The counts of the server, as a metrics registry would hold them.
+/// The counts of the server. In a real program, a registry of metrics would have these counts.
 #[derive(Default)]
 struct Counts {
     open: AtomicI64,

@@ -98,7 +98,8 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // Before the server closes an evicted connection, it responds to a request that has already arrived.
+        // If a request has already arrived on an evicted connection, the server responds before it closes the
+        // connection.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);

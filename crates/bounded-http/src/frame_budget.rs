@@ -165,7 +165,7 @@ impl FrameBudget {
     }
 }
 
-/// The cost of a frame. `length` is the value in its header.
+/// The cost of a frame. `length` is the length of the payload, which the header of the frame states.
 fn frame_cost(kind: u8, length: u64) -> u64 {
     match kind {
         // The windows of HTTP/2 already limit the number of large DATA frames.

@@ -28,11 +28,12 @@ pub struct Limits {
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
     /// Maximum number of open connections. If the maximum is exceeded, a new connection evicts a connection of the peer
-    /// with the most connections: first the connection that is idle longest, then one that has sent no request, then
-    /// one with a request in progress. If a peer has at most an equal share of the connections (a sixteenth if there
-    /// are more than 16 peers), its connections with a request in progress are protected. A protected connection is
-    /// evicted only if all connections are protected. The process needs this number of free file descriptors. Default:
-    /// 1024.
+    /// with the most connections: first a connection that is idle, then a connection that has sent no request, then a
+    /// connection with a request in progress. Of several connections in the same state, the connection that has been
+    /// inactive for the longest time is evicted. If a peer has at most an equal share of the connections (a sixteenth
+    /// if there are more than 16 peers), its connections with a request in progress are protected. A protected
+    /// connection is evicted only if all connections are protected. The process needs this number of free file
+    /// descriptors. Default: 1024.
     pub max_connections: usize,
     /// Maximum number of connections with a response that has begun. If the maximum is exceeded, a new response evicts
     /// a connection that has made no progress for a second. If there is no such connection, the response evicts a

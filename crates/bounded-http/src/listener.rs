@@ -47,7 +47,7 @@ pub enum ListenError {
 // === impl Listener ===
 
 impl Listener {
-    /// Listens on a port of a host, given as a name or as an address, with or without brackets.
+    /// Listens on a port of a host. `host` is a name, or an address with or without brackets.
     ///
     /// With an empty host or `::`, the socket listens on all IPv6 and IPv4 addresses, or only on the IPv4 addresses if
     /// the machine has no IPv6. Port 0 lets the operating system choose a port. The socket has `SO_REUSEADDR`, so that
@@ -107,7 +107,7 @@ fn is_any_v6(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified())
 }
 
-/// Whether an error means that the machine has no IPv6, not that the port is in use or forbidden.
+/// Whether an error may mean that the machine has no IPv6. This is not so if the port is in use or forbidden.
 fn lacks_v6(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
@@ -138,7 +138,7 @@ mod tests {
     /// The address that a machine without IPv6 binds for `address`.
     fn without_v6(address: &str) -> io::Result<SocketAddr> {
         with_fallback(address.parse().unwrap(), |address| match address {
-            // EAFNOSUPPORT, when the socket is created.
+            // The creation of the socket fails with EAFNOSUPPORT.
             SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(97)),
             SocketAddr::V4(_) => Ok(address),
         })

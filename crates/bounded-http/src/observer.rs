@@ -41,20 +41,21 @@ pub trait Observer: Send + Sync + 'static {
     /// Runs when a connection is no longer busy.
     fn connection_not_busy(&self) {}
 
-    /// The server closes a connection to enforce a limit. Logs at level debug by default.
+    /// Runs when the server closes a connection to enforce a limit. Logs at level debug by default.
     fn limit_exceeded(&self, peer: SocketAddr, reason: CloseReason) {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// The handshake or the HTTP protocol of a connection failed. A client can cause such a failure at any time. Logs
-    /// at level debug by default.
+    /// Runs after the handshake or the HTTP protocol of a connection failed. A client can cause such a failure at any
+    /// time. Logs at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
-    /// The operating system could not accept a connection, most likely for lack of file descriptors. The server then
-    /// evicts its least active connection, and retries when this connection is closed or after 50 milliseconds. While
-    /// there are no free descriptors, the server may call this method many times per second. Logs a warning by default.
+    /// Runs after the operating system could not accept a connection, usually because no file descriptor is free. The
+    /// server then evicts its least active connection, and retries when this connection is closed or after 50
+    /// milliseconds. While there are no free descriptors, the server may call this method many times per second. Logs a
+    /// warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }

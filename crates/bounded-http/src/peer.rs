@@ -21,7 +21,7 @@ pub struct Peer(SocketAddr);
 // === impl Peer ===
 
 impl Peer {
-    /// The peer with this address. IPv4 addresses that are mapped to IPv6 become IPv4 addresses.
+    /// Creates the peer with this address. IPv4 addresses that are mapped to IPv6 become IPv4 addresses.
     pub fn new(address: SocketAddr) -> Self {
         Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }

@@ -1,7 +1,7 @@
 //! All connections of a server, and the choice of the connection that is evicted when there are too many.
 //!
-//! While the server is not full, a single peer may use the whole server. When the server is full, the peer with the
-//! most connections, or with the most responses, loses one of them.
+//! While the server is not full, a single peer may use the whole server. If there are too many connections, the peer
+//! with the most connections loses one. If there are too many responses, the peer with the most responses loses one.
 //!
 //! If a peer has at most an equal share of the connections, its connections with a request in progress are protected,
 //! so that scrapes complete. A protected connection is evicted only if all connections are protected. A peer with more
@@ -110,8 +110,8 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection,
-    /// waits for `time`.
+    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection
+    /// to evict, waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -208,7 +208,7 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections that must make room for others, in order of eviction.
+    /// The `count` connections that must be evicted first, in this order, to make room for new connections.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
         // Among many peers, an equal share would be so small that a peer with few connections exceeds it. Therefore, a
         // share is never smaller than that among `SHARES` peers.
@@ -229,7 +229,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // When the next connection of a peer is considered, the peer has one connection less.
+        // The loop assumes that earlier candidates of a peer are evicted, so each later candidate counts one connection
+        // less.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -242,7 +243,7 @@ impl OpenConnections {
         candidates
     }
 
-    /// The connection to evict for a response of `newest`.
+    /// The connection that is evicted when `newest` begins a response.
     fn slowest(&self, newest: &ConnectionState) -> Option<&Arc<ConnectionState>> {
         let answering: Vec<_> = (self.all.values())
             .filter_map(|connection| match connection.quiet_since()? {

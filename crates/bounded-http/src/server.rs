@@ -150,8 +150,8 @@ impl Server {
     /// Stops accepting connections, closes idle connections, and waits at most `timeout` until the responses in
     /// progress are complete. The limits on slow clients still apply.
     ///
-    /// Returns the number of connections that were still open after `timeout`. The server closes the connections that
-    /// are still open. If the future is dropped before it completes, all connections are closed immediately.
+    /// Returns the number of connections that were still open after `timeout`. The server closes these connections. If
+    /// the future is dropped before it completes, all connections are closed immediately.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let _ = self.shutdown.send(true);
         match tokio::time::timeout(timeout, &mut self.task).await {

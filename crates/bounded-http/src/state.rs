@@ -73,7 +73,7 @@ pub(crate) struct ResponseGuard {
 struct Progress {
     /// When the handshake was complete.
     accepted: Option<Instant>,
-    /// When there was nothing to read for the first time.
+    /// When the task of the connection found no bytes to read for the first time.
     waits_since: Option<Instant>,
     /// When the first byte of an incomplete request arrived.
     request_since: Option<Instant>,
@@ -128,8 +128,7 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// Creates the state of a connection that was just accepted. The time limit of its first request starts with the
-    /// accept.
+    /// Creates the state of a connection that was just accepted. The time limit of the first request starts now.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {
@@ -246,8 +245,7 @@ impl ConnectionState {
         self.changed.notify_one();
     }
 
-    /// Waits until the connection has to be closed, because it exceeds `limits` or
-    /// [`close`](Self::close) was called.
+    /// Waits until the connection has to be closed: it exceeds `limits`, or [`close`](Self::close) was called.
     pub(crate) async fn closed(&self, limits: &Limits) -> CloseReason {
         loop {
             let changed = self.changed.notified();
@@ -279,7 +277,8 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// The activity of the connection, and the time since which it is inactive; `None` if it is already being closed.
+    /// The activity of the connection, and the time since which the connection is inactive; `None` if the connection is
+    /// already being closed.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {

@@ -52,7 +52,7 @@ struct Running {
     failed: mpsc::UnboundedReceiver<String>,
 }
 
-/// Whether a client may connect. The tests use this result instead of a TLS handshake.
+/// The result of a handshake. The tests use this result instead of a real TLS handshake.
 #[derive(Clone, Copy)]
 enum Handshake {
     Succeeds,

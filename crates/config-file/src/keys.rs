@@ -6,7 +6,8 @@ const LONGEST: usize = 40;
 
 /// The key of the value at a line and column (both from 1), if the key is one of `known`.
 ///
-/// The key is the last key before the column, or the key of an earlier line with less indentation.
+/// The key is the last key before the column. If no key precedes the column, the key is the first key of the line. If
+/// the line has no key, the key is that of an earlier line with less indentation.
 pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
     let above = usize::try_from(line).ok()?.checked_sub(1)?;
     let lines: Vec<&str> = text.lines().take(above + 1).collect();
@@ -35,8 +36,8 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
     None
 }
 
-/// Returns the key if it resembles one of `known`. The parser can take a secret for a key, and a message must not show
-/// the secret.
+/// Whether a key resembles one of `known`. The parser can mistake a secret for a key, and a message must not show the
+/// secret.
 pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
     key.len() <= LONGEST
         && known.iter().any(|known| {

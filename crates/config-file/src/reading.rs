@@ -17,13 +17,13 @@ pub enum ReadError {
     /// The path is that of a directory.
     #[error("it is a directory; give a regular file")]
     Directory,
-    /// The path is that of a named pipe, a device or a socket. The field names which one.
+    /// The path is that of a named pipe, a device or a socket. The field names the type of the file.
     #[error("it is {0}; give a regular file")]
     NotRegular(&'static str),
     /// The file has more bytes than `limit`.
     #[error("it is larger than {}, the maximum for this kind of file; check that the path is right", size(*limit))]
     TooLarge {
-        /// The maximum, in bytes.
+        /// The maximum size of the file, in bytes.
         limit: u64,
     },
     /// The file starts with the byte order mark of UTF-16.
@@ -32,7 +32,7 @@ pub enum ReadError {
     /// The file has bytes that are not UTF-8.
     #[error("it is not UTF-8 from byte {} on; save it as UTF-8", .valid + 1)]
     NotUtf8 {
-        /// The number of bytes before the first wrong one.
+        /// The number of valid bytes before the first wrong byte.
         valid: usize,
     },
 }
@@ -140,7 +140,7 @@ fn kind(_: &Metadata) -> &'static str {
     "a device"
 }
 
-/// Formats a number of bytes in the largest binary unit that divides it.
+/// Formats a number of bytes in the largest binary unit that gives a whole number.
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units

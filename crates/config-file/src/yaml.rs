@@ -11,9 +11,9 @@ use crate::keys::{key_at, resembles};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct YamlProblem {
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: u64,
-    /// The column in characters, from 1.
+    /// The column in characters, counted from 1.
     pub column: u64,
     /// The expected key whose value is wrong, if the key is known.
     pub key: Option<String>,
@@ -121,8 +121,8 @@ fn collection(event: &str) -> &str {
 
 const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
 
-/// The cause of a syntax error, found by words in the parser's message. The message itself may contain a character of
-/// the text, so it is not shown.
+/// The cause of a syntax error. The function finds the cause by words in the parser's message. The message itself may
+/// contain a character of the text, so it is not shown.
 fn syntax(message: &str) -> &'static str {
     let causes = [
         ("unclosed quote", "a quotation mark is not closed"),

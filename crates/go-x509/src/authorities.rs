@@ -31,7 +31,7 @@ impl Authorities {
     ///
     /// # Errors
     ///
-    /// If there are certificates, and none can be parsed.
+    /// If `all` has certificates, and none of them can be parsed.
     pub fn new(all: &[CertificateDer<'_>]) -> Result<(Self, usize), NoAuthority> {
         let mut authorities = Self {
             signers: Vec::new(),

@@ -103,7 +103,7 @@ impl Certificate {
             }
     }
 
-    /// Whether the certificate may be the root of a chain with this number of intermediate certificates.
+    /// Checks that the certificate may be the root of a chain with this number of intermediate certificates.
     pub(crate) fn check_root(
         &self,
         purpose: Purpose,

@@ -11,7 +11,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// Accepts clients that Go accepts.
+/// Verifier for servers, which accepts the clients that a server in Go accepts.
 #[derive(Debug)]
 pub struct ClientVerifier {
     authorities: Authorities,

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | itself trusted: a leaf among the authorities | treated as an authority: certificates that its key signs are accepted | only this certificate is accepted | as Go |
 //! | self-signed with `CA:TRUE` and used by a server | refused, because an authority is not a server | accepted if it is among the authorities | as Go |
-//! | X.509 version 1 | not parsed | presented, and accepted from clients that an authority signed directly | as Go |
+//! | X.509 version 1 | not parsed | a program may present it; a server accepts it from a client if an authority signed it directly | as Go |
 //! | signed by a trusted authority outside its validity period | accepted | refused | as Go |
 //! | signed by a trusted authority whose extended key usages lack the purpose | accepted | refused | as Go |
 //! | chain longer than the path length of its trusted authority | accepted | refused | as Go |

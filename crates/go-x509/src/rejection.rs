@@ -17,7 +17,7 @@ pub struct Rejection(String);
 // === impl Rejection ===
 
 impl Rejection {
-    /// The rejection among the causes of an error, if there is one.
+    /// Finds the rejection among the causes of an error. `None` if no cause is a rejection.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
@@ -117,7 +117,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// Returns an error of webpki that rustls has no variant for.
+/// Returns the error of webpki inside an error of rustls, if rustls has no variant for the error of webpki.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),

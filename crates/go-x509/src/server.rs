@@ -14,7 +14,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// Accepts servers that Go accepts.
+/// Verifier for clients, which accepts the servers that a client in Go accepts.
 #[derive(Debug)]
 pub struct ServerVerifier {
     authorities: Authorities,
@@ -22,15 +22,15 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// Accepts the servers that another verifier accepts, such as the verifier with the system's authorities. Errors
-/// explain why a server is refused.
+/// Verifier that accepts the servers that another verifier accepts, such as the verifier with the system's authorities.
+/// Errors explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
     origin: String,
 }
 
-/// Accepts every server that has the key of its certificate, like Go's `InsecureSkipVerify`.
+/// Verifier that accepts every server that has the key of its certificate, like Go's `InsecureSkipVerify`.
 #[derive(Debug)]
 pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 

@@ -36,7 +36,8 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // In TLS 1.3, a scheme has one curve (that of the first candidate), and PKCS #1 is not allowed.
+        // In TLS 1.3, each signature scheme has exactly one curve, which is the curve of the first candidate. PKCS #1
+        // is not allowed.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

@@ -10,8 +10,8 @@ use crate::wire::{Payload, Records};
 
 /// The maximum size of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
 ///
-/// Rewriting a nested message makes a copy for each message around it, so the rewriting may need a multiple of this
-/// memory.
+/// To rewrite a nested message, the function makes a copy for each message around the nested message. So the rewriting
+/// may need a multiple of this memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
 /// Returns the same message with its fields in the order of the table, each in one place.

@@ -22,8 +22,8 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// Like the encoder of the API, the function also writes absent fields, except pointers. The function leaves out
-/// unknown fields. A time may also be a number of seconds since 1970.
+/// Like the encoder of the API, the function writes a zero value for an absent field, unless the field is a pointer, a
+/// list, a map or bytes. The function leaves out unknown fields. A time may also be a number of seconds since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};
@@ -38,7 +38,7 @@ pub struct EncodeError {
 ///
 /// # Errors
 ///
-/// If a field has a value of another type.
+/// If a value does not have the type of its field.
 pub fn message(message: &'static Message, json: &Value) -> Result<Vec<u8>, EncodeError> {
     let nothing = Map::new();
     let mut out = Vec::new();
@@ -50,7 +50,7 @@ pub fn message(message: &'static Message, json: &Value) -> Result<Vec<u8>, Encod
 ///
 /// # Errors
 ///
-/// If a field has a value of another type.
+/// If a value does not have the type of its field.
 pub fn object(json: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let text = |name| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -65,7 +65,7 @@ pub fn object(json: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
 ///
 /// # Errors
 ///
-/// If a field has a value of another type.
+/// If a value does not have the type of its field.
 pub fn list<'a>(
     api_version: &str,
     kind: &str,
@@ -151,7 +151,7 @@ fn write_message(
     Ok(())
 }
 
-/// Writes a value; `null` is the zero value.
+/// Writes a value. For `null`, writes the zero value.
 fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let number = match (field.content, value) {
         (content, Value::Null) if content.is_number() => Some(0),
@@ -196,7 +196,7 @@ fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>
                 put_number(2, nanos, &mut out);
             }
         }
-        // A number of seconds, which can also be a time that the text form cannot express.
+        // A number of seconds can also be a time that RFC 3339 cannot express, such as a time after the year 9999.
         (Type::Time | Type::MicroTime, Value::Number(seconds)) => {
             put_number(1, seconds.as_i64()?.cast_unsigned(), &mut out);
             put_number(2, 0, &mut out);
@@ -236,10 +236,10 @@ fn refused(field: &Field, value: &Value) -> EncodeError {
     }
 }
 
-/// The seconds of `0001-01-01T00:00:00Z`.
+/// Go's zero time, `0001-01-01T00:00:00Z`, in seconds since 1970.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Seconds since 1970 and nanoseconds of a time in the notation of RFC 3339.
+/// Parses a time in the notation of RFC 3339. Returns the seconds since 1970, and the nanoseconds.
 fn time(text: &str) -> Option<(i64, u64)> {
     let number = |range: Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
@@ -264,7 +264,7 @@ fn time(text: &str) -> Option<(i64, u64)> {
     Some((seconds - offset, nanos))
 }
 
-/// Days since 1970.
+/// Returns the number of days from 1970-01-01 to a date.
 ///
 /// Source: [`days_from_civil`](https://howardhinnant.github.io/date_algorithms.html#days_from_civil).
 fn days(year: i64, month: i64, day: i64) -> i64 {

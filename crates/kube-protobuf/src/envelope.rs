@@ -65,7 +65,7 @@ impl<'a> Envelope<'a> {
         message_of(self.api_version(), self.kind()).map(|message| self.object_as(message))
     }
 
-    /// The object, whose fields are those of `message`.
+    /// The object, read with the table `message`.
     #[must_use]
     pub fn object_as(&self, message: &'static Message) -> Object<'a> {
         Object::new(message, self.raw).with_header(self.header)

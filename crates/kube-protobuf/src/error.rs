@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 ///
 /// The message contains a value of the object only if the deserialized type puts the value into its error message.
 pub struct Error {
-    // Boxed: an error is rare, so results should not reserve space for it.
+    // The details are in a box, because errors are rare, and results should not reserve space for the details.
     details: Box<Details>,
 }
 
@@ -52,7 +52,7 @@ pub enum Malformed {
     /// A field is a group. Groups are obsolete, and the API does not use them.
     #[error("a field is a group, which the API does not use")]
     Group,
-    /// A field has another wire type than the API gives it.
+    /// A field has a wire type that differs from the type of the field in the API.
     #[error("a field has the wrong wire type")]
     WireType,
     /// The bytes do not begin as the API's protobuf encoding does.
@@ -93,7 +93,7 @@ impl Error {
         matches!(self.details.problem, Problem::Data(_))
     }
 
-    /// The path to the value, such as `spec.containers[1].image`; empty if the error is at the top.
+    /// The path to the value, such as `spec.containers[1].image`; empty if the error concerns the whole object.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();

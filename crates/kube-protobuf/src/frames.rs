@@ -20,7 +20,7 @@ use crate::piece::Piece;
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    /// The bytes of an incomplete length.
+    /// The bytes of the length of a frame, while the length is incomplete.
     length: [u8; 4],
     known: usize,
     /// The number of bytes of the current event that have not arrived.

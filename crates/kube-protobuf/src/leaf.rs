@@ -13,7 +13,7 @@ pub(crate) struct TimeText {
     length: usize,
 }
 
-/// The digits of a time after its seconds.
+/// The smallest unit of time that the text of a time shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precision {
     Seconds,
@@ -27,7 +27,8 @@ pub(crate) enum IntOrString<'de> {
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// Converts bytes to text. As in JSON, each byte that is not UTF-8 becomes U+FFFD.
+/// Converts bytes to text. Each byte that is not UTF-8 becomes U+FFFD. The API server does the same when it writes an
+/// object as JSON.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -82,8 +83,8 @@ pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed
     })
 }
 
-/// Reads a `Time` or `MicroTime`: seconds since 1970 and nanoseconds. An empty message means no time, so callers check
-/// for it first.
+/// Reads a `Time` or `MicroTime`: seconds since 1970 and nanoseconds. An empty message means that there is no time, so
+/// the caller must not pass an empty message.
 pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Error> {
     let (mut records, mut seconds, mut nanos) = (Records::new(message), 0, 0);
     while let Some(record) = records.next()? {

@@ -7,15 +7,15 @@ use crate::piece::Piece;
 use crate::tables::LIST_META;
 use crate::wire::RecordStart;
 
-/// Splits a list into its objects, so that no response is held in memory.
+/// Splits a list into its objects, so that the whole response is never in memory.
 ///
 /// The reader keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// The bytes of the incomplete prefix or start of a record.
+    /// The bytes so far of an incomplete prefix, or of an incomplete start of a record.
     start: Vec<u8>,
-    /// The number of bytes that are left of the message with the objects.
+    /// The number of bytes that have not arrived of the message with the objects. `None` outside this message.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,
@@ -73,7 +73,7 @@ impl ListReader {
         Ok(())
     }
 
-    /// Ends the list.
+    /// Checks that the list is complete, and returns its metadata and its kind.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Begins the payload of a record.
+    /// Decides, from the start of a record, what the payload of the record is.
     fn enter(&mut self, start: &RecordStart) -> Result<(), Malformed> {
         let content = match (self.list, start.number) {
             (None, 2) if start.is_bytes => {
@@ -175,7 +175,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Continues with the next record.
+    /// Ends the payload of a record. The next byte belongs to another record.
     fn end_payload(&mut self) {
         self.state = State::Start;
         if self.list == Some(0) {

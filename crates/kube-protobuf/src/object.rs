@@ -24,12 +24,12 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug)]
 pub struct Object<'a> {
     message: &'static Message,
-    /// The API version and the kind, empty without an envelope.
+    /// The API version and the kind. Both are empty if the object has no envelope.
     header: [&'a str; 2],
     raw: &'a [u8],
 }
 
-/// The metadata of an object of any kind: all kinds have it in field 1.
+/// The table of an object of any kind. The table has only the metadata, which all kinds have in field 1.
 pub static ANY_OBJECT: Message = Message {
     name: "Object",
     fields: &[pointer(1, "metadata", Nested(&OBJECT_META))],
@@ -56,7 +56,7 @@ pub fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
 // === impl Object ===
 
 impl<'a> Object<'a> {
-    /// Creates an object without an envelope, as lists contain it.
+    /// Creates an object without an envelope. The items of a list are such objects.
     #[must_use]
     pub fn new(message: &'static Message, raw: &'a [u8]) -> Self {
         Self {
@@ -87,8 +87,8 @@ impl<'a> Object<'a> {
 
     /// Passes the object to a function that deserializes it.
     ///
-    /// If fields of the object are out of order or split, the object is rewritten, and the function is called a second
-    /// time.
+    /// If fields of the object are out of order or split into parts, this method rewrites the object and calls the
+    /// function a second time.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Piece<'a> {
-    /// The next bytes.
+    /// The bytes of this piece.
     pub bytes: &'a [u8],
     /// The number of bytes that follow in further pieces. The last piece has 0.
     pub left: u64,

@@ -30,7 +30,7 @@ pub(crate) struct Field {
     pub(crate) content: Type,
 }
 
-/// When a field that is on the wire is also in JSON, and how often it is on the wire.
+/// How often a field is on the wire, and when JSON has the field, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// The field is in JSON if it is on the wire.
@@ -55,26 +55,27 @@ pub(crate) enum Type {
     Bool,
     Int32,
     Int64,
-    /// Base64 in JSON.
+    /// Bytes, which are base64 in JSON.
     Bytes,
     Message(&'static Message),
     Time,
     MicroTime,
     Quantity,
     IntOrString,
-    /// JSON inside of protobuf.
+    /// A message whose only field contains JSON.
     Json,
-    /// A list of strings in a message, so that a map can contain it.
+    /// A message with a list of strings. In protobuf, a map can contain a message, but not a list.
     Texts,
 }
 
-/// Where a message has a field of JSON.
+/// The place of a field in a message on the wire. [`Message::place_of`] finds the place by the JSON name of the field.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WirePlace {
-    /// The number of the field. For a field of an inline message, the number of that message.
+    /// The number of the field. If the field belongs to an inline message, the number is that of the inline message.
     pub number: u32,
-    /// The message in the field, if the field contains exactly one message and no list, map or inline message.
+    /// The table of the message in the field. `None` if the content of the field is not a message, or is a list or a
+    /// map, or if the field belongs to an inline message.
     pub message: Option<&'static Message>,
 }
 
@@ -94,16 +95,16 @@ impl Message {
         self.name
     }
 
-    /// Whether a path of JSON names ends at a field, such as `["spec", "nodeName"]`.
+    /// Whether a path of JSON names, such as `["spec", "nodeName"]`, leads to a field.
     ///
-    /// A path continues through the elements of lists. Below a map, and below a value that is not a message, every name
-    /// is accepted.
+    /// A list needs no name in the path: the name after a list is a field of its elements. Below a map, and below a
+    /// value that is not a message, every name is accepted.
     #[must_use]
     pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         !matches!(self.find(path), Found::Nothing)
     }
 
-    /// Whether a path of JSON names ends at a value that is not a message of the tables: a text, a number, or a map or
+    /// Whether a path of JSON names leads to a value that is not a message of the tables: a text, a number, or a map or
     /// a list of texts or numbers. Newer versions of the API add fields only to messages, so the tables describe such a
     /// value completely.
     #[must_use]
@@ -111,7 +112,7 @@ impl Message {
         matches!(self.find(path), Found::Value)
     }
 
-    /// Returns where the message has the field with a name in JSON; `None` if it lacks the field.
+    /// Returns the place of the field with this name in JSON; `None` if the message lacks the field.
     ///
     /// ```
     /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -155,7 +156,7 @@ impl Message {
         Found::Message
     }
 
-    /// The field with a name in JSON.
+    /// The field with this name in JSON.
     pub(crate) fn named(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find_map(|field| match field.content {
             Type::Message(inline) if field.presence == Presence::Inline => inline.named(name),
@@ -167,7 +168,7 @@ impl Message {
 // === impl Type ===
 
 impl Type {
-    /// Whether the type is a number on the wire, so that a list of such numbers may be packed.
+    /// Whether the type is a number on the wire. A list of such numbers may be packed into one record.
     pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Bool | Self::Int32 | Self::Int64)
     }

@@ -60,7 +60,7 @@ pub fn event_start(start: &[u8]) -> ObjectStart<'_> {
     found
 }
 
-/// The payload of the first field with a number, as far as it has arrived.
+/// The payload of the first field whose number is `number`. The payload may be incomplete.
 fn field(message: &[u8], number: u32) -> Option<&[u8]> {
     let mut fields = Fields::of(message);
     let found = fields.find(|field| field.number == number);

@@ -146,7 +146,7 @@ fn map_entries_may_lack_the_key_or_the_value_and_have_them_in_any_order() {
 #[test]
 fn numbers_may_be_packed() {
     let pod = message_of("v1", "Pod").unwrap();
-    // spec.securityContext.supplementalGroups: 1, 300 packed, then 2 alone.
+    // spec.securityContext.supplementalGroups: a packed record with 1 and 300, then a record with 2.
     let groups = b"\x22\x03\x01\xac\x02\x20\x02";
     let (mut context, mut spec) = (Vec::new(), Vec::new());
     crate::canonical::put_bytes(14, groups, &mut context);

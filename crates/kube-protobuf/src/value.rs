@@ -16,7 +16,8 @@ use crate::wire::{Payload, Records, varint};
 /// A value of an object: the object itself, or the content of one of its fields.
 ///
 /// The value is a [`Deserializer`] with the data model of JSON: messages are maps with the names of JSON, times and
-/// quantities are strings, and bytes are base64. If the type does not read a value, the value is skipped by its length.
+/// quantities are strings, and bytes are base64. If the deserialized type does not read a value, the deserializer uses
+/// the length of the value to skip it.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'de> {
     content: Content<'de>,
@@ -24,7 +25,7 @@ pub struct Value<'de> {
 
 #[derive(Clone, Copy, Debug)]
 enum Content<'de> {
-    /// The object itself: the API version and the kind, which are not in the message.
+    /// The object itself, with its API version and its kind. The bytes of the message contain neither of them.
     Object(&'static Message, [&'de str; 2], &'de [u8]),
     Message(&'static Message, &'de [u8]),
     /// A value of a type that is not a message of the tables.
@@ -40,7 +41,7 @@ struct Elements<'de> {
     content: Type,
     number: u32,
     records: Records<'de>,
-    /// The rest of a record with several numbers.
+    /// The bytes of a packed record that have not been read. A packed record has several numbers.
     packed: &'de [u8],
     index: usize,
 }
@@ -48,7 +49,7 @@ struct Elements<'de> {
 /// The entries of a message or a map.
 struct Entries<'de> {
     source: Source<'de>,
-    /// The value of the last key.
+    /// The value that belongs to the key that was read last.
     value: Option<(Content<'de>, Step)>,
 }
 
@@ -72,11 +73,11 @@ struct Position<'de> {
     records: Records<'de>,
     /// The number of the last record.
     last: u32,
-    /// The index of the first field of the table that may follow.
+    /// The index, in the table, of the first field that may follow.
     next: usize,
 }
 
-/// The names of the two fields that are only in the envelope.
+/// The JSON names of the two fields that protobuf has only in the envelope.
 const HEADER: [&str; 2] = ["apiVersion", "kind"];
 
 /// The maximum number of messages in a list. An object that etcd can store has fewer messages.
@@ -176,7 +177,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Whether the value is `null` in JSON: the zero time, and JSON without a text.
+    /// Whether the value is `null` in JSON. This holds for the zero time, and for embedded JSON without a text.
     fn is_null(&self) -> bool {
         match self {
             Self::Leaf(Type::Time | Type::MicroTime | Type::Json, Payload::Bytes(bytes)) => {

@@ -17,7 +17,7 @@ pub(crate) struct Record<'de> {
     pub(crate) payload: Payload<'de>,
 }
 
-/// The payload of a record, which shows its type.
+/// The payload of a record. Each variant is a wire type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Payload<'de> {
     Varint(u64),
@@ -32,7 +32,7 @@ pub(crate) struct RecordStart {
     pub(crate) number: u32,
     /// Whether a length precedes the payload.
     pub(crate) is_bytes: bool,
-    /// The number of bytes that follow.
+    /// The number of bytes of the payload after the start. 0 for a number, because the start includes the number.
     pub(crate) length: u64,
 }
 
@@ -97,7 +97,8 @@ impl<'de> Payload<'de> {
 // === impl RecordStart ===
 
 impl RecordStart {
-    /// Reads the start of a record, and returns the bytes that follow it. A number is part of the start.
+    /// Reads the start of a record, and returns the bytes after the start. If the payload is a number, the start
+    /// includes the payload.
     pub(crate) fn take(mut bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (number, wire_type) = tag(&mut bytes)?;
         let (is_bytes, length) = match wire_type {
@@ -120,7 +121,7 @@ impl RecordStart {
 enum WireType {
     Varint,
     Bytes,
-    /// The number of bytes.
+    /// The payload always has this number of bytes.
     Fixed(u64),
 }
 

@@ -21,7 +21,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The costs that a hash may have. A check of the cost 16 takes 64 times as long as a check of the usual cost of 10: a
-/// few seconds. All first logins wait for the check, and nothing can interrupt it.
+/// few seconds. Nothing can interrupt a check, and all requests without a remembered password wait until the check
+/// ends.
 const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The users that may send requests.
@@ -79,7 +80,7 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets the correct passwords of users who have another hash in this configuration.
+    /// Forgets the remembered password of each user who has another hash, or no hash, in this configuration.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }

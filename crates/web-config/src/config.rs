@@ -130,8 +130,8 @@ impl WebConfig {
         &self.headers
     }
 
-    /// Forgets the correct passwords of other configurations. The caller calls this method once the configuration is in
-    /// use.
+    /// Forgets remembered passwords that are not valid in this configuration. The caller calls this method as soon as
+    /// the configuration is in use.
     pub(crate) fn forget_others(&self) {
         if let Some(users) = &self.users {
             users.forget_others();
@@ -171,8 +171,8 @@ impl WebConfig {
     /// Checks the rate of requests, and the user and password in the headers of a request.
     ///
     /// The rate limit treats each call as one request. Passwords are compared one at a time on Tokio's blocking
-    /// threads. The checks alternate between the addresses in `peer`. A correct pair is remembered as a keyed hash
-    /// until the user's hash changes.
+    /// threads. If several requests wait, the checks alternate between the addresses of the clients (`peer`). A correct
+    /// pair of user and password is remembered as a keyed hash until the user's hash in the file changes.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::file_reader::FileReader;
 
-/// The keys of all sections, for messages.
+/// The keys of all sections. Error messages may show only these keys.
 pub(crate) const KEYS: &[&str] = &[
     "tls_server_config",
     "http_server_config",
@@ -84,7 +84,7 @@ pub(crate) struct Pem {
     pub(crate) client_ca: Option<Part>,
 }
 
-/// PEM text, and the key or file that contains it, for errors.
+/// PEM text with its origin: the key or the file that contains the text. Errors name the origin.
 pub(crate) struct Part {
     pub(crate) origin: String,
     pub(crate) text: Vec<u8>,

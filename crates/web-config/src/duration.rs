@@ -25,14 +25,14 @@ pub enum DurationError {
     TooLong,
 }
 
-/// Parses a duration: decimal numbers with a unit each, `ns`, `us`, `ms`, `s`, `m` or `h`, or `0`.
+/// Parses a duration: `0`, or one or more decimal numbers, each with a unit (`ns`, `us`, `ms`, `s`, `m` or `h`).
 ///
 /// A negative duration becomes zero. Fractions of a nanosecond are dropped.
 ///
 /// # Errors
 ///
-/// If the text is not a duration, or if the duration is longer than Go can represent. Put the text in front of the
-/// message to get a sentence.
+/// If the text is not a duration, or if the duration is longer than Go can represent. The message is a sentence without
+/// its subject, so write the text before the message.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     })
 }
 
-/// Removes one number with its unit from the front, and returns it in nanoseconds.
+/// Takes the first number with its unit from a text. Returns the number in nanoseconds, and the rest of the text.
 fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -90,9 +90,9 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     Ok((amount.ok_or(DurationError::TooLong)?, rest))
 }
 
-/// The decimal fraction of a unit, rounded down.
+/// Converts the digits of a decimal fraction to nanoseconds, rounded down. `unit` is the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Even for hours, further digits are less than a nanosecond.
+    // Digits after these are worth less than a nanosecond, even if the unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -1,13 +1,21 @@
 //! A short, fair queue for expensive checks of clients that are not authenticated yet.
 //!
 //! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for at
-//! most one check of each other client. While the queue is not full, one client may have all places of the queue.
+//! most one check of each other client. Until the queue is full, the number of waiting requests of one client is not
+//! limited.
 //!
-//! If the queue is full, a new request displaces the newest request of the client with the most requests. If each
-//! client has only one request, the new request displaces the request of the client that had a turn last. If the client
-//! of the new request had a turn later, the new request is refused. So clients without a turn are next. If no client in
-//! the queue has had a turn, a new request of another client without a turn displaces a random request, so that all
-//! clients have the same chance, however many there are. The queue remembers the last 256 turns.
+//! If the queue is full when a new request arrives, the first of these rules that fits applies:
+//!
+//! - If another client has at least two more waiting requests than the client of the new request, the new request
+//!   displaces the newest request of the client with the most requests.
+//! - If the client of the new request already waits, the new request is refused.
+//! - If the client of the new request had a turn later than every waiting client, the new request is refused.
+//! - If a waiting client has had a turn, the new request displaces the request of the waiting client that had a turn
+//!   last.
+//! - If no client has had a turn, the new request displaces a random request. So all new clients have the same chance,
+//!   however many they are.
+//!
+//! Clients without a turn are therefore next. The queue remembers the last 256 turns.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -29,8 +37,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// The number of turns that count. After this number of turns of other clients, a client is treated as new. So a flood
-/// in which each request has another address does not delay a client for long.
+/// The number of turns that the queue remembers. After this number of turns of other clients, the queue treats a client
+/// as new. So a flood in which each request comes from another address does not delay a client for long.
 const COUNTED_TURNS: u64 = 256;
 
 /// Gives turns to clients; a key identifies each client.
@@ -40,7 +48,7 @@ pub struct FairQueue<K: Eq + Hash + Copy> {
     places: usize,
 }
 
-/// The right to run one check, until it is dropped.
+/// The right to run one check. The right ends when this value is dropped.
 #[must_use = "the turn ends when it is dropped"]
 pub struct Turn<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
@@ -52,7 +60,7 @@ pub struct Turn<K: Eq + Hash + Copy> {
 pub struct QueueFull;
 
 struct State<K: Eq + Hash + Copy> {
-    /// Free turns.
+    /// The number of turns that are free.
     free: usize,
     /// Waiting requests in order of arrival.
     waiting: Vec<Waiting<K>>,
@@ -68,7 +76,7 @@ struct Waiting<K: Eq + Hash + Copy> {
     turn: oneshot::Sender<Turn<K>>,
 }
 
-/// Leaves the queue when dropped.
+/// A place in the queue. When the place is dropped, its request leaves the queue.
 struct Place<'a, K: Eq + Hash + Copy> {
     queue: &'a FairQueue<K>,
     id: u64,
@@ -219,8 +227,8 @@ impl<K: Eq + Hash + Copy> State<K> {
         })
     }
 
-    /// The position of the request of the client that had a turn last; `None` if `client` had a turn later. If no
-    /// waiting client has had a turn, returns a random position.
+    /// The position of the waiting request whose client had a turn last. `None` if `client` had a turn later than this
+    /// client. If no waiting client has had a turn, returns a random position.
     fn of_last_served(&self, client: K) -> Option<usize> {
         let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
         let latest = last_turns.clone().max()?;
@@ -233,7 +241,8 @@ impl<K: Eq + Hash + Copy> State<K> {
     }
 }
 
-/// Whether a turn counts after this number of turns.
+/// Whether the queue still remembers a turn. `turn` is the number of this turn, and `turns` is the number of all turns
+/// so far.
 fn counts(turn: u64, turns: u64) -> bool {
     turn + COUNTED_TURNS > turns
 }
@@ -324,8 +333,8 @@ mod tests {
         );
     }
 
-    /// Lets each of `attackers` ask again as soon as it is refused or has had its turn. After `warm_up` turns, a new
-    /// client does the same. Returns the number of tries and turns until the new client has its turn.
+    /// Lets each of `attackers` clients ask again as soon as the client is refused or has had its turn. After `warm_up`
+    /// turns, a new client does the same. Returns the number of tries and turns until the new client has its turn.
     fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
         let queue = FairQueue::new(1, 32);
         let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
@@ -338,7 +347,7 @@ mod tests {
             } else {
                 attackers + 1
             };
-            // The new client asks in the middle of the others.
+            // In each round, half of the attackers ask before the new client.
             let order = (0..attackers / 2).chain([attackers]);
             let order = order.chain(attackers / 2..attackers);
             for number in order.filter(|number| *number < clients) {
@@ -398,7 +407,7 @@ mod tests {
         assert_eq!(queue.waiting(), 1);
         let late = ask(&queue, 'b');
         drop(turn);
-        // `c` gets the turn but never uses it.
+        // `c` gets the turn, but drops the turn without a check.
         drop(std::mem::replace(
             &mut stays,
             Box::pin(std::future::pending()),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use config_file::ReadError;
 
-/// Maximum size of the file, and of a certificate or a key, in bytes.
+/// Maximum size of each file, in bytes. The files are the web configuration, its certificates and its keys.
 const LARGEST: u64 = 1024 * 1024;
 
 /// Reads files, and records a stamp of each.
@@ -27,7 +27,8 @@ pub(crate) struct FileStamp {
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// The identity of the file, because a file that replaces another one may have the same time and length.
+    /// The identity of the file. It shows that another file has replaced the file, even if both files have the same
+    /// time and length.
     #[cfg(unix)]
     inode: u64,
 }

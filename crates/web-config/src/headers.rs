@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that the exporter-toolkit can add, with the allowed values if the exporter-toolkit restricts the values.
+/// The headers that the exporter-toolkit can add, each with its allowed values. An empty list allows every value.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),

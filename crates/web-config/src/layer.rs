@@ -32,7 +32,7 @@ pub struct WebConfigLayer<F> {
     peer: PeerOf,
 }
 
-/// A marker that the layer adds to the extensions of a request after it has verified user and password.
+/// A marker in the extensions of a request. The layer adds the marker after the layer has verified user and password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PasswordVerified;
@@ -51,8 +51,8 @@ pub struct WebConfigService<S, F> {
 // === impl WebConfigLayer ===
 
 impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
-    /// Applies the configuration that the future of `current` returns. `current` is called for each request, so a user
-    /// who is removed from the file is also refused on open connections.
+    /// Creates a layer that applies the configuration that the future of `current` returns. The layer calls `current`
+    /// for each request. So a user who is removed from the file is also refused on open connections.
     pub fn new(current: F) -> Self {
         Self {
             current,

@@ -19,7 +19,7 @@ const WAITING: usize = 32;
 /// with an unchanged hash stay remembered.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
-    /// The last correct password of each user, with the hash that it was checked against.
+    /// The last correct password of each user, with the hash with which the password was compared.
     correct: Mutex<HashMap<String, Correct>>,
     turns: FairQueue<Option<IpAddr>>,
 }
@@ -40,8 +40,9 @@ impl PasswordChecks {
         })
     }
 
-    /// Compares a password with a hash on a blocking thread, when the client has its turn. If `known` is true, a
-    /// correct password is remembered.
+    /// Compares a password with a hash on a blocking thread, when the client has its turn. `known` states whether the
+    /// user exists. If the user exists, a correct password is remembered. If the user does not exist, the result is
+    /// `false`.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl PasswordChecks {
         Ok(correct)
     }
 
-    /// Forgets users whose hash has changed.
+    /// Forgets the password of each user who has another hash, or no hash, in `users`.
     pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
         let mut correct = self.correct.lock();
         correct.retain(|user, correct| users.get(user) == Some(&correct.hash));

@@ -46,7 +46,7 @@ pub struct WebConfigFile {
 /// The maximum time that a request waits until the files are checked.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Receives the results of reading a file, so that a program can log them in its format.
+/// Receives the results of reading a file, so that a program can log the results in its own format.
 ///
 /// Each method logs with `tracing` by default.
 pub trait ReloadObserver: Send + Sync + 'static {
@@ -88,7 +88,8 @@ impl ReloadObserver for () {}
 // === impl WebConfigFile ===
 
 impl WebConfigFile {
-    /// Reads a file, and the certificates and keys that it names, relative to its directory.
+    /// Reads a file, and the certificates and keys that the file names. Relative paths begin at the directory of the
+    /// file.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. Once the file is in use, the caller informs the observer about missing settings.
+    /// Reads a file. As soon as the file is in use, the caller informs the observer about missing settings.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -249,7 +250,7 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
-/// Fails if a file had settings and no longer has any, or if it has fewer protections.
+/// Fails if the file had settings and now has no settings, or if a protection is missing now.
 fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     if after.is_empty() && !before.is_empty() {
         return Err(Problem::Emptied);

@@ -44,7 +44,7 @@ pub(crate) struct ServerTls {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// The TLS handshake failed, for example for lack of a client certificate.
+    /// The TLS handshake failed, for example because the client has no certificate.
     #[error("TLS handshake failed: {0}")]
     Handshake(#[from] io::Error),
     /// The client certificate has none of the names in `client_allowed_sans`.
@@ -167,8 +167,8 @@ impl fmt::Debug for ServerTls {
 
 /// Informs a client that speaks plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // Unread bytes at the close would reset the connection, and the client would lose the response. If the request is
-    // longer than the buffer, the client may still lose the response.
+    // If a server closes a connection that still has unread bytes, the connection is reset, and the client loses the
+    // response. If the request is longer than the buffer, this may still happen.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

@@ -137,7 +137,7 @@ impl ReloadObserver for Slow {
 
 const HEADER: &str = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
 
-/// Returns a service with the configuration of a file, and the file.
+/// Writes a configuration file, and returns a function that sends a request to a service with this file.
 fn served(directory: &Directory, slow: &Slow) -> impl AsyncFn() -> Response<String> + use<> {
     let path = directory.write("web.yaml", HEADER);
     let file = Arc::new(WebConfigFile::open_with_observer(&path, slow.clone()).unwrap());
@@ -169,10 +169,10 @@ async fn other_tasks_run_while_the_file_is_read() {
             }
         }
     };
-    // The runtime of this test has one thread.
+    // The runtime of this test has one thread. If reading the file blocked the thread, the loop would be late.
     longest = longest.max(last.elapsed());
     assert!(longest < Duration::from_millis(300), "held for {longest:?}");
-    // Each request has the new content.
+    // Each response follows the new content, which adds no headers.
     let responses = <[_; 3]>::from(responses);
     assert!(
         responses
@@ -194,7 +194,7 @@ async fn requests_do_not_wait_for_a_file_system_that_does_not_respond() {
     }
     let waited = began.elapsed();
     assert!(waited < Duration::from_secs(2), "{waited:?}");
-    // When the file system responds again, changes are found again.
+    // When the file system responds again, the service uses changes again.
     slow.0.store(0, Ordering::SeqCst);
     directory.write("web.yaml", HEADER);
     while !ask().await.headers().contains_key("x-frame-options") {

@@ -22,7 +22,7 @@ use super::pods;
 const POOL: usize = 2_000;
 /// Number of pods per node.
 const PODS_PER_NODE: usize = 30;
-/// Maximum time for which a watch sends nothing.
+/// Maximum time for which a watch sends nothing. After this time, the watch sends a bookmark.
 const BOOKMARKS: Duration = Duration::from_secs(30);
 
 /// The state of the server.

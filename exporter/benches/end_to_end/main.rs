@@ -5,10 +5,10 @@
 //! ```
 //!
 //! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
-//! processes. So the figures of one process do not include the cost of the others. `--only crate` or `--only usual`
-//! measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer. `--program PATH` measures
-//! another build of the exporter, such as a static program. The benchmark needs Linux, because CPU times and memory
-//! come from `/proc`. docs/explanation/performance.md has the figures.
+//! processes. So the figures of one process do not include the cost of other processes. `--only crate` or
+//! `--only usual` measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer.
+//! `--program PATH` measures another build of the exporter, such as a static program. The benchmark needs Linux,
+//! because CPU times and memory come from `/proc`. docs/explanation/performance.md has the figures.
 
 #![allow(
     clippy::print_stdout,
@@ -78,7 +78,7 @@ fn compare(words: &[&str]) -> Result<(), AnyError> {
         let mut columns = Vec::new();
         for exporter in [Exporter::Crate, Exporter::Usual] {
             if only.is_none_or(|only| only == exporter.name()) {
-                // Each exporter gets its own server, so both see the same changes in the same order.
+                // Each exporter gets a separate server, so both exporters see the same changes in the same order.
                 let mut api = Process::start(
                     Command::new(std::env::current_exe()?).args(["apiserver", &size.to_string()]),
                 )?;

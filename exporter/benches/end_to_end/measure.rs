@@ -32,9 +32,9 @@ pub(crate) struct Figures {
     pub(crate) rows: Vec<(&'static str, &'static str, f64)>,
 }
 
-/// Number of changes of pods per second that arrive one by one.
+/// Number of changes of pods per second, if the changes arrive one by one.
 const RATE: f64 = 500.0;
-/// Number of changes of pods per second in bursts, and number of changes in a burst.
+/// Number of changes of pods per second, if the changes arrive in bursts, and number of changes in a burst.
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between two scrapes while pods change.
 const INTERVAL: f64 = 5.0;
@@ -349,7 +349,7 @@ fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64,
     Ok((process.peak()?, cpu - before))
 }
 
-/// Fails if a body lacks a pod, or if its restart counters are below `restarts`.
+/// Fails if a body lacks a pod, or if fewer than `restarts` containers of the body have restarted.
 fn check(body: &[u8], pods: usize, restarts: usize) -> io::Result<()> {
     let text = std::str::from_utf8(body).map_err(io::Error::other)?;
     let infos = text.matches("\nkube_pod_info{").count();

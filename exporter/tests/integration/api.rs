@@ -64,7 +64,7 @@ struct State {
     connections: Mutex<Vec<TcpStream>>,
     objects: Mutex<Objects>,
     changed: Condvar,
-    /// By path.
+    /// The Leases, by their path.
     leases: Mutex<BTreeMap<String, Value>>,
 }
 
@@ -72,7 +72,7 @@ struct State {
 struct Objects {
     /// The current objects, by the plural name of their resource and by their name.
     now: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Events with the plural names of their objects.
+    /// The events, each with the plural name of its resource.
     events: Vec<(String, Value)>,
 }
 
@@ -130,7 +130,7 @@ impl Api {
 
     /// Creates or changes an object, and sends the event to all watches.
     pub fn put(&self, plural: &str, mut object: Value) {
-        // Clients in Go need both in each object.
+        // Clients in Go need `apiVersion` and `kind` in each object.
         if let (Some((version, kind)), None) = (kind(plural), object.get("kind")) {
             object["apiVersion"] = json!(version);
             object["kind"] = json!(kind);
@@ -233,7 +233,7 @@ impl Api {
             .count()
     }
 
-    /// Responds with 401 to any other token from now on.
+    /// Accepts only this token from now on. Responds with 401 to requests with another token.
     pub fn accept(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
@@ -275,7 +275,8 @@ impl Api {
         self.kubeconfig_with(json!({}), json!({}))
     }
 
-    /// Returns a kubeconfig for this server, with further settings of the server, and a user.
+    /// Returns a kubeconfig for this server. `cluster` has further settings of the server, and `user` has the settings
+    /// of the user.
     pub fn kubeconfig_with(&self, mut cluster: Value, user: Value) -> String {
         cluster["server"] = json!(self.url);
         if let Some(authority) = &self.authority {
@@ -427,7 +428,7 @@ impl State {
         Some(())
     }
 
-    /// Reads or writes a Lease. A write of another version than the current one is a conflict.
+    /// Reads or writes a Lease. A write that names another version than the current version is a conflict.
     fn lease(&self, line: &str, body: &[u8]) -> (u16, Value) {
         let (method, path) = line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -487,7 +488,7 @@ impl State {
         json!({ "kind": format!("{kind}List"), "apiVersion": version, "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// Sends a watch, which ends when the client closes it.
+    /// Sends the events of a watch until the client closes the connection.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;

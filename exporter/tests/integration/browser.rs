@@ -196,9 +196,9 @@ fn the_page_fits_a_phone_and_breaks_names_between_words() {
     let flag = "--custom-resource-state-config-file";
     let custom = resources("spec: { resources: [] }\n");
     let exporter = Exporter::start(&["--config", &config, flag, &custom]);
-    // The tables of scrapes have rows.
+    // This scrape adds rows to the tables of scrapes.
     exporter.metrics("");
-    // The table of files has its longest states.
+    // This invalid content gives the table of files its longest states.
     resources("spec: [\n");
     let page = eventually("the page has the states of the files", || {
         let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();

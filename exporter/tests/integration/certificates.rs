@@ -110,7 +110,7 @@ fn client_certificates_that_go_presents_are_presented() {
             asked.certificate.as_ref() == Some(&identity.der)
         });
     }
-    // If a certificate and a key do not match, the error names both.
+    // If a certificate and a key do not match, the error names both files.
     directory.write("key.pem", &authority.issue("other").key);
     let user = json!({ "client-certificate": "cert.pem", "client-key": "key.pem" });
     let config = directory.write("config", &api.kubeconfig_with(json!({}), user));

@@ -1,4 +1,5 @@
-//! `check`: the reported problems of Custom Resource State configurations, and the samples that they yield.
+//! Tests of `check`: the problems that it reports about Custom Resource State configurations, and the samples that a
+//! configuration yields.
 
 use std::fs;
 use std::path::PathBuf;

@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// Sends a request on a connection, which stays open unless `headers` close it.
+/// Sends a request on a connection. The connection stays open, unless `headers` request to close the connection.
 pub fn ask(
     stream: &mut (impl Read + Write),
     path: &str,

@@ -398,7 +398,7 @@ fn resources_are_audited_at_the_interval() {
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&*url, "--resources=pods,nodes", "--audit-interval=1s"]);
     exporter.becomes_ready();
-    // A list of one pod has the number of the remaining pods.
+    // The response to a list with the limit 1 states how many pods remain. The exporter counts the pods in this way.
     let is_count = |line: &String| line.contains("/pods?") && line.ends_with("limit=1");
     eventually("pods are counted", || {
         api.requests().iter().any(is_count).then_some(())
@@ -561,7 +561,7 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     let remarks = exporter.get("/readyz").text();
     assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
 
-    // Without the wait, the metrics of namespaces would be missing for a time.
+    // If the exporter used this change immediately, the metrics of namespaces would be missing for a time.
     let second = own("config_hash");
     config("{namespaces: {}}", &format!("http://{away}"));
     exporter.tells("metrics would be missing for namespaces (");

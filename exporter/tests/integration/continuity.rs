@@ -101,7 +101,7 @@ struct Shards {
     api: Api,
     scraper: Scraper,
     replicas: Vec<Exporter>,
-    /// Versions of the StatefulSet.
+    /// The last resource version of the StatefulSet.
     version: u32,
 }
 
@@ -202,7 +202,7 @@ fn reshard(times: usize) {
     shards.add();
     for (number, total) in [3, 10, 2, 1].into_iter().cycle().take(times).enumerate() {
         if number % 3 == 1 {
-            // The API server restarts, and sends no events to watches that begin later.
+            // The API server closes all connections. Later watches do not receive earlier events.
             shards.api.cut();
             eventually("all replicas watch again", || {
                 let watches = shards.api.count("/statefulsets?");
@@ -216,7 +216,7 @@ fn reshard(times: usize) {
     assert!(problems.is_empty(), "{problems:#?} of {scrapes} scrapes");
 }
 
-/// The signal may arrive before the change of the StatefulSet that removes the shard.
+/// The signal may arrive before the event about the change of the StatefulSet that removes the shard.
 #[test]
 fn a_shard_that_is_stopped_before_it_knows_of_its_removal_hands_over() {
     let mut shards = Shards::start();

@@ -34,8 +34,9 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
-/// The exporter with the files of a directory mounted at the path of a pod's credentials. `None` if this system does
-/// not allow a separate mount namespace, which the fixed path requires.
+/// Returns a command that starts the exporter with the files of a directory at the fixed path of a pod's credentials.
+/// `None` if this system does not allow a separate mount namespace. Without such a namespace, the test could not use
+/// this path.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -67,7 +68,7 @@ fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
     move |asked| asked.authorization.as_deref() == Some(&value)
 }
 
-/// Seconds from now, as RFC 3339.
+/// Returns the time after this number of seconds from now, in the notation of RFC 3339.
 fn in_seconds(seconds: u64) -> String {
     let output = Command::new("date")
         .args([
@@ -308,7 +309,7 @@ fn a_plugin_that_hangs_at_the_start_is_named_by_readyz_and_killed_at_the_end() {
         });
     };
     gone(pids());
-    // A plugin that prints credentials late is used.
+    // The exporter uses a plugin even if the plugin prints its credentials late.
     let late = format!(
         "while ! test -e {path}/go; do sleep 0.1; done; echo '{}'",
         answer(json!({ "token": "first" }))
@@ -452,7 +453,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     is_synced(&exporter);
     accepts(&api, "the first token", bearer(&first));
     assert_eq!(provider.requests().len(), 0);
-    // The exporter does not use a token in its last ten seconds.
+    // The exporter does not use a token in the last ten seconds before the token expires.
     api.accept(&second);
     eventually("the token was refreshed", || {
         let asked = api.asked_after_cut();

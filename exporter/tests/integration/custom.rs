@@ -88,7 +88,7 @@ fn each_source_of_a_configuration_is_evaluated() {
         render(&["--custom-resource-state-config-file", &file]),
         inline
     );
-    // The text takes precedence over the file.
+    // The flag with the text takes precedence over the flag with the file.
     let both = [
         "--custom-resource-state-config",
         CONFIG,

@@ -145,8 +145,9 @@ fn yesterday(exporter: &Exporter, cluster: &str) -> String {
     samples
 }
 
-/// Scrapes both ports of exporters every 3 s. A shorter interval is a shorter timeout, which a busy machine exceeds. The
-/// name of the cluster is a label unless it is empty.
+/// Starts a Prometheus that scrapes both ports of exporters every 3 s. A shorter interval would also shorten the
+/// timeout of a scrape, and a busy machine would exceed this timeout. If `cluster` is not empty, all series have the
+/// label `cluster`.
 fn prometheus(exporters: &[&Exporter], cluster: &str) -> Option<Prometheus> {
     let targets: Vec<_> = exporters
         .iter()
@@ -190,8 +191,8 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
     ];
     // The first list of leases is never complete, so the panel about readiness has data.
     api.fail("leases");
-    // Two instances export the same objects, as during a rollout. A third instance is one of three shards; another shard
-    // is missing, so the panel about missing shards has data.
+    // Two instances export the same objects, as during a rollout. A third instance is one of three shards. The other
+    // shards are missing, so the panel about missing shards has data.
     let shard = [
         &*url,
         "--shard=1",
@@ -261,7 +262,8 @@ fn a_panel_and_an_alert_name_the_missing_shard() {
     let panels = queries("exporter", ".*");
     let panel = panels.iter().find(|own| own.title == "Missing shards");
     let query = &panel.unwrap().query;
-    // Until Prometheus has scraped both shards, it has no sample of one of them, so more shards are missing.
+    // Until Prometheus has scraped both shards, Prometheus lacks the samples of one of them, so the panel shows more
+    // missing shards.
     let row = eventually("the panel has one row", || {
         let mut rows = server.rows(query);
         (rows.len() == 1).then(|| rows.remove(0))
@@ -342,7 +344,7 @@ fn has_data(server: &Prometheus, cluster: &str) {
             name.starts_with(grown).then_some(())
         });
     }
-    // Three instances do not multiply the values.
+    // Three instances export the objects, but the panels count each object once.
     for (title, expected) in [("Nodes", 3.0), ("Pods by phase", 27.0)] {
         let sum = || server.query(query(title)).iter().sum::<f64>();
         eventually(title, || (sum() == expected).then_some(()));

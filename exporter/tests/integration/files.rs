@@ -19,7 +19,8 @@ use super::support::{
 /// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs the program, and fails unless it exits soon. If the arguments start the servers, they use free ports.
+/// Runs the program, and fails unless the program exits soon. If the arguments start the servers, the servers use free
+/// ports.
 pub fn run_soon(args: &[&str]) -> Output {
     let serves = args[0].starts_with('-');
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
@@ -323,7 +324,7 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
         for ((name, text), path) in files.iter().zip(&paths) {
             let says = put(kind, Path::new(path));
             eventually("the file is refused", || {
-                // A request reads the web configuration again.
+                // At each request, the exporter reads the web configuration again.
                 let answer = exporter.get("/livez");
                 assert_eq!(answer.status, 200, "{name} {kind}");
                 assert_eq!(answer.header("x-frame-options"), Some("deny"));
@@ -331,7 +332,7 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
             });
             assert!(exporter.metrics("").contains("kube_configmap_info"));
             let before = exporter.log().len();
-            // A directory cannot be replaced by a file.
+            // `write` renames a file to this path, and a file cannot replace a directory in this way.
             let _ = std::fs::remove_dir(path);
             directory.write(name, text);
             eventually("the file is used again", || {
@@ -403,9 +404,9 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     });
 }
 
-/// Makes each of the files unusable in each way, while an exporter uses them. The exporter continues, names the file
-/// and the problem, and uses the file again after it is restored. `says` returns the expected part of the log line if
-/// it differs from the part that [`put`] returns.
+/// Makes each of the files unusable in several ways, while an exporter uses the files. Checks that the exporter
+/// continues, names the file and the problem, and uses the file again after the file is restored. `says` returns the
+/// expected part of the log line, or `None` if the part is the result of [`put`].
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,
@@ -495,7 +496,8 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // If the signal arrives before the program has installed its handler, the signal also ends the program.
+    // The program needs some time to install its handler for the signal. Without the handler, the signal would end the
+    // program with a failure.
     std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])

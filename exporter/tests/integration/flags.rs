@@ -389,7 +389,7 @@ fn allowlists_show_labels_and_annotations() {
     let allow = ["--metric-labels-allowlist=pods=[team]"];
     let team = ",label_team=\"x\"} 1";
     assert_eq!(shown(&allow, "kube_pod_labels").as_deref(), Some(team));
-    // The last value is used.
+    // If a flag is repeated, the last value is used.
     let both = [
         &allow[..],
         &["--metric-labels-allowlist=*=[app.kubernetes.io/*]"],
@@ -456,7 +456,7 @@ fn clients_that_accept_gzip_get_it_whatever_the_flag_says() {
 
 #[test]
 fn hosts_and_ports_choose_where_it_listens() {
-    // The ports are in use on 127.0.0.1, so the exporter starts only if it listens on another address.
+    // The ports are in use on 127.0.0.1, so the exporter starts only if the exporter listens on another address.
     let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [port, telemetry] =
         [0, 1].map(|index| taken[index].local_addr().unwrap().port().to_string());

@@ -25,8 +25,8 @@ fn with_descriptors(limit: &str) -> Exporter {
     Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
-/// Sends requests from several threads while `check` runs, and keeps the last connections open. Returns
-/// the number of connections.
+/// Sends requests from several threads while `check` runs, and keeps the last `keep` connections open. Returns the
+/// number of connections.
 fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
     let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -113,8 +113,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number of open descriptors includes a connection and a directory, so two descriptors are free. Two
-    // descriptors are fewer than each port needs for its four connections.
+    // The number of open descriptors includes a connection and a directory, so two descriptors are free. Each port may
+    // have four connections, so the descriptors do not suffice.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {

@@ -1,4 +1,4 @@
-//! Replicas of which one serves the metrics of objects.
+//! Tests of several replicas. Only one replica serves the metrics of objects.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 /// The shortest Lease.
 const LEASE: Duration = Duration::from_secs(3);
-/// A series of each leader.
+/// A series that each leader exports.
 const SERIES: &str = "kube_namespace_created{";
 const ROLLOUTS: u32 = 10;
 
@@ -210,7 +210,8 @@ fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let killed = Instant::now();
     wait_until_it_leads(&second);
     let gap = killed.elapsed();
-    // The duration, an interval of the standby's reads (0.4 s), and the time that this busy machine needs.
+    // The gap consists of the duration of the Lease, one interval between the standby's reads (0.4 s), and the time
+    // that a busy machine needs.
     assert!(gap < LEASE + Duration::from_secs(3), "{gap:?}");
 }
 
@@ -246,7 +247,7 @@ fn rollouts_lose_and_double_no_series() {
     replicas.iter().for_each(|replica| scraper.add(replica));
     for rollout in 1..=ROLLOUTS {
         for name in ["a", "b"] {
-            // As a Deployment does: the new pod is ready before an old one stops.
+            // As in a rollout of a Deployment, the new pod is ready before an old pod stops.
             let new = named(&api, &format!("{name}{rollout}"));
             new.becomes_ready();
             scraper.add(&new);

@@ -106,7 +106,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     let copied = built.join("src/target/dist/kube-state-metrics");
     copy(&program, &copied);
-    // Most of the program of this build is debug information. buildah would copy it several times.
+    // Most of the program of this build is debug information. buildah would copy this information several times.
     let _ = Command::new("strip").arg(&copied).status();
     fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
     fs::write(built.join(certificates), "certificates\n").unwrap();
@@ -157,7 +157,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
         .arg(&root)
         .arg(config["User"].as_str().unwrap())
         .args(entrypoint.map(|word| word.as_str().unwrap()))
-        // If a port occurs twice, the last one is used.
+        // If a flag occurs twice, the last value is used.
         .arg("--manifests=/manifests")
         .args(PORTS);
     let exporter = Exporter::of_command(&mut command);

@@ -1,5 +1,5 @@
-//! Published alerts over joined labels: with promtool over the example cluster, and in a real Prometheus while pods and
-//! labels change.
+//! Tests of published alerts with joined labels. promtool evaluates the alerts over the example cluster. A real
+//! Prometheus evaluates the alerts while pods and labels change.
 
 use serde_json::{Value, json};
 
@@ -12,13 +12,13 @@ use super::well_known::{expect, expressions, judge, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
-/// The alerts with results over the example whose results lack the label of the namespace, because they aggregate it
-/// away.
+/// The alerts whose expressions remove the label of the namespace by aggregation, among the alerts with results over
+/// the example.
 pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
 /// The alerts about cluster-scoped objects, which have no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
 
-/// The published alerts, with their expressions, without those that have no results over the example.
+/// The published alerts that have results over the example, each with its expression.
 fn alerts() -> Vec<(String, String)> {
     let alerts = expressions().filter(|own| own.is_alert() && own.silent.is_none());
     alerts.map(|own| (own.rule, own.query)).collect()
@@ -30,7 +30,7 @@ fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
     let is_listed = |alert: &str| AGGREGATED.contains(&alert) || CLUSTER_SCOPED.contains(&alert);
     let mut tests = Vec::new();
     for (alert, query) in alerts() {
-        // The results with a label.
+        // This expression has a result only if a result of the alert has the label `team`.
         let labelled = format!("group by (team) ({query}) unless on (team) vector(1)");
         tests.push(expect(&labelled, !is_listed(&alert)));
         tests.push(expect(&query, true));
@@ -58,7 +58,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// `None` if Prometheus is not installed.
+    /// Starts the API server, the exporter and Prometheus; `None` if Prometheus is not installed.
     fn start() -> Option<Self> {
         let api = Api::start(&[]);
         put_namespace(&api, "storefront");
@@ -93,7 +93,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until this number of alerts of this name fires, and the labels are those of one of the alerts.
+    /// Waits until this number of alerts of this name fires, and one of these alerts has these labels.
     #[track_caller]
     fn fires(&self, alert: &str, count: usize, labels: &[(&str, &str)]) {
         let query = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
@@ -156,7 +156,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
         ];
         cluster.fires("KubeContainerWaiting", 1, &labels);
     };
-    // The expression looks at the last 5 minutes, so the alerts about the series of before still fire.
+    // The expression reads the last 5 minutes, so the alerts about earlier series still fire.
     let crashing = |pod: &'static str, team: &'static str, count| {
         let labels = [("pod", pod), ("team", team), ("workload", "web")];
         cluster.fires("KubePodCrashLooping", count, &labels);

@@ -11,7 +11,8 @@ use super::support::{Exporter, PORTS, PROGRAM};
 /// The largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
 
-/// A kind whose objects are nested, and the families of its elements.
+/// The flag with a configuration for widgets, which are nested objects. One family has a sample for each part of a
+/// widget. The other family counts the large parts with an expression.
 const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
     groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, labelsFromPath: {name: [metadata, name]},
     metrics: [
@@ -20,7 +21,7 @@ const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
         {name: large, help: Large parts., each: {type: Gauge, gauge: {
             expr: \"object.spec.parts.filter(part, part.size > 3).size()\"}}}]}]}}";
 
-/// Objects of many kinds, each of about the largest size.
+/// Returns objects of several kinds. Each object has about the largest size.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
     // Returns as many entries as fit into the largest object, if an entry has about `bytes` bytes.
     let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
@@ -49,7 +50,8 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
         30,
         &|number| json!({ "ip": format!("10.{round}.{number}") }),
     );
-    // Half of the object has many fields side by side. The other half has deeply nested fields.
+    // A widget consists of two halves of about the same size. `parts` is a list of many small maps. `tree` is a long
+    // list of numbers inside 100 nested maps.
     let parts = many(
         240,
         &|number| json!({ "name": format!("p{number}"), "size": round, "attributes": { "a": "x", "b": { "c": ["d"] } } }),
@@ -85,7 +87,7 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The 99th percentile of the time of an answer, over some seconds.
+/// Sends requests for the duration `time`, and returns the 99th percentile of the response times.
 fn percentile(exporter: &Exporter, path: &str, time: Duration) -> Duration {
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < time {

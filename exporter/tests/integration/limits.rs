@@ -245,7 +245,7 @@ fn p99(mut times: Vec<Duration>) -> Duration {
 /// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of the exporters has
 /// clients that send a request and never read the response.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
-    // The slow clients must not be closed during the measurement.
+    // The exporter must not close the slow connections during the measurement.
     let args = [
         "--server-progress-timeout=10m",
         "--server-write-timeout=10m",
@@ -281,7 +281,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
         beside < alone.mul_f64(slower),
         "{beside:?} instead of {alone:?}"
     );
-    // Connected clients that do not read cost no CPU time, so they do not affect other clients.
+    // Connected clients that do not read cost no CPU time, so these clients do not affect other clients.
     assert!(
         beset_cpu < free_cpu.mul_f64(1.5) + Duration::from_millis(100),
         "{beset_cpu:?} instead of {free_cpu:?}"

@@ -206,7 +206,7 @@ fn fresh_tokens_pass_beside_a_flood_of_wrong_ones_and_the_api_server_is_spared()
         println!("first request with {token}: {:?}", start.elapsed());
     }
     sleep(Duration::from_secs(3));
-    // A known token is not refused, whatever address it comes from.
+    // The exporter accepts a known token from every address.
     assert_eq!(ask(ATTACKER, &exporter.main, "Bearer reader").status, 200);
     let tries = flood.end();
     let seconds = begin.elapsed().as_secs_f64();

@@ -1,4 +1,4 @@
-//! The configurations and queries of docs/how-to/migrate.md that run both programs side by side.
+//! Tests of the configurations and queries of docs/how-to/migrate.md for running both programs side by side.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
         &endpoint["metricRelabelings"],
         ["sourceLabels", "targetLabel"],
     );
-    // Prometheus would also find a Service with this annotation, without the relabeling.
+    // If the Service had this annotation, another job of Prometheus would scrape it, too, without the relabeling.
     let annotations = &find("Service")["metadata"]["annotations"];
     assert!(
         annotations["prometheus.io/scrape"].is_null(),
@@ -95,7 +95,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
         || (prometheus.query("up") == [1.0, 1.0]).then_some(()),
         || format!("{:?}", prometheus.rows("up")),
     );
-    // Every name belongs to one job.
+    // Every name of a metric belongs to exactly one job.
     let jobs = prometheus
         .rows("count by (__name__) (count by (__name__, job) ({__name__=~\".*kube_.+\"})) > 1");
     assert!(jobs.is_empty(), "{jobs:?}");

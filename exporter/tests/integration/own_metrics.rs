@@ -213,7 +213,8 @@ const FURTHER: [Note; 44] = [
     note("kube_state_metrics_manifest_problems", NONE, ""),
 ];
 
-/// Another family of [`UNREADABLE`], whose samples have the same labels for all nodes.
+/// A further family for the configuration [`UNREADABLE`]. The samples of this family have the same labels for all
+/// nodes.
 const REPEATED: &str = "    - name: created
       each: { type: Gauge, gauge: { path: [metadata, creationTimestamp] } }
 ";
@@ -290,7 +291,7 @@ fn rows(notes: &[Note], families: &Families) -> String {
     rows
 }
 
-/// The page with other rows. The text outside of the tables stays.
+/// Returns the page with new rows in its tables. The text outside of the tables stays.
 fn with_rows(page: &str, mut tables: impl Iterator<Item = String>) -> String {
     let mut text = String::new();
     for line in page.lines() {
@@ -342,7 +343,7 @@ fn the_page_has_every_metric_as_it_is_served() {
     let cluster = Exporter::serving(&flags);
     // Resources are audited only without a limit on objects.
     let audited = Exporter::serving(&[&*url, "--resources=pods"]);
-    // Secrets are forbidden once they are stored, and nodes cannot be listed.
+    // The API server forbids secrets after the exporter has stored them. The API server never sends a list of nodes.
     eventually("the exporter is ready without nodes", || {
         (cluster.get("/readyz").status == 200).then_some(())
     });

@@ -87,7 +87,7 @@ impl Prometheus {
             .map_while(Result::ok)
             .find(|line| line.contains("msg=\"Listening on\""))
             .expect("it listens");
-        // The rest of the output must be read, because Prometheus would block otherwise.
+        // This thread reads the rest of the output. Otherwise, Prometheus would block.
         std::thread::spawn(move || log.map_while(Result::ok).count());
         Some(Self {
             child,
@@ -96,7 +96,7 @@ impl Prometheus {
         })
     }
 
-    /// The response of the Prometheus API; `None` if Prometheus has not started yet.
+    /// The response of the Prometheus API; `null` if Prometheus has not started yet.
     pub(super) fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }

@@ -10,7 +10,7 @@ use super::credentials::in_pod;
 use super::relay::{Relay, Speaks};
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
-/// An API server with TLS that only a proxy can resolve.
+/// An API server with TLS. Only a proxy can resolve the name of its host.
 struct Place {
     api: Api,
     authority: Authority,
@@ -46,7 +46,7 @@ fn port(api: &Api) -> &str {
     api.url.rsplit(':').next().unwrap()
 }
 
-/// The program, with only these proxies in its environment.
+/// Starts the program with only these proxies in its environment.
 fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Exporter {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());

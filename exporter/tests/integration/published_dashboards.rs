@@ -14,7 +14,8 @@ use super::well_known::{expect, judge, series, with_job};
 /// may also be a `PrometheusRule`, whose recording rules the dashboards read.
 const DASHBOARDS: &str = "PUBLISHED_DASHBOARDS";
 
-/// Parts of expressions without results over the example, and the reason.
+/// Parts of expressions, each with a reason. For this reason, an expression with this part has no results over the
+/// example.
 const SILENT: [(&str, &str); 7] = [
     (
         "kube_hpa_labels",
@@ -34,7 +35,8 @@ const SILENT: [(&str, &str); 7] = [
     ("\"limits.", "the quota of the example limits only requests"),
 ];
 
-/// Rules for metrics of the kubelet, so that expressions that combine them with ours have both sides.
+/// Recording rules that create metrics of the kubelet. Without these rules, an expression that combines such a metric
+/// with one of our metrics would have no results.
 fn kubelet() -> Value {
     let containers = [
         "cpu_usage_seconds_total",
@@ -77,7 +79,8 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns an expression with values for the variables: no name of a cluster, and all other values.
+/// Replaces the variables of an expression. `cluster` becomes an empty text, `__rate_interval` becomes `5m`, and each
+/// other variable matches all values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
     while let Some((before, after)) = rest.split_once('$') {
@@ -91,7 +94,8 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // If the variable is a part of a longer pattern, the rest of the pattern selects series.
+            // If the variable is a part of a longer pattern, the function removes the variable, and the rest of the
+            // pattern selects series.
             _ => {}
         }
         rest = after;
@@ -187,7 +191,7 @@ fn the_expressions_of_published_dashboards_have_results_over_the_example() {
     let is_silent = |own: &str| SILENT.iter().any(|(part, _)| own.contains(part));
     let tests = expressions.iter().map(|own| {
         let query = with_values(own);
-        // A scalar always has a value, so the vector inside is evaluated.
+        // `scalar(...)` always has a value, so the test evaluates the vector inside `scalar(...)`.
         expect(
             query.strip_prefix("scalar").unwrap_or(&query),
             !is_silent(own),

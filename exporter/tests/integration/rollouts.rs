@@ -11,7 +11,7 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 const SCRAPING: &str = include_str!("../../../docs/how-to/scrape.md");
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
-/// A series of each leader.
+/// A series that each leader exports.
 const SERIES: &str = "kube_namespace_created{namespace=\"shop\"}";
 
 /// The objects by which Prometheus discovers the replicas.
@@ -30,7 +30,7 @@ struct Rollouts {
     role: Role,
     /// The file with the targets; `None` if Prometheus discovers the targets itself.
     targets: Option<Directory>,
-    /// Their names, from the oldest to the newest.
+    /// The replicas with their names, from the oldest to the newest.
     replicas: Vec<(String, Exporter)>,
     started: u32,
     /// The version of the last EndpointSlice.
@@ -77,7 +77,7 @@ impl Role {
 // === impl Rollouts ===
 
 impl Rollouts {
-    /// `None` if Prometheus is not installed.
+    /// Starts a simulated API server and a Prometheus; `None` if Prometheus is not installed.
     fn start(role: Role) -> Option<Self> {
         let api = api();
         api.put(
@@ -126,7 +126,7 @@ impl Rollouts {
         })
     }
 
-    /// Starts a replica, as a Deployment does before it stops an old one.
+    /// Starts a replica, as a Deployment does before the Deployment stops an old replica.
     fn add(&mut self) {
         self.started += 1;
         let name = format!("ksm-{}", self.started);
@@ -179,7 +179,7 @@ impl Rollouts {
             "status": { "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{ "ip": "127.0.0.1" }],
                 "conditions": [{ "type": "Ready", "status": status }] },
         }));
-        // A replica is ready to serve until it ends.
+        // A replica that has received SIGTERM still serves requests.
         let conditions = json!({ "ready": is_ready, "serving": state != PodState::Starting,
             "terminating": state == PodState::Ending });
         let target = json!({ "kind": "Pod", "name": name, "namespace": "monitoring", "uid": name });
@@ -194,7 +194,7 @@ impl Rollouts {
         self.publish_file();
     }
 
-    /// Writes the targets that Prometheus would discover. It discovers pods until they are deleted.
+    /// Writes the targets that Prometheus would discover. Prometheus discovers a pod until the pod is deleted.
     fn publish_file(&self) {
         let Some(directory) = &self.targets else {
             return;
@@ -219,7 +219,8 @@ impl Rollouts {
         answer["data"].as_array().unwrap().clone()
     }
 
-    /// The longest time without the series, by ten instant queries per second. Fails if there are two of it.
+    /// Returns the longest time without the series, from a range query with ten points per second. Fails if the series
+    /// exists twice at one point.
     fn longest_gap(&self, start: f64, end: f64) -> f64 {
         let query = format!("query=count({SERIES})&start={start}&end={end}&step=0.1");
         let answer = self.prometheus.api(&format!(
@@ -238,7 +239,7 @@ impl Rollouts {
         longest.max(end - before)
     }
 
-    /// The labels of objects are those of the samples, for all replicas.
+    /// Checks that the labels of objects come from the samples, and that all replicas have the same labels.
     fn assert_labels(&self) {
         let job = json!({ "instance": "kube-state-metrics", "job": "kube-state-metrics" });
         for (selector, labels) in [
@@ -250,7 +251,7 @@ impl Rollouts {
                 "kube_service_info{namespace=\"shop\"}",
                 json!({ "service": "web" }),
             ),
-            // A sample without a namespace has that of the target, as with `honor_labels`.
+            // A sample without a namespace has the namespace of the target, as with `honor_labels`.
             (
                 "kube_node_created",
                 json!({ "namespace": "monitoring", "node": "n" }),
@@ -271,7 +272,7 @@ impl Rollouts {
         }
         for own in ["up", "kube_state_metrics_leader"] {
             let series = self.series(own);
-            // Prometheus applies new targets every five seconds, so it may not see each replica.
+            // Prometheus applies new targets every five seconds, so Prometheus may miss some replicas.
             assert!(series.len() > 2, "{own}: {series:?}");
             let names_its_pod =
                 |labels: &Value| labels["pod"].as_str().unwrap().starts_with("ksm-");
@@ -289,7 +290,7 @@ pub(super) fn now() -> f64 {
     now.unwrap().as_secs_f64()
 }
 
-/// Replaces two replicas again and again; checks that their series have no gap, and that none is doubled.
+/// Replaces two replicas `times` times. Checks that no series has a long gap, and that no series exists twice.
 fn roll_out(role: Role, times: u32) {
     let Some(mut rollouts) = Rollouts::start(role) else {
         return;
@@ -317,7 +318,7 @@ fn roll_out(role: Role, times: u32) {
         "{role:?}: {times} rollouts in {:.0} s, longest gap {longest:.1} s",
         end - start
     );
-    // A gap of up to an interval. On a busy machine, scrapes are late by up to another interval.
+    // A gap of up to one interval is expected. On a busy machine, a scrape may be late by up to another interval.
     assert!(longest <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(), "{longest}");
     rollouts.assert_labels();
     rollouts.assert_no_failed_rule();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::support::Exporter;
 
-/// Scrapes replicas until it ends.
+/// Scrapes replicas in a thread until the caller ends the scraper.
 pub struct Scraper {
     replicas: Arc<Mutex<Vec<String>>>,
     ends: Arc<AtomicBool>,
@@ -22,7 +22,7 @@ pub struct Report {
     pub problems: Vec<String>,
 }
 
-/// Five scrapes per second.
+/// The time between two scrapes.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Scraper {

@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
 
-/// Free ports on the loopback.
+/// Flags that select free ports on the loopback.
 pub const PORTS: [&str; 4] = [
     "--host=127.0.0.1",
     "--port=0",
@@ -29,7 +29,7 @@ pub const PORTS: [&str; 4] = [
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 
-/// The start of the line about manifests that take long.
+/// The start of the line about manifests whose loading takes long.
 const LOADING: &str = "loading manifests; listening on ";
 
 /// A running exporter; killed when dropped.
@@ -39,7 +39,7 @@ pub struct Exporter {
     pub introduction: Vec<String>,
     /// The line about the exposition and the addresses.
     pub line: String,
-    /// Addresses of both servers, as `127.0.0.1:PORT`.
+    /// The addresses of the main server and of the telemetry server, as `127.0.0.1:PORT`.
     pub main: String,
     pub telemetry: String,
     log: Arc<Mutex<String>>,
@@ -302,7 +302,7 @@ impl Exporter {
     /// The CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields do not.
+        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields contain no blanks.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks = ticks.map(|ticks| ticks.parse::<u64>().unwrap());
@@ -487,7 +487,7 @@ impl Directory {
     /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        // The file is replaced in one step, as by editors and mounted ConfigMaps.
+        // The new file replaces the old file in one step, as with editors and mounted ConfigMaps.
         let new = self.0.join(format!(".{name}.new"));
         fs::write(&new, text).unwrap();
         fs::rename(new, &path).unwrap();

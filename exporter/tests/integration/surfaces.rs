@@ -66,7 +66,8 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
     }
 
-    // If a port listens only on the loopback, a proxy may be in front of it, so no client is treated as local.
+    // If a port listens only on the loopback, clients may use a proxy in front of the port. So the exporter treats no
+    // client as local.
     let directory = Directory::new("debug");
     let config = directory.write("config.yaml", "{}\n");
     let args = ["--telemetry-host=127.0.0.1", "--config", &config];

@@ -122,7 +122,7 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
     exporter
         .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
-    // If an answer cannot be read, the log does not show its token either.
+    // If an answer cannot be read, the log does not show the token in the answer, either.
     let nonsense = json!({ "spec": { "token": token }, "status": token });
     api.say("tokenreviews", &response("201 Created", &nonsense));
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
@@ -172,7 +172,7 @@ fn a_reload_does_not_turn_the_filter_off() {
         });
         assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
     }
-    // Passwords can replace tokens.
+    // A reload may replace tokens by passwords.
     let hash = bcrypt::hash("x", 4).unwrap();
     let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
     config.write("options.yaml", &format!("tls_config: {web}\n"));

@@ -41,7 +41,7 @@ struct Exception {
     /// The arguments of the exporter with which the query has results.
     #[serde(default)]
     arguments: Vec<String>,
-    /// Whether the query has results with the rules for the names of version 1.
+    /// Whether the query has results if the recording rules for the metric names of version 1 are loaded.
     #[serde(default)]
     v1_names: bool,
 }

@@ -1,5 +1,5 @@
-//! Tests of the catalogue: it equals the catalogue of kube-state-metrics, and the docs contain it. The catalogue has
-//! all metrics and labels that common rules and dashboards use.
+//! Tests of the catalogue of families. The catalogue equals the catalogue of kube-state-metrics, and the docs contain
+//! the catalogue. The catalogue has all metrics and labels that common rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ const MADE: &[(&str, &str)] = &[
 ];
 
 /// Pairs of a metric and a label that the metric lacks. An expression with the metric groups by the label, because
-/// another metric of the expression has it.
+/// another metric of the expression has this label.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),

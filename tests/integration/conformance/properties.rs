@@ -1,6 +1,7 @@
 //! Tests with random objects of all shapes: no object causes a panic, and every scraper accepts the expositions.
 //!
-//! The environment variable `PROPTEST_CASES` sets the number of sets of objects per resource.
+//! For each resource, a test checks several random sets of objects. The environment variable `PROPTEST_CASES` sets how
+//! many.
 
 use std::cell::Cell;
 use std::fmt;
@@ -87,7 +88,7 @@ pub(super) fn metrics(resource: BuiltIn) -> StateMetrics {
     builder(resource).build().unwrap()
 }
 
-/// Returns all families of a resource, with all labels and annotations.
+/// Returns a builder with all families of a resource, and with all labels and annotations.
 pub(super) fn builder(resource: BuiltIn) -> Builder {
     StateMetrics::builder()
         .built_in([resource])

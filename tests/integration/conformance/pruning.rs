@@ -21,8 +21,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // The test skips objects that do not decode. An object that does not decode because of one field may decode
-        // without that field.
+        // The test skips objects that do not decode. If one field prevents the decoding of an object, the object may
+        // decode without this field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -89,13 +89,14 @@ impl Alone {
     }
 }
 
-/// Returns one family of a resource, so that only its declared fields are decoded.
+/// Returns a registry with one family of a resource, so that only the declared fields of this family are decoded.
 fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }
 
-/// Returns all families, and an additional family that may read everything, so that the whole object is decoded.
+/// Returns a registry with all families, and with an additional family that may read everything, so that the whole
+/// object is decoded.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,

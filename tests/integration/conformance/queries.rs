@@ -139,8 +139,8 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Returns each series with the same value every minute. The only exception is the number of restarts, which is lower
-/// by one before the last termination of a restarted container.
+/// Returns each series with the same value every minute. The only exception is the number of restarts. Before the last
+/// termination of a restarted container, this number is lower by one.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

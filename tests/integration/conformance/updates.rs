@@ -30,7 +30,7 @@ const BESIDE: &str = "labelsFromPath: { name: [metadata, name] }
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// An event. It changes a part to that of a case.
+    /// An event that replaces a part of an object by the same part of a case.
     Apply {
         name: usize,
         part: usize,
@@ -43,7 +43,7 @@ enum Step {
         is_new: bool,
         wire: Wire,
     },
-    /// An object with another uid, but otherwise the same.
+    /// An event about an object with another uid. The rest of the object is the same.
     Replace {
         name: usize,
         wire: Wire,
@@ -52,7 +52,7 @@ enum Step {
         name: usize,
         wire: Wire,
     },
-    /// A list of some of the objects.
+    /// A list of some of the objects. Unless the list is abandoned, the store loses the other objects.
     List {
         names: [bool; NAMES],
         wire: Wire,
@@ -60,7 +60,7 @@ enum Step {
     },
 }
 
-/// An object, as the source knows it.
+/// The current state of an object at the source.
 #[derive(Clone)]
 struct Known {
     parts: [Value; 4],
@@ -68,7 +68,7 @@ struct Known {
     version: u64,
 }
 
-/// A store that lives through all events, and the objects that it should have.
+/// A store that receives all events, and the objects that the store should have.
 struct Model {
     resource: BuiltIn,
     cases: Vec<Map<String, Value>>,
@@ -254,7 +254,7 @@ impl Model {
         }
     }
 
-    /// The samples of all objects, all of which are rendered again.
+    /// The samples of all stored objects. The store `fresh` renders all objects again.
     fn expected(&self) -> String {
         let mut writers = self.fresh.feeds();
         for bytes in self.stored.values() {

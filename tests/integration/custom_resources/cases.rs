@@ -132,7 +132,8 @@ fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     [all].into_iter().chain(nameless).collect()
 }
 
-/// The types of a cluster with these definitions. A definition always has a group.
+/// The types that the cluster of a case serves. Types without a group are left out, because each definition has a
+/// group.
 fn kinds(case: &Case) -> Vec<KnownKind> {
     if let Some(definitions) = &case.crds {
         return definitions.iter().flat_map(served).collect();
@@ -251,7 +252,7 @@ fn failure(case: &Case, evaluation: Evaluation) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Evaluates all cases of a file, and fails with every difference.
+/// Evaluates all cases of a file. If results differ, fails with a list of all differences. Returns the number of cases.
 fn check_cases(file: &str, evaluation: Evaluation) -> usize {
     let path = format!("{}/tests/conformance/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();

@@ -23,7 +23,8 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// The configurations of the guide. The separate lines with expressions in the guide are joined to one configuration.
+/// Parses the configurations of the guide. Some blocks of the guide have only single lines with expressions. The test
+/// joins these lines to one configuration.
 #[test]
 fn the_configurations_of_the_guide_are_valid() {
     let guide = include_str!("../../../docs/reference/custom-resources.md");

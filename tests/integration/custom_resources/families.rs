@@ -1,5 +1,5 @@
-//! Tests of families with the same name that differ in help or type: within one entry, across resources, and together
-//! with families in Rust. All of these families load, and every parser reads the exposition.
+//! Tests of families that have the same name and differ in help or type. Such families are in one entry, belong to
+//! several resources, or are declared in Rust. All of these families load, and every parser reads the exposition.
 
 use std::slice::from_ref;
 
@@ -109,7 +109,8 @@ fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
         .collect()
 }
 
-/// The header in OpenMetrics of a family with this name and declarations of these types.
+/// The name and the type that OpenMetrics shows for a family that is declared twice, with the types `first` and
+/// `second`.
 fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
     match (first, second) {
         ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),

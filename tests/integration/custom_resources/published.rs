@@ -1,5 +1,5 @@
-//! Configurations with the same shapes as published ones. All of these configurations load and have the expected
-//! samples.
+//! Tests of configurations that have the same structure as published configurations. All of these configurations load
+//! and have the expected samples.
 //!
 //! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the same
 //! name contains the exposition of the objects. The comments at the start of the YAML file name the published file with
@@ -49,7 +49,7 @@ impl Published {
         }
     }
 
-    /// The comments that begin with a word.
+    /// The texts of the comments that begin with `word` and a colon.
     fn comments(&self, word: &str) -> Vec<&str> {
         let prefix = format!("# {word}: ");
         let lines = self.config.lines().take_while(|line| line.starts_with('#'));

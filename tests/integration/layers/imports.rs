@@ -1,4 +1,4 @@
-//! Finds the module that defines an item which another module names. All re-exports are followed.
+//! Finds, for each item that a module names, the module that defines the item. All re-exports are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.
 ///
-/// A path to a module is not an import, but the item in that module is. A module does not import the items that it
-/// re-exports from its children.
+/// A path that ends at a module is not an import. A path that ends at an item is an import of the module that defines
+/// the item. A module does not import the items that it re-exports from its children.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     }
 }
 
-/// Whether a path must resolve: it begins at a module of this crate.
+/// Whether a path must resolve, because the path begins at a module of this crate.
 fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     let first = path.first().map_or("", String::as_str);
     let is_keyword = ["crate", "self", "super"].contains(&first);
@@ -105,8 +105,8 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
     parent.map(Target::Module).into_iter().collect()
 }
 
-/// The items with a name in a module. There can be several items with one name if features select one, or if a type and
-/// a function have the same name.
+/// The items with a name in a module. There can be several items with one name if features select one of them, or if a
+/// type and a function have the same name.
 fn resolve_name(
     tree: &Tree,
     module: usize,

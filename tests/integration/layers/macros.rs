@@ -19,7 +19,8 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// The arguments of macros that have one of the keywords before one of their variables, as in `mod $name;`.
+    /// The arguments of macro calls that become names of items. The definition of such a macro has one of the keywords
+    /// before a variable, as in `mod $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],

@@ -68,8 +68,8 @@ impl Reader {
         }
     }
 
-    /// Reads the tokens of a macro as items. If the tokens are not items, reads them as statements; if they are not
-    /// statements either, finds only the paths.
+    /// Reads the tokens of a macro as items. If the tokens are not items, reads the tokens as statements. If the tokens
+    /// are not statements either, finds only the paths in the tokens.
     fn read_macro(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             file.items.iter().for_each(|item| self.visit_item(item));

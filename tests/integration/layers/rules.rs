@@ -7,7 +7,7 @@ use super::circles::{Graph, circles};
 use super::imports::{Imports, imports};
 use super::tree::{Files, Tree};
 
-/// The problems of the imports of a crate, one per line.
+/// The problems of the imports of a crate. Each text describes one problem.
 ///
 /// `layers` are its top-level modules, lowest first. Without layers, only cycles are problems.
 pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {

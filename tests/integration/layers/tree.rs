@@ -1,4 +1,5 @@
-//! The modules of a crate: their files, the names they define, and the paths that they mention.
+//! The modules of a crate: the files of the modules, the names that a module defines, and the paths that a module
+//! mentions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub(super) struct Module {
     pub(super) children: BTreeMap<String, usize>,
     /// Names that the module defines.
     pub(super) items: BTreeSet<String>,
-    /// Arguments of macros that define items with these names.
+    /// Arguments of macro calls that become names of items.
     pub(super) arguments: BTreeSet<String>,
     pub(super) imports: Vec<Import>,
     /// Paths in types, expressions, patterns and macros.

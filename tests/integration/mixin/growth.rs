@@ -43,7 +43,7 @@ fn growth_needs_samples_of_the_earlier_time() {
         let earlier = |value| if is_new { "_" } else { value };
         let name = "kube_state_metrics_series";
         rows.push(series(cluster, name, pod, earlier("100"), "130"));
-        // These samples have a resource that was added later, and a resource with fewer series.
+        // These samples have a resource that was added later, and a resource whose number of series decreases.
         rows.push(series(cluster, name, job, "_", "7"));
         let fewer = "resource=\"*v1.Node\"";
         rows.push(series(cluster, name, fewer, earlier("20"), "10"));

@@ -5,7 +5,7 @@ use super::memory::{base64, plain};
 /// The start of the metadata of an object.
 const META: &str = r#""name":"odd","namespace":"shop","uid":"u","resourceVersion":"7""#;
 
-/// Replaces `PLAIN` and `BASE64` by the marker.
+/// Replaces `META` by the start of the metadata, and `PLAIN` and `BASE64` by the marker.
 fn filled(text: &str) -> Vec<u8> {
     let text = text.replace("META", META).replace("PLAIN", &plain());
     text.replace("BASE64", &base64()).into()

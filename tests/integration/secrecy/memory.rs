@@ -89,7 +89,7 @@ pub(crate) fn clear_stack() {
     black_box(&mut room);
 }
 
-/// The positions of the marker in all readable memory.
+/// Searches all readable memory for the marker. Returns each form that is found, with the name of the memory area.
 pub(crate) fn search() -> Vec<(Form, String)> {
     let memory = File::open("/proc/self/mem").unwrap();
     let mut piece = vec![0; PIECE + LENGTH * 2];

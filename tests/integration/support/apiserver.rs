@@ -257,7 +257,7 @@ impl ApiServer {
         }
     }
 
-    /// Breaks the connections of watches, which can then be resumed. An empty name means all collections.
+    /// Breaks the connections of watches. Clients can resume these watches. An empty name means all collections.
     pub(crate) fn cut_watches(&self, plural: &str) {
         self.watches(plural, |watch| {
             let _ = watch
@@ -283,7 +283,7 @@ impl ApiServer {
         change(state.collections.get_mut(plural).unwrap(), version);
     }
 
-    /// Sends the next changes of a collection to no watch, also not to a watch that is resumed.
+    /// Hides the next changes of a collection from all watches, including watches that are resumed.
     pub(crate) fn lose_changes(&self, plural: &str, changes: usize) {
         self.collection(plural, |own, _| own.lost_changes = changes);
     }

@@ -231,7 +231,8 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     Ok(plain)
 }
 
-/// Returns a number in its only spelling: `-0.5`, `999999`, `1e+06`, `+Inf`.
+/// Parses a number; `None` unless the text is the only allowed spelling of the number. Examples are `-0.5`, `999999`,
+/// `1e+06` and `+Inf`.
 fn number(text: &str) -> Option<f64> {
     match text {
         "NaN" => return Some(f64::NAN),

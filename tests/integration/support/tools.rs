@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// An environment variable with programs, separated by commas, that tests must not skip.
+/// The environment variable that lists programs, separated by commas. Tests that need these programs must not be
+/// skipped.
 const REQUIRED: &str = "REQUIRED_TOOLS";
 
 /// Finds a program. If the program is missing, returns `None` and prints that the check is skipped.

@@ -1,4 +1,4 @@
-//! Audits find what a watch has missed although its connection works, and nothing else.
+//! Audits find the changes that a watch has missed although its connection works. Audits find no other differences.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn a_missed_change_is_found_by_the_sample() {
     let mut changed = config_map("a", "cm3");
     changed["immutable"] = serde_json::json!(true);
     server.put("configmaps", changed);
-    // Two resources take turns.
+    // The comparisons of the two resources take turns.
     let found = || running.audit("relists_total") == 1.0;
     within("the change is found", INTERVAL * 3, found).await;
     running.agrees().await;
@@ -213,7 +213,7 @@ async fn skipped_objects_are_counted_and_are_no_differences() {
     server.delete("configmaps", "a", "broken");
     server.clear_log();
     pass(INTERVAL * 10).await;
-    // Each second audit is a comparison, and no number of objects was suspicious.
+    // Every second audit is a comparison. No count of objects caused a further comparison.
     assert!((4..=6).contains(&audit_lists(&server, "500")));
     assert!((4..=6).contains(&audit_lists(&server, "1")));
     assert_eq!(running.audit("relists_total"), 0.0);
@@ -227,7 +227,7 @@ async fn shards_count_the_objects_of_other_shards() {
             let shard = Shard::new(index, 2).unwrap();
             let shard = if by_range { shard.by_range() } else { shard };
             let builder = StateMetrics::builder().built_in([BuiltIn::ConfigMaps]);
-            // A second resource, so that not each audit compares the objects.
+            // With a second resource, not every audit compares the objects of config maps.
             let builder = builder.built_in([BuiltIn::Namespaces]).shard(shard);
             start(&server, builder.build().unwrap(), audited)
         });
@@ -283,7 +283,7 @@ async fn versions_without_an_order_end_the_audit_and_not_the_watch() {
     pass(INTERVAL * 3).await;
     server.put("configmaps", config_map("a", "later"));
     within("the watch goes on", INTERVAL, || running.has("a/later")).await;
-    // The server does not have the object, which the next audit with an order finds.
+    // The server does not have the object. The next audit that can order the versions finds this.
     within("the object is removed", INTERVAL * 3, || {
         !running.has("a/opaque")
     })

@@ -568,8 +568,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The shard changes to the other half and back. Objects that leave are removed from both stores, and new objects
-    // are listed for both.
+    // The shard of the first part changes to the other half. Objects that leave the shard are removed from both stores.
+    // Objects that join the shard are listed for both stores.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("both have the same half", || {
@@ -596,7 +596,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(running.config_maps(), ["host/own"]);
     assert_eq!(values(&running, "own_created").len(), 12);
 
-    // A host that feeds JSON feeds both stores.
+    // If a host feeds JSON, both stores receive the objects.
     let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();

@@ -1,4 +1,5 @@
-//! Tests of objects on which expressions spend much time: they do not block the runtime, and events stay in order.
+//! Tests of objects on which expressions spend much time. The expressions do not block the runtime, and events stay in
+//! order.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,18 @@ use serde_json::{Value, json};
 use super::{config_map, server, start};
 use crate::support::{eventually, pass};
 
-/// Returns config maps with expressions that compare each part of an annotation with each other part, in several
-/// families.
+/// Returns a registry of config maps. Each of several families has an expression that compares each part of an
+/// annotation with each other part.
 fn with_expressions() -> StateMetrics {
     with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }
 
-/// The number of parts of an annotation. Each part is compared with each other part.
+/// An expression whose value is the number of parts of an annotation. The expression compares each part with each other
+/// part, so it needs much work.
 const PAIRS: &str = "object.metadata.annotations['parts'].split(',').map(a, \
                      object.metadata.annotations['parts'].split(',').filter(b, a == b).size()).size()";
 
-/// Returns config maps with families of expressions. The name and the expression of each family are given.
+/// Returns a registry of config maps. Each pair in `families` is the name and the expression of a family.
 fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateMetrics {
     let family = |(name, expr)| {
         format!(
@@ -78,7 +80,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             shown(&running.text())
         })
         .await;
-        // The runtime of this test has one thread.
+        // The runtime of this test has one thread, so a blocked thread would delay the other task.
         let whole = began.elapsed();
         assert!(
             longest < whole / 3,
@@ -135,7 +137,8 @@ async fn expensive_objects_keep_the_order_of_events() {
 async fn the_work_of_events_far_apart_does_not_add_up() {
     const EVENTS: u64 = 20;
     let server = server();
-    // Each object causes an error, and then much work, but not too much for a worker thread.
+    // For each object, one expression fails, and another expression needs much work. This work is still short enough
+    // for a worker thread of the runtime.
     let running = start(
         &server,
         with_families([

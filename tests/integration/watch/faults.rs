@@ -338,7 +338,7 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     server.fault(On::Any, "configmaps", usize::MAX, forbidden);
     server.cut_watches("configmaps");
     pass(Duration::from_secs(600)).await;
-    // The time until the removal excludes an outage in between.
+    // Time in which the API server is down does not count for the removal.
     server.set_down(true);
     pass(Duration::from_secs(600)).await;
     let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";
@@ -420,7 +420,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
 async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
     let server = server();
     let server = server.bookmark_every(Duration::from_secs(3600));
-    // The list takes more than half a minute.
+    // The list takes 25 to 60 seconds.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(90));
     let began = Instant::now();
     let running = synced(&server, |watch| watch).await;

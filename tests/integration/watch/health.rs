@@ -388,14 +388,14 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
             let feed = &health.feeds[0];
             (feed.newest_version.unwrap(), feed.received_version.unwrap())
         };
-        // The versions of objects are those of the list, or lower.
+        // The highest version of an object is at most the version of the list.
         let listed = server.version();
         let newest = server.objects("configmaps").pop().unwrap();
         let newest = newest["metadata"]["resourceVersion"].as_str().unwrap();
         let newest = newest.parse::<u64>().unwrap();
         assert_eq!(versions(&leader, "configmaps"), (newest, listed));
         assert!(versions(&leader, "namespaces").0 < newest);
-        // A change of one resource does not concern the others.
+        // A change of one resource does not change the versions of other resources.
         server.put("configmaps", config_map("a", "cm0"));
         let changed = server.version();
         eventually("the change arrives", || {
@@ -403,7 +403,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
         })
         .await;
         assert_eq!(versions(&leader, "namespaces").1, listed);
-        // A process that lists later has received at least as much.
+        // A process that lists later has received at least the same changes.
         let standby = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert!(versions(&standby, "namespaces").1 >= versions(&leader, "namespaces").0);
         assert_eq!(versions(&standby, "configmaps"), (changed, changed));

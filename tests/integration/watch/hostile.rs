@@ -413,7 +413,8 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
         assert_eq!(running.metric(skipped), Some(1.0));
 
-        // An object that becomes too large loses its samples, and gets them again when it shrinks.
+        // When an object becomes too large, the object loses its samples. When the object shrinks, the object gets its
+        // samples again.
         server.put("configmaps", large("cm0", 2_000));
         eventually("the large object is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
@@ -422,7 +423,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         eventually("the object has samples again", || shows("cm0")).await;
         assert_eq!(running.config_maps().len(), 12);
 
-        // A watch is resumed after the skipped event, not before it.
+        // A resumed watch begins after the skipped event, not before the skipped event.
         server.put("configmaps", large("large", 3_000));
         pass(Duration::from_secs(5)).await;
         server.cut_watches("configmaps");
@@ -503,7 +504,7 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
             watch.protobuf(protobuf).streaming_lists(streaming)
         });
         running.ready().await;
-        // The objects that the server stores follow as events.
+        // After the list, the objects that the server stores arrive as events.
         let listed = running.config_maps().into_iter();
         assert_eq!(
             listed.filter(|name| name.starts_with("a/x")).count(),
@@ -562,7 +563,7 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         pass(Duration::from_secs(79)).await;
         let large = || {
             let names = running.config_maps().into_iter();
-            // The objects that the server stores follow as events.
+            // After the list, the objects that the server stores arrive as events.
             let large = names.filter(|name| name.ends_with("/large"));
             large.collect::<Vec<_>>()
         };

@@ -1,4 +1,5 @@
-//! The objects from which labels are joined: how they are requested, and that they delay nothing.
+//! Tests of the objects from which labels are joined. The tests check the requests for these objects, and that missing
+//! objects do not delay readiness.
 
 use kube_state_metrics::registry::{Builder, Shard};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};

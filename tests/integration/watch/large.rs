@@ -1,4 +1,4 @@
-//! Tests of large objects: they do not block the runtime, and events stay in order.
+//! Tests of large objects. Large objects do not block the runtime, and events stay in order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
                 running.text().contains(&shown)
             })
             .await;
-            // The runtime of this test has one thread.
+            // The runtime of this test has one thread, so a blocked thread would delay the other task.
             assert!(longest < TIME / 2, "{name}: held for {longest:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Tests of the log: the messages, how often each message is logged, and how many resources it names.
+//! Tests of the log: the messages, how often each message is logged, and how many resources a message names.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;

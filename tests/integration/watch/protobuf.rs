@@ -11,7 +11,7 @@ use crate::support::{
     ApiRequest, ApiServer, ByteStream, Fault, On, Wire, eventually, pass, within,
 };
 
-/// The responses to configmaps so far, in JSON and in protobuf.
+/// The number of responses with configmaps so far, in JSON and in protobuf.
 fn responses(running: &super::Running) -> (f64, f64) {
     let of = |encoding: &str| {
         let labels = format!("encoding=\"{encoding}\",resource=\"*v1.ConfigMap\"");

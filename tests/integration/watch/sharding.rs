@@ -1,4 +1,5 @@
-//! Tests of shards: they are disjoint parts of all objects, even while the shards change.
+//! Tests of shards. Together, the shards have all objects, even while the shards change. Without a hand-over, no object
+//! is in two shards.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -322,7 +323,7 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts when the previous pod is ready, immediately or after a while.
+    // Each pod starts when the previous pod is ready. The start takes 5 s or 60 s.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));

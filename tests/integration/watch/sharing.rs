@@ -132,7 +132,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     let host = background(host.for_each(|_| async {}));
     running.ready().await;
     assert_eq!(waiting(&running), (2, 2, 0));
-    // The end of a feed is reported. A new feed replaces it.
+    // The end of a feed is reported. A new feed replaces the feed that has ended.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
     eventually("the feed has stopped", || {

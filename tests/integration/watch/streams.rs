@@ -45,7 +45,7 @@ async fn bookmarks_keep_a_quiet_watch_resumable() {
         let server = server();
         server.set_protobuf(protobuf);
         let running = synced(&server, |watch| watch).await;
-        // Changes of other kinds increase the version of the server, and bookmarks report it.
+        // Changes of other kinds increase the version of the server, and bookmarks report this version.
         server.put("namespaces", super::namespace("c"));
         pass(Duration::from_secs(70)).await;
         server.compact();
@@ -198,7 +198,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert_eq!(running.config_maps().len(), 12);
         assert_eq!(running.health_of("configmaps").decode_errors, 1);
-        // `cm0` decodes before the change, but not after it. `bad` decodes only after the change.
+        // Before the change, `cm0` decodes and `bad` does not. After the change, `bad` decodes and `cm0` does not.
         server.put("configmaps", broken("a", "cm0"));
         server.put("configmaps", config_map("a", "bad"));
         running.agrees().await;
@@ -251,7 +251,7 @@ async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     pass(Duration::from_secs(20)).await;
     running.agrees().await;
     assert_eq!(server.counts("configmaps"), (0, 2, 2));
-    // The list does not reset the time, so that an alert about silent watches can fire.
+    // The list does not reset the time since the last event, so that an alert about silent watches can fire.
     let age = "kube_state_metrics_last_event_age_seconds{resource=\"*v1.ConfigMap\"}";
     assert!(running.metric(age).unwrap() > 275.0);
     // An event ends the silence, so one more silent watch is resumed without a list.

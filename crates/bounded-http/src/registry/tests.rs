@@ -116,7 +116,7 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
     };
-    // If there was nothing to read, a new connection has less time.
+    // A new connection without bytes to read has less time.
     new.record_nothing_to_read();
     let Some(Full::Until(sooner)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");

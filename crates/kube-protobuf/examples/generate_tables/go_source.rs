@@ -17,13 +17,13 @@ pub(crate) struct Declaration {
 
 pub(crate) enum Definition {
     Struct(Vec<Field>),
-    /// Another type, as Go writes it.
+    /// Any other definition, in the notation of Go.
     Other(String),
 }
 
 #[derive(Clone)]
 pub(crate) struct Field {
-    /// The type, as Go writes it.
+    /// The type in the notation of Go.
     pub(crate) type_name: String,
     /// Whether the field has no name.
     pub(crate) is_embedded: bool,

@@ -8,7 +8,7 @@ use crate::go_source::{self, Definition, Package};
 /// The package of the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Types that encode themselves: package, name, constructor of the table's type.
+/// Go types with a separate encoder: the package, the name, and the variant of `Type` in the generated table.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),
@@ -24,11 +24,11 @@ const CODECS: &[(&str, &str, &str)] = &[
         "IntOrString",
         "IntOrString",
     ),
-    // A list that is a message on the wire, so that a map can contain it.
+    // This list is a message on the wire, because in protobuf, a map cannot contain a list.
     ("k8s.io/api/certificates/v1", "ExtraValue", "Texts"),
 ];
 
-/// The types that are structs in Go.
+/// The variants of `Type` whose Go types are structs.
 const STRUCTS: &[&str] = &["Time", "MicroTime", "Json", "Quantity", "IntOrString"];
 
 /// A message: package, name.

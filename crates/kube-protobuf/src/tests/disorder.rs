@@ -60,7 +60,7 @@ pub(super) fn mixed(message: &'static Message, bytes: &[u8], random: &mut Random
     out
 }
 
-/// Returns where a message can be cut between two of its records.
+/// Returns a random position between two records of a message, or at its start or end.
 fn half(message: &[u8], random: &mut Random) -> usize {
     let (mut records, mut ends) = (Records::new(message), vec![0]);
     while records.next().unwrap().is_some() {

@@ -33,10 +33,10 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// The type with which each client needs a certificate.
+/// The value of `client_auth_type` that requires a certificate from each client.
 const REQUIRED: &str = "RequireAndVerifyClientCert";
 
-/// Whether each client needs a certificate.
+/// Whether the section requires a certificate from each client.
 pub(super) fn requires_certificate(section: &TlsSection) -> bool {
     section.client_auth_type == REQUIRED
 }

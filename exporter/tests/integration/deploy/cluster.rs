@@ -15,7 +15,7 @@ pub(super) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     }
 }
 
-/// Objects of a cluster, deleted when dropped.
+/// Objects of a cluster. The objects are deleted when this value is dropped.
 pub(super) struct Applied(String);
 
 impl Applied {

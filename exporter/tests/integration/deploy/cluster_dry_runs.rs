@@ -101,7 +101,7 @@ fn a_cluster_takes_what_the_chart_renders() {
     }
 }
 
-/// Asserts that the cluster accepts objects. Does not create them.
+/// Asserts that the cluster accepts objects, without creating the objects.
 fn accepts(name: &str, objects: &[Value]) {
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string();
     let args = [
@@ -128,8 +128,8 @@ fn a_cluster_takes_every_overlay_with_every_component_and_the_mixin() {
     let _definitions = missing_definitions(&[&OPTIONAL[..], &[POD_MONITOR]].concat());
     let mut kinds = BTreeSet::new();
     for (_, overlay) in VARIANTS {
-        // The variants `auth-filter` and `custom-resources` already contain one of these two components, so both are
-        // added only to the other variants.
+        // The variants `auth-filter` and `custom-resources` already contain the component of the same name. So the test
+        // adds these two components only to the other variants.
         let has_more = matches!(overlay, "auth-filter" | "custom-resources");
         let more = if has_more {
             &[][..]

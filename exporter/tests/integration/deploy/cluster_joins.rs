@@ -13,7 +13,7 @@ const NAMESPACE: &str = "joined-labels-test";
 const JOINS: &str = "--join-labels=pods=[namespace/team,namespace@acme.dev/cost-centre=cost,\
                      node/topology.kubernetes.io/zone=zone,workload/app.kubernetes.io/part-of=app,\
                      workload:name=workload]";
-/// The series of all pods: those of one family.
+/// The start of a sample line of one family. This family has one series for each pod.
 const FAMILY: &str = "kube_pod_info{namespace=\"joined-labels-test\"";
 
 fn objects() -> String {

@@ -47,7 +47,7 @@ struct Withdrawn {
     check: String,
 }
 
-/// Returns each resource of each rule of some roles.
+/// Returns a `Withdrawn` for each resource of each rule in the roles.
 fn withdrawals(roles: &[Value]) -> Vec<Withdrawn> {
     let mut all = Vec::new();
     for role in roles {
@@ -89,8 +89,8 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// Removes each rule that `args` need in turn, starts an exporter without the rule, and passes the exporter to
-/// `assert_refused`. Returns the number of rules.
+/// For each resource that `args` need: removes the resource from its rule, starts an exporter, passes the exporter to
+/// `assert_refused`, and restores the rule. Returns the number of resources.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({
@@ -267,7 +267,7 @@ fn the_roles_of_the_chart_suffice() {
             "ClusterRoleBinding",
             "Role",
             "RoleBinding",
-            // The pods of the StatefulSet name their shards.
+            // The exporter reads its StatefulSet to find its shard.
             "StatefulSet",
         ];
         let applied = objects.iter().filter(|own| {

@@ -193,7 +193,7 @@ fn the_account_of_pods_has_a_cluster_role_for_the_objects_that_roles_cannot_gran
         let in_namespace = permissions(&joined, account, namespace);
         assert_eq!(in_namespace, ["pods", "replicasets", "jobs"]);
     }
-    // Without joined labels and reviews, Roles grant everything.
+    // Without joined labels and reviews, Roles grant all permissions, so the chart creates no ClusterRole.
     let no_joins = format!("{layout},joinLabels=null");
     let plain = objects(&values, &["--set", &no_joins]);
     assert_eq!(permissions(&plain, account, "shop"), ["pods"]);
@@ -224,7 +224,8 @@ fn extra_rules_and_aggregation_are_only_in_the_cluster_role() {
     assert_eq!(kinds, ["ClusterRole"]);
 }
 
-/// Replaces values by `null`, until the chart accepts the rest or fails with another message than `missing`.
+/// Replaces values by `null`. If the chart fails and its message names one of these values as missing, restores this
+/// value and tries again, until the chart accepts the rest. Panics if the chart fails with another message.
 #[track_caller]
 fn assert_missing_values_are_named(file: &Path, mut paths: Vec<String>) {
     loop {

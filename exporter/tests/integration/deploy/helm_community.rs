@@ -10,7 +10,8 @@ use super::helm::{cases, chart, render};
 
 /// The starts of lines with intended differences, by values file. An empty name means all files.
 const DIFFERENT: &[(&str, &[&str])] = &[
-    // Roles are computed; another test compares them with the output of `rbac`.
+    // This chart computes the rules of its roles from the values. Another test compares these roles with the output of
+    // `rbac`.
     (
         "",
         &[
@@ -77,7 +78,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Ends of paths that name the chart or the program.
+/// Ends of paths. The values at these paths contain the name or the version of the chart or of the program.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
 /// Returns a line for each value of the objects. A list item that has a name is identified by this name.

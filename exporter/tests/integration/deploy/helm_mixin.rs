@@ -29,7 +29,7 @@ pub(super) fn assert_copies() {
     }
 }
 
-/// The output of helm. If the dashboards equal the files, their long content is left out.
+/// Returns the output of helm without the long content of the dashboards that equal the files.
 pub(super) fn without_dashboards(mut text: String) -> String {
     for name in DASHBOARDS {
         let file = format!("dashboards/{name}.json");

@@ -1,4 +1,4 @@
-//! The values of the Helm chart, and the files that are generated from them.
+//! The values of the Helm chart, and the files that are generated from the values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

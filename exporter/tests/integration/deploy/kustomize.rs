@@ -126,7 +126,7 @@ pub(super) fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> 
     documents(&kustomize(&temporary))
 }
 
-/// Whether a selector with one expression selects labels.
+/// Whether all expressions of a selector select labels. The only supported operator is `In`.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let expressions = selector["matchExpressions"].as_array().unwrap();
     expressions.iter().all(|expression| {
@@ -187,7 +187,7 @@ fn components_apply_to_every_variant() {
             &pods["spec"]["podMetricsEndpoints"],
         ] {
             assert_eq!(endpoints[0]["port"], "http-metrics");
-            // The relabeling has the same effect for the metrics of objects.
+            // For the metrics of objects, the relabeling of samples has the effect of `honorLabels`.
             assert!(endpoints[0]["honorLabels"].is_null());
             assert!(endpoints[0]["metricRelabelings"].is_array());
             assert_eq!(endpoints[1]["port"], "telemetry");

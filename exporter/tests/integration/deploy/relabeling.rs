@@ -8,7 +8,7 @@ use crate::prometheus::block;
 
 const SCRAPING: &str = include_str!("../../../../docs/how-to/scrape.md");
 
-/// The rules of the documented job for targets or for samples, with the names of the Prometheus Operator.
+/// The rules of the documented job for targets or for samples, with the field names that the Prometheus Operator uses.
 fn documented(rules: &str, instance: &str) -> Value {
     let text = block(SCRAPING, "stable-series", "yaml");
     let text = text.replace("target_label:", "targetLabel:");
@@ -25,7 +25,8 @@ fn documented(rules: &str, instance: &str) -> Value {
 fn assert_rules(endpoint: &Value, instance: &str) {
     let samples = documented("metric_relabel_configs", instance);
     assert_eq!(endpoint["metricRelabelings"], samples);
-    // The Prometheus Operator sets the labels of the targets first.
+    // The Prometheus Operator selects the targets and sets their labels. So a monitor needs only the last four rules
+    // for targets.
     let of_targets = documented("relabel_configs", "kube-state-metrics");
     let of_targets = of_targets.as_array().unwrap();
     let (_, defaults) = of_targets.split_last_chunk::<4>().unwrap();

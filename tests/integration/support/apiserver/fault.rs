@@ -1,4 +1,4 @@
-//! Faults, and the requests to which they apply.
+//! Faults, and the requests to which a fault applies.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(crate) enum On {
 pub(crate) enum Fault {
     /// A response with this code and reason.
     Status(u16, &'static str),
-    /// A response with this code and reason, and with the number of seconds for `Retry-After`.
+    /// A response with this code, and with this number of seconds in the header `Retry-After`.
     RetryAfter(u16, u64),
     /// The connection is refused.
     Refused,

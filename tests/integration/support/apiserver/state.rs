@@ -60,9 +60,10 @@ pub(super) struct Collection {
 pub(super) enum Liveliness {
     #[default]
     Live,
-    /// Bookmarks with this version, or with a later version from which a watch has started.
+    /// The watches receive only bookmarks. A bookmark has this version, or the version from which the watch has started
+    /// if that version is higher.
     Frozen(u64),
-    /// Nothing.
+    /// The watches receive nothing.
     Mute,
 }
 
@@ -72,7 +73,7 @@ pub(super) struct OpenWatch {
     pub(super) sender: Sender,
     wire: Wire,
     form: Form,
-    /// The columns of the table, until the first event has sent them.
+    /// The columns of the table. The first event of the watch contains the columns, and then this field is `None`.
     columns: Option<Value>,
     pub(super) muted: bool,
     /// The version after which the watch has started.

@@ -137,8 +137,10 @@ impl Wire {
     }
 }
 
-/// The object in a form that protobuf can encode. A time of creation that is an array, which does not decode in JSON,
-/// becomes a number that does not decode in protobuf. The unknown field `z` becomes data.
+/// The object in a form that protobuf can encode.
+///
+/// In JSON, a time of creation that is an array does not decode. The function replaces such a time by a number that
+/// does not decode in protobuf, either. The unknown field `z` becomes data.
 fn typed(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(unknown) = object.get("z").cloned() {
