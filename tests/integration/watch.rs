@@ -13,6 +13,7 @@ mod joins;
 mod large;
 mod lists;
 mod log;
+mod long_lists;
 mod partial;
 mod protobuf;
 mod scope;
