@@ -147,7 +147,8 @@ fn compare(family: &str, whole: &Rendered, declared: &Rendered) -> Result<(), St
     diff::compare(&wanted, &samples).map_err(|difference| {
         format!(
             "{family} reads fields that it does not declare in `reads`, so the store would not generate it again if \
-             these fields change; with the whole object (-) and with the declared fields (+), {difference}"
+             these fields change; add the fields to `reads`; for the whole object (-) and for its declared fields (+), \
+             {difference}"
         )
     })
 }

@@ -143,7 +143,8 @@ impl<'t> Documents<'t> {
                 Event::Alias(anchor) => match anchors.get(&anchor) {
                     Some(node) => (Arc::clone(node), 0),
                     None => {
-                        let problem = String::from("an alias refers to a value that contains it");
+                        let problem =
+                            String::from("an alias refers to a value that contains the alias");
                         return Err(SyntaxError { line, problem });
                     }
                 },

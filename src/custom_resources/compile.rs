@@ -277,7 +277,7 @@ fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<Met
         let place = format!("{}.name", metric.place);
         let line = metric.name.line.max(metric.line);
         let message = format!(
-            "`{name}` is not a metric name; use letters, digits, `_` and `:`, and no digit in front"
+            "`{name}` is not a metric name; use letters, digits, `_` and `:`; the first character must not be a digit"
         );
         reader.problem(&place, line, message);
     }
@@ -463,7 +463,7 @@ fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
         reader.problem(place, line, message);
     } else if !is_valid_label_name(name) {
         let message = format!(
-            "`{name}` is not a label name; use letters, digits and `_`, and no digit in front"
+            "`{name}` is not a label name; use letters, digits and `_`; the first character must not be a digit"
         );
         reader.problem(place, line, message);
     }

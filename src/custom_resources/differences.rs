@@ -13,7 +13,7 @@ use crate::family::{FamilyDescriptor, MetricType};
 
 /// The part of a message that states which help text the exposition shows.
 const FIRST_HELP: &str =
-    "the exposition shows the help of the resource that comes first by its name";
+    "the exposition shows the help text of the resource whose name sorts first";
 
 /// A metric with its entry.
 pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
@@ -31,12 +31,12 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
         entry.has_effect = covering.is_none() && entry.group != "*";
         let message = match (covering, overlapping) {
             (Some(other), _) => Some(format!(
-                "has no effect: {other} selects the same types and replaces it; list all \
+                "has no effect: {other} selects the same types and replaces this entry; list all \
                  metrics in one entry"
             )),
             (None, Some(other)) => Some(format!(
-                "{other} selects some of the same types and replaces it for those; list all \
-                 metrics of a type in one entry"
+                "{other} selects some of the same types and replaces this entry for these types; list \
+                 all metrics of a type in one entry"
             )),
             (None, None) => None,
         };
@@ -212,8 +212,8 @@ fn lost_header_name(
             _ => "gauge",
         };
         return Some(format!(
-            "the family `{in_rust}` of {resource} needs the name `{name}` in OpenMetrics; without it, \
-             its type there is `{weaker_type}`; rename the family `{name}`"
+            "the family `{in_rust}` of {resource} needs the name `{name}` in OpenMetrics; without this \
+             name, the type of `{in_rust}` in OpenMetrics is `{weaker_type}`; rename the family `{name}`"
         ));
     }
     let names = metric.metric_type().header_names(name);

@@ -84,7 +84,7 @@ spec:
         ),
         format!(
             "line 7: spec.resources[0].metrics[0].name: `kube_customresource_size of it` is not a \
-             metric name; use letters, digits, `_` and `:`, and no digit in front{}",
+             metric name; use letters, digits, `_` and `:`; the first character must not be a digit{}",
             of("size of it")
         ),
         format!(
@@ -94,7 +94,7 @@ spec:
         ),
         format!(
             "line 12: spec.resources[0].metrics[0].each.gauge.labelFromKey: `a-b` is not a label \
-             name; use letters, digits and `_`, and no digit in front{}",
+             name; use letters, digits and `_`; the first character must not be a digit{}",
             of("size of it")
         ),
         format!(
@@ -254,7 +254,7 @@ fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
                 .count()
         };
         assert_eq!(has_words("; the entry is left out"), errors, "{entry}");
-        assert_eq!(has_words("replaces it"), 0, "{entry}");
+        assert_eq!(has_words("replaces this entry"), 0, "{entry}");
     }
 }
 

@@ -37,7 +37,8 @@ impl Bounded<'_> {
         let left = self.left.get().checked_sub(values);
         let left = left.ok_or_else(|| {
             E::custom(format_args!(
-                "the metrics read more than {MAX_VALUES} values, where a map counts as {MAP}"
+                "the fields that the metrics read have more than {MAX_VALUES} values (a map counts as {MAP}); read fewer \
+                 fields"
             ))
         })?;
         self.left.set(left);
@@ -143,7 +144,10 @@ mod tests {
         for (item, most) in [("0", 499_999), ("{}", 49_999), ("[0]", 249_999)] {
             assert!(read_text(&list(item, most)).is_ok(), "{item}");
             let error = read_text(&list(item, most + 1)).unwrap_err();
-            assert!(error.starts_with("the metrics read more than"), "{error}");
+            assert!(
+                error.starts_with("the fields that the metrics read have more than"),
+                "{error}"
+            );
         }
     }
 }

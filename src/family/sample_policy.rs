@@ -82,7 +82,7 @@ pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
     pub(crate) invalid_counters: u64,
     pub(crate) panics: u64,
-    /// Joined labels that samples lack because the object has a label of the same name.
+    /// Joined labels that were not added to samples, because a label of the object has the same name.
     pub(crate) joined_labels: u64,
     /// Families that exceeded [`Limits::samples_per_family`].
     pub(crate) over_sample_limit: u64,

@@ -32,7 +32,7 @@ use super::errors::FilterWarning;
 /// assert!(labels.matches("anything"));
 /// assert_eq!(
 ///     warnings[0].to_string(),
-///     "`*` allows every key, so `team` beside it changes nothing; remove one or the other",
+///     "`*` allows every key, so `team` beside it changes nothing; remove `*`, or remove `team`",
 /// );
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -214,7 +214,7 @@ impl AllowlistConfig {
     /// assert_eq!(
     ///     labels.warnings()[0].to_string(),
     ///     "resource `pods`: `*` allows every key, so `team` beside it changes nothing; \
-    ///      remove one or the other",
+    ///      remove `*`, or remove `team`",
     /// );
     /// # Ok::<(), kube_state_metrics::filter::FilterError>(())
     /// ```
@@ -256,9 +256,9 @@ fn broken_rule(previous: Option<char>, found: char, next: Option<char>) -> Optio
         (_, '=', Some('[')) => None,
         (_, '=', _) => Some("`=` must be followed by `[`"),
         (Some('='), '[', _) => None,
-        (_, '[', _) => Some("`[` must be preceded by `=`, and no key can contain it"),
+        (_, '[', _) => Some("`[` must be preceded by `=`, and no key can contain `[`"),
         (_, ']', None | Some(',')) => None,
-        (_, ']', _) => Some("`]` must be followed by `,` or the end, and no key can contain it"),
+        (_, ']', _) => Some("`]` must be followed by `,` or the end, and no key can contain `]`"),
         (None, ',', _) => Some("`,` must not be the first character"),
         (_, ',', None) => Some("`,` must not be the last character"),
         (Some(','), ',', _) | (_, ',', Some(',')) => Some("`,` must not be doubled"),
@@ -354,19 +354,19 @@ mod tests {
                 "pods[a]",
                 4,
                 '[',
-                "`[` must be preceded by `=`, and no key can contain it",
+                "`[` must be preceded by `=`, and no key can contain `[`",
             ),
             (
                 "[a]",
                 0,
                 '[',
-                "`[` must be preceded by `=`, and no key can contain it",
+                "`[` must be preceded by `=`, and no key can contain `[`",
             ),
             (
                 "a=[b] ",
                 4,
                 ']',
-                "`]` must be followed by `,` or the end, and no key can contain it",
+                "`]` must be followed by `,` or the end, and no key can contain `]`",
             ),
             (",a=[b]", 0, ',', "`,` must not be the first character"),
             ("a=[b],", 5, ',', "`,` must not be the last character"),

@@ -52,7 +52,7 @@ pub enum FilterError {
     /// The command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has a character outside ASCII.
     #[error(
         "`{found}` at byte {} is not ASCII; names of resources and keys of labels and annotations \
-         are ASCII, use `*` in the place of other characters",
+         are ASCII; write `*` in place of `{found}`",
         .offset + 1
     )]
     NotAscii {
@@ -119,13 +119,13 @@ impl fmt::Display for FilterWarning {
                     f,
                     "`*` allows every key, so `{covered}` beside it changes nothing"
                 )?;
-                write!(f, "; remove one or the other")
+                write!(f, "; remove `*`, or remove `{covered}`")
             }
             Self::StarResource { covered } => {
                 let covered = covered.join("`, `");
                 write!(
                     f,
-                    "resource `*` replaces the lists of `{covered}`; remove one or the other"
+                    "resource `*` replaces the lists of `{covered}`; remove `*`, or remove `{covered}`"
                 )
             }
             Self::Unclosed { text } => {
@@ -172,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             warning.to_string(),
-            "`*` allows every key, so `a`, `b*` beside it changes nothing; remove one or the other"
+            "`*` allows every key, so `a`, `b*` beside it changes nothing; remove `*`, or remove `a`, `b*`"
         );
         if let FilterWarning::StarInList { resource, .. } = &mut warning {
             *resource = Some("pods".into());
@@ -187,7 +187,7 @@ mod tests {
                 covered: vec!["pods".into()]
             }
             .to_string(),
-            "resource `*` replaces the lists of `pods`; remove one or the other"
+            "resource `*` replaces the lists of `pods`; remove `*`, or remove `pods`"
         );
         assert_eq!(
             FilterWarning::Unclosed { text: "[a".into() }.to_string(),

@@ -27,7 +27,7 @@ use crate::k8s::{is_valid_label_name, sanitize_label};
 ///     assert_eq!(join.to_string(), text);
 /// }
 /// let error = "pod/team".parse::<Join>().unwrap_err();
-/// assert!(error.to_string().contains("`pod` is not an object that labels can be joined from"));
+/// assert!(error.to_string().contains("`pod/team` names the unknown object `pod`"));
 /// ```
 ///
 /// All sources:
@@ -89,10 +89,9 @@ pub(super) enum MetadataMap {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The text names no known object.
+    /// The text names an unknown object.
     #[error(
-        "`{object}` is not an object that labels can be joined from, in `{join}`; use `self`, `namespace`, `node` or \
-         `workload`"
+        "`{join}` names the unknown object `{object}`; use `self`, `namespace`, `node` or `workload`"
     )]
     UnknownObject {
         /// The name of the object.
@@ -100,12 +99,12 @@ pub enum JoinError {
         /// The whole text.
         join: String,
     },
-    /// The text names no known fact.
+    /// The text names an unknown value after `:`.
     #[error(
-        "`{fact}` is not a fact, in `{join}`; use `node:name`, `workload:name` or `workload:kind`"
+        "`{join}` names the unknown value `{fact}`; use `node:name`, `workload:name` or `workload:kind`"
     )]
     UnknownFact {
-        /// The fact with its object.
+        /// The value with its object, such as `node:zone`.
         fact: String,
         /// The whole text.
         join: String,
@@ -120,7 +119,7 @@ pub enum JoinError {
     },
     /// A name that no label can have.
     #[error(
-        "`{name}` is not a label name, in `{join}`; use letters, digits and `_`, and no digit in front"
+        "`{name}` in `{join}` is not a label name; use letters, digits and `_`; the first character must not be a digit"
     )]
     LabelName {
         /// The name.

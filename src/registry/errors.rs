@@ -46,8 +46,8 @@ pub enum BuildProblem {
     Filter(#[from] FilterError),
     /// A family name that is not a valid metric name.
     #[error(
-        "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`, and no \
-         digit in front"
+        "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`; the first \
+         character must not be a digit"
     )]
     MetricName {
         /// The name.
@@ -57,8 +57,8 @@ pub enum BuildProblem {
     },
     /// A label name that is not valid.
     #[error(
-        "`{label}` of {subject} is not a label name; use letters, digits and `_`, and no digit in \
-         front"
+        "`{label}` of {subject} is not a label name; use letters, digits and `_`; the first character \
+         must not be a digit"
     )]
     LabelName {
         /// The name.

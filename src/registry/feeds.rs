@@ -54,9 +54,9 @@ pub enum FeedError {
     },
     /// A configuration adds families to the resource. Only JSON can feed them.
     #[error(
-        "{resource} also has families from a configuration, which read JSON; feed it with \
-         `feeds_of`, or declare only the collector in Rust with `Collector::fed_by_host`; then the \
-         sources of the crate feed the other families"
+        "{resource} also has families from a configuration, which need JSON; feed JSON with `feeds_of`, or \
+         replace the declaration of the builder by `Collector::fed_by_host` on the Rust collector, so \
+         that the sources of the crate feed the configured families"
     )]
     NeedsJson {
         /// The resource.

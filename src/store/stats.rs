@@ -51,7 +51,7 @@ pub struct StoreStats {
     /// Panics of generators and base labels. Each panic removes the samples of one object in one
     /// family, or the value of one label.
     pub panics: u64,
-    /// Joined labels that samples of applied objects lack, because the object itself has a label of the same name.
+    /// Joined labels that were not added to samples of applied objects, because a label of the object has the same name.
     pub joined_labels_replaced: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::samples_per_family`](crate::registry::Limits::samples_per_family).

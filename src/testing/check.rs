@@ -116,8 +116,12 @@ pub enum Problem {
         /// The number of dropped samples.
         count: u64,
     },
-    /// Generators that panicked.
-    #[error("generators of {resource} panicked ({count}×); those samples are missing")]
+    /// Generators or base labels that panicked.
+    #[error(
+        "generators or base labels of {resource} panicked {count} {}; each panic removes the samples of one \
+         object in one family, or the value of one base label",
+        if *count == 1 { "time" } else { "times" }
+    )]
     Panicked {
         /// The resource.
         resource: String,

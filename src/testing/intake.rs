@@ -96,7 +96,7 @@ impl<'m> Intake<'m> {
         let (api_version, kind) = (field("apiVersion"), field("kind"));
         if api_version.is_empty() || kind.is_empty() {
             return Err(String::from(
-                "an object does not state its `apiVersion` and `kind`, which choose its store",
+                "an object has no `apiVersion` or no `kind`, so its resource is unknown",
             ));
         }
         let plan = self.metrics.plan();

@@ -411,7 +411,7 @@ fn objects_that_cannot_be_rendered_are_named() {
     for (object, problem) in [
         (
             json!({ "metadata": {} }),
-            "does not state its `apiVersion` and `kind`",
+            "has no `apiVersion` or no `kind`",
         ),
         (
             json!({ "apiVersion": "v1", "kind": "Node", "metadata": {} }),
@@ -527,7 +527,7 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
         "info family `node_info` has a sample that is not 1",
         "state set `states` has a sample that is neither 0 nor 1",
         "samples of nodes were dropped (1)",
-        "generators of nodes panicked (1×)",
+        "generators or base labels of nodes panicked 1 time;",
     ] {
         assert!(message.contains(part), "{part} is not in\n{message}");
     }

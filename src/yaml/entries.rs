@@ -38,7 +38,7 @@ pub(crate) enum MapProblem {
     MergedTwice { first: usize, second: usize },
     #[error("`<<` needs a map, or a list of maps, to merge")]
     Merge,
-    #[error("more than {MAX_MERGED} entries of maps are merged; write them out")]
+    #[error("more than {MAX_MERGED} entries of maps are merged; write the entries without `<<`")]
     TooManyMerges,
 }
 

@@ -98,7 +98,7 @@ impl<'n> Resolved<'n> {
 /// and for numbers with more than six digits before the point.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "keys of kubectl have 32 bits"
+    reason = "kubectl formats float keys as 32-bit values"
 )]
 fn float_key(number: f64) -> String {
     let number = number as f32;

@@ -15,7 +15,7 @@ pub enum IdentityError {
     #[error("the certificate is not PEM: {0}")]
     Certificate(String),
     /// The file has no certificate.
-    #[error("there is no certificate in it; it must be PEM")]
+    #[error("no certificate found; a PEM certificate is required")]
     NoCertificate,
     /// The key is not PEM.
     #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]

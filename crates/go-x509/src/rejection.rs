@@ -53,8 +53,8 @@ impl Rejection {
                     .to_owned()
             }
             CertificateError::UnknownIssuer => format!(
-                "no certificate authority in {origin} signed it, and it is not listed there itself; add the \
-                 certificate of its authority `{}`",
+                "no certificate authority in {origin} signed it, and {origin} does not list it; add the certificate of its \
+                 authority `{}`",
                 certificate.tbs().issuer()
             ),
             CertificateError::NotValidForNameContext { presented, .. } => format!(
@@ -140,8 +140,8 @@ fn rule(certificate: &Certificate, error: &CertificateError, purpose: &str) -> S
         ),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!(
-                "the certificate or one of its authorities is not for this purpose; issue that certificate \
-                 with the extended key usage {purpose}"
+                "the extended key usage of the certificate, or of one of its authorities, does not include {purpose}; \
+                 issue that certificate with the usage {purpose}"
             )
         }
         error => match unnamed(error) {

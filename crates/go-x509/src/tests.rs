@@ -370,7 +370,7 @@ fn a_key_belongs_to_its_certificate_in_every_version() {
         let error = certified_key(chain.as_bytes(), key.as_bytes(), &provider());
         error.unwrap_err().to_string()
     };
-    refuses(&says("", &key), &["there is no certificate in it"]);
+    refuses(&says("", &key), &["no certificate found"]);
     refuses(
         &says(&pem(&leaf.der), ""),
         &["the key cannot be read", "unencrypted PEM"],

@@ -310,7 +310,7 @@ fn a_changed_certificate_is_read_again() {
     let [error] = &events.take()[..] else {
         panic!("a failure is reported once");
     };
-    let problem = "server.crt: there is no certificate in it; it must be PEM";
+    let problem = "server.crt: no certificate found; a PEM certificate is required";
     assert!(error.ends_with(problem), "{error}");
 
     directory.write_pair();

@@ -225,7 +225,7 @@ impl Access {
         if trusts_system && has_content {
             // Without this error, a damaged file would make the exporter trust the authorities of the system.
             return Err(ClusterError::Authority(format!(
-                "{authority}: there is no certificate in it; it must be PEM"
+                "{authority}: no certificate found; a PEM certificate is required"
             )));
         }
         let empty_authority = trusts_system.then(|| match self.kubeconfig.is_empty() {

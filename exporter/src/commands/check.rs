@@ -138,7 +138,7 @@ fn write_report(
         );
         writeln!(
             err,
-            "note: {samples} dropped because others have the same labels; add labels that distinguish them"
+            "note: {samples} dropped because other samples have the same labels; add labels that distinguish the samples"
         )?;
     }
     for own in &report.unread {

@@ -266,8 +266,8 @@ impl Program {
         if before.is_none() || is_same && self.configuration.has_same_server(new) {
             return Ok(());
         }
-        let problem = "with --ha, the shard and the API server determine the Lease, so they cannot change at run \
-             time; restart the exporter to use others";
+        let problem = "with --ha, the shard and the API server cannot change at run time, because they determine the \
+             Lease; restart the exporter to change them";
         Err(problem.into())
     }
 

@@ -107,7 +107,7 @@ impl Driver {
     /// Logs the first failure of several, and the recovery.
     fn report(&self, problem: Option<String>) {
         let name = &self.leases.name;
-        let problem = problem.map(|problem| format!("cannot read or write it: {problem}"));
+        let problem = problem.map(|problem| format!("cannot read or write the Lease: {problem}"));
         let before = self.leadership.set_problem(problem.clone());
         match (before, problem) {
             (None, Some(problem)) => tracing::warn!("lease {name}: {problem}"),

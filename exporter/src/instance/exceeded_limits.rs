@@ -127,7 +127,7 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
         resource,
         object,
         "{what} of an object are left out because of {flag}; raise the limit if the object is correct; \
-         kube_state_metrics_limit_exceeded_total counts further objects"
+         kube_state_metrics_limit_exceeded_total counts how often objects exceed limits"
     );
 }
 

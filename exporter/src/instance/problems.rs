@@ -128,8 +128,8 @@ pub(super) fn silent_watches(
         error: Some(format!(
             "no event and no bookmark for {up_to}{longest}, although most API servers send a bookmark every minute; \
              metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
-             objects again after 3 silent watches, then after 6 more, and then less and less often; if a list fails, \
-             the resource is shown as failing"
+             objects again after 3 silent watches; each list doubles this number, up to about an hour of silence; if a \
+             list fails, the resource is shown as failing"
         )),
         removal_seconds: None,
     })

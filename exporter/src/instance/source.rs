@@ -268,7 +268,10 @@ pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     if path == Path::new(STDIN) {
         format!("standard input has not ended for {seconds}s")
     } else {
-        format!("{} has been read for {seconds}s", path.display())
+        format!(
+            "the exporter has been reading {} for {seconds}s",
+            path.display()
+        )
     }
 }
 

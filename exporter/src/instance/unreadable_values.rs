@@ -18,7 +18,7 @@ fn log(errors: &FamilyErrors) {
     } = errors;
     let example = errors.examples.first().map_or("", String::as_str);
     let message = "a value cannot be read; kube_state_metrics_custom_resource_errors_total counts \
-        further values";
+        such values";
     // The level in the configuration is the minimum verbosity (`-v`) of the message.
     match errors.level {
         ..=0 => tracing::warn!(resource, family, example, "{message}"),

@@ -110,7 +110,8 @@ async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
         if taken >= SLOW && named.as_ref() != Some(&path) {
             let what = slow_file(&path, taken);
             tracing::warn!(
-                "{what}; the exporter waits for it. Check the file system, or remove the file from --manifests"
+                "{what}; the exporter waits for the end of the file. Check the file system, or remove the file from \
+                 --manifests"
             );
             named = Some(path);
         }

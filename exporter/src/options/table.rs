@@ -85,8 +85,8 @@ heading "Metrics", render: true {
     JOIN_LABELS: Single<JoinConfig> = parse::joins, {
         flag: "--join-labels", key: Some("join_labels"),
         form: Allowlists("JOINS"), reload: NewInstance,
-        help: "Labels to add to all samples of a resource, from the labels (`/`), annotations (`@`) or facts (`:`) \
-            of its `namespace`, `node`, `workload` or `self`, such as \
+        help: "Labels to add to all samples of a resource, from the labels (`/`), annotations (`@`), names or \
+            kinds (`:`) of its `namespace`, `node`, `workload` or `self`, such as \
             `pods=[namespace/team,workload:name=workload],*=[namespace@cost]`",
         compat: Added,
     }
@@ -212,7 +212,7 @@ heading "High availability", render: false {
     HA: Single<bool> = parse::switch, {
         flag: "--ha", form: Switch,
         help: "Serve the metrics of objects only while this replica holds a Lease of the API server; all replicas \
-            watch the cluster, and one serves",
+            watch the cluster, and one replica serves",
         compat: Added,
     }
     HA_IDENTITY: Single<Option<String>> = parse::optional_text, {
@@ -243,9 +243,9 @@ heading "High availability", render: false {
     }
     HA_ON_OUTAGE: Single<OnOutage> = parse::on_outage, {
         flag: "--ha-on-outage", form: Value("keep|silent"), default: Is("keep"),
-        help: "Behavior of the leader while it cannot renew the Lease: `silent` stops serving; `keep` serves \
-            until the leader learns that another replica leads, so two replicas may serve while only the leader cannot \
-            reach the API server",
+        help: "Behavior of the leader while it cannot renew the Lease: with `silent`, the leader stops serving; with \
+            `keep`, it serves until it learns that another replica leads; if only the leader cannot reach the API \
+            server, two replicas may serve with `keep`",
         compat: Added,
     }
 }
@@ -429,8 +429,8 @@ heading "Serving", render: false {
     AUTH_FILTER_GRACE: Single<Timeout> = parse::timeout, {
         flag: "--auth-filter-grace", key: Some("auth_filter_grace"),
         form: Value("DURATION"), default: Is("0"), reload: Live,
-        help: "Time after the last successful review of a token for which --auth-filter accepts the token even if \
-            the API server does not answer; 0 disables this grace period",
+        help: "If the API server does not answer or fails, --auth-filter accepts a token for this time after the last \
+            successful review of the token, such as `10m`; 0 disables this",
         compat: Added,
     }
 }

@@ -96,7 +96,7 @@ fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
         }
         if resource.audit_difference > 0 {
             let objects = counted(resource.audit_difference, "object", "objects");
-            let _ = write!(text, ", {objects} unlike those of the API server");
+            let _ = write!(text, ", {objects} that differ from those of the API server");
         }
         if let Some(seconds) = resource.last_event_seconds.filter(|_| resource.is_silent) {
             let _ = write!(text, ", no event or bookmark for {}", span(seconds));
@@ -151,7 +151,7 @@ mod tests {
             resources: vec![services],
         };
         let line = "OK\n[+] services: silent, 3 objects, --object-limit reached, so further objects have no metrics, \
-             2 objects unlike those of the API server, no event or bookmark for 10m 5s\n";
+             2 objects that differ from those of the API server, no event or bookmark for 10m 5s\n";
         assert_eq!(readiness_text(&status, true), line);
     }
 }

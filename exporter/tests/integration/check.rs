@@ -86,7 +86,7 @@ spec:
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, "");
     let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
-    let name = "is not a metric name; use letters, digits, `_` and `:`, and no digit in front";
+    let name = "is not a metric name; use letters, digits, `_` and `:`; the first character must not be a digit";
     let expected = [
         format!(
             "error: -: line 6: spec.resources[0].metrics[0].name: `my-widget_size` {name}{}",
@@ -124,8 +124,8 @@ fn families_that_differ_from_built_in_ones_are_warnings() {
     assert_eq!(
         output.stderr,
         format!(
-            "warning: {place}; the exposition shows the help of the resource that comes first by \
-             its name {of}\n"
+            "warning: {place}; the exposition shows the help text of the resource whose name \
+             sorts first {of}\n"
         )
     );
     let output = run(&["check", "-", "--strict"], &config);

@@ -376,7 +376,7 @@ fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
     assert!(ready.starts_with(without), "{ready}");
     let without = "kube_state_metrics_ready_without{resource=\"*v1.Secret\"}";
     assert_eq!(exporter.own(without), Some(1.0));
-    exporter.tells("ready without resources that could not be listed");
+    exporter.tells("ready, but these resources could not be listed");
     assert_eq!(patient.get("/readyz").status, 503);
     assert_eq!(patient.own(without), None);
 }

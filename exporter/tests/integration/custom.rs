@@ -350,7 +350,7 @@ fn samples_with_the_labels_of_another_object_are_counted() {
         let family = families.find(|family| family["name"] == "widget_size");
         assert_eq!(family.unwrap()["repeated"], json!(repeated));
         let page = exporter.get("/?q=widget_size").text();
-        let says = "1 sample is left out, because another object has the same labels";
+        let says = "1 sample is left out, because samples of other objects have the same labels";
         assert_eq!(page.contains(says), repeated > 0, "{page}");
     }
 }
@@ -516,7 +516,7 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     ]);
     let shows = |name: &str| exporter.metrics("").contains(name);
     assert!(shows(&sample("a", "3")));
-    exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`, and no digit in front; the family is left out");
+    exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`; the first character must not be a digit; the family is left out");
 
     // A changed file that still has the error is not used. The corrected file is used.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));

@@ -290,7 +290,11 @@ fn a_certificate_or_key_in_another_encoding_is_an_error_that_names_the_file() {
             let output = run_soon(&args);
             assert!(!output.status.success(), "{args:?}");
             // The authority is parsed after the kubeconfig, so the error does not contain the name of the setting.
-            let start = if is_authority { "must be PEM" } else { start };
+            let start = if is_authority {
+                "a PEM certificate is required"
+            } else {
+                start
+            };
             for text in [file, start] {
                 let error = &output.stderr;
                 assert!(error.contains(text), "{args:?}: {text:?} is not in {error}");
@@ -369,7 +373,7 @@ fn credentials_that_become_unusable_leave_in_use_what_was_read() {
     let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &kubeconfig]);
     become_unusable(&directory, &exporter, &files, |name, kind| {
         match (name, kind) {
-            ("ca.pem", "utf-16") => Some("there is no certificate in it; it must be PEM"),
+            ("ca.pem", "utf-16") => Some("no certificate found; a PEM certificate is required"),
             ("ca.pem", "empty") => Some("the certificate authority is empty now"),
             ("token", "empty") => Some("is empty; write a token to it"),
             _ => None,

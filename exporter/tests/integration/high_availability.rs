@@ -112,7 +112,8 @@ fn a_leader_without_the_api_server_serves_on_or_stops() {
         let replica = replica(&api, &[&format!("--ha-on-outage={behavior}")]);
         wait_until_it_leads(&replica);
         api.hang("kube-state-metrics");
-        replica.tells("lease kube-state-metrics: cannot read or write it: no response in time");
+        replica
+            .tells("lease kube-state-metrics: cannot read or write the Lease: no response in time");
         let unconfirmed = || {
             let text = replica.telemetry("/metrics").text();
             let line = text
@@ -136,7 +137,7 @@ fn a_replica_without_permissions_on_the_lease_is_not_ready() {
     let api = Api::start(&["kube-state-metrics"]);
     let replica = named(&api, "a");
     let state = || replica.get("/readyz?verbose");
-    let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write it: ";
+    let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write the Lease: ";
     let is_told = || state().text().starts_with(reason).then_some(());
     eventually_or("the reason", is_told, || state().text());
     // Complete objects do not make the replica ready.
@@ -166,7 +167,7 @@ fn a_change_that_needs_another_lease_waits_for_a_restart() {
         "--ha-lease-duration=3s",
     ]);
     wait_until_it_leads(&replica);
-    let reason = "the changed configuration is not used: with --ha, the shard and the API server determine the Lease";
+    let reason = "the changed configuration is not used: with --ha, the shard and the API server cannot change";
     let refusals = || replica.log().matches(reason).count();
     config(&other.url, "");
     eventually("another server is refused", || {

@@ -283,7 +283,7 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.directory.write("server.crt", "no certificate");
     assert_eq!(shown(&client.connect(&exporter.main).unwrap()), second);
-    exporter.tells("server.crt: there is no certificate in it");
+    exporter.tells("server.crt: no certificate found");
     place.install(&place.authority.issue("exporter"));
     eventually("the repair shows", || {
         (shown(&client.connect(&exporter.main).unwrap()) != second).then_some(())

@@ -113,7 +113,7 @@ fn errors_name_the_input_and_the_cure() {
         (
             &["https://localhost", "--ca-file", &*broken],
             "",
-            "broken.txt: there is no certificate in it",
+            "broken.txt: no certificate found",
         ),
         (
             &[&*broken],

@@ -80,7 +80,7 @@ impl Expr {
         );
         if let Some(name) = names.iter().find(|name| !KNOWN.contains(name)) {
             return Err(format!(
-                "`{name}` is not known; an expression has `object`, `item` and `key`"
+                "`{name}` is not a known name; an expression can use `object`, `item` and `key`"
             ));
         }
         let names_item = names.contains("item");
@@ -549,7 +549,7 @@ mod tests {
             ("item.since + 1", "does not accept values of these types"),
             ("1 / 0", "division by zero"),
             ("nope(1)", "not known"),
-            ("pod.x", "`pod` is not known"),
+            ("pod.x", "`pod` is not a known name"),
             ("1 +", "not an expression"),
         ] {
             let error = eval(source).unwrap_err();

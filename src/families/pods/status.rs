@@ -52,8 +52,8 @@ pub(super) fn families() -> Vec<Family<Pod>> {
     vec![
         F::gauge(
             "kube_pod_start_time",
-            "Unix time when the kubelet acknowledged the pod, before the kubelet pulled images, \
-             in seconds; absent until then.",
+            "Unix time when the kubelet acknowledged the pod, in seconds; at this time, the kubelet \
+             has not pulled images yet. Absent until the kubelet acknowledges the pod.",
         )
         .stable()
         .reads(["status.startTime"])

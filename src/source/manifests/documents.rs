@@ -291,7 +291,7 @@ impl<'j> Head<'j> {
                 // If an object is nested too deeply, the search for duplicate keys fails. Then this error reports the
                 // duplicate key.
                 reason if reason.starts_with("duplicate field") => reason,
-                _ => "it needs an apiVersion and a kind, which are strings",
+                _ => "it must be a map in which apiVersion and kind are strings",
             };
             format!("not a Kubernetes object: {what}")
         })

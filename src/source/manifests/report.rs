@@ -98,7 +98,7 @@ pub enum ManifestProblem {
     },
     /// The number of further skipped documents and objects of a file. A report has a separate problem only for the
     /// first five of a file, because a file may have millions.
-    #[error("{}: {count} more documents and objects are skipped; the first ones have their reasons above", path.display())]
+    #[error("{}: {count} more documents and objects are skipped; the reasons of the first ones are reported above", path.display())]
     More {
         /// The file, or `-` for standard input.
         path: PathBuf,

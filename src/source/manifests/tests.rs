@@ -230,7 +230,7 @@ fn broken_json_is_read_in_time_that_grows_with_its_size() {
         "the rest is inside a value that does not end"
     );
     assert_eq!(of("c.json"), 6);
-    let more = "c.json: 19995 more documents and objects are skipped; the first ones have their reasons above";
+    let more = "c.json: 19995 more documents and objects are skipped; the reasons of the first ones are reported above";
     assert!(problems.iter().any(|own| own == more), "{problems:?}");
 }
 

@@ -194,7 +194,7 @@ async fn log_incomplete_start(health: Health) {
         let resources = resources.collect::<Vec<_>>().join(", ");
         tracing::warn!(
             resources,
-            "ready without resources that could not be listed; the others are served"
+            "ready, but these resources could not be listed; the other resources are served"
         );
     }
 }

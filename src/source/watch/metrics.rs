@@ -185,7 +185,7 @@ impl WatchMetrics {
                 ready_without: gauges(
                     "ready_without",
                     "1 for a resource whose first list is not complete although the watch is ready; \
-                     absent for others.",
+                     absent for other resources.",
                     &["resource"],
                 )?,
                 removal: GaugeVec::new(

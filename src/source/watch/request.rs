@@ -117,7 +117,7 @@ impl Target {
 /// normalizes the path would read another path. No API group, version, resource, namespace or pod has such a name.
 pub(super) fn segment(name: &str) -> Result<String, Failure> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
-        let message = format!("`{name}` is not a name that a request can have in its path");
+        let message = format!("`{name}` cannot be part of the path of a request");
         return Err(Failure::new(FailureReason::Rejected, message));
     }
     Ok(byte_serialize(name.as_bytes()).collect())

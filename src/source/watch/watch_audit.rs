@@ -46,7 +46,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     received.close_window();
                     if let Some(failure) = failure {
                         let resource = self.target.resource.label();
-                        tracing::debug!(resource, %failure, "an audit failed; the next one follows");
+                        tracing::debug!(resource, %failure, "an audit failed; a later audit tries again");
                     }
                 }
                 Step::Differs(finding) => {
@@ -147,7 +147,7 @@ impl<S: ListWatchSink> Reflector<S> {
             missing,
             outdated,
             deleted,
-            is_mute,
+            changes_not_sent = is_mute,
             examples,
             "{outcome}"
         );

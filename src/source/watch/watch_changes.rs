@@ -146,7 +146,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.silent_watches_before_list =
             (self.silent_watches_before_list * 2).min(MAX_SILENT_WATCHES);
         self.feed.reporter().silent();
-        tracing::debug!(resource = %self.target.resource, "listing, because resumed watches are silent");
+        tracing::debug!(resource = %self.target.resource, "listing the objects again, because resumed watches are silent");
         NextStep::now(Action::List)
     }
 

@@ -213,7 +213,7 @@ fn an_object_from_which_something_was_dropped_is_counted_for_each_event() {
 fn the_limit_on_the_text_of_an_object_holds_for_updates() {
     // Each value has up to 900 bytes, and both families together may write 1000 bytes.
     let family = |name, field: &'static str| {
-        Family::gauge(name, "Shows an annotation.")
+        Family::gauge(name, "Shows a field.")
             .reads([field])
             .generate(move |pod: &Pod, s| {
                 let spec = pod.spec.as_ref();

@@ -139,7 +139,11 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         assert_eq!(running.metric(metric), Some(1.0));
         assert!(!running.health.readiness(ReadinessPolicy::Strict).ready);
         pass(Duration::from_secs(1)).await;
-        let lines = log.lines(&["WARN", "ready without resources", "configmaps"]);
+        let lines = log.lines(&[
+            "WARN",
+            "ready, but these resources could not be listed",
+            "configmaps",
+        ]);
         assert_eq!(lines.len(), 1, "{lines:#?}");
         server.heal();
         running.agrees().await;

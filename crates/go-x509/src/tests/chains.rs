@@ -90,7 +90,10 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
                     true => assert_eq!(said, "", "{usages:?}"),
                     false => refuses(
                         said,
-                        &["CN=leaf: the certificate or one of its authorities", usage],
+                        &[
+                            "CN=leaf: the extended key usage of the certificate, or of one of its authorities",
+                            usage,
+                        ],
                     ),
                 }
             }

@@ -129,7 +129,7 @@ fn version_of(module: &Path) -> Result<String, String> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
     let (_, version) = name.split_once("@v").ok_or_else(|| {
         format!(
-            "{}: the name of a module's directory ends with its version, such as api@v0.37.2",
+            "{}: the directory of a module must have a name that ends with the version, such as api@v0.37.2",
             module.display()
         )
     })?;

@@ -27,7 +27,7 @@ pub(crate) enum ClientAuthError {
     Unknown(String),
     #[error("client_ca and client_allowed_sans need client_auth_type: RequireAndVerifyClientCert")]
     Disabled,
-    #[error("client_auth_type needs a certificate to verify with; add client_ca_file")]
+    #[error("client_auth_type needs the certificate of an authority; add client_ca_file")]
     NoAuthority,
     #[error("{origin}: {problem}")]
     Authority { origin: String, problem: String },
@@ -71,7 +71,9 @@ pub(super) fn verifier(
         CertificateDer::pem_slice_iter(&authorities.text).collect();
     let certificates = certificates.map_err(|error| wrong(&error))?;
     if certificates.is_empty() {
-        return Err(wrong(&"there is no certificate in it; it must be PEM"));
+        return Err(wrong(
+            &"no certificate found; a PEM certificate is required",
+        ));
     }
     let (trusted, ignored) = Authorities::new(&certificates).map_err(|error| wrong(&error))?;
     if ignored > 0 {

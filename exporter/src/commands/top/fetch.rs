@@ -134,7 +134,8 @@ async fn send(
     let body = to_bytes(Body::new(response.into_body()), LARGEST).await;
     let body = body.map_err(|error| {
         format!(
-            "{url}: the response cannot be read: {error}; `curl URL/metrics | kube-state-metrics top -` has no limit"
+            "{url}: the response cannot be read: {error}; for a response of any size, use `curl URL/metrics | \
+             kube-state-metrics top -`"
         )
     })?;
     Ok((status, body.to_vec()))

@@ -52,7 +52,8 @@ fn trusting(
     let certificates = certificates?;
     if certificates.is_empty() {
         return Err(
-            "there is no certificate in it; use the authority of the exporter as PEM".into(),
+            "no certificate found; give a PEM file with the certificate authority of the exporter"
+                .into(),
         );
     }
     let (authorities, _) = Authorities::new(&certificates)?;

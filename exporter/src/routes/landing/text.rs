@@ -78,7 +78,7 @@ fn write_message(message: &Message<'_>, total: usize, text: &mut String) {
             let (what, flag, resources) = (limit.what, limit.flag, limit.affected());
             let _ = write!(
                 text,
-                "{flag}: {what} are left out ({resources}); {REPEATED}; the log names objects"
+                "{flag}: {what} are left out ({resources}); {REPEATED}; the log names the first object of each resource"
             );
         }
     }
@@ -239,7 +239,7 @@ fn write_families(data: &Data, text: &mut String) {
                 let samples = counted(family.repeated, "sample is", "samples are");
                 let _ = writeln!(
                     text,
-                    "  {samples} left out, because another object has the same labels"
+                    "  {samples} left out, because samples of other objects have the same labels"
                 );
             }
         } else {

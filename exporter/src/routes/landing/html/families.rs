@@ -55,7 +55,7 @@ fn details(family: &FamilyReport, is_found: bool, port: Port) -> Markup {
                 @if family.repeated > 0 {
                     p {
                         (counted(family.repeated, "sample is", "samples are"))
-                        " left out, because another object has the same labels. Add labels that identify the object."
+                        " left out, because samples of other objects have the same labels. Add labels that identify the object."
                     }
                 }
                 (about(family, port))

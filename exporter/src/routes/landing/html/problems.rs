@@ -67,7 +67,7 @@ fn exceeded(limit: &LimitProblem) -> Markup {
         div class="message wait" role="status" {
             p {
                 b { code { (limit.flag) } ": " (limit.what) " are left out" }
-                "; " (REPEATED) ". The log names an object of each resource. Raise the limit if the objects are correct."
+                "; " (REPEATED) ". The log names the first object of each resource. Raise the limit if the objects are correct."
             }
             @if limit.resources.len() > MOST_LISTED {
                 details { summary { (limit.resources.len()) " resources" } p { (resources) } }

@@ -12,7 +12,7 @@ fn a_limit_is_one_message_with_its_resources() {
         "{html}"
     );
     let text = super::super::super::text::render(&page);
-    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); an update of an object counts once for each affected family; the log names objects\n";
+    let line = "! --sample-limit: samples are left out (pods 3 times, nodes 3 times); an update of an object counts once for each affected family; the log names the first object of each resource\n";
     assert!(text.contains(line), "{text}");
 }
 
