@@ -321,7 +321,7 @@ impl<S: ListWatchSink> Reflector<S> {
         arrived: std::time::Instant,
     ) -> Result<Handled, StreamEnd> {
         let parsed = WatchEvent::parse(event, stream.encoding)?;
-        if false && self.sink.has_batches() && !parsed.is_added() {
+        if self.sink.has_batches() && !parsed.is_added() {
             // A list in a stream may also contain changes of its objects.
             return Ok(Handled::Later);
         }
