@@ -26,7 +26,7 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(common::created),
         F::gauge(
             "kube_daemonset_status_current_number_scheduled",
-            "Number of nodes that should run a pod of the DaemonSet and run at least one.",
+            "Number of nodes that should run a pod of the DaemonSet and actually run at least one.",
         )
         .stable()
         .reads(["status.currentNumberScheduled"])
@@ -40,7 +40,7 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(or_zero(status, |status| status.desired_number_scheduled)),
         F::gauge(
             "kube_daemonset_status_number_available",
-            "Number of nodes that should run a pod of the DaemonSet and run at least one \
+            "Number of nodes that should run a pod of the DaemonSet and actually run at least one \
              available pod (ready for at least minReadySeconds).",
         )
         .stable()
@@ -55,15 +55,16 @@ pub fn daemonsets() -> Collector<DaemonSet> {
         .generate(or_zero(status, |status| status.number_misscheduled)),
         F::gauge(
             "kube_daemonset_status_number_ready",
-            "Number of nodes that should run a pod of the DaemonSet and run at least one ready \
-             pod.",
+            "Number of nodes that should run a pod of the DaemonSet and actually run at least one \
+             ready pod.",
         )
         .stable()
         .reads(["status.numberReady"])
         .generate(or_zero(status, |status| status.number_ready)),
         F::gauge(
             "kube_daemonset_status_number_unavailable",
-            "Number of nodes that should run a pod of the DaemonSet and run no available pod.",
+            "Number of nodes that should run a pod of the DaemonSet and actually run no available \
+             pod.",
         )
         .stable()
         .reads(["status.numberUnavailable"])

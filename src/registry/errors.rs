@@ -142,7 +142,10 @@ pub enum BuildProblem {
         registered: String,
     },
     /// Two families with the same name, but a different type or help text.
-    #[error("`{family}` of {first} and of {second} differ in their {what}; rename one of the two")]
+    #[error(
+        "two families have the name `{family}`, one of {first} and one of {second}, but a different {what}; rename one \
+         of the families"
+    )]
     FamilyConflict {
         /// The name of the family.
         family: String,

@@ -52,8 +52,8 @@ fn every_problem_is_reported_at_once_and_named() {
         "`b-c` of repeats is not a label name",
         "the label `a` of repeats exists already",
         "the label `namespace` of repeats exists already",
-        "`kube_configmap_info` of configmaps and of configmaps differ in their type",
-        "`kube_configmap_created` of configmaps and of namespaces differ in their help",
+        "`kube_configmap_info`, one of configmaps and one of configmaps, but a different type",
+        "`kube_configmap_created`, one of configmaps and one of namespaces, but a different help",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
