@@ -1,8 +1,9 @@
-//! [`FamilyColumn`]: the column of a store that has samples of a family.
+//! [`FamilyColumn`]: shows in which column of which store the samples of a family are.
 
 use crate::store::RowPrefix;
 
-/// A column with samples of a family, and the column with the base labels of these samples.
+/// The positions of two columns of a store: one has the samples of a family, and the other has the base labels of these
+/// samples.
 #[derive(Debug)]
 pub(super) struct FamilyColumn {
     /// The position of the store in the plan.

@@ -23,7 +23,7 @@ pub(crate) struct RowJoins {
     sources: Arc<JoinSources>,
     labels: Vec<JoinedLabel>,
     names: Vec<Cow<'static, str>>,
-    /// The kind of the rows, if labels are joined from objects of this kind.
+    /// The kind of the objects in the rows. `None` if joined labels never come from objects of this kind.
     kind: Option<SourceKind>,
     /// The labels and annotations that each row gets from its own object.
     own: Vec<(MetadataMap, String)>,

@@ -22,8 +22,8 @@ pub(crate) struct JoinSettings {
 
 impl JoinSettings {
     /// Checks the configuration. `registered` are the resources with samples. `known` are the resources that the
-    /// configuration of joined labels may name. `None` means that a configuration of custom resources may add any
-    /// resource. `constants` are the names of the constant labels.
+    /// configuration of joined labels may name. If there is a configuration of custom resources, both are `None`,
+    /// because this configuration can later add any resource. `constants` are the names of the constant labels.
     pub(super) fn new(
         config: JoinConfig,
         registered: Option<&[ResourceInfo]>,

@@ -81,8 +81,9 @@ impl<K: CollectedResource> ObjectApplier<K> {
         Ok(())
     }
 
-    /// Returns the identity of an object that the store does not accept, if there are several shards; otherwise `None`.
-    /// The applier does not decode such an object, because most objects belong to other shards.
+    /// Returns the identity of an object that the store does not accept. The applier does not decode such an object,
+    /// because most objects belong to other shards. `None` if the store accepts the object, if the identity is
+    /// unreadable, or if there is only one shard.
     fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {

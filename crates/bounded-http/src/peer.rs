@@ -21,7 +21,8 @@ pub struct Peer(SocketAddr);
 // === impl Peer ===
 
 impl Peer {
-    /// Creates the peer with this address. IPv4 addresses that are mapped to IPv6 become IPv4 addresses.
+    /// Creates the peer with this address. If the address is an IPv4-mapped IPv6 address (`::ffff:10.1.2.3`), the peer
+    /// gets the IPv4 address (`10.1.2.3`).
     pub fn new(address: SocketAddr) -> Self {
         Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }

@@ -50,8 +50,8 @@ pub enum Rejection {
 // === impl WebConfig ===
 
 impl WebConfig {
-    /// Reads a file, and the certificates and keys that it names. `files` reads all these files and records their
-    /// stamps.
+    /// Reads a web configuration file, and the certificates and keys that it names, by means of `files`. For each of
+    /// these files, `files` records a stamp, which later shows whether the file has changed.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,

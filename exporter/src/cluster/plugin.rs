@@ -2,9 +2,12 @@
 //!
 //! kube runs a plugin without limits. A plugin that hangs occupies a thread, and continues to run after the exporter
 //! has stopped waiting for it, so each renewal adds a process. kube also reads the whole output into memory. Therefore
-//! the exporter runs plugins itself, one at a time, and limits their time and their output. Everything else is as in
-//! kube: the environment with `KUBERNETES_EXEC_INFO`, the inherited standard input and standard error of an interactive
-//! plugin, and the certificate, which takes precedence over the token.
+//! the exporter runs plugins itself, one at a time, and limits their time and their output. The exporter follows these
+//! rules of kube:
+//!
+//! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
+//! - An interactive plugin inherits standard input and standard error.
+//! - If a plugin prints a certificate with its key, and also a token, the certificate takes precedence.
 
 mod process;
 

@@ -16,9 +16,10 @@ use super::super::fields::Fields;
 pub(super) struct JsonParts<'de> {
     /// The fields of the object, in their order.
     fields: Vec<Part<'de>>,
-    /// The fields of those values that the scan splits, in their order.
+    /// The fields of the values that are maps ([`PartValue::Map`]), one map after another.
     below: Vec<Part<'de>>,
-    /// Whether the parts lack a value. This happens if the scan must split a value, but the value is not a map.
+    /// Whether the parts lack a value. This happens if families read single fields of a value, but the value is not a
+    /// map.
     is_incomplete: bool,
 }
 

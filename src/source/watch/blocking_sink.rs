@@ -290,8 +290,9 @@ fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
     sink.written_rows()?.published()
 }
 
-/// Applies or deletes an object that may be partial. If a table lacks a column, the object is ignored, because whole
-/// objects are requested next. A partial object in protobuf is decoded like a whole object that lacks the other fields.
+/// Applies or deletes an object that may be partial. If the object is a row of a table without the needed column, this
+/// function ignores the row, because the reflector then lists whole objects. A partial object in protobuf is decoded
+/// like a whole object that lacks the other fields.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

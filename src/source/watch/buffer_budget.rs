@@ -165,7 +165,8 @@ impl BufferShare {
     }
 
     /// Takes common memory for a buffer of `bytes`, if there is enough. The new buffer replaces the buffer in the
-    /// reserve. The feed keeps the reserve until [`keep`](Self::keep).
+    /// reserve. This method does not release the reserve, because the caller must first copy the old buffer. After the
+    /// copy, a call of [`keep`](Self::keep) releases the reserve.
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }

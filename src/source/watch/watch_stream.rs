@@ -56,7 +56,8 @@ pub(super) enum StreamEnd {
 pub(super) struct Stream {
     pub(super) phase: Phase,
     encoding: Encoding,
-    /// The time of the request, plus the time in which the list at the start waited for other feeds.
+    /// The time of the request. A streaming list may have to wait until other feeds release memory. These waits are
+    /// added to `opened`, so that they do not count towards the deadline of the list.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list.
@@ -64,7 +65,8 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// An event with a large or expensive object, or an event after such an event.
+/// An event that the reflector handles after it has split the received bytes into events, because handling the event
+/// may have to wait. Events of the same bytes that follow such an event are also deferred, to keep the order.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
@@ -209,7 +211,7 @@ impl<S: ListWatchSink> Reflector<S> {
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
             }
-            // A large or expensive object, and the events after it.
+            // The first event that may have to wait, and all events after it.
             let mut deferred = Vec::new();
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
