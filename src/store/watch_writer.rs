@@ -22,7 +22,7 @@ pub(crate) trait WatchWriter: ObjectWriter {
 }
 
 /// Applies objects of the list in progress while the writer of the list also applies objects.
-pub(crate) trait ListHelper: WrittenRows + Send {
+pub(crate) trait ListHelper: WrittenRows + Send + Sync {
     /// Decodes an object and adds or replaces its row.
     ///
     /// # Errors

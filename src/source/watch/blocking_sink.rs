@@ -61,12 +61,12 @@ pub(super) fn one_at_a_time() -> Arc<Semaphore> {
 // === impl BlockingSink ===
 
 impl<S: ListWatchSink> BlockingSink<S> {
-    /// Creates a sink. `large_objects` has a permit to apply a large object, and `list_threads` has a permit for each
-    /// thread that may help to apply a list.
+    /// Creates a sink. `large_objects` has a permit to apply a large object, and `list_batches` has a permit for each
+    /// batch of a list that another thread applies.
     pub(super) fn new(
         sink: S,
         large_objects: Arc<Semaphore>,
-        list_threads: Arc<Semaphore>,
+        list_batches: Arc<Semaphore>,
     ) -> Self {
         let sink = Some(sink);
         Self {
@@ -74,7 +74,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             partial: PartialObjects::default(),
             received: None,
             large_objects,
-            batches: ListBatches::new(list_threads),
+            batches: ListBatches::new(list_batches),
             left: WORK_OF_TURN,
         }
     }
@@ -148,7 +148,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         batches.offer(object.bytes(), encoding, || sink.list_helper(), hasher)
     }
 
-    /// Whether offered objects are perhaps not applied yet.
+    /// Whether offered objects are perhaps not applied yet, or have results that nobody has read.
     pub(super) fn has_batches(&self) -> bool {
         self.batches.is_in_use()
     }

@@ -12,40 +12,54 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinHandle, spawn_blocking};
+use futures::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::audit::KeyHasher;
 use super::failure::Failure;
 use super::object_buffer::Overwritten;
-use crate::decode::{DecodeError, DecodeReason, Encoding};
+use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 use crate::store::{ListHelper, PAGE_ROWS};
 
 /// The batches of the list in progress.
 pub(super) struct ListBatches {
-    /// A permit for each thread that may help.
+    /// A permit for each batch that may exist.
     permits: Arc<Semaphore>,
     /// Number of objects of the list so far that are small enough for a batch.
     objects: usize,
     /// The batch that is being filled.
     batch: Option<Batch>,
-    thread: Option<HelperThread>,
-}
-
-/// A thread that applies batches.
-struct HelperThread {
-    batches: mpsc::Sender<Batch>,
+    /// A full batch that is applied after the batch of `running`.
+    waiting: Option<Batch>,
+    /// What applies batches, while no thread does so.
+    worker: Option<Worker>,
+    /// The thread that applies a batch. A thread never waits for another batch, because the list may be slow.
+    running: Option<JoinHandle<Worker>>,
+    /// Makes the thread stop after its current object when this value is dropped.
     stop: StopOnDrop,
-    applied: JoinHandle<AppliedBatches>,
+    /// Whether a batch was not applied, because the runtime is shutting down.
+    is_incomplete: bool,
 }
 
-/// Makes a thread stop after its current object when this value is dropped.
+/// Applies batches on another thread.
+struct Worker {
+    helper: Box<dyn ListHelper>,
+    hasher: Option<KeyHasher>,
+    stopped: Arc<AtomicBool>,
+    applied: AppliedBatches,
+}
+
+/// Sets a flag when it is dropped.
+#[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
 
 /// Consecutive objects of a list.
 struct Batch {
+    /// Limits the number of batches.
+    _permit: OwnedSemaphorePermit,
     encoding: Encoding,
     bytes: Overwritten,
     /// The end of each object in `bytes`.
@@ -69,17 +83,16 @@ pub(super) struct AppliedBatches {
 const BATCH: usize = PAGE_ROWS;
 /// A batch is full at this size.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of batches that wait for the thread.
-const WAITING: usize = 1;
 /// Maximum number of errors to remember. Errors beyond the limit would not be logged as warnings, either.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that help all watches of a cluster.
 const MAX_THREADS: usize = 4;
 
-/// The permits that the reflectors of a watch share: one for each processor except that of the watches themselves.
-pub(super) fn spare_processors() -> Arc<Semaphore> {
+/// The permits for batches that the reflectors of a watch share. There are two for each processor except that of the
+/// watches: while a thread applies a batch, the next batch is filled.
+pub(super) fn batch_permits() -> Arc<Semaphore> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Arc::new(Semaphore::new((processors - 1).min(MAX_THREADS)))
+    Arc::new(Semaphore::new(2 * (processors - 1).min(MAX_THREADS)))
 }
 
 // === impl ListBatches ===
@@ -90,7 +103,11 @@ impl ListBatches {
             permits,
             objects: 0,
             batch: None,
-            thread: None,
+            waiting: None,
+            worker: None,
+            running: None,
+            stop: StopOnDrop::default(),
+            is_incomplete: false,
         }
     }
 
@@ -102,8 +119,8 @@ impl ListBatches {
     /// Offers the next object of the list, which must be smaller than [`Encoding::large_object`]. Returns false if the
     /// caller must apply the object.
     ///
-    /// The function `helper` returns what applies objects on the other thread, and `hasher` is the hash function for
-    /// their keys.
+    /// The function `helper` returns what applies objects on the other thread, and `hasher` returns the hash function
+    /// for their keys.
     pub(super) fn offer(
         &mut self,
         object: &[u8],
@@ -113,51 +130,60 @@ impl ListBatches {
     ) -> bool {
         let at = self.objects;
         self.objects += 1;
+        self.continue_waiting();
         if self.batch.is_none() {
             // A short list needs no other thread.
             let begins_page = at >= BATCH && at.is_multiple_of(BATCH);
-            if !begins_page || !self.can_send(helper, hasher) {
+            if !begins_page || self.waiting.is_some() || !self.has_worker(helper, hasher) {
                 return false;
             }
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                return false;
+            };
+            self.batch = Some(Batch::new(permit, encoding));
         }
-        let batch = self.batch.get_or_insert_with(|| Batch::new(encoding));
-        batch.push(object);
-        if batch.is_full() {
-            self.send();
+        let batch = self.batch.as_mut();
+        if batch.is_some_and(|batch| batch.push(object)) {
+            self.waiting = self.batch.take();
+            self.continue_waiting();
         }
         true
     }
 
-    /// Whether objects are in a batch or on the other thread.
+    /// Whether [`finish`](Self::finish) has something to do: objects that are not applied yet, or results.
     pub(super) fn is_in_use(&self) -> bool {
-        self.batch.is_some() || self.thread.is_some()
+        let is_filled = self.batch.is_some() || self.waiting.is_some();
+        is_filled || self.running.is_some() || self.worker.is_some()
     }
 
-    /// Whether the thread can take another batch. Starts the thread if none is running.
-    fn can_send(
+    /// Whether a worker exists. Creates the worker of the list if necessary.
+    fn has_worker(
         &mut self,
         helper: impl FnOnce() -> Option<Box<dyn ListHelper>>,
         hasher: impl FnOnce() -> Option<KeyHasher>,
     ) -> bool {
-        if let Some(thread) = &self.thread {
-            return thread.batches.capacity() > 0;
+        if self.worker.is_none() && self.running.is_none() {
+            self.worker = helper().map(|helper| Worker {
+                helper,
+                hasher: hasher(),
+                stopped: Arc::clone(&self.stop.0),
+                applied: AppliedBatches::default(),
+            });
         }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            return false;
-        };
-        let Some(helper) = helper() else {
-            return false;
-        };
-        self.thread = Some(HelperThread::start(helper, hasher(), permit));
-        true
+        self.worker.is_some() || self.running.is_some()
     }
 
-    /// Passes the batch to the thread.
-    fn send(&mut self) {
-        if let (Some(thread), Some(batch)) = (&self.thread, self.batch.take()) {
-            // There is room: `can_send` was true before the batch began. If the thread has ended by a panic, `finish`
-            // continues the panic.
-            let _ = thread.batches.try_send(batch);
+    /// Starts to apply the batch that is waiting, if the batch before it is applied.
+    fn continue_waiting(&mut self) {
+        if self.waiting.is_none() {
+            return;
+        }
+        if let Some(running) = self.running.take_if(|running| running.is_finished()) {
+            // The result is there, so this does not wait.
+            self.worker = running.now_or_never().and_then(|own| self.joined(own));
+        }
+        if let Some(worker) = self.worker.take() {
+            self.running = self.waiting.take().map(|batch| worker.start(batch));
         }
     }
 
@@ -167,65 +193,89 @@ impl ListBatches {
     ///
     /// If the runtime is shutting down, so that objects were not applied.
     pub(super) async fn finish(&mut self) -> Result<AppliedBatches, Failure> {
-        let Some(thread) = self.thread.take() else {
-            return Ok(AppliedBatches::default());
-        };
-        if let Some(batch) = self.batch.take() {
-            let _ = thread.batches.send(batch).await;
+        loop {
+            if let Some(running) = self.running.take() {
+                let worker = running.await;
+                self.worker = self.joined(worker);
+            }
+            let Some(batch) = self.waiting.take().or_else(|| self.batch.take()) else {
+                break;
+            };
+            self.running = self.worker.take().map(|worker| worker.start(batch));
         }
-        drop(thread.batches);
-        let applied = thread.applied.await;
-        drop(thread.stop);
-        applied.map_err(|error| match error.try_into_panic() {
-            Ok(panic) => resume_unwind(panic),
-            Err(_) => Failure::new(FailureReason::Unreachable, "the runtime is shutting down"),
-        })
+        if std::mem::take(&mut self.is_incomplete) {
+            let message = "the list is incomplete, because the runtime is shutting down";
+            return Err(Failure::new(FailureReason::Unreachable, message));
+        }
+        let worker = self.worker.take();
+        Ok(worker.map_or_else(AppliedBatches::default, |own| own.applied))
     }
 
-    /// Drops the objects that are not yet applied, and waits for the thread.
+    /// The worker that a thread returns. Continues a panic of the thread.
+    fn joined(&mut self, worker: Result<Worker, JoinError>) -> Option<Worker> {
+        let error = match worker {
+            Ok(worker) => return Some(worker),
+            Err(error) => error,
+        };
+        if let Ok(panic) = error.try_into_panic() {
+            resume_unwind(panic);
+        }
+        self.is_incomplete = true;
+        None
+    }
+
+    /// Drops the objects that are not applied yet, and waits until the thread has stopped.
     pub(super) async fn discard(&mut self) {
-        self.batch = None;
-        if let Some(HelperThread {
-            batches,
-            stop,
-            applied,
-        }) = self.thread.take()
-        {
-            drop((batches, stop));
-            // Without its results, the list is discarded.
-            let _ = applied.await;
+        (self.batch, self.waiting, self.worker) = (None, None, None);
+        self.is_incomplete = false;
+        self.stop = StopOnDrop::default();
+        if let Some(running) = self.running.take() {
+            // The list is discarded, so its results are, too.
+            let _ = running.await;
         }
     }
 }
 
-// === impl HelperThread ===
+// === impl Worker ===
 
-impl HelperThread {
-    fn start(
-        mut helper: Box<dyn ListHelper>,
-        hasher: Option<KeyHasher>,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
-        let (batches, mut received) = mpsc::channel::<Batch>(WAITING);
-        let stop = StopOnDrop(Arc::default());
-        let stopped = Arc::clone(&stop.0);
-        let applied = spawn_blocking(move || {
-            let mut applied = AppliedBatches::default();
-            while let Some(batch) = received.blocking_recv() {
-                for object in batch.objects() {
-                    if stopped.load(Ordering::Relaxed) {
-                        return applied;
-                    }
-                    applied.apply(&mut *helper, batch.encoding, object, hasher.as_ref());
+impl Worker {
+    /// Starts to apply a batch on a thread for blocking work.
+    fn start(mut self, batch: Batch) -> JoinHandle<Self> {
+        spawn_blocking(move || {
+            for object in batch.objects() {
+                if self.stopped.load(Ordering::Relaxed) {
+                    break;
                 }
+                self.apply(batch.encoding.object(object));
             }
-            drop(permit);
-            applied
-        });
-        Self {
-            batches,
-            stop,
-            applied,
+            self
+        })
+    }
+
+    fn apply(&mut self, object: Encoded<'_>) {
+        let (helper, applied) = (&mut self.helper, &mut self.applied);
+        let applied_object = helper.apply(object);
+        let is_counted = match &applied_object {
+            Ok(()) => {
+                let version = resource_version::as_u64(helper.last_version());
+                applied.newest = applied.newest.max(version);
+                helper.last_has_row()
+            }
+            Err(_) => false,
+        };
+        if let Some(hasher) = self.hasher.as_ref().filter(|_| !is_counted) {
+            let key = match &applied_object {
+                Ok(()) => Some(hasher.hash(helper.last_key())),
+                Err(error) => error.identity().map(|identity| hasher.hash_name(identity)),
+            };
+            applied.without_row.extend(key);
+        }
+        match applied_object {
+            Err(error) if error.reason() == DecodeReason::Syntax && applied.malformed.is_none() => {
+                applied.malformed = Some(error);
+            }
+            Err(error) if applied.errors.len() < MAX_ERRORS => applied.errors.push(error),
+            _ => {}
         }
     }
 }
@@ -241,8 +291,9 @@ impl Drop for StopOnDrop {
 // === impl Batch ===
 
 impl Batch {
-    fn new(encoding: Encoding) -> Self {
+    fn new(permit: OwnedSemaphorePermit, encoding: Encoding) -> Self {
         Self {
+            _permit: permit,
             encoding,
             // The batch never grows beyond this capacity, so its bytes are never copied to another place.
             bytes: Overwritten::with_capacity(FULL_BYTES + encoding.large_object()),
@@ -250,13 +301,12 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, object: &[u8]) {
+    /// Appends an object. Returns whether the batch is full.
+    fn push(&mut self, object: &[u8]) -> bool {
         self.bytes.extend(object);
-        self.ends.push(self.bytes.as_ref().len());
-    }
-
-    fn is_full(&self) -> bool {
-        self.ends.len() >= BATCH || self.bytes.as_ref().len() >= FULL_BYTES
+        let size = self.bytes.as_ref().len();
+        self.ends.push(size);
+        self.ends.len() >= BATCH || size >= FULL_BYTES
     }
 
     fn objects(&self) -> impl Iterator<Item = &[u8]> {
@@ -266,39 +316,5 @@ impl Batch {
             start = end;
             object.unwrap_or_default()
         })
-    }
-}
-
-// === impl AppliedBatches ===
-
-impl AppliedBatches {
-    fn apply(
-        &mut self,
-        helper: &mut dyn ListHelper,
-        encoding: Encoding,
-        object: &[u8],
-        hasher: Option<&KeyHasher>,
-    ) {
-        let has_row = match helper.apply(encoding.object(object)) {
-            Ok(()) => {
-                let version = resource_version::as_u64(helper.last_version());
-                self.newest = self.newest.max(version);
-                helper.last_has_row()
-            }
-            Err(error) => {
-                if let (Some(hasher), Some(identity)) = (hasher, error.identity()) {
-                    self.without_row.insert(hasher.hash_name(identity));
-                }
-                if error.reason() == DecodeReason::Syntax && self.malformed.is_none() {
-                    self.malformed = Some(error);
-                } else if self.errors.len() < MAX_ERRORS {
-                    self.errors.push(error);
-                }
-                return;
-            }
-        };
-        if let Some(hasher) = hasher.filter(|_| !has_row) {
-            self.without_row.insert(hasher.hash(helper.last_key()));
-        }
     }
 }

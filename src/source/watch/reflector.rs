@@ -46,8 +46,8 @@ pub(super) struct Options {
     pub(super) budget: Arc<BufferBudget>,
     /// A permit to apply a large object.
     pub(super) large_objects: Arc<Semaphore>,
-    /// A permit for each thread that may help to apply lists.
-    pub(super) list_threads: Arc<Semaphore>,
+    /// A permit for each batch of a list that another thread applies.
+    pub(super) list_batches: Arc<Semaphore>,
     /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
     /// Minimum timeout of a streaming list.
@@ -179,7 +179,7 @@ impl<S: ListWatchSink> Reflector<S> {
             sink: BlockingSink::new(
                 sink,
                 Arc::clone(&options.large_objects),
-                Arc::clone(&options.list_threads),
+                Arc::clone(&options.list_batches),
             ),
             feed,
             metrics,

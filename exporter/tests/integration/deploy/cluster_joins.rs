@@ -35,7 +35,7 @@ fn objects() -> String {
             },
         },
     });
-    format!("{namespace}\n---\n{deployment}")
+    json!({ "apiVersion": "v1", "kind": "List", "items": [namespace, deployment] }).to_string()
 }
 
 /// Returns how many pods have each value of a label, and how many pods have no such label or an empty one.
