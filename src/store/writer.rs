@@ -116,7 +116,9 @@ impl<K: CollectedResource> Writer<K> {
     /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
     /// namespaces or the shard of the store gets no row: an earlier row with its namespace and name is removed.
     pub fn apply_object(&mut self, object: &K) {
-        self.applier.store.apply_object(&mut self.applier.feeder, object);
+        self.applier
+            .store
+            .apply_object(&mut self.applier.feeder, object);
     }
 
     /// Removes an object.
@@ -124,12 +126,16 @@ impl<K: CollectedResource> Writer<K> {
     /// The call is ignored if the store has an object with the same namespace and name, but a different uid or a
     /// higher `resourceVersion`.
     pub fn delete_object(&mut self, object: &K) {
-        self.applier.store.delete_object(&mut self.applier.feeder, object);
+        self.applier
+            .store
+            .delete_object(&mut self.applier.feeder, object);
     }
 
     /// Removes the object that is stored as `namespace/name`; cluster-scoped kinds have no namespace.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
-        self.applier.store.delete_key(&mut self.applier.feeder, namespace, name);
+        self.applier
+            .store
+            .delete_key(&mut self.applier.feeder, namespace, name);
         self.applier.linked.delete_key(namespace, name);
     }
 

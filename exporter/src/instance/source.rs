@@ -256,7 +256,7 @@ fn differing(resources: &[ResourceStatus]) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "the last audit found objects of {} that differ from those of the API server; the exporter lists the \
-             objects again, and the log names the first of them",
+             objects again, at increasing intervals if a list does not help; the log names the first of the objects",
             names.join(", ")
         )
     })

@@ -51,10 +51,25 @@ fn more_objects() -> String {
         "numberReady": 2, "observedGeneration": 3 });
     let quota = json!({ "hard": { "pods": "10" }, "used": { "pods": "12" } });
     let items = [
-        object("apps/v1", "Deployment", json!({}), json!({ "observedGeneration": 2 })),
-        object("apps/v1", "StatefulSet", json!({}), json!({ "observedGeneration": 2, "replicas": 0 })),
+        object(
+            "apps/v1",
+            "Deployment",
+            json!({}),
+            json!({ "observedGeneration": 2 }),
+        ),
+        object(
+            "apps/v1",
+            "StatefulSet",
+            json!({}),
+            json!({ "observedGeneration": 2, "replicas": 0 }),
+        ),
         object("apps/v1", "DaemonSet", json!({}), counts),
-        object("v1", "ResourceQuota", json!({ "hard": { "pods": "10" } }), quota),
+        object(
+            "v1",
+            "ResourceQuota",
+            json!({ "hard": { "pods": "10" } }),
+            quota,
+        ),
     ];
     json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
 }
@@ -62,8 +77,12 @@ fn more_objects() -> String {
 /// The alerts whose results have the label of the namespace.
 fn alerts() -> Vec<String> {
     let without = [&AGGREGATED[..], &CLUSTER_SCOPED, &NOT_OVER_THE_EXAMPLE].concat();
-    let alerts = expressions().filter(|own| own.is_alert()).map(|own| own.rule);
-    alerts.filter(|alert| !without.contains(&alert.as_str())).collect()
+    let alerts = expressions()
+        .filter(|own| own.is_alert())
+        .map(|own| own.rule);
+    alerts
+        .filter(|alert| !without.contains(&alert.as_str()))
+        .collect()
 }
 
 // === impl Cluster ===
@@ -146,7 +165,8 @@ impl Cluster {
     #[track_caller]
     fn assert_none_doubled(&self, start: f64, end: f64) {
         let alerts = alerts().into_iter().filter(|alert| alert != READS_THE_PAST);
-        let queries = alerts.map(|alert| format!("count without (team) (ALERTS{{alertname=\"{alert}\"}})"));
+        let queries =
+            alerts.map(|alert| format!("count without (team) (ALERTS{{alertname=\"{alert}\"}})"));
         let containers = "count by (namespace, pod, container) (kube_pod_container_info)";
         for query in queries.chain([containers.to_owned()]) {
             let rows = self.prometheus.history(&query, start, end);

@@ -318,3 +318,170 @@ impl Batch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::families;
+    use crate::store::{AnyStore, FeederRows, MetricsStore, WrittenRows};
+
+    /// A helper that records the objects.
+    #[derive(Default)]
+    struct Recorder {
+        objects: Arc<Mutex<Vec<String>>>,
+        panics_at: Option<&'static str>,
+    }
+
+    impl WrittenRows for Recorder {
+        fn last_key(&self) -> &str {
+            ""
+        }
+
+        fn last_has_row(&self) -> bool {
+            true
+        }
+
+        fn published(&self) -> Option<FeederRows> {
+            None
+        }
+    }
+
+    impl ListHelper for Recorder {
+        fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+            let object = String::from_utf8_lossy(object.bytes()).into_owned();
+            assert_ne!(self.panics_at, Some(object.as_str()), "as the test wants");
+            self.objects.lock().push(object);
+            Ok(())
+        }
+
+        fn last_version(&self) -> &str {
+            "7"
+        }
+    }
+
+    fn recorder(objects: &Arc<Mutex<Vec<String>>>) -> Option<Box<dyn ListHelper>> {
+        Some(Box::new(Recorder {
+            objects: Arc::clone(objects),
+            panics_at: None,
+        }))
+    }
+
+    #[tokio::test]
+    async fn each_object_is_applied_once_and_batches_are_whole_pages() {
+        let objects = Arc::default();
+        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        for list in 0..3 {
+            batches.begin_list();
+            let mut own = Vec::new();
+            for number in 0..5_000 {
+                let object = format!("{list}/{number}");
+                let bytes = object.as_bytes();
+                if !batches.offer(bytes, Encoding::Json, || recorder(&objects), || None) {
+                    own.push(number);
+                }
+            }
+            assert!(batches.is_in_use());
+            assert_eq!(batches.finish().await.unwrap().newest, Some(7));
+            assert!(!batches.is_in_use());
+            let others = std::mem::take(&mut *objects.lock());
+            assert_eq!(others.len() + own.len(), 5_000);
+            let others: HashSet<_> = others.iter().map(String::as_str).collect();
+            let is_other = |number: usize| others.contains(&*format!("{list}/{number}"));
+            assert!(own.iter().all(|number| !is_other(*number)));
+            // The first page and the incomplete last page may be short lists.
+            assert!((0..BATCH).all(|number| !is_other(number)));
+            for page in 1..5_000 / BATCH {
+                let rows = page * BATCH..(page + 1) * BATCH;
+                let count = rows.filter(|number| is_other(*number)).count();
+                assert!(
+                    count == 0 || count == BATCH,
+                    "{count} objects of page {page}"
+                );
+            }
+            assert!(is_other(BATCH), "the second page is the first batch");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_spare_processor_or_a_helper_nothing_is_batched() {
+        let objects = Arc::default();
+        for permits in 0..2 {
+            let mut batches = ListBatches::new(Arc::new(Semaphore::new(permits)));
+            batches.begin_list();
+            let helper = || recorder(&objects).filter(|_| permits == 0);
+            for _ in 0..2_000 {
+                assert!(!batches.offer(b"object", Encoding::Json, helper, || None));
+            }
+            assert_eq!(batches.finish().await.unwrap().newest, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_discarded_list_applies_nothing_more() {
+        let objects = Arc::default();
+        let permits = Arc::new(Semaphore::new(2));
+        let mut batches = ListBatches::new(Arc::clone(&permits));
+        batches.begin_list();
+        for _ in 0..BATCH + 100 {
+            batches.offer(b"object", Encoding::Json, || recorder(&objects), || None);
+        }
+        batches.discard().await;
+        assert!(!batches.is_in_use());
+        assert!(objects.lock().is_empty(), "the batch was not full");
+        assert_eq!(permits.available_permits(), 2);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "as the test wants")]
+    async fn a_panic_on_the_other_thread_ends_the_watch() {
+        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        batches.begin_list();
+        let helper = || {
+            let recorder = Recorder {
+                panics_at: Some("300"),
+                ..Recorder::default()
+            };
+            Some(Box::new(recorder) as Box<dyn ListHelper>)
+        };
+        for number in 0..BATCH * 2 {
+            let object = number.to_string();
+            batches.offer(object.as_bytes(), Encoding::Json, helper, || None);
+        }
+        let _ = batches.finish().await;
+    }
+
+    #[tokio::test]
+    async fn errors_and_objects_without_rows_are_returned() {
+        let store = MetricsStore::new(families::namespaces());
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        let received = super::super::audit::ReceivedObjects::new(store.resource().scope());
+        let hasher = received.key_hasher();
+        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        batches.begin_list();
+        let broken = br#"{ "metadata": { "name": "broken", "creationTimestamp": [5] } }"#;
+        for _ in 0..BATCH {
+            let own = batches.offer(broken, Encoding::Json, || None, || None);
+            assert!(!own);
+        }
+        let helper = || writer.list_helper();
+        for object in [
+            &broken[..],
+            br#"{ "metadata": "#,
+            br#"{ "metadata": { "name": "a" } }"#,
+        ] {
+            let hasher = || Some(hasher.clone());
+            assert!(batches.offer(object, Encoding::Json, helper, hasher));
+        }
+        let applied = batches.finish().await.unwrap();
+        assert_eq!(applied.errors.len(), 1);
+        assert_eq!(applied.errors[0].object(), "broken");
+        assert_eq!(applied.malformed.unwrap().reason(), DecodeReason::Syntax);
+        let expected = HashSet::from([hasher.hash_name(("", "broken"))]);
+        assert_eq!(applied.without_row, expected);
+        writer.end_list();
+        assert_eq!(store.stats().objects, 1);
+    }
+}

@@ -94,6 +94,9 @@ pub(super) struct Reflector<S> {
     listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
+    /// Whether the next list must have all changes up to now, because an audit has found a difference. A streaming list
+    /// or a list of any version comes from the cache of the server, which may lack the same changes as the watch.
+    pub(super) heals: bool,
     /// Until this time, paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
     /// Whether paged lists are requested because a streaming list took too long, not because the server rejects
@@ -192,6 +195,7 @@ impl<S: ListWatchSink> Reflector<S> {
             newest: None,
             listed_newest: None,
             version_lost: false,
+            heals: false,
             paged_until: None,
             gave_up_streaming: false,
             is_stream_unanswered: false,
@@ -371,7 +375,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Whether to request a streaming list.
     fn can_stream(&self) -> bool {
         let is_paged = self.paged_until.is_some_and(|until| Instant::now() < until);
-        self.options.may_stream() && !is_paged
+        self.options.may_stream() && !is_paged && !self.heals
     }
 
     /// Requests paged lists for an hour, because the server does not complete streaming lists.
@@ -401,6 +405,9 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// The minimum version of a list.
     pub(super) fn list_version(&self) -> Option<String> {
+        if self.heals {
+            return None;
+        }
         if self.options.use_cache {
             return Some(String::from("0"));
         }
@@ -423,7 +430,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.version = Some(version);
         self.newest = self.listed_newest.take();
         self.report_versions();
-        self.version_lost = false;
+        (self.version_lost, self.heals) = (false, false);
         self.not_found_since = None;
         if let Some(audit) = &mut self.audit {
             audit.relisted();

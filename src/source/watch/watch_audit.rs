@@ -56,8 +56,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.log_finding(&finding.objects, finding.is_mute, finding.heals);
                     if finding.heals {
                         self.metrics.audit_relisted();
-                        // The next list must not come from a cache that lacks changes.
-                        self.version_lost = true;
+                        self.heals = true;
                         return true;
                     }
                 }

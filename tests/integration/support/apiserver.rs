@@ -58,6 +58,7 @@ impl ApiServer {
             watches: Vec::new(),
             lost_changes: 0,
             unstreamed: Vec::new(),
+            without_body: Vec::new(),
             liveliness: Liveliness::Live,
         };
         let mut state = self.state.lock();
@@ -292,6 +293,12 @@ impl ApiServer {
     pub(crate) fn leave_out_of_streams(&self, plural: &str, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
         self.collection(plural, |own, _| own.unstreamed.push(key));
+    }
+
+    /// Leaves out an object in all lists except those of metadata.
+    pub(crate) fn leave_out_of_objects(&self, plural: &str, name: &str) {
+        let key = (String::new(), name.to_owned());
+        self.collection(plural, |own, _| own.without_body.push(key));
     }
 
     /// Sends no events on open and on later watches, only bookmarks with the current version.

@@ -135,7 +135,11 @@ async fn a_long_list_that_breaks_off_changes_nothing() {
         let server = long();
         let running = super::synced(&server, |watch| watch.streaming_lists(streaming)).await;
         let before = running.text();
-        let on = if streaming { On::StreamingList } else { On::List };
+        let on = if streaming {
+            On::StreamingList
+        } else {
+            On::List
+        };
         for number in 0..COUNT {
             server.delete("namespaces", "", &name(number));
         }
@@ -159,7 +163,8 @@ async fn a_long_list_that_breaks_off_changes_nothing() {
 async fn an_audit_knows_the_objects_without_rows_of_a_long_list() {
     let server = long();
     for number in 0..10 {
-        let broken = json!({ "metadata": { "name": format!("n{number}"), "creationTimestamp": [5] } });
+        let broken =
+            json!({ "metadata": { "name": format!("n{number}"), "creationTimestamp": [5] } });
         server.put("namespaces", broken);
     }
     let shard = Shard::new(0, 2).unwrap();

@@ -19,6 +19,10 @@ pub(super) struct Member {
     place: usize,
 }
 
+/// Minimum number of rounds between two turns of a watch. With few watches, more turns would list all objects too often:
+/// with 12 rounds of 5 minutes, a watch lists all its objects once an hour.
+const MIN_ROUNDS: usize = 12;
+
 // === impl Rotation ===
 
 impl Rotation {
@@ -37,8 +41,9 @@ impl Rotation {
 impl Member {
     /// Whether the watch compares all its objects in a round. The rounds of a watch are numbered.
     pub(super) fn has_turn(&self, round: usize) -> bool {
-        let members = self.rotation.members.load(Ordering::Relaxed).max(1);
-        round % members == self.place % members
+        let members = self.rotation.members.load(Ordering::Relaxed);
+        let rounds = members.max(MIN_ROUNDS);
+        round % rounds == self.place % rounds
     }
 }
 
@@ -55,15 +60,15 @@ mod tests {
     #[test]
     fn each_watch_has_one_turn_in_as_many_rounds_as_there_are_watches() {
         let rotation = Arc::new(Rotation::default());
-        let mut members: Vec<_> = (0..5).map(|_| Arc::clone(&rotation).join()).collect();
+        let mut members: Vec<_> = (0..20).map(|_| Arc::clone(&rotation).join()).collect();
         let turns = |members: &[Member], round| {
             let turns = members.iter().filter(|member| member.has_turn(round));
             turns.count()
         };
-        assert!((0..20).all(|round| turns(&members, round) == 1));
-        for left in (1..5).rev() {
+        assert!((0..60).all(|round| turns(&members, round) == 1));
+        for left in (1..20).rev() {
             members.remove(0);
-            let rounds = (0..left).map(|round| turns(&members, round));
+            let rounds = (0..left.max(MIN_ROUNDS)).map(|round| turns(&members, round));
             assert_eq!(rounds.sum::<usize>(), left);
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Collection {
     pub(super) lost_changes: usize,
     /// Namespaces and names of objects that lists have and streaming lists lack.
     pub(super) unstreamed: Vec<(String, String)>,
+    /// Namespaces and names of objects that only lists of metadata have.
+    pub(super) without_body: Vec<(String, String)>,
     pub(super) liveliness: Liveliness,
 }
 
@@ -163,11 +165,11 @@ impl State {
                 None => return refusal(410, "Expired", "the continue token is too old", None),
             },
             None => {
-                let selected = collection
-                    .objects
-                    .values()
-                    .filter(|own| request.selects(own));
-                (self.version, selected.cloned().collect())
+                let of_metadata = request.accept.contains("PartialObjectMetadata");
+                let selected = collection.objects.iter().filter(|(key, own)| {
+                    request.selects(own) && (of_metadata || !collection.without_body.contains(key))
+                });
+                (self.version, selected.map(|(_, own)| own.clone()).collect())
             }
         };
         let mut metadata = json!({ "resourceVersion": version.to_string() });
@@ -237,7 +239,10 @@ impl State {
         if watch.request.is_stream() {
             watch.start = now;
             for (key, object) in &collection.objects {
-                if watch.request.selects(object) && !collection.unstreamed.contains(key) {
+                let is_left_out = [&collection.unstreamed, &collection.without_body]
+                    .iter()
+                    .any(|left_out| left_out.contains(key));
+                if watch.request.selects(object) && !is_left_out {
                     watch.send("ADDED", object);
                 }
             }
