@@ -2,10 +2,8 @@
 
 use super::feeder_rows::FeederRows;
 use super::join_writer::JoinWriter;
-use super::object_applier::ObjectApplier;
 use super::object_writer::ObjectWriter;
 use super::writer::Writer;
-use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
 /// The writer through which a watch feeds a store.
@@ -14,24 +12,6 @@ pub(crate) trait WatchWriter: ObjectWriter {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
-
-    /// Returns a helper for the list in progress, for another thread. `None` if only one thread may apply objects.
-    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
-        None
-    }
-}
-
-/// Applies objects of the list in progress while the writer of the list also applies objects.
-pub(crate) trait ListHelper: WrittenRows + Send + Sync {
-    /// Decodes an object and adds or replaces its row.
-    ///
-    /// # Errors
-    ///
-    /// If the object does not decode.
-    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
-
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
-    fn last_version(&self) -> &str;
 }
 
 /// The rows that a writer has stored, for an audit.
@@ -50,42 +30,26 @@ pub(crate) trait WrittenRows {
 
 impl<K: CollectedResource> WatchWriter for Writer<K> {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
-        Some(self.applier())
-    }
-
-    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
-        Some(Box::new(self.applier().for_another_thread()))
+        Some(self)
     }
 }
 
 /// A [`JoinWriter`] stores no rows.
 impl WatchWriter for JoinWriter {}
 
-// === impl ListHelper ===
-
-impl<K: CollectedResource> ListHelper for ObjectApplier<K> {
-    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        ObjectApplier::apply(self, object)
-    }
-
-    fn last_version(&self) -> &str {
-        &self.feeder.version
-    }
-}
-
 // === impl WrittenRows ===
 
-impl<K: CollectedResource> WrittenRows for ObjectApplier<K> {
+impl<K: CollectedResource> WrittenRows for Writer<K> {
     fn last_key(&self) -> &str {
-        &self.feeder.key
+        &self.feeder().key
     }
 
     fn last_has_row(&self) -> bool {
-        self.feeder.has_row
+        self.feeder().has_row
     }
 
     fn published(&self) -> Option<FeederRows> {
-        self.store.rows_of(self.feeder.id)
+        self.store().rows_of(self.feeder().id)
     }
 }
 

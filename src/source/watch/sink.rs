@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
-use crate::store::{ListHelper, ObjectWriter, WatchWriter, WrittenRows};
+use crate::store::{ObjectWriter, WatchWriter, WrittenRows};
 
 /// Whether an object is applied or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,6 @@ pub(super) trait ListWatchSink: Send + 'static {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
-
-    /// Returns a helper for the list in progress, for another thread. `None` if only the sink may apply objects.
-    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
-        None
-    }
 }
 
 // === impl ListWatchSink for WatchWriter ===
@@ -125,9 +120,5 @@ impl ListWatchSink for Box<dyn WatchWriter> {
 
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         WatchWriter::written_rows(&**self)
-    }
-
-    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
-        WatchWriter::list_helper(&**self)
     }
 }

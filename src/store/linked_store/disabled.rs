@@ -21,12 +21,6 @@ impl LinkedWriter {
         Self(())
     }
 
-    #[cfg(feature = "watch")]
-    #[allow(clippy::unused_self, reason = "the same signature as with the feature")]
-    pub(in super::super) fn for_another_thread(&self) -> Self {
-        Self(())
-    }
-
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         _store: &MetricsStore<K>,

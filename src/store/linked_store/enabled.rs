@@ -72,18 +72,6 @@ impl LinkedWriter {
         linked
     }
 
-    /// Returns a writer of the same feeder, for another thread.
-    #[cfg(feature = "watch")]
-    pub(in super::super) fn for_another_thread(&self) -> Self {
-        let attached = self.attached.as_ref().map(|attached| {
-            Box::new(AttachedFeeder {
-                store: attached.store.clone(),
-                feeder: RowFeeder::new(attached.feeder.id),
-            })
-        });
-        Self { attached }
-    }
-
     /// Whether another store was linked since the last list. Only a list can fill that store.
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
