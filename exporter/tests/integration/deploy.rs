@@ -1,7 +1,7 @@
 //! Tests the manifests of deploy/: their permissions, their arguments, and whether a cluster
 //! accepts them.
 
-mod cluster;
+pub(crate) mod cluster;
 mod cluster_dry_runs;
 mod cluster_joins;
 mod cluster_rights;

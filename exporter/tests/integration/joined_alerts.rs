@@ -9,7 +9,7 @@ use super::joined_labels::{AGGREGATED, CLUSTER_SCOPED};
 use super::prometheus::Prometheus;
 use super::rollouts::now;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or};
-use super::well_known::expressions;
+use super::well_known::{expressions, rules};
 
 /// The alerts that have no results over the example, and whose results would have no namespace, or aggregate the label
 /// of the namespace away.
@@ -98,14 +98,8 @@ impl Cluster {
             "--join-labels=*=[namespace/kubernetes.io/metadata.name=team]",
         ]);
         exporter.becomes_ready();
-        let rules = expressions().map(|own| match own.is_alert() {
-            true => json!({ "alert": own.rule, "expr": own.query }),
-            false => json!({ "record": own.rule, "expr": own.query }),
-        });
-        let rules: Vec<_> = rules.collect();
         let directory = Directory::new("joined-alerts-rules");
-        let groups = json!({ "groups": [{ "name": "published", "rules": rules }] });
-        let file = directory.write("rules.yaml", &groups.to_string());
+        let file = directory.write("rules.yaml", &rules().to_string());
         let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [file],

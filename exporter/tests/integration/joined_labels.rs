@@ -8,7 +8,7 @@ use super::prometheus::Prometheus;
 use super::promtool::has_promtool;
 use super::rollouts::now;
 use super::support::{Directory, Exporter, eventually_or};
-use super::well_known::{expect, expressions, judge, series, with_job};
+use super::well_known::{expect, expressions, judge, rules, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
@@ -69,14 +69,8 @@ impl Cluster {
             "--join-labels=pods=[namespace/team,workload:name=workload]",
         ]);
         exporter.becomes_ready();
-        let rules = expressions().map(|own| match own.is_alert() {
-            true => json!({ "alert": own.rule, "expr": own.query }),
-            false => json!({ "record": own.rule, "expr": own.query }),
-        });
-        let rules: Vec<_> = rules.collect();
         let directory = Directory::new("joined-labels");
-        let groups = json!({ "groups": [{ "name": "published", "rules": rules }] });
-        let file = directory.write("rules.yaml", &groups.to_string());
+        let file = directory.write("rules.yaml", &rules().to_string());
         let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [file],

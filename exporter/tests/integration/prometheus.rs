@@ -138,17 +138,29 @@ impl Prometheus {
         }
     }
 
+    /// The values of a metric of Prometheus itself.
+    pub(super) fn own(&self, metric: &str) -> Vec<f64> {
+        let own = self.own_metrics();
+        let lines = own.lines().filter(|line| {
+            let rest = line.strip_prefix(metric);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let values = lines.map(|line| line.rsplit(' ').next().unwrap());
+        values.map(|value| value.parse().unwrap()).collect()
+    }
+
+    /// The number of failed evaluations of each group of rules.
+    pub(super) fn failed_evaluations(&self) -> Vec<f64> {
+        self.own("prometheus_rule_evaluation_failures_total")
+    }
+
     /// Asserts that Prometheus has evaluated rules, and that no evaluation failed.
     #[track_caller]
     pub(super) fn assert_no_rule_failed(&self) {
-        let own = self.own_metrics();
-        let failures = own
-            .lines()
-            .filter(|line| line.starts_with("prometheus_rule_evaluation_failures_total{"));
-        let failures: Vec<_> = failures.collect();
-        let is_zero = |line: &&str| line.ends_with(" 0");
-        assert!(failures.iter().all(is_zero), "{failures:#?}");
+        let failures = self.failed_evaluations();
         assert!(!failures.is_empty());
+        let is_zero = |count: &f64| *count == 0.0;
+        assert!(failures.iter().all(is_zero), "{}", self.own_metrics());
     }
 
     /// Waits until exactly this number of targets was scraped successfully.

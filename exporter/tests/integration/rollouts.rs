@@ -1,18 +1,44 @@
-//! A real Prometheus discovers two replicas in a cluster, while rollouts replace them.
+//! A real Prometheus discovers replicas in a cluster, while rollouts replace them.
+//!
+//! The replicas are local processes. The control plane is simulated, or that of the cluster that `KUBECONFIG` names.
+
+mod cluster;
+mod measured;
+mod plane;
+mod replica;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::api::Api;
-use super::continuity::{CREATED, api};
+use self::cluster::Cluster;
+use self::measured::Measured;
+use self::plane::{ControlPlane, Place, Simulated};
+use self::replica::{Program, Replica};
 use super::prometheus::{Prometheus, block, has_kubernetes_discovery};
-use super::support::{Directory, Exporter, eventually, eventually_or};
+use super::support::{Directory, eventually, eventually_or};
+use super::well_known;
 
 const SCRAPING: &str = include_str!("../../../docs/how-to/scrape.md");
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
-/// A series that each leader exports.
-const SERIES: &str = "kube_namespace_created{namespace=\"shop\"}";
+/// The environment variable with the paths of further rule files, separated by commas.
+const RULE_FILES: &str = "ROLLOUTS_RULE_FILES";
+/// The environment variable with the number of rollouts on the cluster that `KUBECONFIG` names.
+const TIMES: &str = "ROLLOUTS_TIMES";
+/// The scrape configuration of a program without stable series.
+const USUAL: &str = "
+global:
+  scrape_interval: 30s
+scrape_configs:
+  - job_name: kube-state-metrics
+    honor_labels: true
+    kubernetes_sd_configs:
+      - role: endpointslice
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_service_name, __meta_kubernetes_endpointslice_port_name]
+        regex: kube-state-metrics;http-metrics
+        action: keep
+";
 
 /// The objects by which Prometheus discovers the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +49,28 @@ enum Role {
     Pod,
 }
 
-/// Two replicas in a cluster, and a Prometheus that scrapes them.
-struct Rollouts {
-    api: Api,
-    prometheus: Prometheus,
+/// What the rollouts replace.
+struct Setup {
+    program: Program,
     role: Role,
+    /// The number of replicas.
+    replicas: usize,
+    /// The time before the first readiness probe.
+    readiness_delay: Duration,
+}
+
+/// Replicas in a cluster, and a Prometheus that scrapes them.
+struct Rollouts {
+    setup: Setup,
+    plane: Box<dyn ControlPlane>,
+    prometheus: Prometheus,
     /// The file with the targets; `None` if Prometheus discovers the targets itself.
     targets: Option<Directory>,
-    /// The replicas with their names, from the oldest to the newest.
-    replicas: Vec<(String, Exporter)>,
+    /// The file with the published rules.
+    _rules: Directory,
+    /// The replicas, from the oldest to the newest.
+    replicas: Vec<Replica>,
     started: u32,
-    /// The version of the last EndpointSlice.
-    version: u32,
 }
 
 /// What the control plane writes about a pod.
@@ -74,121 +110,154 @@ impl Role {
     }
 }
 
+// === impl Setup ===
+
+impl Setup {
+    /// Two replicas of this exporter on a cluster.
+    fn highly_available(role: Role) -> Self {
+        Self::with(Program::HighlyAvailable, role, 2)
+    }
+
+    fn with(program: Program, role: Role, replicas: usize) -> Self {
+        let readiness_delay = program.readiness_delay();
+        Self {
+            program,
+            role,
+            replicas,
+            readiness_delay,
+        }
+    }
+
+    /// The configuration of Prometheus. `discovery` replaces the discovery of the documented configuration.
+    fn configuration(&self, discovery: &str, rules: &[String]) -> String {
+        let global = format!(
+            "scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: {}",
+            json!(rules)
+        );
+        let [documented, selected] = [Role::EndpointSlice, self.role]
+            .map(|role| role.selected().map(|(name, _)| name).join(", "));
+        let mut text = match self.program {
+            Program::HighlyAvailable => block(SCRAPING, "stable-series", "yaml"),
+            Program::Other(_) => USUAL.to_owned(),
+        };
+        for (documented, ours) in [
+            ("scrape_interval: 30s", &*global),
+            (
+                "kubernetes_sd_configs:\n      - role: endpointslice",
+                discovery,
+            ),
+            (&documented, &selected),
+        ] {
+            assert!(text.contains(documented), "{documented}: {text}");
+            text = text.replace(documented, ours);
+        }
+        text
+    }
+}
+
 // === impl Rollouts ===
 
 impl Rollouts {
-    /// Starts a simulated API server and a Prometheus; `None` if Prometheus is not installed.
-    fn start(role: Role) -> Option<Self> {
-        let api = api();
-        api.put(
-            "services",
-            json!({ "metadata": { "name": "kube-state-metrics", "namespace": "monitoring", "uid": "ksm",
-                "creationTimestamp": CREATED, "resourceVersion": "3" }, "spec": { "clusterIP": "None" } }),
-        );
+    /// Starts a Prometheus; `None` if Prometheus is not installed.
+    fn start(setup: Setup, plane: Box<dyn ControlPlane>) -> Option<Self> {
         let targets = (!has_kubernetes_discovery()).then(|| Directory::new("rollouts"));
         let discovery = match &targets {
             Some(directory) => {
                 let file = directory.write("targets.json", "[]");
                 format!("file_sd_configs:\n      - files: [{file}]")
             }
-            None => format!(
-                "kubernetes_sd_configs:\n      - role: {}\n        api_server: {}",
-                role.name(),
-                api.url
-            ),
+            None => {
+                let role = format!("role: {}", setup.role.name());
+                let lines = [vec![role], plane.discovery()].concat();
+                format!(
+                    "kubernetes_sd_configs:\n      - {}",
+                    lines.join("\n        ")
+                )
+            }
         };
+        let published = Directory::new("rollouts-rules");
         let mixin = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/mixin");
-        let global = format!(
-            "scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: [{mixin}/rules.yaml, {mixin}/alerts.yaml]"
+        let mut rules = vec![
+            format!("{mixin}/rules.yaml"),
+            format!("{mixin}/alerts.yaml"),
+            published.write("rules.yaml", &well_known::rules().to_string()),
+        ];
+        let more = std::env::var(RULE_FILES).unwrap_or_default();
+        rules.extend(
+            more.split(',')
+                .filter(|path| !path.is_empty())
+                .map(str::to_owned),
         );
-        let [documented, selected] = [Role::EndpointSlice, role]
-            .map(|role| role.selected().map(|(name, _)| name).join(", "));
-        let mut text = block(SCRAPING, "stable-series", "yaml");
-        for (documented, ours) in [
-            ("scrape_interval: 30s", &global),
-            (
-                "kubernetes_sd_configs:\n      - role: endpointslice",
-                &discovery,
-            ),
-            (documented.as_str(), &selected),
-        ] {
-            assert!(text.contains(documented), "{documented}: {text}");
-            text = text.replace(documented, ours);
-        }
         Some(Self {
-            api,
-            prometheus: Prometheus::run(&text, &[])?,
-            role,
+            prometheus: Prometheus::run(&setup.configuration(&discovery, &rules), &[])?,
+            setup,
+            plane,
             targets,
+            _rules: published,
             replicas: Vec::new(),
             started: 0,
-            version: 100,
         })
+    }
+
+    /// A series that each leader exports.
+    fn series(&self) -> String {
+        let namespace = self.plane.place().objects;
+        format!("kube_namespace_created{{namespace=\"{namespace}\"}}")
     }
 
     /// Starts a replica, as a Deployment does before the Deployment stops an old replica.
     fn add(&mut self) {
         self.started += 1;
         let name = format!("ksm-{}", self.started);
-        let (url, identity) = (
-            format!("--apiserver={}", self.api.url),
-            format!("--ha-identity={name}"),
-        );
-        let replica = Exporter::serving(&[
-            &url,
-            "--resources=namespaces,nodes,pods,services",
-            "--ha",
-            "--ha-lease-duration=3s",
-            &identity,
-        ]);
-        self.replicas.push((name, replica));
-        self.publish(self.replicas.len() - 1, PodState::Starting);
-        self.replicas.last().unwrap().1.becomes_ready();
-        self.publish(self.replicas.len() - 1, PodState::Ready);
+        let replica = self.setup.program.start(name, &*self.plane);
+        self.replicas.push(replica);
+        let at = self.replicas.len() - 1;
+        self.publish(at, PodState::Starting);
+        self.replicas[at].becomes_ready(self.setup.readiness_delay, &self.series());
+        self.publish(at, PodState::Ready);
     }
 
     /// Stops the oldest replica.
     fn remove(&mut self) {
         self.publish(0, PodState::Ending);
-        let (name, mut old) = self.replicas.remove(0);
-        old.signal("TERM");
-        assert!(old.wait().success());
-        self.api.delete("endpointslices", &name);
-        self.api.delete("pods", &name);
+        let old = self.replicas.remove(0);
+        let name = old.name.clone();
+        old.stop();
+        self.plane.delete("endpointslices", &name);
+        self.plane.delete("pods", &name);
         self.publish_file();
     }
 
     /// Writes the pod and the EndpointSlice of a replica, as the control plane does.
-    fn publish(&mut self, at: usize, state: PodState) {
-        self.version += 1;
-        let (name, replica) = &self.replicas[at];
-        let port: u16 = replica.main.rsplit(':').next().unwrap().parse().unwrap();
+    fn publish(&self, at: usize, state: PodState) {
+        let Replica { name, address, .. } = &self.replicas[at];
+        let (host, port) = address.rsplit_once(':').unwrap();
+        let port: u16 = port.parse().unwrap();
+        let namespace = self.plane.place().namespace;
         let labels = json!({ "app.kubernetes.io/name": "kube-state-metrics",
             "kubernetes.io/service-name": "kube-state-metrics" });
+        let metadata = json!({ "name": name, "namespace": namespace, "labels": labels });
         let is_ready = state == PodState::Ready;
-        let mut metadata = json!({ "name": name, "namespace": "monitoring", "uid": name, "labels": labels,
-            "creationTimestamp": CREATED, "resourceVersion": "3" });
-        if state == PodState::Ending {
-            metadata["deletionTimestamp"] = json!(CREATED);
-        }
         let status = if is_ready { "True" } else { "False" };
         let ports = json!([{ "name": "http-metrics", "containerPort": port, "protocol": "TCP" }]);
-        self.api.put("pods", json!({
+        let pod = json!({
             "metadata": metadata,
-            "spec": { "nodeName": "n", "containers": [{ "name": "kube-state-metrics", "image": "i", "ports": ports }] },
-            "status": { "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{ "ip": "127.0.0.1" }],
+            "spec": { "containers": [{ "name": "kube-state-metrics", "image": "i", "ports": ports }] },
+            "status": { "phase": "Running", "podIP": host, "podIPs": [{ "ip": host }],
                 "conditions": [{ "type": "Ready", "status": status }] },
-        }));
+        });
+        match state {
+            PodState::Ending => self.plane.end(pod),
+            PodState::Starting | PodState::Ready => self.plane.put("pods", pod),
+        }
         // A replica that has received SIGTERM still serves requests.
         let conditions = json!({ "ready": is_ready, "serving": state != PodState::Starting,
             "terminating": state == PodState::Ending });
-        let target = json!({ "kind": "Pod", "name": name, "namespace": "monitoring", "uid": name });
-        let version = self.version.to_string();
-        self.api.put("endpointslices", json!({
-            "metadata": { "name": name, "namespace": "monitoring", "uid": name, "labels": labels,
-                "creationTimestamp": CREATED, "resourceVersion": version },
+        let target = json!({ "kind": "Pod", "name": name, "namespace": namespace });
+        self.plane.put("endpointslices", json!({
+            "metadata": metadata,
             "addressType": "IPv4",
-            "endpoints": [{ "addresses": ["127.0.0.1"], "conditions": conditions, "targetRef": target }],
+            "endpoints": [{ "addresses": [host], "conditions": conditions, "targetRef": target }],
             "ports": [{ "name": "http-metrics", "port": port, "protocol": "TCP" }],
         }));
         self.publish_file();
@@ -199,19 +268,83 @@ impl Rollouts {
         let Some(directory) = &self.targets else {
             return;
         };
-        let targets = self.replicas.iter().map(|(name, replica)| {
-            let mut labels = json!({ "__meta_kubernetes_namespace": "monitoring", "__meta_kubernetes_pod_name": name });
-            for (label, value) in self.role.selected() {
+        let namespace = self.plane.place().namespace;
+        let targets = self.replicas.iter().map(|replica| {
+            let mut labels = json!({ "__meta_kubernetes_namespace": namespace,
+                "__meta_kubernetes_pod_name": replica.name });
+            for (label, value) in self.setup.role.selected() {
                 labels[label] = json!(value);
             }
-            json!({ "targets": [replica.main], "labels": labels })
+            json!({ "targets": [replica.address], "labels": labels })
         });
         let targets: Value = targets.collect();
         directory.write("targets.json", &targets.to_string());
     }
 
+    /// Waits until Prometheus scrapes all replicas.
+    fn are_scraped(&self) {
+        let targets = || self.prometheus.api("/api/v1/targets")["data"].take();
+        let expected = vec![1.0; self.replicas.len()];
+        eventually_or(
+            "all targets are up",
+            || (self.prometheus.query("up") == expected).then_some(()),
+            || format!("{:#}", targets()),
+        );
+    }
+
+    /// Adds the first replica, and waits until all rules have been evaluated with its series. Returns this time.
+    fn add_first(&mut self) -> f64 {
+        self.add();
+        self.are_scraped();
+        let series = self.series();
+        eventually("the series", || {
+            (self.prometheus.query(&series).len() == 1).then_some(())
+        });
+        // The series may have been scraped a moment before the evaluation of its last rule.
+        let seen = now() + SCRAPE_INTERVAL.as_secs_f64();
+        let group = |metric: &str| {
+            self.prometheus
+                .own(&format!("prometheus_rule_group_{metric}_seconds"))
+        };
+        eventually("the rules have been evaluated", || {
+            let (intervals, times) = (group("interval"), group("last_evaluation_timestamp"));
+            let mut groups = intervals.iter().zip(&times);
+            // Published groups with a longer interval read no metrics of objects.
+            let is_fresh = |(interval, time): (&f64, &f64)| *interval > 1.0 || *time > seen;
+            groups.all(is_fresh).then_some(())
+        });
+        now()
+    }
+
+    /// Replaces all replicas `times` times.
+    fn run(&mut self, times: u32) -> Measured {
+        let single = self.add_first();
+        while self.replicas.len() < self.setup.replicas {
+            self.add();
+        }
+        self.are_scraped();
+        let start = now();
+        for _ in 0..times as usize * self.setup.replicas {
+            self.add();
+            self.remove();
+        }
+        let time = [start, now()];
+        let measured = Measured::new(&self.prometheus, &self.series(), single, time);
+        let Setup {
+            program,
+            role,
+            replicas,
+            ..
+        } = &self.setup;
+        println!(
+            "{}, {role:?}: {times} rollouts, replicas: {replicas}\n{measured}",
+            program.name()
+        );
+        measured
+    }
+
     /// The label sets of a metric since the start.
-    fn series(&self, selector: &str) -> Vec<Value> {
+    fn label_sets(&self, selector: &str) -> Vec<Value> {
         let selector: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
         let answer = self
             .prometheus
@@ -219,45 +352,33 @@ impl Rollouts {
         answer["data"].as_array().unwrap().clone()
     }
 
-    /// Returns the longest time without the series, from a range query with ten points per second. Fails if the series
-    /// exists twice at one point.
-    fn longest_gap(&self, start: f64, end: f64) -> f64 {
-        let query = format!("query=count({SERIES})&start={start}&end={end}&step=0.1");
-        let answer = self.prometheus.api(&format!(
-            "/api/v1/query_range?{}",
-            query.replace('"', "%22")
-        ));
-        let points = answer["data"]["result"][0]["values"].as_array();
-        let points = points.unwrap_or_else(|| panic!("{answer}"));
-        let (mut longest, mut before) = (0.0_f64, start);
-        for point in points {
-            assert_eq!(point[1], "1", "{point}");
-            let at = point[0].as_f64().unwrap();
-            longest = longest.max(at - before);
-            before = at;
-        }
-        longest.max(end - before)
-    }
-
     /// Checks that the labels of objects come from the samples, and that all replicas have the same labels.
     fn assert_labels(&self) {
+        let Place {
+            namespace,
+            objects,
+            node,
+            ..
+        } = self.plane.place();
         let job = json!({ "instance": "kube-state-metrics", "job": "kube-state-metrics" });
         for (selector, labels) in [
             (
-                "kube_pod_container_info{namespace=\"shop\"}",
+                format!(
+                    "kube_pod_container_info{{namespace=\"{objects}\",pod=\"web-1\",container=\"app\"}}"
+                ),
                 json!({ "pod": "web-1", "container": "app" }),
             ),
             (
-                "kube_service_info{namespace=\"shop\"}",
+                format!("kube_service_info{{namespace=\"{objects}\",service=\"web\"}}"),
                 json!({ "service": "web" }),
             ),
             // A sample without a namespace has the namespace of the target, as with `honor_labels`.
             (
-                "kube_node_created",
-                json!({ "namespace": "monitoring", "node": "n" }),
+                format!("kube_node_created{{node=\"{node}\"}}"),
+                json!({ "namespace": namespace, "node": node }),
             ),
         ] {
-            let found = self.series(selector);
+            let found = self.label_sets(&selector);
             assert_eq!(found.len(), 1, "{found:?}");
             let expected = job.as_object().unwrap().iter();
             for (key, value) in expected.chain(labels.as_object().unwrap()) {
@@ -271,17 +392,13 @@ impl Rollouts {
             assert!(!found[0].to_string().contains("__tmp"), "{}", found[0]);
         }
         for own in ["up", "kube_state_metrics_leader"] {
-            let series = self.series(own);
+            let series = self.label_sets(own);
             // Prometheus applies new targets every five seconds, so Prometheus may miss some replicas.
             assert!(series.len() > 2, "{own}: {series:?}");
             let names_its_pod =
                 |labels: &Value| labels["pod"].as_str().unwrap().starts_with("ksm-");
             assert!(series.iter().all(names_its_pod), "{own}: {series:?}");
         }
-    }
-
-    fn assert_no_failed_rule(&self) {
-        self.prometheus.assert_no_rule_failed();
     }
 }
 
@@ -290,52 +407,79 @@ pub(super) fn now() -> f64 {
     now.unwrap().as_secs_f64()
 }
 
-/// Replaces two replicas `times` times. Checks that no series has a long gap, and that no series exists twice.
-fn roll_out(role: Role, times: u32) {
-    let Some(mut rollouts) = Rollouts::start(role) else {
+/// Replaces two replicas `times` times. Checks that no series has a long gap, and that no series and no result of a
+/// rule exists twice.
+fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
+    let Some(mut rollouts) = Rollouts::start(setup, plane) else {
         return;
     };
-    rollouts.add();
-    rollouts.add();
-    let prometheus = &rollouts.prometheus;
-    let targets = || prometheus.api("/api/v1/targets")["data"].take();
-    eventually("the series of the leader", || {
-        (prometheus.query(SERIES).len() == 1).then_some(())
-    });
-    eventually_or(
-        "both targets are up",
-        || (prometheus.query("up") == [1.0, 1.0]).then_some(()),
-        || format!("{:#}", targets()),
-    );
-    let start = now();
-    for _ in 0..2 * times {
-        rollouts.add();
-        rollouts.remove();
-    }
-    let end = now();
-    let longest = rollouts.longest_gap(start, end);
-    println!(
-        "{role:?}: {times} rollouts in {:.0} s, longest gap {longest:.1} s",
-        end - start
-    );
+    let measured = rollouts.run(times);
+    assert_eq!(measured.doubled, 0, "{measured}");
     // A gap of up to one interval is expected. On a busy machine, a scrape may be late by up to another interval.
-    assert!(longest <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(), "{longest}");
+    assert!(
+        measured.longest_gap <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(),
+        "{measured}"
+    );
+    assert!(measured.doubled_rules.is_empty(), "{measured}");
+    assert!(measured.with_results > 3, "{measured}");
     rollouts.assert_labels();
-    rollouts.assert_no_failed_rule();
+    rollouts.prometheus.assert_no_rule_failed();
+}
+
+fn roll_out_simulated(role: Role, times: u32) {
+    let setup = Setup {
+        readiness_delay: Duration::ZERO,
+        ..Setup::highly_available(role)
+    };
+    roll_out(setup, Box::new(Simulated::start()), times);
 }
 
 #[test]
 fn rollouts_end_and_double_no_series_of_endpoint_slices() {
-    roll_out(Role::EndpointSlice, 10);
+    roll_out_simulated(Role::EndpointSlice, 10);
 }
 
 #[test]
 fn rollouts_end_and_double_no_series_of_pods() {
-    roll_out(Role::Pod, 10);
+    roll_out_simulated(Role::Pod, 10);
 }
 
 #[test]
 #[ignore = "takes ten minutes"]
 fn a_hundred_rollouts_end_and_double_no_series() {
-    roll_out(Role::EndpointSlice, 100);
+    roll_out_simulated(Role::EndpointSlice, 100);
+}
+
+// === a cluster ===
+
+fn times() -> u32 {
+    std::env::var(TIMES).map_or(10, |times| times.parse().unwrap())
+}
+
+#[test]
+#[ignore = "needs kubectl, KUBECONFIG of a cluster, and a Prometheus with kubernetes_sd_configs"]
+fn rollouts_on_a_cluster_end_and_double_no_series_of_endpoint_slices() {
+    assert!(has_kubernetes_discovery());
+    let setup = Setup::highly_available(Role::EndpointSlice);
+    roll_out(setup, Box::new(Cluster::start()), times());
+}
+
+#[test]
+#[ignore = "needs kubectl, KUBECONFIG of a cluster, and a Prometheus with kubernetes_sd_configs"]
+fn rollouts_on_a_cluster_end_and_double_no_series_of_pods() {
+    assert!(has_kubernetes_discovery());
+    let setup = Setup::highly_available(Role::Pod);
+    roll_out(setup, Box::new(Cluster::start()), times());
+}
+
+/// Measures another exporter, with one replica as in its manifests, and with two replicas. Checks nothing.
+#[test]
+#[ignore = "needs kubectl, KUBECONFIG of a cluster, a Prometheus with kubernetes_sd_configs, and ROLLOUTS_OTHER_EXPORTER"]
+fn rollouts_of_another_exporter_on_a_cluster_are_measured() {
+    assert!(has_kubernetes_discovery());
+    for replicas in [1, 2] {
+        let setup = Setup::with(Program::other(), Role::EndpointSlice, replicas);
+        let rollouts = Rollouts::start(setup, Box::new(Cluster::start()));
+        rollouts.unwrap().run(times());
+    }
 }

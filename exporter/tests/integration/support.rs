@@ -89,6 +89,14 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
     }
 }
 
+/// Sends a signal, such as `TERM`, to a process.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
 /// Waits until `check` returns a value.
 #[track_caller]
 pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
@@ -311,10 +319,7 @@ impl Exporter {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.pid().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+        signal(self.pid(), name);
     }
 
     /// Waits until the exporter exits.

@@ -61,6 +61,16 @@ pub(super) fn expressions() -> impl Iterator<Item = Expression> {
     collections().into_iter().flat_map(|own| own.expressions)
 }
 
+/// The whole expressions of all collections as a rule file of Prometheus.
+pub(super) fn rules() -> Value {
+    let rules = expressions().map(|own| match own.is_alert() {
+        true => json!({ "alert": own.rule, "expr": own.query }),
+        false => json!({ "record": own.rule, "expr": own.query }),
+    });
+    let rules: Vec<_> = rules.collect();
+    json!({ "groups": [{ "name": "published", "rules": rules }] })
+}
+
 /// Renders the example cluster as input series, with further arguments.
 pub(super) fn series(arguments: &[&str]) -> String {
     let output = run(

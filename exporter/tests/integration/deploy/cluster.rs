@@ -6,7 +6,7 @@ use super::{args, documents, files, in_a_pod, path, workloads};
 use crate::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
 
 /// Runs `kubectl` on the cluster that `KUBECONFIG` names.
-pub(super) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
+pub(crate) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     let output = run_program("kubectl", args, stdin);
     if output.status.success() {
         Ok(output.stdout)
@@ -16,10 +16,10 @@ pub(super) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
 }
 
 /// Objects of a cluster. The objects are deleted when this value is dropped.
-pub(super) struct Applied(String);
+pub(crate) struct Applied(String);
 
 impl Applied {
-    pub(super) fn new(yaml: String) -> Self {
+    pub(crate) fn new(yaml: String) -> Self {
         let applied = Self(yaml);
         let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
         eventually_or(
@@ -129,7 +129,7 @@ subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}
 ";
 
 /// Creates namespaces. If another test is deleting a namespace, waits until the namespace is gone.
-pub(super) fn namespaces(names: &[&str]) -> Vec<Applied> {
+pub(crate) fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });

@@ -1,0 +1,177 @@
+//! The control plane of the cluster that `KUBECONFIG` names.
+
+use std::net::UdpSocket;
+
+use serde_json::{Value, json};
+
+use super::plane::{ControlPlane, Place};
+use crate::deploy::cluster::{Applied, kubectl, namespaces};
+use crate::support::eventually_or;
+
+const NAMESPACE: &str = "rollouts-test";
+/// With this finalizer, the API server keeps a deleted pod until the process has ended.
+const FINALIZER: &str = "kube-state-metrics.example.com/process";
+
+/// A namespace and a node of the cluster. Both are deleted when this value is dropped.
+pub(super) struct Cluster {
+    kubeconfig: String,
+    place: Place,
+    _applied: Vec<Applied>,
+}
+
+/// Objects for which many rules have results.
+fn objects() -> Vec<Value> {
+    let pods = json!({ "app": "web" });
+    let resources = json!({ "cpu": "10m", "memory": "16Mi" });
+    let container = json!({ "name": "app", "image": "registry.k8s.io/pause:3.10",
+        "resources": { "requests": resources, "limits": resources } });
+    let template = json!({ "metadata": { "labels": pods }, "spec": { "containers": [container] } });
+    let metadata = json!({ "name": "web", "namespace": NAMESPACE });
+    vec![
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+            "spec": { "replicas": 3, "selector": { "matchLabels": pods }, "template": template } }),
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+            "spec": { "ports": [{ "name": "http", "port": 80 }] } }),
+        json!({ "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": "kube-state-metrics", "namespace": NAMESPACE },
+            "spec": { "clusterIP": "None", "ports": [{ "name": "http-metrics", "port": 8080 }] } }),
+    ]
+}
+
+/// The status of a container that is not ready.
+fn status(name: &str, state: Value) -> Value {
+    json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+        "state": state })
+}
+
+/// A pod with a container that waits, for which some alerts have results.
+fn crashing() -> Value {
+    let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+    json!({
+        "metadata": { "name": "web-1", "namespace": NAMESPACE },
+        "spec": { "containers": [{ "name": "app", "image": "i" }, { "name": "side", "image": "i" }] },
+        "status": { "phase": "Running",
+            "containerStatuses": [status("app", json!({ "running": {} })), status("side", waiting)] },
+    })
+}
+
+/// The address of this machine from which it reaches other networks. An EndpointSlice must not contain an address of
+/// the loopback.
+fn own_address() -> String {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // This call sends nothing.
+    socket.connect("192.0.2.1:9").unwrap();
+    socket.local_addr().unwrap().ip().to_string()
+}
+
+/// Applies an object, and waits until the cluster accepts it.
+fn apply(object: &Value, more: &[&str]) {
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    let args = [&apply[..], more].concat();
+    let object = object.to_string();
+    eventually_or(
+        "the cluster accepts the object",
+        || kubectl(&args, &object).ok(),
+        || kubectl(&args, &object).unwrap_err(),
+    );
+}
+
+fn in_namespace(args: &[&str]) -> Result<String, String> {
+    kubectl(&[&["-n", NAMESPACE], args].concat(), "")
+}
+
+/// Removes the finalizer of a pod; the argument is `pod/NAME`.
+fn release(pod: &str) -> Result<String, String> {
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    in_namespace(&["patch", pod, "--type=merge", "-p", patch])
+}
+
+/// Removes the finalizers of all pods. Otherwise, the API server would not delete the namespace.
+fn release_all() {
+    let pods = in_namespace(&["get", "pods", "-o", "name"]).unwrap_or_default();
+    for pod in pods.lines() {
+        // Another program may have deleted the pod.
+        drop(release(pod));
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    pub(super) fn start() -> Self {
+        // An earlier run may have been killed.
+        release_all();
+        let mut applied = namespaces(&[NAMESPACE]);
+        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": NAMESPACE },
+            "spec": { "taints": [{ "key": NAMESPACE, "effect": "NoSchedule" }] } });
+        applied.push(Applied::new(node.to_string()));
+        objects().iter().for_each(|object| apply(object, &[]));
+        let cluster = Self {
+            kubeconfig: std::env::var("KUBECONFIG").expect("KUBECONFIG names a kubeconfig"),
+            place: Place {
+                namespace: NAMESPACE,
+                objects: NAMESPACE,
+                node: NAMESPACE,
+                host: own_address(),
+            },
+            _applied: applied,
+        };
+        cluster.put("pods", crashing());
+        cluster
+    }
+}
+
+impl ControlPlane for Cluster {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn flags(&self) -> Vec<String> {
+        vec![format!("--kubeconfig={}", self.kubeconfig)]
+    }
+
+    fn discovery(&self) -> Vec<String> {
+        vec![
+            format!("kubeconfig_file: {}", self.kubeconfig),
+            format!("namespaces: {{names: [{NAMESPACE}]}}"),
+        ]
+    }
+
+    fn put(&self, plural: &str, mut object: Value) {
+        if plural == "endpointslices" {
+            object["apiVersion"] = json!("discovery.k8s.io/v1");
+            object["kind"] = json!("EndpointSlice");
+            apply(&object, &[]);
+            return;
+        }
+        assert_eq!(plural, "pods");
+        object["apiVersion"] = json!("v1");
+        object["kind"] = json!("Pod");
+        object["metadata"]["finalizers"] = json!([FINALIZER]);
+        // No scheduler has this name, so the pod has no node. kubelets, and programs that simulate them, write the
+        // status of pods that have a node.
+        object["spec"]["schedulerName"] = json!(NAMESPACE);
+        apply(&object, &[]);
+        apply(&object, &["--subresource=status"]);
+    }
+
+    fn end(&self, pod: Value) {
+        let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+        self.put("pods", pod);
+        in_namespace(&["delete", "pod", &name, "--wait=false"]).unwrap();
+    }
+
+    fn delete(&self, plural: &str, name: &str) {
+        let delete = ["delete", plural, name, "--wait=false", "--ignore-not-found"];
+        in_namespace(&delete).unwrap();
+        if plural == "pods" {
+            release(&format!("pod/{name}")).unwrap();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        release_all();
+    }
+}

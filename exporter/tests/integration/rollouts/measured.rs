@@ -1,0 +1,145 @@
+//! What Prometheus has stored during rollouts, in numbers.
+
+use std::collections::BTreeSet;
+use std::fmt::{Display, Formatter, Result};
+
+use crate::prometheus::{Prometheus, value};
+
+/// The maximum duration of a query in seconds. Prometheus returns at most 11,000 points.
+const DURATION: f64 = 1000.0;
+/// The time between two points of a query in seconds.
+const STEP: f64 = 0.1;
+
+/// The numbers of a run.
+#[derive(Default)]
+pub(super) struct Measured {
+    seconds: f64,
+    /// The tenths of a second at which the series exists.
+    points: usize,
+    /// The tenths of a second at which the series exists several times.
+    pub(super) doubled: usize,
+    /// The longest time without the series, in seconds.
+    pub(super) longest_gap: f64,
+    /// The start of the longest gap, in seconds since the start.
+    gap_start: f64,
+    /// The failed evaluations of rules.
+    pub(super) failed: f64,
+    rules: usize,
+    /// The number of rules that had results.
+    pub(super) with_results: usize,
+    /// The rules that had a result twice, or whose result was about twice the result at the start.
+    pub(super) doubled_rules: Vec<String>,
+}
+
+impl Measured {
+    /// Measures from `start` to `end`. At the time `single`, one replica was a target.
+    pub(super) fn new(
+        prometheus: &Prometheus,
+        series: &str,
+        single: f64,
+        [start, end]: [f64; 2],
+    ) -> Self {
+        let mut measured = Self {
+            seconds: end - start,
+            failed: prometheus.failed_evaluations().iter().sum(),
+            ..Self::default()
+        };
+        measured.add_points(prometheus, series, start, end);
+        measured.add_rules(prometheus, single, start, end);
+        measured
+    }
+
+    fn add_points(&mut self, prometheus: &Prometheus, series: &str, start: f64, end: f64) {
+        let (mut from, mut before) = (start, start);
+        while from < end {
+            let to = end.min(from + DURATION);
+            let rows = prometheus.history(&format!("count({series})"), from, to);
+            let points = rows
+                .first()
+                .map_or(&[][..], |row| row["values"].as_array().unwrap());
+            for point in points {
+                let at = point[0].as_f64().unwrap();
+                self.points += 1;
+                self.doubled += usize::from(point[1] != "1");
+                self.add_gap(start, before, at);
+                before = at;
+            }
+            from = to + STEP;
+        }
+        self.add_gap(start, before, end);
+    }
+
+    /// Adds the time between two points with the series.
+    fn add_gap(&mut self, start: f64, before: f64, after: f64) {
+        let gap = after - before - STEP;
+        if gap > self.longest_gap {
+            (self.longest_gap, self.gap_start) = (gap, before - start);
+        }
+    }
+
+    fn add_rules(&mut self, prometheus: &Prometheus, single: f64, start: f64, end: f64) {
+        let answer = prometheus.api("/api/v1/rules");
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap());
+        let text = |text: &serde_json::Value| text.as_str().unwrap().to_owned();
+        let rules: BTreeSet<_> = rules
+            .map(|rule| (text(&rule["name"]), rule["type"] == "alerting"))
+            .collect();
+        // The number of seconds at which an expression has results.
+        let seconds = |query: &str| {
+            let range = format!("[{}s:1s] @ {end}", (end - start).ceil());
+            let rows = prometheus.rows(&format!("count_over_time(({query}){range})"));
+            rows.first().map_or(0.0, value)
+        };
+        for (name, is_alert) in &rules {
+            let result = match is_alert {
+                true => {
+                    format!("sum without (instance, alertstate) (ALERTS{{alertname=\"{name}\"}})")
+                }
+                false => format!("sum without (instance) ({{__name__=\"{name}\"}})"),
+            };
+            // An alert about the exporter has a result for each replica.
+            let is_about_replicas = *is_alert && name.starts_with("KubeStateMetrics");
+            let doubled = match is_alert {
+                true => format!("{result} > 1"),
+                false => {
+                    let single = result.replace("})", &format!("}} @ {single})"));
+                    format!("{result} > 1.9 * ({single} > 0)")
+                }
+            };
+            self.with_results += usize::from(seconds(&format!("count({result})")) > 0.0);
+            let doubled = seconds(&format!("count({doubled})"));
+            if doubled > 0.0 && !is_about_replicas {
+                self.doubled_rules.push(format!("{name} ({doubled} s)"));
+            }
+        }
+        self.rules = rules.len();
+    }
+}
+
+impl Display for Measured {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "  duration: {:.0} s", self.seconds)?;
+        let (doubled, points) = (self.doubled, self.points);
+        writeln!(
+            f,
+            "  series twice: at {doubled} of the {points} tenths of a second with the series"
+        )?;
+        let (gap, after) = (self.longest_gap, self.gap_start);
+        writeln!(f, "  longest gap: {gap:.1} s, after {after:.0} s")?;
+        writeln!(f, "  failed rule evaluations: {}", self.failed)?;
+        writeln!(
+            f,
+            "  rules: {}, with results: {}",
+            self.rules, self.with_results
+        )?;
+        let doubled = &self.doubled_rules;
+        write!(
+            f,
+            "  rules with doubled results: {} {doubled:?}",
+            doubled.len()
+        )
+    }
+}

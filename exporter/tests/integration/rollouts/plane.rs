@@ -1,0 +1,119 @@
+//! The control plane of the rollouts: the objects by which Prometheus discovers the replicas.
+
+use std::cell::Cell;
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::continuity::{CREATED, api};
+
+/// Where the objects are, and where the replicas listen.
+pub(super) struct Place {
+    /// The namespace of the replicas.
+    pub(super) namespace: &'static str,
+    /// The namespace of the Service `web` and of the pod `web-1` with the container `app`.
+    pub(super) objects: &'static str,
+    /// The name of a node.
+    pub(super) node: &'static str,
+    /// The address on which the replicas listen.
+    pub(super) host: String,
+}
+
+/// Writes what a kubelet and the controllers write about the replicas, which are local processes.
+pub(super) trait ControlPlane {
+    fn place(&self) -> &Place;
+
+    /// The flags that name the API server, for the exporter.
+    fn flags(&self) -> Vec<String>;
+
+    /// The lines of `kubernetes_sd_configs` below the role.
+    fn discovery(&self) -> Vec<String>;
+
+    /// Creates or changes an object. `plural` is the name of its resource.
+    fn put(&self, plural: &str, object: Value);
+
+    /// Marks a pod as being deleted. Prometheus still discovers such a pod.
+    fn end(&self, pod: Value);
+
+    fn delete(&self, plural: &str, name: &str);
+}
+
+/// An API server in the process.
+pub(super) struct Simulated {
+    api: Api,
+    place: Place,
+    /// The version of the last EndpointSlice.
+    version: Cell<u32>,
+}
+
+// === impl Simulated ===
+
+impl Simulated {
+    pub(super) fn start() -> Self {
+        let plane = Self {
+            api: api(),
+            place: Place {
+                namespace: "monitoring",
+                objects: "shop",
+                node: "n",
+                host: "127.0.0.1".to_owned(),
+            },
+            version: Cell::new(100),
+        };
+        let own = json!({ "name": "kube-state-metrics", "namespace": "monitoring" });
+        let service = json!({ "metadata": own, "spec": { "clusterIP": "None" } });
+        plane.put("services", service);
+        // With these pods, one more replica does not double the number of pods.
+        for name in ["web-2", "web-3", "web-4"] {
+            plane.put(
+                "pods",
+                json!({
+                    "metadata": { "name": name, "namespace": "shop" },
+                    "spec": { "containers": [{ "name": "app", "image": "i" }] },
+                    "status": { "phase": "Running" },
+                }),
+            );
+        }
+        plane
+    }
+}
+
+impl ControlPlane for Simulated {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn flags(&self) -> Vec<String> {
+        let resources = "--resources=namespaces,nodes,pods,services";
+        let url = format!("--apiserver={}", self.api.url);
+        vec![url, resources.into(), "--ha-lease-duration=3s".into()]
+    }
+
+    fn discovery(&self) -> Vec<String> {
+        vec![format!("api_server: {}", self.api.url)]
+    }
+
+    fn put(&self, plural: &str, mut object: Value) {
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = metadata["name"].clone();
+        metadata["creationTimestamp"] = json!(CREATED);
+        metadata["resourceVersion"] = json!("3");
+        if plural == "endpointslices" {
+            self.version.set(self.version.get() + 1);
+            metadata["resourceVersion"] = json!(self.version.get().to_string());
+        }
+        if plural == "pods" {
+            object["spec"]["nodeName"] = json!(self.place.node);
+        }
+        self.api.put(plural, object);
+    }
+
+    fn end(&self, mut pod: Value) {
+        pod["metadata"]["deletionTimestamp"] = json!(CREATED);
+        self.put("pods", pod);
+    }
+
+    fn delete(&self, plural: &str, name: &str) {
+        self.api.delete(plural, name);
+    }
+}
