@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use serde_json::{Value, json};
 
-use super::plane::{ControlPlane, Place};
+use super::plane::{ControlPlane, Place, put_running};
 use crate::deploy::cluster::{Applied, kubectl, namespaces};
 use crate::support::eventually_or;
 
@@ -25,7 +25,9 @@ fn objects() -> Vec<Value> {
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     let container = json!({ "name": "app", "image": "registry.k8s.io/pause:3.10",
         "resources": { "requests": resources, "limits": resources } });
-    let template = json!({ "metadata": { "labels": pods }, "spec": { "containers": [container] } });
+    // The pods stay without a node, so that the results of rules do not change when the state of a node changes.
+    let template = json!({ "metadata": { "labels": pods },
+        "spec": { "containers": [container], "schedulerName": NAMESPACE } });
     let metadata = json!({ "name": "web", "namespace": NAMESPACE });
     vec![
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
@@ -117,6 +119,7 @@ impl Cluster {
             _applied: applied,
         };
         cluster.put("pods", crashing());
+        put_running(&cluster);
         cluster
     }
 }

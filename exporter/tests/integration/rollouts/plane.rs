@@ -38,6 +38,20 @@ pub(super) trait ControlPlane {
     fn delete(&self, plural: &str, name: &str);
 }
 
+/// Creates pods that run. With these pods, the pods of further replicas do not double the number of pods that run.
+pub(super) fn put_running(plane: &dyn ControlPlane) {
+    for name in ["web-2", "web-3", "web-4"] {
+        plane.put(
+            "pods",
+            json!({
+                "metadata": { "name": name, "namespace": plane.place().objects },
+                "spec": { "containers": [{ "name": "app", "image": "i" }] },
+                "status": { "phase": "Running" },
+            }),
+        );
+    }
+}
+
 /// An API server in the process.
 pub(super) struct Simulated {
     api: Api,
@@ -63,17 +77,7 @@ impl Simulated {
         let own = json!({ "name": "kube-state-metrics", "namespace": "monitoring" });
         let service = json!({ "metadata": own, "spec": { "clusterIP": "None" } });
         plane.put("services", service);
-        // With these pods, one more replica does not double the number of pods.
-        for name in ["web-2", "web-3", "web-4"] {
-            plane.put(
-                "pods",
-                json!({
-                    "metadata": { "name": name, "namespace": "shop" },
-                    "spec": { "containers": [{ "name": "app", "image": "i" }] },
-                    "status": { "phase": "Running" },
-                }),
-            );
-        }
+        put_running(&plane);
         plane
     }
 }
