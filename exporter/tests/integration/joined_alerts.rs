@@ -38,7 +38,6 @@ struct Cluster {
     manifests: Directory,
     _exporter: Exporter,
     prometheus: Prometheus,
-    _rules: Directory,
 }
 
 /// Objects for the alerts that keep the label, but have no results over the example.
@@ -98,21 +97,10 @@ impl Cluster {
             "--join-labels=*=[namespace/kubernetes.io/metadata.name=team]",
         ]);
         exporter.becomes_ready();
-        let directory = Directory::new("joined-alerts-rules");
-        let file = directory.write("rules.yaml", &rules().to_string());
-        let config = json!({
-            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
-            "rule_files": [file],
-            "scrape_configs": [{
-                "job_name": "kube-state-metrics", "honor_labels": true,
-                "static_configs": [{ "targets": [exporter.main] }],
-            }],
-        });
         Some(Self {
             manifests,
-            prometheus: Prometheus::run(&config.to_string(), &[])?,
+            prometheus: Prometheus::with_rules(&rules(), &exporter)?,
             _exporter: exporter,
-            _rules: directory,
         })
     }
 

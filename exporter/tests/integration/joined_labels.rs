@@ -7,7 +7,7 @@ use super::api::Api;
 use super::prometheus::Prometheus;
 use super::promtool::has_promtool;
 use super::rollouts::now;
-use super::support::{Directory, Exporter, eventually_or};
+use super::support::{Exporter, eventually_or};
 use super::well_known::{expect, expressions, judge, rules, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
@@ -54,7 +54,6 @@ struct Cluster {
     api: Api,
     prometheus: Prometheus,
     _exporter: Exporter,
-    _directory: Directory,
 }
 
 impl Cluster {
@@ -69,21 +68,10 @@ impl Cluster {
             "--join-labels=pods=[namespace/team,workload:name=workload]",
         ]);
         exporter.becomes_ready();
-        let directory = Directory::new("joined-labels");
-        let file = directory.write("rules.yaml", &rules().to_string());
-        let config = json!({
-            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
-            "rule_files": [file],
-            "scrape_configs": [{
-                "job_name": "kube-state-metrics", "honor_labels": true,
-                "static_configs": [{ "targets": [exporter.main] }],
-            }],
-        });
         Some(Self {
             api,
-            prometheus: Prometheus::run(&config.to_string(), &[])?,
+            prometheus: Prometheus::with_rules(&rules(), &exporter)?,
             _exporter: exporter,
-            _directory: directory,
         })
     }
 

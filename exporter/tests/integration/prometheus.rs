@@ -52,6 +52,22 @@ impl Prometheus {
         Self::run_in(Directory::new("prometheus"), text, flags)
     }
 
+    /// Starts Prometheus with rules, which it evaluates every second over the metrics of an exporter; `None` if
+    /// Prometheus is not installed.
+    pub(super) fn with_rules(rules: &Value, exporter: &Exporter) -> Option<Self> {
+        let directory = Directory::new("prometheus");
+        let file = directory.write("rules.yaml", &rules.to_string());
+        let config = json!({
+            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            "rule_files": [file],
+            "scrape_configs": [{
+                "job_name": "kube-state-metrics", "honor_labels": true,
+                "static_configs": [{ "targets": [exporter.main] }],
+            }],
+        });
+        Self::run_in(directory, &config.to_string(), &[])
+    }
+
     /// Starts Prometheus with older samples, which are lines with timestamps; `None` if Prometheus is not installed.
     pub(super) fn run_with(samples: &str, text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");

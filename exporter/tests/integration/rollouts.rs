@@ -456,20 +456,22 @@ fn times() -> u32 {
     std::env::var(TIMES).map_or(10, |times| times.parse().unwrap())
 }
 
-#[test]
-#[ignore = "needs kubectl, KUBECONFIG of a cluster, and a Prometheus with kubernetes_sd_configs"]
-fn rollouts_on_a_cluster_end_and_double_no_series_of_endpoint_slices() {
+fn roll_out_on_a_cluster(role: Role) {
     assert!(has_kubernetes_discovery());
-    let setup = Setup::highly_available(Role::EndpointSlice);
+    let setup = Setup::highly_available(role);
     roll_out(setup, Box::new(Cluster::start()), times());
 }
 
 #[test]
 #[ignore = "needs kubectl, KUBECONFIG of a cluster, and a Prometheus with kubernetes_sd_configs"]
+fn rollouts_on_a_cluster_end_and_double_no_series_of_endpoint_slices() {
+    roll_out_on_a_cluster(Role::EndpointSlice);
+}
+
+#[test]
+#[ignore = "needs kubectl, KUBECONFIG of a cluster, and a Prometheus with kubernetes_sd_configs"]
 fn rollouts_on_a_cluster_end_and_double_no_series_of_pods() {
-    assert!(has_kubernetes_discovery());
-    let setup = Setup::highly_available(Role::Pod);
-    roll_out(setup, Box::new(Cluster::start()), times());
+    roll_out_on_a_cluster(Role::Pod);
 }
 
 /// Measures another exporter, with one replica as in its manifests, and with two replicas. Checks nothing.

@@ -21,7 +21,12 @@ fn audited(watch: WatchBuilder) -> WatchBuilder {
 impl Running {
     /// A metric of the audits of configmaps.
     fn audit(&self, metric: &str) -> f64 {
-        let series = format!("kube_state_metrics_audit_{metric}{{resource=\"*v1.ConfigMap\"}}");
+        self.audit_of("*v1.ConfigMap", metric)
+    }
+
+    /// A metric of the audits of a resource.
+    pub(super) fn audit_of(&self, resource: &str, metric: &str) -> f64 {
+        let series = format!("kube_state_metrics_audit_{metric}{{resource=\"{resource}\"}}");
         self.metric(&series).unwrap()
     }
 
@@ -336,10 +341,7 @@ async fn a_list_that_does_not_help_is_repeated_rarely() {
     server.leave_out_of_objects("namespaces", "new");
     server.lose_changes("namespaces", 1);
     server.put("namespaces", namespace("new"));
-    let audit = |metric: &str| {
-        let series = format!("kube_state_metrics_audit_{metric}{{resource=\"*v1.Namespace\"}}");
-        running.metric(&series).unwrap()
-    };
+    let audit = |metric: &str| running.audit_of("*v1.Namespace", metric);
     eventually("the difference shows", || audit("difference") == 1.0).await;
     pass(INTERVAL * 24).await;
     assert_eq!(audit("difference"), 1.0);

@@ -15,18 +15,23 @@ pub(crate) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     }
 }
 
+/// Applies objects, and waits until the cluster accepts them.
+pub(crate) fn apply(objects: &str, flags: &[&str]) {
+    let args = [&["apply", "--server-side", "-f", "-"], flags].concat();
+    eventually_or(
+        "the cluster takes the manifests",
+        || kubectl(&args, objects).ok(),
+        || kubectl(&args, objects).unwrap_err(),
+    );
+}
+
 /// Objects of a cluster. The objects are deleted when this value is dropped.
 pub(crate) struct Applied(String);
 
 impl Applied {
     pub(crate) fn new(yaml: String) -> Self {
         let applied = Self(yaml);
-        let args = ["apply", "--server-side", "--validate=strict", "-f", "-"];
-        eventually_or(
-            "the cluster takes the manifests",
-            || kubectl(&args, &applied.0).ok(),
-            || kubectl(&args, &applied.0).unwrap_err(),
-        );
+        apply(&applied.0, &["--validate=strict"]);
         applied
     }
 }

@@ -5,8 +5,7 @@ use std::net::UdpSocket;
 use serde_json::{Value, json};
 
 use super::plane::{ControlPlane, Place, put_running};
-use crate::deploy::cluster::{Applied, kubectl, namespaces};
-use crate::support::eventually_or;
+use crate::deploy::cluster::{self, Applied, kubectl, namespaces};
 
 const NAMESPACE: &str = "rollouts-test";
 /// With this finalizer, the API server keeps a deleted pod until the process has ended.
@@ -66,16 +65,10 @@ fn own_address() -> String {
     socket.local_addr().unwrap().ip().to_string()
 }
 
-/// Applies an object, and waits until the cluster accepts it.
-fn apply(object: &Value, more: &[&str]) {
-    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    let args = [&apply[..], more].concat();
-    let object = object.to_string();
-    eventually_or(
-        "the cluster accepts the object",
-        || kubectl(&args, &object).ok(),
-        || kubectl(&args, &object).unwrap_err(),
-    );
+/// Applies an object, also if other programs have written its fields.
+fn apply(object: &Value, flags: &[&str]) {
+    let flags = [&["--force-conflicts"], flags].concat();
+    cluster::apply(&object.to_string(), &flags);
 }
 
 fn in_namespace(args: &[&str]) -> Result<String, String> {
