@@ -22,6 +22,7 @@ mod marks;
 mod metrics_store;
 mod object_writer;
 mod page;
+mod page_builder;
 mod reader;
 mod row;
 mod row_cells;

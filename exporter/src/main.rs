@@ -38,6 +38,11 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use cli::Cli;
 
+/// The image has a program that is linked with musl, whose allocator is slow.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,

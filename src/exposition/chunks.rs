@@ -12,7 +12,7 @@ use super::step::Step;
 /// A chunk is returned when it has at least this many bytes. Larger chunks would not fit into the processor's caches.
 const CHUNK: usize = 64 * 1024;
 
-/// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB.
+/// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB, or to 256 KiB with joined labels.
 ///
 /// The memory of a dropped chunk is reused for a later chunk.
 ///

@@ -15,7 +15,7 @@ use super::samples::FamilySamples;
 use super::snapshot::Exposition;
 use super::step::Step;
 
-/// A run has at most about this many bytes of text.
+/// A run has at most about this many bytes of text, or twice as many with joined labels.
 const RUN_BYTES: usize = 96 * 1024;
 
 /// A step ends after about this many rows. Without this limit, a step would not end while a filter by namespace
@@ -247,11 +247,14 @@ impl RunCursor {
             return None;
         }
         let count = page.len();
-        let labels = page.base_labels.average() + page.joined_len();
-        let per_line = page.family_column.prefix.len() + labels;
+        let per_line = page.family_column.prefix.len() + page.base_labels.average();
         let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
-        let size = bytes.saturating_add(lines.saturating_mul(per_line));
+        let own = bytes.saturating_add(lines.saturating_mul(per_line));
+        let joined = lines.saturating_mul(page.joined_len());
+        // Joined labels make runs up to twice as long before they make more runs, because each run and its compressed
+        // block takes time in each scrape.
+        let size = own.max(own.saturating_add(joined) / 2);
         // All runs of a page have the same number of rows, so that an unchanged column keeps its runs and their cached
         // blocks.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);

@@ -76,7 +76,8 @@ struct Resolved<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct JoinedText {
     text: Vec<u8>,
-    ends: Vec<usize>,
+    /// The end of the labels of each row in `text`.
+    ends: Vec<u32>,
 }
 
 /// The approximate length of a value, in bytes.
@@ -284,8 +285,12 @@ impl RowJoins {
                     joined.text.push(b'"');
                 }
             }
-            joined.ends.push(joined.text.len());
+            // A page has at most 255 rows with a few labels each, so its joined labels are far shorter than 4 GiB.
+            let end = u32::try_from(joined.text.len()).unwrap_or(u32::MAX);
+            joined.ends.push(end);
         }
+        joined.text.shrink_to_fit();
+        joined.ends.shrink_to_fit();
         joined
     }
 
@@ -399,9 +404,14 @@ impl<'a> RowKey<'a> {
 impl JoinedText {
     /// The joined labels of a row, each with a comma in front.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
-        let end_of = |row: usize| self.ends.get(row).copied().unwrap_or_default();
+        let end_of = |row: usize| self.ends.get(row).map_or(0, |&end| end as usize);
         let start = row.checked_sub(1).map_or(0, end_of);
         self.text.get(start..end_of(row)).unwrap_or_default()
+    }
+
+    /// Returns the memory of the labels, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
     }
 }
 

@@ -9,6 +9,10 @@ use foldhash::fast::FixedState;
 use crate::decode;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
+pub(super) use builder::ColumnBuilder;
+
+mod builder;
+
 /// Maximum number of rows of a page. A row has an entry number of one byte. Entry 0 is the empty cell, so 255 numbers
 /// are left for other cells.
 pub(crate) const MAX_ROWS: usize = 255;
@@ -60,10 +64,8 @@ impl Column {
             version: next_version(),
             text: Vec::new(),
             entries: vec![Entry {
-                start: 0,
-                len: 0,
-                hash: 0,
                 rows: u16::try_from(rows).unwrap_or(u16::MAX),
+                ..Entry::EMPTY
             }],
             index: Index::Uniform(0),
             coded: false,
@@ -217,8 +219,7 @@ impl Column {
     }
 
     fn text_of(&self, entry: &Entry) -> &[u8] {
-        let start = entry.start as usize;
-        (self.text.get(start..start + entry.len as usize)).unwrap_or(&[])
+        entry.text_in(&self.text)
     }
 
     fn touch(&mut self) {
@@ -350,10 +351,9 @@ impl Column {
     fn pack(&mut self) {
         let mut text = Vec::with_capacity(self.text.len() - self.unused as usize);
         for entry in &mut self.entries {
-            let start = entry.start as usize;
             let cell = match entry.rows {
                 0 => &[],
-                _ => (self.text.get(start..start + entry.len as usize)).unwrap_or(&[]),
+                _ => entry.text_in(&self.text),
             };
             // The text never becomes longer, so its length still fits into 32 bits.
             entry.start = u32::try_from(text.len()).unwrap_or(0);
@@ -362,6 +362,23 @@ impl Column {
         }
         self.text = text;
         self.unused = 0;
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// The empty cell, which no row uses.
+    const EMPTY: Self = Self {
+        start: 0,
+        len: 0,
+        hash: 0,
+        rows: 0,
+    };
+
+    fn text_in(self, text: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        (text.get(start..start + self.len as usize)).unwrap_or(&[])
     }
 }
 

@@ -49,7 +49,7 @@ impl FeederTable {
     /// Starts a list with a copy of the published table, in which no row is marked as listed.
     pub(super) fn begin_list(&mut self) {
         let mut table = Table::clone(&self.published);
-        table.unmark();
+        table.begin_list();
         self.staging = Some(Arc::new(table));
     }
 
@@ -59,7 +59,7 @@ impl FeederTable {
     pub(super) fn end_list(&mut self) -> Option<usize> {
         let mut staging = self.staging.take()?;
         let table = Arc::make_mut(&mut staging);
-        let swept = table.sweep();
+        let swept = table.end_list();
         table.compact();
         self.published = staging;
         Some(swept)
@@ -73,7 +73,7 @@ impl FeederTable {
             version: 0,
         };
         for table in self.tables() {
-            if table.find(key).is_some() {
+            if table.contains(key) {
                 Arc::make_mut(table).delete(any, false);
             }
         }

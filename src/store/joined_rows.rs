@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::joined_state::JoinInputs;
 use super::page::Page;
 use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
 
@@ -10,8 +11,8 @@ use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
 pub(super) struct SnapshotJoins {
     joins: Arc<RowJoins>,
     table: Arc<SourceTable>,
-    /// For each page, the joined labels of its rows. They are computed when an exposition first needs them.
-    texts: Box<[OnceLock<JoinedText>]>,
+    /// For each page, the joined labels of its rows. The page returns them when an exposition first needs them.
+    texts: Box<[OnceLock<Arc<JoinedText>>]>,
 }
 
 /// The joined labels of the rows of one page.
@@ -56,7 +57,7 @@ impl<'a> JoinedRows<'a> {
             table,
             texts,
         } = self.snapshot;
-        let text = || joins.text(table, self.page.row_keys());
+        let text = || self.page.joined_text(joins, table);
         let text = texts.get(self.at).map(|own| own.get_or_init(text));
         text.map_or(&[], |text| text.row(row))
     }
@@ -79,8 +80,22 @@ impl Page {
     }
 
     fn joined_version(&self, joins: &RowJoins, table: &SourceTable) -> u64 {
-        let links = self.links().map_or(0, |column| column.version());
+        let inputs = self.join_inputs(joins, table);
         let fingerprint = || joins.fingerprint(table, self.row_keys());
-        (self.joined()).version(links, joins.generation(table), fingerprint)
+        self.joined().version(inputs, fingerprint)
+    }
+
+    fn joined_text(&self, joins: &RowJoins, table: &SourceTable) -> Arc<JoinedText> {
+        let inputs = self.join_inputs(joins, table);
+        let fingerprint = || joins.fingerprint(table, self.row_keys());
+        let text = || joins.text(table, self.row_keys());
+        self.joined().text(inputs, fingerprint, text)
+    }
+
+    fn join_inputs(&self, joins: &RowJoins, table: &SourceTable) -> JoinInputs {
+        JoinInputs {
+            links: self.links().map_or(0, |column| column.version()),
+            generation: joins.generation(table),
+        }
     }
 }

@@ -1,56 +1,99 @@
-//! [`JoinedState`]: the version of the joined labels of a page.
+//! [`JoinedState`]: the joined labels of a page, and their version.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+
+use crate::joins::JoinedText;
 
 /// The last known state of the joined labels of a page. A clone of the page has the same state.
 #[derive(Debug, Default)]
 pub(super) struct JoinedState(Mutex<Option<KnownState>>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct KnownState {
-    /// The version of the column with the references of the rows.
-    links: u64,
-    /// Identifies the state of the objects that rows may join labels from. The fingerprint was computed for this state.
-    generation: u64,
+    inputs: JoinInputs,
     fingerprint: u64,
     /// A number that is unique for each state of the joined labels of each page.
     version: u64,
+    /// The joined labels; `None` if no exposition has needed them in this state.
+    text: Option<Arc<JoinedText>>,
+}
+
+/// What the joined labels of a page depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JoinInputs {
+    /// The version of the column with the references of the rows.
+    pub(super) links: u64,
+    /// Identifies the state of the objects that rows may join labels from.
+    pub(super) generation: u64,
 }
 
 // === impl JoinedState ===
 
 impl JoinedState {
-    /// The version of the joined labels. If `links` or `generation` have changed since the last call, calls
-    /// `fingerprint` to find out whether the joined labels have changed.
-    pub(super) fn version(
-        &self,
-        links: u64,
-        generation: u64,
-        fingerprint: impl FnOnce() -> u64,
-    ) -> u64 {
+    /// The version of the joined labels. If `inputs` have changed since the last call, calls `fingerprint` to find out
+    /// whether the joined labels have changed.
+    pub(super) fn version(&self, inputs: JoinInputs, fingerprint: impl FnOnce() -> u64) -> u64 {
         let mut known = self.0.lock();
-        let same_rows = known.filter(|known| known.links == links);
-        if let Some(same) = same_rows.filter(|known| known.generation == generation) {
-            return same.version;
-        }
-        let fingerprint = fingerprint();
-        let same = same_rows.filter(|known| known.fingerprint == fingerprint);
-        let version = same.map_or_else(next_version, |known| known.version);
-        *known = Some(KnownState {
-            links,
-            generation,
-            fingerprint,
-            version,
-        });
-        version
+        KnownState::update(&mut known, inputs, fingerprint).version
+    }
+
+    /// The joined labels. Calls `text` if they have changed since the last call.
+    pub(super) fn text(
+        &self,
+        inputs: JoinInputs,
+        fingerprint: impl FnOnce() -> u64,
+        text: impl FnOnce() -> JoinedText,
+    ) -> Arc<JoinedText> {
+        let mut known = self.0.lock();
+        let known = KnownState::update(&mut known, inputs, fingerprint);
+        Arc::clone(known.text.get_or_insert_with(|| Arc::new(text())))
+    }
+
+    /// Returns the memory of the joined labels, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let known = self.0.lock();
+        let text = known.as_ref().and_then(|known| known.text.as_deref());
+        text.map_or(0, JoinedText::heap_bytes)
+    }
+}
+
+// === impl KnownState ===
+
+impl KnownState {
+    /// Replaces the last known state of a page by its current state.
+    fn update(
+        known: &mut Option<Self>,
+        inputs: JoinInputs,
+        fingerprint: impl FnOnce() -> u64,
+    ) -> &mut Self {
+        let state = match known.take() {
+            Some(same) if same.inputs == inputs => same,
+            before => {
+                let fingerprint = fingerprint();
+                let same = before.filter(|before| {
+                    before.inputs.links == inputs.links && before.fingerprint == fingerprint
+                });
+                match same {
+                    Some(same) => Self { inputs, ..same },
+                    None => Self {
+                        inputs,
+                        fingerprint,
+                        version: next_version(),
+                        text: None,
+                    },
+                }
+            }
+        };
+        known.insert(state)
     }
 }
 
 impl Clone for JoinedState {
     fn clone(&self) -> Self {
-        Self(Mutex::new(*self.0.lock()))
+        Self(Mutex::new(self.0.lock().clone()))
     }
 }
 

@@ -9,6 +9,13 @@ pub(super) struct Marks([u64; MAX_ROWS.div_ceil(64)]);
 // === impl Marks ===
 
 impl Marks {
+    /// The set of the first `rows` rows.
+    pub(super) fn first(rows: usize) -> Self {
+        let mut marks = Self::default();
+        (0..rows).for_each(|row| marks.set(row));
+        marks
+    }
+
     pub(super) fn get(&self, row: usize) -> bool {
         self.0
             .get(row / 64)

@@ -389,7 +389,9 @@ impl<K: CollectedResource> MetricsStore<K> {
         let feeder_table = find(&mut feeder_tables, feeder)?;
         let listing = feeder_table.is_listing();
         let table = feeder_table.current();
-        table.find(identity.key)?;
+        if !table.contains(identity.key) {
+            return None;
+        }
         let deleted = Arc::make_mut(table).delete(identity, !listing);
         match deleted {
             Deleted::Removed => self.inner.counters.deleted.add(1),

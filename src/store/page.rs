@@ -62,15 +62,27 @@ pub(crate) struct RowPlace {
 
 impl Page {
     pub(crate) fn new(layout: PageLayout) -> Self {
-        let columns = (0..layout.columns).map(|_| Arc::new(Column::new(0)));
+        let columns = (0..layout.columns).map(|_| Column::new(0));
+        Self::without_columns(layout).with_columns(columns)
+    }
+
+    /// Creates a page that lacks its columns. Inserted rows get no cells.
+    pub(super) fn without_columns(layout: PageLayout) -> Self {
         Self {
             number: next_number(),
             rows: Arc::default(),
             versions: Vec::new(),
             fingerprints: RowFingerprints::new(layout.groups),
-            columns: columns.collect(),
+            columns: Vec::new(),
             joined: JoinedState::default(),
         }
+    }
+
+    /// Sets the columns, which have a cell for each row. Releases spare memory of the identities and the fingerprints.
+    pub(super) fn with_columns(mut self, columns: impl Iterator<Item = Column>) -> Self {
+        self.columns = columns.map(Arc::new).collect();
+        self.fingerprints.shrink();
+        self
     }
 
     /// The number that identifies the page while its rows change.
@@ -304,6 +316,7 @@ impl Page {
             + keys.sum::<usize>()
             + self.versions.capacity() * size_of::<u64>()
             + self.fingerprints.heap_bytes()
+            + self.joined.heap_bytes()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::column::MAX_ROWS;
 use super::marks::Marks;
 use super::page::{Identity, Page, PageLayout, RowPlace};
+use super::page_builder::PageBuilder;
 use super::row_cells::RowCells;
 use super::updated_cells::UpdatedCells;
 use crate::decode::Fingerprints;
@@ -13,6 +14,9 @@ use crate::decode::Fingerprints;
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pages: Vec<PageSlot>,
+    /// During a list, the rows after the last page. The objects of a list arrive in the order of their keys, so most
+    /// rows are added at the end of the table. `None` outside a list, or if the order of the list was different.
+    tail: Option<Box<PageBuilder>>,
     layout: PageLayout,
 }
 
@@ -53,6 +57,7 @@ impl Table {
     pub(crate) fn new(layout: PageLayout) -> Self {
         Self {
             pages: Vec::new(),
+            tail: None,
             layout,
         }
     }
@@ -75,14 +80,26 @@ impl Table {
     }
 
     pub(crate) fn first_key(&self) -> Option<&str> {
-        self.pages.first().map(|slot| slot.page.first_key())
+        let first = self.pages.first().map(|slot| slot.page.first_key());
+        first.or_else(|| self.filled_tail().map(PageBuilder::first_key))
     }
 
     pub(crate) fn last_key(&self) -> Option<&str> {
-        self.pages.last().map(|slot| slot.page.last_key())
+        let last = self.filled_tail().map(PageBuilder::last_key);
+        last.or_else(|| self.pages.last().map(|slot| slot.page.last_key()))
     }
 
-    /// The page and row of `key`.
+    /// The tail, if it has rows.
+    fn filled_tail(&self) -> Option<&PageBuilder> {
+        self.tail.as_deref().filter(|tail| !tail.is_empty())
+    }
+
+    /// Whether there is a row with the key.
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.find(key).is_some() || self.tail.as_ref().is_some_and(|tail| tail.contains(key))
+    }
+
+    /// The page and row of `key`. Does not find the rows of a list in progress that are in no page yet.
     pub(crate) fn find(&self, key: &str) -> Option<(&Page, usize)> {
         self.place_of(key).and_then(|place| self.row_at(place))
     }
@@ -106,6 +123,9 @@ impl Table {
         fingerprints: &Fingerprints,
         ordered: bool,
     ) -> Applied {
+        if self.append(identity, cells, fingerprints) {
+            return Applied::Inserted;
+        }
         match self.position(identity.key) {
             Err((at, row)) => {
                 self.insert(at, row, identity, cells, fingerprints);
@@ -165,6 +185,7 @@ impl Table {
 
     /// Removes an object. An empty uid matches any uid. The version 0 means an unknown version.
     pub(crate) fn delete(&mut self, identity: Identity<'_>, ordered: bool) -> Deleted {
+        self.finish_tail();
         let Ok((at, row)) = self.position(identity.key) else {
             return Deleted::Absent;
         };
@@ -182,15 +203,16 @@ impl Table {
         Deleted::Removed
     }
 
-    /// Starts a list, and removes the marks of all rows.
-    pub(crate) fn unmark(&mut self) {
+    /// Starts a list: no row is marked as listed.
+    pub(crate) fn begin_list(&mut self) {
         for slot in &mut self.pages {
             slot.listed = Marks::default();
         }
+        self.tail = Some(Box::new(PageBuilder::new(self.layout)));
     }
 
-    /// Ends a list: removes the unmarked rows and returns their number.
-    pub(crate) fn sweep(&mut self) -> usize {
+    /// Ends a list: removes the rows that are not marked as listed, and returns their number.
+    pub(crate) fn end_list(&mut self) -> usize {
         self.remove_all(|slot, row| !slot.listed.get(row))
     }
 
@@ -200,6 +222,7 @@ impl Table {
     }
 
     fn remove_all(&mut self, unwanted: impl Fn(&PageSlot, usize) -> bool) -> usize {
+        self.finish_tail();
         let mut removed = 0;
         for slot in &mut self.pages {
             let rows = (0..slot.page.len())
@@ -227,6 +250,37 @@ impl Table {
             }
         }
         self.pages.shrink_to_fit();
+    }
+
+    /// Adds the row of a list in progress after all other rows. Returns false if the key is not the greatest key, or if
+    /// no list is in progress.
+    fn append(
+        &mut self,
+        identity: Identity<'_>,
+        cells: &RowCells,
+        fingerprints: &Fingerprints,
+    ) -> bool {
+        if self.tail.is_some() && self.last_key().is_some_and(|last| identity.key <= last) {
+            // The other rows of a list in another order, or of a repeated list, are not expected at the end either.
+            self.finish_tail();
+        }
+        let Some(tail) = &mut self.tail else {
+            return false;
+        };
+        tail.push(identity, cells, fingerprints);
+        if tail.is_full() {
+            self.pages.push(PageSlot::listed(tail.build()));
+        }
+        true
+    }
+
+    /// Moves the rows of the tail to a page, and adds no further rows to the tail.
+    fn finish_tail(&mut self) {
+        if let Some(mut tail) = self.tail.take()
+            && !tail.is_empty()
+        {
+            self.pages.push(PageSlot::listed(tail.build()));
+        }
     }
 
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
@@ -350,6 +404,15 @@ impl PageSlot {
             first_key: page.first_key().into(),
             page: Arc::new(page),
             listed: Marks::default(),
+        }
+    }
+
+    /// Creates a slot for a page whose rows are all in the list in progress.
+    fn listed(page: Page) -> Self {
+        let listed = Marks::first(page.len());
+        Self {
+            listed,
+            ..Self::new(page)
         }
     }
 

@@ -120,6 +120,38 @@ fn readers_see_the_old_state_until_a_list_ends_and_an_abandoned_one_leaves_no_tr
 }
 
 #[test]
+fn a_list_in_any_order_stores_each_object_once() {
+    let names: Vec<_> = (0..700).map(|at| format!("{at:03}")).collect();
+    let sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut repeated = sorted.clone();
+    repeated.splice(500..500, sorted[490..500].iter().copied());
+    let mut shuffled = sorted.clone();
+    shuffled.sort_by_key(|name| name.bytes().rev().collect::<Vec<_>>());
+    let reversed = sorted.iter().rev().copied().collect();
+    let keys: Vec<_> = names.iter().map(|name| format!("n/{name}")).collect();
+    for (order, pages) in [(sorted, 3), (repeated, 3), (shuffled, 0), (reversed, 0)] {
+        let store = MetricsStore::new(collector());
+        let mut writer = store.writer();
+        for version in [1, 2] {
+            writer.begin_list();
+            for name in &order {
+                writer.apply_object(&pod(name, name, version, name));
+            }
+            writer.delete_key("n", order[3]);
+            writer.apply_object(&pod(order[3], "other", version, "again"));
+            writer.end_list();
+            assert_eq!(store.list_keys(), keys);
+            assert_eq!(node_of(&store, order[3]).as_deref(), Some("again"));
+            assert_eq!(node_of(&store, order[699]).as_deref(), Some(order[699]));
+            numbers_its_pages(&store.snapshot());
+            if pages > 0 {
+                assert_eq!(store.snapshot().pages().count(), pages, "pages are full");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_list_replaces_only_what_its_writer_fed_and_hides_nothing_of_others() {
     let store = MetricsStore::new(collector());
     let (mut one, mut two) = (store.writer(), store.writer());
