@@ -212,6 +212,12 @@ impl fmt::Display for Shard {
 // === impl ObjectFilter ===
 
 impl ObjectFilter {
+    /// Whether the store accepts all objects.
+    #[cfg(feature = "watch")]
+    pub(crate) fn is_everything(&self) -> bool {
+        self.namespaces.is_empty() && self.denied.is_empty() && self.shard.total() == 1
+    }
+
     /// Whether the store accepts an object. Cluster-scoped objects have no namespace.
     pub(crate) fn takes(&self, namespace: &str, uid: &str) -> bool {
         self.takes_namespace(namespace)

@@ -18,8 +18,10 @@ mod joined_rows;
 mod joined_state;
 mod label_text;
 mod linked_store;
+mod list_page;
 mod marks;
 mod metrics_store;
+mod object_applier;
 mod object_writer;
 mod page;
 mod page_builder;
@@ -46,6 +48,8 @@ pub(crate) use any_store::{AnyStore, StoreAddress};
 pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 #[cfg(feature = "watch")]
+pub(crate) use column::MAX_ROWS as PAGE_ROWS;
+#[cfg(feature = "watch")]
 pub(crate) use feeder_rows::FeederRows;
 pub(crate) use join_writer::JoinWriter;
 pub(crate) use joined_rows::JoinedRows;
@@ -66,7 +70,7 @@ pub(crate) use text_size::TextSize;
 #[cfg(feature = "watch")]
 pub(crate) use uid::Uid;
 #[cfg(feature = "watch")]
-pub(crate) use watch_writer::{WatchWriter, WrittenRows};
+pub(crate) use watch_writer::{ListHelper, WatchWriter, WrittenRows};
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ mod handle;
 mod join_watches;
 mod json_list;
 mod json_nesting;
+mod list_batches;
 mod list_bounds;
 mod list_meta;
 mod list_splitter;

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 #[cfg(feature = "watch")]
 use super::feeder_rows::FeederRows;
 use super::feeder_table::FeederTable;
+use super::list_page::ListPage;
 use super::page::{Identity, Page, RowPlace};
 use super::row_feeder::RowFeeder;
 use super::schema::{Allowlists, Schema};
@@ -209,6 +210,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         if !filter.takes(metadata.namespace, metadata.uid) {
             // The object may have been in scope before, so its row is removed.
             identity.uid = "";
+            self.flush_row(feeder.id, &mut feeder.list_page, identity.key);
             let source = self.source_of(metadata.namespace);
             let _step = source.map(SourceFeed::begin_step);
             self.delete_row(feeder.id, identity);
@@ -238,6 +240,17 @@ impl<K: CollectedResource> MetricsStore<K> {
             source.read(object, &mut feeder.source);
         }
         let _step = source.map(SourceFeed::begin_step);
+        if let Some(list_page) = &mut feeder.list_page {
+            if !list_page.takes(identity.key, &filter) {
+                self.add_list_page(feeder.id, list_page, &filter);
+            }
+            list_page.push(identity, cells, fingerprints);
+            if let Some(source) = source {
+                source.set(feeder.id as u64, &feeder.key, &feeder.source);
+            }
+            feeder.has_row = true;
+            return;
+        }
         let change = self.change_row(feeder.id, &filter, identity, |table, ordered| {
             Some(table.apply(identity, cells, fingerprints, ordered))
         });
@@ -332,6 +345,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     /// Removes the row of the object with a key.
     pub(super) fn forget_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
         feeder.set_key_in(self.resource().scope(), namespace, name);
+        self.flush_row(feeder.id, &mut feeder.list_page, &feeder.key);
         let identity = Identity {
             key: &feeder.key,
             uid: "",
@@ -365,12 +379,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         let Some(applied) = change(Arc::make_mut(feeder_table.current()), !listing) else {
             return RowChange::NeedsWholeObject;
         };
-        let counters = &self.inner.counters;
-        match applied {
-            Applied::Inserted | Applied::Updated => counters.changed.add(1),
-            Applied::Unchanged => counters.unchanged.add(1),
-            Applied::Stale => counters.stale.add(1),
-        }
+        self.inner.counters.count(applied);
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
             // The last feeder of an object owns the object, so the rows of other feeders with this key are removed.
             for other in feeder_tables
@@ -381,6 +390,62 @@ impl<K: CollectedResource> MetricsStore<K> {
             }
         }
         RowChange::Applied(applied)
+    }
+
+    /// If `list_page` has a row with the key, adds all its rows to the table.
+    fn flush_row(&self, feeder: usize, list_page: &mut Option<Box<ListPage>>, key: &str) {
+        if let Some(list_page) = list_page.as_mut().filter(|page| page.contains(key)) {
+            self.add_list_page(feeder, list_page, &self.filter());
+        }
+    }
+
+    /// Adds all rows that the feeder has collected to its table.
+    #[cfg(feature = "watch")]
+    pub(super) fn flush_list_page(&self, feeder: &mut RowFeeder) {
+        if let Some(list_page) = &mut feeder.list_page {
+            self.add_list_page(feeder.id, list_page, &self.filter());
+        }
+    }
+
+    /// Adds the rows of `list_page` to the table of the list in progress. If the list was discarded, discards the rows.
+    /// `filter` accepts the objects of later rows.
+    fn add_list_page(&self, feeder: usize, list_page: &mut ListPage, filter: &Arc<ObjectFilter>) {
+        let Some((page, accepted_by)) = list_page.take(filter) else {
+            return;
+        };
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let current = self.filter();
+        let feeder_table = find(&mut feeder_tables, feeder);
+        let Some(staging) = feeder_table.and_then(|table| table.staging.as_mut()) else {
+            return;
+        };
+        let (table, rows) = (Arc::make_mut(staging), page.len());
+        let inserted = match Arc::ptr_eq(&accepted_by, &current) {
+            true => table.insert_page(page),
+            // The filter changed while the page was built.
+            false => Err(page),
+        };
+        let counters = &self.inner.counters;
+        let Err(page) = inserted else {
+            counters.changed.add(rows as u64);
+            return;
+        };
+        page.for_each_row(|identity, cells, fingerprints| {
+            if current.takes(namespace_of(identity.key), identity.uid) {
+                counters.count(table.apply(identity, cells, fingerprints, false));
+            }
+        });
+    }
+
+    /// Ends the page of the rows that the list in progress has added last. Rows of the following objects are in another
+    /// page.
+    #[cfg(feature = "watch")]
+    pub(super) fn end_page(&self, feeder: usize) {
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let feeder_table = find(&mut feeder_tables, feeder);
+        if let Some(staging) = feeder_table.and_then(|table| table.staging.as_mut()) {
+            Arc::make_mut(staging).end_page();
+        }
     }
 
     /// Removes a row. `None` if there is no row with the key.
@@ -449,6 +514,16 @@ impl<K: CollectedResource> MetricsStore<K> {
         let feeder_table = FeederTable::new(feeder, self.inner.schema.layout());
         self.inner.feeder_tables.lock().push(feeder_table);
         feeder
+    }
+
+    /// Returns another feeder with the same number, which collects the rows of a list in pages.
+    #[cfg(feature = "watch")]
+    pub(super) fn collecting_feeder(&self, feeder: usize) -> RowFeeder {
+        let page = ListPage::new(self.schema().layout(), self.filter());
+        RowFeeder {
+            list_page: Some(Box::new(page)),
+            ..RowFeeder::new(feeder)
+        }
     }
 
     pub(super) fn remove_feeder(&self, feeder: usize) {

@@ -172,6 +172,28 @@ impl Page {
         versions.max().unwrap_or(0)
     }
 
+    /// Calls `read` for each row.
+    pub(super) fn for_each_row(
+        &self,
+        mut read: impl FnMut(Identity<'_>, &RowCells, &Fingerprints),
+    ) {
+        let mut cells = RowCells::default();
+        for row in 0..self.len() {
+            cells.clear();
+            for column in self.columns() {
+                cells.push(column.cell(row));
+            }
+            let uid = self.uid(row).map(ToString::to_string).unwrap_or_default();
+            let identity = Identity {
+                key: self.key(row),
+                uid: &uid,
+                version: self.version(row),
+            };
+            let fingerprints = Fingerprints::of_row(self.fingerprints(row));
+            read(identity, &cells, &fingerprints);
+        }
+    }
+
     /// Inserts a row. `cells` has a cell for each column.
     pub(crate) fn insert(
         &mut self,

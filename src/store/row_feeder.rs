@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::list_page::ListPage;
 use super::row_cells::RowCells;
 use crate::family::SampleBuffer;
 use crate::k8s::resource_version;
@@ -21,6 +22,8 @@ pub(super) struct RowFeeder {
     pub(super) version: String,
     /// Whether the last object that was applied has a row.
     pub(super) has_row: bool,
+    /// The rows of a list that the feeder collects. `None` if the feeder writes each row to its table.
+    pub(super) list_page: Option<Box<ListPage>>,
     /// Whether whole objects must be decoded, because the type refuses an object that has only the changed fields.
     pub(super) needs_whole_objects: bool,
 }

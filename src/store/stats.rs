@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::table::Applied;
 use crate::family::DropCounts;
 use crate::limits::Limit;
 
@@ -117,6 +118,15 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
+    /// Counts an object that was applied to a table.
+    pub(super) fn count(&self, applied: Applied) {
+        match applied {
+            Applied::Inserted | Applied::Updated => self.changed.add(1),
+            Applied::Unchanged => self.unchanged.add(1),
+            Applied::Stale => self.stale.add(1),
+        }
+    }
+
     /// Counts the samples and labels of the object with this key that the policy dropped.
     pub(super) fn count_dropped(&self, key: &str, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);

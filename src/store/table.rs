@@ -283,6 +283,40 @@ impl Table {
         }
     }
 
+    /// Moves the rows of the tail to a page. Later rows of the list are in another page.
+    pub(crate) fn end_page(&mut self) {
+        if let Some(tail) = &mut self.tail
+            && !tail.is_empty()
+        {
+            self.pages.push(PageSlot::listed(tail.build()));
+        }
+    }
+
+    /// Inserts a page of the list in progress. Returns the page if the range of its keys overlaps the range of another
+    /// page, or of the tail.
+    pub(crate) fn insert_page(&mut self, page: Page) -> Result<(), Page> {
+        let (first, last) = (page.first_key(), page.last_key());
+        if self
+            .filled_tail()
+            .is_some_and(|tail| tail.last_key() < first)
+        {
+            self.end_page();
+        }
+        let at = self.pages.partition_point(|slot| &*slot.first_key <= first);
+        let before = at.checked_sub(1).and_then(|before| self.pages.get(before));
+        let after = match self.pages.get(at) {
+            Some(slot) => Some(slot.page.first_key()),
+            None => self.filled_tail().map(PageBuilder::first_key),
+        };
+        if before.is_some_and(|slot| slot.page.last_key() >= first)
+            || after.is_some_and(|after| after <= last)
+        {
+            return Err(page);
+        }
+        self.pages.insert(at, PageSlot::listed(page));
+        Ok(())
+    }
+
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
         // The last page whose first key is not greater than the key.
         let after = self.pages.partition_point(|slot| &*slot.first_key <= key);
@@ -359,22 +393,12 @@ impl Table {
         }
         let (mut joined, listed) = (left.clone(), right.listed);
         let (page, right) = (Arc::make_mut(&mut joined.page), Arc::clone(&right.page));
-        let mut cells = RowCells::default();
+        let rows = page.len();
+        right.for_each_row(|identity, cells, fingerprints| {
+            page.insert(page.len(), identity, cells, fingerprints);
+        });
         for row in 0..right.len() {
-            cells.clear();
-            for column in right.columns() {
-                cells.push(column.cell(row));
-            }
-            let uid = right.uid(row).map(ToString::to_string).unwrap_or_default();
-            let identity = Identity {
-                key: right.key(row),
-                uid: &uid,
-                version: right.version(row),
-            };
-            let to = page.len();
-            let fingerprints = Fingerprints::of_row(right.fingerprints(row));
-            page.insert(to, identity, &cells, &fingerprints);
-            joined.listed.put(to, listed.get(row));
+            joined.listed.put(rows + row, listed.get(row));
         }
         self.pages.remove(at + 1);
         if let Some(slot) = self.pages.get_mut(at) {

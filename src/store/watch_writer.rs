@@ -2,8 +2,10 @@
 
 use super::feeder_rows::FeederRows;
 use super::join_writer::JoinWriter;
+use super::object_applier::ObjectApplier;
 use super::object_writer::ObjectWriter;
 use super::writer::Writer;
+use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
 /// The writer through which a watch feeds a store.
@@ -12,6 +14,30 @@ pub(crate) trait WatchWriter: ObjectWriter {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
+
+    /// Returns a helper for the list in progress, for another thread. `None` if only one thread may apply objects.
+    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
+        None
+    }
+
+    /// Ends the page of the last rows. A helper adds the page that follows.
+    fn end_page(&self) {}
+}
+
+/// Applies objects of the list in progress while the writer of the list also applies objects.
+pub(crate) trait ListHelper: WrittenRows + Send + Sync {
+    /// Decodes an object and adds or replaces its row.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode.
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
+
+    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    fn last_version(&self) -> &str;
+
+    /// Adds the rows of the objects to the table of the writer.
+    fn flush(&mut self);
 }
 
 /// The rows that a writer has stored, for an audit.
@@ -30,37 +56,185 @@ pub(crate) trait WrittenRows {
 
 impl<K: CollectedResource> WatchWriter for Writer<K> {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
-        Some(self)
+        Some(self.applier())
+    }
+
+    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
+        // A store with a filter has rows for only some of the objects, so the pages of a helper would be small.
+        let has_all = self.store().filter().is_everything();
+        has_all.then(|| Box::new(self.applier().for_another_thread()) as Box<dyn ListHelper>)
+    }
+
+    fn end_page(&self) {
+        self.applier().end_page();
     }
 }
 
 /// A [`JoinWriter`] stores no rows.
 impl WatchWriter for JoinWriter {}
 
+// === impl ListHelper ===
+
+impl<K: CollectedResource> ListHelper for ObjectApplier<K> {
+    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        ObjectApplier::apply(self, object)
+    }
+
+    fn last_version(&self) -> &str {
+        &self.feeder.version
+    }
+
+    fn flush(&mut self) {
+        ObjectApplier::flush(self);
+    }
+}
+
 // === impl WrittenRows ===
 
-impl<K: CollectedResource> WrittenRows for Writer<K> {
+impl<K: CollectedResource> WrittenRows for ObjectApplier<K> {
     fn last_key(&self) -> &str {
-        &self.feeder().key
+        &self.feeder.key
     }
 
     fn last_has_row(&self) -> bool {
-        self.feeder().has_row
+        self.feeder.has_row
     }
 
     fn published(&self) -> Option<FeederRows> {
-        self.store().rows_of(self.feeder().id)
+        self.store.rows_of(self.feeder.id)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use crate::decode::Encoding;
     use crate::families;
     use crate::scope::{ObjectFilter, Shard};
-    use crate::store::{AnyStore, MetricsStore};
+    use crate::store::{AnyStore, CacheStore, MetricsStore, PAGE_ROWS};
 
     const OWN: &str = "e41b66d4-13c6-4bdc-a996-431cfcb2185a";
     const FOREIGN: &str = "f6674cdf-4c09-4967-8fee-3c11732a4852";
+
+    fn node(name: usize, version: usize) -> String {
+        let metadata = format!(r#""name": "{name:04}", "resourceVersion": "{version}""#);
+        format!(r#"{{ "metadata": {{ {metadata} }} }}"#)
+    }
+
+    /// A writer and its helper apply the objects of a list in turn, `count` objects each.
+    fn list_in_turn(order: &[usize], count: usize) -> MetricsStore<Node> {
+        let store = MetricsStore::new(families::nodes());
+        let mut writer = store.watch_writer();
+        for version in [1, 2] {
+            writer.begin_list();
+            let mut helper = writer.list_helper().unwrap();
+            let mut pending = Vec::new();
+            for (turn, names) in order.chunks(count).enumerate() {
+                if turn % 2 == 0 {
+                    for &name in names {
+                        writer.apply_json(node(name, version).as_bytes()).unwrap();
+                    }
+                    continue;
+                }
+                writer.end_page();
+                // The helper is behind the writer.
+                for json in pending.drain(..) {
+                    let json: String = json;
+                    helper
+                        .apply(Encoding::Json.object(json.as_bytes()))
+                        .unwrap();
+                }
+                helper.flush();
+                pending.extend(names.iter().map(|&name| node(name, version)));
+            }
+            for json in pending {
+                helper
+                    .apply(Encoding::Json.object(json.as_bytes()))
+                    .unwrap();
+            }
+            helper.flush();
+            writer.end_list();
+        }
+        store
+    }
+
+    #[test]
+    fn a_helper_adds_its_pages_between_the_pages_of_the_writer() {
+        let sorted: Vec<_> = (0..2000).collect();
+        let mut shuffled = sorted.clone();
+        shuffled.sort_by_key(|name| name * 7 % 2000);
+        let keys: Vec<_> = sorted.iter().map(|name| format!("{name:04}")).collect();
+        for (order, count) in [
+            (&sorted, PAGE_ROWS),
+            (&sorted, 100),
+            (&shuffled, PAGE_ROWS),
+            (&shuffled, 7),
+        ] {
+            let store = list_in_turn(order, count);
+            assert_eq!(store.list_keys(), keys);
+            let stored = store.get("0700").unwrap();
+            assert_eq!(stored.resource_version, Some(2));
+            if order == &sorted {
+                let pages = store.snapshot().pages().count();
+                assert_eq!(pages, 2000_usize.div_ceil(count));
+            }
+        }
+    }
+
+    #[test]
+    fn the_rows_of_a_helper_are_discarded_with_the_list() {
+        let store = MetricsStore::new(families::nodes());
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        let mut helper = writer.list_helper().unwrap();
+        helper
+            .apply(Encoding::Json.object(node(1, 1).as_bytes()))
+            .unwrap();
+        writer.abandon_list();
+        helper.flush();
+        assert_eq!(store.stats().objects, 0);
+    }
+
+    #[test]
+    fn the_rows_of_a_helper_follow_a_filter_that_changes() {
+        let store = MetricsStore::new(families::pods());
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        let mut helper = writer.list_helper().unwrap();
+        for namespace in ["a", "b"] {
+            let pod = format!(r#"{{ "metadata": {{ "name": "p", "namespace": "{namespace}" }} }}"#);
+            helper.apply(Encoding::Json.object(pod.as_bytes())).unwrap();
+        }
+        store.set_filter(ObjectFilter {
+            denied: ["a".to_owned()].into(),
+            ..ObjectFilter::default()
+        });
+        helper.flush();
+        writer.end_list();
+        assert_eq!(store.list_keys(), ["b/p"]);
+        writer.begin_list();
+        assert!(writer.list_helper().is_none(), "the store has a filter");
+    }
+
+    #[test]
+    fn an_object_that_a_helper_cannot_decode_loses_its_collected_row() {
+        let store = MetricsStore::new(families::nodes());
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        let mut helper = writer.list_helper().unwrap();
+        helper
+            .apply(Encoding::Json.object(node(1, 1).as_bytes()))
+            .unwrap();
+        let broken = br#"{ "metadata": { "name": "0001" }, "spec": { "unschedulable": 7 } }"#;
+        helper.apply(Encoding::Json.object(broken)).unwrap_err();
+        helper
+            .apply(Encoding::Json.object(node(2, 1).as_bytes()))
+            .unwrap();
+        helper.flush();
+        writer.end_list();
+        assert_eq!(store.list_keys(), ["0002"]);
+    }
 
     #[test]
     fn a_writer_knows_whether_its_last_object_has_a_row() {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::MetricsStore;
+#[cfg(feature = "protobuf")]
 use super::linked_store::LinkedWriter;
-use super::row_feeder::RowFeeder;
-use crate::decode::{self, DecodeError, Encoded, Encoding, Peeked};
-use crate::joins::{SourceFeed, SourceObject};
+use super::object_applier::ObjectApplier;
+use crate::decode::{DecodeError, Encoding};
 use crate::resource::CollectedResource;
 
 /// Feeds the objects of one source into a [`MetricsStore`].
@@ -66,10 +66,7 @@ use crate::resource::CollectedResource;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Writer<K: CollectedResource> {
-    store: MetricsStore<K>,
-    feeder: RowFeeder,
-    /// The writer of the linked store, which has the configured families of the same resource.
-    linked: LinkedWriter,
+    applier: ObjectApplier<K>,
 }
 
 // === impl MetricsStore ===
@@ -102,19 +99,15 @@ impl<K: CollectedResource> Writer<K> {
     /// Creates a writer with a table for its rows. JSON and protobuf that the writer applies also feed the linked
     /// store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
-        let feeder = RowFeeder::new(store.add_feeder());
-        let linked = LinkedWriter::new(&store);
         Self {
-            store,
-            feeder,
-            linked,
+            applier: ObjectApplier::new(store),
         }
     }
 
     /// The store that the writer feeds.
     #[must_use]
     pub fn store(&self) -> &MetricsStore<K> {
-        &self.store
+        &self.applier.store
     }
 
     /// Adds an object or replaces its samples.
@@ -123,7 +116,9 @@ impl<K: CollectedResource> Writer<K> {
     /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
     /// namespaces or the shard of the store gets no row: an earlier row with its namespace and name is removed.
     pub fn apply_object(&mut self, object: &K) {
-        self.store.apply_object(&mut self.feeder, object);
+        self.applier
+            .store
+            .apply_object(&mut self.applier.feeder, object);
     }
 
     /// Removes an object.
@@ -131,13 +126,17 @@ impl<K: CollectedResource> Writer<K> {
     /// The call is ignored if the store has an object with the same namespace and name, but a different uid or a
     /// higher `resourceVersion`.
     pub fn delete_object(&mut self, object: &K) {
-        self.store.delete_object(&mut self.feeder, object);
+        self.applier
+            .store
+            .delete_object(&mut self.applier.feeder, object);
     }
 
     /// Removes the object that is stored as `namespace/name`; cluster-scoped kinds have no namespace.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
-        self.store.delete_key(&mut self.feeder, namespace, name);
-        self.linked.delete_key(namespace, name);
+        self.applier
+            .store
+            .delete_key(&mut self.applier.feeder, namespace, name);
+        self.applier.linked.delete_key(namespace, name);
     }
 
     /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
@@ -150,7 +149,7 @@ impl<K: CollectedResource> Writer<K> {
     /// If the object does not decode. The store then removes the samples of the object, and counts the error in its
     /// [`stats`](MetricsStore::stats). The error names the object, and never contains a value of the object.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.apply(Encoding::Json.object(json))
+        self.applier.apply(Encoding::Json.object(json))
     }
 
     /// Decodes an object from JSON and removes it.
@@ -159,7 +158,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// As for [`apply_json`](Self::apply_json). The stored object with the same name is then removed.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
-        self.delete(Encoding::Json.object(json))
+        self.applier.delete(Encoding::Json.object(json))
     }
 
     /// Decodes an object from the API's protobuf, skipping the fields that no family reads, and applies it.
@@ -183,8 +182,8 @@ impl<K: CollectedResource> Writer<K> {
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
-        let object = self.store.schema().protobuf(object)?;
-        self.apply(object)
+        let object = self.applier.store.schema().protobuf(object)?;
+        self.applier.apply(object)
     }
 
     /// Decodes an object from the API's protobuf and removes it.
@@ -195,8 +194,8 @@ impl<K: CollectedResource> Writer<K> {
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
-        let object = self.store.schema().protobuf(object)?;
-        self.delete(object)
+        let object = self.applier.store.schema().protobuf(object)?;
+        self.applier.delete(object)
     }
 
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
@@ -208,9 +207,9 @@ impl<K: CollectedResource> Writer<K> {
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]
     pub fn reads_protobuf(&self) -> bool {
-        let schema = self.store.schema();
+        let schema = self.applier.store.schema();
         let has_fields =
-            |message| schema.is_in(message) && LinkedWriter::is_in(&self.store, message);
+            |message| schema.is_in(message) && LinkedWriter::is_in(&self.applier.store, message);
         schema.message().is_some_and(has_fields)
     }
 
@@ -219,110 +218,47 @@ impl<K: CollectedResource> Writer<K> {
     /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is already in progress, the list
     /// starts again.
     pub fn begin_list(&mut self) {
-        self.store.begin_list(self.feeder.id);
-        self.linked.begin_list(&self.store);
+        self.applier.store.begin_list(self.applier.feeder.id);
+        self.applier.linked.begin_list(&self.applier.store);
     }
 
     /// Ends a list: removes the objects that the list did not contain, and publishes the result in one step.
     pub fn end_list(&mut self) {
-        self.store.end_list(self.feeder.id);
-        self.linked.end_list();
+        self.applier.store.end_list(self.applier.feeder.id);
+        self.applier.linked.end_list();
     }
 
     /// Discards a list and its changes.
     pub fn abandon_list(&mut self) {
-        self.store.abandon_list(self.feeder.id);
-        self.linked.abandon_list();
+        self.applier.store.abandon_list(self.applier.feeder.id);
+        self.applier.linked.abandon_list();
     }
 
     /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     #[must_use]
     pub fn last_version(&self) -> &str {
-        &self.feeder.version
+        &self.applier.feeder.version
     }
 
     /// Removes the writer and all its rows.
     pub fn close(mut self) {
-        self.store.remove_feeder(self.feeder.id);
-        self.linked.close();
+        self.applier.store.remove_feeder(self.applier.feeder.id);
+        self.applier.linked.close();
     }
 
     /// Whether a configuration has added families since the last list. Only a list can fill the new families.
     pub(crate) fn wants_list(&self) -> bool {
-        self.linked.wants_list(&self.store)
+        self.applier.linked.wants_list(&self.applier.store)
     }
 
     /// Whether `paths` contain all fields that the enabled families read.
     pub(crate) fn reads_only(&self, paths: &[&str]) -> bool {
-        self.linked.reads_only(&self.store, paths)
+        self.applier.linked.reads_only(&self.applier.store, paths)
     }
 
-    /// The feeder of the writer, with the key and the version of the last object.
     #[cfg(feature = "watch")]
-    pub(super) fn feeder(&self) -> &RowFeeder {
-        &self.feeder
-    }
-
-    fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        if let Some(foreign) = self.foreign(object) {
-            // The row with this name is removed: it may belong to a different object, or the object may have left the
-            // shard.
-            self.linked.delete_key(&foreign.namespace, &foreign.name);
-            self.forget_foreign(&foreign, object);
-            self.feeder.version = foreign.resource_version;
-            self.feeder.has_row = false;
-            return Ok(());
-        }
-        let (applied, linked) = self.linked.apply(&self.store, &mut self.feeder, object);
-        self.decoded(applied).and(linked)
-    }
-
-    fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
-        if let Some(foreign) = self.foreign(object) {
-            let scope = self.store.resource().scope();
-            self.feeder
-                .set_key_in(scope, &foreign.namespace, &foreign.name);
-            self.store.delete_source(self.feeder.id, &self.feeder.key);
-            self.feeder.version = foreign.resource_version;
-            return Ok(());
-        }
-        let decoded = self.linked.delete(&self.store, object);
-        let object = self.decoded(decoded)?;
-        self.delete_object(&object);
-        Ok(())
-    }
-
-    /// Returns the identity of an object that the store does not accept, if there are several shards; otherwise `None`.
-    /// The writer does not decode such an object, because most objects belong to other shards.
-    fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
-        let filter = self.store.filter();
-        if filter.shard.total() == 1 {
-            return None;
-        }
-        decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
-    }
-
-    /// Removes the row of an object of another shard. If objects of this shard may join labels from the object, stores
-    /// these labels.
-    fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
-        let (store, feeder) = (&self.store, &mut self.feeder);
-        let source = store.source_of(&foreign.namespace);
-        let joined = source.and_then(|source| {
-            let kind = store.resource().kind();
-            let decoded = decode::decode::<SourceObject>(kind, object, source.fields());
-            Some((source, decoded.ok()?))
-        });
-        let _step = source.map(SourceFeed::begin_step);
-        store.forget_key(feeder, &foreign.namespace, &foreign.name);
-        if let Some((source, object)) = joined {
-            source.read_metadata(&object, &mut feeder.source);
-            source.set(feeder.id as u64, &feeder.key, &feeder.source);
-        }
-    }
-
-    /// Counts an object that does not decode and removes its row.
-    fn decoded<T>(&mut self, decoded: Result<T, DecodeError>) -> Result<T, DecodeError> {
-        decoded.inspect_err(|error| self.store.reject(&mut self.feeder, error))
+    pub(super) fn applier(&self) -> &ObjectApplier<K> {
+        &self.applier
     }
 }
 
@@ -335,8 +271,8 @@ impl<K: CollectedResource> Drop for Writer<K> {
 impl<K: CollectedResource> fmt::Debug for Writer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("resource", self.store.resource())
-            .field("id", &self.feeder.id)
+            .field("resource", self.applier.store.resource())
+            .field("id", &self.applier.feeder.id)
             .finish_non_exhaustive()
     }
 }

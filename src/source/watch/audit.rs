@@ -28,6 +28,6 @@ mod window;
 
 pub(super) use comparison::{Difference, Different, Listed};
 pub(super) use lister::Lister;
-pub(super) use received::{Presence, ReceivedObjects};
+pub(super) use received::{KeyHasher, Presence, ReceivedObjects};
 pub(super) use rotation::Rotation;
 pub(super) use state::{Audit, Step};

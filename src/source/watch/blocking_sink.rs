@@ -14,8 +14,10 @@ use tokio::task::spawn_blocking;
 
 use super::audit::{Presence, ReceivedObjects};
 use super::failure::Failure;
+use super::list_batches::{AppliedBatches, ListBatches};
 use super::oversized::OversizedObject;
 use super::partial_objects::{MissingColumn, PartialObjects};
+use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
 use super::watch_event::EventKind;
 use crate::decode::{DecodeError, Encoded, Encoding};
@@ -36,6 +38,7 @@ pub(super) struct BlockingSink<S> {
     /// What an audit remembers of the objects. Absent without audits.
     pub(super) received: Option<ReceivedObjects>,
     large_objects: Arc<Semaphore>,
+    batches: ListBatches,
     /// The remaining work of generators on a worker thread before the next pause.
     left: u64,
 }
@@ -58,14 +61,20 @@ pub(super) fn one_at_a_time() -> Arc<Semaphore> {
 // === impl BlockingSink ===
 
 impl<S: ListWatchSink> BlockingSink<S> {
-    /// Creates a sink. `large_objects` has a permit to apply a large object.
-    pub(super) fn new(sink: S, large_objects: Arc<Semaphore>) -> Self {
+    /// Creates a sink. `large_objects` has a permit to apply a large object, and `list_batches` has a permit for each
+    /// batch of a list that another thread applies.
+    pub(super) fn new(
+        sink: S,
+        large_objects: Arc<Semaphore>,
+        list_batches: Arc<Semaphore>,
+    ) -> Self {
         let sink = Some(sink);
         Self {
             sink,
             partial: PartialObjects::default(),
             received: None,
             large_objects,
+            batches: ListBatches::new(list_batches),
             left: WORK_OF_TURN,
         }
     }
@@ -122,6 +131,46 @@ impl<S: ListWatchSink> BlockingSink<S> {
         let partial = &mut self.partial;
         let sink = self.sink.as_mut();
         sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
+    }
+
+    /// Offers an object of a list, which is not large, to another thread. Returns false if the caller must apply the
+    /// object. [`finish_batches`](Self::finish_batches) waits until all offered objects are applied.
+    pub(super) fn offer(&mut self, object: Encoded<'_>) -> bool {
+        let Some(sink) = &self.sink else { return false };
+        let encoding = object.encoding();
+        let is_partial = self.partial.requested() != Representation::Object;
+        if is_partial && matches!(encoding, Encoding::Json) {
+            return false;
+        }
+        let received = self.received.as_ref();
+        let hasher = || received.map(ReceivedObjects::key_hasher);
+        let batches = &mut self.batches;
+        let (helper, end_page) = (|| sink.list_helper(), || sink.end_page());
+        batches.offer(object.bytes(), encoding, helper, hasher, end_page)
+    }
+
+    /// Whether offered objects are perhaps not applied yet, or have results that nobody has read.
+    pub(super) fn has_batches(&self) -> bool {
+        self.batches.is_in_use()
+    }
+
+    /// Waits until all offered objects are applied.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime is shutting down, so that objects were not applied.
+    pub(super) async fn finish_batches(&mut self) -> Result<AppliedBatches, Failure> {
+        let mut applied = self.batches.finish().await?;
+        if let Some(received) = &mut self.received {
+            received.listed_without_row(std::mem::take(&mut applied.without_row));
+        }
+        Ok(applied)
+    }
+
+    /// Discards the list in progress, and waits until no other thread applies objects of the list.
+    pub(super) async fn discard_list(&mut self) {
+        self.batches.discard().await;
+        self.abandon_list();
     }
 
     /// Begins a new turn. The caller has let other tasks run before.
@@ -192,6 +241,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 
     pub(super) fn begin_list(&mut self) {
+        self.batches.begin_list();
         self.partial.begin_list();
         if let Some(received) = &mut self.received {
             received.begin_list();
@@ -210,7 +260,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    pub(super) fn abandon_list(&mut self) {
+    fn abandon_list(&mut self) {
         if let Some(received) = &mut self.received {
             received.abandon_list();
         }

@@ -13,6 +13,7 @@ use super::buffer_budget::BufferBudget;
 use super::cluster_watch::ClusterWatch;
 use super::config::{NodeScope, WatchConfig};
 use super::errors::{WatchError, WatchProblem};
+use super::list_batches::batch_permits;
 use super::own_pod::OwnPod;
 use super::reflector::Options;
 use super::timeouts::WatchTimeouts;
@@ -119,6 +120,7 @@ impl StateMetrics {
                     // `WatchContext` replaces this budget by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
+                    list_batches: batch_permits(),
                     protobuf: true,
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),

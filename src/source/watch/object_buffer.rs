@@ -170,6 +170,22 @@ impl Overwritten {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
+
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Appends bytes. Overwrites the previous memory if the bytes need more memory.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut grown = Vec::with_capacity(needed.max(2 * self.0.len()));
+            grown.extend_from_slice(&self.0);
+            overwrite(&mut self.0);
+            self.0 = grown;
+        }
+        self.0.extend_from_slice(bytes);
+    }
 }
 
 impl AsRef<[u8]> for Overwritten {

@@ -87,7 +87,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(_) if self.needs_list() => {}
                 Ok(version) => break (version, pages),
                 Err(failure) => {
-                    self.sink.abandon_list();
+                    self.sink.discard_list().await;
                     self.retry_expired(failure, &pages, &mut parameters)?;
                 }
             }
@@ -206,6 +206,10 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.feed.reporter().object_received();
             }
         }
+        // Another page may repeat an object of this page, if the server has lost the version of the list.
+        if let Some(malformed) = self.finish_batches().await? {
+            self.after_listed(Err(malformed), encoding)?;
+        }
         Ok(splitter.finish()?)
     }
 
@@ -244,6 +248,9 @@ impl<S: ListWatchSink> Reflector<S> {
             return Ok(Handled::Later);
         }
         let object = encoding.object(item);
+        if self.sink.offer(object) {
+            return Ok(Handled::Done);
+        }
         let Some(applied) = self.sink.change_small(Change::Applied, object) else {
             return Ok(Handled::Later);
         };

@@ -46,6 +46,8 @@ pub(super) struct Options {
     pub(super) budget: Arc<BufferBudget>,
     /// A permit to apply a large object.
     pub(super) large_objects: Arc<Semaphore>,
+    /// A permit for each batch of a list that another thread applies.
+    pub(super) list_batches: Arc<Semaphore>,
     /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
     /// Minimum timeout of a streaming list.
@@ -177,7 +179,11 @@ impl<S: ListWatchSink> Reflector<S> {
             client,
             encoding: message.map_or(Encoding::Json, Encoding::Protobuf),
             target,
-            sink: BlockingSink::new(sink, Arc::clone(&options.large_objects)),
+            sink: BlockingSink::new(
+                sink,
+                Arc::clone(&options.large_objects),
+                Arc::clone(&options.list_batches),
+            ),
             feed,
             metrics,
             generation,
@@ -436,6 +442,20 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) fn note_listed(&mut self) {
         let version = resource_version::as_u64(self.sink.last_version());
         self.listed_newest = self.listed_newest.max(version);
+    }
+
+    /// Waits until all objects of the list in progress are applied. Returns the first object whose bytes are not valid.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime is shutting down.
+    pub(super) async fn finish_batches(&mut self) -> Result<Option<DecodeError>, Failure> {
+        let applied = self.sink.finish_batches().await?;
+        self.listed_newest = self.listed_newest.max(applied.newest);
+        for error in &applied.errors {
+            self.log_undecodable(error);
+        }
+        Ok(applied.malformed)
     }
 
     /// Reports the versions to the health, so that another process can compare them with its own.

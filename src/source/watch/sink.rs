@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
-use crate::store::{ObjectWriter, WatchWriter, WrittenRows};
+use crate::store::{ListHelper, ObjectWriter, WatchWriter, WrittenRows};
 
 /// Whether an object is applied or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,14 @@ pub(super) trait ListWatchSink: Send + 'static {
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
+
+    /// Returns a helper for the list in progress, for another thread. `None` if only the sink may apply objects.
+    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
+        None
+    }
+
+    /// Ends the page of the last rows. A helper adds the page that follows.
+    fn end_page(&self) {}
 }
 
 // === impl ListWatchSink for WatchWriter ===
@@ -120,5 +128,13 @@ impl ListWatchSink for Box<dyn WatchWriter> {
 
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         WatchWriter::written_rows(&**self)
+    }
+
+    fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
+        WatchWriter::list_helper(&**self)
+    }
+
+    fn end_page(&self) {
+        WatchWriter::end_page(&**self);
     }
 }

@@ -47,7 +47,7 @@ impl<S: ListWatchSink> Reflector<S> {
             self.cut_streams = 0;
             return self.after_watch(end, opened);
         }
-        self.sink.abandon_list();
+        self.sink.discard_list().await;
         self.after_incomplete_list(end)
     }
 

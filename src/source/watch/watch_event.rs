@@ -73,6 +73,11 @@ impl<'a> WatchEvent<'a> {
         parsed.ok_or_else(|| InvalidEvent::of(encoding))
     }
 
+    /// Whether an object was added. A list at the start of a stream consists of such events.
+    pub(super) fn is_added(&self) -> bool {
+        matches!(self, Self::Object(EventKind::Added, _))
+    }
+
     fn parse_line(line: &'a [u8]) -> Option<Self> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {

@@ -232,7 +232,7 @@ impl<S: ListWatchSink> Reflector<S> {
                         }
                         Ok(())
                     }
-                    Part::Oversized(object) if deferred.is_empty() => {
+                    Part::Oversized(object) if deferred.is_empty() && !self.sink.has_batches() => {
                         self.handle_oversized(&object, stream)
                     }
                     Part::Oversized(object) => {
@@ -261,13 +261,24 @@ impl<S: ListWatchSink> Reflector<S> {
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<(), StreamEnd> {
+        let encoding = stream.encoding;
         let event = match part {
             Deferred::Event(event) => event,
-            Deferred::Oversized(object) => return self.handle_oversized(&object, stream),
+            Deferred::Oversized(object) => {
+                if self.sink.has_batches() {
+                    self.finish_listed(encoding).await?;
+                }
+                return self.handle_oversized(&object, stream);
+            }
         };
-        let encoding = stream.encoding;
         if self.handle_small(&event, stream, arrived)? == Handled::Done {
             return Ok(());
+        }
+        if self.sink.has_batches() && !WatchEvent::parse(&event, encoding)?.is_added() {
+            self.finish_listed(encoding).await?;
+            if self.handle_small(&event, stream, arrived)? == Handled::Done {
+                return Ok(());
+            }
         }
         if let WatchEvent::Object(kind, object) = WatchEvent::parse(&event, encoding)? {
             if let Some(object) = self.oversized(&event, object) {
@@ -280,6 +291,15 @@ impl<S: ListWatchSink> Reflector<S> {
             return self.after_object(kind, object, result, stream.phase, arrived);
         }
         self.handle_event(&event, stream, arrived).map(|_| ())
+    }
+
+    /// Waits until all objects of the list in progress are applied.
+    async fn finish_listed(&mut self, encoding: Encoding) -> Result<(), StreamEnd> {
+        match self.finish_batches().await {
+            Ok(None) => Ok(()),
+            Ok(Some(_malformed)) => Err(InvalidEvent::of(encoding).into()),
+            Err(failure) => Err(StreamEnd::Cut(failure)),
+        }
     }
 
     /// Handles an event, unless it is large, or its object is expensive.
@@ -295,17 +315,26 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(event, stream, arrived)
     }
 
-    /// Handles an event, unless its object is expensive.
+    /// Handles an event, unless its object is expensive, or unless objects of the list must be applied before.
     fn handle_event(
         &mut self,
         event: &[u8],
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<Handled, StreamEnd> {
-        let handled = match WatchEvent::parse(event, stream.encoding)? {
+        let parsed = WatchEvent::parse(event, stream.encoding)?;
+        if self.sink.has_batches() && !parsed.is_added() {
+            // A list in a stream may also contain changes of its objects.
+            return Ok(Handled::Later);
+        }
+        let handled = match parsed {
             WatchEvent::Object(kind, object) => {
                 if let Some(object) = self.oversized(event, object) {
                     self.handle_oversized(&object, stream)
+                } else if self.offer(kind, object, stream.phase) {
+                    self.metrics.event(kind);
+                    self.feed.reporter().object_received();
+                    self.count_listed(stream)
                 } else if let Some(result) = self.sink.change_small(kind.change(), object) {
                     self.count_listed(stream)?;
                     self.after_object(kind, object, result, stream.phase, arrived)
@@ -325,6 +354,14 @@ impl<S: ListWatchSink> Reflector<S> {
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
         };
         handled.map(|()| Handled::Done)
+    }
+
+    /// Offers an object of the list at the start of a stream to another thread. Returns false if the caller must apply
+    /// the object.
+    fn offer(&mut self, kind: EventKind, object: Encoded<'_>, phase: Phase) -> bool {
+        let is_listed = phase == Phase::Listing && kind == EventKind::Added;
+        let is_small = object.bytes().len() < object.encoding().large_object();
+        is_listed && is_small && self.sink.offer(object)
     }
 
     /// Counts an object of a streaming list, to detect an endless list.

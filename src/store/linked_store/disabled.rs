@@ -21,6 +21,20 @@ impl LinkedWriter {
         Self(())
     }
 
+    #[cfg(feature = "watch")]
+    #[allow(clippy::unused_self, reason = "the same signature as with the feature")]
+    pub(in super::super) fn for_another_thread(&self) -> Self {
+        Self(())
+    }
+
+    #[cfg(feature = "watch")]
+    #[allow(clippy::unused_self, reason = "the same signature as with the feature")]
+    pub(in super::super) fn flush(&mut self) {}
+
+    #[cfg(feature = "watch")]
+    #[allow(clippy::unused_self, reason = "the same signature as with the feature")]
+    pub(in super::super) fn end_page(&self) {}
+
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         _store: &MetricsStore<K>,

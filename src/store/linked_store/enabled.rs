@@ -72,6 +72,34 @@ impl LinkedWriter {
         linked
     }
 
+    /// Returns a writer of the same feeder, for another thread.
+    #[cfg(feature = "watch")]
+    pub(in super::super) fn for_another_thread(&self) -> Self {
+        let attached = self.attached.as_ref().map(|attached| {
+            Box::new(AttachedFeeder {
+                feeder: attached.store.collecting_feeder(attached.feeder.id),
+                store: attached.store.clone(),
+            })
+        });
+        Self { attached }
+    }
+
+    /// Adds the collected rows to the table of the linked store.
+    #[cfg(feature = "watch")]
+    pub(in super::super) fn flush(&mut self) {
+        if let Some(attached) = &mut self.attached {
+            attached.store.flush_list_page(&mut attached.feeder);
+        }
+    }
+
+    /// Ends the last page of the list in progress in the linked store.
+    #[cfg(feature = "watch")]
+    pub(in super::super) fn end_page(&self) {
+        if let Some(attached) = &self.attached {
+            attached.store.end_page(attached.feeder.id);
+        }
+    }
+
     /// Whether another store was linked since the last list. Only a list can fill that store.
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,

@@ -1,4 +1,4 @@
-//! Tests of long lists: changes before the list is complete, each encoding and form, and lists that break off.
+//! Tests of lists that are so long that another thread applies a part of the objects.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +40,7 @@ fn events() -> Vec<(&'static str, Value)> {
         let version = 10 + 2 * number;
         events.push(("ADDED", versioned(number, version)));
         if number % 97 == 5 {
+            // The object may still be in a batch, on the other thread, or have a row.
             let changed = number - number % 5;
             events.push(("MODIFIED", versioned(changed, version + 1)));
         }

@@ -12,14 +12,20 @@ use crate::store::{namespace_in, write_key};
 /// What an audit remembers of the objects that a watch has received, apart from the rows of the store.
 #[derive(Debug)]
 pub(in crate::source::watch) struct ReceivedObjects {
-    scope: Scope,
-    hasher: RandomState,
+    keys: KeyHasher,
     /// Hashes of the keys of existing objects without a row: objects of other shards, and skipped objects.
     without_row: HashSet<u64>,
     /// The objects without a row in the list in progress.
     listed_without_row: Option<HashSet<u64>>,
     /// The changes during an audit.
     window: Option<Window>,
+}
+
+/// Hashes the keys of objects.
+#[derive(Clone, Debug)]
+pub(in crate::source::watch) struct KeyHasher {
+    scope: Scope,
+    hasher: RandomState,
 }
 
 /// The state of an object after a change.
@@ -37,8 +43,10 @@ pub(in crate::source::watch) enum Presence {
 impl ReceivedObjects {
     pub(in crate::source::watch) fn new(scope: Scope) -> Self {
         Self {
-            scope,
-            hasher: RandomState::default(),
+            keys: KeyHasher {
+                scope,
+                hasher: RandomState::default(),
+            },
             without_row: HashSet::new(),
             listed_without_row: None,
             window: None,
@@ -47,7 +55,12 @@ impl ReceivedObjects {
 
     /// The hash function of keys and uids.
     pub(in crate::source::watch) fn hasher(&self) -> RandomState {
-        self.hasher.clone()
+        self.keys.hasher.clone()
+    }
+
+    /// The hash function of keys, for another thread.
+    pub(in crate::source::watch) fn key_hasher(&self) -> KeyHasher {
+        self.keys.clone()
     }
 
     /// The key of an object, as in the store.
@@ -65,7 +78,7 @@ impl ReceivedObjects {
         version: Option<u64>,
         rows: impl FnOnce() -> usize,
     ) {
-        let key = Self::key(self.scope, namespace, name);
+        let key = Self::key(self.keys.scope, namespace, name);
         self.changed(&key, presence, version, rows);
     }
 
@@ -85,7 +98,7 @@ impl ReceivedObjects {
         if presence != Presence::NoRow && set.is_empty() && !is_recorded {
             return;
         }
-        let key = self.hasher.hash_one(key);
+        let key = self.keys.hash(key);
         if presence == Presence::NoRow {
             set.insert(key);
         } else {
@@ -94,6 +107,13 @@ impl ReceivedObjects {
         if let Some(window) = self.window.as_mut().filter(|_| is_recorded) {
             let count = rows() + self.without_row.len();
             window.note(key, version.unwrap_or(0), count as u64);
+        }
+    }
+
+    /// Records objects of the list in progress that have no row, by the hashes of their keys.
+    pub(in crate::source::watch) fn listed_without_row(&mut self, keys: HashSet<u64>) {
+        if let Some(listed) = &mut self.listed_without_row {
+            listed.extend(keys);
         }
     }
 
@@ -142,5 +162,18 @@ impl ReceivedObjects {
         let changed = now.into_iter().filter(|key| touched.contains(key));
         let others = listed.into_iter().filter(|key| !touched.contains(key));
         self.without_row = changed.chain(others).collect();
+    }
+}
+
+// === impl KeyHasher ===
+
+impl KeyHasher {
+    pub(in crate::source::watch) fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The hash of the key of an object with a namespace and a name.
+    pub(in crate::source::watch) fn hash_name(&self, (namespace, name): (&str, &str)) -> u64 {
+        self.hash(&ReceivedObjects::key(self.scope, namespace, name))
     }
 }

@@ -1,0 +1,132 @@
+//! [`ObjectApplier`]: decodes objects and stores their rows, for one feeder.
+
+use super::MetricsStore;
+use super::linked_store::LinkedWriter;
+use super::row_feeder::RowFeeder;
+use crate::decode::{self, DecodeError, Encoded, Peeked};
+use crate::joins::{SourceFeed, SourceObject};
+use crate::resource::CollectedResource;
+
+/// Decodes objects and stores their rows, for one feeder.
+///
+/// A [`Writer`](super::Writer) has one applier. While a list is in progress, several threads may have an applier of the
+/// same feeder.
+pub(super) struct ObjectApplier<K: CollectedResource> {
+    pub(super) store: MetricsStore<K>,
+    pub(super) feeder: RowFeeder,
+    /// The feeder of the linked store, which has the configured families of the same resource.
+    pub(super) linked: LinkedWriter,
+}
+
+// === impl ObjectApplier ===
+
+impl<K: CollectedResource> ObjectApplier<K> {
+    /// Creates an applier with a table for its rows. The objects that it decodes also feed the linked store.
+    pub(super) fn new(store: MetricsStore<K>) -> Self {
+        let feeder = RowFeeder::new(store.add_feeder());
+        let linked = LinkedWriter::new(&store);
+        Self {
+            store,
+            feeder,
+            linked,
+        }
+    }
+
+    /// Creates an applier of the same feeder, for another thread. The applier collects rows, and
+    /// [`flush`](Self::flush) adds them to the table.
+    #[cfg(feature = "watch")]
+    pub(super) fn for_another_thread(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            feeder: self.store.collecting_feeder(self.feeder.id),
+            linked: self.linked.for_another_thread(),
+        }
+    }
+
+    /// Adds the collected rows to the tables of the store and of the linked store.
+    #[cfg(feature = "watch")]
+    pub(super) fn flush(&mut self) {
+        self.store.flush_list_page(&mut self.feeder);
+        self.linked.flush();
+    }
+
+    /// Ends the last page of the list in progress, so that another applier can add a page after it.
+    #[cfg(feature = "watch")]
+    pub(super) fn end_page(&self) {
+        self.store.end_page(self.feeder.id);
+        self.linked.end_page();
+    }
+
+    /// Adds an object or replaces its row.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode. The object is then counted and has no row.
+    pub(super) fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        if let Some(foreign) = self.foreign(object) {
+            // The row with this name is removed: it may belong to a different object, or the object may have left the
+            // shard.
+            self.linked.delete_key(&foreign.namespace, &foreign.name);
+            self.forget_foreign(&foreign, object);
+            self.feeder.version = foreign.resource_version;
+            self.feeder.has_row = false;
+            return Ok(());
+        }
+        let (applied, linked) = self.linked.apply(&self.store, &mut self.feeder, object);
+        self.decoded(applied).and(linked)
+    }
+
+    /// Removes an object.
+    ///
+    /// # Errors
+    ///
+    /// If the object does not decode. The object is then counted, and the row with its name is removed.
+    pub(super) fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
+        if let Some(foreign) = self.foreign(object) {
+            let scope = self.store.resource().scope();
+            self.feeder
+                .set_key_in(scope, &foreign.namespace, &foreign.name);
+            self.store.delete_source(self.feeder.id, &self.feeder.key);
+            self.feeder.version = foreign.resource_version;
+            return Ok(());
+        }
+        let decoded = self.linked.delete(&self.store, object);
+        let object = self.decoded(decoded)?;
+        self.store.delete_object(&mut self.feeder, &object);
+        Ok(())
+    }
+
+    /// Returns the identity of an object that the store does not accept. The applier does not decode such an object,
+    /// because most objects belong to other shards. `None` if the store accepts the object, if the identity is
+    /// unreadable, or if there is only one shard.
+    fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
+        let filter = self.store.filter();
+        if filter.shard.total() == 1 {
+            return None;
+        }
+        decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
+    }
+
+    /// Removes the row of an object of another shard. If objects of this shard may join labels from the object, stores
+    /// these labels.
+    fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
+        let (store, feeder) = (&self.store, &mut self.feeder);
+        let source = store.source_of(&foreign.namespace);
+        let joined = source.and_then(|source| {
+            let kind = store.resource().kind();
+            let decoded = decode::decode::<SourceObject>(kind, object, source.fields());
+            Some((source, decoded.ok()?))
+        });
+        let _step = source.map(SourceFeed::begin_step);
+        store.forget_key(feeder, &foreign.namespace, &foreign.name);
+        if let Some((source, object)) = joined {
+            source.read_metadata(&object, &mut feeder.source);
+            source.set(feeder.id as u64, &feeder.key, &feeder.source);
+        }
+    }
+
+    /// Counts an object that does not decode and removes its row.
+    fn decoded<T>(&mut self, decoded: Result<T, DecodeError>) -> Result<T, DecodeError> {
+        decoded.inspect_err(|error| self.store.reject(&mut self.feeder, error))
+    }
+}
