@@ -23,6 +23,7 @@ use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
+use tokio::sync::Notify;
 
 use crate::election::{Exported, Leadership};
 use crate::humanize::{counted, thousands};
@@ -45,6 +46,8 @@ pub(crate) struct Instance {
     pub(crate) metrics: StateMetrics,
     pub(crate) options: MetricsOptions,
     pub(crate) reports: Reports,
+    /// Notified when a compressed scrape begins, so that another thread can compress a part of the text.
+    pub(crate) compressed_scrape: Arc<Notify>,
     source: RunningSource,
     /// The metric `kube_state_metrics_ready`, which [`Self::gather`] updates.
     ready: IntGauge,
@@ -98,12 +101,17 @@ impl Instance {
         } else {
             watched_manifests::start(&metrics, source_options.manifests).await?
         };
+        let compressed_scrape = Arc::<Notify>::default();
         Ok(Self {
             _maintenance: [
-                BackgroundTask::spawn(gzip_cache::maintain(metrics.clone())),
+                BackgroundTask::spawn(gzip_cache::maintain(
+                    metrics.clone(),
+                    Arc::clone(&compressed_scrape),
+                )),
                 BackgroundTask::spawn(unreadable_values::report(metrics.clone())),
                 BackgroundTask::spawn(exceeded_limits::report(metrics.clone())),
             ],
+            compressed_scrape,
             metrics,
             options,
             reports: Reports::default(),

@@ -91,6 +91,20 @@ impl RunCursor {
         }
     }
 
+    /// Moves a new cursor to the family that contains the middle of the text.
+    #[cfg(feature = "gzip")]
+    pub(super) fn skip_first_half(&mut self) {
+        let plan = Arc::clone(self.exposition.plan());
+        let families = plan.families().iter();
+        let sizes: Vec<_> = families.map(|family| self.text_size(family)).collect();
+        let half = sizes.iter().sum::<u64>() / 2;
+        let ends = sizes.iter().scan(0, |end, size| {
+            *end += size;
+            Some(*end)
+        });
+        self.family = ends.take_while(|end| *end <= half).count();
+    }
+
     pub(super) fn exposition(&self) -> &Exposition {
         &self.exposition
     }
@@ -297,16 +311,21 @@ impl RunCursor {
 
     /// The whole current family except the repeated samples.
     fn whole_family(&self, family: &PlanFamily, repeated: Arc<[usize]>) -> RowRun {
+        RowRun {
+            family: self.family,
+            extent: Extent::Family { repeated },
+            size: usize::try_from(self.text_size(family)).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The approximate length of the text of a family, in bytes.
+    fn text_size(&self, family: &PlanFamily) -> u64 {
         /// The approximate length of a name and base labels.
         const PER_LINE: u64 = 128;
         let pages = (family.columns().iter())
             .flat_map(|column| FamilyRows::all(column, self.exposition.snapshots()));
         let sizes = pages.map(|page| page.samples.bytes() + page.samples.lines() * PER_LINE);
-        RowRun {
-            family: self.family,
-            extent: Extent::Family { repeated },
-            size: usize::try_from(sizes.sum::<u64>()).unwrap_or(usize::MAX),
-        }
+        sizes.sum()
     }
 
     /// Whether a row has a sample and the filter includes its object.

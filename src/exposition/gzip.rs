@@ -10,6 +10,6 @@ mod run_key;
 mod scrape_predictor;
 
 pub(super) use block::{Block, FINAL_BLOCK, HEADER, compress};
-pub(super) use cache::CacheSession;
 pub(crate) use cache::GzipCache;
+pub(super) use cache::{CacheSession, Refresh};
 pub(super) use run_key::{RunKey, RunRevision};

@@ -9,7 +9,7 @@ use flate2::Crc;
 use super::cursor::{RowRun, RunCursor};
 use super::format::Format;
 use super::gzip::{
-    Block, CacheSession, FINAL_BLOCK, GzipCache, HEADER, RunKey, RunRevision, compress,
+    Block, CacheSession, FINAL_BLOCK, GzipCache, HEADER, Refresh, RunKey, RunRevision, compress,
 };
 use super::snapshot::Exposition;
 use super::step::Step;
@@ -91,6 +91,16 @@ impl GzipChunks {
             #[cfg(test)]
             compressed: 0,
         }
+    }
+
+    /// Compresses changes before a scrape needs them.
+    fn refresh(exposition: Exposition, refresh: Refresh) -> Self {
+        let is_second_half = refresh.is_second_half;
+        let mut chunks = Self::new(exposition, refresh.session);
+        if is_second_half {
+            chunks.cursor.skip_first_half();
+        }
+        chunks
     }
 
     /// Does a bounded amount of work on the next chunk: a step compresses at most one block. The last step also
@@ -272,11 +282,11 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Compresses the changes, if a scrape is due soon. `exposition` returns the current state in a
-    /// format.
+    /// Compresses the changes, if a scrape is due soon. If a scrape is in progress that began without a cached block,
+    /// compresses the second half of its text. `exposition` returns the current state in a format.
     pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
-        if let Some((session, format)) = self.begin_refresh() {
-            GzipChunks::new(exposition(format), session).for_each(drop);
+        if let Some(refresh) = self.begin_refresh() {
+            GzipChunks::refresh(exposition(refresh.format), refresh).for_each(drop);
         }
     }
 }

@@ -86,6 +86,9 @@ impl StateMetrics {
     /// Compresses the changes since the last compressed scrape, if the next scrape is due within a second. Calls are
     /// optional.
     ///
+    /// If a compressed scrape is in progress and the cache was empty when it began, such as the first scrape, the
+    /// function compresses the second half of the text. The scrape then takes about half the time.
+    ///
     /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
     /// from the times of the last dozen scrapes, and does nothing if no scrape is due. The function may run for some
     /// hundred milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these

@@ -68,6 +68,9 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
     let response = service.respond(&request);
     let scrape = (response.status() == StatusCode::OK).then(|| {
         let labels = content(response.headers());
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            app.instance().compressed_scrape.notify_one();
+        }
         app.telemetry.scrapes.with_label_values(&labels).inc();
         OngoingScrape {
             telemetry: app.telemetry.clone(),

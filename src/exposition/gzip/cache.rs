@@ -49,6 +49,9 @@ struct CacheState {
     predictor: ScrapePredictor,
     /// Whether the blocks were refreshed after the last complete scrape.
     refreshed: bool,
+    /// The format of a complete scrape that began without a cached block, while no other session compresses a part of
+    /// its text.
+    cold_scrape: Option<Format>,
 }
 
 struct CachedBlock {
@@ -58,6 +61,14 @@ struct CachedBlock {
     session: u64,
     /// The last round that used the block.
     round: u64,
+}
+
+/// The refresh of blocks before a scrape needs them.
+pub(in crate::exposition) struct Refresh {
+    pub(in crate::exposition) session: CacheSession,
+    pub(in crate::exposition) format: Format,
+    /// Whether the scrape is in progress and compresses the first half of the text.
+    pub(in crate::exposition) is_second_half: bool,
 }
 
 /// The use of the cache by one exposition.
@@ -87,13 +98,18 @@ impl GzipCache {
         session
     }
 
-    /// Begins the session of a refresh, which compresses changed text before a scrape. Returns the session and the
-    /// format of the scrape; `None` if no scrape is due soon.
-    pub(in crate::exposition) fn begin_refresh(&self) -> Option<(CacheSession, Format)> {
+    /// Begins a refresh, which compresses changed text before a scrape needs it. `None` if no scrape is due soon, and no
+    /// scrape is in progress that began without a cached block.
+    pub(in crate::exposition) fn begin_refresh(&self) -> Option<Refresh> {
         self.evict_if_idle();
         let mut state = self.state.lock();
-        let format = state.due(Instant::now())?;
-        Some((state.session(false), format))
+        let cold = state.cold_scrape.take();
+        let format = cold.or_else(|| state.due(Instant::now()))?;
+        Some(Refresh {
+            session: state.session(false),
+            format,
+            is_second_half: cold.is_some(),
+        })
     }
 
     /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not compressed call this method
@@ -170,6 +186,7 @@ impl CacheState {
         if complete {
             self.predictor.note(now, format);
             self.refreshed = false;
+            self.cold_scrape = self.blocks.is_empty().then_some(format);
         }
         let is_over = |began: Instant| now.duration_since(began) > IDLE;
         let evicted = match self.round_began.is_none_or(is_over) {
@@ -188,6 +205,9 @@ impl CacheState {
     ) -> Vec<CachedBlock> {
         if self.compressors.len() < COMPRESSORS && session.number > self.cleared_at {
             self.compressors.extend(session.compressor.take());
+        }
+        if session.is_complete {
+            self.cold_scrape = None;
         }
         match is_finished && session.is_complete && session.round == self.round {
             true => self.end_round(now),

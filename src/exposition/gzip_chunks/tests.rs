@@ -112,6 +112,56 @@ fn an_included_namespace_has_its_headers_in_front_wherever_it_begins() {
     }
 }
 
+#[test]
+fn a_refresh_compresses_half_of_the_first_scrape() {
+    for format in [Format::Text, Format::OpenMetrics] {
+        let (metrics, mut writer) = metrics();
+        for at in 0..3000 {
+            writer.apply_object(&map(at, 3));
+        }
+        let everything = ExpositionFilter::default();
+        let plain = metrics.exposition(format, everything.clone()).to_string();
+        let mut scrape = GzipChunks::scrape(metrics.exposition(format, everything.clone()));
+        let first = scrape.next().unwrap();
+        metrics.refresh_gzip_cache();
+        let before = metrics.gzip_cache_bytes();
+        metrics.refresh_gzip_cache();
+        assert_eq!(metrics.gzip_cache_bytes(), before, "one refresh suffices");
+        let rest: Vec<_> = scrape.by_ref().collect();
+        let mut text = String::new();
+        let bytes = [&[first], &rest[..]].concat().concat();
+        GzDecoder::new(&bytes[..])
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(text == plain);
+        let own = scrape.compressed;
+        drop(scrape);
+
+        let (metrics, mut writer) = self::metrics();
+        for at in 0..3000 {
+            writer.apply_object(&map(at, 3));
+        }
+        let all = compressed(&metrics, format, &everything);
+        assert!(
+            own * 10 > all * 2 && own * 10 < all * 8,
+            "{own} of {all} blocks"
+        );
+    }
+}
+
+#[test]
+fn a_refresh_after_the_first_scrape_compresses_nothing() {
+    let (metrics, mut writer) = metrics();
+    for at in 0..1000 {
+        writer.apply_object(&map(at, 3));
+    }
+    gzip(&metrics, Format::Text, &ExpositionFilter::default());
+    writer.apply_object(&map(1, 5));
+    let before = metrics.gzip_cache_bytes();
+    metrics.refresh_gzip_cache();
+    assert_eq!(metrics.gzip_cache_bytes(), before);
+}
+
 /// The number of blocks that an exposition compresses.
 fn compressed(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> usize {
     let exposition = metrics.exposition(format, filter.clone());
