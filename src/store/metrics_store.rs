@@ -420,13 +420,13 @@ impl<K: CollectedResource> MetricsStore<K> {
             return;
         };
         let (table, rows) = (Arc::make_mut(staging), page.len());
-        let inserted = match Arc::ptr_eq(&accepted_by, &current) {
+        let left = match Arc::ptr_eq(&accepted_by, &current) {
             true => table.insert_page(page),
             // The filter changed while the page was built.
-            false => Err(page),
+            false => Some(page),
         };
         let counters = &self.inner.counters;
-        let Err(page) = inserted else {
+        let Some(page) = left else {
             counters.changed.add(rows as u64);
             return;
         };

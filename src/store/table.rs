@@ -292,9 +292,9 @@ impl Table {
         }
     }
 
-    /// Inserts a page of the list in progress. Returns the page if the range of its keys overlaps the range of another
-    /// page, or of the tail.
-    pub(crate) fn insert_page(&mut self, page: Page) -> Result<(), Page> {
+    /// Inserts a page of the list in progress. If the range of its keys overlaps the range of another page, or of the
+    /// tail, returns the page and does not insert it.
+    pub(crate) fn insert_page(&mut self, page: Page) -> Option<Page> {
         let (first, last) = (page.first_key(), page.last_key());
         if self
             .filled_tail()
@@ -311,10 +311,10 @@ impl Table {
         if before.is_some_and(|slot| slot.page.last_key() >= first)
             || after.is_some_and(|after| after <= last)
         {
-            return Err(page);
+            return Some(page);
         }
         self.pages.insert(at, PageSlot::listed(page));
-        Ok(())
+        None
     }
 
     fn position(&self, key: &str) -> Result<(usize, usize), (usize, usize)> {
