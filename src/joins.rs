@@ -8,6 +8,7 @@
 
 mod config;
 mod join;
+mod joined_text;
 mod kinds;
 mod object;
 mod reference;
@@ -19,8 +20,9 @@ mod wanted;
 
 pub use config::JoinConfig;
 pub use join::{Join, JoinError};
+pub(crate) use joined_text::JoinedText;
 pub(crate) use kinds::SourceKind;
-pub(crate) use row_joins::{JoinedText, RowJoins, RowKey};
+pub(crate) use row_joins::{RowJoins, RowKey};
 pub(crate) use source::SourceObject;
 pub(crate) use source_table::SourceTable;
 pub(crate) use sources::{JoinSources, SourceFeed};

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::FixedState;
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
+use super::joined_text::JoinedText;
 use super::kinds::SourceKind;
 use super::object::{CONTROLLER, NODE_NAME, ObjectView, has_node};
 use super::reference::{FIELD_END, ObjectName, Reference};
@@ -70,14 +71,6 @@ struct Resolved<'a> {
     workload: Option<Reference<'a>>,
     /// The object from which labels of the workload are read: the workload, or else the ReplicaSet or Job.
     top: Option<&'a Source>,
-}
-
-/// The joined labels of the rows of a page, each with a comma in front.
-#[derive(Debug, Default)]
-pub(crate) struct JoinedText {
-    text: Vec<u8>,
-    /// The end of the labels of each row in `text`.
-    ends: Vec<u32>,
 }
 
 /// The approximate length of a value, in bytes.
@@ -274,23 +267,21 @@ impl RowJoins {
         rows: impl Iterator<Item = RowKey<'a>>,
     ) -> JoinedText {
         let mut joined = JoinedText::default();
-        let mut key = String::new();
+        let (mut key, mut labels) = (String::new(), Vec::new());
         for row in rows {
             let resolved = self.resolve(table, row, &mut key);
+            labels.clear();
             for label in &self.labels {
                 let value = label.value.read(row, &resolved);
                 if !value.is_empty() {
-                    joined.text.extend_from_slice(&label.start);
-                    joined.text.extend_from_slice(value);
-                    joined.text.push(b'"');
+                    labels.extend_from_slice(&label.start);
+                    labels.extend_from_slice(value);
+                    labels.push(b'"');
                 }
             }
-            // A page has at most 255 rows with a few labels each, so its joined labels are far shorter than 4 GiB.
-            let end = u32::try_from(joined.text.len()).unwrap_or(u32::MAX);
-            joined.ends.push(end);
+            joined.push(&labels);
         }
-        joined.text.shrink_to_fit();
-        joined.ends.shrink_to_fit();
+        joined.shrink();
         joined
     }
 
@@ -396,22 +387,6 @@ impl<'a> RowKey<'a> {
 
     fn fields(self) -> impl Iterator<Item = &'a [u8]> {
         self.links.split(|&byte| byte == FIELD_END)
-    }
-}
-
-// === impl JoinedText ===
-
-impl JoinedText {
-    /// The joined labels of a row, each with a comma in front.
-    pub(crate) fn row(&self, row: usize) -> &[u8] {
-        let end_of = |row: usize| self.ends.get(row).map_or(0, |&end| end as usize);
-        let start = row.checked_sub(1).map_or(0, end_of);
-        self.text.get(start..end_of(row)).unwrap_or_default()
-    }
-
-    /// Returns the memory of the labels, in bytes.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
     }
 }
 

@@ -1,0 +1,76 @@
+//! [`JoinedText`]: the joined labels of the rows of a page.
+
+/// The joined labels of the rows of a page, each with a comma in front. Equal labels of several rows are stored once.
+#[derive(Debug, Default)]
+pub(crate) struct JoinedText {
+    text: Vec<u8>,
+    /// The end of each distinct text in `text`.
+    ends: Vec<u32>,
+    /// The number of the text of each row.
+    rows: Vec<u16>,
+}
+
+// === impl JoinedText ===
+
+impl JoinedText {
+    /// Adds a row with these labels.
+    pub(super) fn push(&mut self, labels: &[u8]) {
+        // The pods of a workload are often adjacent, so a search from the end soon finds equal labels.
+        let known = (0..self.ends.len()).rev();
+        let mut equal = known.filter(|&number| self.distinct(number) == labels);
+        let number = equal.next().unwrap_or_else(|| {
+            self.text.extend_from_slice(labels);
+            // A page has at most 255 rows with a few labels each, so the labels are far shorter than 4 GiB.
+            let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+            self.ends.push(end);
+            self.ends.len() - 1
+        });
+        self.rows.push(u16::try_from(number).unwrap_or(u16::MAX));
+    }
+
+    /// Releases spare memory.
+    pub(super) fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.rows.shrink_to_fit();
+    }
+
+    /// The joined labels of a row, each with a comma in front.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        let number = self.rows.get(row);
+        number.map_or(&[], |&number| self.distinct(usize::from(number)))
+    }
+
+    /// Returns the memory of the labels, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.text.capacity()
+            + self.ends.capacity() * size_of::<u32>()
+            + self.rows.capacity() * size_of::<u16>()
+    }
+
+    /// The distinct text with this number.
+    fn distinct(&self, number: usize) -> &[u8] {
+        let end_of = |number: usize| self.ends.get(number).map_or(0, |&end| end as usize);
+        let start = number.checked_sub(1).map_or(0, end_of);
+        self.text.get(start..end_of(number)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_equal_labels_share_them() {
+        let mut joined = JoinedText::default();
+        let rows = [&b",a=\"1\""[..], b"", b",a=\"2\"", b",a=\"1\"", b""];
+        rows.iter().for_each(|labels| joined.push(labels));
+        joined.shrink();
+        for (row, labels) in rows.iter().enumerate() {
+            assert_eq!(joined.row(row), *labels);
+        }
+        assert_eq!(joined.row(5), b"");
+        assert_eq!(joined.text.len(), 12, "two labels");
+        assert_eq!(joined.heap_bytes(), 12 + 3 * 4 + 5 * 2);
+    }
+}
