@@ -253,7 +253,7 @@ impl OpenConnections {
             .collect();
         let mut by_peer: HashMap<IpAddr, usize> = HashMap::new();
         for (_, connection) in &answering {
-            *by_peer.entry(connection.peer.group()).or_default() += 1;
+            *by_peer.entry(connection.peer.group()).or_default() += connection.answering();
         }
         let others = answering
             .into_iter()

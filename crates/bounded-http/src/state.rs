@@ -30,9 +30,10 @@ const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// this time, the operating system reports bytes that had already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
-/// Counts the connections with a response that has begun, or with bytes of a response to send.
+/// Counts the responses that have begun. A connection whose responses are complete counts as one response while bytes
+/// wait to be sent.
 pub(crate) struct BusyCount {
-    count: AtomicUsize,
+    responses: AtomicUsize,
     observer: Arc<dyn Observer>,
 }
 
@@ -105,23 +106,28 @@ struct Response {
 impl BusyCount {
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Self {
         Self {
-            count: AtomicUsize::new(0),
+            responses: AtomicUsize::new(0),
             observer,
         }
     }
 
+    /// The number of responses.
     pub(crate) fn get(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.responses.load(Ordering::Relaxed)
     }
 
-    fn increment(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.observer.connection_busy();
-    }
-
-    fn decrement(&self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        self.observer.connection_not_busy();
+    /// Records that the number of responses of one connection has changed.
+    fn change(&self, before: usize, after: usize) {
+        if after >= before {
+            self.responses.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.responses.fetch_sub(before - after, Ordering::Relaxed);
+        }
+        match (before, after) {
+            (0, 1..) => self.observer.connection_busy(),
+            (1.., 0) => self.observer.connection_not_busy(),
+            _ => {}
+        }
     }
 }
 
@@ -297,16 +303,17 @@ impl ConnectionState {
         Some(quiet)
     }
 
-    /// Changes the progress and updates the count of busy connections.
+    /// The number of responses of the connection, as [`BusyCount`] counts them.
+    pub(crate) fn answering(&self) -> usize {
+        self.progress.lock().answering()
+    }
+
+    /// Changes the progress and updates the count of responses.
     fn update(&self, change: impl FnOnce(&mut Progress)) {
         let mut progress = self.progress.lock();
-        let before = progress.is_answering();
+        let before = progress.answering();
         change(&mut progress);
-        match (before, progress.is_answering()) {
-            (false, true) => self.busy.increment(),
-            (true, false) => self.busy.decrement(),
-            _ => {}
-        }
+        self.busy.change(before, progress.answering());
     }
 }
 
@@ -314,7 +321,16 @@ impl ConnectionState {
 
 impl Progress {
     fn is_answering(&self) -> bool {
-        self.close.is_none() && self.sends()
+        self.answering() > 0
+    }
+
+    /// The number of responses that have begun. If all responses are complete but bytes wait to be sent, returns 1.
+    fn answering(&self) -> usize {
+        if self.close.is_some() {
+            return 0;
+        }
+        let begun = self.responses.iter().filter(|response| response.begun);
+        begun.count().max(usize::from(self.blocked))
     }
 
     /// Whether the client has a response to receive.
