@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 
 use crate::auth::AuthFilter;
@@ -11,6 +12,7 @@ use crate::instance::Instance;
 use crate::limited_threads::LimitedThreads;
 use crate::logging::LogLevel;
 use crate::options::DebugAccess;
+use crate::shared_work::SharedWork;
 use crate::telemetry::Telemetry;
 
 /// The instance in use, and the state that outlives it.
@@ -25,8 +27,8 @@ pub(crate) struct AppState {
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
-    /// Limits the concurrent responses with the exporter's own metrics.
-    pub(crate) own_metrics: LimitedThreads,
+    /// The text of the exporter's own metrics.
+    pub(crate) own_metrics: SharedWork<Result<Bytes, prometheus::Error>>,
     /// Limits the landing pages that are written concurrently.
     pub(crate) landing_pages: LimitedThreads,
 }
@@ -38,8 +40,7 @@ pub(crate) struct Ports {
     pub(crate) telemetry: u16,
 }
 
-/// The maximum number of concurrent responses with the exporter's own metrics. Each response has all these metrics in
-/// memory.
+/// The maximum number of threads that write the exporter's own metrics.
 const OWN_METRICS: usize = 4;
 /// The maximum number of landing pages that are written concurrently, so that these pages do not occupy all blocking
 /// threads.
@@ -66,7 +67,7 @@ impl AppState {
             telemetry,
             log_level,
             started: Instant::now(),
-            own_metrics: LimitedThreads::new(OWN_METRICS),
+            own_metrics: SharedWork::new(OWN_METRICS),
             landing_pages: LimitedThreads::new(LANDING_PAGES),
         }
     }

@@ -29,6 +29,7 @@ mod reload;
 mod report;
 mod routes;
 mod server;
+mod shared_work;
 mod telemetry;
 mod version;
 

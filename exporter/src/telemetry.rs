@@ -7,6 +7,7 @@ mod scrapes;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use md5::{Digest, Md5};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -253,26 +254,36 @@ impl Telemetry {
         self.files.absent(&path, kind.as_str());
     }
 
-    /// Returns all metrics as text, including those of `more`. If names are given, returns only the metrics with these
-    /// names.
+    /// Returns all metrics as text, including those of `more`.
     ///
     /// # Errors
     ///
     /// If a metric cannot be written.
-    pub(crate) fn text(
-        &self,
-        more: Vec<MetricFamily>,
-        names: &[String],
-    ) -> Result<Vec<u8>, prometheus::Error> {
+    pub(crate) fn text(&self, more: Vec<MetricFamily>) -> Result<Bytes, prometheus::Error> {
         let mut families = self.registry.gather();
         families.extend(more);
         families.sort_by(|a, b| a.name().cmp(b.name()));
-        families
-            .retain(|family| names.is_empty() || names.iter().any(|name| name == family.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        Ok(text.into())
     }
+}
+
+/// The families with these names, from the text of all metrics. Each family of the exporter has a help text.
+pub(crate) fn families_of(text: &[u8], names: &[String]) -> Bytes {
+    const HELP: &str = "# HELP ";
+    let mut selected = Vec::new();
+    let mut is_selected = false;
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        if let Some(rest) = line.strip_prefix(HELP.as_bytes()) {
+            let name = rest.split(|&byte| byte == b' ').next().unwrap_or_default();
+            is_selected = names.iter().any(|wanted| wanted.as_bytes() == name);
+        }
+        if is_selected {
+            selected.extend_from_slice(line);
+        }
+    }
+    selected.into()
 }
 
 // === impl ConfigKind ===
@@ -306,6 +317,10 @@ fn unix_seconds(time: SystemTime) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn text_of(telemetry: &Telemetry) -> String {
+        String::from_utf8(telemetry.text(Vec::new()).unwrap().to_vec()).unwrap()
+    }
 
     #[test]
     fn the_hash_of_a_config_is_the_reference_s() {
@@ -347,7 +362,7 @@ mod tests {
         };
         assert_eq!(file.content.as_ref().unwrap().hash_text(), "d41d8cd98f00");
         assert_eq!(file.state(), "an older content is in use");
-        let text = String::from_utf8(telemetry.text(Vec::new(), &[]).unwrap()).unwrap();
+        let text = text_of(&telemetry);
         assert!(!text.contains("config_hash{"), "{text}");
         telemetry.config_absent(path, ConfigKind::Web);
         assert!(telemetry.files.all().is_empty());
@@ -359,12 +374,15 @@ mod tests {
         telemetry.config_loaded(Path::new("a.yaml"), ConfigKind::Options, b"", Vec::new());
         telemetry.config_failed(Path::new("a.yaml"), ConfigKind::Options);
         let name = "kube_state_metrics_last_config_reload_successful".to_owned();
-        let text = String::from_utf8(telemetry.text(Vec::new(), &[name]).unwrap()).unwrap();
+        let all = telemetry.text(Vec::new()).unwrap();
+        let text = String::from_utf8(families_of(&all, &[name]).to_vec()).unwrap();
+        assert!(text.starts_with("# HELP kube_state_metrics_last_config_reload_successful "));
+        assert_eq!(text.lines().count(), 3, "{text}");
         assert!(
             text.ends_with("{filename=\"a.yaml\",type=\"config\"} 0\n"),
             "{text}"
         );
-        let all = String::from_utf8(telemetry.text(Vec::new(), &[]).unwrap()).unwrap();
+        let all = text_of(&telemetry);
         assert!(
             all.contains("kube_state_metrics_build_info{branch="),
             "{all}"

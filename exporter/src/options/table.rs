@@ -477,8 +477,8 @@ heading "Limits", render: false {
     MAX_ANSWERS: Single<usize> = parse::positive, {
         flag: "--max-answers", key: Some("max_answers"),
         form: Value("NUMBER"), default: Is("32"), reload: Live,
-        help: "Maximum number of connections per port with a response in progress; at the maximum, a new \
-            response closes a stalled connection, or a connection of the peer with the most responses",
+        help: "Maximum number of responses in progress per port (each stream of HTTP/2 is one); at the maximum, \
+            a new response closes a stalled connection, or a connection of the peer with the most responses",
         compat: Added,
     }
 }

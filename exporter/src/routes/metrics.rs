@@ -133,13 +133,19 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
     let state = Arc::clone(&app);
     // With large stores, writing the text takes too long for an asynchronous task.
-    let text = app.own_metrics.run(move || {
+    let text = app.own_metrics.get(move || {
         let mut families = state.instance().gather();
         families.extend(state.leadership.iter().flat_map(Leadership::gather));
-        state.telemetry.text(families, &names)
+        state.telemetry.text(families)
     });
-    match text.await {
-        Some(Ok(text)) => ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
+    match text.await.as_deref() {
+        Some(Ok(text)) => {
+            let text = match names.is_empty() {
+                true => Bytes::clone(text),
+                false => telemetry::families_of(text, &names),
+            };
+            ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response()
+        }
         Some(Err(error)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
         }

@@ -49,6 +49,37 @@ async fn one_response_too_many_evicts_the_connection_longest_without_progress() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_stream_of_a_connection_is_a_response() {
+    let (registry, limits) = registry();
+    let [first, second, third] = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
+    let streams = [(); 2].map(|()| registry.answer(&first, &limits));
+    assert_eq!(registry.busy.get(), 2);
+    // The connection with two responses is not the new one, so it is evicted with both.
+    let _second = registry.answer(&second, &limits);
+    assert!(!registry.is_open(&first) && registry.is_open(&second));
+    assert_eq!(registry.busy.get(), 1);
+    drop(streams);
+    assert_eq!(registry.busy.get(), 1);
+    let _third = registry.answer(&third, &limits);
+    assert!(registry.is_open(&second) && registry.is_open(&third));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_peer_with_the_most_streams_loses_a_connection() {
+    let limits = Limits {
+        max_responses: 4,
+        ..Limits::default()
+    };
+    let registry = Registry::new(Arc::new(()));
+    let flood = registry.add(FLOOD, &limits).unwrap();
+    let others = [(); 2].map(|()| registry.add(OTHER, &limits).unwrap());
+    let _streams = [(); 3].map(|()| registry.answer(&flood, &limits));
+    let _others = others.each_ref().map(|own| registry.answer(own, &limits));
+    assert!(!registry.is_open(&flood));
+    assert!(others.iter().all(|own| registry.is_open(own)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_whose_response_has_not_begun_evicts_nobody() {
     let (registry, limits) = registry();
     let connections = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
