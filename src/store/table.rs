@@ -115,7 +115,10 @@ impl Table {
         Some((self.page(place.page)?, place.row))
     }
 
-    /// Stores an object. If `ordered` is true and the stored version of the same uid is higher, ignores the object.
+    /// Stores an object. `ordered` is false during a list.
+    ///
+    /// If the stored version of the same uid is higher, ignores the object outside a list. During a list, ignores the
+    /// object only if the list has already contained its key with a higher version.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,
@@ -137,7 +140,8 @@ impl Table {
                 };
                 let same = slot.page.uid(row).is_some_and(|uid| uid.is(identity.uid));
                 let stored = slot.page.version(row);
-                if ordered && same && is_older(identity.version, stored) {
+                let keeps_newer = ordered && same || slot.was_listed_before(row, ordered);
+                if keeps_newer && is_older(identity.version, stored) {
                     return Applied::Stale;
                 }
                 let changed = slot.update(row, identity, cells, fingerprints);
@@ -169,7 +173,8 @@ impl Table {
         if !updated.fits(&slot.page, row, identity) {
             return None;
         }
-        if ordered && is_older(identity.version, slot.page.version(row)) {
+        let keeps_newer = ordered || slot.was_listed_before(row, ordered);
+        if keeps_newer && is_older(identity.version, slot.page.version(row)) {
             return Some(Applied::Stale);
         }
         let unknown = Fingerprints::default();
@@ -429,6 +434,14 @@ impl PageSlot {
             page: Arc::new(page),
             listed: Marks::default(),
         }
+    }
+
+    /// Whether the list in progress has already contained the object of a row. `ordered` is false during a list.
+    ///
+    /// Two threads may apply the objects of one list. So if a list contains an object twice, the higher version wins, in
+    /// whichever order the threads apply the two.
+    fn was_listed_before(&self, row: usize, ordered: bool) -> bool {
+        !ordered && self.listed.get(row)
     }
 
     /// Creates a slot for a page whose rows are all in the list in progress.

@@ -305,8 +305,7 @@ impl Model {
                 let key = format!("n/p{name:03}");
                 let rows = self.working[who].as_mut().unwrap_or(&mut self.front[who]);
                 if let Some(&(own, stored, _)) = rows.get(&key)
-                    && !listing
-                    && own == uid
+                    && (listing || own == uid)
                     && version < stored
                 {
                     return;

@@ -183,6 +183,30 @@ mod tests {
     }
 
     #[test]
+    fn of_an_object_that_a_list_contains_twice_the_higher_version_stays() {
+        for helper_is_last in [false, true] {
+            for [first, second] in [[1, 2], [2, 1]] {
+                let store = MetricsStore::new(families::nodes());
+                let mut writer = store.watch_writer();
+                writer.begin_list();
+                let mut helper = writer.list_helper().unwrap();
+                let of_writer = node(7, if helper_is_last { first } else { second });
+                let of_helper = node(7, if helper_is_last { second } else { first });
+                helper
+                    .apply(Encoding::Json.object(of_helper.as_bytes()))
+                    .unwrap();
+                if !helper_is_last {
+                    helper.flush();
+                }
+                writer.apply_json(of_writer.as_bytes()).unwrap();
+                helper.flush();
+                writer.end_list();
+                assert_eq!(store.get("0007").unwrap().resource_version, Some(2));
+            }
+        }
+    }
+
+    #[test]
     fn the_rows_of_a_helper_are_discarded_with_the_list() {
         let store = MetricsStore::new(families::nodes());
         let mut writer = store.watch_writer();
