@@ -1,31 +1,111 @@
 //! Log lines on standard error, as text or as JSON.
 
-use std::io::{self, Write};
+mod panics;
+mod queue;
 
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use prometheus::IntCounter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::options::{LogFormat, LogOptions};
+use queue::{Limits, LineQueue};
+
+/// The maximum size of each queue of lines.
+const LIMITS: Limits = Limits {
+    lines: 4096,
+    bytes: 4 << 20,
+};
+/// The maximum time for which the end of the program waits for queued lines.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// The queues of a program that serves. Other commands write their lines directly.
+static QUEUES: OnceLock<Queues> = OnceLock::new();
+
+/// The queues in front of both standard streams.
+#[derive(Debug)]
+struct Queues {
+    stdout: LineQueue,
+    stderr: LineQueue,
+}
 
 /// Changes the log levels at run time.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLevel {
     json: bool,
     filter: reload::Handle<Targets, Registry>,
+    stdout: LineQueue,
 }
+
+/// When dropped, waits until the queued lines are written, but at most 1 s.
+#[derive(Debug)]
+pub(crate) struct FlushWhenDropped;
 
 /// Escapes control characters in log lines. Texts in a log line may come from objects, files and plugins, and a line break
 /// in such a text would begin a forged line.
 struct Escaped<W>(W);
 
-/// Starts logging.
-pub(crate) fn start(options: LogOptions) -> LogLevel {
+/// Starts logging. Each line is written before the call that logs the line returns.
+pub(crate) fn start(options: LogOptions) {
+    subscribe(options, || Escaped(io::stderr()));
+}
+
+/// Starts logging for a program that serves. A separate thread writes the log lines, so that a standard error that
+/// nobody reads blocks no other thread. If too many lines wait, further lines are dropped and counted in `dropped`.
+///
+/// # Errors
+///
+/// If the system does not create the threads.
+pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Result<LogLevel> {
+    let report = |output| {
+        move |lines: u64| {
+            tracing::warn!(
+                "{lines} log lines were dropped, because {output} did not accept them fast enough; check the reader \
+                 of the log, such as the container runtime, or lower the log level"
+            );
+        }
+    };
+    let (counter, output) = (dropped.clone(), "standard error");
+    let stderr = LineQueue::start("log", io::stderr(), LIMITS, counter, report(output))?;
+    let (counter, output) = (dropped.clone(), "standard output");
+    let stdout = LineQueue::start("stdout", io::stdout(), LIMITS, counter, report(output))?;
+    let lines = stderr.clone();
+    let filter = subscribe(options, move || Escaped(lines.clone()));
+    panics::add_to(stderr.clone());
+    let level = LogLevel {
+        json: options.format == LogFormat::Json,
+        filter,
+        stdout: stdout.clone(),
+    };
+    // The queues are already set only if logging was started before.
+    let _ = QUEUES.set(Queues { stdout, stderr });
+    Ok(level)
+}
+
+/// Writes a line to standard error, after the log lines.
+pub(crate) fn write_last(line: &str) {
+    let line = format!("{line}\n");
+    if let Some(queues) = QUEUES.get() {
+        return queues.stderr.push_last(line.into_bytes());
+    }
+    // A closed standard error is not an error.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Writes log lines with this writer.
+fn subscribe<W>(options: LogOptions, writer: W) -> reload::Handle<Targets, Registry>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let (filter, handle) = reload::Layer::new(targets(options.verbosity));
-    let lines = fmt::layer().with_writer(|| Escaped(io::stderr()));
-    let json = options.format == LogFormat::Json;
-    let lines = if json {
+    let lines = fmt::layer().with_writer(writer);
+    let lines = if options.format == LogFormat::Json {
         lines.json().flatten_event(true).boxed()
     } else {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -35,10 +115,7 @@ pub(crate) fn start(options: LogOptions) -> LogLevel {
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init();
-    LogLevel {
-        json,
-        filter: handle,
-    }
+    handle
 }
 
 /// The log levels of the exporter and of its dependencies for a verbosity.
@@ -104,6 +181,18 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
+// === impl FlushWhenDropped ===
+
+impl Drop for FlushWhenDropped {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + FLUSH;
+        if let Some(Queues { stdout, stderr }) = QUEUES.get() {
+            stdout.flush(deadline);
+            stderr.flush(deadline);
+        }
+    }
+}
+
 // === impl LogLevel ===
 
 impl LogLevel {
@@ -112,9 +201,7 @@ impl LogLevel {
         if self.json {
             return tracing::info!("{line}");
         }
-        let mut out = std::io::stdout().lock();
-        // A closed standard output is not an error.
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        self.stdout.push(format!("{line}\n").into_bytes());
     }
 
     /// The current log levels, in the notation of [`set`](Self::set).

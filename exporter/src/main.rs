@@ -33,7 +33,6 @@ mod shared_work;
 mod telemetry;
 mod version;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -45,6 +44,8 @@ use cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Also after a panic, the lines that explain the end of the program are written.
+    let _flush = logging::FlushWhenDropped;
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "Error: {error}");
+            logging::write_last(&format!("Error: {error}"));
             ExitCode::FAILURE
         }
     }

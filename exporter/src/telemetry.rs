@@ -11,8 +11,8 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::options::IgnoredKey;
@@ -46,6 +46,7 @@ pub(crate) struct Telemetry {
     pub(crate) files: FilesInUse,
     pub(crate) refusals: Refusals,
     pub(crate) servers: ServerMetrics,
+    pub(crate) dropped_log_lines: IntCounter,
     config_hash: GaugeVec,
     reload_successful: IntGaugeVec,
     reload_time: GaugeVec,
@@ -147,6 +148,10 @@ impl Telemetry {
                     &["server"],
                 )?,
             },
+            dropped_log_lines: IntCounter::with_opts(own(
+                "dropped_log_lines_total",
+                "Log lines that were dropped, because standard error did not accept them fast enough.",
+            ))?,
             config_hash: GaugeVec::new(
                 own(
                     "config_hash",
@@ -179,6 +184,7 @@ impl Telemetry {
         registry.register(Box::new(telemetry.servers.answering.clone()))?;
         registry.register(Box::new(telemetry.servers.cut.clone()))?;
         registry.register(Box::new(telemetry.servers.accept_failures.clone()))?;
+        registry.register(Box::new(telemetry.dropped_log_lines.clone()))?;
         registry.register(Box::new(telemetry.config_hash.clone()))?;
         registry.register(Box::new(telemetry.reload_successful.clone()))?;
         registry.register(Box::new(telemetry.reload_time.clone()))?;

@@ -63,11 +63,12 @@ struct Signals {
 ///
 /// If the options are wrong, or a port cannot be opened.
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
-    let log_level = logging::start(LogOptions::of(&flags));
+    let telemetry = Telemetry::new()?;
+    let log_level = logging::start_queued(LogOptions::of(&flags), &telemetry.dropped_log_lines)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(flags, log_level));
+    let served = runtime.block_on(serve(flags, telemetry, log_level));
     // The tasks that run a credential plugin are not dropped before the process ends.
     cluster::kill_running_plugin();
     // Blocking work, such as reading manifests, must not delay the shutdown.
@@ -75,9 +76,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
     served
 }
 
-async fn serve(flags: Flags, log_level: LogLevel) -> Result<(), AnyError> {
+async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Result<(), AnyError> {
     let mut signals = Signals::new()?;
-    let telemetry = Telemetry::new()?;
     let (mut file_watcher, configuration) = tokio::select! {
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),

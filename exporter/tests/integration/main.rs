@@ -12,6 +12,7 @@
 
 mod api;
 mod authority;
+mod blocked_log;
 mod browser;
 mod certificates;
 mod check;

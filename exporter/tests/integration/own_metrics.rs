@@ -90,7 +90,7 @@ const SHARED: [Note; 22] = [
 ];
 
 /// The other metrics, in the order of the page.
-const FURTHER: [Note; 44] = [
+const FURTHER: [Note; 45] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
     note("kube_state_metrics_store_bytes", STORES, ""),
@@ -202,6 +202,11 @@ const FURTHER: [Note; 44] = [
     note("kube_state_metrics_http_answering", NONE, ""),
     note("kube_state_metrics_http_connections_cut_total", NONE, ""),
     note("kube_state_metrics_http_accept_failures_total", NONE, ""),
+    note(
+        "kube_state_metrics_dropped_log_lines_total",
+        NONE,
+        "Lines of standard output at startup count, too. When the log is read again, a log line reports the number.",
+    ),
     note(
         "kube_state_metrics_leader",
         NONE,

@@ -155,10 +155,14 @@ impl Exporter {
 
     /// Starts the program with a command.
     pub fn of_command(command: &mut Command) -> Self {
-        // The line about loading manifests comes first. At that time, the exporter serves no objects yet.
-        Self::until(command, Stdio::null(), |line| {
-            line.contains(", telemetry on ") && !line.contains(LOADING)
-        })
+        Self::until(command, Stdio::null(), Stdio::piped(), is_addresses)
+    }
+
+    /// Starts an exporter on free ports of the loopback, with this standard error. [`log`](Self::log) then stays empty.
+    pub fn with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
+        let mut program = Command::new(PROGRAM);
+        program.args(PORTS).args(args);
+        Self::until(&mut program, Stdio::null(), stderr.into(), is_addresses)
     }
 
     /// Starts the program with manifests from standard input. Standard input ends when the returned `ChildStdin` is
@@ -166,7 +170,8 @@ impl Exporter {
     pub fn loading(args: &[&str]) -> (Self, ChildStdin) {
         let args = [&PORTS[..], &["--manifests=-"], args].concat();
         let mut program = Command::new(PROGRAM);
-        let mut exporter = Self::until(program.args(args), Stdio::piped(), |line| {
+        let program = program.args(args);
+        let mut exporter = Self::until(program, Stdio::piped(), Stdio::piped(), |line| {
             line.contains(LOADING)
         });
         let stdin = exporter.child.stdin.take().unwrap();
@@ -174,20 +179,26 @@ impl Exporter {
     }
 
     /// Starts the program, and waits until it writes a line with its addresses.
-    fn until(command: &mut Command, stdin: Stdio, is_last: impl Fn(&str) -> bool) -> Self {
+    fn until(
+        command: &mut Command,
+        stdin: Stdio,
+        stderr: Stdio,
+        is_last: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut child = command
             .stdin(stdin)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map(BufReader::new);
         let seen = Arc::clone(&log);
         let (lines, more) = channel();
         let said = lines.clone();
         std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
+            let lines = stderr.into_iter().flat_map(BufRead::lines);
+            for line in lines.map_while(Result::ok) {
                 // With `--log-format=json`, the startup lines are in the log.
                 if let Some(line) = told_as_json(&line) {
                     let _ = said.send(line);
@@ -333,6 +344,12 @@ impl Drop for Exporter {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a line has the addresses of an exporter that serves all objects. The line about loading manifests comes
+/// before.
+fn is_addresses(line: &str) -> bool {
+    line.contains(", telemetry on ") && !line.contains(LOADING)
 }
 
 /// The message of a line of the JSON log.
