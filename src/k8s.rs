@@ -20,7 +20,7 @@ mod timestamp;
 pub(crate) use self::base64::decode_base64;
 pub(crate) use self::base64::normalize_base64;
 pub(crate) use cron::{next_after, validate};
-pub(crate) use escape::{write_help, write_label_value, write_openmetrics_help};
+pub(crate) use escape::{label_value_len, write_help, write_label_value, write_openmetrics_help};
 pub(crate) use int_or_percent::{IntOrPercent, scaled};
 pub(crate) use ip::ip_family;
 #[cfg(feature = "custom-resources")]

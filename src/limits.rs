@@ -1,6 +1,8 @@
 //! [`Limits`]: the maximum output of one object, and the maximum number of custom resource kinds.
 
 use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
 ///
@@ -44,7 +46,8 @@ pub struct Limits {
     /// labels; 1,024 by default.
     pub labels_per_sample: usize,
     /// Maximum text that the samples of one object have in the exposition, in all families together, without
-    /// the names of the families; 16 MiB by default. A sample that would exceed the limit is left out.
+    /// the names of the families; 16 MiB by default. A sample that would exceed the limit is left out. If only the
+    /// joined labels exceed the limit, no sample of the object has joined labels.
     pub text_per_object: usize,
     /// Maximum cost of the expressions (CEL) of one family for one object; 1,000,000 by default, which is about a
     /// tenth of a second.
@@ -76,6 +79,13 @@ pub enum Limit {
     TextPerObject,
     /// [`Limits::expression_cost`].
     ExpressionCost,
+}
+
+/// Counts how often objects have exceeded a limit, and remembers the first object.
+#[derive(Debug, Default)]
+pub(crate) struct LimitCounter {
+    count: AtomicU64,
+    first_object: OnceLock<String>,
 }
 
 // === impl Limits ===
@@ -148,5 +158,26 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+// === impl LimitCounter ===
+
+impl LimitCounter {
+    /// Counts that the object with this key has exceeded the limit `count` times.
+    pub(crate) fn add(&self, count: u64, key: &str) {
+        if count > 0 {
+            self.first_object.get_or_init(|| key.to_owned());
+            self.count.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The first object that exceeded the limit, as `namespace/name` or `name`. `None` if the count is 0.
+    pub(crate) fn first_object(&self) -> Option<&str> {
+        self.first_object.get().map(String::as_str)
     }
 }

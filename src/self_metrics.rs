@@ -281,7 +281,7 @@ impl Figures {
             limits: counters(
                 "limit_exceeded_total",
                 "How often an object lost samples (reasons sample_limit, text_limit, \
-                 expression_limit) or labels (label_limit) of a family because of a limit.",
+                 expression_limit), labels (label_limit) or joined labels (text_limit) because of a limit.",
                 &["resource", "reason"],
             )?,
             unread: counters(

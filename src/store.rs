@@ -16,6 +16,7 @@ mod feeder_table;
 mod join_writer;
 mod joined_rows;
 mod joined_state;
+mod kept_text;
 mod label_text;
 mod linked_store;
 mod list_page;

@@ -17,7 +17,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -78,7 +77,7 @@ impl Candidate {
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         let name = options.lease_name.clone();
         let leadership = Leadership::new(&format!("{namespace}/{name}"), &options.identity)?;
-        let leases: Api<Lease> = Api::namespaced(client, &namespace);
+        let leases = Api::namespaced_with(client, &namespace, &record::lease_resource());
         Ok(Self {
             leases: LeaseClient::new(leases, name),
             // If a container restarts in its pod, the Lease may still name the old process as the leader. The new

@@ -80,6 +80,11 @@ pub(crate) fn visible(text: String) -> String {
     escaped
 }
 
+/// Writes characters that are not visible as escapes, and also line breaks, so that the text is one line.
+pub(crate) fn visible_line(text: String) -> String {
+    visible(text).replace('\n', "\\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +108,8 @@ mod tests {
         let text = "a\u{1b}[31m\u{9b}2J\0\r\t\u{202e}\u{2066}\u{2028}\u{200f}\u{feff}b\n";
         let expected = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{d}\\u{9}\\u{202e}\\u{2066}\\u{2028}\\u{200f}\\u{feff}b\n";
         assert_eq!(visible(text.to_owned()), expected);
+        let line = expected.replace('\n', "\\n");
+        assert_eq!(visible_line(text.to_owned()), line);
         for text in ["", "a\nb", "\"é\u{301}\" \\ …", "日本語 ไทย עברית"] {
             assert_eq!(visible(text.to_owned()), text);
         }

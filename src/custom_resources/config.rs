@@ -212,11 +212,12 @@ impl Config {
     /// Returns a collector for each of the kinds that an entry selects, in the order of the exposition.
     ///
     /// If several entries select a kind, the last entry is used. If several items of `kinds` have the same group,
-    /// version and kind, the first item is used.
+    /// version and kind, the first item is used. If the definition of an item is established, the item takes precedence
+    /// over items of the same group and kind whose definitions are not established.
     #[must_use]
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();
-        for kind in kinds {
+        for kind in KnownKind::without_displaced(kinds) {
             let entries = self.inner.entries.iter().rev();
             let Some(entry) = entries.into_iter().find(|entry| takes(entry, kind)) else {
                 continue;

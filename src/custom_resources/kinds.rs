@@ -1,6 +1,6 @@
 //! Known kinds: from custom resource definitions, from objects, or from the caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub struct KnownKind {
     resource: ResourceInfo,
     /// `metadata.creationTimestamp` of the definition, if it has one. Times of this form are sorted by their text.
     created: Option<String>,
+    /// Whether the API server has established the definition. `None` if the kind does not come from a definition.
+    established: Option<bool>,
 }
 
 /// The kinds of all built-in resources. They are cached, because the names of a built-in resource come from a collector
@@ -63,13 +65,16 @@ impl KnownKind {
         Self {
             resource: ResourceInfo::configured(group, version, kind, plural.into(), scope),
             created: None,
+            established: None,
         }
     }
 
     /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
     ///
     /// If a definition lacks group, kind, plural or versions, or has a name that an API server does not accept, the
-    /// result is empty. Versions without a valid name, and versions that are not served, are left out.
+    /// result is empty. The result is also empty if the API server has rejected the definition: its condition
+    /// `NamesAccepted` is `False`, and `Established` is not `True`. Versions without a valid name, and versions that
+    /// are not served, are left out.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -87,6 +92,11 @@ impl KnownKind {
         if !is_group(group) || !is_name(kind) || !is_name(plural) {
             return Vec::new();
         }
+        let is = |condition: &str, status: &str| has_condition(definition, condition, status);
+        let established = is("Established", "True");
+        if !established && is("NamesAccepted", "False") {
+            return Vec::new();
+        }
         let created = definition.pointer("/metadata/creationTimestamp");
         let created = created.and_then(Value::as_str);
         let scope = match field(&["scope"]) {
@@ -101,6 +111,7 @@ impl KnownKind {
                 .is_none_or(|served| *served == Value::Bool(true));
             served.then(|| Self {
                 created: created.map(str::to_owned),
+                established: Some(established),
                 ..Self::new(group, name, kind, plural, scope)
             })
         });
@@ -159,9 +170,23 @@ impl KnownKind {
             }
         }
         // If two definitions define the same kind, the first one is used. A definition takes precedence over objects.
-        let defined = defined.into_iter().rev();
-        kinds.extend(defined.map(|own| (own.identity(), own)));
+        let defined = Self::without_displaced(&defined).rev();
+        kinds.extend(defined.map(|own| (own.identity(), own.clone())));
         kinds.into_values().collect()
+    }
+
+    /// Leaves out the kinds of definitions that are not established, if an established definition has another resource
+    /// of the same group and kind. The API server serves only the resource of the established definition.
+    pub(super) fn without_displaced(kinds: &[Self]) -> impl DoubleEndedIterator<Item = &Self> {
+        let established = kinds.iter().filter(|own| own.established == Some(true));
+        let plurals: HashMap<_, _> = established
+            .map(|own| (own.group_and_kind(), own.resource.plural()))
+            .collect();
+        kinds.iter().filter(move |own| {
+            let plural = plurals.get(&own.group_and_kind());
+            own.established != Some(false)
+                || plural.is_none_or(|plural| *plural == own.resource.plural())
+        })
     }
 
     /// The kinds of all built-in resources.
@@ -201,6 +226,10 @@ impl KnownKind {
         self.created.as_deref()
     }
 
+    fn group_and_kind(&self) -> (&str, &str) {
+        (self.resource.group(), self.resource.kind())
+    }
+
     /// The `apiVersion` and `kind` of an object.
     fn identity(&self) -> (String, String) {
         let resource = &self.resource;
@@ -209,6 +238,13 @@ impl KnownKind {
             resource.kind().to_owned(),
         )
     }
+}
+
+/// Whether a definition has a condition with this type and status.
+fn has_condition(definition: &Value, condition: &str, status: &str) -> bool {
+    let conditions = definition.pointer("/status/conditions");
+    let mut conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+    conditions.any(|own| own["type"] == condition && own["status"] == status)
 }
 
 /// Whether an API server accepts the name of a group, which consists of DNS labels. Invalid names are refused, because
@@ -310,6 +346,41 @@ mod tests {
         let kinds = KnownKind::of_objects(&objects);
         assert_eq!(kinds.len(), 1);
         assert_eq!(kinds[0].resource().plural(), "first");
+    }
+
+    #[test]
+    fn an_established_definition_displaces_a_definition_that_the_api_server_has_not_accepted() {
+        let definition = |plural: &str, conditions: &[(&str, &str)]| {
+            let conditions = conditions
+                .iter()
+                .map(|(own, status)| json!({ "type": own, "status": status }));
+            json!({ "kind": "CustomResourceDefinition",
+                "spec": { "group": "g", "names": { "kind": "W", "plural": plural }, "versions": [{ "name": "v1" }] },
+                "status": { "conditions": conditions.collect::<Vec<_>>() } })
+        };
+        let established = [("NamesAccepted", "True"), ("Established", "True")];
+        let rejected = [("NamesAccepted", "False"), ("Established", "False")];
+        // The API server still serves the accepted names of such a definition.
+        let renamed = [("NamesAccepted", "False"), ("Established", "True")];
+        for (first, second, expected) in [
+            (&rejected[..], &established[..], &["second"][..]),
+            (&rejected[..1], &established, &["second"]),
+            (&[], &established, &["second"]),
+            (&[], &renamed, &["second"]),
+            (&[], &rejected, &["first"]),
+            (&established[..1], &[], &["first"]),
+            (&[], &[], &["first"]),
+            (&rejected, &[], &["second"]),
+            (&rejected, &rejected, &[]),
+        ] {
+            let objects = [definition("first", first), definition("second", second)];
+            let kinds = KnownKind::of_objects(&objects);
+            let plurals = kinds.iter().map(|own| own.resource().plural());
+            let plurals: Vec<_> = plurals
+                .filter(|own| ["first", "second"].contains(own))
+                .collect();
+            assert_eq!(plurals, expected, "{first:?} {second:?}");
+        }
     }
 
     #[test]

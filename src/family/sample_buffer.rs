@@ -18,6 +18,10 @@ pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
     /// The amount of output that the generators have written.
     written: Written,
+    /// The number of samples of the object that enter the store.
+    exposed_samples: usize,
+    /// This number without the samples of the current family.
+    exposed_before_family: usize,
     /// The length of the values that the codes in the current sample refer to.
     referenced: usize,
     /// The labels of each sample of the current family.
@@ -63,6 +67,7 @@ impl SampleBuffer {
         self.text.clear();
         self.text.shrink_to(MAX_KEPT);
         self.written = Written::default();
+        (self.exposed_samples, self.exposed_before_family) = (0, 0);
         self.dropped = DropCounts::default();
         self.counts_events = false;
     }
@@ -77,6 +82,11 @@ impl SampleBuffer {
     /// The text of all samples in the exposition, in bytes.
     pub(crate) fn exposed_text(&self) -> usize {
         self.written.text
+    }
+
+    /// The number of samples of the object in the exposition.
+    pub(crate) fn exposed_samples(&self) -> usize {
+        self.exposed_samples
     }
 
     /// Declares that a generator must run for each event of the object, because the generator counts something.
@@ -105,6 +115,7 @@ impl SampleBuffer {
         self.text.truncate(start);
         let lost = std::mem::take(&mut self.written.family_text);
         self.written.text = self.written.text.saturating_sub(lost);
+        self.exposed_samples = self.exposed_before_family;
         self.count_dropped(DropReason::Panic);
     }
 
@@ -112,6 +123,7 @@ impl SampleBuffer {
     pub(super) fn begin_family(&mut self) {
         self.written.samples = 0;
         self.written.family_text = 0;
+        self.exposed_before_family = self.exposed_samples;
         self.series.clear();
         self.exceeded.clear();
     }
@@ -156,8 +168,9 @@ impl SampleBuffer {
             .saturating_add(self.referenced)
     }
 
-    /// Counts the text of a sample that enters the store.
+    /// Counts a sample that enters the store, and its text.
     pub(super) fn count_text(&mut self, exposed_len: usize) {
+        self.exposed_samples += 1;
         self.written.family_text = self.written.family_text.saturating_add(exposed_len);
         self.written.text = self.written.text.saturating_add(exposed_len);
     }

@@ -13,6 +13,7 @@ use super::join::MetadataMap;
 use super::reference::ObjectName;
 #[cfg(feature = "custom-resources")]
 use crate::dynamic::JsonObject;
+use crate::k8s::label_value_len;
 use crate::resource::CollectedResource;
 
 /// The field with the name of the node that runs an object.
@@ -25,8 +26,8 @@ pub(super) const CONTROLLER: [&str; 4] = [
     "metadata.ownerReferences.controller",
 ];
 
-/// Maximum length of a value in bytes. Labels and names are shorter. A longer annotation gives no label, because each
-/// sample would repeat it.
+/// Maximum length of a value in the exposition, in bytes. There, some characters have a backslash in front. Labels and
+/// names are shorter. A longer annotation gives no label, because each sample would repeat it.
 pub(super) const MAX_VALUE: usize = 1 << 10;
 
 /// Whether objects of a type may name a node. For other types, the field is not read: if it were read, a source could
@@ -150,7 +151,7 @@ impl<'a> ObjectView<'a> {
 }
 
 fn is_short(value: &&str) -> bool {
-    value.len() <= MAX_VALUE
+    value.len() <= MAX_VALUE && label_value_len(value) <= MAX_VALUE
 }
 
 /// The group of an API version, empty for the core group.

@@ -10,13 +10,15 @@ use foldhash::fast::FixedState;
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::joined_text::JoinedText;
 use super::kinds::SourceKind;
-use super::object::{CONTROLLER, NODE_NAME, ObjectView, has_node};
+use super::object::{CONTROLLER, MAX_VALUE, NODE_NAME, ObjectView, has_node};
 use super::reference::{FIELD_END, ObjectName, Reference};
+use super::row_key::RowKey;
 use super::source::Source;
 use super::source_table::SourceTable;
 use super::sources::JoinSources;
 use crate::decode;
 use crate::k8s::write_label_value;
+use crate::limits::LimitCounter;
 use crate::resource::{CollectedResource, ResourceInfo};
 
 /// The joined labels of the rows of one store.
@@ -31,6 +33,8 @@ pub(crate) struct RowJoins {
     reads_namespace: bool,
     reads_node: bool,
     reads_workload: bool,
+    /// Counts the objects whose joined labels exceed the limit on their text.
+    over_text_limit: Arc<LimitCounter>,
 }
 
 struct JoinedLabel {
@@ -52,15 +56,6 @@ enum LabelSource {
     WorkloadKind,
 }
 
-/// The parts of a row that its joined labels depend on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowKey<'a> {
-    /// `namespace/name`, or `name`.
-    pub(crate) key: &'a str,
-    /// The cell that [`RowJoins::write_links`] has written.
-    pub(crate) links: &'a [u8],
-}
-
 /// The objects that a row refers to.
 #[derive(Clone, Copy, Default)]
 struct Resolved<'a> {
@@ -73,6 +68,8 @@ struct Resolved<'a> {
     top: Option<&'a Source>,
 }
 
+/// The length of the quote after a value.
+const END_LEN: usize = 1;
 /// The approximate length of a value, in bytes.
 const VALUE_LEN: usize = 12;
 
@@ -100,6 +97,7 @@ impl RowJoins {
             reads_namespace: false,
             reads_node: false,
             reads_workload: false,
+            over_text_limit: Arc::default(),
         };
         for join in joins {
             // A configuration can have the same label twice, because `deployments` and `deployments.apps` are the same
@@ -156,6 +154,18 @@ impl RowJoins {
         &self.names
     }
 
+    /// Counts the objects whose joined labels exceed the limit on their text.
+    pub(crate) fn over_text_limit(&self) -> &Arc<LimitCounter> {
+        &self.over_text_limit
+    }
+
+    /// The maximum length of the joined labels of a row, in bytes.
+    pub(crate) fn max_len(&self) -> usize {
+        let labels = self.labels.iter();
+        let lengths = labels.map(|label| label.start.len() + MAX_VALUE + END_LEN);
+        lengths.sum()
+    }
+
     /// The approximate length of the joined labels of a row, in bytes.
     pub(crate) fn approximate_len(&self) -> usize {
         let labels = self.labels.iter();
@@ -175,10 +185,13 @@ impl RowJoins {
     }
 
     /// Appends the references of an object: its node, its controller, and its own values.
+    ///
+    /// If the joined labels of the object may exceed the limit on its text, `max_len` is their maximum length.
     pub(crate) fn write_links<K: CollectedResource>(
         &self,
         object: &K,
         resource: &ResourceInfo,
+        max_len: Option<usize>,
         out: &mut Vec<u8>,
     ) {
         let (start, view) = (out.len(), ObjectView::of(object));
@@ -198,6 +211,10 @@ impl RowJoins {
         for (map, key) in &self.own {
             out.push(FIELD_END);
             write_label_value(out, view.value(*map, key).unwrap_or_default());
+        }
+        if let Some(max_len) = max_len {
+            out.push(FIELD_END);
+            out.extend_from_slice(max_len.to_string().as_bytes());
         }
         if out.iter().skip(start).all(|&byte| byte == FIELD_END) {
             // The cells of all rows without references are then equal, because they are empty.
@@ -260,7 +277,7 @@ impl RowJoins {
         hasher.finish()
     }
 
-    /// The joined labels of rows.
+    /// The joined labels of rows. A row whose joined labels exceed the limit on its text has none, and is counted.
     pub(crate) fn text<'a>(
         &self,
         table: &'a SourceTable,
@@ -278,6 +295,11 @@ impl RowJoins {
                     labels.extend_from_slice(value);
                     labels.push(b'"');
                 }
+            }
+            let max_len = row.max_len(self.own.len());
+            if max_len.is_some_and(|max_len| labels.len() > max_len) {
+                self.over_text_limit.add(1, row.key);
+                labels.clear();
             }
             joined.push(&labels);
         }
@@ -362,31 +384,6 @@ impl LabelSource {
             Self::WorkloadName => resolved.workload.map_or(&[], Reference::name),
             Self::WorkloadKind => resolved.workload.map_or(&[], Reference::kind),
         }
-    }
-}
-
-// === impl RowKey ===
-
-impl<'a> RowKey<'a> {
-    fn namespace(self) -> &'a str {
-        let parts = self.key.split_once('/');
-        parts.map_or("", |(namespace, _)| namespace)
-    }
-
-    fn node(self) -> &'a [u8] {
-        self.fields().next().unwrap_or_default()
-    }
-
-    fn controller(self) -> &'a [u8] {
-        self.fields().nth(1).unwrap_or_default()
-    }
-
-    fn own(self, position: usize) -> &'a [u8] {
-        self.fields().nth(position + 2).unwrap_or_default()
-    }
-
-    fn fields(self) -> impl Iterator<Item = &'a [u8]> {
-        self.links.split(|&byte| byte == FIELD_END)
     }
 }
 

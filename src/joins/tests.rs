@@ -2,6 +2,7 @@
 //! writer.
 
 mod snapshots;
+mod text_limit;
 #[cfg(feature = "protobuf")]
 mod updates;
 

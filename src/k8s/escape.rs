@@ -6,7 +6,7 @@
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#comments-help-text-and-type-information
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#abnf
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr2, memchr3, memchr3_iter};
 
 /// Appends a label value, escaped for use between quotes.
 pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
@@ -21,6 +21,11 @@ pub(crate) fn write_label_value(out: &mut Vec<u8>, value: &str) {
         return;
     }
     write_escaped(out, value, |rest| memchr3(b'\\', b'\n', b'"', rest));
+}
+
+/// The length of a label value after [`write_label_value`].
+pub(crate) fn label_value_len(value: &str) -> usize {
+    value.len() + memchr3_iter(b'\\', b'\n', b'"', value.as_bytes()).count()
 }
 
 /// Appends the text of a `# HELP` line in the Prometheus text format.
@@ -77,6 +82,7 @@ mod tests {
             (" kept ", " kept "),
         ] {
             assert_eq!(with(write_label_value, raw), want);
+            assert_eq!(label_value_len(raw), want.len());
         }
     }
 

@@ -91,6 +91,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     /// Creates an empty store. `host_fed` states whether the host feeds the store. Otherwise the sources of the crate
     /// feed the store.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
+        let over_text_limit = schema.joins().map(|joins| joins.over_text_limit().clone());
         Self {
             inner: Arc::new(StoreInner {
                 schema,
@@ -101,7 +102,7 @@ impl<K: CollectedResource> MetricsStore<K> {
                 cache_feeder: Mutex::default(),
                 #[cfg(feature = "custom-resources")]
                 linked: RwLock::default(),
-                counters: StoreCounters::default(),
+                counters: StoreCounters::new(over_text_limit.unwrap_or_default()),
             }),
         }
     }
@@ -231,8 +232,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         // A row gets no fingerprints if samples or labels were dropped, or if a generator counts events. Each event
         // then renders the whole object, so that the counts are correct. A row with much text also gets no
         // fingerprints: see `Schema::is_small_update`.
-        let is_kept =
-            samples.may_be_kept() && samples.exposed_text() <= self.schema().max_kept_text();
+        let is_kept = samples.may_be_kept() && self.schema().is_small_row(samples);
         let unknown = Fingerprints::default();
         let fingerprints = if is_kept { fingerprints } else { &unknown };
         let source = self.schema().source();

@@ -104,6 +104,10 @@ impl<K: CollectedResource> Schema<K> {
         self
     }
 
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The joined labels of the samples.
     pub(crate) fn joins(&self) -> Option<&Arc<RowJoins>> {
         self.joins.as_ref()
@@ -349,7 +353,8 @@ impl<K: CollectedResource> Schema<K> {
         self.render_plan(object, &self.whole, buffer, cells);
         if !work::is_interrupted() {
             if let Some(joins) = &self.joins {
-                joins.write_links(object, &self.resource, &mut cells.text);
+                let max_joined = self.max_joined_len(joins, buffer);
+                joins.write_links(object, &self.resource, max_joined, &mut cells.text);
                 cells.ends.push(cells.text.len());
             }
             let dictionary = buffer.dictionary();
@@ -367,25 +372,6 @@ impl<K: CollectedResource> Schema<K> {
     ) {
         cells.begin_columns(&plan.columns);
         self.render_plan(object, plan, buffer, cells);
-    }
-
-    /// Whether an update is small enough to keep the other cells of the row. `rendered` is the length of the text that
-    /// the update has rendered, in bytes. The limit on the text of an object applies to all cells of the row together,
-    /// but an update renders only some of them.
-    ///
-    /// When a row gets fingerprints, its text is at most half of the limit. A small update has at most this half,
-    /// divided by one more than the number of families. So even if later updates replace each cell, the row does not
-    /// exceed the limit.
-    pub(super) fn is_small_update(&self, rendered: usize) -> bool {
-        rendered <= self.max_kept_text() / (self.families.len() + 1)
-    }
-
-    /// Returns the maximum length of the text of a row with fingerprints, in bytes.
-    pub(super) fn max_kept_text(&self) -> usize {
-        match self.limits.text_per_object {
-            0 => usize::MAX,
-            limit => limit / 2,
-        }
     }
 
     fn render_plan(

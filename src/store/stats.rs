@@ -1,11 +1,11 @@
 //! [`StoreStats`], and its counters.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::table::Applied;
 use crate::family::DropCounts;
-use crate::limits::Limit;
+use crate::limits::{Limit, LimitCounter};
 
 /// The size of a store, and the numbers of its events since the store was created.
 ///
@@ -61,7 +61,8 @@ pub struct StoreStats {
     /// [`Limits::labels_per_sample`](crate::registry::Limits::labels_per_sample).
     pub over_label_limit: u64,
     /// Families of applied objects that lost samples because of
-    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object).
+    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object), and how often an object has lost its
+    /// joined labels because of this limit.
     pub over_text_limit: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::expression_cost`](crate::registry::Limits::expression_cost).
@@ -99,17 +100,11 @@ pub(super) struct StoreCounters {
     joined_labels: Counter,
     over_sample_limit: LimitCounter,
     over_label_limit: LimitCounter,
-    over_text_limit: LimitCounter,
+    /// The joined labels of the store add to this count.
+    over_text_limit: Arc<LimitCounter>,
     over_expression_limit: LimitCounter,
     pub(super) decode_syntax: Counter,
     pub(super) decode_field: Counter,
-}
-
-/// Counts how often a limit was exceeded, and remembers the first object.
-#[derive(Debug, Default)]
-struct LimitCounter {
-    count: Counter,
-    first_object: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +113,14 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
+    /// Creates counters. `over_text_limit` also counts objects that lose their joined labels.
+    pub(super) fn new(over_text_limit: Arc<LimitCounter>) -> Self {
+        Self {
+            over_text_limit,
+            ..Self::default()
+        }
+    }
+
     /// Counts an object that was applied to a table.
     pub(super) fn count(&self, applied: Applied) {
         match applied {
@@ -145,14 +148,14 @@ impl StoreCounters {
         let exceeded = [
             (Limit::SamplesPerFamily, &self.over_sample_limit),
             (Limit::LabelsPerSample, &self.over_label_limit),
-            (Limit::TextPerObject, &self.over_text_limit),
+            (Limit::TextPerObject, &*self.over_text_limit),
             (Limit::ExpressionCost, &self.over_expression_limit),
         ];
         let exceeded = exceeded.into_iter().filter_map(|(limit, counter)| {
             Some(ExceededLimit {
                 limit,
-                count: counter.count.get(),
-                first_object: counter.first_object.get()?.clone(),
+                count: counter.count(),
+                first_object: counter.first_object()?.to_owned(),
             })
         });
         exceeded.collect()
@@ -171,24 +174,13 @@ impl StoreCounters {
             invalid_counters: self.invalid_counters.get(),
             panics: self.panics.get(),
             joined_labels_replaced: self.joined_labels.get(),
-            over_sample_limit: self.over_sample_limit.count.get(),
-            over_label_limit: self.over_label_limit.count.get(),
-            over_text_limit: self.over_text_limit.count.get(),
-            over_expression_limit: self.over_expression_limit.count.get(),
+            over_sample_limit: self.over_sample_limit.count(),
+            over_label_limit: self.over_label_limit.count(),
+            over_text_limit: self.over_text_limit.count(),
+            over_expression_limit: self.over_expression_limit.count(),
             decode_syntax_errors: self.decode_syntax.get(),
             decode_field_errors: self.decode_field.get(),
             ..StoreStats::default()
-        }
-    }
-}
-
-// === impl LimitCounter ===
-
-impl LimitCounter {
-    fn add(&self, count: u64, key: &str) {
-        if count > 0 {
-            self.first_object.get_or_init(|| key.to_owned());
-            self.count.add(count);
         }
     }
 }

@@ -79,11 +79,14 @@ impl<K: CollectedResource> MetricsStore<K> {
             return None;
         }
         feeder.set_key(&scanned.namespace, &scanned.name);
-        let (place, changed) = self.changed_groups(feeder, scanned)?;
+        let (place, changed, samples) = self.changed_groups(feeder, scanned)?;
         if self.schema().changes_joins(changed) {
             return None;
         }
         self.render_groups(feeder, object, scanned, changed)?;
+        if !self.schema().is_small_update(&feeder.samples, samples) {
+            return None;
+        }
         if work::is_interrupted() {
             // The result is discarded, because the source applies the object again on another thread.
             return Some(());
@@ -116,13 +119,13 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// The place of the row, and the groups of fields that have changed since the row was rendered; `None` if these
-    /// groups are unknown.
+    /// The place of the row, the groups of fields that have changed since the row was rendered, and the number of
+    /// samples for `is_small_update`; `None` if these groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,
         scanned: &Scanned<'_>,
-    ) -> Option<(RowPlace, GroupSet)> {
+    ) -> Option<(RowPlace, GroupSet, usize)> {
         let samples = &mut feeder.samples;
         self.read_row(feeder.id, &feeder.key, |place, page: &Page, row| {
             if !page.uid(row)?.is(&scanned.uid) {
@@ -131,7 +134,8 @@ impl<K: CollectedResource> MetricsStore<K> {
             let changed = scanned.fingerprints.changed_since(page.fingerprints(row))?;
             let dictionary = page.shared().iter();
             samples.begin_update(dictionary.map(|column| column.cell(row)));
-            Some((place, changed))
+            let row_samples = self.schema().samples_for_joins(page, row);
+            Some((place, changed, row_samples))
         })
     }
 
@@ -166,7 +170,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         // the whole object is rendered. A value that no cell uses any more stays in the dictionary until the whole
         // object is rendered.
         let has_new_values = samples.dictionary().is_extended();
-        (!has_new_values && schema.is_small_update(samples.exposed_text())).then_some(())
+        (!has_new_values).then_some(())
     }
 }
 

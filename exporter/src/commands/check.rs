@@ -12,6 +12,7 @@ use kube_state_metrics::source::manifests::ManifestSource;
 use super::format::MetricsFormat;
 use super::output::{list, write};
 use crate::file_limits;
+use crate::humanize::{visible, visible_line};
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
@@ -76,7 +77,7 @@ pub(super) fn run(
     })?;
     let (objects, problems) = ManifestSource::new(&args.objects).objects();
     for problem in &problems {
-        writeln!(err, "error: {problem}")?;
+        write_line(&mut err, format!("error: {problem}"))?;
     }
     let nothing = objects.is_empty() && !args.objects.is_empty();
     let report = check_as(args.format.into(), &config, objects);
@@ -118,18 +119,22 @@ fn write_report(
     err: &mut impl Write,
 ) -> Result<(), CheckError> {
     for problem in &report.errors {
+        // A message about the configuration may have several lines.
+        let problem = visible(problem.to_string());
         writeln!(err, "error: {file}: {problem}")?;
     }
     let word = if strict { "error" } else { "warning" };
     for problem in &report.warnings {
+        let problem = visible(problem.to_string());
         writeln!(err, "{word}: {file}: {problem}")?;
     }
     for (kind, count) in &report.ignored {
         let objects = counted(*count, "object");
-        writeln!(err, "note: nothing is configured for {kind}: {objects}")?;
+        let note = format!("note: nothing is configured for {kind}: {objects}");
+        write_line(err, note)?;
     }
     for note in &report.notes {
-        writeln!(err, "note: {note}")?;
+        write_line(err, format!("note: {note}"))?;
     }
     if report.repeated > 0 {
         let samples = counted(
@@ -144,7 +149,7 @@ fn write_report(
     for own in &report.unread {
         let family = &own.family;
         for example in &own.examples {
-            writeln!(err, "unread: {family}: {example}")?;
+            write_line(err, format!("unread: {family}: {example}"))?;
         }
         let more = own.count.saturating_sub(own.examples.len() as u64);
         if more > 0 {
@@ -152,6 +157,11 @@ fn write_report(
         }
     }
     Ok(())
+}
+
+/// Writes a line. Objects may have names and values with characters that control a terminal, or that begin a new line.
+fn write_line(err: &mut impl Write, line: String) -> io::Result<()> {
+    writeln!(err, "{}", visible_line(line))
 }
 
 fn counted(count: usize, what: &str) -> String {

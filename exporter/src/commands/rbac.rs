@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::output::write;
 use crate::cluster::{self, ClusterError};
+use crate::humanize::visible_line;
 use crate::logging;
 use crate::options::{Flags, LogOptions, Options};
 use crate::rbac::{Account, CustomKinds, Permissions, review, served_kinds};
@@ -81,6 +82,7 @@ pub(super) fn run(
     let options = configuration?.options;
     let (objects, problems) = ManifestSource::new(&args.definitions).objects();
     for problem in &problems {
+        let problem = visible_line(problem.to_string());
         writeln!(err, "warning: --definitions: {problem}")?;
     }
     let defined = KnownKind::of_objects(&objects);

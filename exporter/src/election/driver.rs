@@ -4,17 +4,16 @@ use std::mem;
 use std::sync::Arc;
 
 use http::StatusCode;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DynamicObject, PostParams};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::clock::uptime;
 use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step, Uptime};
-use super::record::{Exported, LeaseRecord, duration_seconds};
+use super::record::{Exported, LeaseRecord, duration_seconds, new_lease};
 use super::timing::Timing;
 use crate::options::LONGEST_LEASE;
 
@@ -35,10 +34,10 @@ pub(super) type ExportedFn = dyn Fn() -> Option<Exported> + Send + Sync;
 
 /// Reads and writes one Lease.
 pub(super) struct LeaseClient {
-    leases: Api<Lease>,
+    leases: Api<DynamicObject>,
     name: String,
     /// The Lease as it was last received, with fields that the election does not know.
-    last: Lease,
+    last: DynamicObject,
     /// Whether the duration in the Lease is longer than [`LONGEST_LEASE`], which no replica exceeds.
     is_too_long: bool,
 }
@@ -120,11 +119,11 @@ impl Driver {
 // === impl LeaseClient ===
 
 impl LeaseClient {
-    pub(super) fn new(leases: Api<Lease>, name: String) -> Self {
+    pub(super) fn new(leases: Api<DynamicObject>, name: String) -> Self {
         Self {
             leases,
+            last: new_lease(&name),
             name,
-            last: Lease::default(),
             is_too_long: false,
         }
     }
@@ -150,8 +149,7 @@ impl LeaseClient {
         let sent = match request {
             Request::Read => self.leases.get(name).await,
             Request::Create(record) => {
-                let mut lease = Lease::default();
-                lease.metadata.name = Some(name.clone());
+                let mut lease = new_lease(name);
                 record.write(&mut lease, Timestamp::now());
                 self.leases.create(&PostParams::default(), &lease).await
             }

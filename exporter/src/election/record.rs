@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject};
+use serde_json::{Map, Value, json};
 
 use crate::options::LONGEST_LEASE;
 
@@ -34,8 +35,9 @@ pub(crate) struct LeaseRecord {
     /// prevent all replicas from leading for years.
     pub(super) duration: Duration,
     /// When the leader last renewed the Lease, by the leader's clock. Other replicas use this time only to see that
-    /// there was another renewal.
-    pub(super) renewed: Option<Timestamp>,
+    /// there was another renewal. The time is a text: `jiff` does not support all times that the API server accepts,
+    /// such as the end of the year 9999.
+    pub(super) renewed: Option<String>,
     /// How often the leader has changed.
     pub(super) transitions: i32,
     /// The versions of the newest objects of the leader, if the leader offers the Lease. A standby that has received
@@ -53,6 +55,12 @@ const MAX_OFFER: usize = 128 << 10;
 const OFFER: &str = "kube-state-metrics/hand-over";
 /// The annotation with [`LeaseRecord::successor`].
 const SUCCESSOR: &str = "kube-state-metrics/successor";
+/// The fields of the specification of a Lease.
+const HOLDER: &str = "holderIdentity";
+const DURATION: &str = "leaseDurationSeconds";
+const ACQUIRED: &str = "acquireTime";
+const RENEWED: &str = "renewTime";
+const TRANSITIONS: &str = "leaseTransitions";
 
 // === impl LeaseRecord ===
 
@@ -80,9 +88,10 @@ impl LeaseRecord {
         // A Lease without a renewal looks the same each time that somebody removes its fields, so its states cannot be
         // compared.
         let is_renewed = self.renewed.is_some();
-        let term = |own: &Self| (own.renewed, own.transitions, own.duration);
-        self.version == before.version
-            || is_renewed && self.holder == before.holder && term(self) == term(before)
+        let is_same_term = self.renewed == before.renewed
+            && self.transitions == before.transitions
+            && self.duration == before.duration;
+        self.version == before.version || is_renewed && self.holder == before.holder && is_same_term
     }
 
     /// Whether a write of this record renews a Lease whose leader is `holder`. A standby that accepts an offer does not
@@ -91,16 +100,20 @@ impl LeaseRecord {
         self.successor.is_none() || holder != Some(&self.holder)
     }
 
-    pub(super) fn of(lease: &Lease) -> Self {
-        let spec = lease.spec.clone().unwrap_or_default();
+    pub(super) fn of(lease: &DynamicObject) -> Self {
+        let spec = &lease.data["spec"];
+        let text = |key: &str| spec[key].as_str().map(str::to_owned);
         let annotations = lease.metadata.annotations.as_ref();
         let annotation = |key| annotations.and_then(|all| all.get(key));
         Self {
             version: lease.metadata.resource_version.clone().unwrap_or_default(),
-            holder: spec.holder_identity.unwrap_or_default(),
+            holder: text(HOLDER).unwrap_or_default(),
             duration: Duration::from_secs(duration_seconds(lease)).min(LONGEST_LEASE),
-            renewed: spec.renew_time.map(|own| own.0),
-            transitions: spec.lease_transitions.unwrap_or_default(),
+            renewed: text(RENEWED),
+            transitions: spec[TRANSITIONS]
+                .as_i64()
+                .and_then(|own| i32::try_from(own).ok())
+                .unwrap_or_default(),
             // No standby accepts an offer that cannot be parsed. The leader then releases the Lease when its time ends.
             offer: annotation(OFFER).and_then(|json| serde_json::from_str(json).ok()),
             successor: annotation(SUCCESSOR).cloned(),
@@ -108,7 +121,7 @@ impl LeaseRecord {
     }
 
     /// Writes the record into a Lease. Other fields, other annotations and the labels stay.
-    pub(super) fn write(&self, lease: &mut Lease, now: Timestamp) {
+    pub(super) fn write(&self, lease: &mut DynamicObject, now: Timestamp) {
         let metadata = &mut lease.metadata;
         metadata.resource_version = Some(self.version.clone()).filter(|own| !own.is_empty());
         let annotations = metadata.annotations.get_or_insert_default();
@@ -126,36 +139,65 @@ impl LeaseRecord {
                 None => drop(annotations.remove(key)),
             }
         }
-        let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
-        let renews = self.renews(spec.holder_identity.as_deref());
-        if spec.holder_identity.as_ref() != Some(&self.holder) {
-            spec.acquire_time = Some(MicroTime(now));
-        }
-        if renews {
-            let before = spec.renew_time.as_ref();
-            spec.renew_time = Some(MicroTime(other_time(now, before.map(|own| own.0))));
-        }
-        spec.holder_identity = Some(self.holder.clone());
+        let mut spec = match lease.data.get_mut("spec").map(Value::take) {
+            Some(Value::Object(spec)) => spec,
+            _ => Map::new(),
+        };
+        let text = |key| spec.get(key).and_then(Value::as_str);
+        let (holder, renewed) = (text(HOLDER), text(RENEWED));
+        let renewal = self
+            .renews(holder)
+            .then(|| time_text(now, renewed.unwrap_or_default()));
+        let acquired = (holder != Some(&self.holder)).then(|| time_text(now, ""));
         // The API server refuses 0.
         let seconds = self.duration.as_millis().div_ceil(1000).max(1);
-        spec.lease_duration_seconds = Some(i32::try_from(seconds).unwrap_or(i32::MAX));
-        spec.lease_transitions = Some(self.transitions);
+        let fields = [
+            (ACQUIRED, acquired.map(Value::from)),
+            (RENEWED, renewal.map(Value::from)),
+            (HOLDER, Some(json!(self.holder))),
+            (
+                DURATION,
+                Some(json!(i32::try_from(seconds).unwrap_or(i32::MAX))),
+            ),
+            (TRANSITIONS, Some(json!(self.transitions))),
+        ];
+        for (key, value) in fields {
+            if let Some(value) = value {
+                spec.insert(key.to_owned(), value);
+            }
+        }
+        match &mut lease.data {
+            Value::Object(data) => drop(data.insert("spec".to_owned(), Value::Object(spec))),
+            data => *data = json!({ "spec": spec }),
+        }
     }
 }
 
-/// The duration of a Lease in seconds, also if it is longer than [`LONGEST_LEASE`]; 0 if it has none.
-pub(super) fn duration_seconds(lease: &Lease) -> u64 {
-    let spec = lease.spec.as_ref();
-    let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
-    u64::try_from(seconds.unwrap_or_default()).unwrap_or_default()
+/// The API of Leases.
+pub(super) fn lease_resource() -> ApiResource {
+    ApiResource::erase::<Lease>(&())
 }
 
-/// `now`, or a time one microsecond later if the Lease has this time already. Standbys recognize a renewal by its time,
-/// so each renewal must have another time, even if the clock stands still.
-fn other_time(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
-    let micros = now.as_microsecond();
-    let is_equal = before.is_some_and(|own| own.as_microsecond() == micros);
-    Timestamp::from_microsecond(micros + i64::from(is_equal)).unwrap_or(now)
+/// A Lease without a specification.
+pub(super) fn new_lease(name: &str) -> DynamicObject {
+    DynamicObject::new(name, &lease_resource()).data(json!({}))
+}
+
+/// The duration of a Lease in seconds, also if it is longer than [`LONGEST_LEASE`]; 0 if it has none.
+pub(super) fn duration_seconds(lease: &DynamicObject) -> u64 {
+    let seconds = &lease.data["spec"][DURATION];
+    seconds.as_u64().unwrap_or_default()
+}
+
+/// `now` as the API server writes it, or a time one microsecond later if `before` is this time already. Standbys
+/// recognize a renewal by its time, so each renewal must have another time, even if the clock stands still.
+fn time_text(now: Timestamp, before: &str) -> String {
+    let text = format!("{now:.6}");
+    if text != before {
+        return text;
+    }
+    let later = Timestamp::from_microsecond(now.as_microsecond() + 1);
+    format!("{:.6}", later.unwrap_or(now))
 }
 
 /// Whether a replica exports all offered resources, in the offered versions or newer ones. `own` are the versions up to
@@ -177,22 +219,22 @@ mod tests {
 
     #[test]
     fn a_record_survives_the_lease_and_leaves_other_fields() {
-        let mut lease = Lease::default();
+        let mut lease = new_lease("l");
         lease.metadata.labels = Some([("team".to_owned(), "x".to_owned())].into());
         lease.metadata.annotations = Some([("other".to_owned(), "y".to_owned())].into());
         let record = LeaseRecord {
             version: "7".into(),
             holder: "a".into(),
             duration: Duration::from_secs(15),
-            renewed: Some(Timestamp::UNIX_EPOCH),
+            renewed: Some("1970-01-01T00:00:00.000000Z".into()),
             transitions: 3,
             offer: Some([("pods".to_owned(), Some(5)), ("nodes".to_owned(), None)].into()),
             successor: None,
         };
         record.write(&mut lease, Timestamp::UNIX_EPOCH);
         assert_eq!(LeaseRecord::of(&lease), record);
-        let spec = lease.spec.clone().unwrap();
-        assert_eq!(spec.renew_time, spec.acquire_time);
+        let spec = lease.data["spec"].clone();
+        assert_eq!(spec[RENEWED], spec[ACQUIRED]);
         // The acceptance of a standby does not renew the Lease; the next leader removes both annotations.
         let accepted = LeaseRecord {
             successor: Some("b".into()),
@@ -201,7 +243,7 @@ mod tests {
         let later = Timestamp::from_second(60).unwrap();
         accepted.write(&mut lease, later);
         assert_eq!(LeaseRecord::of(&lease), accepted);
-        assert_eq!(lease.spec.clone().unwrap().renew_time, spec.renew_time);
+        assert_eq!(lease.data["spec"][RENEWED], spec[RENEWED]);
         assert!(accepted.has_term_of(&record));
         let handed_over = LeaseRecord {
             holder: "b".into(),
@@ -211,13 +253,13 @@ mod tests {
         handed_over.write(&mut lease, later);
         let annotations = lease.metadata.annotations.clone().unwrap();
         assert_eq!(annotations.len(), 1, "{annotations:?}");
-        assert_ne!(lease.spec.unwrap().acquire_time, spec.acquire_time);
+        assert_ne!(lease.data["spec"][ACQUIRED], spec[ACQUIRED]);
         assert!(lease.metadata.labels.is_some());
     }
 
     #[test]
     fn each_renewal_has_another_time_although_the_clock_stands_still() {
-        let mut lease = Lease::default();
+        let mut lease = new_lease("l");
         let record = LeaseRecord {
             holder: "a".into(),
             ..LeaseRecord::default()
@@ -246,11 +288,48 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_no_clock_can_have_is_only_a_text() {
+        let edited = json!({
+            "metadata": { "name": "l", "resourceVersion": "7" },
+            "spec": {
+                "holderIdentity": "gone", "leaseDurationSeconds": 15,
+                "acquireTime": "9999-12-31T00:00:00.000000Z", "renewTime": "9999-12-31T00:00:00.000000Z",
+                "other": { "kept": true },
+            },
+        });
+        let mut lease: DynamicObject = serde_json::from_value(edited).unwrap();
+        let before = LeaseRecord::of(&lease);
+        assert_eq!(
+            before.renewed.as_deref(),
+            Some("9999-12-31T00:00:00.000000Z")
+        );
+        let claimed = LeaseRecord {
+            holder: "a".into(),
+            ..before.clone()
+        };
+        claimed.write(&mut lease, Timestamp::UNIX_EPOCH);
+        let spec = &lease.data["spec"];
+        assert_eq!(spec[ACQUIRED], "1970-01-01T00:00:00.000000Z");
+        assert_eq!(spec[RENEWED], spec[ACQUIRED]);
+        assert_eq!(spec["other"]["kept"], true);
+        assert!(!LeaseRecord::of(&lease).has_term_of(&LeaseRecord {
+            version: "6".into(),
+            ..before
+        }));
+        // The API server needs all fields of the object in a write.
+        let written = serde_json::to_value(&lease).unwrap();
+        assert_eq!(written["metadata"]["resourceVersion"], "7");
+        assert_eq!(written["spec"]["holderIdentity"], "a");
+        let new = serde_json::to_value(new_lease("l")).unwrap();
+        assert_eq!(new["apiVersion"], "coordination.k8s.io/v1");
+        assert_eq!(new["kind"], "Lease");
+    }
+
+    #[test]
     fn an_edited_duration_counts_up_to_the_longest_that_a_replica_can_have() {
-        let mut lease = Lease::default();
+        let mut lease = new_lease("l");
         for (seconds, expected) in [(20, 20), (i32::MAX, 300), (-1, 0)] {
-            let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
-            spec.lease_duration_seconds = Some(seconds);
+            lease.data["spec"][DURATION] = json!(seconds);
             assert_eq!(
                 LeaseRecord::of(&lease).duration,
                 Duration::from_secs(expected)
@@ -260,16 +339,16 @@ mod tests {
 
     #[test]
     fn a_lease_without_a_leader_is_released_only_by_its_leader() {
-        let mut released = Lease::default();
+        let mut released = new_lease("l");
         let record = LeaseRecord {
             duration: RELEASED,
             ..LeaseRecord::default()
         };
         record.write(&mut released, Timestamp::UNIX_EPOCH);
         assert!(LeaseRecord::of(&released).is_released());
-        for spec in [None, Some(LeaseSpec::default())] {
-            let edited = Lease {
-                spec,
+        for data in [json!({}), json!({ "spec": {} }), json!({ "spec": null })] {
+            let edited = DynamicObject {
+                data,
                 ..released.clone()
             };
             assert!(LeaseRecord::of(&edited).is_vacant());
@@ -283,7 +362,7 @@ mod tests {
             offer: Some(versions),
             ..LeaseRecord::default()
         };
-        let mut lease = Lease::default();
+        let mut lease = new_lease("l");
         record.write(&mut lease, Timestamp::UNIX_EPOCH);
         assert_eq!(LeaseRecord::of(&lease).offer, Some(Versions::new()));
         record.offer = Some([("pods".to_owned(), Some(5))].into());

@@ -168,7 +168,7 @@ fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
         Limit::SamplesPerFamily => ("samples", "--sample-limit"),
         Limit::LabelsPerSample => ("labels", "--label-limit"),
-        Limit::TextPerObject => ("samples", "--text-limit"),
+        Limit::TextPerObject => ("samples or joined labels", "--text-limit"),
         Limit::ExpressionCost => ("samples", "--expression-cost-limit"),
         _ => ("parts", "a limit"),
     }

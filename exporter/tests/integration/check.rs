@@ -284,6 +284,28 @@ fn what_cannot_be_read_is_an_error() {
 }
 
 #[test]
+fn names_and_values_of_objects_cannot_control_a_terminal() {
+    let directory = Directory::new("check");
+    let file = directory.write("metrics.yaml", VALID);
+    let objects = OBJECTS
+        .replace("\"b\"", r#""b\nerror: forged""#)
+        .replace("much", r"\u001b[2Jmuch\nerror: forged")
+        .replace("Gadget", r"Gadget\u001b[31m\nerror: forged");
+    let objects = directory.write("objects.json", &objects);
+    let output = run(&["check", &file, "--objects", &objects], "");
+    let shown = output.stderr;
+    assert!(
+        !shown.contains('\u{1b}') && !shown.contains("\nerror: forged"),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains(r"Gadget\u{1b}[31m\nerror: forged"),
+        "{shown}"
+    );
+    assert!(shown.contains(r"\nerror: forged"), "{shown}");
+}
+
+#[test]
 fn facts_that_are_often_mistakes_are_notes() {
     let directory = Directory::new("notes");
     // An object has a state that is not in the list, and no object has the kind of one entry.

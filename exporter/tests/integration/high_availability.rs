@@ -200,6 +200,21 @@ fn an_edited_duration_locks_out_no_replica_without_a_reason_in_the_log() {
 }
 
 #[test]
+fn a_lease_with_a_time_at_the_end_of_the_year_9999_is_claimed_after_its_duration() {
+    let api = api();
+    let time = "9999-12-31T00:00:00.000000Z";
+    api.put_lease(
+        "default/leases/kube-state-metrics",
+        json!({ "holderIdentity": "gone", "leaseDurationSeconds": 3, "acquireTime": time, "renewTime": time }),
+    );
+    let replica = named(&api, "a");
+    wait_until_it_leads(&replica);
+    let lease = api.lease("kube-state-metrics").unwrap();
+    let renewed = lease["spec"]["renewTime"].as_str().unwrap();
+    assert!(renewed < time, "{renewed}");
+}
+
+#[test]
 fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let api = api();
     let first = named(&api, "a");

@@ -106,7 +106,7 @@ fn limits_leave_out_samples_and_labels_and_say_so() {
     let ready = exporter.get("/readyz?verbose").text();
     let line = "[!] endpoints: objects exceeded --text-limit ";
     assert!(
-        ready.contains(line) && ready.contains(", so samples are left out; "),
+        ready.contains(line) && ready.contains(", so samples or joined labels are left out; "),
         "{ready}"
     );
 }

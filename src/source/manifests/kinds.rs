@@ -93,8 +93,8 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns the fields of each object in a text that identify its kind. For a definition, also returns the name and the
-/// specification.
+/// Returns the fields of each object in a text that identify its kind. For a definition, also returns the name, the
+/// specification and the conditions.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();
     documents::each(text, &mut |document| {
@@ -109,6 +109,7 @@ fn head(document: &Document<'_>) -> Option<Value> {
     if is_definition(&head) {
         head["metadata"] = json!({ "name": whole["metadata"]["name"] });
         head["spec"] = whole["spec"].clone();
+        head["status"] = json!({ "conditions": whole["status"]["conditions"] });
     } else {
         head["metadata"] = json!({ "namespace": whole["metadata"]["namespace"] });
     }

@@ -40,11 +40,13 @@ struct Definition {
     kinds: Vec<KnownKind>,
 }
 
-/// The fields of a definition that name its kinds. The schemas, which are the largest part, are skipped.
+/// The fields of a definition that determine its kinds. The schemas, which are the largest part, are skipped.
 #[derive(Deserialize, Serialize)]
 struct DefinitionFields {
     metadata: Metadata,
     spec: Spec,
+    /// Shows whether the API server serves the kinds.
+    status: Option<Status>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -77,6 +79,18 @@ struct Names {
 struct Version {
     name: String,
     served: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Status {
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    condition: String,
+    status: String,
 }
 
 /// The reflector of the definitions.

@@ -122,8 +122,10 @@ pub(super) struct Reflector<S> {
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// The skipped objects that were logged.
-    skipped: HashSet<String>,
+    /// The objects that did not decode and were logged.
+    logged_undecodable: HashSet<String>,
+    /// The objects that were larger than the maximum size and were logged.
+    logged_oversized: HashSet<String>,
     pub(super) audit: Option<Audit>,
 }
 
@@ -208,7 +210,8 @@ impl<S: ListWatchSink> Reflector<S> {
             silent_watches_before_list: MIN_SILENT_WATCHES,
             not_found_since: None,
             is_forgotten: false,
-            skipped: HashSet::new(),
+            logged_undecodable: HashSet::new(),
+            logged_oversized: HashSet::new(),
             audit: None,
             options,
         }
@@ -470,7 +473,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.metrics.oversized();
         self.feed.reporter().object_skipped();
         let resource = self.target.resource.label();
-        if self.is_first_log(object.to_string()) {
+        if is_first_log(&mut self.logged_oversized, object.to_string()) {
             tracing::warn!(
                 resource,
                 %object,
@@ -490,16 +493,11 @@ impl<S: ListWatchSink> Reflector<S> {
 
     /// Logs the first time that an object does not decode.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
-        if self.is_first_log(error.object().to_owned()) {
+        if is_first_log(&mut self.logged_undecodable, error.object().to_owned()) {
             tracing::warn!(%error, "an object does not decode, so it has no samples");
         } else {
             tracing::debug!(%error, "an object does not decode, so it has no samples");
         }
-    }
-
-    /// Whether a skipped object is logged as a warning: only the first time, and only for a limited number of objects.
-    fn is_first_log(&mut self, object: String) -> bool {
-        self.skipped.len() < MAX_LOGGED && self.skipped.insert(object)
     }
 }
 
@@ -528,4 +526,10 @@ impl NextStep {
             ..Self::now(action)
         }
     }
+}
+
+/// Whether a skipped object is logged as a warning: only the first time, and only for a limited number of objects.
+/// `logged` are the objects that were skipped for the same reason.
+fn is_first_log(logged: &mut HashSet<String>, object: String) -> bool {
+    logged.len() < MAX_LOGGED && logged.insert(object)
 }

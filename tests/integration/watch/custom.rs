@@ -104,6 +104,44 @@ async fn beyond_the_limit_kinds_with_older_definitions_are_watched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rejected_definition_does_not_displace_an_established_one() {
+    let server = with_definitions();
+    server.serve("/apis/acme.dev", "acme.dev/v1", "widgets", "Widget");
+    let with_status = |plural: &str, accepted: &str, established: &str| {
+        let mut definition = definition(&["v1"]);
+        definition["metadata"]["name"] = json!(format!("{plural}.acme.dev"));
+        definition["spec"]["names"]["plural"] = json!(plural);
+        definition["status"]["conditions"] = json!([
+            { "type": "NamesAccepted", "status": accepted }, { "type": "Established", "status": established },
+        ]);
+        definition
+    };
+    server.put(DEFINITIONS, with_status("widgets", "True", "True"));
+    server.put("widgets", widget("one", 3));
+    let running = start(&server, configured(Shard::default()), discover);
+    running.ready().await;
+    let served = widgets(&running);
+    assert_eq!(served.len(), 1);
+
+    // The name of the new definition sorts first. At first, it has no conditions.
+    let mut new = with_status("awidgets", "False", "False");
+    let conditions = std::mem::take(&mut new["status"]["conditions"]);
+    for (known, conditions) in [(3, json!([])), (4, conditions)] {
+        new["status"]["conditions"] = conditions;
+        server.put(DEFINITIONS, new.clone());
+        let mut other = with_status(&format!("other{known}"), "False", "False");
+        other["spec"]["names"]["kind"] = json!("Other");
+        server.put(DEFINITIONS, other);
+        let name = "customresourcedefinitions.apiextensions.k8s.io";
+        eventually("the definitions are known", || {
+            running.health_of(name).objects == known
+        })
+        .await;
+        assert_eq!(widgets(&running), served);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_there_at_the_start_is_waited_for() {
     let server = with_definitions();
     server.serve("/apis/acme.dev", "acme.dev/v1", "widgets", "Widget");

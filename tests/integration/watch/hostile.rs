@@ -439,6 +439,26 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_above_the_size_limit_is_named_also_if_it_did_not_decode_before() {
+    let (log, _guard) = Log::begin();
+    let server = server();
+    let mut odd = config_map("a", "odd");
+    odd["metadata"]["creationTimestamp"] = json!("x");
+    server.put("configmaps", odd);
+    let running = start(&server, metrics(), |watch| {
+        watch.protobuf(false).object_size_limit(1_000)
+    });
+    running.ready().await;
+    server.put("configmaps", large("odd", 2_000));
+    for words in [
+        ["WARN", "a/odd", "does not decode"],
+        ["WARN", "a/odd", "larger than the maximum size"],
+    ] {
+        eventually("the object is named", || log.lines(&words).len() == 1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_size_limit_is_the_same_in_lists_and_watches() {
     let server = server();
     server.put("configmaps", large("large", 2_000));

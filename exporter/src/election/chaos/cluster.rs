@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-
 use crate::election::machine::{Election, Outcome, Request, Step, Uptime};
 use crate::election::record::{Exported, LeaseRecord};
 use crate::election::timing::Timing;
@@ -127,7 +125,7 @@ impl Server {
         };
         let before = self.lease.take().unwrap_or_default();
         let renewed = match written.renews(Some(&before.holder)) {
-            true => Timestamp::from_second(self.version.into()).ok(),
+            true => Some(self.version.to_string()),
             false => before.renewed,
         };
         Outcome::Lease(self.store(LeaseRecord { renewed, ..written }))

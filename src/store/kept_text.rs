@@ -1,0 +1,74 @@
+//! The limit on the text of an object: which rows may be updated in parts, and how long their joined labels may be.
+
+use super::page::Page;
+use super::schema::Schema;
+use crate::family::SampleBuffer;
+use crate::joins::RowJoins;
+use crate::resource::CollectedResource;
+
+// === impl Schema ===
+
+impl<K: CollectedResource> Schema<K> {
+    /// Whether a row that was rendered as a whole is small enough that events may update it in parts.
+    pub(super) fn is_small_row(&self, rendered: &SampleBuffer) -> bool {
+        let max = self.max_kept_text();
+        rendered.exposed_text() <= max && self.longest_joined(rendered.exposed_samples()) <= max
+    }
+
+    /// Whether an update is small enough to keep the other cells of the row. `samples` is the number of samples that
+    /// the row had before the update. The limit on the text of an object applies to all cells of the row together, but
+    /// an update renders only some of them.
+    ///
+    /// When a row gets fingerprints, its text is at most half of the limit. A small update has at most this half,
+    /// divided by one more than the number of families. So even if later updates replace each cell, the row does not
+    /// exceed the limit. If the store has joined labels, thirds replace the halves: the third third is for the joined
+    /// labels, whose values may be as long as possible.
+    pub(super) fn is_small_update(&self, rendered: &SampleBuffer, samples: usize) -> bool {
+        let max = self.max_kept_text();
+        let samples = samples.saturating_add(rendered.exposed_samples());
+        rendered.exposed_text() <= max / (self.families().len() + 1)
+            && self.longest_joined(samples) <= max
+    }
+
+    /// The number of samples of a row; 0 if the store has no joined labels, because the number is then not needed.
+    pub(super) fn samples_for_joins(&self, page: &Page, row: usize) -> usize {
+        if self.joins().is_none() {
+            return 0;
+        }
+        let columns = page.columns().iter().skip(self.column(0));
+        let cells = columns.take(self.families().len());
+        let lines = cells.map(|column| memchr::memchr_iter(b'\n', column.cell(row)).count());
+        lines.sum()
+    }
+
+    /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if all joined labels are
+    /// within the limit on the text of the object, however long their values are.
+    pub(super) fn max_joined_len(
+        &self,
+        joins: &RowJoins,
+        rendered: &SampleBuffer,
+    ) -> Option<usize> {
+        let limit = self.limits().text_per_object;
+        let (samples, text) = (rendered.exposed_samples(), rendered.exposed_text());
+        let longest = text.saturating_add(samples.saturating_mul(joins.max_len()));
+        if limit == 0 || longest <= limit {
+            return None;
+        }
+        limit.saturating_sub(text).checked_div(samples)
+    }
+
+    /// The maximum length of the text of a row with fingerprints, in bytes.
+    fn max_kept_text(&self) -> usize {
+        match (self.limits().text_per_object, self.joins()) {
+            (0, _) => usize::MAX,
+            (limit, None) => limit / 2,
+            (limit, Some(_)) => limit / 3,
+        }
+    }
+
+    /// The length of the joined labels of so many samples if their values are as long as possible, in bytes.
+    fn longest_joined(&self, samples: usize) -> usize {
+        let joins = self.joins();
+        joins.map_or(0, |joins| samples.saturating_mul(joins.max_len()))
+    }
+}
