@@ -10,6 +10,7 @@ use super::family_rows::FamilyRows;
 #[cfg(feature = "gzip")]
 use super::gzip::{RunKey, RunRevision};
 use super::plan_family::PlanFamily;
+use super::repeats::{ReadStep, RepeatedSamples, RepeatsReader};
 use super::row_part::RowPart;
 use super::samples::FamilySamples;
 use super::snapshot::Exposition;
@@ -38,8 +39,10 @@ pub(super) struct RunCursor {
     part: Option<RowPart>,
     /// Whether a run already has the header of the current family.
     has_header: bool,
-    /// The repeated samples of the current family; `None` before the search for them.
-    repeated: Option<Arc<[usize]>>,
+    /// The search for the repeated samples of the current family, while it is in progress.
+    search: Option<RepeatsReader>,
+    /// The repeated samples of the current family; `None` before the end of the search.
+    repeated: Option<Arc<RepeatedSamples>>,
     /// The number of rows that were examined since the last pause.
     examined: usize,
 }
@@ -71,7 +74,7 @@ enum Extent {
         has_header: bool,
     },
     /// The whole family, sample by sample, without samples that repeat an earlier series.
-    Family { repeated: Arc<[usize]> },
+    Family { repeated: Arc<RepeatedSamples> },
 }
 
 // === impl RunCursor ===
@@ -86,6 +89,7 @@ impl RunCursor {
             row: 0,
             part: None,
             has_header: false,
+            search: None,
             repeated: None,
             examined: 0,
         }
@@ -118,10 +122,9 @@ impl RunCursor {
                 self.next_family();
                 continue;
             }
-            let snapshots = self.exposition.snapshots();
-            let repeated =
-                (self.repeated).get_or_insert_with(|| family.repeated_samples(snapshots));
-            let repeated = Arc::clone(repeated);
+            let Some(repeated) = self.find_repeated(family) else {
+                return Step::Pause;
+            };
             let copies_rows = self.exposition.format().spec().has_stored_lines();
             if !repeated.is_empty() || !copies_rows {
                 let run = self.whole_family(family, repeated);
@@ -309,8 +312,26 @@ impl RunCursor {
         Some((run, end, written))
     }
 
+    /// Does a step of the search for the repeated samples of the current family. Returns `None` if the step did work,
+    /// also at the end of the search, so that small searches of many families do not become one long step.
+    fn find_repeated(&mut self, family: &PlanFamily) -> Option<Arc<RepeatedSamples>> {
+        if let Some(repeated) = &self.repeated {
+            return Some(Arc::clone(repeated));
+        }
+        let snapshots = self.exposition.snapshots();
+        let reader = (self.search).get_or_insert_with(|| family.read_repeats(snapshots));
+        let (repeated, is_known) = match family.step_repeats(reader) {
+            ReadStep::Known(repeated) => (repeated, true),
+            ReadStep::Found(repeated) => (repeated, false),
+            ReadStep::Pause => return None,
+        };
+        self.search = None;
+        self.repeated = Some(Arc::clone(&repeated));
+        is_known.then_some(repeated)
+    }
+
     /// The whole current family except the repeated samples.
-    fn whole_family(&self, family: &PlanFamily, repeated: Arc<[usize]>) -> RowRun {
+    fn whole_family(&self, family: &PlanFamily, repeated: Arc<RepeatedSamples>) -> RowRun {
         RowRun {
             family: self.family,
             extent: Extent::Family { repeated },
@@ -363,6 +384,7 @@ impl RunCursor {
         self.page = 0;
         self.row = 0;
         self.has_header = false;
+        self.search = None;
         self.repeated = None;
     }
 }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::family_column::FamilyColumn;
 use super::family_metadata::FamilyMetadata;
 use super::family_rows::FamilyRows;
 use super::format::Format;
-use super::repeats::repeated_samples;
+use super::repeats::{ReadStep, RepeatedSamples, Repeats, RepeatsReader};
 use crate::store::StoreSnapshot;
 
 /// One family of the exposition: a header, and samples from one or more columns.
@@ -18,15 +16,7 @@ pub(crate) struct PlanFamily {
     /// One header per format, in the order of [`Format::ALL`].
     headers: Vec<Box<[u8]>>,
     columns: Vec<FamilyColumn>,
-    /// The result of the last search for repeated series.
-    repeats: Mutex<Repeats>,
-}
-
-/// The repeated samples for one state of the columns.
-#[derive(Debug, Default)]
-struct Repeats {
-    revisions: Vec<u64>,
-    samples: Arc<[usize]>,
+    repeats: Repeats,
 }
 
 // === impl PlanFamily ===
@@ -42,7 +32,7 @@ impl PlanFamily {
             headers: headers.collect(),
             metadata,
             columns,
-            repeats: Mutex::default(),
+            repeats: Repeats::default(),
         }
     }
 
@@ -67,16 +57,28 @@ impl PlanFamily {
         self.headers == other.headers
     }
 
-    /// The numbers of the samples that repeat the series of an earlier row. The numbers count, from 0, the samples of
-    /// all columns in which repeats are possible.
+    /// Returns the samples that repeat the series of an earlier row. The method searches again only if a column in
+    /// which repeats are possible has changed.
     ///
-    /// The method searches again only if one of these columns has changed.
-    pub(super) fn repeated_samples(&self, snapshots: &[StoreSnapshot]) -> Arc<[usize]> {
-        let searched = || self.columns.iter().filter(|column| column.may_repeat);
-        if searched().next().is_none() {
-            return Arc::default();
+    /// A search reads all series of the family at once. Code that must not block its thread uses
+    /// [`read_repeats`](Self::read_repeats).
+    pub(super) fn repeated_samples(
+        &self,
+        snapshots: &Arc<[StoreSnapshot]>,
+    ) -> Arc<RepeatedSamples> {
+        let mut reader = self.read_repeats(snapshots);
+        loop {
+            match self.step_repeats(&mut reader) {
+                ReadStep::Known(samples) | ReadStep::Found(samples) => return samples,
+                ReadStep::Pause => {}
+            }
         }
-        let all_rows = searched().flat_map(|column| FamilyRows::all(column, snapshots));
+    }
+
+    /// Begins to read the repeated samples in steps.
+    pub(super) fn read_repeats(&self, snapshots: &Arc<[StoreSnapshot]>) -> RepeatsReader {
+        let searched = self.columns.iter().filter(|column| column.may_repeat);
+        let all_rows = searched.flat_map(|column| FamilyRows::all(column, snapshots));
         let revisions = all_rows.flat_map(|rows| {
             [
                 rows.base_labels.version(),
@@ -85,18 +87,21 @@ impl PlanFamily {
                 rows.page.shared_version(),
             ]
         });
-        let revisions: Vec<_> = revisions.collect();
-        let mut repeats = self.repeats.lock();
-        if repeats.revisions != revisions {
-            repeats.samples = repeated_samples(searched(), snapshots).into();
-            repeats.revisions = revisions;
+        RepeatsReader::new(revisions.collect(), snapshots)
+    }
+
+    /// Does a bounded amount of work for a reader of this family.
+    pub(super) fn step_repeats(&self, reader: &mut RepeatsReader) -> ReadStep {
+        if self.columns.iter().any(|column| column.may_repeat) {
+            self.repeats.step(reader, &self.columns)
+        } else {
+            ReadStep::Known(Arc::default())
         }
-        Arc::clone(&repeats.samples)
     }
 
     /// The number of repeated samples in the last search. The method does not search.
     #[cfg(feature = "prometheus")]
     pub(crate) fn last_repeats(&self) -> usize {
-        self.repeats.lock().samples.len()
+        self.repeats.last_len()
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::family_rows::FamilyRows;
 use super::plan_family::PlanFamily;
+use super::repeats::RepeatedSamples;
 use super::sample::StoredSample;
 use super::snapshot::Exposition;
 use crate::family::MetricType;
@@ -37,9 +38,8 @@ use crate::family::MetricType;
 pub struct FamilySamples<'a> {
     exposition: &'a Exposition,
     family: &'a PlanFamily,
-    /// The numbers of the samples that repeat an earlier series. The numbers count, from 0, the samples of all columns
-    /// in which repeats are possible.
-    repeated: Arc<[usize]>,
+    /// The samples that repeat an earlier series.
+    repeated: Arc<RepeatedSamples>,
 }
 
 // === impl FamilySamples ===
@@ -48,7 +48,7 @@ impl<'a> FamilySamples<'a> {
     pub(super) fn new(
         exposition: &'a Exposition,
         family: &'a PlanFamily,
-        repeated: Arc<[usize]>,
+        repeated: Arc<RepeatedSamples>,
     ) -> Self {
         Self {
             exposition,
@@ -120,7 +120,7 @@ impl<'a> FamilySamples<'a> {
         let mut numbers = 0..;
         samples.filter_map(move |(may_repeat, is_included, sample)| {
             let number = may_repeat.then(|| numbers.next()).flatten();
-            let is_repeated = number.is_some_and(|number| repeated.binary_search(&number).is_ok());
+            let is_repeated = number.is_some_and(|number| repeated.contains(number));
             (is_included && !is_repeated).then_some(sample)
         })
     }

@@ -100,7 +100,7 @@ impl Exposition {
         &self.plan
     }
 
-    pub(super) fn snapshots(&self) -> &[StoreSnapshot] {
+    pub(super) fn snapshots(&self) -> &Arc<[StoreSnapshot]> {
         &self.snapshots
     }
 

@@ -1,0 +1,154 @@
+//! [`RepeatSearch`]: a search for the repeated series of a family.
+
+use std::hash::{BuildHasher, RandomState};
+
+use bytes::BytesMut;
+
+use super::repeated_samples::RepeatedSamples;
+use super::series_hashes::SeriesHashes;
+use super::series_walk::{SeriesWalk, Source};
+use super::shared_hashes::SharedHashes;
+use super::work::Work;
+use crate::exposition::family_column::FamilyColumn;
+use crate::store::StoreSnapshot;
+
+/// A search for the repeated series of a family, in steps of at most about 0.1 ms.
+///
+/// The search keeps no text, because the text of millions of series takes gigabytes. The search first reads all series
+/// and keeps a hash of each. Only if several samples have the same hash, the search reads all series again, and
+/// compares the text of samples with the same hash.
+///
+/// The hash has a random key. Without the random key, an attacker could create many series with the same hash.
+#[derive(Debug)]
+pub(super) struct RepeatSearch<S = RandomState> {
+    hasher: S,
+    stage: Stage,
+    /// The number of samples, including repeated ones.
+    samples: usize,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Hash(SeriesWalk, SeriesHashes),
+    Sort(SeriesHashes, SharedHashes),
+    Compare(Comparison),
+}
+
+/// The comparison of the samples that have the same hash.
+#[derive(Debug)]
+struct Comparison {
+    walk: SeriesWalk,
+    hashes: SharedHashes,
+    repeated: RepeatedSamples,
+    /// The line of an earlier sample.
+    earlier: BytesMut,
+}
+
+// === impl RepeatSearch ===
+
+impl RepeatSearch {
+    pub(super) fn new(columns: &[FamilyColumn], snapshots: &[StoreSnapshot]) -> Self {
+        Self::with_hasher(RandomState::new(), columns, snapshots)
+    }
+}
+
+impl<S: BuildHasher> RepeatSearch<S> {
+    pub(super) fn with_hasher(
+        hasher: S,
+        columns: &[FamilyColumn],
+        snapshots: &[StoreSnapshot],
+    ) -> Self {
+        let samples = Source { columns, snapshots }.samples();
+        Self {
+            hasher,
+            stage: Stage::Hash(SeriesWalk::default(), SeriesHashes::new(samples)),
+            samples,
+        }
+    }
+
+    /// Does a bounded amount of work. Returns the repeated samples at the end of the search; the method must not be
+    /// called again after that. All calls have the same arguments as [`new`](Self::new).
+    pub(super) fn step(
+        &mut self,
+        columns: &[FamilyColumn],
+        snapshots: &[StoreSnapshot],
+    ) -> Option<RepeatedSamples> {
+        let source = Source { columns, snapshots };
+        let (hasher, mut work) = (&self.hasher, Work::of_step());
+        loop {
+            let next = match &mut self.stage {
+                Stage::Hash(walk, hashes) => {
+                    let is_done = walk.advance(source, &mut work, |series, work| {
+                        hashes.insert(hasher.hash_one(series.text), work);
+                    });
+                    if !is_done {
+                        return None;
+                    }
+                    let hashes = std::mem::replace(hashes, SeriesHashes::new(0));
+                    let shared = SharedHashes::with_buckets(hashes.buckets());
+                    Stage::Sort(hashes, shared)
+                }
+                Stage::Sort(hashes, shared) => {
+                    if !hashes.move_shared(shared, &mut work) {
+                        return None;
+                    }
+                    if shared.is_empty() {
+                        return Some(RepeatedSamples::default());
+                    }
+                    let shared = std::mem::replace(shared, SharedHashes::with_buckets(0));
+                    Stage::Compare(Comparison::new(shared, self.samples))
+                }
+                Stage::Compare(comparison) => {
+                    return comparison.step(source, hasher, &mut work);
+                }
+            };
+            self.stage = next;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn reserved_hashes(&self) -> usize {
+        match &self.stage {
+            Stage::Hash(_, hashes) | Stage::Sort(hashes, _) => hashes.reserved(),
+            Stage::Compare(_) => 0,
+        }
+    }
+}
+
+// === impl Comparison ===
+
+impl Comparison {
+    fn new(hashes: SharedHashes, samples: usize) -> Self {
+        Self {
+            walk: SeriesWalk::default(),
+            hashes,
+            repeated: RepeatedSamples::with_capacity(samples),
+            earlier: BytesMut::new(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        source: Source<'_>,
+        hasher: &impl BuildHasher,
+        work: &mut Work,
+    ) -> Option<RepeatedSamples> {
+        let Self {
+            walk,
+            hashes,
+            repeated,
+            earlier,
+        } = self;
+        let is_done = walk.advance(source, work, |series, work| {
+            let hash = hasher.hash_one(series.text);
+            let is_repeated = hashes.is_repeated(hash, series.place, |place| {
+                work.spend(Work::SAMPLE + series.text.len());
+                source.has_series(place, series.text, earlier)
+            });
+            if is_repeated {
+                repeated.insert(series.number);
+            }
+        });
+        is_done.then(|| std::mem::take(repeated))
+    }
+}

@@ -1,0 +1,156 @@
+//! [`SeriesWalk`]: reads the series of a family in steps, in the order in which the samples are written.
+
+use bytes::BytesMut;
+
+use super::work::Work;
+use crate::exposition::family_column::FamilyColumn;
+use crate::exposition::family_rows::FamilyRows;
+use crate::store::StoreSnapshot;
+
+/// The columns and the rows of a family.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) columns: &'a [FamilyColumn],
+    pub(super) snapshots: &'a [StoreSnapshot],
+}
+
+/// The place of a sample. The positions have 32 bits, because a search can keep millions of places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    column: u32,
+    page: u32,
+    row: u32,
+    /// The position of the sample in the cell.
+    start: u32,
+}
+
+/// A series at one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Series<'a> {
+    /// The number of the sample, counted from 0 in the columns in which repeats are possible.
+    pub(super) number: usize,
+    /// The place of the sample; `None` if a position does not fit into 32 bits.
+    pub(super) place: Option<Place>,
+    /// The name and the labels.
+    pub(super) text: &'a [u8],
+}
+
+/// The series of the columns in which repeats are possible, read in steps.
+#[derive(Debug, Default)]
+pub(super) struct SeriesWalk {
+    column: usize,
+    page: usize,
+    row: usize,
+    /// The position of the next sample in the cell.
+    start: usize,
+    number: usize,
+    line: BytesMut,
+}
+
+// === impl Source ===
+
+impl<'a> Source<'a> {
+    /// The rows of a page; `None` if the column has fewer pages, or if its samples cannot repeat a series.
+    fn rows(self, column: &'a FamilyColumn, page: usize) -> Option<FamilyRows<'a>> {
+        let rows = FamilyRows::at(column, self.snapshots, page);
+        rows.filter(|_| column.may_repeat)
+    }
+
+    /// The number of samples in the columns in which repeats are possible.
+    pub(super) fn samples(self) -> usize {
+        let columns = self.columns.iter().filter(|column| column.may_repeat);
+        let rows = columns.flat_map(|column| FamilyRows::all(column, self.snapshots));
+        let samples = rows.map(|rows| rows.samples.lines()).sum::<u64>();
+        usize::try_from(samples).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the sample at `place` has the series `text`. Overwrites `line`.
+    pub(super) fn has_series(self, place: Place, text: &[u8], line: &mut BytesMut) -> bool {
+        line.clear();
+        let column = self.columns.get(index(place.column));
+        let rows = column.and_then(|column| self.rows(column, index(place.page)));
+        if let Some(rows) = rows {
+            let row = index(place.row);
+            let tail = tail_at(rows.tails(row), index(place.start)).unwrap_or_default();
+            rows.write_lines(row, tail, line);
+        }
+        series(line) == text
+    }
+}
+
+// === impl SeriesWalk ===
+
+impl SeriesWalk {
+    /// Calls `visit` for each series until `work` is spent. Returns whether the walk is at its end.
+    pub(super) fn advance(
+        &mut self,
+        source: Source<'_>,
+        work: &mut Work,
+        mut visit: impl FnMut(Series<'_>, &mut Work),
+    ) -> bool {
+        while let Some(column) = source.columns.get(self.column) {
+            let Some(rows) = source.rows(column, self.page) else {
+                self.column += 1;
+                self.page = 0;
+                continue;
+            };
+            let has_samples = rows.samples.bytes() > 0;
+            while has_samples && self.row < rows.len() {
+                if work.is_spent() {
+                    return false;
+                }
+                let Some(tail) = tail_at(rows.tails(self.row), self.start) else {
+                    self.row += 1;
+                    self.start = 0;
+                    work.spend(Work::ROW);
+                    continue;
+                };
+                self.line.clear();
+                rows.write_lines(self.row, tail, &mut self.line);
+                work.spend(Work::SAMPLE + self.line.len());
+                let series = Series {
+                    number: self.number,
+                    place: self.place(),
+                    text: series(&self.line),
+                };
+                visit(series, work);
+                self.start += tail.len();
+                self.number += 1;
+            }
+            self.page += 1;
+            self.row = 0;
+            work.spend(Work::ROW);
+            if work.is_spent() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place {
+            column: self.column.try_into().ok()?,
+            page: self.page.try_into().ok()?,
+            row: self.row.try_into().ok()?,
+            start: self.start.try_into().ok()?,
+        })
+    }
+}
+
+/// The tail of a cell that begins at `start`; `None` at the end of the cell.
+fn tail_at(cell: &[u8], start: usize) -> Option<&[u8]> {
+    // Every newline byte ends a sample, because label values escape newlines.
+    let rest = cell.get(start..).filter(|rest| !rest.is_empty())?;
+    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+    rest.get(..end)
+}
+
+/// The name and the labels of a line, without the value.
+fn series(line: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
+    line.get(..end).unwrap_or(line)
+}
+
+fn index(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}

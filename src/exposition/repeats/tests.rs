@@ -1,0 +1,350 @@
+//! Compares searches in steps with a search through the text of all lines, and checks the work of the steps.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::ops::Range;
+
+use bytes::BytesMut;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use proptest::prelude::*;
+
+use super::work::Work;
+use super::*;
+use crate::exposition::family_rows::FamilyRows;
+use crate::exposition::plan_family::PlanFamily;
+use crate::exposition::{Exposition, ExpositionFilter, Format};
+use crate::store::Writer;
+use crate::{Collector, Family, StateMetrics};
+
+/// A hasher with so few different hashes that many different series have the same hash.
+#[derive(Default)]
+struct FewHashes(u64);
+
+impl Hasher for FewHashes {
+    fn write(&mut self, bytes: &[u8]) {
+        let sum = bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        self.0 = (self.0 + sum) % 61;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Two collectors that have the same family. A sample has the value `value` of the label `key` for each annotation.
+fn metrics() -> (StateMetrics, Writer<ConfigMap>, Writer<Lease>) {
+    fn write(metadata: &ObjectMeta, s: &mut crate::family::Samples<'_>) {
+        for (key, value) in metadata.annotations.iter().flatten() {
+            s.label("key", key).value(value.len() as f64);
+        }
+    }
+    let maps = Family::gauge("seen", "Annotations.")
+        .generate(|map: &ConfigMap, s| write(&map.metadata, s));
+    let leases = Family::gauge("seen", "Annotations.")
+        .generate(|lease: &Lease, s| write(&lease.metadata, s));
+    let metrics = StateMetrics::builder()
+        .collector(Collector::new().no_base_labels().family(maps))
+        .collector(Collector::new().no_base_labels().family(leases))
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let (maps, leases) = (metrics.feed().unwrap(), metrics.feed().unwrap());
+    (metrics, maps, leases)
+}
+
+fn metadata(name: u32, keys: impl IntoIterator<Item = u32>) -> ObjectMeta {
+    let keys = keys.into_iter();
+    let annotations = keys.map(|key| (format!("key {key}"), "x".repeat(key as usize % 3)));
+    ObjectMeta {
+        name: Some(format!("o{name}")),
+        namespace: Some("n".to_owned()),
+        annotations: Some(annotations.collect::<BTreeMap<_, _>>()),
+        ..Default::default()
+    }
+}
+
+fn map(name: u32, keys: impl IntoIterator<Item = u32>) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata(name, keys),
+        ..Default::default()
+    }
+}
+
+fn lease(name: u32, keys: impl IntoIterator<Item = u32>) -> Lease {
+    Lease {
+        metadata: metadata(name, keys),
+        ..Default::default()
+    }
+}
+
+fn exposition(metrics: &StateMetrics) -> Exposition {
+    metrics.exposition(Format::Text, ExpositionFilter::default())
+}
+
+fn family(exposition: &Exposition) -> &PlanFamily {
+    let mut families = exposition.plan().families().iter();
+    families
+        .find(|family| family.metadata().name() == "seen")
+        .unwrap()
+}
+
+/// The repeated samples, found in the text of all lines. Also returns the number of samples.
+fn in_text(exposition: &Exposition) -> (Vec<usize>, usize) {
+    let (mut seen, mut repeated, mut number) = (HashSet::new(), Vec::new(), 0);
+    for column in family(exposition).columns() {
+        for rows in FamilyRows::all(column, exposition.snapshots()) {
+            for row in 0..rows.len() {
+                let mut text = BytesMut::new();
+                rows.write_lines(row, rows.tails(row), &mut text);
+                for line in std::str::from_utf8(&text).unwrap().lines() {
+                    let (series, _) = line.rsplit_once(' ').unwrap();
+                    if !seen.insert(series.to_owned()) {
+                        repeated.push(number);
+                    }
+                    number += 1;
+                }
+            }
+        }
+    }
+    (repeated, number)
+}
+
+/// The repeated samples, found in steps. Also returns the number of steps, and the largest number of hashes for which
+/// memory was reserved.
+fn in_steps(hasher: impl BuildHasher, exposition: &Exposition) -> (RepeatedSamples, usize, usize) {
+    let (columns, snapshots) = (family(exposition).columns(), exposition.snapshots());
+    let mut search = RepeatSearch::with_hasher(hasher, columns, snapshots);
+    let (mut steps, mut reserved) = (0, 0);
+    loop {
+        steps += 1;
+        let found = search.step(columns, snapshots);
+        reserved = reserved.max(search.reserved_hashes());
+        if let Some(repeated) = found {
+            return (repeated, steps, reserved);
+        }
+    }
+}
+
+fn numbers(repeated: &RepeatedSamples, samples: usize) -> Vec<usize> {
+    let numbers = (0..samples + 64).filter(|number| repeated.contains(*number));
+    let numbers: Vec<_> = numbers.collect();
+    assert_eq!(
+        (repeated.len(), repeated.is_empty()),
+        (numbers.len(), numbers.is_empty())
+    );
+    numbers
+}
+
+/// Reads to the end, and returns the repeated samples and the number of steps that did not end the search.
+fn read(family: &PlanFamily, reader: &mut RepeatsReader) -> (Arc<RepeatedSamples>, usize) {
+    let mut pauses = 0;
+    loop {
+        match family.step_repeats(reader) {
+            ReadStep::Known(found) | ReadStep::Found(found) => return (found, pauses),
+            ReadStep::Pause => pauses += 1,
+        }
+    }
+}
+
+fn is_searching(family: &PlanFamily, reader: &mut RepeatsReader) -> bool {
+    matches!(family.step_repeats(reader), ReadStep::Pause)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_search_in_steps_finds_the_same_samples_as_a_search_in_the_text(
+        // The keys of a few objects overlap; those of most objects are distinct.
+        objects in prop::collection::vec(
+            (any::<bool>(), 0..500_u32, prop_oneof![0..40_u32, 0..50_000_u32], 0..20_u32), 0..60,
+        ),
+    ) {
+        let (metrics, mut maps, mut leases) = metrics();
+        for (is_map, name, first, count) in objects {
+            match is_map {
+                true => maps.apply_object(&map(name, first..first + count)),
+                false => leases.apply_object(&lease(name, first..first + count)),
+            }
+        }
+        let exposition = exposition(&metrics);
+        let (expected, samples) = in_text(&exposition);
+        let (repeated, ..) = in_steps(RandomState::new(), &exposition);
+        prop_assert_eq!(&numbers(&repeated, samples), &expected);
+        let hasher = BuildHasherDefault::<FewHashes>::default();
+        let (repeated, ..) = in_steps(hasher, &exposition);
+        prop_assert_eq!(&numbers(&repeated, samples), &expected);
+        let repeated = family(&exposition).repeated_samples(exposition.snapshots());
+        prop_assert_eq!(&numbers(&repeated, samples), &expected);
+    }
+}
+
+#[test]
+fn steps_and_memory_are_bounded_also_inside_an_object_and_with_equal_series() {
+    let distinct = |at: u32| 10_000 * at..10_000 * (at + 1);
+    let pairs = |at: u32| 10_000 * (at / 2)..10_000 * (at / 2 + 1);
+    let equal = |_: u32| 0..10_000;
+    let few = |at: u32| at % 7..at % 7 + 3;
+    let cases: [(fn(u32) -> Range<u32>, u32); 4] =
+        [(distinct, 6), (pairs, 6), (equal, 6), (few, 9_000)];
+    for (keys, objects) in cases {
+        let (metrics, mut maps, _) = metrics();
+        for at in 0..objects {
+            maps.apply_object(&map(at, keys(at)));
+        }
+        let exposition = exposition(&metrics);
+        let (expected, samples) = in_text(&exposition);
+        let (repeated, steps, reserved) = in_steps(RandomState::new(), &exposition);
+        assert_eq!(numbers(&repeated, samples), expected);
+        // A step ends when its work is spent, so a search of this text has at least this number of steps.
+        let text = exposition.to_string().len();
+        let work = text + Work::SAMPLE * samples;
+        assert!(steps >= work / (2 * Work::STEP), "{steps} {work}");
+        assert!(steps <= 8 * (1 + work / Work::STEP), "{steps} {work}");
+        assert!(
+            reserved <= samples + samples / 4 + 200,
+            "{reserved} {samples}"
+        );
+    }
+}
+
+#[test]
+fn readers_share_one_search_and_its_result_is_kept_until_a_column_changes() {
+    let (metrics, mut maps, _) = metrics();
+    for at in 0..3 {
+        maps.apply_object(&map(at, 1..9_000));
+    }
+    let old = exposition(&metrics);
+    let family = family(&old);
+    let reader = |exposition: &Exposition| family.read_repeats(exposition.snapshots());
+    let (alone, steps) = read(family, &mut reader(&old));
+    assert_eq!(alone.len(), 2 * 8_999);
+    assert!(steps > 10, "{steps}");
+    let (again, steps_again) = read(family, &mut reader(&old));
+    assert_eq!(steps_again, 0);
+    assert!(Arc::ptr_eq(&alone, &again));
+
+    maps.apply_object(&map(0, 1..9_001));
+    let new = exposition(&metrics);
+    let (mut first, mut second) = (reader(&new), reader(&new));
+    for _ in 0..steps / 2 {
+        assert!(is_searching(family, &mut first));
+    }
+    let (found, rest) = read(family, &mut second);
+    assert!(rest < steps * 2 / 3, "{rest} of {steps}");
+    let (shared, rest) = read(family, &mut first);
+    assert_eq!(rest, 0);
+    assert!(Arc::ptr_eq(&found, &shared));
+    assert_eq!(found.len(), 2 * 8_999);
+}
+
+#[test]
+fn readers_of_different_states_search_one_after_the_other() {
+    let (metrics, mut maps, _) = metrics();
+    let mut expositions = Vec::new();
+    for at in 0..4 {
+        maps.apply_object(&map(at, 0..4_000));
+        expositions.push(exposition(&metrics));
+    }
+    let family = family(&expositions[0]);
+    let readers = expositions.iter();
+    let mut readers: Vec<_> = readers
+        .map(|exposition| (family.read_repeats(exposition.snapshots()), None))
+        .collect();
+    while readers.iter().any(|(_, found)| found.is_none()) {
+        for (reader, found) in readers.iter_mut().filter(|(_, found)| found.is_none()) {
+            if let ReadStep::Known(samples) | ReadStep::Found(samples) = family.step_repeats(reader)
+            {
+                *found = Some(samples.len());
+            }
+        }
+    }
+    let found: Vec<_> = readers
+        .into_iter()
+        .map(|(_, found)| found.unwrap())
+        .collect();
+    assert_eq!(found, [0, 4_000, 8_000, 12_000]);
+}
+
+#[test]
+fn a_search_ends_when_its_readers_leave() {
+    let (metrics, mut maps, _) = metrics();
+    maps.apply_object(&map(0, 0..9_000));
+    maps.apply_object(&map(1, 0..9_000));
+    let old = exposition(&metrics);
+    let family = family(&old);
+    let mut left = family.read_repeats(old.snapshots());
+    assert!(is_searching(family, &mut left));
+    let search = Arc::downgrade(left.search.as_ref().unwrap());
+    maps.apply_object(&map(1, 0..10));
+    let new = exposition(&metrics);
+    let mut waiting = family.read_repeats(new.snapshots());
+    assert!(is_searching(family, &mut waiting));
+    assert_eq!(search.strong_count(), 2, "a reader of another state helps");
+    drop(waiting);
+    drop(left);
+    assert_eq!(search.strong_count(), 0);
+    let (found, _) = read(family, &mut family.read_repeats(new.snapshots()));
+    assert_eq!(found.len(), 10);
+}
+
+/// The number of pauses before the first chunk.
+#[cfg(feature = "custom-resources")]
+fn pauses(exposition: Exposition) -> usize {
+    use crate::exposition::step::Step;
+
+    let mut chunks = exposition.chunks();
+    let mut pauses = 0;
+    while let Step::Pause = chunks.step() {
+        pauses += 1;
+    }
+    pauses
+}
+
+#[cfg(feature = "custom-resources")]
+#[test]
+fn an_exposition_of_a_configured_family_pauses_while_it_searches() {
+    use serde_json::json;
+
+    use crate::custom_resources::{Config, KnownKind};
+    use crate::resource::Scope;
+
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    labelsFromPath: { name: [metadata, name] }
+    metrics:
+    - { name: size, each: { type: Gauge, gauge: { path: [spec, sizes], labelFromKey: key } } }
+",
+    );
+    let widget = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    let metrics = StateMetrics::builder()
+        .custom_resources(&config.unwrap())
+        .known_kinds([widget.clone()])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let mut writer = metrics.feeds_of(widget.resource()).unwrap().remove(0);
+    let mut apply = |name: u32, size: u32| {
+        let sizes = (0..10_000).map(|at| (format!("k{at}"), json!(size)));
+        let sizes: serde_json::Map<_, _> = sizes.collect();
+        let metadata = json!({ "namespace": "n", "name": format!("w{name}") });
+        let object = json!({ "metadata": metadata, "spec": { "sizes": sizes } });
+        writer.apply_json(object.to_string().as_bytes()).unwrap();
+    };
+    (0..3).for_each(|name| apply(name, 1));
+    let searched = pauses(exposition(&metrics));
+    assert!(searched > 30, "{searched}");
+    assert_eq!(pauses(exposition(&metrics)), 0, "the result is kept");
+    apply(1, 2);
+    assert!(pauses(exposition(&metrics)) > 30);
+    let text = exposition(&metrics).to_string();
+    assert_eq!(
+        text.lines().filter(|line| !line.starts_with('#')).count(),
+        30_000
+    );
+}
