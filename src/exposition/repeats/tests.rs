@@ -183,12 +183,12 @@ proptest! {
 
 #[test]
 fn steps_and_memory_are_bounded_also_inside_an_object_and_with_equal_series() {
+    type Keys = fn(u32) -> Range<u32>;
     let distinct = |at: u32| 10_000 * at..10_000 * (at + 1);
     let pairs = |at: u32| 10_000 * (at / 2)..10_000 * (at / 2 + 1);
     let equal = |_: u32| 0..10_000;
     let few = |at: u32| at % 7..at % 7 + 3;
-    let cases: [(fn(u32) -> Range<u32>, u32); 4] =
-        [(distinct, 6), (pairs, 6), (equal, 6), (few, 9_000)];
+    let cases: [(Keys, u32); 4] = [(distinct, 6), (pairs, 6), (equal, 6), (few, 9_000)];
     for (keys, objects) in cases {
         let (metrics, mut maps, _) = metrics();
         for at in 0..objects {
