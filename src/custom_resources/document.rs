@@ -140,6 +140,9 @@ impl Reader {
                 return Vec::new();
             }
         };
+        if root.is_null() {
+            self.without_value("", root.line, "the configuration");
+        }
         let mut resources = Vec::new();
         if root.get("spec").is_none() && matches!(root.value, Value::Map(_)) {
             let message = "there is no `spec`, so nothing is configured";
@@ -147,9 +150,15 @@ impl Reader {
         }
         for entry in self.map(&root, "") {
             match entry.key.as_str() {
+                "spec" if entry.value.is_null() => {
+                    self.without_value("spec", entry.line, "`spec`");
+                }
                 "spec" => {
                     for entry in self.map(entry.value, "spec") {
                         match entry.key.as_str() {
+                            "resources" if entry.value.is_null() => {
+                                self.without_value("spec.resources", entry.line, "`resources`");
+                            }
                             "resources" => resources = self.resources(entry.value),
                             _ => self.unknown("spec", &entry),
                         }
@@ -304,6 +313,15 @@ impl Reader {
         let separator = if place.is_empty() { "" } else { "." };
         let place = format!("{place}{separator}{}", entry.key);
         self.warn(&place, entry.line, "unknown key; it is ignored");
+    }
+
+    /// Adds the problem of a part without which no metrics are configured. A program that writes the file may have just
+    /// truncated it.
+    fn without_value(&mut self, place: &str, line: usize, part: &str) {
+        let message = format!(
+            "{part} has no value; write the resources, or write `spec: {{ resources: [] }}` to configure no metrics"
+        );
+        self.problem(place, line, message);
     }
 
     fn wrong_kind(&mut self, node: &Node, place: &str, expected: &str) {

@@ -507,6 +507,24 @@ fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
         problems("# nothing"),
         ["the configuration is empty; it needs a document"]
     );
+    for (text, part) in [
+        ("null", "line 1: the configuration"),
+        ("--- ~\n", "line 1: the configuration"),
+        ("kind: A\nspec:\n", "line 2: spec: `spec`"),
+        (
+            "spec:\n  resources:\n",
+            "line 2: spec.resources: `resources`",
+        ),
+    ] {
+        let expected = format!(
+            "{part} has no value; write the resources, or write `spec: {{ resources: [] }}` to configure no metrics"
+        );
+        assert_eq!(problems(text), [expected], "{text}");
+        assert!(Config::parse_valid_families(text).is_err(), "{text}");
+    }
+    for text in ["spec: { resources: [] }", "spec: {}", "{}"] {
+        assert!(Config::parse(text).is_ok(), "{text}");
+    }
 }
 
 #[test]
