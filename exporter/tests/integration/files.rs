@@ -403,6 +403,27 @@ fn files_that_lose_their_content_leave_in_use_what_was_read() {
 }
 
 #[test]
+fn broken_manifests_end_render_with_an_error_after_the_metrics() {
+    let directory = Directory::new("broken");
+    let good = directory.write("good.yaml", &config_map("shop", "good"));
+    let unknown = r#"{"apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": {"name": "w"}}"#;
+    let others = directory.write("others.jsonl", &[unknown; 9].join("\n"));
+    let output = run_soon(&["render", &good, &others]);
+    assert!(output.status.success(), "{output:?}");
+    let broken = format!("{}\nkind: [", [unknown; 9].join("\n---\n"));
+    let broken = directory.write("broken.yaml", &broken);
+    let missing = directory.path().join("missing.yaml");
+    for path in [broken.as_str(), missing.to_str().unwrap()] {
+        let output = run_soon(&["render", &good, path]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.contains("kube_configmap_info"), "{output:?}");
+        assert!(output.stderr.contains(path), "{output:?}");
+        let summary = "some manifests could not be read";
+        assert!(output.stderr.contains(summary), "{output:?}");
+    }
+}
+
+#[test]
 fn credentials_that_become_unusable_leave_in_use_what_was_read() {
     let directory = Directory::new("credentials");
     let api = Api::start_secure();
