@@ -48,6 +48,7 @@ mod labels;
 mod number;
 mod path;
 mod problem;
+mod reads;
 mod selector;
 
 pub use crate::dynamic::JsonObject;

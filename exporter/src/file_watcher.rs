@@ -1,13 +1,16 @@
 //! Detects changes of files and directories.
 //!
 //! Events of the operating system trigger a check. A check every few seconds finds changes that cause no event, such as
-//! changes on a network file system or of the target of a link. A check compares modification times and lengths, so an
-//! event without such a difference is not a change.
+//! changes on a network file system or of the target of a link. A check compares the identity, the times and the length
+//! of each file, so an event without such a difference is not a change. The modification time and the length are not
+//! enough: `cp -p`, images and archives give different files the same modification time, and contents can have the same
+//! length.
 
 use std::collections::HashSet;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -38,8 +41,19 @@ pub(crate) struct FileWatcher {
 #[derive(Clone, Debug, PartialEq)]
 struct FileState {
     path: PathBuf,
-    modified: Option<SystemTime>,
+    /// `None` if the file is missing.
+    fingerprint: Option<Fingerprint>,
+}
+
+/// The properties that tell whether a file was replaced or written. Times are seconds and nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
     length: u64,
+    modified: (i64, i64),
+    /// When the content or the properties last changed. Programs cannot set this time.
+    changed: (i64, i64),
 }
 
 // === impl FileWatcher ===
@@ -175,11 +189,22 @@ fn scan_path(
     }
     files.push(FileState {
         path: path.to_owned(),
-        modified: metadata
-            .as_ref()
-            .and_then(|metadata| metadata.modified().ok()),
-        length: metadata.as_ref().map_or(0, std::fs::Metadata::len),
+        fingerprint: metadata.as_ref().map(Fingerprint::of),
     });
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +260,28 @@ mod tests {
         symlink("..2", directory.join("..data_tmp")).unwrap();
         std::fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
         assert!(changes(&mut watcher).await);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_with_the_length_and_the_time_of_its_predecessor_is_a_change() {
+        let directory = std::env::temp_dir().join(format!("same-time-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("file");
+        let write = |path: &Path, text: &str| {
+            std::fs::write(path, text).unwrap();
+            let written = std::fs::File::options().write(true).open(path).unwrap();
+            written.set_modified(std::time::UNIX_EPOCH).unwrap();
+        };
+        write(&file, "old");
+        let mut watcher = FileWatcher::new([file.clone()]);
+        let other = directory.join("other");
+        write(&other, "new");
+        std::fs::rename(&other, &file).unwrap();
+        assert!(changes(&mut watcher).await, "the file was replaced");
+        write(&file, "own");
+        assert!(changes(&mut watcher).await, "the file was written");
+        assert!(is_unchanged(&mut watcher).await);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

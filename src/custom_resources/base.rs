@@ -1,19 +1,32 @@
 //! The labels that all samples of an object share, written once per object and family.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::labels::{LabelPaths, LabelSet, text};
+use super::labels::{LabelPath, LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
-/// The sources of base labels: constants, and paths from the root of the object. Paths take precedence over constants.
+/// The sources of the base labels of one metric. The labels of the resource are in memory once for all its metrics, so
+/// that the memory does not grow with the product of labels and metrics.
+///
+/// Paths take precedence over constants, and the metric takes precedence over its resource.
 #[derive(Debug)]
 pub(super) struct Base {
+    resource: Arc<BaseLayer>,
+    metric: BaseLayer,
+}
+
+/// The sources of the base labels that a resource, or one of its metrics, sets.
+#[derive(Debug)]
+pub(super) struct BaseLayer {
+    paths: Arc<LabelPaths>,
     /// The labels, sorted by name; `None` if the name of a label depends on the object.
     fixed: Option<Vec<Fixed>>,
-    constants: Vec<(String, String)>,
+    constants: BTreeMap<String, String>,
 }
 
 /// A label whose name does not depend on the object.
@@ -39,7 +52,84 @@ pub(super) struct Prepared<'v> {
 // === impl Base ===
 
 impl Base {
-    pub(super) fn new(paths: &LabelPaths, constants: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(resource: Arc<BaseLayer>, metric: BaseLayer) -> Self {
+        Self { resource, metric }
+    }
+
+    /// Writes the labels of an object. If the name of a label depends on the object, writes at most `max_labels`
+    /// labels.
+    pub(super) fn prepare<'v>(&'v self, root: &'v Value, max_labels: usize) -> Prepared<'v> {
+        match (&self.resource.fixed, &self.metric.fixed) {
+            (Some(inherited), Some(own)) => self.prepare_fixed(inherited, own, root),
+            _ => self.prepare_variable(root, max_labels),
+        }
+    }
+
+    fn prepare_fixed<'v>(
+        &'v self,
+        inherited: &'v [Fixed],
+        own: &'v [Fixed],
+        root: &'v Value,
+    ) -> Prepared<'v> {
+        let mut prepared = Prepared::default();
+        let (mut inherited, mut own) = (inherited.iter().peekable(), own.iter().peekable());
+        loop {
+            let order = match (inherited.peek(), own.peek()) {
+                (Some(inherited), Some(own)) => inherited.name.cmp(&own.name),
+                (Some(_), None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            let inherited = inherited.next_if(|_| order.is_le());
+            let own = own.next_if(|_| order.is_ge());
+            let Some(name) = own.or(inherited).map(|label| label.name.as_str()) else {
+                return prepared;
+            };
+            let value = own
+                .and_then(|own| self.metric.find(own, root, |_| true))
+                .or_else(|| {
+                    // A key that the metric replaces has the same label name, so `own` exists for it.
+                    let is_used = |key: &str| own.is_none() || !self.metric.paths.has_key(key);
+                    self.resource.find(inherited?, root, is_used)
+                });
+            let constant = |label: Option<&'v Fixed>| label?.constant.as_deref();
+            match (value, constant(own).or_else(|| constant(inherited))) {
+                (Some(value), _) => write(&mut prepared.text, name, &text(value)),
+                (None, Some(constant)) => prepared.text.extend_from_slice(constant),
+                (None, None) => continue,
+            }
+            prepared.end(Cow::Borrowed(name));
+        }
+    }
+
+    fn prepare_variable<'v>(&'v self, root: &'v Value, max_labels: usize) -> Prepared<'v> {
+        let (inherited, own) = (&self.resource.paths, &self.metric.paths);
+        let is_inherited = |key: &str| !own.has_key(key);
+        let mut labels = LabelSet::new(max_labels);
+        inherited.fill_stars(root, &mut labels, is_inherited);
+        own.fill_stars(root, &mut labels, |_| true);
+        inherited.fill_named(root, &mut labels, is_inherited);
+        own.fill_named(root, &mut labels, |_| true);
+        for (name, value) in self.metric.constants.iter().chain(&self.resource.constants) {
+            if !labels.has(name) {
+                labels.set(Cow::Borrowed(name), Cow::Borrowed(value));
+            }
+        }
+        let mut prepared = Prepared {
+            is_cut: labels.is_cut(),
+            ..Prepared::default()
+        };
+        for (name, value) in labels.sorted() {
+            write(&mut prepared.text, &name, &value);
+            prepared.end(name);
+        }
+        prepared
+    }
+}
+
+// === impl BaseLayer ===
+
+impl BaseLayer {
+    pub(super) fn new(paths: Arc<LabelPaths>, constants: BTreeMap<String, String>) -> Self {
         let fixed = paths.fixed().map(|named| {
             let mut fixed: BTreeMap<&str, Fixed> = BTreeMap::new();
             let label = |name: &str| Fixed {
@@ -52,60 +142,29 @@ impl Base {
                 write(&mut written, name, value);
                 fixed.entry(name).or_insert_with(|| label(name)).constant = Some(written);
             }
-            for (at, (name, _)) in named.iter().enumerate() {
+            for (at, LabelPath { name, .. }) in named.iter().enumerate() {
                 let fixed = fixed.entry(name).or_insert_with(|| label(name));
                 fixed.paths.push(at);
             }
             fixed.into_values().collect()
         });
         Self {
+            paths,
             fixed,
-            constants: constants.into_iter().collect(),
+            constants,
         }
     }
 
-    /// Writes the labels of an object. If the name of a label depends on the object, writes at most `max_labels`
-    /// labels.
-    pub(super) fn prepare<'v>(
-        &'v self,
-        paths: &'v LabelPaths,
+    /// The value of a label for an object, from the paths of the keys that `is_used` accepts.
+    fn find<'v>(
+        &self,
+        label: &Fixed,
         root: &'v Value,
-        max_labels: usize,
-    ) -> Prepared<'v> {
-        let mut prepared = Prepared::default();
-        match (&self.fixed, paths.fixed()) {
-            (Some(fixed), Some(named)) => {
-                for label in fixed {
-                    let mut found = label.paths.iter().rev().filter_map(|&at| {
-                        let (_, path) = named.get(at)?;
-                        path.find(root)
-                    });
-                    match (found.next(), &label.constant) {
-                        (Some(value), _) => {
-                            write(&mut prepared.text, &label.name, &text(value));
-                        }
-                        (None, Some(constant)) => prepared.text.extend_from_slice(constant),
-                        (None, None) => continue,
-                    }
-                    prepared.end(Cow::Borrowed(&label.name));
-                }
-            }
-            _ => {
-                let mut labels = LabelSet::new(max_labels);
-                paths.fill(root, &mut labels);
-                for (name, value) in &self.constants {
-                    if !labels.has(name) {
-                        labels.set(Cow::Borrowed(name), Cow::Borrowed(value));
-                    }
-                }
-                prepared.is_cut = labels.is_cut();
-                for (name, value) in labels.sorted() {
-                    write(&mut prepared.text, &name, &value);
-                    prepared.end(name);
-                }
-            }
-        }
-        prepared
+        is_used: impl Fn(&str) -> bool,
+    ) -> Option<&'v Value> {
+        let named = self.paths.fixed()?;
+        let mut paths = label.paths.iter().rev().filter_map(|&at| named.get(at));
+        paths.find_map(|own| own.path.find(root).filter(|_| is_used(&own.key)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::base::{Base, BaseLayer};
 use super::compile::Entry;
 use super::errors::{Counter, FamilyErrors};
 use super::evaluate::Generator;
@@ -62,18 +63,23 @@ struct FamilyCounter {
 impl CustomResourceCollector {
     pub(super) fn new(kind: &KnownKind, entry: &Entry, is_by_wildcard: bool) -> Self {
         let resource = kind.resource();
+        let mut constants = entry.common_labels.clone();
+        for (name, value) in [
+            ("customresource_group", resource.group()),
+            ("customresource_kind", resource.kind()),
+            ("customresource_version", resource.version()),
+        ] {
+            constants.insert(name.to_owned(), value.to_owned());
+        }
+        let inherited = Arc::new(BaseLayer::new(
+            Arc::clone(&entry.inherited.paths),
+            constants,
+        ));
         let mut families = Vec::new();
         let mut counters = Vec::new();
         for plan in &entry.metrics {
-            let mut constants = entry.common_labels.clone();
-            for (name, value) in [
-                ("customresource_group", resource.group()),
-                ("customresource_kind", resource.kind()),
-                ("customresource_version", resource.version()),
-            ] {
-                constants.insert(name.to_owned(), value.to_owned());
-            }
-            constants.extend(plan.common_labels.clone());
+            let own = BaseLayer::new(Arc::clone(&plan.base), plan.common_labels.clone());
+            let base = Base::new(Arc::clone(&inherited), own);
             let errors = Arc::new(Counter::default());
             counters.push(FamilyCounter {
                 family: plan.name.clone(),
@@ -89,7 +95,7 @@ impl CustomResourceCollector {
                 }
             };
             let family = family.reads(plan.reads());
-            families.push(family.generator(Generator::new(Arc::clone(plan), constants, errors)));
+            families.push(family.generator(Generator::new(Arc::clone(plan), base, errors)));
         }
         Self {
             kind: kind.clone(),

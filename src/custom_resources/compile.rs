@@ -1,6 +1,6 @@
 //! Checks a document and compiles it to metrics that can be evaluated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::document::{Block, Labels, Metric, PathText, Reader, Resource};
@@ -8,12 +8,15 @@ use super::expr::{Expr, ExprLabels};
 use super::kinds::KnownKind;
 use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
-use crate::decode::ITEMS;
 use crate::family::MetricType;
 use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
 /// The default prefix of metric names.
 const PREFIX: &str = "kube_customresource";
+
+/// The maximum length of a metric name, in bytes. All metrics of a resource have its prefix, so a long prefix would need
+/// much memory.
+const LONGEST_NAME: usize = 1_000;
 
 /// One entry of `resources`, compiled.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(crate) struct Entry {
     /// The kind. Empty if the entry is for every kind.
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
+    pub(super) inherited: Inherited,
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
     /// The path of the entry in the document.
     pub(super) place: String,
@@ -31,6 +35,14 @@ pub(crate) struct Entry {
     /// Whether the entry selects kinds. An entry whose group is `*` selects no kinds. An entry that a later entry
     /// replaces for all its types selects no kinds either.
     pub(super) has_effect: bool,
+}
+
+/// The labels from paths that all metrics of a resource inherit. They are in memory once for all metrics.
+#[derive(Clone, Debug)]
+pub(super) struct Inherited {
+    pub(super) paths: Arc<LabelPaths>,
+    /// The fields of an object that the paths read.
+    pub(super) reads: Arc<BTreeSet<String>>,
 }
 
 /// One metric, compiled.
@@ -42,8 +54,10 @@ pub(crate) struct MetricPlan {
     /// The lowest verbosity at which errors of the metric are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// Labels that all samples of an object share, with paths from the root of the object.
-    pub(super) base: LabelPaths,
+    /// The labels of the resource. Labels of `base` with the same keys replace them.
+    pub(super) inherited: Inherited,
+    /// The metric's own labels that all samples of an object share, with paths from the root of the object.
+    pub(super) base: Arc<LabelPaths>,
     pub(super) each: Each,
     pub(crate) place: String,
     pub(crate) line: usize,
@@ -96,7 +110,7 @@ impl MetricPlan {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
         };
-        let named = self.each.labels.fixed()?.iter().map(|(name, _)| name);
+        let named = self.each.labels.fixed()?.iter().map(|own| &own.name);
         let mut others = named.chain(self.each.expr_labels.names());
         others
             .all(|other| other < label_name)
@@ -106,73 +120,11 @@ impl MetricPlan {
     /// Whether no label depends on the object or on its element, so that the series of all objects are equal.
     pub(super) fn has_no_object_labels(&self) -> bool {
         let each = &self.each;
-        self.base.is_empty()
+        self.inherited.paths.is_empty()
+            && self.base.is_empty()
             && each.labels.is_empty()
             && each.expr_labels.is_empty()
             && each.label_from_key.is_empty()
-    }
-
-    /// The fields of an object that the metric reads, as dotted paths. An empty path is the whole
-    /// object.
-    pub(super) fn reads(&self) -> Vec<String> {
-        let each = &self.each;
-        let mut reads: Vec<_> = self.base.paths().map(Path::fields).collect();
-        let expressions = each.for_each.iter().chain(&each.expr);
-        let expressions = expressions.chain(each.expr_labels.iter());
-        reads.extend(expressions.flat_map(Expr::reads));
-        match &each.kind {
-            // With `forEach`, the items come only from that expression. `reads` already has the fields of the
-            // expression.
-            _ if each.for_each.is_some() => {}
-            // A state set does not iterate over the entries of a map, so it reads only the named
-            // fields.
-            EachKind::StateSet { value_from, .. }
-                if each.expr.is_none() && each.expr_labels.is_empty() =>
-            {
-                let below = each.labels.paths().chain([value_from]);
-                reads.extend(below.map(|path| each.path.fields_with(path)));
-            }
-            EachKind::Gauge { .. }
-                if each.path.is_empty() && !each.names_item() && each.labels.is_empty() => {}
-            _ => reads.extend(each.reads_below()),
-        }
-        reads
-    }
-}
-
-impl Each {
-    /// The paths of the fields that the metric reads at the element and below. In a list, the metric reads only the
-    /// named fields of the items. In a map, the metric reads all entries.
-    fn reads_below(&self) -> Vec<String> {
-        let value_from = match &self.kind {
-            EachKind::Gauge { value_from, .. } => Some(value_from),
-            EachKind::StateSet { value_from, .. } => Some(value_from),
-            EachKind::Info => None,
-        };
-        let below: Vec<_> = self
-            .labels
-            .paths()
-            .chain(value_from)
-            .map(Path::fields)
-            .collect();
-        let whole = self.path.fields();
-        let reads_all = below.is_empty()
-            || below.iter().any(String::is_empty)
-            || self.expr.is_some()
-            || !self.expr_labels.is_empty();
-        if reads_all || !self.path.is_of_names() || self.path.is_empty() {
-            return vec![whole];
-        }
-        let below = below.iter();
-        below
-            .map(|below| format!("{whole}{ITEMS}.{below}"))
-            .collect()
-    }
-
-    /// Whether the value or a label depends on the element itself.
-    fn names_item(&self) -> bool {
-        let value = self.expr.as_ref().is_none_or(Expr::names_item);
-        value || self.expr_labels.iter().any(Expr::names_item)
     }
 }
 
@@ -244,14 +196,12 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    if resource.metrics.is_empty() {
-        label_paths(pairs(&resource.labels_from_path), reader);
-    }
+    let inherited = Inherited::new(label_paths(pairs(&resource.labels_from_path), reader));
     let metrics = (resource.metrics.iter())
         .filter_map(|metric| {
             let name = &metric.name.text;
             reader.metric = Some(name.clone()).filter(|name| !name.is_empty());
-            let plan = plan(&resource, metric, reader);
+            let plan = plan(&resource, &inherited, metric, reader);
             reader.metric = None;
             plan.map(Arc::new)
         })
@@ -261,6 +211,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         version: resource.version,
         kind: resource.kind,
         common_labels: values(&resource.common_labels),
+        inherited,
         metrics,
         place: resource.place,
         line: resource.line,
@@ -268,10 +219,22 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
     }
 }
 
-fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<MetricPlan> {
-    let name = match resource.prefix.as_deref() {
-        Some("") => metric.name.text.clone(),
-        prefix => format!("{}_{}", prefix.unwrap_or(PREFIX), metric.name.text),
+fn plan(
+    resource: &Resource,
+    inherited: &Inherited,
+    metric: &Metric,
+    reader: &mut Reader,
+) -> Option<MetricPlan> {
+    let prefix = resource.prefix.as_deref().unwrap_or(PREFIX);
+    if prefix.len() + metric.name.text.len() >= LONGEST_NAME {
+        let place = format!("{}.name", metric.place);
+        let message = format!("the name with its prefix is longer than {LONGEST_NAME} bytes");
+        reader.problem(&place, metric.name.line.max(metric.line), message);
+        return None;
+    }
+    let name = match prefix {
+        "" => metric.name.text.clone(),
+        prefix => format!("{prefix}_{}", metric.name.text),
     };
     if !is_valid_metric_name(&name) {
         let place = format!("{}.name", metric.place);
@@ -282,15 +245,7 @@ fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<Met
         reader.problem(&place, line, message);
     }
     constants(&metric.common_labels, reader);
-    let mut base: BTreeMap<&str, &PathText> = BTreeMap::new();
-    for (key, path) in resource
-        .labels_from_path
-        .iter()
-        .chain(&metric.labels_from_path)
-    {
-        base.insert(key, path);
-    }
-    let base = label_paths(base.into_iter(), reader);
+    let base = label_paths(pairs(&metric.labels_from_path), reader);
     let each = each(metric, reader)?;
     if each.is_info() && !name.ends_with("_info") {
         let place = format!("{}.name", metric.place);
@@ -306,7 +261,8 @@ fn plan(resource: &Resource, metric: &Metric, reader: &mut Reader) -> Option<Met
         help: metric.help.clone(),
         error_level: level,
         common_labels: values(&metric.common_labels),
-        base,
+        inherited: inherited.clone(),
+        base: Arc::new(base),
         each,
         place: metric.place.clone(),
         line: metric.line,
@@ -499,14 +455,10 @@ fn label_paths<'a>(
 ) -> LabelPaths {
     let mut compiled = LabelPaths::default();
     for (key, text) in labels {
-        // An error in a setting that a metric inherits from its resource is reported for the resource.
-        let is_own = text.place.contains(".metrics[");
-        let metric = reader.metric.take_if(|_| !is_own);
         if let Some(name) = constant_name(key) {
             label_name(&name, &text.place, text.line, reader);
         }
         compiled.push(key, path(text, reader));
-        reader.metric = reader.metric.take().or(metric);
     }
     compiled
 }

@@ -283,8 +283,7 @@ fn is_within(path: &str, place: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
 }
 
-/// Sorts problems by line and removes duplicates. There are duplicates because the compiler checks some settings of a
-/// resource once per metric.
+/// Sorts problems by line and removes duplicates.
 fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
     let mut unique: Vec<ConfigProblem> = Vec::new();
     for problem in problems {

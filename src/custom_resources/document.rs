@@ -90,7 +90,14 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
+    /// The size of the values that may still be read. Aliases can make a document much larger than its text.
+    room: usize,
 }
+
+/// The size of a value without its text. Without aliases, a document has fewer values than bytes.
+const VALUE_SIZE: usize = 16;
+/// The size of the values that a document may have because of aliases, in addition to those that its text could have.
+const FREE_SIZE: usize = 4 << 20;
 
 /// An entry of a map: its key, and the value.
 struct Entry<'n> {
@@ -121,6 +128,7 @@ impl Reader {
     }
 
     pub(super) fn document(&mut self, text: &str) -> Vec<Resource> {
+        self.room = (text.len().saturating_mul(VALUE_SIZE + 1)).saturating_add(FREE_SIZE);
         let root = match first_document(text) {
             Ok(Some(root)) => root,
             Ok(None) => {
@@ -132,6 +140,9 @@ impl Reader {
                 return Vec::new();
             }
         };
+        if root.is_null() {
+            self.without_value("", root.line, "the configuration");
+        }
         let mut resources = Vec::new();
         if root.get("spec").is_none() && matches!(root.value, Value::Map(_)) {
             let message = "there is no `spec`, so nothing is configured";
@@ -139,9 +150,15 @@ impl Reader {
         }
         for entry in self.map(&root, "") {
             match entry.key.as_str() {
+                "spec" if entry.value.is_null() => {
+                    self.without_value("spec", entry.line, "`spec`");
+                }
                 "spec" => {
                     for entry in self.map(entry.value, "spec") {
                         match entry.key.as_str() {
+                            "resources" if entry.value.is_null() => {
+                                self.without_value("spec.resources", entry.line, "`resources`");
+                            }
                             "resources" => resources = self.resources(entry.value),
                             _ => self.unknown("spec", &entry),
                         }
@@ -298,6 +315,15 @@ impl Reader {
         self.warn(&place, entry.line, "unknown key; it is ignored");
     }
 
+    /// Adds the problem of a part without which no metrics are configured. A program that writes the file may have just
+    /// truncated it.
+    fn without_value(&mut self, place: &str, line: usize, part: &str) {
+        let message = format!(
+            "{part} has no value; write the resources, or write `spec: {{ resources: [] }}` to configure no metrics"
+        );
+        self.problem(place, line, message);
+    }
+
     fn wrong_kind(&mut self, node: &Node, place: &str, expected: &str) {
         let message = format!("expected {expected}, found {}", node.kind());
         self.problem(place, node.line, message);
@@ -330,6 +356,10 @@ impl Reader {
             },
         );
         self.merges = merges;
+        let keys: usize = entries.iter().map(|entry| entry.key.len()).sum();
+        if !self.has_room_for(entries.len() * VALUE_SIZE + keys, node) {
+            return Vec::new();
+        }
         let entries = entries.into_iter().map(|entry| Entry {
             key: entry.key.into_owned(),
             line: entry.line,
@@ -338,10 +368,27 @@ impl Reader {
         entries.collect()
     }
 
+    /// Counts values of this size. Returns `false` if the document has too many values, and adds the problem the first
+    /// time.
+    fn has_room_for(&mut self, size: usize, node: &Node) -> bool {
+        let had_room = self.room > 0;
+        self.room = self.room.saturating_sub(size);
+        if had_room && self.room == 0 {
+            // All later values are missing, so the problem is an error of the whole document.
+            let message = "aliases make the configuration much larger than its text; use fewer aliases. All metrics \
+                 of a resource have the `labelsFromPath` and the `commonLabels` of the resource";
+            self.problem("", node.line, message);
+        }
+        self.room > 0
+    }
+
     /// The items of a list with their indexes, without `null` items.
     fn list<'n>(&mut self, node: &'n Node, place: &str) -> Vec<(usize, &'n Node)> {
         match &node.value {
             Value::List(items) => {
+                if !self.has_room_for(items.len() * VALUE_SIZE, node) {
+                    return Vec::new();
+                }
                 let items = items.iter().map(|item| &**item).enumerate();
                 items.filter(|(_, item)| !item.is_null()).collect()
             }
@@ -356,6 +403,7 @@ impl Reader {
     fn text(&mut self, node: &Node, place: &str) -> Text {
         let line = node.line;
         match node.text() {
+            Some(text) if !self.has_room_for(text.len(), node) => Text::default(),
             Some(text) => Text {
                 text: text.into_owned(),
                 line,

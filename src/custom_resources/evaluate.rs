@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -67,12 +66,7 @@ struct Evaluation<'v> {
 // === impl Generator ===
 
 impl Generator {
-    pub(super) fn new(
-        plan: Arc<MetricPlan>,
-        constants: BTreeMap<String, String>,
-        errors: Arc<Counter>,
-    ) -> Self {
-        let base = Base::new(&plan.base, constants);
+    pub(super) fn new(plan: Arc<MetricPlan>, base: Base, errors: Arc<Counter>) -> Self {
         Self { plan, base, errors }
     }
 }
@@ -131,7 +125,7 @@ impl Generator {
         // object are added.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
         let max_labels = samples.room().labels;
-        let base = (self.base).prepare(&self.plan.base, object.value(), max_labels);
+        let base = self.base.prepare(object.value(), max_labels);
         if base.is_cut() {
             samples.count_exceeded(Limit::LabelsPerSample);
         }

@@ -29,12 +29,21 @@ pub(super) struct LabelSet<'v> {
 /// one.
 const MANY: usize = 32;
 
-/// Labels that are filled from paths.
+/// Labels that are filled from paths. Both lists are in the order of the keys.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Maps whose entries all become labels, each with the prefix of its label names.
-    stars: Vec<(String, Path)>,
-    named: Vec<(String, Path)>,
+    /// Maps whose entries all become labels. The names are the prefixes of the label names.
+    stars: Vec<LabelPath>,
+    named: Vec<LabelPath>,
+}
+
+/// A label that is filled from a path.
+#[derive(Clone, Debug)]
+pub(super) struct LabelPath {
+    /// The key in the configuration.
+    pub(super) key: String,
+    pub(super) name: String,
+    pub(super) path: Path,
 }
 
 // === impl LabelSet ===
@@ -110,18 +119,44 @@ impl<'v> LabelSet<'v> {
 impl LabelPaths {
     /// Adds the label for a key of the configuration. The caller adds keys in ascending order.
     pub(super) fn push(&mut self, key: &str, path: Path) {
-        match star_prefix(key) {
-            Some(prefix) => self.stars.push((sanitize(prefix), path)),
-            None => self.named.push((sanitize(key), path)),
-        }
+        let (paths, name) = match star_prefix(key) {
+            Some(prefix) => (&mut self.stars, prefix),
+            None => (&mut self.named, key),
+        };
+        paths.push(LabelPath {
+            key: key.to_owned(),
+            name: sanitize(name),
+            path,
+        });
+    }
+
+    /// Whether the labels have the key.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        let is_in = |paths: &[LabelPath]| {
+            let place = paths.binary_search_by(|own| own.key.as_str().cmp(key));
+            place.is_ok()
+        };
+        is_in(&self.named) || is_in(&self.stars)
     }
 
     /// Sets the labels that an element has values for.
     pub(super) fn fill<'v>(&'v self, element: &'v Value, labels: &mut LabelSet<'v>) {
-        for (prefix, path) in &self.stars {
-            let Some(Value::Object(map)) = path.find(element) else {
+        self.fill_stars(element, labels, |_| true);
+        self.fill_named(element, labels, |_| true);
+    }
+
+    /// Sets the labels whose names depend on the element, for the keys that `is_used` accepts.
+    pub(super) fn fill_stars<'v>(
+        &'v self,
+        element: &'v Value,
+        labels: &mut LabelSet<'v>,
+        is_used: impl Fn(&str) -> bool,
+    ) {
+        for own in self.stars.iter().filter(|own| is_used(&own.key)) {
+            let Some(Value::Object(map)) = own.path.find(element) else {
                 continue;
             };
+            let prefix = &own.name;
             for (key, value) in map {
                 if labels.is_cut() {
                     break;
@@ -134,9 +169,18 @@ impl LabelPaths {
                 labels.set(name, text(value));
             }
         }
-        for (name, path) in &self.named {
-            if let Some(value) = path.find(element) {
-                labels.set(Cow::Borrowed(name), text(value));
+    }
+
+    /// Sets the labels whose names do not depend on the element, for the keys that `is_used` accepts.
+    pub(super) fn fill_named<'v>(
+        &'v self,
+        element: &'v Value,
+        labels: &mut LabelSet<'v>,
+        is_used: impl Fn(&str) -> bool,
+    ) {
+        for own in self.named.iter().filter(|own| is_used(&own.key)) {
+            if let Some(value) = own.path.find(element) {
+                labels.set(Cow::Borrowed(&own.name), text(value));
             }
         }
     }
@@ -145,13 +189,13 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
-    /// The names and paths; `None` if the name of a label depends on the object.
-    pub(super) fn fixed(&self) -> Option<&[(String, Path)]> {
+    /// The labels; `None` if the name of a label depends on the object.
+    pub(super) fn fixed(&self) -> Option<&[LabelPath]> {
         self.stars.is_empty().then_some(&*self.named)
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.stars.iter().chain(&self.named).map(|(_, path)| path)
+        self.stars.iter().chain(&self.named).map(|own| &own.path)
     }
 }
 

@@ -335,6 +335,105 @@ fn merged_maps_that_merge_others_are_limited() {
 }
 
 #[test]
+fn aliases_do_not_multiply_a_configuration() {
+    let list = |item: &dyn Fn(usize) -> String| (0..1_000).map(item).collect::<Vec<_>>().join(", ");
+    let labels = list(&|number| format!("l{number}: [a]"));
+    let metrics = list(&|number| {
+        format!("{{ name: m{number}, labelsFromPath: *l, each: {{ type: Info, info: {{}} }} }}")
+    });
+    let of_labels =
+        format!("l: &l {{ {labels} }}\nspec: {{ resources: [{{ metrics: [{metrics}] }}] }}");
+    let metrics = list(&|number| format!("{{ name: m{number}, help: *h }}"));
+    let help = "h".repeat(100_000);
+    let of_texts = format!("h: &h {help}\nspec: {{ resources: [{{ metrics: [{metrics}] }}] }}");
+    for text in [of_labels, of_texts] {
+        let error = Config::parse_valid_families(&text).unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+        let expected = "aliases make the configuration much larger than its text";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn labels_of_a_resource_are_shared_and_labels_of_a_metric_replace_them() {
+    let config = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    metricNamePrefix: acme
+    commonLabels: { c: resource, d: resource, customresource_kind: resource }
+    labelsFromPath: { a: [spec, a], b: [spec, b], c: [spec, c] }
+    metrics:
+    - { name: plain, each: { type: Gauge, gauge: { path: [spec, size] } } }
+    - name: own
+      commonLabels: { b: metric, c: metric, e: metric, customresource_version: metric }
+      labelsFromPath: { a: [spec, other], b: [spec, none], d: [spec, b] }
+      each: { type: Gauge, gauge: { path: [spec, size] } }
+    - name: star
+      labelsFromPath: { '*': [spec, map], a: [spec, other] }
+      each: { type: Gauge, gauge: { path: [spec, size] } }
+";
+    let object = json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "w" },
+        "spec": { "size": 1, "a": "A", "b": "B", "other": "O", "map": { "b": "M", "x": "X" } } });
+    let report = check(config, [object]);
+    let samples: Vec<_> = (report.exposition.lines())
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    let of_kind = "customresource_group=\"acme.dev\",customresource_kind=\"Widget\"";
+    let expected = [
+        format!(
+            "acme_plain{{a=\"A\",b=\"B\",c=\"resource\",{of_kind},customresource_version=\"v1\",d=\"resource\"}} 1"
+        ),
+        format!(
+            "acme_own{{a=\"O\",b=\"metric\",c=\"metric\",{of_kind},customresource_version=\"metric\",d=\"B\",\
+             e=\"metric\"}} 1"
+        ),
+        format!(
+            "acme_star{{a=\"O\",b=\"B\",c=\"resource\",{of_kind},customresource_version=\"v1\",d=\"resource\",\
+             x=\"X\"}} 1"
+        ),
+    ];
+    assert_eq!(samples, expected);
+}
+
+#[test]
+fn many_metrics_share_the_labels_of_their_resource() {
+    let config = |labels: usize, metrics: usize| {
+        let labels: Vec<_> = (0..labels)
+            .map(|at| format!("l{at}: [spec, f{at}]"))
+            .collect();
+        let metrics: Vec<_> = (0..metrics)
+            .map(|at| format!("{{ name: m{at}, each: {{ type: Gauge, gauge: {{ path: [x] }} }} }}"))
+            .collect();
+        let config = format!(
+            "spec: {{ resources: [{{ groupVersionKind: {{ group: g, version: v1, kind: K }}, \
+             labelsFromPath: {{ {} }}, metrics: [{}] }}] }}",
+            labels.join(", "),
+            metrics.join(", ")
+        );
+        Config::parse(&config).unwrap()
+    };
+    let kind = KnownKind::new("g", "v1", "K", "ks", Scope::Cluster);
+    let collectors = config(1_000, 100).collectors(&[kind]);
+    for family in collectors[0].families() {
+        let reads: Vec<_> = family.reads().unwrap().collect();
+        assert_eq!(reads, ["spec", "x"], "the fields around many fields");
+    }
+}
+
+#[test]
+fn a_long_prefix_is_not_copied_into_each_metric() {
+    let config = of_widgets(&["{ name: a, each: { type: Info, info: { path: [spec] } } }"]);
+    let prefix = format!("metricNamePrefix: {}\n    metrics:", "p".repeat(1_000));
+    let problems = problems(&config.replace("metrics:", &prefix));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("longer than 1000 bytes"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_wildcard_is_about_custom_resources_and_a_built_in_type_is_named_whole() {
     let deployments = KnownKind::built_in();
     let deployments = deployments
@@ -408,6 +507,24 @@ fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
         problems("# nothing"),
         ["the configuration is empty; it needs a document"]
     );
+    for (text, part) in [
+        ("null", "line 1: the configuration"),
+        ("--- ~\n", "line 1: the configuration"),
+        ("kind: A\nspec:\n", "line 2: spec: `spec`"),
+        (
+            "spec:\n  resources:\n",
+            "line 2: spec.resources: `resources`",
+        ),
+    ] {
+        let expected = format!(
+            "{part} has no value; write the resources, or write `spec: {{ resources: [] }}` to configure no metrics"
+        );
+        assert_eq!(problems(text), [expected], "{text}");
+        assert!(Config::parse_valid_families(text).is_err(), "{text}");
+    }
+    for text in ["spec: { resources: [] }", "spec: {}", "{}"] {
+        assert!(Config::parse(text).is_ok(), "{text}");
+    }
 }
 
 #[test]

@@ -311,6 +311,37 @@ fn manifests() {
 /// The time for the kinds that one wildcard selects is linear in the number of these kinds. The time includes creating
 /// the stores, starting the watches, and recording their failures in the health and the log.
 #[test]
+fn labels_and_metrics_of_a_configuration() {
+    let kind = KnownKind::new("g", "v1", "K", "ks", Scope::Cluster);
+    let config = |size| {
+        let labels = each(size, ", ", |number| format!("l{number}: [a, f{number}]"));
+        let metrics = each(size, ", ", |number| {
+            format!(
+                "{{name: m{number}, labelsFromPath: {{own: [b]}}, each: {{type: Gauge, gauge: {{path: [c]}}}}}}"
+            )
+        });
+        format!(
+            "spec: {{resources: [{{groupVersionKind: {{group: g, version: v1, kind: K}},
+            labelsFromPath: {{{labels}}}, commonLabels: {{{}}}, metrics: [{metrics}]}}]}}",
+            each(size, ", ", |number| format!("c{number}: v"))
+        )
+    };
+    assert_linear_from(
+        300,
+        "labels and metrics of a configuration",
+        config,
+        |text| {
+            let config = Config::parse(text).unwrap();
+            let collectors = config.collectors(std::slice::from_ref(&kind));
+            assert_eq!(
+                collectors[0].families().len(),
+                config.family_names().count()
+            );
+        },
+    );
+}
+
+#[test]
 fn kinds_of_a_configuration() {
     const CONFIG: &str =
         "spec: {resources: [{groupVersionKind: {group: g, version: '*', kind: '*'},

@@ -177,6 +177,7 @@ impl Access {
                 if kubeconfig.clusters.is_empty() && kubeconfig.contexts.is_empty() {
                     return Err(wrong(InvalidKubeconfig::Empty));
                 }
+                kubeconfig::check_context(&kubeconfig).map_err(wrong)?;
                 let cluster = current_cluster(&kubeconfig);
                 if let Some(named) = cluster.and_then(|own| authority_of(own, &file)) {
                     authority = named;

@@ -68,6 +68,15 @@ pub(crate) enum InvalidKubeconfig {
          them from the URL and give the user a token, a certificate or a credential plugin"
     )]
     UserInfo,
+    #[error(
+        "the context `{context}` names the {part} `{name}`, which does not exist; add the {part}, or correct the \
+         context"
+    )]
+    Missing {
+        context: String,
+        part: &'static str,
+        name: String,
+    },
     #[error("{0}")]
     Other(KubeconfigError),
 }
@@ -103,6 +112,34 @@ pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
     let mut clusters = kubeconfig.clusters.iter();
     let cluster = clusters.find(|named| named.name == context.cluster)?;
     cluster.cluster.as_ref()
+}
+
+/// Checks that the cluster and the user of the current context exist. kube accepts a missing user, and would send
+/// requests without credentials. A context without a user is valid.
+pub(super) fn check_context(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeconfig> {
+    let (Some(current), Some(context)) = (&kubeconfig.current_context, context_of(kubeconfig))
+    else {
+        // kube reports a missing context.
+        return Ok(());
+    };
+    let check = |part, name: &str, is_known: bool| match is_known {
+        true => Ok(()),
+        false => Err(InvalidKubeconfig::Missing {
+            context: current.clone(),
+            part,
+            name: name.to_owned(),
+        }),
+    };
+    let mut clusters = kubeconfig.clusters.iter();
+    let cluster = &context.cluster;
+    check("cluster", cluster, clusters.any(|own| own.name == *cluster))?;
+    let mut users = kubeconfig.auth_infos.iter();
+    let user = context.user.as_deref().unwrap_or_default();
+    check(
+        "user",
+        user,
+        user.is_empty() || users.any(|own| own.name == user),
+    )
 }
 
 fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::registry::BuildError;
-use kube_state_metrics::source::manifests::ManifestSource;
+use kube_state_metrics::source::manifests::{ManifestProblem, ManifestSource};
 
 use super::format::RenderFormat;
 use super::output::{list, unless_closed};
@@ -36,6 +36,8 @@ pub(super) enum RenderError {
     Build(#[from] BuildError),
     #[error("no object could be read from {0}; give files or directories with manifests")]
     Nothing(String),
+    #[error("some manifests could not be read; the log above has the reasons")]
+    Skipped,
     #[error("cannot write the metrics: {0}")]
     Write(#[from] io::Error),
 }
@@ -44,7 +46,9 @@ pub(super) enum RenderError {
 ///
 /// # Errors
 ///
-/// If the options are wrong, or no object could be read.
+/// If the options are wrong, no object could be read, or a path, a document or an object is broken. In the last case,
+/// the metrics of the other objects are written nevertheless. Objects without metrics are not an error, because the
+/// input may have all objects of a cluster.
 pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
     let RenderFlags(flags) = &args.flags;
     logging::start(LogOptions::of(flags));
@@ -68,5 +72,17 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         RenderFormat::Openmetrics => exposition(Format::OpenMetrics).write_to(&mut out),
         RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
     };
-    Ok(unless_closed(written.and_then(|()| out.flush()))?)
+    unless_closed(written.and_then(|()| out.flush()))?;
+    // The problems include the first broken documents of each file, so `More` alone means objects without metrics.
+    let is_harmless = |problem: &ManifestProblem| {
+        matches!(
+            problem,
+            ManifestProblem::UnknownKind { .. } | ManifestProblem::More { .. }
+        )
+    };
+    if report.problems.iter().all(is_harmless) {
+        Ok(())
+    } else {
+        Err(RenderError::Skipped)
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use config_file::{ReadError, YamlProblem};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::row::{Compat, Form, Row};
@@ -22,6 +22,8 @@ pub(crate) struct OptionsFile {
     pub(crate) unknown: Vec<String>,
     /// The keys without a value.
     empty: Vec<&'static str>,
+    /// Whether the file has no map of options: it is empty, has only comments, or is `null`.
+    pub(crate) is_blank: bool,
 }
 
 /// A key of an options file that has no effect.
@@ -77,6 +79,12 @@ struct Scalar(Option<String>);
 pub(crate) enum OptionsFileError {
     #[error("cannot read the options file {}: {source}", path.display())]
     Read { path: PathBuf, source: ReadError },
+    #[error(
+        "the options file {} has no options; a reload does not remove all options of a file, so write the options, or \
+         write {{}} to use no options",
+        .0.display()
+    )]
+    Blank(PathBuf),
     #[error("the options file {} is not valid: {}", path.display(), list(problems))]
     Invalid {
         path: PathBuf,
@@ -189,13 +197,16 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         f.write_str("a map of options")
     }
 
-    /// Reads an empty file, or a file that has only comments, as an empty mapping.
-    fn visit_none<E>(self) -> Result<OptionsFile, E> {
-        Ok(OptionsFile::default())
+    /// Reads an empty file, or a file that has only comments.
+    fn visit_none<E: de::Error>(self) -> Result<OptionsFile, E> {
+        self.visit_unit()
     }
 
     fn visit_unit<E>(self) -> Result<OptionsFile, E> {
-        Ok(OptionsFile::default())
+        Ok(OptionsFile {
+            is_blank: true,
+            ..OptionsFile::default()
+        })
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<OptionsFile, D::Error> {
@@ -481,6 +492,17 @@ mod tests {
     fn unknown_keys_are_named_and_wrong_types_refused() {
         assert_eq!(parse("port: 1\nportt: 2\n").unwrap().unknown, ["portt"]);
         assert!(parse("").unwrap().unknown.is_empty());
+        for (text, is_blank) in [
+            ("", true),
+            ("# nothing\n", true),
+            ("---\n", true),
+            ("null\n", true),
+            ("~", true),
+            ("{}", false),
+            ("port:\n", false),
+        ] {
+            assert_eq!(parse(text).unwrap().is_blank, is_blank, "{text}");
+        }
         assert!(parse("# nothing\n").unwrap().get("port").is_none());
         for text in [
             "resources: [pods]",

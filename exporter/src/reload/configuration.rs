@@ -15,6 +15,8 @@ use crate::telemetry::{ConfigKind, Telemetry};
 pub(crate) struct Configuration {
     pub(crate) options: Options,
     options_file: Option<FileContent>,
+    /// Whether the options file has no map of options.
+    is_blank: bool,
     /// The keys of the options file that have no effect.
     ignored_keys: Vec<IgnoredKey>,
     kubeconfig: Vec<FileContent>,
@@ -126,8 +128,24 @@ impl Configuration {
             Err(error) => return Err(error.into()),
         };
         let is_used = file.is_some();
+        let is_blank = file.as_ref().is_some_and(|file| file.is_blank);
         let path = options_file.as_ref().map(|own| own.path.as_path());
         let file = path.zip(file.as_ref());
+        if let Some(path) = path.filter(|_| is_blank) {
+            match running {
+                // A program that writes the file may have just truncated it. Without its options, the exporter would
+                // have no restrictions.
+                Some(running) if !running.is_blank => {
+                    return Err(OptionsFileError::Blank(path.to_owned()).into());
+                }
+                Some(_) => {}
+                None => warnings.push(format!(
+                    "the options file {} has no options, so only the flags apply; write the options, write {{}} to use \
+                     no options, or remove --config",
+                    path.display()
+                )),
+            }
+        }
         let (mut options, of_options) = match running {
             None => Options::new(flags, file)?,
             Some(running) => running.options.reload(flags, file)?,
@@ -140,6 +158,7 @@ impl Configuration {
             .collect();
         Ok(Self {
             options,
+            is_blank,
             ignored_keys: file.map(|(_, file)| file.ignored()).unwrap_or_default(),
             options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
             kubeconfig,

@@ -211,13 +211,13 @@ fn render_writes_the_metrics_of_manifests() {
 fn render_reads_standard_input_and_skips_what_is_broken() {
     let input = config_map("a", "one") + "---\nkind: [\n---\nkind: Nothing\napiVersion: x/v1\n";
     let output = run(&["render", "-"], &input);
-    assert!(output.status.success());
+    assert_eq!(output.status.code(), Some(1));
     assert!(
         output
             .stdout
             .contains("kube_configmap_info{namespace=\"a\",configmap=\"one\"} 1")
     );
-    assert_eq!(output.stderr.lines().count(), 2, "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 3, "{}", output.stderr);
     assert!(output.stderr.contains("-:"), "{}", output.stderr);
 }
 

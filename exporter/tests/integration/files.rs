@@ -352,6 +352,78 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
 }
 
 #[test]
+fn files_that_lose_their_content_leave_in_use_what_was_read() {
+    let directory = Directory::new("blank");
+    let options = directory.write("options", "resources: {configmaps: {}}\n");
+    let custom = directory.write("custom", "spec: {resources: []}\n");
+    let flag = "--custom-resource-state-config-file";
+    let exporter = Exporter::start(&["--config", &options, flag, &custom]);
+    let files = [
+        (&options, "config", "{}", &["", "# none\n", "null\n"][..]),
+        (
+            &custom,
+            "customresourceconfig",
+            "spec: { resources: [] }",
+            &["", "null\n", "spec:\n", "spec: {resources: }\n"][..],
+        ),
+    ];
+    for (path, kind, cure, texts) in files {
+        let series = format!(
+            "kube_state_metrics_last_config_reload_successful{{filename=\"{path}\",type=\"{kind}\"}}"
+        );
+        let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+        for text in texts {
+            let before = exporter.log().len();
+            directory.write(name, text);
+            eventually(&format!("{text:?} is refused"), || {
+                has_line(&exporter.log()[before..], &[" ERROR ", path])
+            });
+            if !text.is_empty() {
+                has_line(&exporter.log()[before..], &[" ERROR ", cure]).expect(cure);
+            }
+            eventually("the metric is 0", || {
+                (exporter.own(&series) == Some(0.0)).then_some(())
+            });
+            assert!(!exporter.metrics("").contains("kube_pod_info"), "{text:?}");
+        }
+        directory.write(name, cure);
+        eventually("the file is used", || {
+            (exporter.own(&series) == Some(1.0)).then_some(())
+        });
+        if kind == "config" {
+            eventually("no options restrict the resources", || {
+                exporter.metrics("").contains("kube_pod_info").then_some(())
+            });
+            directory.write(name, "resources: {configmaps: {}}\n");
+            eventually("the options are used", || {
+                (!exporter.metrics("").contains("kube_pod_info")).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
+fn broken_manifests_end_render_with_an_error_after_the_metrics() {
+    let directory = Directory::new("broken");
+    let good = directory.write("good.yaml", &config_map("shop", "good"));
+    let unknown = r#"{"apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": {"name": "w"}}"#;
+    let others = directory.write("others.jsonl", &[unknown; 9].join("\n"));
+    let output = run_soon(&["render", &good, &others]);
+    assert!(output.status.success(), "{output:?}");
+    let broken = format!("{}\nkind: [", [unknown; 9].join("\n---\n"));
+    let broken = directory.write("broken.yaml", &broken);
+    let missing = directory.path().join("missing.yaml");
+    for path in [broken.as_str(), missing.to_str().unwrap()] {
+        let output = run_soon(&["render", &good, path]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.contains("kube_configmap_info"), "{output:?}");
+        assert!(output.stderr.contains(path), "{output:?}");
+        let summary = "some manifests could not be read";
+        assert!(output.stderr.contains(summary), "{output:?}");
+    }
+}
+
+#[test]
 fn credentials_that_become_unusable_leave_in_use_what_was_read() {
     let directory = Directory::new("credentials");
     let api = Api::start_secure();
@@ -460,6 +532,7 @@ fn empty_files_are_told() {
 
     let exporter = Exporter::start(&["--tls-config", &empty, "--config", &empty]);
     exporter.tells("the file is empty, so TLS and authentication are disabled");
+    exporter.tells("has no options, so only the flags apply");
     assert_eq!(exporter.get("/livez").status, 200);
 }
 

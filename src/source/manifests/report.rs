@@ -97,7 +97,8 @@ pub enum ManifestProblem {
         source: DecodeError,
     },
     /// The number of further skipped documents and objects of a file. A report has a separate problem only for the
-    /// first five of a file, because a file may have millions.
+    /// first five broken ones of a file, and for the first five objects of unknown kinds, because a file may have
+    /// millions.
     #[error("{}: {count} more documents and objects are skipped; the reasons of the first ones are reported above", path.display())]
     More {
         /// The file, or `-` for standard input.
@@ -134,12 +135,16 @@ pub struct Place {
 }
 
 /// Adds the problems of one file to a report: the first problems, and the number of the other problems.
+///
+/// Objects of unknown kinds are counted separately, so that they do not hide broken documents.
 #[derive(Debug, Default)]
 pub(super) struct FileProblems {
-    count: usize,
+    unknown: usize,
+    broken: usize,
 }
 
-/// Maximum number of documents and objects of a file for which a report has the reason.
+/// Maximum number of broken documents and objects of a file, and of its objects of unknown kinds, for which a report has
+/// the reason.
 const MAX_REASONS: usize = 5;
 
 debug_is_display!(ManifestProblem);
@@ -160,15 +165,20 @@ impl LoadReport {
 
 impl FileProblems {
     pub(super) fn add(&mut self, problem: ManifestProblem, problems: &mut Vec<ManifestProblem>) {
-        self.count += 1;
-        if self.count <= MAX_REASONS {
+        let count = match problem {
+            ManifestProblem::UnknownKind { .. } => &mut self.unknown,
+            _ => &mut self.broken,
+        };
+        *count += 1;
+        if *count <= MAX_REASONS {
             problems.push(problem);
         }
     }
 
     /// Adds the number of the problems that are left out.
     pub(super) fn end(self, path: &Path, problems: &mut Vec<ManifestProblem>) {
-        let count = self.count.saturating_sub(MAX_REASONS);
+        let further = |count: usize| count.saturating_sub(MAX_REASONS);
+        let count = further(self.unknown) + further(self.broken);
         if count > 0 {
             let path = path.to_owned();
             problems.push(ManifestProblem::More { path, count });

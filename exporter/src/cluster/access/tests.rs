@@ -104,6 +104,31 @@ current-context: b
 }
 
 #[tokio::test]
+async fn a_context_that_names_no_user_or_cluster_of_the_file_is_an_error() {
+    let kubeconfig = "
+clusters: [{name: a, cluster: {server: 'https://a'}}]
+users: [{name: u, user: {token: SECRET}}]
+contexts: [{name: x, context: {cluster: a, user: u}}]
+current-context: x
+";
+    assert_eq!(error("context", &[kubeconfig]).await, "");
+    let says = |part: &str, name: &str| {
+        format!(
+            "0: the context `x` names the {part} `{name}`, which does not exist; add the {part}, or correct the context"
+        )
+    };
+    for (from, to, expected) in [
+        ("user: u}", "user: v}", says("user", "v")),
+        ("cluster: a,", "cluster: b,", says("cluster", "b")),
+        ("user: u}", "user: ''}", String::new()),
+        (", user: u}", "}", String::new()),
+    ] {
+        let error = error("context", &[&kubeconfig.replace(from, to)]).await;
+        assert_eq!(error, expected, "{to}");
+    }
+}
+
+#[tokio::test]
 async fn an_authority_without_certificates_is_none() {
     let directory = std::env::temp_dir().join(format!("authority-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -1,0 +1,138 @@
+//! The fields of an object that a metric reads.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::compile::{Each, EachKind, Inherited, MetricPlan};
+use super::expr::Expr;
+use super::labels::LabelPaths;
+use super::path::Path;
+use crate::decode::ITEMS;
+
+/// The maximum number of fields that a metric names. If a metric reads more fields, it names the fields around them, so
+/// that the memory of a configuration does not grow with the product of labels and metrics.
+const MOST_READS: usize = 64;
+/// The number of names in the longest path around many fields.
+const DEPTH_AROUND: usize = 2;
+
+impl Inherited {
+    pub(super) fn new(paths: LabelPaths) -> Self {
+        let reads = limited(paths.paths().map(Path::fields).collect());
+        Self {
+            paths: Arc::new(paths),
+            reads: Arc::new(reads),
+        }
+    }
+}
+
+impl MetricPlan {
+    /// The fields of an object that the metric reads, as dotted paths. An empty path is the whole
+    /// object.
+    pub(super) fn reads(&self) -> BTreeSet<String> {
+        let each = &self.each;
+        let mut reads = BTreeSet::clone(&self.inherited.reads);
+        reads.extend(self.base.paths().map(Path::fields));
+        let expressions = each.for_each.iter().chain(&each.expr);
+        let expressions = expressions.chain(each.expr_labels.iter());
+        reads.extend(expressions.flat_map(Expr::reads));
+        match &each.kind {
+            // With `forEach`, the items come only from that expression. `reads` already has the fields of the
+            // expression.
+            _ if each.for_each.is_some() => {}
+            // A state set does not iterate over the entries of a map, so it reads only the named
+            // fields.
+            EachKind::StateSet { value_from, .. }
+                if each.expr.is_none() && each.expr_labels.is_empty() =>
+            {
+                let below = each.labels.paths().chain([value_from]);
+                reads.extend(below.map(|path| each.path.fields_with(path)));
+            }
+            EachKind::Gauge { .. }
+                if each.path.is_empty() && !each.names_item() && each.labels.is_empty() => {}
+            _ => reads.extend(each.reads_below()),
+        }
+        limited(reads)
+    }
+}
+
+impl Each {
+    /// The paths of the fields that the metric reads at the element and below. In a list, the metric reads only the
+    /// named fields of the items. In a map, the metric reads all entries.
+    fn reads_below(&self) -> Vec<String> {
+        let value_from = match &self.kind {
+            EachKind::Gauge { value_from, .. } => Some(value_from),
+            EachKind::StateSet { value_from, .. } => Some(value_from),
+            EachKind::Info => None,
+        };
+        let below: Vec<_> = self
+            .labels
+            .paths()
+            .chain(value_from)
+            .map(Path::fields)
+            .collect();
+        let whole = self.path.fields();
+        let reads_all = below.is_empty()
+            || below.iter().any(String::is_empty)
+            || self.expr.is_some()
+            || !self.expr_labels.is_empty();
+        if reads_all || !self.path.is_of_names() || self.path.is_empty() {
+            return vec![whole];
+        }
+        let below = below.iter();
+        below
+            .map(|below| format!("{whole}{ITEMS}.{below}"))
+            .collect()
+    }
+
+    /// Whether the value or a label depends on the element itself.
+    fn names_item(&self) -> bool {
+        let value = self.expr.as_ref().is_none_or(Expr::names_item);
+        value || self.expr_labels.iter().any(Expr::names_item)
+    }
+}
+
+/// Replaces the fields by the fields around them if there are too many.
+fn limited(mut reads: BTreeSet<String>) -> BTreeSet<String> {
+    for depth in (0..=DEPTH_AROUND).rev() {
+        if reads.len() <= MOST_READS {
+            break;
+        }
+        reads = reads.iter().map(|field| around(field, depth)).collect();
+    }
+    reads
+}
+
+/// The first `depth` names of a dotted path. No names mean the whole object.
+fn around(field: &str, depth: usize) -> String {
+    let mut names = field.split('.');
+    let first: Vec<_> = names.by_ref().take(depth).collect();
+    let first = first.join(".");
+    match names.next() {
+        Some(_) => first.trim_end_matches(ITEMS).to_owned(),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_fields_are_replaced_by_the_fields_around_them() {
+        let fields = |paths: &mut dyn Iterator<Item = String>| -> Vec<String> {
+            limited(paths.collect()).into_iter().collect()
+        };
+        let few = ["metadata.name".to_owned(), "spec.a.b".to_owned()];
+        assert_eq!(fields(&mut few.clone().into_iter()), few);
+        let below = |parent: &str| {
+            let parent = parent.to_owned();
+            (0..=MOST_READS).map(move |number| format!("{parent}.x{number}"))
+        };
+        let mut deep = below("spec.items[]").chain(few.clone());
+        assert_eq!(fields(&mut deep), ["metadata.name", "spec.a", "spec.items"]);
+        let mut shallow = below("spec").chain(few.clone());
+        assert_eq!(fields(&mut shallow), ["metadata", "spec"]);
+        let mut at_root = (0..=MOST_READS).map(|number| format!("x{number}"));
+        assert_eq!(fields(&mut at_root), [""]);
+    }
+}
