@@ -157,7 +157,8 @@ async fn accept(
     };
     Ok(Accepted::new(stream)
         .http2(config.http2())
-        .extension(connection))
+        .extension(connection)
+        .until(protection.outdates(config)))
 }
 
 /// Converts the limits of the options to the types of the server.

@@ -1,5 +1,6 @@
 //! What both ports require of their clients. A reload replaces all requirements at the same moment.
 
+use std::future::pending;
 use std::sync::{Arc, LazyLock};
 
 use prometheus_web_config::{WebConfig, WebConfigFile};
@@ -40,6 +41,15 @@ impl Protection {
             None => Arc::clone(&NO_FILE),
         }
     }
+
+    /// Waits until the web configuration does not accept the same connections as `accepted`.
+    async fn outdates(&self, accepted: &WebConfig) {
+        match &self.web {
+            Some(file) => file.outdates(accepted).await,
+            None if NO_FILE.accepts_like(accepted) => pending().await,
+            None => {}
+        }
+    }
 }
 
 // === impl CurrentProtection ===
@@ -58,12 +68,27 @@ impl CurrentProtection {
     pub(crate) fn set(&self, protection: Protection) {
         self.0.send_replace(Arc::new(protection));
     }
+
+    /// Waits until the protection in use does not accept the same connections as `accepted`, because the web
+    /// configuration file has changed, or because a reload has replaced the file.
+    pub(super) async fn outdates(self, accepted: Arc<WebConfig>) {
+        let mut changes = self.0.subscribe();
+        loop {
+            let protection = Arc::clone(&changes.borrow_and_update());
+            tokio::select! {
+                () = protection.outdates(&accepted) => return,
+                // `self` has the sender, so the wait does not fail.
+                _ = changes.changed() => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use axum::routing::get;
     use axum::{Extension, Router};
@@ -108,6 +133,42 @@ mod tests {
             grace: None,
         };
         AuthFilter::new(kube::Client::new(server, "default"), limits)
+    }
+
+    #[tokio::test]
+    async fn connections_outlive_a_reload_that_leaves_their_settings_as_they_are() {
+        let open = |name: &str, content: &str| {
+            let file = WebConfigFile::open(write(name, content)).unwrap();
+            Protection {
+                web: Some(Arc::new(file)),
+                auth: None,
+                debug: DebugAccess::Open,
+            }
+        };
+        let none = Protection {
+            web: None,
+            auth: Some(filter()),
+            debug: DebugAccess::Open,
+        };
+        let current = CurrentProtection::new(none.clone());
+        let accepted = current.get().web_config().await;
+        let mut outdated = Box::pin(current.clone().outdates(accepted));
+        let hash = bcrypt::hash("open", 4).unwrap();
+        let users = format!("basic_auth_users: {{ann: {hash}}}\n");
+        for same in [open("users.yaml", &users), none] {
+            current.set(same);
+            let polled = tokio::time::timeout(Duration::ZERO, &mut outdated).await;
+            assert!(polled.is_err(), "the connection stays open");
+        }
+        let other = open("other.yaml", "http_server_config: {http2: false}\n");
+        let config = Arc::new(other.clone()).web_config().await;
+        current.set(other);
+        outdated.await;
+        // A connection with the new settings is outdated when the content of the file changes.
+        let outdated = current.clone().outdates(config);
+        write("other.yaml", "rate_limit: {burst: 9, interval: 1s}\n");
+        current.get().web_config().await;
+        outdated.await;
     }
 
     #[tokio::test]
