@@ -6,12 +6,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use crate::auth::AuthFilter;
 use crate::election::Leadership;
 use crate::instance::Instance;
 use crate::limited_threads::LimitedThreads;
 use crate::logging::LogLevel;
-use crate::options::DebugAccess;
+use crate::server::CurrentProtection;
 use crate::shared_work::SharedWork;
 use crate::telemetry::Telemetry;
 
@@ -19,9 +18,9 @@ use crate::telemetry::Telemetry;
 #[derive(Debug)]
 pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
-    auth: RwLock<Option<AuthFilter>>,
-    debug: RwLock<DebugAccess>,
     ports: RwLock<Ports>,
+    /// What both servers require of their clients.
+    pub(crate) protection: CurrentProtection,
     /// `None` without `--ha`: this replica always serves the metrics of objects.
     pub(crate) leadership: Option<Leadership>,
     pub(crate) telemetry: Telemetry,
@@ -51,8 +50,7 @@ const LANDING_PAGES: usize = 4;
 impl AppState {
     pub(crate) fn new(
         instance: Arc<Instance>,
-        auth: Option<AuthFilter>,
-        debug: DebugAccess,
+        protection: CurrentProtection,
         leadership: Option<Leadership>,
         telemetry: Telemetry,
         log_level: LogLevel,
@@ -60,9 +58,8 @@ impl AppState {
     ) -> Self {
         Self {
             instance: RwLock::new(instance),
-            auth: RwLock::new(auth),
-            debug: RwLock::new(debug),
             ports: RwLock::new(ports),
+            protection,
             leadership,
             telemetry,
             log_level,
@@ -78,14 +75,7 @@ impl AppState {
     }
 
     /// Uses another instance for later requests. Responses in progress keep the old instance.
-    pub(crate) fn replace(
-        &self,
-        instance: Arc<Instance>,
-        auth: Option<AuthFilter>,
-        debug: DebugAccess,
-    ) {
-        *self.auth.write() = auth;
-        *self.debug.write() = debug;
+    pub(crate) fn replace(&self, instance: Arc<Instance>) {
         *self.instance.write() = instance;
     }
 
@@ -97,15 +87,5 @@ impl AppState {
     /// Records the ports on which the servers listen after a reload.
     pub(crate) fn set_ports(&self, ports: Ports) {
         *self.ports.write() = ports;
-    }
-
-    /// The clients that may use the debug endpoints.
-    pub(crate) fn debug(&self) -> DebugAccess {
-        *self.debug.read()
-    }
-
-    /// The filter that checks requests; `None` if all clients may read metrics.
-    pub(crate) fn auth(&self) -> Option<AuthFilter> {
-        self.auth.read().clone()
     }
 }

@@ -5,6 +5,7 @@ mod bounded;
 mod connector;
 mod informational;
 mod kubeconfig;
+mod own_secrets;
 mod plugin;
 mod proxy;
 mod renewal;

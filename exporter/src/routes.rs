@@ -9,8 +9,9 @@ mod query;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -18,6 +19,7 @@ use bounded_http::Peer;
 use http::StatusCode;
 
 use crate::app_state::AppState;
+use crate::server::Protection;
 
 /// The routes of the main port.
 pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
@@ -29,12 +31,12 @@ pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
 pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics::own))
-        .merge(debug_routes(app));
+        .merge(debug_routes());
     shared(routes.route("/", get(landing::telemetry)), app)
 }
 
 /// The routes of `/debug/`, which only some clients may use.
-fn debug_routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
+fn debug_routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/debug/resources", get(debug::resources))
         .route("/debug/cardinality", get(debug::cardinality))
@@ -43,10 +45,7 @@ fn debug_routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
             "/debug/log-level",
             get(debug::log_level).put(debug::set_log_level),
         )
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(app),
-            debug::authorize,
-        ))
+        .route_layer(middleware::from_fn(debug::authorize))
 }
 
 /// Adds the paths that both ports have, the response for unknown paths, and the authorization.
@@ -56,7 +55,7 @@ fn shared(routes: Router<Arc<AppState>>, app: &Arc<AppState>) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), authorize))
+        .layer(middleware::from_fn(authorize))
         .with_state(Arc::clone(app))
 }
 
@@ -65,8 +64,12 @@ async fn not_found() -> Response {
 }
 
 /// Refuses requests without permission if the auth filter is enabled.
-async fn authorize(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    if let Some(auth) = app.auth() {
+async fn authorize(
+    Extension(protection): Extension<Arc<Protection>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(auth) = &protection.auth {
         let client = request.extensions().get::<Peer>().map(Peer::group);
         let checked = auth.check(client, request.method(), request.uri(), request.headers());
         if let Err(refusal) = checked.await {

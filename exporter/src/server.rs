@@ -5,9 +5,10 @@ mod descriptors;
 mod handshakes;
 mod listen;
 mod metrics;
+mod protection;
 mod throttle;
-mod web;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +17,23 @@ use axum::Router;
 use axum::body::Body;
 use bounded_http::{Accepted, Listener, Peer};
 use http::header::X_CONTENT_TYPE_OPTIONS;
-use http::{HeaderValue, Response};
-use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use prometheus_web_config::{AcceptError, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
-use tower::Layer;
-use tower::util::MapResponse;
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::humanize::counted;
 use crate::options::Limits;
 use client::Connection;
 use handshakes::Handshakes;
 use metrics::ServerObserver;
-use web::CurrentWeb;
 
 pub(crate) use client::{is_known, only_loopback, without_port};
 pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
+pub(crate) use protection::{CurrentProtection, Protection};
 
 /// A server that listens until it is drained or dropped.
 #[derive(Debug)]
@@ -40,38 +41,29 @@ pub(crate) struct Server {
     /// The server's name in metrics and log.
     name: &'static str,
     http: bounded_http::Server,
-    web: CurrentWeb,
-}
-
-/// The settings that a reload changes while the server runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    /// The web configuration file: TLS, basic authentication and headers.
-    pub(crate) web: Option<Arc<WebConfigFile>>,
+    protection: CurrentProtection,
 }
 
 // === impl Server ===
 
 impl Server {
-    /// Starts to serve `router`.
+    /// Starts to serve `router`. A later change of `protection` applies to later requests and connections.
     pub(crate) fn start(
         name: &'static str,
         listener: Listener,
         router: Router,
-        settings: Settings,
+        limits: &Limits,
+        protection: CurrentProtection,
         metrics: &ServerMetrics,
     ) -> Self {
-        let web = CurrentWeb::new(settings.web);
-        let (for_requests, for_connections) = (web.clone(), web.clone());
+        let (for_requests, for_connections) = (protection.clone(), protection.clone());
         let listens_on = listener.local_addr();
         let handshakes = Handshakes::shared();
-        // The layer wraps the whole router, so that unknown paths also require a password.
-        let layer = WebConfigLayer::new(move || for_requests.clone().latest())
-            .peer(|request| request.get::<Peer>().map(Peer::group));
-        let service = MapResponse::new(layer.layer(router), no_sniffing as fn(_) -> _);
+        let service = service_fn(move |request: Request<Incoming>| {
+            respond(for_requests.get(), router.clone(), request)
+        });
         let http = bounded_http::Server::builder()
-            .limits(limits(&settings.limits))
+            .limits(converted(limits))
             .observer(ServerObserver::new(name, metrics))
             .acceptor(move |stream| {
                 accept(
@@ -82,7 +74,11 @@ impl Server {
                 )
             })
             .serve(listener, service);
-        Self { name, http, web }
+        Self {
+            name,
+            http,
+            protection,
+        }
     }
 
     /// Returns the address on which the server listens.
@@ -92,18 +88,14 @@ impl Server {
 
     /// Whether connections are encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        self.web.file().is_some_and(|file| file.in_use().is_tls())
+        let protection = self.protection.get();
+        let file = protection.web.as_ref();
+        file.is_some_and(|file| file.in_use().is_tls())
     }
 
-    /// Returns the web configuration file in use.
-    pub(crate) fn web_file(&self) -> Option<Arc<WebConfigFile>> {
-        self.web.file()
-    }
-
-    /// Changes the limits for new connections, and the web configuration for new requests.
-    pub(crate) fn set(&self, settings: Settings) {
-        self.http.set_limits(limits(&settings.limits));
-        self.web.set(settings.web);
+    /// Changes the limits for new connections.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        self.http.set_limits(converted(limits));
     }
 
     /// Accepts no more connections and waits for the responses in progress, at most for `time`.
@@ -119,6 +111,21 @@ impl Server {
     }
 }
 
+/// Responds to a request. The protection that is in use when the request arrives applies until the response.
+async fn respond(
+    protection: Arc<Protection>,
+    router: Router,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    // The routes check the token.
+    request.extensions_mut().insert(Arc::clone(&protection));
+    let layer = WebConfigLayer::new(move || Arc::clone(&protection).web_config())
+        .peer(|request| request.get::<Peer>().map(Peer::group));
+    // The layer wraps the whole router, so that unknown paths also require a password.
+    let response = layer.layer(router).oneshot(request).await;
+    response.map(no_sniffing)
+}
+
 /// Tells browsers not to guess the type of a response. Some responses contain names of objects, which a browser could
 /// interpret as HTML.
 fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
@@ -131,12 +138,12 @@ fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
 
 /// Encrypts a connection if the web configuration requires it.
 async fn accept(
-    web: CurrentWeb,
+    protection: CurrentProtection,
     handshakes: Handshakes,
     listens_on: SocketAddr,
     stream: TcpStream,
 ) -> Result<Accepted<WebStream>, AcceptError> {
-    let config = web.latest().await;
+    let config = protection.get().web_config().await;
     let stream = if config.is_tls() {
         let peer = stream.peer_addr().ok();
         let client = peer.map(|address| Peer::new(address).group());
@@ -150,11 +157,12 @@ async fn accept(
     };
     Ok(Accepted::new(stream)
         .http2(config.http2())
-        .extension(connection))
+        .extension(connection)
+        .until(protection.outdates(config)))
 }
 
 /// Converts the limits of the options to the types of the server.
-fn limits(options: &Limits) -> bounded_http::Limits {
+fn converted(options: &Limits) -> bounded_http::Limits {
     let mut limits = bounded_http::Limits::default();
     // Requests have no body, so they are complete after the header. So the shorter of two timeouts applies: the timeout
     // for the header, and the timeout for the whole request.

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, ready};
+use std::fmt;
+use std::future::{Future, pending, ready};
+use std::pin::Pin;
 
 use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,12 +50,15 @@ pub trait Acceptor: Send + Sync + 'static {
 }
 
 /// A stream that is ready for HTTP.
-#[derive(Debug)]
 pub struct Accepted<S> {
     pub(crate) stream: S,
     pub(crate) http2: bool,
     pub(crate) extensions: Extensions,
+    pub(crate) outdated: Outdated,
 }
+
+/// Completes when the connection is outdated.
+pub(crate) type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The default acceptor: plain HTTP/1 and HTTP/2.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +73,7 @@ impl<S> Accepted<S> {
             stream,
             http2: true,
             extensions: Extensions::new(),
+            outdated: Box::pin(pending()),
         }
     }
 
@@ -84,6 +90,28 @@ impl<S> Accepted<S> {
     pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.extensions.insert(value);
         self
+    }
+
+    /// Sets when the connection is outdated, for example because other certificates are required now. Default: never.
+    ///
+    /// When `outdated` completes, the server closes an idle connection immediately. Another connection is closed after
+    /// the responses in progress. The limits on slow clients still apply. A client of HTTP/2 may send further requests
+    /// before it learns that the connection ends. The server responds to such requests for one second, and then refuses
+    /// them with the status 421.
+    #[must_use]
+    pub fn until(mut self, outdated: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.outdated = Box::pin(outdated);
+        self
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Accepted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("stream", &self.stream)
+            .field("http2", &self.http2)
+            .field("extensions", &self.extensions)
+            .finish_non_exhaustive()
     }
 }
 

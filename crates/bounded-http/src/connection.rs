@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version};
@@ -16,6 +17,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::acceptor::{Accepted, Acceptor};
@@ -42,6 +44,11 @@ const UNSENT: u32 = 128 * 1024;
 /// Maximum size of the body of a refusal, in bytes.
 const REFUSAL: u64 = 4096;
 
+/// Time during which the server responds to the requests of an outdated connection. In this time, a client of HTTP/2
+/// learns that the connection ends. Without the limit, a client that ignores this information could send requests until
+/// the server stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// State that the connections of a server share.
@@ -64,6 +71,8 @@ struct Responder<S> {
     limits: Limits,
     /// The extensions that the acceptor adds to every request.
     extensions: Extensions,
+    /// When the server begins to refuse requests, because the connection is outdated.
+    refuses_from: Arc<OnceLock<Instant>>,
 }
 
 /// Serves a connection until either side closes it.
@@ -90,6 +99,7 @@ pub(crate) async fn serve<A, S, B>(
         state: Arc::clone(state),
         limits,
         extensions: Extensions::new(),
+        refuses_from: Arc::default(),
     };
     let mut serving = pin!(async {
         configure(&stream);
@@ -151,6 +161,7 @@ where
             stream,
             http2,
             extensions,
+            outdated,
         }: Accepted<I>,
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), BoxError>
@@ -173,15 +184,18 @@ where
             .max_send_buf_size(BUFFER);
         let builder = if http2 { builder } else { builder.http1_only() };
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&self.state), http2));
+        let refuses_from = Arc::clone(&self.refuses_from);
         let mut connection = pin!(builder.serve_connection(io, self));
         let shutdown = async { drop(shutdown.wait_for(|shutdown| *shutdown).await) };
         tokio::select! {
-            served = connection.as_mut() => served,
-            () = shutdown => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            // An outdated connection begins no further request.
+            biased;
+            () = outdated => drop(refuses_from.set(Instant::now() + LAST_REQUESTS)),
+            () = shutdown => {}
+            served = connection.as_mut() => return served,
         }
+        connection.as_mut().graceful_shutdown();
+        connection.await
     }
 }
 
@@ -199,6 +213,8 @@ where
         let guard = self
             .state
             .begin_request(request.version() == Version::HTTP_2);
+        let refuses_from = self.refuses_from.get();
+        let is_outdated = refuses_from.is_some_and(|from| Instant::now() >= *from);
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);
         let mut service = self.service.clone();
         request.extensions_mut().extend(self.extensions.clone());
@@ -206,7 +222,12 @@ where
         Box::pin(async move {
             if !has_valid_host(&request) {
                 guard.record_progress();
-                return Ok(bad_request(request.version(), guard));
+                return Ok(refusal(StatusCode::BAD_REQUEST, request.version(), guard));
+            }
+            if is_outdated {
+                guard.record_progress();
+                let status = StatusCode::MISDIRECTED_REQUEST;
+                return Ok(refusal(status, request.version(), guard));
             }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;
@@ -227,10 +248,14 @@ fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// Returns the response to a malformed request. The response ends an HTTP/1 connection.
-fn bad_request<B>(version: Version, guard: ResponseGuard) -> Response<TrackedBody<B>> {
+/// Returns an empty response to a request that the service does not receive. The response ends an HTTP/1 connection.
+fn refusal<B>(
+    status: StatusCode,
+    version: Version,
+    guard: ResponseGuard,
+) -> Response<TrackedBody<B>> {
     let mut response = Response::new(TrackedBody::new(None, guard));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+    *response.status_mut() = status;
     if version != Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);

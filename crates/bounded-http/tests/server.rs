@@ -13,7 +13,7 @@ use bounded_http::{Accepted, CloseReason, Limits, ListenError, Listener, Observe
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Records the events of the server.
 struct Recorder {
@@ -432,4 +432,106 @@ async fn every_request_has_the_extensions_of_its_connection() {
     for _ in 0..2 {
         assert!(ask(&mut stream).await.ends_with("\r\n\r\nann"));
     }
+}
+
+/// A server whose connections are outdated when `outdate` sends `true`.
+struct Outdating {
+    server: Server,
+    outdate: watch::Sender<bool>,
+    /// Notified when a request for `/slow` has arrived.
+    arrived: Arc<Notify>,
+    /// Lets the response to `/slow` begin.
+    release: Arc<Notify>,
+}
+
+async fn start_outdating() -> Outdating {
+    let (outdate, outdated) = watch::channel(false);
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrives, released) = (Arc::clone(&arrived), Arc::clone(&release));
+    let slow = get(async move || {
+        arrives.notify_one();
+        released.notified().await;
+        "slow"
+    });
+    let mut limits = Limits::default();
+    (limits.request_timeout, limits.response_timeout) = (None, None);
+    (limits.progress_timeout, limits.idle_timeout) = (None, None);
+    let server = Server::builder()
+        .limits(limits)
+        .acceptor(move |stream: TcpStream| {
+            let mut outdated = outdated.clone();
+            let outdated = async move { drop(outdated.wait_for(|outdated| *outdated).await) };
+            std::future::ready(Ok::<_, io::Error>(Accepted::new(stream).until(outdated)))
+        })
+        .serve(
+            Listener::bind("127.0.0.1", 0).await.unwrap(),
+            router().route("/slow", slow),
+        );
+    Outdating {
+        server,
+        outdate,
+        arrived,
+        release,
+    }
+}
+
+#[tokio::test]
+async fn an_outdated_connection_is_closed_when_idle_or_after_its_response() {
+    let running = start_outdating().await;
+    let silent = connect(&running.server).await;
+    let mut idle = connect(&running.server).await;
+    assert!(ask(&mut idle).await.ends_with("hello"));
+    let mut busy = connect(&running.server).await;
+    let requests = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    busy.write_all(requests).await.unwrap();
+    running.arrived.notified().await;
+    running.outdate.send(true).unwrap();
+    closed(silent).await;
+    closed(idle).await;
+    running.release.notify_one();
+    let mut response = String::new();
+    busy.read_to_string(&mut response).await.unwrap();
+    // The server closes the connection, and does not respond to the second request.
+    assert!(response.ends_with("\r\n\r\nslow"), "{response}");
+    // A connection that is outdated before its first request gets no response.
+    let mut late = connect(&running.server).await;
+    let _ = late.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    closed(late).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outdated_connection_of_http_2_refuses_a_client_that_ignores_the_end() {
+    let running = start_outdating().await;
+    let mut stream = connect(&running.server).await;
+    let start = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(start).await.unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    let mut goes_away = false;
+    // The client does not acknowledge the ping with which the server ends the connection.
+    for id in (1..=99).step_by(2) {
+        let headers = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
+        stream.write_all(&frame(1, 5, id, &headers)).await.unwrap();
+        let ended_before = goes_away;
+        let status = loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            goes_away |= head[3] == 7;
+            if head[3] == 1 {
+                break payload[0];
+            }
+        };
+        // The status 200 is in the static table of HPACK, and the status 421 is not.
+        assert_eq!(status == 0x88, !ended_before, "request {id}");
+        if ended_before {
+            return;
+        }
+        running.outdate.send(true).unwrap();
+        if goes_away {
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+    }
+    panic!("the server does not end the connection");
 }

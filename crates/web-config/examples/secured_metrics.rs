@@ -16,9 +16,11 @@ async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,
 ) -> Result<Accepted<WebStream>, AcceptError> {
-    let config = file.latest().await;
+    let config = Arc::clone(&file).latest().await;
     let stream = config.accept(stream).await?;
-    Ok(Accepted::new(stream).http2(config.http2()))
+    let accepted = Accepted::new(stream).http2(config.http2());
+    // The server closes the connection after a change of the settings for connections.
+    Ok(accepted.until(async move { file.outdates(&config).await }))
 }
 
 #[tokio::main]

@@ -135,6 +135,8 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
     fn authorization(value: &str) -> HeaderMap {
@@ -231,6 +233,28 @@ mod tests {
         let hash = bcrypt::hash(&long, 4).unwrap();
         assert_eq!(allows(&hash, &format!("{long}y")).await, Ok(true));
         assert_eq!(allows(&hash, &long[1..]).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_check_is_completed_and_remembered_after_its_client_has_left() {
+        let checks = Arc::new(PasswordChecks::default());
+        let hash = bcrypt::hash("open", 8).unwrap();
+        let users = users(&hash, &checks);
+        for (header, password) in [("Basic YW5uOnNodXQ=", "shut"), (RIGHT, "open")] {
+            let headers = authorization(header);
+            let mut request = Box::pin(users.allows(None, &headers));
+            // The first poll begins the check, because no other check runs.
+            let polled = request
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            drop(request);
+            // The next check begins when the check of the client that has left is complete.
+            let next = authorization("Basic Ym9iOm9wZW4=");
+            assert_eq!(users.allows(None, &next).await, Ok(false));
+            let remembered = checks.remembers("ann", password, &hash);
+            assert_eq!(remembered, password == "open", "{password}");
+        }
     }
 
     #[tokio::test]

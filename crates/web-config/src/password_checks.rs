@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -44,11 +45,14 @@ impl PasswordChecks {
     /// user exists. If the user exists, a correct password is remembered. If the user does not exist, the result is
     /// `false`.
     ///
+    /// A check that has begun is completed, even if the client disconnects and the future is dropped. A correct password
+    /// is then remembered, so that a client whose timeout is shorter than one check succeeds with its next request.
+    ///
     /// # Errors
     ///
     /// If too many requests wait.
     pub(crate) async fn verify(
-        &self,
+        self: &Arc<Self>,
         client: Option<IpAddr>,
         (user, password): (String, String),
         hash: String,
@@ -59,19 +63,22 @@ impl PasswordChecks {
         if known && self.remembers(&user, &password, &hash) {
             return Ok(true);
         }
-        let pair = self.key.fingerprint(&(&user[..], &password[..]));
-        let checked = hash.clone();
+        let checks = Arc::clone(self);
         let verified = tokio::task::spawn_blocking(move || {
-            let verified = bcrypt::verify(password, &checked).unwrap_or(false);
+            let correct = bcrypt::verify(&password, &hash).unwrap_or(false) && known;
+            if correct {
+                checks.remember(user, &password, hash);
+            }
             // The turn ends with the check, even if the client has disconnected.
             drop(turn);
-            verified
+            correct
         });
-        let correct = verified.await.unwrap_or(false) && known;
-        if correct {
-            self.correct.lock().insert(user, Correct { hash, pair });
-        }
-        Ok(correct)
+        Ok(verified.await.unwrap_or(false))
+    }
+
+    fn remember(&self, user: String, password: &str, hash: String) {
+        let pair = self.key.fingerprint(&(&user[..], password));
+        self.correct.lock().insert(user, Correct { hash, pair });
     }
 
     /// Forgets the password of each user who has another hash, or no hash, in `users`.

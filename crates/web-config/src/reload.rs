@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -30,7 +31,7 @@ use crate::password_checks::PasswordChecks;
 /// ```
 pub struct WebConfigFile {
     path: PathBuf,
-    in_use: RwLock<Arc<WebConfig>>,
+    in_use: watch::Sender<Arc<WebConfig>>,
     /// Locked while the files are checked and read.
     stamps: Mutex<Vec<FileStamp>>,
     /// Held by the thread that checks the files for [`latest`](Self::latest).
@@ -144,7 +145,7 @@ impl WebConfigFile {
         let config = Arc::new(config?);
         Ok(Self {
             path,
-            in_use: RwLock::new(config),
+            in_use: watch::Sender::new(config),
             stamps: Mutex::new(stamps),
             turn: Arc::default(),
             begun: AtomicU64::new(0),
@@ -169,7 +170,17 @@ impl WebConfigFile {
 
     /// Returns the configuration in use, without a check of the files.
     pub fn in_use(&self) -> Arc<WebConfig> {
-        Arc::clone(&self.in_use.read())
+        Arc::clone(&self.in_use.borrow())
+    }
+
+    /// Waits until the configuration in use does not accept the same connections as `accepted` (see
+    /// [`WebConfig::accepts_like`]). A server can then close the connections that it accepted with `accepted`.
+    ///
+    /// The method does not check the files. [`latest`](Self::latest) and [`current`](Self::current) find changes.
+    pub async fn outdates(&self, accepted: &WebConfig) {
+        let mut in_use = self.in_use.subscribe();
+        // The sender lives as long as `self`, so the wait does not fail.
+        let _ = in_use.wait_for(|now| !now.accepts_like(accepted)).await;
     }
 
     /// Returns the configuration in use, after a check of the files on a thread for blocking work.
@@ -233,7 +244,7 @@ impl WebConfigFile {
                 Ok(config) => {
                     let config = Arc::new(config);
                     config.forget_others();
-                    *self.in_use.write() = Arc::clone(&config);
+                    self.in_use.send_replace(Arc::clone(&config));
                     tell_of_empty_tls(&config, &self.path, &*self.observer);
                     self.observer.reloaded(&self.path, &config);
                 }

@@ -8,7 +8,7 @@ mod crypto;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use go_x509::{IdentityError, certified_key};
 use rustls::ServerConfig;
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::document::{Pem, TlsSection};
+use crate::fingerprint::{Fingerprint, FingerprintKey};
 use client_auth::ClientAuthError;
 use crypto::CryptoError;
 
@@ -38,6 +39,8 @@ pub(crate) struct ServerTls {
     /// A client certificate must have one of these names, unless the list is empty.
     allowed_sans: Arc<[String]>,
     requires_certificate: bool,
+    /// The hash of all settings that apply to connections, without the certificate of the server.
+    settings: Fingerprint,
 }
 
 /// Why the server refuses a connection.
@@ -120,7 +123,13 @@ impl ServerTls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             allowed_sans: section.client_allowed_sans.clone().into(),
             requires_certificate: client_auth::requires_certificate(section),
+            settings: settings(section, pem),
         })
+    }
+
+    /// Whether both accept the same connections. The certificates of the server may differ.
+    pub(crate) fn accepts_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     /// Whether each client needs a certificate.
@@ -163,6 +172,25 @@ impl fmt::Debug for ServerTls {
             .field("allowed_sans", &self.allowed_sans)
             .finish_non_exhaustive()
     }
+}
+
+/// The hash of all settings that decide which connections are accepted. A renewed certificate of the server does not
+/// change the hash, because the certificate does not decide which clients may connect.
+fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
+    static KEY: LazyLock<FingerprintKey> = LazyLock::new(FingerprintKey::default);
+    let authorities = pem.client_ca.as_ref().map(|authorities| &authorities.text);
+    let clients = (
+        authorities,
+        &section.client_auth_type,
+        &section.client_allowed_sans,
+    );
+    let protocol = (
+        &section.min_version,
+        &section.max_version,
+        &section.cipher_suites,
+        &section.curve_preferences,
+    );
+    KEY.fingerprint(&(clients, protocol))
 }
 
 /// Informs a client that speaks plain HTTP that the port expects TLS.

@@ -295,6 +295,45 @@ fn a_change_does_not_turn_protections_off() {
     }
 }
 
+#[tokio::test]
+async fn connections_are_outdated_by_other_requirements_but_not_by_a_new_certificate() {
+    let directory = Directory::new();
+    directory.write_pair();
+    let authority = || rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+    directory.write("ca.crt", &authority().cert.pem());
+    let tls = |more: &str| {
+        format!("tls_server_config: {{cert_file: server.crt, key_file: server.key{more}}}\n")
+    };
+    let required = ", client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert";
+    let path = directory.write("web.yaml", "rate_limit: {burst: 9, interval: 1s}\n");
+    let file = WebConfigFile::open(&path).unwrap();
+    let is_outdated = async |accepted: &WebConfig| {
+        file.current();
+        let outdated = file.outdates(accepted);
+        tokio::time::timeout(Duration::ZERO, outdated).await.is_ok()
+    };
+    let mut accepted = file.current();
+    for content in [
+        tls(""),
+        tls(", client_ca_file: ca.crt, client_auth_type: VerifyClientCertIfGiven"),
+        tls(required),
+        tls(&format!("{required}, client_allowed_sans: [a]")),
+        tls(&format!(
+            "{required}, client_allowed_sans: [b], min_version: TLS13"
+        )),
+    ] {
+        assert!(!is_outdated(&accepted).await, "{content}");
+        directory.write("web.yaml", &content);
+        assert!(is_outdated(&accepted).await, "{content}");
+        accepted = file.in_use();
+    }
+    // A renewed certificate, users and headers concern no open connection.
+    directory.write_pair();
+    assert!(!is_outdated(&accepted).await);
+    directory.write("ca.crt", &authority().cert.pem());
+    assert!(is_outdated(&accepted).await);
+}
+
 #[test]
 fn a_changed_certificate_is_read_again() {
     let directory = Directory::new();

@@ -15,11 +15,12 @@ use hyper_util::rt::TokioExecutor;
 use kube::Client;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use secrecy::ExposeSecret;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
 use super::informational::InformationalLimit;
+use super::own_secrets::{HidingBody, OwnSecrets};
 use super::plugin::{self, Credentials, Printed};
 use super::proxy::Protocol;
 use super::tls::{self, Identity};
@@ -92,24 +93,29 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let is_https = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS);
     let proxy_authorization = match proxy.map(|proxy| proxy.protocol) {
-        Some(Protocol::Http { authorization }) if !is_https => authorization,
+        Some(Protocol::Http { authorization }) => authorization,
         _ => None,
     };
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(authorization)
         .layer(config.extra_headers_layer().map_err(ClusterError::client)?)
-        .map_request(move |mut request: Request<Body>| {
+        .service(service_fn(move |mut request: Request<Body>| {
             // The headers are not logged, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
-            if let Some(value) = &proxy_authorization {
+            let secrets = OwnSecrets::of(request.headers(), proxy_authorization.as_ref());
+            // With an HTTPS server, only the request that opens the tunnel has the credentials for the proxy.
+            if let Some(value) = proxy_authorization.as_ref().filter(|_| !is_https) {
                 let headers = request.headers_mut();
                 headers.insert(PROXY_AUTHORIZATION, value.clone());
             }
-            request
-        })
-        .map_err(BoxError::from)
-        .service(client);
+            let response = client.request(request);
+            async move {
+                let response = response.await.map_err(BoxError::from)?;
+                let is_error = !response.status().is_success();
+                Ok::<_, BoxError>(response.map(|body| HidingBody::new(body, secrets, is_error)))
+            }
+        }));
     let client = ClientBuilder::new(service, config.default_namespace);
     Ok(client.with_valid_until(expires).build())
 }

@@ -22,7 +22,9 @@ use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
 use crate::routes;
-use crate::server::{AddressFlags, Server, Settings, listen, warn_of_low_limit};
+use crate::server::{
+    AddressFlags, CurrentProtection, Protection, Server, listen, warn_of_low_limit,
+};
 use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time for responses in progress after a shutdown signal.
@@ -161,7 +163,7 @@ impl Program {
     ) -> Result<Self, AnyError> {
         let options = &configuration.options;
         // All errors are detected before a port is opened.
-        let settings = settings(&options.server, None, &telemetry)?;
+        let web = web_file(&options.server, None, &telemetry)?;
         warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
         let candidate = match &options.high_availability {
@@ -176,12 +178,17 @@ impl Program {
         let (metrics, source) = (options.metrics.clone(), options.source.clone());
         let instance = Instance::start(metrics, source, leadership.clone()).await?;
         configuration.record_use(None, &telemetry);
-        web_config::record_use(None, settings.web.as_deref(), &telemetry);
+        web_config::record_use(None, web.as_deref(), &telemetry);
+        let protection = CurrentProtection::new(Protection {
+            web,
+            auth,
+            debug: options.server.debug,
+        });
+        let limits = options.server.limits;
         let instance = Arc::new(instance);
         let app = Arc::new(AppState::new(
             instance,
-            auth,
-            options.server.debug,
+            protection.clone(),
             leadership,
             telemetry,
             log_level,
@@ -201,14 +208,16 @@ impl Program {
                 "metrics",
                 main,
                 routes::main_port(&app),
-                settings.clone(),
+                &limits,
+                protection.clone(),
                 servers,
             ),
             telemetry: Server::start(
                 "telemetry",
                 own,
                 routes::telemetry_port(&app),
-                settings,
+                &limits,
+                protection,
                 servers,
             ),
             flags,
@@ -299,14 +308,14 @@ impl Program {
         let (old, options) = (&self.configuration.options.server, &new.options);
         self.refuse_other_lease(&new)?;
         let keeps_instance = self.configuration.has_same_instance(&new);
-        let web = self.main.web_file();
-        let settings = settings(&options.server, web.clone(), &self.app.telemetry)?;
+        let before = self.app.protection.get();
+        let web = web_file(&options.server, before.web.as_deref(), &self.app.telemetry)?;
         web_config::refuse_to_weaken(
-            (web.as_deref(), old.auth_filter),
-            (settings.web.as_deref(), options.server.auth_filter),
+            (before.web.as_deref(), old.auth_filter),
+            (web.as_deref(), options.server.auth_filter),
         )?;
         let auth = if keeps_auth(&self.configuration, &new) {
-            self.app.auth()
+            before.auth.clone()
         } else {
             auth(&new).await?
         };
@@ -320,7 +329,7 @@ impl Program {
         let instance = if keeps_instance {
             self.app.instance()
         } else {
-            let before = self.app.instance();
+            let old = self.app.instance();
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
             let mut instance = Instance::start(metrics, source, leadership).await?;
@@ -328,23 +337,44 @@ impl Program {
             instance.loaded().await;
             // The old instance serves until the new instance can replace it without a gap. The wait for the new
             // instance has no timeout.
-            wait_for_coverage(&before, &instance).await;
-            instance.take_over(&before);
+            wait_for_coverage(&old, &instance).await;
+            instance.take_over(&old);
             Arc::new(instance)
         };
         // From here on, nothing can fail.
-        self.app.replace(instance, auth, options.server.debug);
+        let protection = &self.app.protection;
+        protection.set(Protection {
+            web: web.clone(),
+            auth,
+            debug: options.server.debug,
+        });
+        self.app.replace(instance);
         let servers = &self.app.telemetry.servers;
-        self.main.set(settings.clone());
-        self.telemetry.set(settings.clone());
+        let limits = &options.server.limits;
+        self.main.set_limits(limits);
+        self.telemetry.set_limits(limits);
         if let Some(listener) = main {
             let router = routes::main_port(&self.app);
-            let server = Server::start("metrics", listener, router, settings.clone(), servers);
+            let server = Server::start(
+                "metrics",
+                listener,
+                router,
+                limits,
+                protection.clone(),
+                servers,
+            );
             tokio::spawn(std::mem::replace(&mut self.main, server).drain(DRAIN));
         }
         if let Some(listener) = telemetry {
             let router = routes::telemetry_port(&self.app);
-            let server = Server::start("telemetry", listener, router, settings, servers);
+            let server = Server::start(
+                "telemetry",
+                listener,
+                router,
+                limits,
+                protection.clone(),
+                servers,
+            );
             tokio::spawn(std::mem::replace(&mut self.telemetry, server).drain(DRAIN));
         }
         self.app.set_ports(Ports {
@@ -352,11 +382,7 @@ impl Program {
             telemetry: self.telemetry.address().port(),
         });
         new.record_use(Some(&self.configuration), &self.app.telemetry);
-        web_config::record_use(
-            web.as_deref(),
-            self.main.web_file().as_deref(),
-            &self.app.telemetry,
-        );
+        web_config::record_use(before.web.as_deref(), web.as_deref(), &self.app.telemetry);
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
@@ -414,12 +440,13 @@ async fn moved(
     }
 }
 
-fn settings(
+/// Opens the web configuration file that the options name.
+fn web_file(
     options: &ServerOptions,
-    in_use: Option<Arc<WebConfigFile>>,
+    in_use: Option<&WebConfigFile>,
     telemetry: &Telemetry,
-) -> Result<Settings, AnyError> {
-    let open = |path| web_config::open(path, in_use.as_deref(), telemetry);
+) -> Result<Option<Arc<WebConfigFile>>, AnyError> {
+    let open = |path| web_config::open(path, in_use, telemetry);
     let web = options.tls_config.as_deref().map(open).transpose()?;
     if options.auth_filter
         && web
@@ -433,10 +460,7 @@ fn settings(
                 .into(),
         );
     }
-    Ok(Settings {
-        limits: options.limits,
-        web: web.map(Arc::new),
-    })
+    Ok(web.map(Arc::new))
 }
 
 /// Whether the token filter and its cached verdicts can be kept.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,20 +18,20 @@ use crate::humanize::visible;
 use crate::instance::Instance;
 use crate::options::DebugAccess;
 use crate::report::{JsonReport, Report};
-use crate::server::{is_known, only_loopback};
+use crate::server::{Protection, is_known, only_loopback};
 
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
     and for authenticated clients (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
 
 /// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all clients.
 pub(super) async fn authorize(
-    State(app): State<Arc<AppState>>,
+    Extension(protection): Extension<Arc<Protection>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let is_open = app.debug() == DebugAccess::Open;
+    let is_open = protection.debug == DebugAccess::Open;
     // If there is a token filter, the filter has already accepted the request.
-    if is_open || app.auth().is_some() || is_known(&request) {
+    if is_open || protection.auth.is_some() || is_known(&request) {
         next.run(request).await
     } else {
         (StatusCode::FORBIDDEN, reason(&request)).into_response()

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
@@ -11,6 +12,7 @@ use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::{counted, span};
 use crate::instance::{Instance, InstanceStatus, LimitProblem};
+use crate::server::Protection;
 
 const TOKEN_NEEDED: &str = "A bearer token that may read /metrics is needed to see more.";
 
@@ -33,6 +35,7 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
 /// see everything. The status code is the same for all clients, because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,
+    Extension(protection): Extension<Arc<Protection>>,
     headers: HeaderMap,
     query: Query,
 ) -> Response {
@@ -40,7 +43,7 @@ pub(super) async fn ready(
     let mut status = instance.on_blocking_thread(Instance::status).await;
     status.remarks.extend(app.telemetry.refusals.lines());
     let verbose = query.contains("verbose");
-    let is_closed = match app.auth() {
+    let is_closed = match &protection.auth {
         None => false,
         // Without `?verbose`, the token is not reviewed, so that probes cause no reviews.
         Some(auth) => !verbose || auth.may_see_data(&headers).await.is_err(),

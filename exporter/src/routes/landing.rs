@@ -9,6 +9,7 @@ mod text;
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -20,6 +21,7 @@ use super::query::Query;
 use crate::app_state::AppState;
 use crate::humanize::visible;
 use crate::limited_threads::LimitedThreads;
+use crate::server::Protection;
 use page::Page;
 
 /// The content security policy. The page contains its style and script, and the policy allows only this style and this
@@ -41,26 +43,29 @@ fn hash(text: &str) -> String {
 /// The landing page of the main port.
 pub(super) async fn main(
     app: State<Arc<AppState>>,
+    protection: Extension<Arc<Protection>>,
     uri: Uri,
     headers: HeaderMap,
     query: Query,
 ) -> Response {
-    respond(Port::Main, app, &uri, &headers, &query).await
+    respond(Port::Main, app, &protection, &uri, &headers, &query).await
 }
 
 /// The landing page of the telemetry port.
 pub(super) async fn telemetry(
     app: State<Arc<AppState>>,
+    protection: Extension<Arc<Protection>>,
     uri: Uri,
     headers: HeaderMap,
     query: Query,
 ) -> Response {
-    respond(Port::Telemetry, app, &uri, &headers, &query).await
+    respond(Port::Telemetry, app, &protection, &uri, &headers, &query).await
 }
 
 async fn respond(
     port: Port,
     State(app): State<Arc<AppState>>,
+    protection: &Protection,
     uri: &Uri,
     headers: &HeaderMap,
     query: &Query,
@@ -69,7 +74,7 @@ async fn respond(
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = (uri.authority()).map_or(host, |authority| Some(authority.as_str()));
     // Without a valid token, the client gets the page without data.
-    let is_closed = match app.auth() {
+    let is_closed = match &protection.auth {
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),
     };

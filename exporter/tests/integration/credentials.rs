@@ -113,6 +113,43 @@ fn the_user_agent_tells_who_asks() {
 }
 
 #[test]
+fn a_response_that_repeats_the_own_token_does_not_bring_it_to_the_log_or_a_page() {
+    let token = "0wn-t0ken.of-the-exporter.s1gnature";
+    let status = |code: u16, reason: &str| {
+        json!({ "kind": "Status", "apiVersion": "v1", "code": code, "reason": reason,
+            "message": format!("header 'Bearer {token}' is not accepted") })
+    };
+    let response = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    let event = json!({ "type": "ERROR", "object": status(500, "InternalError") });
+    for said in [
+        response("403 Forbidden", &status(403, "Forbidden").to_string()),
+        // The watch, which also lists the objects, ends with an error.
+        response("200 OK", &format!("{event}\n")),
+    ] {
+        let api = Api::start_secure();
+        api.accept(token);
+        api.say("pods", &said);
+        let directory = Directory::new("own-token");
+        let user = json!({ "token": token });
+        let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+        let args = ["--resources=pods", "--kubeconfig", &kubeconfig, "-v=9"];
+        let exporter = Exporter::serving(&args);
+        exporter.tells("header 'Bearer [hidden]");
+        let ready = eventually("the failure is shown", || {
+            let body = exporter.get("/readyz?verbose").text();
+            body.contains("Bearer [hidden]").then_some(body)
+        });
+        let page = exporter.get("/").text();
+        for text in [ready, page, exporter.log()] {
+            assert!(!text.contains("of-the-exporter"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_token_file_that_changes_is_read_again() {
     let api = Api::start_secure();
     api.accept("first");

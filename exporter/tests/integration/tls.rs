@@ -220,7 +220,7 @@ fn clients_need_a_certificate_that_their_authority_signed_for_an_allowed_name() 
 }
 
 #[test]
-fn a_connection_from_before_certificates_were_required_is_not_authenticated() {
+fn a_connection_from_before_certificates_were_required_is_closed_and_not_authenticated() {
     let place = Place::new();
     let clients = Authority::new("clients");
     place.directory.write("clients.crt", &clients.pem());
@@ -240,7 +240,8 @@ fn a_connection_from_before_certificates_were_required_is_not_authenticated() {
     ];
     let exporter = Exporter::spawn(&[&ports[..], &source[..]].concat());
     let stranger = Client::new(&place.authority);
-    let status = |stream: &mut Stream| ask(stream, "/debug/memory", &[]).unwrap().status;
+    let asked = |stream: &mut Stream| ask(stream, "/debug/memory", &[]);
+    let status = |stream: &mut Stream| asked(stream).unwrap().status;
     let mut old = stranger.connect(&exporter.telemetry).unwrap();
     assert_eq!(status(&mut old), 403);
     let required =
@@ -252,7 +253,11 @@ fn a_connection_from_before_certificates_were_required_is_not_authenticated() {
         let refused = stranger.get(&exporter.telemetry, "/livez", &[]).is_err();
         refused.then_some(())
     });
-    assert_eq!(status(&mut old), 403);
+    eventually("the old connection is closed", || {
+        let answer = asked(&mut old).map(|answer| answer.status);
+        assert!(answer.as_ref().is_ok_and(|status| *status == 403) || answer.is_err());
+        answer.is_err().then_some(())
+    });
     let pair = clients.issue("prometheus");
     let known = Client::with(&place.authority, Some(&pair), rustls::ALL_VERSIONS);
     let mut known = known.connect(&exporter.telemetry).unwrap();

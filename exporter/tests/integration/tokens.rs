@@ -1,9 +1,12 @@
 //! Tests of the token filter (`--auth-filter`).
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use super::api::Api;
-use super::support::{Directory, Exporter, eventually, get, run};
+use super::support::{CLUSTER, Directory, Exporter, PORTS, eventually, get, run};
 
 pub fn ask(address: &str, path: &str, token: &str) -> (u16, String) {
     let value = format!("Bearer {token}");
@@ -183,6 +186,55 @@ fn a_reload_does_not_turn_the_filter_off() {
     config.write("options.yaml", "");
     exporter.tells("a reload does not disable passwords (basic_auth_users)");
     assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
+}
+
+/// Sends requests without credentials until `stop` is set, and returns the statuses of the responses.
+fn ask_until(stop: &AtomicBool, address: &str, path: &str) -> BTreeSet<u16> {
+    let mut statuses = BTreeSet::new();
+    while !stop.load(Ordering::Relaxed) {
+        statuses.insert(get(address, path, &[]).status);
+    }
+    statuses
+}
+
+#[test]
+fn a_reload_that_replaces_tokens_by_passwords_leaves_no_moment_without_protection() {
+    let api = Api::start(&[]);
+    let config = Directory::new("tokens-swap");
+    let kubeconfig = config.write("kubeconfig", &api.kubeconfig());
+    let hash = bcrypt::hash("x", 4).unwrap();
+    let users = config.write("users.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
+    let users = format!("tls_config: {users}\n");
+    let open = config.write("open.yaml", "http_server_config: {http2: true}\n");
+    let filter = format!("auth_filter: true\ntls_config: {open}\n");
+    let path = config.write("options.yaml", &filter);
+    let source = ["--manifests", CLUSTER, "--resources=pods"];
+    let files = ["--config", &path, "--kubeconfig", &kubeconfig];
+    let exporter = Exporter::spawn(&[&PORTS[..], &source, &files].concat());
+    let stop = AtomicBool::new(false);
+    let statuses = std::thread::scope(|scope| {
+        let ask = |address, path| {
+            let stop = &stop;
+            scope.spawn(move || ask_until(stop, address, path))
+        };
+        let clients = [
+            ask(&exporter.main, "/metrics"),
+            ask(&exporter.main, "/metrics"),
+            ask(&exporter.telemetry, "/metrics"),
+            ask(&exporter.telemetry, "/debug/memory"),
+        ];
+        for swaps in 1..=20 {
+            let options = if swaps % 2 == 1 { &users } else { &filter };
+            config.write("options.yaml", options);
+            eventually("the options are reloaded", || {
+                let reloads = exporter.log().matches("configuration reloaded").count();
+                (reloads == swaps).then_some(())
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().unwrap())
+    });
+    assert_eq!(statuses, [(); 4].map(|()| BTreeSet::from([401])));
 }
 
 #[test]
