@@ -196,7 +196,13 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    let inherited = Inherited::new(label_paths(pairs(&resource.labels_from_path), reader));
+    // A label that each metric replaces is never used, so its path may be invalid, as in the reference.
+    let is_used = |key: &str| {
+        let mut metrics = resource.metrics.iter();
+        resource.metrics.is_empty() || metrics.any(|own| !own.labels_from_path.contains_key(key))
+    };
+    let used = pairs(&resource.labels_from_path).filter(|(key, _)| is_used(key));
+    let inherited = Inherited::new(label_paths(used, reader));
     let metrics = (resource.metrics.iter())
         .filter_map(|metric| {
             let name = &metric.name.text;

@@ -315,13 +315,10 @@ impl Reader {
         self.warn(&place, entry.line, "unknown key; it is ignored");
     }
 
-    /// Adds the problem of a part without which no metrics are configured. A program that writes the file may have just
-    /// truncated it.
+    /// Warns about a part that has no value. The reference accepts such a configuration, too.
     fn without_value(&mut self, place: &str, line: usize, part: &str) {
-        let message = format!(
-            "{part} has no value; write the resources, or write `spec: {{ resources: [] }}` to configure no metrics"
-        );
-        self.problem(place, line, message);
+        let message = format!("{part} has no value, so no metrics are configured");
+        self.warn(place, line, message);
     }
 
     fn wrong_kind(&mut self, node: &Node, place: &str, expected: &str) {
