@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::page::{Identity, Page, PageLayout};
+use super::page::{Identity, Page};
 use super::page_builder::PageBuilder;
 use super::row_cells::RowCells;
 use crate::decode::Fingerprints;
@@ -21,7 +21,8 @@ pub(super) struct ListPage {
 // === impl ListPage ===
 
 impl ListPage {
-    pub(super) fn new(layout: PageLayout, filter: Arc<ObjectFilter>) -> Self {
+    #[cfg(feature = "watch")]
+    pub(super) fn new(layout: super::page::PageLayout, filter: Arc<ObjectFilter>) -> Self {
         let builder = PageBuilder::new(layout);
         Self { builder, filter }
     }

@@ -36,9 +36,10 @@ pub struct Limits {
     /// descriptors. Default: 1024.
     pub max_connections: usize,
     /// Maximum number of responses that have begun, on all connections together. Each stream of an HTTP/2 connection is
-    /// a separate response. If the maximum is exceeded, a new response evicts a connection that has made no progress for a second. If there is no such connection, the response evicts a
-    /// connection of the peer with the most responses. A response begins when the service returns its head. A refusal
-    /// (status 4xx with at most 4 KiB) evicts no connection. Default: 32.
+    /// a separate response. If the maximum is exceeded, a new response evicts a connection that has made no progress
+    /// for a second. If there is no such connection, the response evicts a connection of the peer with the most
+    /// responses. A response begins when the service returns its head. A refusal (status 4xx with at most 4 KiB) evicts
+    /// no connection. Default: 32.
     pub max_responses: usize,
 }
 

@@ -126,7 +126,8 @@ impl WebConfig {
     }
 
     /// Whether both configurations accept the same connections: plain or with TLS, with the same settings of TLS and
-    /// HTTP/2, and with the same requirements for the certificates of clients. The certificates of the server may differ.
+    /// HTTP/2, and with the same requirements for the certificates of clients. The certificates of the server may
+    /// differ.
     pub fn accepts_like(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,

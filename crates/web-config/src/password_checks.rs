@@ -45,8 +45,9 @@ impl PasswordChecks {
     /// user exists. If the user exists, a correct password is remembered. If the user does not exist, the result is
     /// `false`.
     ///
-    /// A check that has begun is completed, even if the client disconnects and the future is dropped. A correct password
-    /// is then remembered, so that a client whose timeout is shorter than one check succeeds with its next request.
+    /// A check that has begun is completed, even if the client disconnects and the future is dropped. A correct
+    /// password is then remembered, so that a client whose timeout is shorter than one check succeeds with its next
+    /// request.
     ///
     /// # Errors
     ///
