@@ -174,7 +174,7 @@ const FURTHER: [Note; 45] = [
     note(
         "kube_state_metrics_oversized_objects_total",
         LIBRARY,
-        "`--object-size-limit` sets the limit; the log names the objects.",
+        "`--object-size-limit` sets the limit; the log names the first 20 objects of each watch.",
     ),
     note(
         "kube_state_metrics_feed_buffer_bytes",
