@@ -167,7 +167,7 @@ fn a_reload_does_not_turn_the_filter_off() {
     let kubeconfig = config.write("kubeconfig", &api.kubeconfig());
     let exporter = Exporter::start(&["--config", &path, "--kubeconfig", &kubeconfig]);
     assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
-    for (failures, weaker) in (1..).zip(["", "auth_filter: false\n"]) {
+    for (failures, weaker) in (1..).zip(["{}\n", "auth_filter: false\n"]) {
         config.write("options.yaml", weaker);
         eventually("the change is refused", || {
             let refused = "a reload does not disable tokens (--auth-filter)";
@@ -183,7 +183,7 @@ fn a_reload_does_not_turn_the_filter_off() {
     let basic = [("authorization", "Basic YTp4")];
     assert_eq!(get(&exporter.main, "/metrics", &basic).status, 200);
     assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
-    config.write("options.yaml", "");
+    config.write("options.yaml", "{}\n");
     exporter.tells("a reload does not disable passwords (basic_auth_users)");
     assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
 }
