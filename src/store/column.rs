@@ -263,11 +263,7 @@ impl Column {
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "half a hash is enough to distinguish cells"
-        )]
-        let hash = HASHER.hash_one(cell) as u32;
+        let hash = hash_of(cell);
         let (mut free, mut fitting) = (None, None);
         for number in 1..self.entries.len() {
             let Some(entry) = self.entries.get(number) else {
@@ -380,6 +376,14 @@ impl Entry {
         let start = self.start as usize;
         (text.get(start..start + self.len as usize)).unwrap_or(&[])
     }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "half a hash is enough to distinguish cells"
+)]
+fn hash_of(cell: &[u8]) -> u32 {
+    HASHER.hash_one(cell) as u32
 }
 
 /// Counts the lines of a cell. Every newline byte ends a sample, because label values escape newlines.

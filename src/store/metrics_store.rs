@@ -240,20 +240,18 @@ impl<K: CollectedResource> MetricsStore<K> {
             source.read(object, &mut feeder.source);
         }
         let _step = source.map(SourceFeed::begin_step);
-        if let Some(list_page) = &mut feeder.list_page {
-            if !list_page.takes(identity.key, &filter) {
-                self.add_list_page(feeder.id, list_page, &filter);
+        let change = match &mut feeder.list_page {
+            Some(list_page) => {
+                if !list_page.takes(identity.key, &filter) {
+                    self.add_list_page(feeder.id, list_page, &filter);
+                }
+                list_page.push(identity, cells, fingerprints);
+                RowChange::Applied(Applied::Inserted)
             }
-            list_page.push(identity, cells, fingerprints);
-            if let Some(source) = source {
-                source.set(feeder.id as u64, &feeder.key, &feeder.source);
-            }
-            feeder.has_row = true;
-            return;
-        }
-        let change = self.change_row(feeder.id, &filter, identity, |table, ordered| {
-            Some(table.apply(identity, cells, fingerprints, ordered))
-        });
+            None => self.change_row(feeder.id, &filter, identity, |table, ordered| {
+                Some(table.apply(identity, cells, fingerprints, ordered))
+            }),
+        };
         let is_stale = change == RowChange::Applied(Applied::Stale);
         if let Some(source) = source.filter(|_| !is_stale) {
             source.set(feeder.id as u64, &feeder.key, &feeder.source);

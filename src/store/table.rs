@@ -274,18 +274,15 @@ impl Table {
         };
         tail.push(identity, cells, fingerprints);
         if tail.is_full() {
-            self.pages.push(PageSlot::listed(tail.build()));
+            self.end_page();
         }
         true
     }
 
     /// Moves the rows of the tail to a page, and adds no further rows to the tail.
     fn finish_tail(&mut self) {
-        if let Some(mut tail) = self.tail.take()
-            && !tail.is_empty()
-        {
-            self.pages.push(PageSlot::listed(tail.build()));
-        }
+        self.end_page();
+        self.tail = None;
     }
 
     /// Moves the rows of the tail to a page. Later rows of the list are in another page.

@@ -109,8 +109,10 @@ impl<K: CollectedResource> WrittenRows for ObjectApplier<K> {
 mod tests {
     use k8s_openapi::api::core::v1::Node;
 
-    use crate::decode::Encoding;
+    use super::{ListHelper, WatchWriter};
+    use crate::decode::{DecodeError, Encoding};
     use crate::families;
+    use crate::resource::CollectedResource;
     use crate::scope::{ObjectFilter, Shard};
     use crate::store::{AnyStore, CacheStore, MetricsStore, PAGE_ROWS};
 
@@ -120,6 +122,20 @@ mod tests {
     fn node(name: usize, version: usize) -> String {
         let metadata = format!(r#""name": "{name:04}", "resourceVersion": "{version}""#);
         format!(r#"{{ "metadata": {{ {metadata} }} }}"#)
+    }
+
+    /// Begins a list, which the writer and the helper apply.
+    fn begin_list<K: CollectedResource>(
+        store: &MetricsStore<K>,
+    ) -> (Box<dyn WatchWriter>, Box<dyn ListHelper>) {
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        let helper = writer.list_helper().unwrap();
+        (writer, helper)
+    }
+
+    fn apply(helper: &mut Box<dyn ListHelper>, json: &str) -> Result<(), DecodeError> {
+        helper.apply(Encoding::Json.object(json.as_bytes()))
     }
 
     /// A writer and its helper apply the objects of a list in turn, `count` objects each.
@@ -141,17 +157,13 @@ mod tests {
                 // The helper is behind the writer.
                 for json in pending.drain(..) {
                     let json: String = json;
-                    helper
-                        .apply(Encoding::Json.object(json.as_bytes()))
-                        .unwrap();
+                    apply(&mut helper, &json).unwrap();
                 }
                 helper.flush();
                 pending.extend(names.iter().map(|&name| node(name, version)));
             }
             for json in pending {
-                helper
-                    .apply(Encoding::Json.object(json.as_bytes()))
-                    .unwrap();
+                apply(&mut helper, &json).unwrap();
             }
             helper.flush();
             writer.end_list();
@@ -187,14 +199,10 @@ mod tests {
         for helper_is_last in [false, true] {
             for [first, second] in [[1, 2], [2, 1]] {
                 let store = MetricsStore::new(families::nodes());
-                let mut writer = store.watch_writer();
-                writer.begin_list();
-                let mut helper = writer.list_helper().unwrap();
+                let (mut writer, mut helper) = begin_list(&store);
                 let of_writer = node(7, if helper_is_last { first } else { second });
                 let of_helper = node(7, if helper_is_last { second } else { first });
-                helper
-                    .apply(Encoding::Json.object(of_helper.as_bytes()))
-                    .unwrap();
+                apply(&mut helper, &of_helper).unwrap();
                 if !helper_is_last {
                     helper.flush();
                 }
@@ -209,12 +217,8 @@ mod tests {
     #[test]
     fn the_rows_of_a_helper_are_discarded_with_the_list() {
         let store = MetricsStore::new(families::nodes());
-        let mut writer = store.watch_writer();
-        writer.begin_list();
-        let mut helper = writer.list_helper().unwrap();
-        helper
-            .apply(Encoding::Json.object(node(1, 1).as_bytes()))
-            .unwrap();
+        let (mut writer, mut helper) = begin_list(&store);
+        apply(&mut helper, &node(1, 1)).unwrap();
         writer.abandon_list();
         helper.flush();
         assert_eq!(store.stats().objects, 0);
@@ -223,12 +227,10 @@ mod tests {
     #[test]
     fn the_rows_of_a_helper_follow_a_filter_that_changes() {
         let store = MetricsStore::new(families::pods());
-        let mut writer = store.watch_writer();
-        writer.begin_list();
-        let mut helper = writer.list_helper().unwrap();
+        let (mut writer, mut helper) = begin_list(&store);
         for namespace in ["a", "b"] {
             let pod = format!(r#"{{ "metadata": {{ "name": "p", "namespace": "{namespace}" }} }}"#);
-            helper.apply(Encoding::Json.object(pod.as_bytes())).unwrap();
+            apply(&mut helper, &pod).unwrap();
         }
         store.set_filter(ObjectFilter {
             denied: ["a".to_owned()].into(),
@@ -244,17 +246,11 @@ mod tests {
     #[test]
     fn an_object_that_a_helper_cannot_decode_loses_its_collected_row() {
         let store = MetricsStore::new(families::nodes());
-        let mut writer = store.watch_writer();
-        writer.begin_list();
-        let mut helper = writer.list_helper().unwrap();
-        helper
-            .apply(Encoding::Json.object(node(1, 1).as_bytes()))
-            .unwrap();
-        let broken = br#"{ "metadata": { "name": "0001" }, "spec": { "unschedulable": 7 } }"#;
-        helper.apply(Encoding::Json.object(broken)).unwrap_err();
-        helper
-            .apply(Encoding::Json.object(node(2, 1).as_bytes()))
-            .unwrap();
+        let (mut writer, mut helper) = begin_list(&store);
+        apply(&mut helper, &node(1, 1)).unwrap();
+        let broken = r#"{ "metadata": { "name": "0001" }, "spec": { "unschedulable": 7 } }"#;
+        apply(&mut helper, broken).unwrap_err();
+        apply(&mut helper, &node(2, 1)).unwrap();
         helper.flush();
         writer.end_list();
         assert_eq!(store.list_keys(), ["0002"]);

@@ -263,6 +263,16 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Reads a frame of HTTP/2. Returns its type and its payload.
+async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    (head[3], payload)
+}
+
 #[tokio::test]
 async fn an_authority_of_http_2_has_no_user() {
     let running = start(Limits::default(), Handshake::Succeeds, router()).await;
@@ -277,12 +287,7 @@ async fn an_authority_of_http_2_has_no_user() {
         let mut stream = connect(&running.server).await;
         stream.write_all(&bytes).await.unwrap();
         let status = loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.unwrap();
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            stream.read_exact(&mut payload).await.unwrap();
-            if head[3] == 1 {
+            if let (1, payload) = read_frame(&mut stream).await {
                 break payload[0];
             }
         };
@@ -513,13 +518,9 @@ async fn an_outdated_connection_of_http_2_refuses_a_client_that_ignores_the_end(
         stream.write_all(&frame(1, 5, id, &headers)).await.unwrap();
         let ended_before = goes_away;
         let status = loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.unwrap();
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            stream.read_exact(&mut payload).await.unwrap();
-            goes_away |= head[3] == 7;
-            if head[3] == 1 {
+            let (kind, payload) = read_frame(&mut stream).await;
+            goes_away |= kind == 7;
+            if kind == 1 {
                 break payload[0];
             }
         };

@@ -1,8 +1,6 @@
 //! [`ColumnBuilder`]: builds a column of all its cells at once.
 
-use std::hash::BuildHasher;
-
-use super::{Column, Entry, HASHER, Index, MAX_ROWS, count_lines, next_version, number_of};
+use super::{Column, Entry, Index, MAX_ROWS, count_lines, hash_of, next_version, number_of};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// The number of slots of the hash table. At most half of them are in use.
@@ -66,11 +64,7 @@ impl ColumnBuilder {
         if len == 0 {
             return 0;
         }
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "half a hash is enough to distinguish cells"
-        )]
-        let hash = HASHER.hash_one(cell) as u32;
+        let hash = hash_of(cell);
         let mut slot = hash as usize % SLOTS;
         while let Some(&number) = self.slots.get(slot).filter(|&&number| number != 0) {
             if let Some(entry) = self.entries.get(usize::from(number))
