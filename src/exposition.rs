@@ -43,6 +43,7 @@ mod gzip;
 mod gzip_chunks;
 mod header_names;
 mod host_metrics;
+mod new_samples;
 mod plan;
 mod plan_family;
 mod repeats;

@@ -9,6 +9,7 @@ use super::family_column::FamilyColumn;
 use super::family_rows::FamilyRows;
 #[cfg(feature = "gzip")]
 use super::gzip::{RunKey, RunRevision};
+use super::new_samples::{NewSamples, SampleCounter};
 use super::plan_family::PlanFamily;
 use super::repeats::{ReadStep, RepeatedSamples, RepeatsReader};
 use super::row_part::RowPart;
@@ -43,6 +44,8 @@ pub(super) struct RunCursor {
     search: Option<RepeatsReader>,
     /// The repeated samples of the current family; `None` before the end of the search.
     repeated: Option<Arc<RepeatedSamples>>,
+    /// Counts the samples of the current family, if some of them are repeated.
+    counter: SampleCounter,
     /// The number of rows that were examined since the last pause.
     examined: usize,
 }
@@ -61,7 +64,7 @@ pub(super) struct RowRun {
 /// The rows of a run.
 #[derive(Clone, Debug)]
 enum Extent {
-    /// Some rows of one page, whose cells are copied.
+    /// Some rows of one page, whose lines are copied.
     Rows {
         /// The position of the column in the family.
         column: usize,
@@ -72,8 +75,10 @@ enum Extent {
         part: Option<RowPart>,
         /// Whether the run starts with the header of the family.
         has_header: bool,
+        /// The samples that are written; `None` if all samples are written.
+        new: Option<NewSamples>,
     },
-    /// The whole family, sample by sample, without samples that repeat an earlier series.
+    /// The whole family, in a format that does not copy lines. Samples that repeat an earlier series are left out.
     Family { repeated: Arc<RepeatedSamples> },
 }
 
@@ -91,6 +96,7 @@ impl RunCursor {
             has_header: false,
             search: None,
             repeated: None,
+            counter: SampleCounter::default(),
             examined: 0,
         }
     }
@@ -116,6 +122,7 @@ impl RunCursor {
     /// Finds the next run. A run of rows has at least one sample. A run that is a whole family may have no sample.
     pub(super) fn next_run(&mut self) -> Step<RowRun> {
         let plan = Arc::clone(self.exposition.plan());
+        let snapshots = Arc::clone(self.exposition.snapshots());
         while let Some(family) = plan.families().get(self.family) {
             let filter = self.exposition.filter();
             if !filter.includes_family(family.metadata().name()) {
@@ -126,28 +133,39 @@ impl RunCursor {
                 return Step::Pause;
             };
             let copies_rows = self.exposition.format().spec().has_stored_lines();
-            if !repeated.is_empty() || !copies_rows {
+            if !copies_rows {
                 let run = self.whole_family(family, repeated);
                 self.next_family();
                 return Step::Item(run);
             }
             while let Some(column) = family.columns().get(self.column) {
+                let has_repeats = column.may_repeat && !repeated.is_empty();
                 if !self.exposition.includes_column(column) {
+                    if has_repeats {
+                        let mut pages = FamilyRows::all(column, &snapshots);
+                        pages.by_ref().for_each(|page| self.counter.end_page(&page));
+                    }
                     self.next_column();
                     continue;
                 }
-                while let Some(rows) = self.rows(column, self.page) {
+                while let Some(rows) = FamilyRows::at(column, &snapshots, self.page) {
                     if self.examined >= ROWS_PER_STEP {
                         self.examined = 0;
                         return Step::Pause;
                     }
-                    let (count, next) = (rows.len(), self.next_rows(&rows));
-                    self.examined += count;
-                    if let Some((run, end, part)) = next {
+                    self.examined += rows.len();
+                    if let Some((mut run, end, part)) = self.next_rows(&rows) {
+                        let has_sample = !has_repeats || self.leave_out(&repeated, &rows, &mut run);
                         self.row = end;
                         self.part = part;
+                        if !has_sample {
+                            continue;
+                        }
                         self.has_header = true;
                         return Step::Item(run);
+                    }
+                    if has_repeats {
+                        self.counter.end_page(&rows);
                     }
                     self.page += 1;
                     self.row = 0;
@@ -172,18 +190,25 @@ impl RunCursor {
                 rows,
                 part,
                 has_header,
+                new,
             } => {
                 if *has_header {
                     out.extend_from_slice(header);
                 }
                 let column = family.columns().get(*column);
                 if let Some(page) = column.and_then(|column| self.rows(column, *page)) {
-                    match part {
-                        Some(part) => {
+                    match (new, part) {
+                        (Some(new), part) => {
+                            let tails = new.tails(page, rows.clone(), part.as_ref());
+                            tails
+                                .filter(|(row, _)| self.includes(&page, *row))
+                                .for_each(|(row, tail)| page.write_lines(row, tail, out));
+                        }
+                        (None, Some(part)) => {
                             let tails = page.tails(rows.start).get(part.tails.clone());
                             page.write_lines(rows.start, tails.unwrap_or_default(), out);
                         }
-                        None => self.write_rows(&page, rows.clone(), out),
+                        (None, None) => self.write_rows(&page, rows.clone(), out),
                     }
                 }
             }
@@ -220,6 +245,7 @@ impl RunCursor {
             rows,
             part,
             has_header,
+            new: None,
         } = &run.extent
         else {
             return None;
@@ -306,6 +332,7 @@ impl RunCursor {
                 rows,
                 part,
                 has_header: !self.has_header,
+                new: None,
             },
             size,
         };
@@ -328,6 +355,25 @@ impl RunCursor {
         self.search = None;
         self.repeated = Some(Arc::clone(&repeated));
         is_known.then_some(repeated)
+    }
+
+    /// Leaves out the repeated samples of a run of `page`. Returns whether a sample remains.
+    fn leave_out(
+        &mut self,
+        repeated: &Arc<RepeatedSamples>,
+        page: &FamilyRows<'_>,
+        run: &mut RowRun,
+    ) -> bool {
+        let Extent::Rows {
+            rows, part, new, ..
+        } = &mut run.extent
+        else {
+            return true;
+        };
+        let first = self.counter.count_to(page, rows.start, part.as_ref());
+        let samples = new.insert(NewSamples::new(Arc::clone(repeated), first));
+        let mut tails = samples.tails(*page, rows.clone(), part.as_ref());
+        tails.any(|(row, _)| self.exposition.includes_row(page, row))
     }
 
     /// The whole current family except the repeated samples.
@@ -386,5 +432,6 @@ impl RunCursor {
         self.has_header = false;
         self.search = None;
         self.repeated = None;
+        self.counter = SampleCounter::default();
     }
 }

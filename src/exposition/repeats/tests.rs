@@ -59,7 +59,7 @@ fn metadata(name: u32, keys: impl IntoIterator<Item = u32>) -> ObjectMeta {
     let annotations = keys.map(|key| (format!("key {key}"), "x".repeat(key as usize % 3)));
     ObjectMeta {
         name: Some(format!("o{name}")),
-        namespace: Some("n".to_owned()),
+        namespace: Some(format!("n{}", name % 3)),
         annotations: Some(annotations.collect::<BTreeMap<_, _>>()),
         ..Default::default()
     }
@@ -88,6 +88,15 @@ fn family(exposition: &Exposition) -> &PlanFamily {
     families
         .find(|family| family.metadata().name() == "seen")
         .unwrap()
+}
+
+/// The exposition, written sample by sample.
+fn sample_by_sample(exposition: &Exposition) -> String {
+    let families = exposition.families().map(|family| {
+        let samples = family.samples().map(|sample| format!("{sample}\n"));
+        family.header().to_owned() + &samples.collect::<String>()
+    });
+    families.collect()
 }
 
 /// The repeated samples, found in the text of all lines. Also returns the number of samples.
@@ -178,7 +187,37 @@ proptest! {
         prop_assert_eq!(&numbers(&repeated, samples), &expected);
         let repeated = family(&exposition).repeated_samples(exposition.snapshots());
         prop_assert_eq!(&numbers(&repeated, samples), &expected);
+        for namespace in [None, Some("n0"), Some("n1"), Some("none")] {
+            let filter = ExpositionFilter::default();
+            let filter = namespace.map_or(filter.clone(), |own| filter.namespaces([own]));
+            let exposition = metrics.exposition(Format::Text, filter);
+            prop_assert_eq!(exposition.to_string(), sample_by_sample(&exposition));
+        }
     }
+}
+
+#[test]
+fn a_family_with_repeated_series_is_written_in_chunks() {
+    let (metrics, mut maps, mut leases) = metrics();
+    // Some rows are so large that they are written in parts, and the last rows have only repeated series.
+    let first_keys = (0..40).map(|at| 100 * at);
+    for (at, first) in first_keys.clone().chain([0, 40_000, 3_900]).enumerate() {
+        let count = if at % 10 == 9 { 9_000 } else { 150 };
+        maps.apply_object(&map(at as u32, first..first + count));
+    }
+    for (at, first) in first_keys.enumerate() {
+        leases.apply_object(&lease(at as u32, first..first + 90));
+    }
+    let exposition = exposition(&metrics);
+    let repeated = family(&exposition).repeated_samples(exposition.snapshots());
+    assert!(repeated.len() > 30_000, "{}", repeated.len());
+    let chunks: Vec<_> = exposition.clone().chunks().collect();
+    let longest = chunks.iter().map(|chunk| chunk.len()).max().unwrap();
+    assert!(chunks.len() > 3 && longest <= 256 * 1024, "{longest}");
+    assert_eq!(
+        String::from_utf8(chunks.concat()).unwrap(),
+        sample_by_sample(&exposition)
+    );
 }
 
 #[test]

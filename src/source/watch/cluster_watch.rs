@@ -10,11 +10,9 @@ use tokio::task::JoinSet;
 use super::config::WatchConfig;
 use super::context::WatchContext;
 #[cfg(feature = "custom-resources")]
-use super::definitions::{self, DefinitionSink};
+use super::definitions::DefinitionWatch;
 use super::handle::WatchHandle;
 use super::join_watches;
-#[cfg(feature = "custom-resources")]
-use super::reflector::Reflector;
 use super::replicas;
 use super::store_watches::{StoreWatch, StoreWatches};
 use crate::source::health::{Health, ReadinessPolicy};
@@ -46,7 +44,7 @@ pub struct ClusterWatch {
     context: WatchContext,
     /// Present if custom resources are discovered.
     #[cfg(feature = "custom-resources")]
-    definitions: Option<Reflector<DefinitionSink>>,
+    definitions: Option<DefinitionWatch>,
 }
 
 // === impl ClusterWatch ===
@@ -65,7 +63,7 @@ impl ClusterWatch {
         Ok(Self {
             #[cfg(feature = "custom-resources")]
             definitions: (context.config.discovers_custom_resources)
-                .then(|| definitions::reflector(&context)),
+                .then(|| DefinitionWatch::new(&context)),
             context,
         })
     }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use kube::core::{ApiResource, GroupVersionKind};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::context::WatchContext;
 use super::reflector::Reflector;
@@ -17,20 +21,35 @@ use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, Scope};
 use crate::self_metrics::DefinitionMetrics;
 
-/// Sets the known kinds of a [`StateMetrics`] from definitions.
-pub(super) struct DefinitionSink {
-    metrics: StateMetrics,
+/// Watches the definitions, and sets the known kinds of a [`StateMetrics`].
+pub(super) struct DefinitionWatch {
+    reflector: Reflector<DefinitionSink>,
+    kinds: Arc<DefinedKinds>,
+}
+
+/// Receives the definitions.
+struct DefinitionSink {
     definition_metrics: DefinitionMetrics,
     /// The number of definitions, for health.
     count: Arc<AtomicU64>,
     resource: ResourceInfo,
-    /// Kinds that exist without a definition.
-    built_in: Vec<KnownKind>,
-    definitions: BTreeMap<String, Definition>,
+    kinds: Arc<DefinedKinds>,
+    /// Whether a list has been complete.
+    has_listed: bool,
     /// The definitions of a list in progress. At the end of the list, the listed definitions replace the previous
     /// definitions.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
+}
+
+/// The known definitions, and the [`StateMetrics`] that must know their kinds.
+struct DefinedKinds {
+    metrics: StateMetrics,
+    /// Kinds that exist without a definition.
+    built_in: Vec<KnownKind>,
+    definitions: Mutex<BTreeMap<String, Definition>>,
+    /// Notified if the kinds of the definitions have changed.
+    changed: Notify,
 }
 
 /// The version of one definition, and the kinds that it serves.
@@ -93,26 +112,85 @@ struct Condition {
     status: String,
 }
 
-/// The reflector of the definitions.
-pub(super) fn reflector(context: &WatchContext) -> Reflector<DefinitionSink> {
-    let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let resource = ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster);
-    let count = Arc::default();
-    let sink = DefinitionSink {
-        metrics: context.config.metrics.clone(),
-        definition_metrics: context.metrics.definitions().clone(),
-        count: Arc::clone(&count),
-        resource: resource.clone(),
-        built_in: KnownKind::built_in(),
-        definitions: BTreeMap::new(),
-        listed: None,
-        version: String::new(),
-    };
-    let target = Target::all(resource);
-    let feed = context.feed(&target);
-    let health = &context.health;
-    health.add_counted(&target.resource, count, feed.reporter());
-    context.unsharded_reflector(sink, target, feed, &context.metrics)
+// === impl DefinitionWatch ===
+
+impl DefinitionWatch {
+    pub(super) fn new(context: &WatchContext) -> Self {
+        let gvk = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+        let resource = ResourceInfo::dynamic(&ApiResource::from_gvk(&gvk), Scope::Cluster);
+        let count = Arc::default();
+        let kinds = Arc::new(DefinedKinds {
+            metrics: context.config.metrics.clone(),
+            built_in: KnownKind::built_in(),
+            definitions: Mutex::default(),
+            changed: Notify::new(),
+        });
+        let sink = DefinitionSink {
+            definition_metrics: context.metrics.definitions().clone(),
+            count: Arc::clone(&count),
+            resource: resource.clone(),
+            kinds: Arc::clone(&kinds),
+            has_listed: false,
+            listed: None,
+            version: String::new(),
+        };
+        let target = Target::all(resource);
+        let feed = context.feed(&target);
+        let health = &context.health;
+        health.add_counted(&target.resource, count, feed.reporter());
+        Self {
+            reflector: context.unsharded_reflector(sink, target, feed, &context.metrics),
+            kinds,
+        }
+    }
+
+    /// Watches until the future is dropped.
+    pub(super) async fn run(self) {
+        tokio::join!(self.reflector.run(), apply_changes(self.kinds));
+    }
+}
+
+/// After a set of kinds has been applied, changes wait for this number of times the time that it took. The cost of a set
+/// grows with the number of all kinds. So if thousands of definitions arrive one by one, the CPU time does not grow with
+/// the square of their number.
+const PAUSE_FACTOR: u32 = 9;
+
+/// Applies changes of the kinds. Changes that arrive during a pause are applied together.
+async fn apply_changes(kinds: Arc<DefinedKinds>) {
+    loop {
+        kinds.changed.notified().await;
+        let start = Instant::now();
+        let applied = Arc::clone(&kinds);
+        if let Err(error) = spawn_blocking(move || applied.apply()).await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+        tokio::time::sleep(start.elapsed() * PAUSE_FACTOR).await;
+    }
+}
+
+// === impl DefinedKinds ===
+
+impl DefinedKinds {
+    /// Makes the kinds of the definitions known.
+    fn apply(&self) {
+        let defined = kinds_of(&self.definitions.lock());
+        let kinds = self.built_in.iter().cloned().chain(defined);
+        match self.metrics.custom_resources().set_known_kinds(kinds) {
+            Ok(changes) => {
+                for resource in changes.added {
+                    tracing::info!(resource = resource.label(), "added a configured resource");
+                }
+                for resource in changes.removed {
+                    tracing::info!(resource = resource.label(), "removed a configured resource");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot apply the changed set of custom resources; the previous set stays in use");
+            }
+        }
+    }
 }
 
 // === impl DefinitionSink ===
@@ -131,47 +209,41 @@ impl DefinitionSink {
 
     /// Adds or replaces one definition while no list is in progress. If `new` is `None`, removes the definition.
     fn change(&mut self, name: String, new: Option<Definition>) {
-        let before = BTreeMap::from_iter(self.definitions.remove_entry(&name));
+        let mut definitions = self.kinds.definitions.lock();
+        let before = BTreeMap::from_iter(definitions.remove_entry(&name));
         let after = BTreeMap::from_iter(new.map(|new| (name, new)));
         let mut changes = DefinitionChanges::between(&before, &after, is_updated);
         // Most updates of a definition change only its status.
         let has_other_kinds = kinds_of(&before) != kinds_of(&after);
-        self.definitions.extend(after);
-        changes.known = self.definitions.len();
-        self.count.store(changes.known as u64, Ordering::Relaxed);
-        self.definition_metrics.record(changes);
+        definitions.extend(after);
+        changes.known = definitions.len();
+        drop(definitions);
+        self.record(changes);
         if has_other_kinds {
-            self.set_known_kinds(kinds_of(&self.definitions));
+            self.kinds.changed.notify_one();
         }
     }
 
-    fn replace(&mut self, definitions: BTreeMap<String, Definition>) {
-        let changes = DefinitionChanges::between(&self.definitions, &definitions, is_updated);
-        self.definition_metrics.record(changes);
+    fn replace(&mut self, new: BTreeMap<String, Definition>) {
+        let mut definitions = self.kinds.definitions.lock();
+        let changes = DefinitionChanges::between(&definitions, &new, is_updated);
+        let has_other_kinds = kinds_of(&definitions) != kinds_of(&new);
+        *definitions = new;
+        drop(definitions);
+        self.record(changes);
+        if !self.has_listed {
+            // The watch is ready only if the kinds of the first list are known. If the list is empty, the built-in
+            // kinds become known.
+            self.has_listed = true;
+            self.kinds.apply();
+        } else if has_other_kinds {
+            self.kinds.changed.notify_one();
+        }
+    }
+
+    fn record(&self, changes: DefinitionChanges) {
         self.count.store(changes.known as u64, Ordering::Relaxed);
-        let (old, new) = (kinds_of(&self.definitions), kinds_of(&definitions));
-        self.definitions = definitions;
-        // The first list is applied even if it is empty, so that built-in kinds become known.
-        if old != new || old.is_empty() {
-            self.set_known_kinds(new);
-        }
-    }
-
-    fn set_known_kinds(&self, defined: Vec<KnownKind>) {
-        let kinds = self.built_in.iter().cloned().chain(defined);
-        match self.metrics.custom_resources().set_known_kinds(kinds) {
-            Ok(changes) => {
-                for resource in changes.added {
-                    tracing::info!(resource = resource.label(), "added a configured resource");
-                }
-                for resource in changes.removed {
-                    tracing::info!(resource = resource.label(), "removed a configured resource");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot apply the changed set of custom resources; the previous set stays in use");
-            }
-        }
+        self.definition_metrics.record(changes);
     }
 }
 
@@ -224,4 +296,54 @@ fn is_updated(old: &Definition, new: &Definition) -> bool {
 fn kinds_of(definitions: &BTreeMap<String, Definition>) -> Vec<KnownKind> {
     let kinds = definitions.values().flat_map(|own| own.kinds.iter());
     kinds.cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::custom_resources::Config;
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_that_arrive_one_by_one_are_applied_together() {
+        let config = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: '*', kind: '*' }
+    metrics:
+    - { name: size, help: Size., each: { type: Gauge, gauge: { path: [spec, size] } } }";
+        let config = Config::parse(config).expect("a valid configuration");
+        let metrics = StateMetrics::builder().custom_resources(&config).build();
+        let kinds = Arc::new(DefinedKinds {
+            metrics: metrics.expect("valid metrics"),
+            built_in: Vec::new(),
+            definitions: Mutex::default(),
+            changed: Notify::new(),
+        });
+        let mut changes = kinds.metrics.current_plan().changes();
+        let known = || kinds.metrics.custom_resources().collectors().len();
+        let define = |number: u32| {
+            let (kind, plural) = (format!("Kind{number}"), format!("kind{number}s"));
+            let kind = KnownKind::new("acme.dev", "v1", kind, plural, Scope::Cluster);
+            let definition = Definition {
+                version: String::new(),
+                kinds: vec![kind],
+            };
+            let mut definitions = kinds.definitions.lock();
+            definitions.insert(number.to_string(), definition);
+            kinds.changed.notify_one();
+        };
+        let applying = tokio::spawn(apply_changes(Arc::clone(&kinds)));
+        define(0);
+        changes.changed().await.expect("the metrics exist");
+        assert_eq!(known(), 1, "the first change is applied at once");
+
+        for number in 1..=100 {
+            define(number);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(known(), 1, "the other changes wait for the pause");
+        changes.changed().await.expect("the metrics exist");
+        assert_eq!(known(), 101, "all other changes are applied together");
+        applying.abort();
+    }
 }
