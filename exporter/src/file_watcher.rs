@@ -24,6 +24,9 @@ const MAX_SETTLE: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks if the operating system cannot report events.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
+/// The time between two checks is at least this number of times the duration of a check, so that checks of many files
+/// take at most 2 % of a processor.
+const POLL_FACTOR: u32 = 50;
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
 
@@ -32,6 +35,8 @@ pub(crate) struct FileWatcher {
     paths: Vec<PathBuf>,
     /// The state at the last check.
     seen: Vec<FileState>,
+    /// The duration of the last check.
+    checked_for: Duration,
     events: mpsc::Receiver<()>,
     /// Sends events until it is dropped; `None` if the operating system provides no events.
     notifier: Option<RecommendedWatcher>,
@@ -108,6 +113,7 @@ impl FileWatcher {
         Self {
             paths,
             seen,
+            checked_for: Duration::ZERO,
             events,
             notifier,
         }
@@ -125,12 +131,13 @@ impl FileWatcher {
         if self.paths.is_empty() {
             std::future::pending::<()>().await;
         }
-        let interval = if self.notifier.is_some() {
+        let shortest = if self.notifier.is_some() {
             POLL_INTERVAL
         } else {
             POLL_INTERVAL_WITHOUT_EVENTS
         };
         loop {
+            let interval = shortest.max(self.checked_for * POLL_FACTOR);
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => self.settle().await,
                 // Without a notifier, the channel of events is closed.
@@ -138,9 +145,14 @@ impl FileWatcher {
                 Err(_) => {}
             }
             let paths = self.paths.clone();
-            let Ok(now) = tokio::task::spawn_blocking(move || scan(&paths)).await else {
+            let timed_scan = move || {
+                let start = Instant::now();
+                (scan(&paths), start.elapsed())
+            };
+            let Ok((now, took)) = tokio::task::spawn_blocking(timed_scan).await else {
                 continue;
             };
+            self.checked_for = took;
             if now != self.seen {
                 self.seen = now;
                 return;

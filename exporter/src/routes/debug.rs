@@ -115,6 +115,9 @@ pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
 
 /// Sets the log level until the next start.
 pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
+    // The line is written before the change, because the new level may hide it.
+    let level = app.log_level.get();
+    tracing::warn!(level, "received a request to change the log level");
     match app.log_level.set(&body) {
         Ok(()) => (app.log_level.get() + "\n").into_response(),
         Err(problem) => (StatusCode::BAD_REQUEST, visible(problem) + "\n").into_response(),

@@ -42,6 +42,7 @@ struct ReplicaCount {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
+    name: String,
     #[serde(default)]
     resource_version: String,
 }
@@ -111,6 +112,10 @@ impl ReplicaSink {
 impl ListWatchSink for ReplicaSink {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         let set = self.read(object)?;
+        // A proxy or a server of another kind may ignore the field selector.
+        if set.metadata.name != self.replicas.name {
+            return Ok(());
+        }
         let total = set.spec.replicas.unwrap_or(1);
         let has_status = set.status.replicas.is_some();
         // `set_replicas_ready` is called before the shard changes, so that the hand-over waits for the new replicas.
