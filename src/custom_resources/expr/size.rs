@@ -17,8 +17,10 @@ const MAX_OPERATORS: usize = 200;
 /// If the expression is too large.
 pub(super) fn check(source: &str) -> Result<(), String> {
     let (mut nesting, mut deepest): (usize, usize) = (0, 0);
-    // The operator `in` is a word, so the loop below does not count it.
-    let mut operators = source.matches("in").count();
+    // The operator `in` is a word, so the loop below does not count it. A number can precede it without a space.
+    let is_in_word = |byte: char| byte.is_ascii_alphanumeric() || byte == '_';
+    let words = source.split(|byte| !is_in_word(byte));
+    let mut operators = words.filter(|word| word.ends_with("in")).count();
     let mut is_in_operator = false;
     for byte in source.bytes() {
         match byte {
