@@ -1,7 +1,7 @@
-//! Compares the time of families from a configuration with the time of the same families in Rust. Both times include
-//! the decoding.
+//! Compares the time for configured families with the time for the same families in Rust. Both times include the
+//! decoding.
 //!
-//! Run it with `cargo bench --bench custom_resources --features cel`; the figures are in
+//! Run the benchmark with `cargo bench --bench custom_resources --features cel`. The results are in
 //! docs/reference/custom-resources.md.
 
 #![allow(clippy::expect_used)]
@@ -20,7 +20,7 @@ use serde_json::json;
 
 const APPLICATIONS: usize = 10_000;
 
-/// The fields of an application that the families read, as a user would declare them.
+/// The fields of an application that the families read. A user would declare them in the same way.
 #[derive(Clone, Debug, Deserialize)]
 struct Application {
     metadata: ObjectMeta,
@@ -91,7 +91,7 @@ struct Operation {
     retry_count: Option<i64>,
 }
 
-/// Replaces the code that `#[derive(CustomResource)]` generates.
+/// This impl replaces the code that `#[derive(CustomResource)]` would generate.
 impl kube::Resource for Application {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
@@ -239,7 +239,8 @@ spec:
     - { name: retries, each: { type: Gauge, gauge: { path: [status, operationState, retryCount] } } }
 ";
 
-/// Lines of the configuration that read a value by a path, each with the expression that reads the same value.
+/// Lines of the configuration that read a value by a path. Each line is followed by an expression that reads the same
+/// value.
 const EXPRESSIONS: &[(&str, &str)] = &[
     (
         "path: [status, sync, status],",

@@ -1,6 +1,6 @@
-//! Families for built-in kinds. The generator of the family for pods is a type. The generator of the family for nodes
-//! is a closure. Run it with `cargo run --example custom_family`. The example needs no cluster, because the objects are
-//! in the program.
+//! Defines families for built-in kinds. The generator of the family for pods is a type. The generator of the family for
+//! nodes is a closure. Run the example with `cargo run --example custom_family`. It needs no cluster, because its
+//! objects are in the program.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use kube_state_metrics::family::Samples;
 use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
-/// Counts, for each given registry, the containers of a pod whose images come from the registry.
+/// A generator that counts the containers of a pod whose images come from a registry, for each given registry.
 ///
 /// Use a type instead of a closure if the generator has settings, or if you want to test the generator separately.
 struct ImagesFrom {
@@ -32,7 +32,7 @@ impl FamilyGenerator<Pod> for ImagesFrom {
     }
 }
 
-/// Families for pods. These families extend the built-in families of pods and share their store.
+/// Returns a family for pods. It is added to the built-in families of pods and shares their store.
 pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
     let registries = registries.into_iter().collect();
     Collector::new().family(
@@ -41,12 +41,12 @@ pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Po
             "Images of the pod, by the registry they are from.",
         )
         .labels(["registry"])
-        .reads(["spec.containers.image"]) // everything else is skipped while decoding
+        .reads(["spec.containers.image"]) // the decoder skips all other fields
         .generator(ImagesFrom { registries }),
     )
 }
 
-/// Families for nodes, with other base labels.
+/// Returns families for nodes, whose base labels differ from those of the built-in families.
 pub(crate) fn nodes() -> Collector<Node> {
     Collector::<Node>::new()
         .no_base_labels()

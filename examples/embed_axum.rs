@@ -1,5 +1,5 @@
-//! An existing axum service that also exports the state of its cluster. Run it with
-//! `cargo run --features http,watch --example embed_axum`, then `curl localhost:8080/metrics`.
+//! An axum service that also exports the state of its cluster. Run the example with `cargo run --features http,watch
+//! --example embed_axum`, then `curl localhost:8080/metrics`.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -10,7 +10,7 @@ use kube_state_metrics::source::health::{Health, ReadinessPolicy};
 use kube_state_metrics::source::watch::configure_for_watching;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// The exported metrics: the families of pods and deployments, except for one family.
+/// Returns the exported metrics: the families of pods and deployments, except for one family.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])
@@ -19,7 +19,7 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// The routes of the service, and the routes for metrics and readiness.
+/// Returns the routes of the service, including those for metrics and readiness.
 pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
     let ready = move || async move {
         let readiness = health.readiness(ReadinessPolicy::Default);

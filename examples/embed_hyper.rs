@@ -1,5 +1,5 @@
-//! A hyper server without a framework that exports the state of its cluster. Run it with
-//! `cargo run --features http,watch --example embed_hyper`, then `curl localhost:8080/metrics`.
+//! A server that uses hyper without a web framework, and exports the state of its cluster. Run the example with `cargo
+//! run --features http,watch --example embed_hyper`, then `curl localhost:8080/metrics`.
 
 use std::convert::Infallible;
 
@@ -14,10 +14,11 @@ use kube_state_metrics::service::Body;
 use kube_state_metrics::source::watch::configure_for_watching;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A response whose body comes from this server or from the crate.
+/// A response whose body comes from this server or from the library.
 type Answer = Response<Either<String, Body>>;
 
-/// Handles a request. This server selects the path, and `respond` creates the response with the metrics.
+/// Responds to a request. This function selects the response by the path. For `/metrics`, `respond` of the library
+/// creates the response.
 pub(crate) fn answer<B>(metrics: &StateMetrics, request: Request<B>) -> Answer {
     let (parts, _) = request.into_parts();
     match parts.uri.path() {
@@ -51,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        // A client that disconnects ends only its connection.
+        // An error of a connection, such as a client that disconnects, does not affect other connections.
         tokio::spawn(serve(stream, metrics.clone()));
     }
 }

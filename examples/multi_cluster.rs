@@ -1,6 +1,6 @@
-//! Several clusters in one process. Every sample has a label with the name of its cluster. Run it with
-//! `cargo run --features http,watch --example multi_cluster -- blue green` for the contexts `blue` and `green` of the
-//! kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
+//! Exports several clusters from one process. Every sample has a label with the name of its cluster. Run the example
+//! with `cargo run --features http,watch --example multi_cluster -- blue green` for the contexts `blue` and `green` of
+//! the kubeconfig, then `curl localhost:8080/clusters/blue/metrics`.
 //!
 //! Each cluster has a separate [`StateMetrics`] and a separate path. A cluster that is unreachable or slow does not
 //! delay the other clusters, and Prometheus scrapes each cluster as a separate target.
@@ -37,7 +37,7 @@ impl Cluster {
     }
 }
 
-/// Serves `/clusters/<name>/metrics` for each cluster.
+/// Returns a router that serves `/clusters/<name>/metrics` for each cluster.
 pub(crate) fn app<'c>(clusters: impl IntoIterator<Item = &'c Cluster>) -> Router {
     clusters.into_iter().fold(Router::new(), |app, cluster| {
         let path = format!("/clusters/{}/metrics", cluster.name);

@@ -1,7 +1,7 @@
-//! Prints the metrics of manifests, without a cluster. Run it with
-//! `kubectl get pods,nodes -A -o yaml | cargo run --features manifests --example offline_report -- -`.
+//! Prints the metrics of manifests, without a cluster. Run the example with `kubectl get pods,nodes -A -o yaml | cargo
+//! run --features manifests --example offline_report -- -`.
 //!
-//! Without arguments, the example reads `examples/cluster`. Skipped objects are listed on standard error.
+//! Without arguments, the example reads `examples/cluster`. It lists skipped objects on standard error.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use kube_state_metrics::exposition::{ExpositionFilter, Format};
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::manifests::{LoadReport, ManifestSource};
 
-/// Reads files and directories (`-` is standard input) and writes the metrics of their objects.
+/// Reads files and directories, and writes the metrics of their objects. The path `-` means standard input.
 pub(crate) fn report(
     paths: impl IntoIterator<Item = String>,
     mut out: impl Write,

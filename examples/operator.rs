@@ -1,10 +1,10 @@
 //! A controller for a custom resource. The controller also exports the state of its objects, with one watch per kind.
-//! Run it with `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
+//! Run the example with `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
 //!
 //! The controller creates a Deployment for every `Website` and writes the number of ready pods to the status of the
-//! website. So the controller already watches both kinds. The events of these watches also feed the metrics: the
-//! families of websites, which the operator defines, and the built-in families of deployments. The controller does not
-//! use pods, so the crate watches pods.
+//! website. So the controller already watches both kinds. The events of these watches also feed the metrics of both
+//! kinds: the operator defines the families of websites, and the families of deployments are built in. The controller
+//! does not use pods, so the library watches pods.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ struct Context {
     deployments: Store<Deployment>,
 }
 
-/// The families of websites.
+/// Returns the families of websites.
 fn websites() -> Collector<Website> {
     Collector::new()
         .family(
@@ -69,7 +69,7 @@ fn websites() -> Collector<Website> {
         )
 }
 
-/// The metrics of the operator. The operator's watches feed websites and deployments; the crate's watch
+/// Returns the metrics of the operator. The operator's watches feed websites and deployments, and the library's watch
 /// feeds pods.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
@@ -79,7 +79,8 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// The controller. Each of its watches feeds the metrics and a reflector. The controller reads from the reflector.
+/// Returns the controller. Each of its watches feeds the metrics and a reflector. The controller reads objects from the
+/// reflector.
 pub(crate) fn controller(
     client: Client,
     metrics: &StateMetrics,

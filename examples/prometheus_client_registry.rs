@@ -1,5 +1,5 @@
-//! The state of the cluster and the program's metrics in one response, with a registry of
-//! [`prometheus_client`]. Run it with `cargo run --features http,watch --example prometheus_client_registry`,
+//! Serves the state of the cluster and the program's own metrics in one response, with a registry of
+//! [`prometheus_client`]. Run the example with `cargo run --features http,watch --example prometheus_client_registry`,
 //! then `curl localhost:8080/metrics`.
 //!
 //! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service converts the text of the
@@ -16,7 +16,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// Serves the metrics of objects and the metrics of the registry at `/metrics`. A family must not be in both parts.
+/// Returns a router that serves the metrics of objects and those of the registry at `/metrics`. No family may be in
+/// both.
 pub(crate) fn app(metrics: &StateMetrics, registry: Arc<Registry>) -> Router {
     let service = metrics.service().append(move |_format| {
         let mut text = String::new();

@@ -1,6 +1,6 @@
-//! The state of the cluster and the program's metrics in one response, with a
-//! [`prometheus::Registry`]. Run it with `cargo run --features http,watch --example prometheus_registry`, then
-//! `curl localhost:8080/metrics`.
+//! Serves the state of the cluster and the program's own metrics in one response, with a [`prometheus::Registry`]. Run
+//! the example with `cargo run --features http,watch --example prometheus_registry`, then `curl
+//! localhost:8080/metrics`.
 //!
 //! The registry also has the metrics of the watches. The registry writes Prometheus text. If a scraper requests
 //! OpenMetrics, the service converts the text of the registry.
@@ -12,7 +12,8 @@ use kube_state_metrics::exposition::HostMetrics;
 use kube_state_metrics::source::watch::configure_for_watching;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-/// Serves the metrics of objects and the metrics of the registry at `/metrics`. A family must not be in both parts.
+/// Returns a router that serves the metrics of objects and those of the registry at `/metrics`. No family may be in
+/// both.
 pub(crate) fn app(metrics: &StateMetrics, registry: Registry) -> Router {
     let service = metrics.service().append(move |_format| {
         let text = TextEncoder::new().encode_to_string(&registry.gather());

@@ -1,7 +1,7 @@
 //! Shows how to test families. Run the tests with
 //! `cargo test --features testing,manifests --example unit_test_families`.
 //!
-//! The families are for a custom resource. `main` runs the same check as the last test.
+//! The families are those of a custom resource. `main` does the same check as the last test.
 
 use kube::CustomResource;
 use kube_state_metrics::testing::assert_valid;
@@ -29,7 +29,7 @@ pub(crate) struct BackupStatus {
     bytes: Option<u64>,
 }
 
-/// The families of backups.
+/// Returns the families of backups.
 pub(crate) fn backups() -> Collector<Backup> {
     Collector::new()
         .family(
@@ -71,7 +71,7 @@ mod tests {
 
     use super::backups;
 
-    /// From JSON: `assert_eq` compares all samples of the object.
+    /// The object is JSON. `assert_eq` compares all samples of the object.
     #[test]
     fn a_new_backup_has_a_schedule_and_nothing_else() {
         let backup = json!({
@@ -81,7 +81,7 @@ mod tests {
             .assert_eq(r#"backup_info{namespace="shop",backup="db",schedule="@daily"} 1"#);
     }
 
-    /// From YAML: `only` selects the families to compare.
+    /// The object is YAML. `only` selects the families whose samples are compared.
     #[test]
     fn a_failed_backup_says_so() {
         let backup = "

@@ -1,7 +1,7 @@
-//! Watches a cluster and prints its state. Run it with `cargo run --features watch --example watch`.
+//! Watches a cluster and prints its state. Run the example with `cargo run --features watch --example watch`.
 //!
 //! The first argument is the URL of an API server. Without arguments, the example watches the cluster of the
-//! kubeconfig. If the second argument is `pages`, streaming lists are disabled.
+//! kubeconfig. If the second argument is `pages`, the example requests lists in pages instead of streaming lists.
 
 use std::io::Write;
 use std::time::Duration;

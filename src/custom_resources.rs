@@ -63,7 +63,7 @@ pub use selector::KindSelector;
 #[cfg(test)]
 mod tests;
 
-/// Compiles the code of the guide.
+/// Runs the code blocks of the guide as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/reference/custom-resources.md")]
 struct Guide;

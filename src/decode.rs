@@ -61,7 +61,7 @@ use reason::Problem;
     details.kind, details.object, details.problem, details.cure
 )]
 pub struct DecodeError {
-    // Errors are rare. The box keeps results small.
+    // Errors are rare. The box keeps the size of each `Result` small.
     details: Box<Details>,
 }
 
@@ -131,7 +131,7 @@ impl DecodeError {
     }
 }
 
-/// Decodes one object of `kind`, keeping only `fields`.
+/// Decodes one object of `kind`, and keeps only `fields`.
 pub(crate) fn decode<K: DeserializeOwned>(
     kind: &str,
     object: Encoded<'_>,
@@ -170,7 +170,7 @@ pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     }
 }
 
-/// The namespace and name of an object that does not decode as its kind.
+/// The namespace and name of an object that cannot be decoded as its kind.
 fn identity_of(object: Encoded<'_>) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Metadata {

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 /// An object of any kind, as JSON.
 ///
-/// An object of any structure decodes if it has at most 500,000 values, where a map counts as 10 values. The identity
-/// of the object consists of those of `metadata.name`, `.namespace`, `.uid` and `.resourceVersion` that are strings. A
-/// field with an unexpected type never makes an object unreadable.
+/// An object of any structure can be decoded if it has at most 500,000 values. A map counts as 10 values. The identity
+/// of the object consists of `metadata.name`, `.namespace`, `.uid` and `.resourceVersion`, if they are strings. A field
+/// with an unexpected type never makes an object unreadable.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;

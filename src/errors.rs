@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 
-/// Implements `Debug` as `Display` for error types.
+/// Makes the `Debug` text of an error type equal to its `Display` text.
 ///
-/// Rust prints the `Debug` text when `main` returns an error or when a test unwraps it. With this
-/// implementation, that text is the message that names the mistake and its solution.
+/// Rust prints the `Debug` text when `main` returns an error or when a test unwraps it. With this implementation, the
+/// printed text is the message, which names the mistake and its solution.
 macro_rules! debug_is_display {
     ($($error:ty),+ $(,)?) => {
         $(impl ::std::fmt::Debug for $error {
@@ -45,8 +45,8 @@ pub(crate) fn shortened(mut message: String) -> String {
     message
 }
 
-/// Whether a character is not visible, but changes how other characters are shown: control characters, line separators,
-/// and format characters such as those for the direction of the text.
+/// Whether a character is not visible, but changes how other characters are shown. Such characters are control
+/// characters, line separators, and format characters, for example for the direction of the text.
 fn is_invisible(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     c.is_control() || is_format

@@ -1,10 +1,11 @@
-//! Joined labels: labels that all samples of an object get from its namespace, its node, its workload or itself.
+//! Joined labels: labels that all samples of an object get from the object's namespace, node or workload, or from the
+//! object itself.
 //!
 //! The objects from which labels are joined are the *sources*. [`JoinSources`] stores the labels of each source once. A
-//! row of a store has only references to sources (the names of its node and of its controller), and the values from its
-//! own object. An exposition reads one state of the sources and of all stores, and writes the joined labels after the
-//! base labels. Therefore, a changed label of a namespace changes no row, and a scrape shows the new label either in
-//! all samples or in none.
+//! row of a store has only references to sources (the names of its node and of its controller), and the values from the
+//! object of the row. An exposition reads one state of the sources and of all stores, and writes the joined labels
+//! after the base labels. Therefore, a changed label of a namespace changes no row, and a scrape shows the new label
+//! either in all samples or in none.
 
 mod config;
 mod join;

@@ -94,8 +94,8 @@
 //! If the generator of a family panics for an object, the object has no samples of this family. If the closure of a
 //! base label panics, the value of the label is empty. [`StoreStats::panics`](store::StoreStats::panics) counts the
 //! panics of both kinds. A panic does not affect other metrics. If the `Deserialize` implementation of a type panics,
-//! the store handles the object like an object that does not decode. The output of a generator is always escaped,
-//! sanitised and free of repeated series.
+//! the store handles the object like an object that cannot be decoded. The store always escapes the output of a
+//! generator, makes label names valid, and drops repeated series.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
@@ -149,7 +149,7 @@ pub use registry::StateMetrics;
 #[doc(inline)]
 pub use store::{CacheStore, MetricsStore};
 
-/// Compiles the examples of the README.
+/// Runs the examples of the README as doc tests.
 #[cfg(all(doctest, feature = "http", feature = "testing", feature = "watch"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -39,8 +39,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples are included.
-    /// The limit also applies to the text of these samples: in total, 1 KiB for each allowed sample.
+    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples count, too.
+    /// The total text of these samples is also limited, to 1 KiB for each allowed sample.
     pub samples_per_family: usize,
     /// Maximum number of labels that a family writes in one sample, without base labels and constant
     /// labels; 1,024 by default.
@@ -53,8 +53,8 @@ pub struct Limits {
     /// tenth of a second.
     ///
     /// Each operation, each call of a function and each iteration of a loop costs 1. The values that an operation
-    /// reads, copies or creates also have a cost: 1 for each value, including the values in lists and maps, and 1 for
-    /// every 10 bytes of text. If a family exceeds the limit, the family has no further samples of the object, and the
+    /// reads, copies or creates also have a cost. Each value costs 1, including the values in lists and maps. Every 10
+    /// bytes of text cost 1. If a family exceeds the limit, the family has no further samples of the object, and the
     /// store counts an error.
     pub expression_cost: u64,
     /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind needs
@@ -71,13 +71,13 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Limit {
-    /// [`Limits::samples_per_family`].
+    /// The limit [`Limits::samples_per_family`].
     SamplesPerFamily,
-    /// [`Limits::labels_per_sample`].
+    /// The limit [`Limits::labels_per_sample`].
     LabelsPerSample,
-    /// [`Limits::text_per_object`].
+    /// The limit [`Limits::text_per_object`].
     TextPerObject,
-    /// [`Limits::expression_cost`].
+    /// The limit [`Limits::expression_cost`].
     ExpressionCost,
 }
 

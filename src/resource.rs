@@ -7,7 +7,7 @@ use kube::Resource;
 use kube::core::{ApiResource, ClusterResourceScope, NamespaceResourceScope};
 use serde::de::DeserializeOwned;
 
-/// A type that can be collected: a Kubernetes object that can be decoded and shared.
+/// A type that can be collected: a Kubernetes object that can be decoded, and shared between threads.
 ///
 /// All `k8s_openapi` resources, types with `#[derive(CustomResource)]` and [`kube::core::DynamicObject`] implement this
 /// trait automatically.
@@ -111,7 +111,7 @@ impl StaticScope for ClusterResourceScope {
 ///
 /// let info = ResourceInfo::of::<Deployment>();
 /// assert_eq!((info.group(), info.version(), info.kind()), ("apps", "v1", "Deployment"));
-/// assert_eq!(info.name(), "deployments"); // what a selection calls it
+/// assert_eq!(info.name(), "deployments"); // the name in filters
 /// assert_eq!(info.to_string(), "deployments.apps");
 /// assert_eq!(info.scope(), Scope::Namespaced);
 /// ```
@@ -203,8 +203,8 @@ impl ResourceInfo {
         Cow::Owned(format!("{group}/{version}, Resource={plural}"))
     }
 
-    /// The unique name in health and metrics: the plural and the group, and for kinds
-    /// from a configuration also the version, such as `widgets.v1.acme.dev`.
+    /// The unique name in health reports and metrics: the plural and the group, and for kinds from a configuration also
+    /// the version, such as `widgets.v1.acme.dev`.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;

@@ -69,7 +69,7 @@ enum Partition {
     /// By a jump consistent hash of the hash of the uid, as in kube-state-metrics.
     #[default]
     Jump,
-    /// In equal ranges. An API server can select the objects of a range.
+    /// By equal ranges of the hash. An API server can select the objects of a range.
     Ranges,
 }
 
@@ -93,7 +93,7 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// If `total` is 0, or if `index` is not less than `total`.
+    /// Returns an error if `total` is 0, or if `index` is not less than `total`.
     pub fn new(index: u32, total: u32) -> Result<Self, ShardError> {
         match total {
             0 => Err(ShardError::NoShards),

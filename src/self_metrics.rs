@@ -1,4 +1,4 @@
-//! Metrics of the stores, for a [`prometheus::Registry`] of the host.
+//! Metrics about the stores, for a [`prometheus::Registry`] of the host.
 //!
 //! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers these metrics
 //! together with those of the watches. [`StoreMetrics`] is for stores with another source:
@@ -46,12 +46,12 @@ use crate::store::StoreStats;
 /// | `kube_state_metrics_family_bytes` | size of the sample lines of a `family` without compression, in bytes |
 /// | `kube_state_metrics_decode_errors_total` | objects that could not be decoded, by `reason` |
 /// | `kube_state_metrics_stale_events_total` | events older than the stored object |
-/// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the object already had the series |
+/// | `kube_state_metrics_duplicate_samples_total` | samples that were dropped because the same object already had a sample with the same name and labels |
 /// | `kube_state_metrics_generator_panics_total` | how often a family has no samples for an object because of a panic |
 /// | `kube_state_metrics_joined_labels_replaced_total` | joined labels that are not added to samples, because a label of the object has the same name |
 /// | `kube_state_metrics_limit_exceeded_total` | how often a family of an object lost samples or labels because of a limit, by `reason` |
-/// | `kube_state_metrics_custom_resource_errors_total` | unreadable values of a configured `family` |
-/// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has the same series |
+/// | `kube_state_metrics_custom_resource_errors_total` | values of objects that a configured `family` could not read |
+/// | `kube_state_metrics_repeated_series` | samples of a `family` that the last exposition left out, because another object has a sample with the same name and labels |
 /// | `kube_state_metrics_custom_resource_kinds_left_out` | kinds without metrics, because wildcards select more kinds than the limit allows |
 /// | `kube_state_metrics_exhausted_patterns` | patterns of the metric allowlist, denylist or opt-in list that need too much backtracking |
 ///
@@ -72,9 +72,9 @@ pub struct StoreMetrics {
     one_at_a_time: Mutex<()>,
 }
 
-/// The number of definitions of custom resources, and their changes.
+/// Metrics of CustomResourceDefinitions: their number, and how many of them were added, changed or deleted.
 ///
-/// The families are those of kube-state-metrics: `kube_state_metrics_custom_resource_state_cache`, and
+/// The families have the names of kube-state-metrics: `kube_state_metrics_custom_resource_state_cache`, and
 /// `…_add_events_total`, `…_update_events_total`, `…_delete_events_total`. Clones share the counters.
 ///
 /// ```
@@ -249,7 +249,7 @@ impl Figures {
             )?,
             family_bytes: gauges(
                 "family_bytes",
-                "Size of the sample lines of a family without compression, in bytes; absent without samples.",
+                "Size of the sample lines of a family without compression, in bytes; absent if the family has no samples.",
                 &["resource", "family"],
             )?,
             decode_errors: counters(
@@ -264,12 +264,13 @@ impl Figures {
             )?,
             duplicates: counters(
                 "duplicate_samples_total",
-                "Samples that were dropped because the object already had the series.",
+                "Samples that were dropped because the same object already had a sample with the same name and labels.",
                 &["resource"],
             )?,
             panics: counters(
                 "generator_panics_total",
-                "How often a panic removed the samples of an object in a family, or the value of a base label.",
+                "How often the code of a family or of a base label panicked for an object. The samples of this object in \
+                 this family, or the value of this base label, are then missing.",
                 &["resource"],
             )?,
             joined_labels: counters(
@@ -286,7 +287,7 @@ impl Figures {
             )?,
             unread: counters(
                 "custom_resource_errors_total",
-                "Unreadable values of a family of the Custom Resource State configuration.",
+                "Values of objects that a family of the Custom Resource State configuration could not read.",
                 &["resource", "family"],
             )?,
             repeated: gauges(
@@ -303,7 +304,7 @@ impl Figures {
             exhausted_patterns: IntGauge::with_opts(options(
                 "exhausted_patterns",
                 "Patterns of the metric allowlist, denylist or opt-in list that need too much backtracking for some \
-                 families, so that these families have no metrics.",
+                 families, so that these families may have no metrics.",
             ))?,
         })
     }
@@ -430,12 +431,12 @@ pub(crate) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("kube_state_metrics_{name}"), help)
 }
 
-/// Creates counters of this crate. `name` lacks the common prefix.
+/// Creates counters of this crate. The common prefix of the metrics is added to `name`.
 pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
     IntCounterVec::new(options(name, help), labels)
 }
 
-/// Creates gauges of this crate. `name` lacks the common prefix.
+/// Creates gauges of this crate. The common prefix of the metrics is added to `name`.
 pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
     IntGaugeVec::new(options(name, help), labels)
 }

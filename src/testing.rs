@@ -89,8 +89,8 @@ use source::sealed::{Build, Built};
 ///
 /// The function panics if
 ///
-/// - the families do not build
-/// - an object does not decode
+/// - the families are invalid, so that [`build`](crate::registry::Builder::build) fails
+/// - an object cannot be decoded
 /// - no collector reads the kinds of the objects
 /// - a generator panics
 /// - a family writes labels that it does not declare in [`labels`](crate::family::FamilyBuilder::labels)
@@ -101,8 +101,8 @@ use source::sealed::{Build, Built};
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // The panic is not in a closure. If it were in a closure, its message would name this line instead of the line in
-    // the test.
+    // The panic is not in a closure, so that its message names the line in the test. In a closure, the message would
+    // name a line of this function.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),
@@ -125,8 +125,8 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
             {
                 continue;
             }
-            // A type may require fields that the family does not read. In this case, the object does not decode without
-            // these fields.
+            // A type may require fields that the family does not read. In this case, the object cannot be decoded
+            // without these fields.
             if let Ok(alone) = feed(&family.metrics, objects, &family.hidden) {
                 compare(&format!("`{name}`"), &whole.only([name]), &alone)?;
             }

@@ -68,7 +68,7 @@ pub(crate) struct SyntaxError {
     pub(crate) problem: String,
 }
 
-/// The documents of a text. After an error, the iterator returns no documents.
+/// The documents of a text. After an error, the iterator returns no further documents.
 pub(crate) struct Documents<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// The line where the text begins, counted from 1.

@@ -1,7 +1,7 @@
-//! Tests the limits on memory per pod and on allocations per update, which do not depend on the machine.
+//! Tests the limits on memory per pod and on allocations per update. Both numbers are the same on all machines.
 //!
-//! A counting allocator replaces the allocator of the system. There is only one test, so that no other test allocates
-//! at the same time.
+//! A counting allocator replaces the allocator of the system. This binary has only one test, because another test would
+//! allocate at the same time.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 #![allow(
@@ -31,7 +31,7 @@ fn grown(by: usize) {
     CALLS.fetch_add(1, Relaxed);
 }
 
-// SAFETY: every call is passed unchanged to the allocator of the system.
+// SAFETY: the allocator passes every call unchanged to the allocator of the system.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grown(layout.size());
@@ -134,8 +134,8 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
         if encoding == Encoding::Gzip {
             let cache = live - before;
             println!("{cache} bytes in the gzip cache, {first} sent");
-            // The cache keeps an idle compressor. The tables of the compressor need some hundred kilobytes, independent
-            // of the number of pods.
+            // The cache keeps an idle compressor, whose tables need some hundred kilobytes. This size does not depend
+            // on the number of pods.
             assert!(
                 cache < first + 512 * 1024,
                 "{cache} bytes in the gzip cache"
@@ -155,8 +155,9 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
     kinds_that_come_and_go_leave_nothing_behind();
 }
 
-/// Changes the existing kinds several hundred times, and checks that the memory does not grow. The configuration has
-/// wildcards, and adds families to a built-in kind.
+/// Adds and removes kinds several hundred times, and checks that the memory does not grow.
+///
+/// The configuration has wildcards, and adds families to a built-in kind.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
     use kube_state_metrics::BuiltIn;
@@ -190,7 +191,7 @@ spec:
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
-        // In every third round, the kinds do not exist. In every fifth round, a different configuration is in use.
+        // In every third round, the cluster has no custom kinds. In every fifth round, no configuration is in use.
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
@@ -219,7 +220,8 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // After each cycle of rounds, the state is the same again, except for leaks.
+    // After each cycle of this many rounds, the registry has the same content again. If memory grows between two
+    // cycles, there is a leak.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

@@ -1,4 +1,4 @@
-//! Measures decoding a pod from JSON and from protobuf.
+//! Measures the time to decode a pod from JSON and from protobuf.
 
 use std::hint::black_box;
 
@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::ingest::{POD, changes, json};
 use super::{PODS, Setup, scattered, support};
 
-/// The fields that identify an object. The time to decode only these fields is the lower limit, because the decoder
-/// must at least skip all other fields.
+/// The fields that identify an object.
+///
+/// The time to decode only these fields is a lower limit, because every decoder must at least skip all other fields.
 #[derive(Deserialize)]
 struct Identity {
     metadata: Metadata,

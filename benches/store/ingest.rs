@@ -1,4 +1,4 @@
-//! Ingests the JSON of a list or a watch into the store.
+//! Measures how fast a store applies objects in JSON.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -52,10 +52,10 @@ pub(crate) fn json(state: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The name of a kind of change, and a function that changes an object.
+/// A change of an object: its name in the results, and the function that makes the change.
 type Change = (&'static str, fn(&mut Value));
 
-/// A kind of object, and the kinds of changes of its objects.
+/// A kind of objects, and the changes that the benchmark makes to them.
 pub(crate) struct Kind {
     pub(crate) objects: usize,
     pub(crate) object: fn(usize) -> Value,
@@ -79,17 +79,17 @@ pub(crate) const POD: Kind = Kind {
         ("a container restarts", |pod| {
             pod["status"]["containerStatuses"][0]["restartCount"] = 9.into();
         }),
-        // Everything is decoded and rendered, as for an object that the store does not know.
+        // The store decodes and renders the whole object, as it does for a new object.
         ("another object with the same name", |pod| {
             pod["metadata"]["uid"] = "another".into();
         }),
     ],
 };
 
-/// The resource version of all objects before their first event. All later versions have as many digits.
+/// The resource version of all objects before their first event. All later versions have the same number of digits.
 const FIRST_VERSION: u64 = 1_000_000_000;
 
-/// The encoded objects of a kind, whose resource version can be replaced.
+/// The encoded objects of a kind. Their resource versions can be replaced.
 struct Objects {
     objects: Vec<Vec<u8>>,
     /// The position of the resource version in each object.
@@ -128,8 +128,9 @@ impl Objects {
     }
 }
 
-/// Measures updates by objects that equal those in the store, then by objects that alternate between two states. Each
-/// event has a higher resource version than the event before.
+/// Measures updates with unchanged objects, and then updates that alternate between two states of the objects.
+///
+/// Each event has a higher resource version than the previous event.
 pub(crate) fn changes(
     group: &mut BenchmarkGroup<'_, WallTime>,
     kind: &Kind,

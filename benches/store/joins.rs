@@ -1,4 +1,4 @@
-//! Measures a store with five joined labels, and the same store without joined labels.
+//! Compares a store with five joined labels with the same store without joined labels.
 
 use criterion::{BatchSize, Criterion};
 use kube_state_metrics::exposition::Encoding;
@@ -21,7 +21,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     setup.pods.iter().for_each(|pod| pods.apply_object(pod));
     pods.end_list();
     feed_sources(&joined, setup);
-    // The first scrape computes the joined labels of each page.
+    // The first scrape computes the joined labels of each page, so it is not measured.
     scrape(&joined, Encoding::Identity);
     memory(setup, &joined);
 
@@ -69,7 +69,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     group.finish();
 }
 
-/// Feeds the namespaces, nodes and workloads of the pods.
+/// Passes the namespaces, nodes and workloads of the pods to the stores.
 fn feed_sources(metrics: &StateMetrics, setup: &Setup) {
     let mut namespaces = writer(metrics, BuiltIn::Namespaces);
     let mut nodes = writer(metrics, BuiltIn::Nodes);

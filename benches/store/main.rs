@@ -1,8 +1,9 @@
 //! Measures a store with 10,000 pods: rendering, gzip, decoding, ingest, updates, lists and memory.
 //!
-//! Each group also measures the usual design (a map of texts, complete decoding, gzip per scrape) and the physical
-//! limit (memcpy, the compressor alone, the JSON parser alone). Run it with
-//! `cargo bench --bench store --features gzip,protobuf,testing`; the figures are in docs/explanation/performance.md.
+//! For comparison, each group also measures two alternatives. The first is the usual design of exporters: a map of
+//! texts, complete decoding, and gzip per scrape. The second is a lower limit: memcpy, the compressor alone, or the
+//! JSON parser alone. Run the benchmark with `cargo bench --bench store --features gzip,protobuf,testing`. The results
+//! are in docs/explanation/performance.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
 
@@ -28,7 +29,7 @@ use support::TextMap;
 
 pub(crate) const PODS: usize = 10_000;
 
-/// The data of all benchmarks: the same pods in the store, in a map of texts, and as objects.
+/// The data of all benchmarks: the same pods in a store, in a map of texts, and as objects.
 pub(crate) struct Setup {
     pods: Vec<Pod>,
     metrics: StateMetrics,
@@ -64,7 +65,7 @@ impl Setup {
         }
     }
 
-    /// Restores the initial state of all pods, also if the store has higher resource versions.
+    /// Restores the initial state of all pods, even if the store has higher resource versions.
     fn reset(&mut self) {
         self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));

@@ -1,4 +1,4 @@
-//! Measures the heartbeats of nodes.
+//! Measures updates of nodes, such as heartbeats.
 
 use criterion::Criterion;
 use kube_protobuf::{encode, message_of};
@@ -23,7 +23,7 @@ const NODE: Kind = Kind {
         ("an image is pulled", |node| {
             node["status"]["images"][0]["sizeBytes"] = 1.into();
         }),
-        // Everything is decoded and rendered, as for an object that the store does not know.
+        // The store decodes and renders the whole object, as it does for a new object.
         ("another object with the same name", |node| {
             node["metadata"]["uid"] = "another".into();
         }),

@@ -1,4 +1,4 @@
-//! Renders the store as text.
+//! Measures how fast a store renders its samples as text.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -10,7 +10,7 @@ use super::{PODS, Setup, scrape, support};
 
 const BUFFER: usize = 64 * 1024;
 
-/// A buffer, and the number of bytes written so far. When the buffer is full, its content is discarded.
+/// A buffer, and the number of bytes that were written so far. When the buffer is full, its content is discarded.
 struct Recycled(Vec<u8>, usize);
 
 impl Write for Recycled {

@@ -1,4 +1,4 @@
-//! Measures updates and lists of decoded objects, with and without a scrape at the same time.
+//! Measures updates and relists with decoded objects, with and without a scrape at the same time.
 
 use std::hint::black_box;
 

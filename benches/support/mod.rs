@@ -1,6 +1,6 @@
-//! Code that the benchmarks share: generated pods, and a stand-in for exporters of the usual design, a map of texts.
+//! Code that the benchmarks share: generated pods, and a map of texts, which represents exporters of the usual design.
 
-#![allow(dead_code, reason = "each benchmark uses a part")]
+#![allow(dead_code, reason = "each benchmark uses only some of the functions")]
 
 mod pods;
 
@@ -17,17 +17,17 @@ pub(crate) fn typed(at: usize, state: usize) -> Pod {
     serde_json::from_value(pod(at, state)).expect("a generated pod is a pod")
 }
 
-/// The first `count` pods.
+/// Returns the first `count` pods.
 pub(crate) fn pods(count: usize) -> Vec<Pod> {
     (0..count).map(|at| typed(at, 0)).collect()
 }
 
-/// The built-in families of pods, without opt-in families and allowlists.
+/// Returns the built-in families of pods, without opt-in families and allowlists.
 pub(crate) fn collector() -> Collector<Pod> {
     families::pods()
 }
 
-/// A stand-in for the usual design: a map from object to rendered text, one piece per family.
+/// A map from each object to its rendered text, with one piece per family. It represents exporters of the usual design.
 ///
 /// A scrape reads the map once per family. Each scrape compresses the whole text.
 #[derive(Default)]
@@ -88,7 +88,7 @@ impl TextMap {
     }
 }
 
-/// Reads a whole compressed text, like a scraper.
+/// Decompresses a whole text, as a scraper does.
 pub(crate) fn gunzip(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     flate2::read::GzDecoder::new(compressed)

@@ -1,10 +1,10 @@
-//! Generates pods. Equal numbers always generate equal pods.
+//! Generates pods. The same arguments always generate the same pod.
 
 use serde_json::{Value, json};
 
 /// Returns a realistic pod: two containers, requests and limits, five conditions, a claim.
 ///
-/// Pods with different values of `state` differ in the fields that change while a pod runs.
+/// If two pods differ only in `state`, they differ in the fields that change while a pod runs.
 pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(

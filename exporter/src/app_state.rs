@@ -14,19 +14,19 @@ use crate::server::CurrentProtection;
 use crate::shared_work::SharedWork;
 use crate::telemetry::Telemetry;
 
-/// The instance in use, and the state that outlives it.
+/// The instance in use, and the state that stays when another instance replaces it.
 #[derive(Debug)]
 pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     ports: RwLock<Ports>,
-    /// What both servers require of their clients.
+    /// The requirements of both servers on their clients: TLS, passwords and tokens.
     pub(crate) protection: CurrentProtection,
     /// `None` without `--ha`: this replica always serves the metrics of objects.
     pub(crate) leadership: Option<Leadership>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
-    /// The text of the exporter's own metrics.
+    /// The text of the metrics about the exporter.
     pub(crate) own_metrics: SharedWork<Result<Bytes, prometheus::Error>>,
     /// Limits the landing pages that are written concurrently.
     pub(crate) landing_pages: LimitedThreads,
@@ -39,7 +39,7 @@ pub(crate) struct Ports {
     pub(crate) telemetry: u16,
 }
 
-/// The maximum number of threads that write the exporter's own metrics.
+/// The maximum number of threads that write the metrics about the exporter.
 const OWN_METRICS: usize = 4;
 /// The maximum number of landing pages that are written concurrently, so that these pages do not occupy all blocking
 /// threads.

@@ -37,14 +37,16 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// The error that clap reports, also for `--help` and `--version`.
+    /// The error that clap reports. For `--help` and `--version`, clap also reports an error, which has the text to
+    /// print.
     pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = Self::command().try_get_matches_from(args);
         Self::from_arg_matches(&matches.map_err(with_successor)?)
     }
 }
 
-/// Returns the error. If the error is about a flag of an old version, the returned error names the flag to use instead.
+/// Returns an error of clap. If the error is about a flag of an old version, the returned error names the flag to use
+/// instead.
 fn with_successor(error: clap::Error) -> clap::Error {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => {

@@ -29,8 +29,8 @@ const STARTUP_WAIT: Duration = Duration::from_secs(3);
 
 /// Creates a client for the API server that the options name; returns it with the server's URL.
 ///
-/// Until it is dropped, the client renews its credentials in three cases: if a file of the credentials changes, before
-/// the credentials expire, and if the server refuses the credentials of a credential plugin.
+/// Until the client is dropped, it renews its credentials in three cases: after a change of a file with credentials,
+/// before the credentials expire, and after the server has refused the credentials of a credential plugin.
 ///
 /// If a credential plugin takes more than a few seconds, the client's requests fail until the plugin has printed
 /// credentials.
@@ -47,7 +47,7 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
 ///
 /// # Errors
 ///
-/// As for [`client`], and if the plugin takes too long.
+/// The errors of [`client`]. It is also an error if the plugin takes too long.
 pub(crate) async fn patient_client(
     options: &SourceOptions,
 ) -> Result<(Client, String), ClusterError> {

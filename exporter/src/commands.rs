@@ -46,7 +46,7 @@ pub(crate) enum Subcommands {
     Probe(probe::ProbeArgs),
     /// List all metric families with their types and help texts; the formats markdown and json add the labels
     Families(families::FamiliesArgs),
-    /// Show what metrics cost: resources, families, namespaces and labels by series and bytes
+    /// Show the cost of metrics: series and bytes by resource, family, namespace and label
     ///
     /// The bytes are those of the sample lines in the text format, before gzip. The input is a running
     /// exporter, a saved response of /metrics (of any program), or manifests.

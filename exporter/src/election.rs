@@ -1,8 +1,8 @@
-//! High availability: of several replicas, one serves the metrics of objects. A Lease of the API server decides which
-//! one.
+//! High availability: one of several replicas serves the metrics of objects. A Lease of the API server determines this
+//! replica.
 //!
-//! [`machine`] has the rules, without clock and network; [`driver`] runs them against the API server; [`Leadership`] is
-//! the result, and each response reads it.
+//! [`machine`] has the rules, and uses neither a clock nor the network. [`driver`] follows the rules, and sends the
+//! requests to the API server. [`Leadership`] has the result, which each response reads.
 
 #[cfg(test)]
 mod chaos;
@@ -40,7 +40,8 @@ pub(crate) struct Candidate {
     leadership: Leadership,
 }
 
-/// The election that this replica takes part in. Dropping this value ends the participation without a hand-over.
+/// The election that this replica takes part in. If this value is dropped, the replica leaves the election without a
+/// hand-over.
 #[derive(Debug)]
 pub(crate) struct RunningElection {
     leave: watch::Sender<Option<Uptime>>,
@@ -92,8 +93,8 @@ impl Candidate {
         self.leadership.clone()
     }
 
-    /// Takes part in the election. `exported` returns what this replica exports, or `None` until the replica is
-    /// complete.
+    /// Takes part in the election. `exported` returns the versions of the objects that this replica exports; `None`
+    /// until the replica meets the readiness policy.
     pub(crate) fn start(
         self,
         exported: impl Fn() -> Option<Exported> + Send + Sync + 'static,
@@ -123,7 +124,7 @@ fn random() -> u64 {
 // === impl RunningElection ===
 
 impl RunningElection {
-    /// Hands over to a standby; releases the Lease if none has accepted within the limit.
+    /// Hands over to a standby. If no standby has accepted within the limit, releases the Lease.
     pub(crate) async fn leave(&mut self, limit: Duration) {
         // The limit starts now. The driver may begin the hand-over later, when its request in progress has ended.
         self.leave.send_replace(Some(uptime() + limit));

@@ -1,10 +1,10 @@
 //! Detects changes of files and directories.
 //!
 //! Events of the operating system trigger a check. A check every few seconds finds changes that cause no event, such as
-//! changes on a network file system or of the target of a link. A check compares the identity, the times and the length
-//! of each file, so an event without such a difference is not a change. The modification time and the length are not
-//! enough: `cp -p`, images and archives give different files the same modification time, and contents can have the same
-//! length.
+//! changes on a network file system, or changes of the target of a link. A check compares the identity, the times and
+//! the length of each file, so an event without such a difference is not a change. The modification time and the length
+//! are not enough: `cp -p`, images and archives give different files the same modification time, and contents can have
+//! the same length.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -50,7 +50,7 @@ struct FileState {
     fingerprint: Option<Fingerprint>,
 }
 
-/// The properties that tell whether a file was replaced or written. Times are seconds and nanoseconds.
+/// The properties that show whether a file was replaced or written. Times are seconds and nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 struct Fingerprint {
     device: u64,
@@ -223,8 +223,8 @@ impl Fingerprint {
 mod tests {
     use super::*;
 
-    /// Waits for a change, and returns whether one is reported. An event reports the change, so the wait is usually
-    /// short.
+    /// Waits for a change, and returns whether the watcher has reported a change. Usually an event causes the report,
+    /// so the wait is short.
     async fn changes(watcher: &mut FileWatcher) -> bool {
         timeout(Duration::from_secs(20), watcher.changed())
             .await

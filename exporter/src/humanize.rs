@@ -48,8 +48,9 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
-/// Whether a character is shown as itself. Control characters, line separators, invisible characters, and characters
-/// that set the direction of text are not: they can change how a terminal or a browser shows the text around them.
+/// Whether the output may contain a character unchanged. The result is false for control characters, line separators,
+/// invisible characters, and characters that set the direction of text. Such characters can change how a terminal or a
+/// browser shows the text around them.
 pub(crate) fn is_visible(character: char) -> bool {
     let is_format = matches!(
         character,

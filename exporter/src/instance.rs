@@ -56,12 +56,12 @@ pub(crate) struct Instance {
     inherits_readiness: bool,
     /// `None` without `--ha`. With `--ha`, the instance is not ready before this replica has read or written the Lease.
     leadership: Option<Leadership>,
-    /// The threads that look at all resources.
+    /// The threads that read the state of all resources.
     threads: LimitedThreads,
     _maintenance: [BackgroundTask; 3],
 }
 
-/// Maximum number of threads that look at all resources of an instance at the same time.
+/// Maximum number of threads that read the state of all resources of an instance at the same time.
 const THREADS: usize = 2;
 
 /// The reason why an instance cannot start.
@@ -146,7 +146,7 @@ impl Instance {
         }
     }
 
-    /// The scopes that are complete, and the scopes that are not.
+    /// The resources and namespaces whose objects are complete in the stores, and those whose objects are not complete.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }
@@ -178,8 +178,8 @@ impl Instance {
         status
     }
 
-    /// Calls `look`, which looks at all resources, on a thread for blocking work, and returns the result. With
-    /// thousands of resources, `look` takes too long for an asynchronous task.
+    /// Calls `look`, which reads the state of all resources, on a thread for blocking work, and returns the result.
+    /// With thousands of resources, `look` takes too long for an asynchronous task.
     pub(crate) async fn on_blocking_thread<T: Send + 'static>(
         self: &Arc<Self>,
         look: fn(&Self) -> T,
@@ -195,19 +195,19 @@ impl Instance {
         self.readiness_policy
     }
 
-    /// Returns what the instance exports, for a comparison with another replica; `None` if the instance is not
-    /// complete.
+    /// Returns the versions of the objects that the instance exports, for a comparison with another replica. `None`
+    /// until the instance meets the readiness policy.
     pub(crate) fn exported(&self) -> Option<Exported> {
         self.is_complete().then(|| self.source.exported())
     }
 
-    /// Whether the source meets the readiness policy.
+    /// Whether the source meets the readiness policy, or the instance replaced a ready instance.
     fn is_complete(&self) -> bool {
         self.inherits_readiness || self.source.is_ready(self.readiness_policy)
     }
 
-    /// Returns a line for each role of the exporter that lacks rules, because the API server forbids resources. The
-    /// line has the rules as YAML.
+    /// If the API server forbids resources, returns a line for each role of the exporter that lacks rules. The line has
+    /// the missing rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Runs work that takes too long for an asynchronous task. Further work waits until a thread is free, so that a flood of
-/// requests does not occupy all threads for blocking work.
+/// Runs functions that take too long for an asynchronous task. If all threads are in use, the next function waits. So a
+/// flood of requests does not occupy all threads for blocking work.
 #[derive(Debug)]
 pub(crate) struct LimitedThreads(Arc<Semaphore>);
 
@@ -17,7 +17,7 @@ impl LimitedThreads {
         Self(Arc::new(Semaphore::new(most)))
     }
 
-    /// Does the work on a thread for blocking work. Returns `None` if the thread panics, or if the runtime is shutting
+    /// Calls `work` on a thread for blocking work. Returns `None` if the thread panics, or if the runtime is shutting
     /// down.
     pub(crate) async fn run<T: Send + 'static>(
         &self,

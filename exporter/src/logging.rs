@@ -28,7 +28,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The queues of a program that serves. Other commands write their lines directly.
 static QUEUES: OnceLock<Queues> = OnceLock::new();
 
-/// The queues in front of both standard streams.
+/// The queues for standard output and standard error.
 #[derive(Debug)]
 struct Queues {
     stdout: LineQueue,
@@ -43,12 +43,12 @@ pub(crate) struct LogLevel {
     stdout: LineQueue,
 }
 
-/// When dropped, waits until the queued lines are written, but at most 1 s.
+/// A guard. When it is dropped, it waits until the queued lines are written, but at most 1 s.
 #[derive(Debug)]
 pub(crate) struct FlushWhenDropped;
 
-/// Escapes control characters in log lines. Texts in a log line may come from objects, files and plugins, and a line break
-/// in such a text would begin a forged line.
+/// Escapes control characters in log lines. Texts in a log line may come from objects, files and plugins. Without
+/// escapes, a line break in such a text could begin a forged log line.
 struct Escaped<W>(W);
 
 /// Starts logging. Each line is written before the call that logs the line returns.
@@ -56,8 +56,9 @@ pub(crate) fn start(options: LogOptions) {
     subscribe(options, || Escaped(io::stderr()));
 }
 
-/// Starts logging for a program that serves. A separate thread writes the log lines, so that a standard error that
-/// nobody reads blocks no other thread. If too many lines wait, further lines are dropped and counted in `dropped`.
+/// Starts logging for a program that serves. A separate thread writes the log lines. So if no process reads standard
+/// error, the other threads do not wait. If too many lines are queued, further lines are dropped and counted in
+/// `dropped`.
 ///
 /// # Errors
 ///
@@ -98,7 +99,7 @@ pub(crate) fn write_last(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Writes log lines with this writer.
+/// Starts logging with this writer.
 fn subscribe<W>(options: LogOptions, writer: W) -> reload::Handle<Targets, Registry>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,

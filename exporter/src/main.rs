@@ -38,13 +38,13 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use cli::Cli;
 
-/// The image has a program that is linked with musl, whose allocator is slow.
+/// In the container image, the program is linked with musl, whose allocator is slow.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Also after a panic, the lines that explain the end of the program are written.
+    // The guard waits for queued log lines also after a panic, because these lines explain the end of the program.
     let _flush = logging::FlushWhenDropped;
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,

@@ -63,7 +63,7 @@ pub(crate) struct OptionsError {
 // === impl Options ===
 
 impl Options {
-    /// Reads flags and options file at startup. The file takes precedence. Also returns warnings.
+    /// Reads the flags and the options file at startup. The options file takes precedence. Also returns warnings.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Options {
         Self::read(Reader::new(flags, file), file)
     }
 
-    /// Reads flags and options file again, to replace the options in use.
+    /// Reads the flags and the options file again, to replace the options in use.
     ///
     /// # Errors
     ///

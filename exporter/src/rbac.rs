@@ -1,7 +1,7 @@
 //! The permissions that the exporter needs at the API server, and the roles that grant them.
 //!
-//! [`Permissions::of`] computes the permissions from the options, [`Account::manifests`] writes roles, [`review`] asks
-//! the API server which permissions are missing, and [`missing_rules`] lists the rules for resources that the API
+//! [`Permissions::of`] computes the permissions from the options, and [`Account::manifests`] writes roles. [`review`]
+//! asks the API server which permissions are missing. [`missing_rules`] lists the rules for resources that the API
 //! server forbids.
 
 mod custom_kinds;

@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-/// Responds to a request. The protection that is in use when the request arrives applies until the response.
+/// Responds to a request. The whole request is checked with the protection that is in use when the request arrives.
 async fn respond(
     protection: Arc<Protection>,
     router: Router,
@@ -126,8 +126,8 @@ async fn respond(
     response.map(no_sniffing)
 }
 
-/// Tells browsers not to guess the type of a response. Some responses contain names of objects, which a browser could
-/// interpret as HTML.
+/// Adds a header that prevents browsers from guessing the type of a response. Some responses contain names of objects,
+/// which a browser could interpret as HTML.
 fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
     let nosniff = HeaderValue::from_static("nosniff");
     response

@@ -1,4 +1,4 @@
-//! Work whose result is shared by all requests that wait for it.
+//! [`SharedWork`]: a computation whose result is shared by all requests that wait for it.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::limited_threads::LimitedThreads;
 
-/// Work whose result is shared by all requests that wait for it.
+/// A computation whose result is shared by all requests that wait for it.
 ///
-/// A request gets a result that is not older than the request. So many requests that wait together cost as much as one
-/// request, and the requests of one client do not delay the requests of other clients.
+/// Each request gets the result of a computation that began after the request arrived. So many requests that wait
+/// together cost as much as one request. The requests of one client do not delay the requests of other clients.
 #[derive(Debug)]
 pub(crate) struct SharedWork<T> {
     threads: LimitedThreads,
@@ -26,8 +26,8 @@ struct Finished<T> {
 // === impl SharedWork ===
 
 impl<T: Send + Sync + 'static> SharedWork<T> {
-    /// Allows at most `most` threads at the same time. More than one thread is needed only if clients disconnect before
-    /// the work is complete.
+    /// Allows at most `most` threads at the same time. More than one thread is in use only if clients disconnect before
+    /// the computation is complete.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             threads: LimitedThreads::new(most),
@@ -35,8 +35,8 @@ impl<T: Send + Sync + 'static> SharedWork<T> {
         }
     }
 
-    /// Returns the result of work that began after this call. Returns `None` if the work panics, or if the runtime is
-    /// shutting down.
+    /// Returns the result of a call of `work` that began after this call. Returns `None` if `work` panics, or if the
+    /// runtime is shutting down.
     pub(crate) async fn get(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;

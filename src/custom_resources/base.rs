@@ -1,4 +1,4 @@
-//! The labels that all samples of an object share, written once per object and family.
+//! The base labels, which all samples of an object share. They are written once per object and family.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::labels::{LabelPath, LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
-/// The sources of the base labels of one metric. The labels of the resource are in memory once for all its metrics, so
-/// that the memory does not grow with the product of labels and metrics.
+/// The sources of the base labels of one metric. All metrics of a resource share one copy of the labels that the
+/// resource sets. With separate copies, the memory would grow with the number of labels times the number of metrics.
 ///
-/// Paths take precedence over constants, and the metric takes precedence over its resource.
+/// A path takes precedence over a constant. A label of the metric takes precedence over the same label of its resource.
 #[derive(Debug)]
 pub(super) struct Base {
     resource: Arc<BaseLayer>,
@@ -45,7 +45,7 @@ pub(super) struct Prepared<'v> {
     text: Vec<u8>,
     /// The names of the labels, and for each label the offset at which its text ends.
     ends: Vec<(Cow<'v, str>, usize)>,
-    /// Whether a label was left out because of the maximum number of labels.
+    /// Whether a label was left out because there were too many labels.
     is_cut: bool,
 }
 
@@ -87,7 +87,8 @@ impl Base {
             let value = own
                 .and_then(|own| self.metric.find(own, root, |_| true))
                 .or_else(|| {
-                    // A key that the metric replaces has the same label name, so `own` exists for it.
+                    // If the metric has the same key as the resource, both keys have the same label name, so `own`
+                    // exists.
                     let is_used = |key: &str| own.is_none() || !self.metric.paths.has_key(key);
                     self.resource.find(inherited?, root, is_used)
                 });
@@ -155,7 +156,7 @@ impl BaseLayer {
         }
     }
 
-    /// The value of a label for an object, from the paths of the keys that `is_used` accepts.
+    /// Finds the value of a label for an object. Only the paths of keys that `is_used` accepts are read.
     fn find<'v>(
         &self,
         label: &Fixed,
@@ -181,7 +182,7 @@ impl<'v> Prepared<'v> {
         })
     }
 
-    /// Whether a label was left out because of the maximum number of labels.
+    /// Whether a label was left out because there were too many labels.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -52,7 +52,7 @@ pub struct CustomResourceCollector {
     counters: Arc<[FamilyCounter]>,
 }
 
-/// The errors of one family.
+/// The counter of the errors of one family.
 #[derive(Debug)]
 struct FamilyCounter {
     family: String,

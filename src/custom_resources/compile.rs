@@ -1,4 +1,4 @@
-//! Checks a document and compiles it to metrics that can be evaluated.
+//! Checks a configuration document, and compiles it to metrics that can be evaluated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 /// The default prefix of metric names.
 const PREFIX: &str = "kube_customresource";
 
-/// The maximum length of a metric name, in bytes. All metrics of a resource have its prefix, so a long prefix would need
-/// much memory.
+/// The maximum length of a metric name, in bytes. Each metric name of a resource contains the prefix of the resource,
+/// so a long prefix would need much memory.
 const LONGEST_NAME: usize = 1_000;
 
-/// One entry of `resources`, compiled.
+/// A compiled entry of `spec.resources`.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) group: String,
-    /// The API version of the kinds. Empty if the entry is for every version.
+    /// The API version of the kinds. Empty if the entry selects every version.
     pub(crate) version: String,
-    /// The kind. Empty if the entry is for every kind.
+    /// The kind. Empty if the entry selects every kind.
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
     pub(super) inherited: Inherited,
@@ -32,12 +32,12 @@ pub(crate) struct Entry {
     /// The path of the entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// Whether the entry selects kinds. An entry whose group is `*` selects no kinds. An entry that a later entry
-    /// replaces for all its types selects no kinds either.
+    /// Whether the entry selects kinds. If its group is `*`, the entry selects no kinds. If a later entry selects all
+    /// kinds of this entry, the later entry replaces this entry, so this entry selects no kinds either.
     pub(super) has_effect: bool,
 }
 
-/// The labels from paths that all metrics of a resource inherit. They are in memory once for all metrics.
+/// The labels from paths that all metrics of a resource inherit. The metrics share one copy in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) paths: Arc<LabelPaths>,
@@ -45,7 +45,7 @@ pub(super) struct Inherited {
     pub(super) reads: Arc<BTreeSet<String>>,
 }
 
-/// One metric, compiled.
+/// A compiled metric.
 #[derive(Debug)]
 pub(crate) struct MetricPlan {
     /// The full name of the family.
@@ -54,9 +54,11 @@ pub(crate) struct MetricPlan {
     /// The lowest verbosity at which errors of the metric are logged.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// The labels of the resource. Labels of `base` with the same keys replace them.
+    /// The labels that the resource sets for all its metrics. If `base` has a label with the same key, the label of
+    /// `base` is used.
     pub(super) inherited: Inherited,
-    /// The metric's own labels that all samples of an object share, with paths from the root of the object.
+    /// The labels that the metric itself sets and that all samples of an object share. Their paths start at the root of
+    /// the object.
     pub(super) base: Arc<LabelPaths>,
     pub(super) each: Each,
     pub(crate) place: String,
@@ -82,7 +84,7 @@ pub(super) struct Each {
 pub(super) enum EachKind {
     Gauge {
         value_from: Path,
-        /// The only key of `valueFrom`, if `valueFrom` is a single key.
+        /// The key in `valueFrom`, if `valueFrom` consists of one key.
         direct: Option<String>,
         nil_is_zero: bool,
     },
@@ -103,9 +105,9 @@ impl MetricPlan {
         }
     }
 
-    /// The name of the label with the state of a state set; `None` if the samples of one element may not be adjacent in
-    /// the output. The output sorts samples by their labels, so the samples of an element are adjacent if this label is
-    /// the last one by name.
+    /// The name of the label that contains the state of a state set; `None` if other samples may be between the samples
+    /// of one element in the output. The output sorts samples by their labels. Therefore, the samples of an element are
+    /// adjacent if the name of this label sorts last.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -117,7 +119,7 @@ impl MetricPlan {
             .then(|| label_name.clone())
     }
 
-    /// Whether no label depends on the object or on its element, so that the series of all objects are equal.
+    /// Whether all objects have the same series, because no label depends on the object or on its element.
     pub(super) fn has_no_object_labels(&self) -> bool {
         let each = &self.each;
         self.inherited.paths.is_empty()
@@ -129,12 +131,12 @@ impl MetricPlan {
 }
 
 impl Entry {
-    /// The types that the entry selects, for messages.
+    /// Describes the kinds that the entry selects, for messages.
     pub(crate) fn describe(&self) -> String {
         describe(&self.group, &self.version, &self.kind)
     }
 
-    /// Whether there is a type that both entries select.
+    /// Whether there is a kind that both entries select.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
@@ -142,7 +144,7 @@ impl Entry {
             && some(&self.kind, &other.kind)
     }
 
-    /// Whether the entry selects every type that the other entry selects.
+    /// Whether the entry selects every kind that the other entry selects.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let all = |own: &str, other: &str| own.is_empty() || own == other;
         self.group == other.group
@@ -186,7 +188,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         let place = format!("{}.groupVersionKind.group", resource.place);
         let message = match version.is_empty() || kind.is_empty() {
             true => String::from(
-                "the entry is skipped: without a group it needs the version and the kind of a \
+                "the entry is skipped: an entry without a group must have the version and the kind of a \
                  built-in type",
             ),
             false => {
@@ -196,7 +198,8 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    // A label that each metric replaces is never used, so its path may be invalid, as in the reference.
+    // If each metric replaces a label of the resource, the label is never used. Therefore, its path may be invalid, as
+    // in kube-state-metrics.
     let is_used = |key: &str| {
         let mut metrics = resource.metrics.iter();
         resource.metrics.is_empty() || metrics.any(|own| !own.labels_from_path.contains_key(key))
@@ -421,7 +424,7 @@ fn constants(labels: &Labels<super::document::Constant>, reader: &mut Reader) {
 fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
     if name == METRIC_NAME {
         let message =
-            format!("`{name}` is the label with the name of the metric; use another name");
+            format!("`{name}` is reserved for the name of the metric; use another label name");
         reader.problem(place, line, message);
     } else if !is_valid_label_name(name) {
         let message = format!(
@@ -440,7 +443,7 @@ fn path(text: &PathText, reader: &mut Reader) -> Path {
         let written = element.text.as_str();
         if Path::compile([written]).is_err() {
             let message = format!(
-                "`{written}` is not valid: brackets contain `[key=value]`; write an index \
+                "`{written}` is not valid: brackets must contain `key=value`; write an index \
                  without brackets"
             );
             let place = format!("{}[{}]", text.place, element.at);

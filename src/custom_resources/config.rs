@@ -57,8 +57,8 @@ impl Config {
         Self::parse_with(text, |_, _| {})
     }
 
-    /// Reads a configuration without the families that have errors. Each error that removes a family, or all families
-    /// of a resource, becomes a warning.
+    /// Reads a configuration, and leaves out the families that have errors. Each error that removes a family, or all
+    /// families of a resource, becomes a warning.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -78,7 +78,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If the document cannot be read, or has no list of resources.
+    /// Returns an error if the document cannot be read, or has no list of resources.
     pub fn parse_valid_families(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, leave_out_invalid)
     }
@@ -122,7 +122,7 @@ impl Config {
     }
 
     /// Warnings about configured families that differ from the Rust family `family`, or that need the same OpenMetrics
-    /// name. Families that the filter excludes cause no warnings.
+    /// name as this family. Families that the filter excludes cause no warnings.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -251,8 +251,8 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
 
 /// Removes the metrics that have errors, and turns these errors into warnings.
 ///
-/// An entry whose types cannot be read is removed as well. Without its types, the entry would select other types than
-/// the author meant, and replace the entries of these types.
+/// If the group, version or kind of an entry cannot be read, the whole entry is removed. Otherwise, the entry would
+/// select other kinds than the author meant, and would replace the entries of these kinds.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinitionChanges {
-    /// Number of definitions now.
+    /// Current number of definitions.
     pub known: usize,
     /// Number of new definitions.
     pub added: usize,

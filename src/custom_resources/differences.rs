@@ -1,8 +1,9 @@
-//! Warnings about entries that replace others, about families with the same name and different help or type, and about
-//! families that need the same name in OpenMetrics.
+//! Warnings about entries that replace other entries, about families with the same name and different help or type, and
+//! about families that need the same name in OpenMetrics.
 //!
-//! An exposition has one help text and one type per family, so it shows only the first help text. Published files
-//! often name the kind in the help text of a family that several kinds share.
+//! An exposition has one help text and one type per family, so it shows only the first help text. In published
+//! configurations, the help texts of a family often differ, because each text names one of the kinds that share the
+//! family.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -72,7 +73,7 @@ pub(super) fn metric_problem(
     }
 }
 
-/// Warns, once per family, if families with the same name differ within the configuration.
+/// Warns, once per family name, if the configuration has families with this name and different help or type.
 pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     let mut families: BTreeMap<&str, Vec<EntryMetric<'_>>> = BTreeMap::new();
     for (entry, metric) in effective_metrics(entries) {
@@ -124,7 +125,7 @@ fn distinct<'a, T: PartialEq>(
     distinct
 }
 
-/// The lines of metrics that differ; `None` if there is only one metric.
+/// Lists the lines of metrics that differ, such as `3, 5 and 9`; `None` if there is only one metric.
 fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     let lines = metrics.iter().map(|(_, metric)| metric.line.to_string());
     let mut lines: Vec<_> = lines.collect();
@@ -153,8 +154,8 @@ fn written_as(merged: MetricType) -> &'static str {
     }
 }
 
-/// Warnings about configured families that differ from the Rust family with the same name (one per difference), or
-/// that need the same OpenMetrics name as a Rust family.
+/// Returns a warning for each difference between a configured family and the Rust family with the same name. Also
+/// returns a warning for each configured family that needs the same OpenMetrics name as a Rust family.
 pub(super) fn differences_from(
     entries: &[Entry],
     resource: &str,

@@ -37,9 +37,9 @@ pub(super) struct Constant {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
     pub(super) group: String,
-    /// The API version of the kinds. Empty if the entry is for every version.
+    /// The API version of the kinds. Empty if the entry selects every version.
     pub(super) version: String,
-    /// The kind. Empty if the entry is for every kind.
+    /// The kind. Empty if the entry selects every kind.
     pub(super) kind: String,
     pub(super) prefix: Option<String>,
     pub(super) common_labels: Labels<Constant>,
@@ -65,7 +65,7 @@ pub(super) struct Metric {
     pub(super) line: usize,
 }
 
-/// The fields of all three types of metrics. Each type uses some of these fields.
+/// The fields of all three types of metrics. Each type uses only some of these fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     pub(super) path: PathText,
@@ -90,13 +90,15 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
-    /// The size of the values that may still be read. Aliases can make a document much larger than its text.
+    /// The total size of further values that may be read. This limit exists because YAML aliases can make a document
+    /// much larger than its text.
     room: usize,
 }
 
-/// The size of a value without its text. Without aliases, a document has fewer values than bytes.
+/// The size that is counted for a value, in addition to the length of its text. A document without aliases has fewer
+/// values than bytes, so it never exceeds the limit.
 const VALUE_SIZE: usize = 16;
-/// The size of the values that a document may have because of aliases, in addition to those that its text could have.
+/// The part of the limit that does not depend on the length of the text, so that small documents may use aliases.
 const FREE_SIZE: usize = 4 << 20;
 
 /// An entry of a map: its key, and the value.
@@ -132,7 +134,7 @@ impl Reader {
         let root = match first_document(text) {
             Ok(Some(root)) => root,
             Ok(None) => {
-                self.problem("", 0, "the configuration is empty; it needs a document");
+                self.problem("", 0, "the configuration is empty; add `spec.resources`");
                 return Vec::new();
             }
             Err(error) => {
@@ -208,7 +210,7 @@ impl Reader {
                     let plural = self.text(entry.value, &own);
                     if !plural.text.is_empty() {
                         let message =
-                            "has no effect: the resource definition determines the plural";
+                            "has no effect: the CustomResourceDefinition determines the plural";
                         self.warn(&own, entry.line, message);
                     }
                 }
@@ -315,7 +317,8 @@ impl Reader {
         self.warn(&place, entry.line, "unknown key; it is ignored");
     }
 
-    /// Warns about a part that has no value. The reference accepts such a configuration, too.
+    /// Warns that a part of the document has no value. This is not an error, because kube-state-metrics accepts such a
+    /// configuration, too.
     fn without_value(&mut self, place: &str, line: usize, part: &str) {
         let message = format!("{part} has no value, so no metrics are configured");
         self.warn(place, line, message);
@@ -365,15 +368,15 @@ impl Reader {
         entries.collect()
     }
 
-    /// Counts values of this size. Returns `false` if the document has too many values, and adds the problem the first
-    /// time.
+    /// Subtracts `size` from the remaining size of values. Returns `false` if nothing remains. Adds a problem when
+    /// nothing remains for the first time.
     fn has_room_for(&mut self, size: usize, node: &Node) -> bool {
         let had_room = self.room > 0;
         self.room = self.room.saturating_sub(size);
         if had_room && self.room == 0 {
             // All later values are missing, so the problem is an error of the whole document.
-            let message = "aliases make the configuration much larger than its text; use fewer aliases. All metrics \
-                 of a resource have the `labelsFromPath` and the `commonLabels` of the resource";
+            let message = "aliases make the configuration much larger than its text; use fewer aliases. To set \
+                 labels for all metrics of a resource, use `labelsFromPath` and `commonLabels` of the resource";
             self.problem("", node.line, message);
         }
         self.room > 0
@@ -506,7 +509,7 @@ const INFO: &[&str] = &[
     "labelsFromExpr",
 ];
 
-/// Describes the types that an entry selects, with `*` for each part that cannot be read.
+/// Describes which group, version and kind an entry selects, with `*` for each of them that cannot be read.
 fn describe(node: &Node) -> String {
     let field = |name: &str| {
         let text = node

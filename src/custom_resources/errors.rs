@@ -1,12 +1,12 @@
-//! Errors in the evaluation of metrics, counted per family. An error is not logged for each object.
+//! Errors in the evaluation of metrics. They are counted per family, and are not logged for each object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// The number of values of a resource that a family could not read.
+/// The number of values that a family could not read in the objects of a resource.
 ///
-/// An unreadable value removes only its sample.
+/// If a value is unreadable, only the sample of this value is missing.
 ///
 /// ```
 /// use kube_state_metrics::registry::check::check;
@@ -30,9 +30,10 @@ pub struct FamilyErrors {
     pub resource: String,
     /// The family's name.
     pub family: String,
-    /// The number of errors since the collector was created. Each time an object is applied, its errors are added.
+    /// The number of errors since the collector was created. Each time a store receives an object, the errors of the
+    /// object are added.
     pub count: u64,
-    /// The first few different errors, each with its object.
+    /// The first few different errors, each with the name of its object.
     pub examples: Vec<String>,
     /// The configured `errorLogV`: the lowest verbosity at which the first error is logged.
     pub level: i32,
@@ -66,7 +67,7 @@ impl Counter {
         }
     }
 
-    /// Collects notes from now on.
+    /// Starts to collect notes.
     pub(super) fn collect_notes(&self) {
         self.notes.lock().get_or_insert_default();
     }

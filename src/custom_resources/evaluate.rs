@@ -1,6 +1,6 @@
 //! The samples of one metric for one object.
 //!
-//! An error removes only its sample, and is counted.
+//! If a sample cannot be created, only this sample is missing, and the error is counted.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -57,7 +57,7 @@ struct Evaluation<'v> {
     room: Room,
     /// The limit because of which a sample was left out.
     lost_samples: Option<Limit>,
-    /// Whether a label was left out because of the maximum number of labels.
+    /// Whether a label was left out because there were too many labels.
     lost_labels: bool,
     /// Whether an error was counted.
     has_failed: Cell<bool>,
@@ -276,7 +276,7 @@ impl<'v> Evaluation<'v> {
                     let value = self.child(child, value_from, direct == Some(key), nil_is_zero);
                     let Some(value) = value else { continue };
                     let mut labels = self.own_labels(child, Some(key));
-                    // Labels of the map take precedence over those of its children.
+                    // If the map and one of its entries set the same label, the value from the map is used.
                     self.each.labels.fill(element, &mut labels);
                     self.push(labels, value);
                 }
@@ -301,7 +301,7 @@ impl<'v> Evaluation<'v> {
             }
             Err(Unread::Nothing) => {}
             Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
-            // Absent values are common, so the text is built only for an example.
+            // Absent values are common. To save time, the message is built only if it becomes an example.
             Err(Unread::Missing) => {
                 self.has_failed.set(true);
                 self.errors.record(|| {
@@ -498,7 +498,7 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-/// The entries sorted by key, so that the order does not depend on features of the JSON library.
+/// The entries sorted by key, so that the order does not depend on cargo features of the JSON library.
 fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     let mut entries: Vec<_> = map
         .iter()
@@ -508,7 +508,7 @@ fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     entries
 }
 
-/// The number at a path from an element.
+/// Reads the number at a path that starts at an element.
 fn read(element: Option<&Value>, path: &Path, nil_is_zero: bool) -> Result<f64, Unread> {
     let element = element.filter(|element| !element.is_null());
     match element.and_then(|element| path.find(element)) {

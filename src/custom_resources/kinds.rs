@@ -26,14 +26,15 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
-    /// `metadata.creationTimestamp` of the definition, if it has one. Times of this form are sorted by their text.
+    /// `metadata.creationTimestamp` of the definition, if it has one. In this format, the order of the texts is the
+    /// order of the times.
     created: Option<String>,
     /// Whether the API server has established the definition. `None` if the kind does not come from a definition.
     established: Option<bool>,
 }
 
-/// The kinds of all built-in resources. They are cached, because the names of a built-in resource come from a collector
-/// with all its families.
+/// The kinds of all built-in resources. They are cached, because reading the names of a built-in resource creates a
+/// collector with all its families.
 static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
     let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
     let kinds = infos.map(|info| {
@@ -121,8 +122,8 @@ impl KnownKind {
     /// The kind of an object, if no definition is available.
     ///
     /// A built-in kind has the plural and the scope of its built-in resource. For other kinds, the plural is the
-    /// lower-case kind with an `s`, `es` or `ies` as in English; the kind is namespaced if the object has a namespace.
-    /// `None` for a value without `apiVersion` or `kind`.
+    /// lower-case kind with an `s`, `es` or `ies` as in English. Such a kind is namespaced if the object has a
+    /// namespace. Returns `None` if the value lacks `apiVersion` or `kind`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let text = |name| object.get(name).and_then(Value::as_str);
@@ -360,7 +361,7 @@ mod tests {
         };
         let established = [("NamesAccepted", "True"), ("Established", "True")];
         let rejected = [("NamesAccepted", "False"), ("Established", "False")];
-        // The API server still serves the accepted names of such a definition.
+        // The API server has rejected new names of this definition, but still serves the old names.
         let renamed = [("NamesAccepted", "False"), ("Established", "True")];
         for (first, second, expected) in [
             (&rejected[..], &established[..], &["second"][..]),

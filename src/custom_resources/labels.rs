@@ -15,29 +15,29 @@ pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 #[derive(Clone, Debug)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
-    /// The index of each name, if there are many labels.
+    /// The index of each label by its name. It is used only if there are at least [`MANY`] labels.
     places: HashMap<Cow<'v, str>, usize>,
     /// Maximum number of labels. Further labels are left out.
     max: usize,
-    /// Whether a label was left out because of the maximum number of labels.
+    /// Whether a label was left out because there were too many labels.
     is_cut: bool,
     /// The size of all labels that were set, in bytes.
     cost: usize,
 }
 
-/// The minimum number of labels for which names are found by their hash. With fewer labels, names are compared one by
+/// The minimum number of labels for which a map finds names by their hash. With fewer labels, names are compared one by
 /// one.
 const MANY: usize = 32;
 
-/// Labels that are filled from paths. Both lists are in the order of the keys.
+/// Labels whose values come from paths. Both lists are sorted by the keys of the configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Maps whose entries all become labels. The names are the prefixes of the label names.
+    /// Keys with `*`: each entry of the map at the path becomes a label. `name` is the prefix of these label names.
     stars: Vec<LabelPath>,
     named: Vec<LabelPath>,
 }
 
-/// A label that is filled from a path.
+/// A label whose value comes from a path.
 #[derive(Clone, Debug)]
 pub(super) struct LabelPath {
     /// The key in the configuration.
@@ -60,7 +60,7 @@ impl<'v> LabelSet<'v> {
         }
     }
 
-    /// Whether a label was left out because of the maximum number of labels.
+    /// Whether a label was left out because there were too many labels.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -70,7 +70,7 @@ impl<'v> LabelSet<'v> {
         self.cost
     }
 
-    /// Adds a label if there is room, or replaces the label with that name.
+    /// Adds a label if the limit allows, or replaces the label with that name.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
         self.cost += name.len() + value.len() + 4;
         if let Some(place) = self.place(&name)
@@ -130,7 +130,7 @@ impl LabelPaths {
         });
     }
 
-    /// Whether the labels have the key.
+    /// Whether a label has this key of the configuration.
     pub(super) fn has_key(&self, key: &str) -> bool {
         let is_in = |paths: &[LabelPath]| {
             let place = paths.binary_search_by(|own| own.key.as_str().cmp(key));
@@ -216,7 +216,7 @@ pub(super) fn sanitize(key: &str) -> String {
     key.chars().map(clean).collect()
 }
 
-/// The constant part of the names that a key yields, for checks; `None` for a single `*`.
+/// The part of a key's label names that does not depend on the object, for checks; `None` for the key `*`.
 pub(super) fn constant_name(key: &str) -> Option<String> {
     match star_prefix(key) {
         Some("") => None,
@@ -254,7 +254,7 @@ fn write_text(out: &mut Vec<u8>, value: &Value) {
             out.push(b']');
         }
         Value::Object(map) => {
-            // Sorted, because the order of the map depends on features of the JSON library.
+            // The entries are sorted, because the order of the map depends on cargo features of the JSON library.
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             out.extend_from_slice(b"map[");

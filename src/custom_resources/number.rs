@@ -6,9 +6,14 @@ use crate::k8s::{Quantity, Timestamp};
 
 /// The number that a value represents; `None` if the value represents no number.
 ///
-/// Booleans are 1 or 0. A string is read in the first of these formats that fits: a word (`true`, `yes`, `false`, `no`,
-/// `unknown`), an RFC 3339 time in Unix seconds, a quantity, a percentage as a fraction of 1, or a float in the
-/// notation of Go's `strconv`. `null`, lists, maps and other strings are not numbers.
+/// Booleans are 1 or 0. `null`, lists and maps are not numbers. A string is a number if it has one of the following
+/// formats. If several formats match, the first one is used.
+///
+/// 1. a word: `true`, `yes`, `false`, `no` or `unknown`
+/// 2. an RFC 3339 time, as Unix seconds
+/// 3. a quantity
+/// 4. a percentage, as a fraction of 1
+/// 5. a float in the notation of Go's `strconv`
 pub(super) fn to_number(value: &Value) -> Option<f64> {
     match value {
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
@@ -134,8 +139,8 @@ fn hex_float(text: &str) -> Option<f64> {
     } else {
         i64::from(i32::MAX)
     });
-    // The mantissa of 64 bits is rounded once to 53 bits. Of the digits after the mantissa, the rounding needs to know
-    // only whether one is not zero.
+    // The mantissa of 64 bits is rounded once to 53 bits. For the rounding, it matters only whether any digit after the
+    // mantissa is not zero.
     let (mut bits, mut dropped, mut rest) = (0_u64, 0_i64, false);
     for digit in integer.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);

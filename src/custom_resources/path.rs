@@ -12,7 +12,7 @@ pub(super) struct Path(Vec<Step>);
 /// Maximum number of field names in a path for the decoder. The decoder reads everything below the last of these names.
 const MAX_FIELDS: usize = 64;
 
-/// A path element that is not valid: `[...]` without `=` inside.
+/// A path element that is not valid: brackets without `=` inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
     /// The index of the element in the path.
@@ -21,9 +21,9 @@ pub(super) struct BadStep {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// `[key=text]`: the first item of a list whose value of the key matches the text.
+    /// `[key=text]`: in a list, selects the first item whose field `key` has the value `text`.
     Find(Box<Find>),
-    /// A key of a map, or an index into a list.
+    /// Selects an entry of a map by its key, or an item of a list by its index.
     Key(Box<Key>),
 }
 

@@ -9,10 +9,11 @@ use super::labels::LabelPaths;
 use super::path::Path;
 use crate::decode::ITEMS;
 
-/// The maximum number of fields that a metric names. If a metric reads more fields, it names the fields around them, so
-/// that the memory of a configuration does not grow with the product of labels and metrics.
+/// The maximum number of fields that a metric names for the decoder. If a metric reads more fields, it names their
+/// parent fields instead. Otherwise, the memory of a configuration would grow with the number of labels times the
+/// number of metrics.
 const MOST_READS: usize = 64;
-/// The number of names in the longest path around many fields.
+/// The maximum number of names in the path of such a parent field.
 const DEPTH_AROUND: usize = 2;
 
 impl Inherited {
@@ -26,8 +27,7 @@ impl Inherited {
 }
 
 impl MetricPlan {
-    /// The fields of an object that the metric reads, as dotted paths. An empty path is the whole
-    /// object.
+    /// The fields of an object that the metric reads, as dotted paths. An empty path means the whole object.
     pub(super) fn reads(&self) -> BTreeSet<String> {
         let each = &self.each;
         let mut reads = BTreeSet::clone(&self.inherited.reads);
@@ -91,7 +91,7 @@ impl Each {
     }
 }
 
-/// Replaces the fields by the fields around them if there are too many.
+/// If there are too many fields, replaces them by their parent fields.
 fn limited(mut reads: BTreeSet<String>) -> BTreeSet<String> {
     for depth in (0..=DEPTH_AROUND).rev() {
         if reads.len() <= MOST_READS {
@@ -102,7 +102,7 @@ fn limited(mut reads: BTreeSet<String>) -> BTreeSet<String> {
     reads
 }
 
-/// The first `depth` names of a dotted path. No names mean the whole object.
+/// The first `depth` names of a dotted path. An empty result means the whole object.
 fn around(field: &str, depth: usize) -> String {
     let mut names = field.split('.');
     let first: Vec<_> = names.by_ref().take(depth).collect();

@@ -78,8 +78,8 @@ spec:
     let of = |metric: &str| format!(" (metric {metric} of acme.dev/v1 Widget)");
     let expected = [
         format!(
-            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` is not valid: brackets contain \
-             `[key=value]`; write an index without brackets{}",
+            "line 5: spec.resources[0].labelsFromPath.a[1]: `[0]` is not valid: brackets must \
+             contain `key=value`; write an index without brackets{}",
             " (resource acme.dev/v1 Widget)"
         ),
         format!(
@@ -505,7 +505,7 @@ fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
     assert!(problems("spec:\n  resources: [")[0].starts_with("line "));
     assert_eq!(
         problems("# nothing"),
-        ["the configuration is empty; it needs a document"]
+        ["the configuration is empty; add `spec.resources`"]
     );
     for text in [
         "null",

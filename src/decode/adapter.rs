@@ -1,4 +1,4 @@
-//! The deserializer layer: prunes fields, reads `null` as absent, normalises times and quantities.
+//! The layer around a deserializer. It prunes fields, reads `null` as absent, and normalises times and quantities.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -136,7 +136,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         // The type `ByteString` does not pass its name to the deserializer. The `TypeId` of the visitor's value is not
-        // available, because the visitor's type is not `'static`, so the names of the types are compared.
+        // available, because the visitor's type is not `'static`. Therefore, the names of the types are compared.
         if type_name::<V::Value>() == type_name::<ByteString>() {
             let text = self.inner.deserialize_str(Base64Text)?;
             return visitor.visit_str(&text);
@@ -302,11 +302,11 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Layer<'_, S> {
     }
 }
 
-/// The entries of a list or a map, pruned.
+/// The entries of a list or a map, with only the wanted fields.
 struct Entries<'f, A> {
     inner: A,
     wanted: Wanted<'f>,
-    /// The wanted part of the next value.
+    /// The wanted fields of the next value of a map.
     value: Wanted<'f>,
 }
 

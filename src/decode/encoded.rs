@@ -48,7 +48,7 @@ impl<'a> Encoded<'a> {
         self.bytes
     }
 
-    /// Decodes the object, keeping only `fields`.
+    /// Decodes the object, and keeps only `fields`.
     pub(super) fn decode<K: DeserializeOwned>(self, fields: &Fields) -> Result<K, Problem> {
         match self.encoding {
             Encoding::Json => json::decode(self.bytes, fields),
@@ -57,7 +57,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Reads the metadata of an object, even if the object does not decode as its kind.
+    /// Reads the metadata of an object, even if the object cannot be decoded as its kind.
     pub(crate) fn metadata<T: DeserializeOwned>(self) -> Option<T> {
         #[derive(Deserialize)]
         struct Object<T> {

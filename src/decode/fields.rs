@@ -1,35 +1,35 @@
 //! The tree of the field names that the families read.
 
-/// The wanted fields of an object, which the families read: all, or those in a tree.
+/// The wanted fields of an object: the fields that the families read.
 ///
 /// Paths apply to the items of lists: `spec.containers.name` is the name of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fields {
-    /// All fields below.
+    /// All fields.
     #[default]
     All,
-    /// Everything except these fields.
+    /// All fields except these fields of the metadata.
     AllBut(&'static [&'static str]),
     /// Only these fields.
     Some(Tree),
 }
 
-/// Fields by name.
+/// The wanted fields by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
     /// The fields, sorted by name. A linear search is fast, because there are few names, and most of them differ in
     /// length from the name that is searched.
     fields: Vec<(String, Fields)>,
-    /// Whether the names apply only to the items of a list. The decoder then keeps all fields of a value that is not a
-    /// list.
+    /// Whether the names apply only to the items of a list. If they do, and the value is not a list, the decoder keeps
+    /// all fields of the value.
     of_items: bool,
 }
 
-/// This suffix of a name states that the rest of the path applies to the items of a list. The decoder keeps all fields
-/// of a value that is not a list.
+/// This suffix of a name states that the rest of the path applies to the items of a list. If the value is not a list,
+/// the decoder keeps all fields of the value.
 pub(crate) const ITEMS: &str = "[]";
 
-/// Fields that the decoder keeps for every object: its kind, its identity and its version.
+/// Fields that the decoder keeps for every object: the kind, the identity and the resource version.
 const ALWAYS: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -136,8 +136,8 @@ impl Tree {
         &mut self.fields[at].1
     }
 
-    /// Whether the tree has the fields of the items of a list. The decoder then keeps all fields of a value that is not
-    /// a list.
+    /// Whether the tree has the fields of the items of a list. If it does, and the value is not a list, the decoder
+    /// keeps all fields of the value.
     pub(super) fn is_of_items(&self) -> bool {
         self.of_items
     }

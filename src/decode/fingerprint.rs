@@ -39,7 +39,7 @@ pub(crate) fn random() -> u64 {
 impl GroupSet {
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The set of one group.
+    /// Returns the set that contains only `group`.
     pub(super) fn of(group: usize) -> Self {
         Self(1 << (group % MAX_GROUPS))
     }
@@ -109,7 +109,7 @@ impl Fingerprints {
 // === impl GroupHashers ===
 
 impl GroupHashers {
-    /// Creates a hasher for each group. `seed` is the key of the store.
+    /// Creates a hasher for each group. `seed` is the random key of the store.
     pub(super) fn new(seed: u64) -> Self {
         let hasher = |group: usize| FoldHasher::with_seed(seed.wrapping_add(group as u64), &KEY);
         Self(array::from_fn(hasher))

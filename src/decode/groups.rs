@@ -1,7 +1,7 @@
-//! [`FieldGroups`]: the fields that families read, in groups that change together.
+//! [`FieldGroups`]: the fields that families read, in groups of fields that often change together.
 //!
-//! The store keeps a fingerprint per group and row. Few groups save memory; many groups save work, because a family is
-//! generated again only if a group that it reads has changed.
+//! The store keeps a fingerprint per group and row. Few groups save memory. Many groups save CPU time, because the
+//! samples of a family are generated again only if a group that the family reads has changed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) struct GroupedField {
     pub(super) below: Vec<(String, GroupSet)>,
 }
 
-/// The changes of an object after which a family must be generated again.
+/// The changes of an object after which the samples of a family must be generated again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dependency {
     /// The groups that the family reads.
@@ -53,7 +53,7 @@ enum Part<'p> {
 /// The name of the field with the metadata.
 pub(super) const METADATA: &str = "metadata";
 const STATUS: &str = "status";
-/// This field of a status changes most often, because its entries have times of heartbeats.
+/// This field of a status changes most often, because its entries contain the times of heartbeats.
 const CONDITIONS: &str = "conditions";
 
 /// Classifies a field that is not in the status: 0 for the metadata, 1 for the specification, 2 for all other fields.
@@ -74,7 +74,7 @@ impl FieldGroups {
     /// The parameter is a list and not a generic iterator. Otherwise, the program would contain a copy of this function
     /// for each kind.
     pub(crate) fn new(families: Vec<Option<Vec<&str>>>) -> Self {
-        // The number of paths to each field.
+        // For each field, the number of paths of families that select the field.
         let mut paths: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
         let mut has_all_fields = true;
         for reads in families {
@@ -90,7 +90,7 @@ impl FieldGroups {
         let whole: Vec<_> = (paths.keys().filter(|(_, below)| below.is_none()))
             .map(|(name, _)| *name)
             .collect();
-        // A value that a family reads as a whole is not split.
+        // A value that a family reads as a whole is not split into its fields.
         paths.retain(|(name, below), _| below.is_none() || !whole.contains(name));
         let is_hot = |(name, below): (&str, Option<&str>)| name == STATUS && below.is_some();
         let mut outside = [None; 3];
@@ -233,7 +233,7 @@ fn part(path: &str) -> Part<'_> {
     let below = below.map(|below| below.strip_suffix(ITEMS).unwrap_or(below));
     match (name, below) {
         ("", _) | (METADATA, None | Some("" | "managedFields")) => Part::Everything,
-        // The API server sends the kind with some objects, and not with others.
+        // The API server sends `apiVersion` and `kind` only with some objects, so each event may add or remove them.
         ("apiVersion" | "kind", _) | (METADATA, Some("resourceVersion")) => Part::Header,
         (METADATA, Some("name" | "namespace" | "uid")) => Part::Identity,
         (name, below) => Part::Field(name, below),

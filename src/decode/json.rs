@@ -1,4 +1,4 @@
-//! Decodes objects in JSON, and describes why an object does not decode.
+//! Decodes objects in JSON, and describes why an object cannot be decoded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::adapter::{Adapter, Wanted};
 use super::fields::Fields;
 use super::reason::{DecodeReason, Problem};
 
-/// Decodes an object, keeping only `fields`.
+/// Decodes an object, and keeps only `fields`.
 pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Result<K, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))

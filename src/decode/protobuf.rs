@@ -1,4 +1,4 @@
-//! Decodes objects in protobuf, and describes why an object does not decode.
+//! Decodes objects in protobuf, and describes why an object cannot be decoded.
 
 use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;
@@ -7,7 +7,7 @@ use super::adapter::{Adapter, Wanted};
 use super::fields::{Fields, is_header};
 use super::reason::{DecodeReason, Problem};
 
-/// Decodes an object, keeping only `fields`.
+/// Decodes an object, and keeps only `fields`.
 pub(super) fn decode<K: DeserializeOwned>(
     message: &'static Message,
     bytes: &[u8],
@@ -23,8 +23,8 @@ pub(super) fn decode<K: DeserializeOwned>(
 
 /// Returns the object in `bytes`, which may have an envelope.
 ///
-/// An object without an envelope never begins with the bytes of this prefix: they would begin a group, a type of field
-/// that Kubernetes does not use.
+/// An object without an envelope never begins with the bytes of [`PREFIX`]. In protobuf, these bytes would start a
+/// field of the type *group*, which Kubernetes does not use.
 pub(super) fn object<'a>(
     message: &'static Message,
     bytes: &'a [u8],

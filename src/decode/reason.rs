@@ -22,7 +22,7 @@ pub enum DecodeReason {
     Field,
 }
 
-/// Why bytes do not decode, without a value of the object.
+/// The reason why bytes cannot be decoded. It contains no value of the object.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) reason: DecodeReason,
@@ -33,12 +33,13 @@ pub(super) struct Problem {
 
 /// The solution for an object with an invalid value or syntax.
 const CORRECTED: &str = "it is corrected";
-/// The solution for an object without a field that the type requires. Often the type is wrong, not the object.
-const HAS_FIELD: &str = "it has the field. If the type gives the field another name than the API, rename it with serde \
-    (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`";
+/// The solution for an object without a field that the type requires. Often, the mistake is in the Rust type and not in
+/// the object.
+const HAS_FIELD: &str = "it has the field. If the field has another name in the type than in the API, rename the field \
+    with serde (`rename_all = \"camelCase\"`). If objects may lack the field, make it an `Option`";
 
 impl DecodeReason {
-    /// The word used in metrics and logs: `syntax` or `field`.
+    /// The word for the reason in metrics and logs: `syntax` or `field`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,9 +63,9 @@ impl Problem {
 
     /// The problem that a deserializer describes by `message`.
     ///
-    /// The message starts with the value and ends with the expected type. The value may be secret, so only the end of
-    /// the message is repeated. The name of a missing field comes from the type and not from the object, so this name
-    /// is repeated, too.
+    /// A message of serde starts with the invalid value, and ends with the expected type. The value may be secret, so
+    /// only the end of the message is repeated. The name of a missing field comes from the type and not from the
+    /// object, so this name is repeated, too.
     pub(super) fn of_message(message: &str) -> Self {
         let reason = DecodeReason::Field;
         if let Some((_, expected)) = message.rsplit_once(", expected ") {
@@ -80,7 +81,7 @@ impl Problem {
         }
     }
 
-    /// Adds the path of the field, unless it is empty.
+    /// Adds the path of the field, if the path is not empty.
     pub(super) fn at(mut self, path: &str) -> Self {
         if !path.is_empty() {
             self.text = format!("{} at {path}", self.text);
@@ -96,7 +97,7 @@ fn missing_field(message: &str) -> Option<&str> {
     (name.len() <= 64 && name.bytes().all(is_name)).then_some(name)
 }
 
-/// The expected type in terms of JSON, because the decoder names Rust types.
+/// The expected type as a JSON type, because the decoder names Rust types.
 fn in_json_terms(expected: &str) -> &str {
     let is_type = || {
         let name = expected.strip_prefix("struct ").unwrap_or(expected);

@@ -100,10 +100,10 @@ impl Scanner {
 // === impl Scanned ===
 
 impl Scanned<'_> {
-    /// Decodes the object from the parts that the scan has found, keeping only `fields`.
+    /// Decodes the object from the parts that the scan has found, and keeps only `fields`.
     ///
-    /// Returns `None` if the scan has found no parts, or if the parts do not decode. The caller must then decode the
-    /// bytes of the object, so that an error has a position.
+    /// Returns `None` if the scan has found no parts, or if the parts cannot be decoded. The caller must then decode
+    /// the bytes of the object, so that an error has a position.
     pub(crate) fn decode_parts<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
         let parts = self.parts.as_ref()?;
         // The `Deserialize` of a type may panic. In this case, the caller decodes the object again and reports the

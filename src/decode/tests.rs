@@ -126,8 +126,8 @@ fn a_missing_field_is_named_with_the_cures_in_the_type_and_in_the_object() {
     assert_eq!(
         error(&format!(r#"{{{metadata},"spec":{{"sizeGigabytes":3}}}}"#)),
         "cannot decode Database shop/orders: missing field `size_gigabytes` at spec; the object yields no metrics \
-         until it has the field. If the type gives the field another name than the API, rename it with serde \
-         (`rename_all = \"camelCase\"`); if objects may lack it, make it an `Option`"
+         until it has the field. If the field has another name in the type than in the API, rename the field \
+         with serde (`rename_all = \"camelCase\"`). If objects may lack the field, make it an `Option`"
     );
     let absent = error(&format!("{{{metadata}}}"));
     assert!(

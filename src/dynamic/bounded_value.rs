@@ -16,7 +16,7 @@ const MAP: u32 = 10;
 /// The reader of one value. For each part of the value, the reader subtracts the cost of the part from `left`.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
-    /// The number of values that may follow.
+    /// The number of further values that the limit allows.
     left: &'a Cell<u32>,
 }
 
@@ -24,7 +24,7 @@ struct Bounded<'a> {
 ///
 /// # Errors
 ///
-/// If the value is malformed, or has more than [`MAX_VALUES`] values.
+/// Returns an error if the value is malformed, or has more than [`MAX_VALUES`] values.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     let left = &Cell::new(MAX_VALUES);
     Bounded { left }.deserialize(deserializer)

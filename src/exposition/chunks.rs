@@ -36,7 +36,7 @@ pub struct Chunks {
 // === impl Chunks ===
 
 impl Chunks {
-    /// Does a bounded amount of work on the next chunk.
+    /// Continues to build the next chunk, and returns after a bounded amount of work.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if self.done {
             return Step::End;
@@ -96,7 +96,7 @@ impl Exposition {
     ///
     /// # Errors
     ///
-    /// If `out` fails.
+    /// Returns the error of `out`.
     pub fn write_to(self, mut out: impl io::Write) -> io::Result<()> {
         self.chunks().try_for_each(|chunk| out.write_all(&chunk))
     }

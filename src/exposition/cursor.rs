@@ -236,7 +236,8 @@ impl RunCursor {
         Step::Item(())
     }
 
-    /// The key and the revision of a run; `None` if the text of the run depends on more than the columns of the run.
+    /// The key and the revision of a run. `None` if the text depends on more than the columns of the run: a cache must
+    /// not store such a text.
     #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {
         let Extent::Rows {
@@ -295,8 +296,8 @@ impl RunCursor {
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let own = bytes.saturating_add(lines.saturating_mul(per_line));
         let joined = lines.saturating_mul(page.joined_len());
-        // Joined labels make runs up to twice as long before they make more runs, because each run and its compressed
-        // block takes time in each scrape.
+        // If joined labels make the text longer, runs first become up to twice as long. Only then, the page is split
+        // into more runs, because each run and its compressed block takes time in each scrape.
         let size = own.max(own.saturating_add(joined) / 2);
         // All runs of a page have the same number of rows, so that an unchanged column keeps its runs and their cached
         // blocks.
@@ -339,8 +340,9 @@ impl RunCursor {
         Some((run, end, written))
     }
 
-    /// Does a step of the search for the repeated samples of the current family. Returns `None` if the step did work,
-    /// also at the end of the search, so that small searches of many families do not become one long step.
+    /// Does a step of the search for the repeated samples of the current family. Returns `None` if the step did a part
+    /// of the search, even if this was the last part. The caller then pauses. Otherwise, small searches of many
+    /// families would become one long step.
     fn find_repeated(&mut self, family: &PlanFamily) -> Option<Arc<RepeatedSamples>> {
         if let Some(repeated) = &self.repeated {
             return Some(Arc::clone(repeated));
@@ -387,7 +389,7 @@ impl RunCursor {
 
     /// The approximate length of the text of a family, in bytes.
     fn text_size(&self, family: &PlanFamily) -> u64 {
-        /// The approximate length of a name and base labels.
+        /// The approximate length of the family name and the base labels in a line.
         const PER_LINE: u64 = 128;
         let pages = (family.columns().iter())
             .flat_map(|column| FamilyRows::all(column, self.exposition.snapshots()));

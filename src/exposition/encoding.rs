@@ -55,7 +55,7 @@ enum EncodedKind {
 // === impl Encoded ===
 
 impl Encoded {
-    /// Does a bounded amount of work on the next chunk.
+    /// Continues to build the next chunk, and returns after a bounded amount of work.
     pub(crate) fn step(&mut self) -> Step<Bytes> {
         match &mut self.0 {
             EncodedKind::Identity(chunks) => chunks.step(),

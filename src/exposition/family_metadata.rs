@@ -15,9 +15,10 @@ pub(crate) struct FamilyMetadata {
     name: String,
     help: String,
     metric_type: MetricType,
-    /// Whether the samples are groups of states: see [`is_state_set`](Self::is_state_set).
+    /// Whether the family is a state set: see [`is_state_set`](Self::is_state_set).
     is_state_set: bool,
-    /// Whether the family has a short name: its name without the suffix of the type, if no other family has that name.
+    /// Whether the family has a short name: its name without the suffix of the type. If another family has that name,
+    /// the family has no short name.
     has_short_name: bool,
 }
 
@@ -62,9 +63,9 @@ impl FamilyMetadata {
 
     /// Whether the family is a state set by the rules of OpenMetrics.
     ///
-    /// The state is in a label with the name of the family, and the samples that differ only in this label are
-    /// adjacent. If a family has several declarations, two declarations can have samples that differ only in the state.
-    /// These samples are not adjacent, so the family is not a state set.
+    /// In a state set, a label with the name of the family contains the state, and the samples that differ only in this
+    /// label are adjacent. If a family has several declarations, two declarations can have samples that differ only in
+    /// the state. These samples are not adjacent, so the family is not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }

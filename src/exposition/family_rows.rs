@@ -49,7 +49,7 @@ impl<'a> FamilyRows<'a> {
         self.page.len()
     }
 
-    /// Returns the index of each row, each with a copy of these rows.
+    /// Returns the index of each row, with a copy of `self`.
     pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
         (0..self.len()).map(move |row| (self, row))
     }

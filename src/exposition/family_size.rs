@@ -5,7 +5,7 @@ use super::plan::Plan;
 use crate::resource::ResourceInfo;
 use crate::store::{StoreSnapshot, TextSize};
 
-/// The size of the samples that the store of one resource has of a family.
+/// The size of the samples of one family in the store of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilySize {
@@ -26,8 +26,8 @@ impl Plan {
     pub(crate) fn family_sizes(&self) -> Vec<FamilySize> {
         let (mut sizes, snapshots) = (Vec::new(), self.snapshots());
         for (index, store) in self.stores().iter().enumerate() {
-            // The outer loop is over the pages, because the lengths of the dictionary values of a page are computed
-            // once for all families.
+            // The outer loop is over the pages, so that the lengths of the dictionary values of a page are computed
+            // only once for all families.
             let mut of_store: Vec<_> = (self.families().iter())
                 .flat_map(|family| {
                     let columns = family.columns().iter();

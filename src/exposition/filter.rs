@@ -35,8 +35,8 @@ impl ExpositionFilter {
     /// Includes only these resources, by their names. An empty list includes nothing.
     ///
     /// The name of a kind from a configuration is its plural (`widgets`), its plural with the group
-    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form contains a comma. It also works if the
-    /// caller has split the list at this comma.
+    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form contains a comma. The filter also
+    /// accepts this form if the caller has split it at this comma.
     #[must_use]
     pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.resources = Some(rejoined(names));
@@ -71,7 +71,8 @@ impl ExpositionFilter {
     }
 
     /// Whether a response also has the metrics of the embedding program. If the filter names resources, namespaces or
-    /// families to include, the response lacks the metrics of the program, because the client requests only a part.
+    /// families to include, the client requests only a part of the metrics. In this case, the response lacks the
+    /// metrics of the program.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()

@@ -50,7 +50,7 @@ pub(super) struct GzipChunks {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Blocks,
-    /// All text has been compressed.
+    /// All text is compressed, but the end of the gzip member is still missing.
     End,
     Done,
 }
@@ -93,7 +93,7 @@ impl GzipChunks {
         }
     }
 
-    /// Compresses changes before a scrape needs them.
+    /// Compresses changed text before a scrape needs it.
     fn refresh(exposition: Exposition, refresh: Refresh) -> Self {
         let is_second_half = refresh.is_second_half;
         let mut chunks = Self::new(exposition, refresh.session);
@@ -103,8 +103,8 @@ impl GzipChunks {
         chunks
     }
 
-    /// Does a bounded amount of work on the next chunk: a step compresses at most one block. The last step also
-    /// compresses the text after the last family.
+    /// Continues to build the next chunk, and returns after a bounded amount of work: a step compresses at most one
+    /// block. The last step also compresses the text after the last family.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if let Some(block) = self.next_block.take() {
             return Step::Item(block);
@@ -282,8 +282,8 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Compresses the changes, if a scrape is due soon. If a scrape is in progress that began without a cached block,
-    /// compresses the second half of its text. `exposition` returns the current state in a format.
+    /// If a scrape is due soon, compresses the text that has changed. If a scrape is in progress that began without a
+    /// cached block, compresses the second half of its text. `exposition` returns the current state in a format.
     pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
         if let Some(refresh) = self.begin_refresh() {
             GzipChunks::refresh(exposition(refresh.format), refresh).for_each(drop);

@@ -1,4 +1,4 @@
-//! [`HostMetrics`]: metrics of the program that embeds this crate, for the same response.
+//! [`HostMetrics`]: metrics of the program that embeds this crate, which are part of the same response.
 
 mod convert;
 mod parse;
@@ -6,14 +6,14 @@ mod parse;
 use super::format::Format;
 use super::snapshot::Exposition;
 
-/// Metrics of the program that embeds this crate, as text, for the end of an [`Exposition`].
+/// Metrics of the program that embeds this crate, as text, which an [`Exposition`] writes at its end.
 ///
 /// If the exposition has another format, the text is converted. Therefore, the program needs to write its metrics in
 /// only one format. Content that does not exist in the other format is left out. For example, Prometheus text has no
 /// exemplars.
 ///
-/// If the text and the exposition contain the same family, the response is invalid. The families of this crate start
-/// with `kube_`, unless you register other families.
+/// If the text and the exposition contain the same family, the response is invalid. The names of the built-in families
+/// start with `kube_`. Families that you register can have any name.
 ///
 /// ```
 /// use kube_state_metrics::exposition::HostMetrics;

@@ -12,7 +12,7 @@ use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
 use crate::store::{AnyStore, RowPrefix, StoreSnapshot};
 
-/// Names and values of the labels that every sample has.
+/// Names and values of the constant labels, which every sample has.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
 
 /// The stores, and the families of all stores in the order of the exposition.
@@ -48,11 +48,11 @@ struct DeclaredColumn {
     is_in_rust: bool,
     /// Whether the base labels distinguish all objects.
     has_identity: bool,
-    /// Whether no sample of a configured family can have the same series.
+    /// Whether all samples of the column have other series than the samples of configured families.
     is_apart: bool,
 }
 
-/// The names of the labels that every configured sample has.
+/// The names of the labels that every configured sample (a sample of a configured family) has.
 const CONFIGURED_LABELS: [&str; 3] = [
     "customresource_group",
     "customresource_kind",
@@ -64,9 +64,9 @@ const CONFIGURED_LABELS: [&str; 3] = [
 impl Plan {
     /// Arranges the families of all stores: resources by name, and the families of a resource in their declared order.
     ///
-    /// A family that several stores feed is written once, at the position of its first store and with the help text of
-    /// that store. Declarations of a configuration may differ from other declarations; the family then gets a more
-    /// general type. Declarations in Rust must be equal.
+    /// If several stores have the same family, the family is written once, at the position of its first store and with
+    /// the help text of that store. All declarations of a family in Rust must be equal. A declaration in a
+    /// configuration may differ from other declarations; the family then gets a more general type.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -93,8 +93,8 @@ impl Plan {
                     },
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
-                    // In a configured sample, joined labels precede all other labels, so the labels are not sorted by
-                    // name.
+                    // `excludes_configured_labels` requires that the labels of a configured sample are sorted by name.
+                    // With joined labels, they are not sorted, because the joined labels precede the other labels.
                     is_apart: !has_joins
                         && excludes_configured_labels(family.base_labels, constants.len()),
                 };
@@ -152,7 +152,7 @@ impl Plan {
         &self.stores
     }
 
-    /// Snapshots of all stores. All snapshots have the same state of the objects that joined labels come from.
+    /// Snapshots of all stores. The joined labels in all snapshots come from the same state of the objects.
     pub(super) fn snapshots(&self) -> Arc<[StoreSnapshot]> {
         let stores = || self.stores.iter();
         let Some(joins) = stores().find_map(|store| store.row_joins()) else {
@@ -183,11 +183,11 @@ impl Plan {
     }
 }
 
-/// Whether no sample with these base labels can have the series of a configured sample.
+/// Whether the series of samples with these base labels always differ from the series of configured samples.
 ///
 /// The exposition compares series as text, so two series are equal only if their labels have the same order. The labels
-/// of a configured sample are sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So every
-/// label that sorts after [`CONFIGURED_LABELS`] has these labels in front of it.
+/// of a configured sample are sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So in the
+/// text of a configured sample, [`CONFIGURED_LABELS`] come before every label whose name sorts after theirs.
 ///
 /// The series differ if the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of
 /// [`CONFIGURED_LABELS`].

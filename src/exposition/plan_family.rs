@@ -44,7 +44,7 @@ impl PlanFamily {
         &self.columns
     }
 
-    /// The lines before the samples.
+    /// The header: the lines before the samples.
     pub(super) fn header(&self, format: Format) -> &[u8] {
         self.headers
             .get(format as usize)
@@ -90,7 +90,7 @@ impl PlanFamily {
         RepeatsReader::new(revisions.collect(), snapshots)
     }
 
-    /// Does a bounded amount of work for a reader of this family.
+    /// Does one step of the search for a reader of this family.
     pub(super) fn step_repeats(&self, reader: &mut RepeatsReader) -> ReadStep {
         if self.columns.iter().any(|column| column.may_repeat) {
             self.repeats.step(reader, &self.columns)
@@ -99,7 +99,7 @@ impl PlanFamily {
         }
     }
 
-    /// The number of repeated samples in the last search. The method does not search.
+    /// The number of repeated samples in the last search. The method does not start a search.
     #[cfg(feature = "prometheus")]
     pub(crate) fn last_repeats(&self) -> usize {
         self.repeats.last_len()

@@ -29,17 +29,18 @@ pub(super) struct Repeats(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The state of the columns that `samples` belongs to.
+    /// Identifies the state of the columns for which `samples` was found.
     revisions: Arc<[u64]>,
     samples: Arc<RepeatedSamples>,
-    /// The search in progress. Only its readers keep it, so the memory is released when all readers have left.
+    /// The search in progress. Only the readers of the search hold strong references, so the memory is released when
+    /// the last reader is dropped.
     running: Weak<SharedSearch>,
 }
 
-/// A search whose readers take turns to do its steps.
+/// A search that several readers share. Each reader does some of the steps.
 #[derive(Debug)]
 struct SharedSearch {
-    /// The state of the columns that is searched.
+    /// Identifies the state of the columns that the search reads.
     revisions: Arc<[u64]>,
     progress: Mutex<Progress>,
 }
@@ -58,15 +59,15 @@ enum Progress {
 pub(super) struct RepeatsReader {
     revisions: Arc<[u64]>,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search to which the reader contributes. If the search is for another state, the search of the reader begins
-    /// after it.
+    /// The search to which the reader contributes. If this search is for another state of the family, the search for
+    /// the state of the reader begins afterwards.
     search: Option<Arc<SharedSearch>>,
 }
 
 /// The result of a step of a [`RepeatsReader`].
 #[derive(Debug)]
 pub(super) enum ReadStep {
-    /// The repeated samples were known, so the step did no work.
+    /// The repeated samples were known, so the step did not search.
     Known(Arc<RepeatedSamples>),
     /// The step ended the search.
     Found(Arc<RepeatedSamples>),
@@ -83,8 +84,8 @@ impl Repeats {
         self.0.lock().samples.len()
     }
 
-    /// Does one step towards the repeated samples that `reader` waits for. The reader always belongs to the same
-    /// family, which has these `columns`.
+    /// Does one step of the search for the repeated samples that `reader` waits for. `columns` are the columns of the
+    /// family. All calls with one reader are for the same family.
     pub(super) fn step(&self, reader: &mut RepeatsReader, columns: &[FamilyColumn]) -> ReadStep {
         let search = match &reader.search {
             Some(search) => Arc::clone(search),
@@ -112,7 +113,7 @@ impl Repeats {
         }
     }
 
-    /// Keeps the result of a search. Has no effect if another reader has already done so.
+    /// Stores the result of a search. Has no effect if another reader has already stored the result.
     fn finish(&self, search: &Arc<SharedSearch>, samples: &Arc<RepeatedSamples>) {
         let mut state = self.0.lock();
         if state.running.as_ptr() == Arc::as_ptr(search) {

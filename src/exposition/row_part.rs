@@ -30,7 +30,7 @@ impl RowPart {
         mut rows: Range<usize>,
         includes: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        // Few pages have a large cell. The rows of other pages need not be read.
+        // Few pages have a large cell. For all other pages, this check avoids reading the rows.
         if page.samples.longest() < LARGE_CELL {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The catalogue: all built-in families as data and as documents.
+//! The catalogue: all built-in families as data, and as a table, Markdown or JSON.
 //!
 //! ```
 //! use kube_state_metrics::families::catalogue;
@@ -42,7 +42,8 @@ pub struct CatalogueEntry {
     pub info: ResourceInfo,
     /// The base labels of every sample.
     pub base_labels: Vec<String>,
-    /// The [joined labels](crate::registry::Join) of every sample. The catalogue has none; a caller adds them.
+    /// The [joined labels](crate::registry::Join) of every sample. In the catalogue, this list is empty; a caller can
+    /// fill it.
     pub joined_labels: Vec<String>,
     /// Name, help, type and labels of the family.
     pub descriptor: FamilyDescriptor,

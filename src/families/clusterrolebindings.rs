@@ -1,4 +1,4 @@
-//! `clusterrolebindings`: the role that they grant, never the subjects.
+//! `clusterrolebindings`: the role that they grant. The families do not show the subjects.
 
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 

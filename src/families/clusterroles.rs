@@ -1,4 +1,4 @@
-//! `clusterroles`: their existence, never their rules.
+//! `clusterroles`: whether they exist. The families do not show their rules.
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 

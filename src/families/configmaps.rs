@@ -1,4 +1,4 @@
-//! `configmaps`: their existence, never their content.
+//! `configmaps`: whether they exist. The families do not show their content.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 

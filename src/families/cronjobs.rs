@@ -23,8 +23,8 @@ pub fn cronjobs() -> Collector<CronJob> {
         F::gauge(
             "kube_cronjob_info",
             "Always 1 for each CronJob; the labels are its schedule, concurrency policy and time \
-             zone. `timezone` is `local` if the CronJob sets no time zone, so that the time zone \
-             of the controller applies.",
+             zone. `timezone` is `local` if the CronJob sets no time zone; the time zone of the \
+             controller then applies.",
         )
         .stable()
         .labels(["schedule", "concurrency_policy", "timezone"])
@@ -42,7 +42,7 @@ pub fn cronjobs() -> Collector<CronJob> {
             "Number of active jobs of the CronJob.",
         )
         .stable()
-        // The family only counts the entries, so one field is enough to keep each entry.
+        // The family only counts the entries. The decoder keeps each entry if one of its fields is declared.
         .reads(["status.active.name"])
         .generate(or_zero(status, |status| {
             status.active.as_ref().map(Vec::len)
@@ -77,7 +77,7 @@ pub fn cronjobs() -> Collector<CronJob> {
         F::gauge(
             "kube_cronjob_spec_starting_deadline_seconds",
             "Deadline for starting a job after its scheduled time, in seconds; a later run \
-             counts as missed. Absent without a deadline.",
+             counts as missed. Absent if the CronJob has no deadline.",
         )
         .stable()
         .reads(["spec.startingDeadlineSeconds"])
@@ -85,7 +85,7 @@ pub fn cronjobs() -> Collector<CronJob> {
         F::gauge(
             "kube_cronjob_next_schedule_time",
             "Unix time of the first run after the last scheduled run (or after the creation, if \
-             there was no run), in seconds; in the past if runs were missed. Absent while the \
+             there was no run), in seconds. If runs were missed, this time is in the past. Absent while the \
              CronJob is suspended, or if there is no further run.",
         )
         .stable()

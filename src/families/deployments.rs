@@ -62,8 +62,8 @@ pub fn deployments() -> Collector<Deployment> {
         .generate(or_zero(status, |status| status.available_replicas)),
         F::gauge(
             "kube_deployment_status_replicas_unavailable",
-            "Number of pods that the deployment lacks for full availability: pods that are not \
-             created yet, and pods that are not available.",
+            "Number of unavailable pods of the deployment: pods that are not created yet, and \
+             pods that are not available.",
         )
         .stable()
         .reads(["status.unavailableReplicas"])

@@ -38,7 +38,7 @@ pub fn endpointslices() -> Collector<EndpointSlice> {
             F::gauge(
                 "kube_endpointslice_endpoints_hints",
                 "Always 1 for each zone in the topology hints of an endpoint; `address` is the \
-                 first address of the endpoint. Absent without hints.",
+                 first address of the endpoint. Absent if the endpoint has no hints.",
             )
             .labels(["address", "for_zone"])
             .reads(["endpoints.addresses", "endpoints.hints.forZones.name"])

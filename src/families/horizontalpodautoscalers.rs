@@ -88,7 +88,7 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
         F::gauge(
             "kube_horizontalpodautoscaler_status_target_metric",
             "Current value of each metric of the HorizontalPodAutoscaler (HPA): value, average \
-             per pod, or utilization in percent. Absent if not measured.",
+             per pod, or utilization in percent. Absent if the metric was not measured.",
         )
         .stable()
         .labels(["metric_name", "metric_target_type", "container"])
@@ -192,7 +192,7 @@ fn tolerance(
     Quantity::parse(&tolerance.0)?.nearest()
 }
 
-/// The target of a metric, from the source that its type names; `None` if the source is missing.
+/// The target of a metric. The type of the metric names the field that has the target; `None` if this field is missing.
 fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     let (name, container, target) = match metric.type_.as_str() {
         "Object" => metric
@@ -223,7 +223,8 @@ fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     })
 }
 
-/// The current value of a metric, from the source that its type names; `None` if the source is missing.
+/// The current value of a metric. The type of the metric names the field that has the value; `None` if this field is
+/// missing.
 fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     let (name, container, current) = match metric.type_.as_str() {
         "Object" => metric
@@ -254,7 +255,7 @@ fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     })
 }
 
-/// Writes one sample per number of the metric.
+/// Writes one sample for each target type of the metric: value, average or utilization.
 fn readings(metric: Option<Metric<'_>>, s: &mut Samples<'_>) {
     let Some(metric) = metric else { return };
     let milli = |text: &QuantityText| Quantity::parse(&text.0)?.milli();

@@ -50,7 +50,7 @@ pub fn jobs() -> Collector<Job> {
         F::gauge(
             "kube_job_spec_active_deadline_seconds",
             "Time that the job may be active before it fails with DeadlineExceeded, in seconds; \
-             absent without a deadline.",
+             absent if the job has no deadline.",
         )
         .stable()
         .reads(["spec.activeDeadlineSeconds"])

@@ -46,7 +46,7 @@ pub fn namespaces() -> Collector<Namespace> {
         F::gauge(
             "kube_namespace_status_condition",
             "Conditions of the namespace, such as deletion failures: 1 for the current \
-             `status`, otherwise 0. Absent without conditions.",
+             `status`, otherwise 0. Absent if the namespace has no conditions.",
         )
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])

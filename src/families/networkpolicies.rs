@@ -1,4 +1,4 @@
-//! `networkpolicies`: numbers of rules.
+//! `networkpolicies`: the numbers of their ingress and egress rules.
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 

@@ -68,7 +68,7 @@ pub fn nodes() -> Collector<Node> {
         F::gauge(
             "kube_node_role",
             "Always 1 for each role of the node, from its labels \
-             `node-role.kubernetes.io/<role>`; absent without a role.",
+             `node-role.kubernetes.io/<role>`; absent if the node has no role.",
         )
         .labels(["role"])
         .reads(["metadata.labels"])
@@ -83,7 +83,7 @@ pub fn nodes() -> Collector<Node> {
         F::gauge(
             "kube_node_spec_taint",
             "Always 1 for each taint of the node; `effect` is NoSchedule, PreferNoSchedule or \
-             NoExecute. Absent without taints.",
+             NoExecute. Absent if the node has no taints.",
         )
         .stable()
         .labels(["key", "value", "effect"])

@@ -66,8 +66,8 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         }),
         F::gauge(
             "kube_persistentvolumeclaim_resource_requests_storage_bytes",
-            "Storage that the PersistentVolumeClaim (PVC) requests, in bytes; absent without a \
-             request.",
+            "Storage that the PersistentVolumeClaim (PVC) requests, in bytes; absent if it \
+             requests none.",
         )
         .stable()
         .reads(["spec.resources.requests.storage"])
@@ -99,7 +99,7 @@ pub fn persistentvolumeclaims() -> Collector<PersistentVolumeClaim> {
         F::gauge(
             "kube_persistentvolumeclaim_status_condition",
             "Conditions of the PersistentVolumeClaim, such as Resizing: 1 for the current \
-             `status`, otherwise 0. Absent without conditions.",
+             `status`, otherwise 0. Absent if the claim has no conditions.",
         )
         .labels(["condition", "status"])
         .reads(["status.conditions.type", "status.conditions.status"])

@@ -48,7 +48,7 @@ pub fn persistentvolumes() -> Collector<PersistentVolume> {
         F::gauge(
             "kube_persistentvolume_claim_ref",
             "Always 1 for each PersistentVolume with a claim reference; the labels name the \
-             bound or reserved PersistentVolumeClaim. Absent without a claim reference.",
+             bound or reserved PersistentVolumeClaim. Absent if the volume has no claim reference.",
         )
         .stable()
         .labels(["name", "claim_namespace"])
@@ -325,7 +325,7 @@ mod tests {
             .collect()
     }
 
-    /// The labels of the volume source that are not empty.
+    /// The labels about the volume source, without empty labels.
     fn source_labels(spec: Value) -> Vec<String> {
         let lines = samples("kube_persistentvolume_info", spec);
         let [line] = lines.as_slice() else {

@@ -1,4 +1,4 @@
-//! `pods`: the families of pods. Each file has the families of one part of a pod.
+//! `pods`: the families of pods. Each file has the families about one part of the pod object.
 
 mod access;
 mod claims;

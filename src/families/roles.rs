@@ -1,4 +1,4 @@
-//! `roles`: their existence, never their rules.
+//! `roles`: whether they exist. The families do not show their rules.
 
 use k8s_openapi::api::rbac::v1::Role;
 

@@ -1,4 +1,4 @@
-//! `secrets`: existence, type and owners, never the content.
+//! `secrets`: whether they exist, their types and owners. The families do not show their content.
 
 use k8s_openapi::api::core::v1::Secret;
 

@@ -1,4 +1,4 @@
-//! `serviceaccounts`: existence, and the secrets that they refer to.
+//! `serviceaccounts`: whether they exist, and the secrets that they refer to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
@@ -44,7 +44,7 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         F::gauge(
             "kube_serviceaccount_secret",
             "Always 1 for each secret that pods of the ServiceAccount may use; `name` is the \
-             secret. Absent without secrets.",
+             secret. Absent if there is no such secret.",
         )
         .labels(["name"])
         .reads(["secrets.name"])
@@ -52,7 +52,7 @@ pub fn serviceaccounts() -> Collector<ServiceAccount> {
         F::gauge(
             "kube_serviceaccount_image_pull_secret",
             "Always 1 for each image pull secret of the ServiceAccount; `name` is the secret. \
-             Absent without secrets.",
+             Absent if there is no such secret.",
         )
         .labels(["name"])
         .reads(["imagePullSecrets.name"])

@@ -97,8 +97,8 @@ pub fn statefulsets() -> Collector<StatefulSet> {
         F::gauge(
             "kube_statefulset_persistentvolumeclaim_retention_policy",
             "Always 1; `when_deleted` and `when_scaled` show whether PersistentVolumeClaims are \
-             retained or deleted when the StatefulSet is deleted or scaled down. Absent without \
-             a policy.",
+             retained or deleted when the StatefulSet is deleted or scaled down. Absent if it \
+             has no retention policy.",
         )
         .stable()
         .labels(["when_deleted", "when_scaled"])

@@ -1,4 +1,4 @@
-//! Test code that the family files share: the samples of an object written as JSON.
+//! Functions that the tests of all families share. They return the samples of an object that a test gives as JSON.
 
 use serde_json::Value;
 

@@ -92,7 +92,8 @@ pub struct FamilyBuilder<K> {
 // === impl Family ===
 
 impl<K: Resource> Family<K> {
-    /// Starts a gauge called `name`. `help` states what the gauge measures, its unit and when it is absent.
+    /// Starts the declaration of a gauge called `name`. `help` states what the gauge measures, its unit and when it is
+    /// absent.
     pub fn gauge(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -100,8 +101,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Gauge)
     }
 
-    /// Starts a counter called `name`. In OpenMetrics, the name of a counter must end in `_total`. A sample whose value
-    /// is negative or not a number is left out.
+    /// Starts the declaration of a counter called `name`. In OpenMetrics, the name of a counter must end in `_total`. A
+    /// sample whose value is negative or not a number is left out.
     pub fn counter(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -109,8 +110,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts an info family called `name`. In OpenMetrics, the name of an info family must end in `_info`. The value
-    /// of each sample is 1, and the labels have the information.
+    /// Starts the declaration of an info family called `name`. In OpenMetrics, the name of an info family must end in
+    /// `_info`. The value of each sample is 1, and the labels have the information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -118,8 +119,8 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Info)
     }
 
-    /// Starts a state set called `name`: one sample per state, with the state in a label that has the name of the
-    /// family.
+    /// Starts the declaration of a state set called `name`: one sample per state, with the state in a label that has
+    /// the name of the family.
     pub fn state_set(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -184,7 +185,7 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
-    /// Omits the family unless an opt-in list names it.
+    /// Makes the family opt-in: it is exported only if the opt-in list matches its name.
     pub fn opt_in(mut self) -> Self {
         self.descriptor.opt_in = true;
         self
@@ -212,8 +213,8 @@ impl<K: Resource> FamilyBuilder<K> {
     /// name, as in `status.parts[].name`, the rest of the path applies only to the items of a list. If the value at
     /// such a name is not a list, the decoder keeps the whole value.
     ///
-    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a declaration, the decoder keeps the whole
-    /// object, except `metadata.managedFields`.
+    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a call of this method, the decoder keeps
+    /// the whole object, except `metadata.managedFields`.
     ///
     /// The store calls the generator again only for events that change a declared field. So a generator must declare
     /// every field that it reads, including `metadata.resourceVersion`, `apiVersion` and `kind`. A generator without a
@@ -229,7 +230,7 @@ impl<K: Resource> FamilyBuilder<K> {
         self.reads([""; 0])
     }
 
-    /// Names words by which people search for the family, in addition to its name, help text and label values.
+    /// Declares words by which people search for the family, in addition to its name, help text and label values.
     ///
     /// Search words are synonyms and symptoms, such as `out of memory`. By default, there are no search words. Search
     /// words have no effect on samples.

@@ -178,7 +178,7 @@ impl<K: CollectedResource> Collector<K> {
 
     /// Removes all base labels.
     ///
-    /// If the remaining base labels do not distinguish two objects, equal series of different objects are possible. In
+    /// If the base labels that you add afterwards do not distinguish two objects, the objects can have equal series. In
     /// this case, the exposition keeps only the series of the first object.
     #[must_use]
     pub fn no_base_labels(mut self) -> Self {

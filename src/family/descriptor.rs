@@ -42,8 +42,8 @@ impl MetricType {
         }
     }
 
-    /// The name of a family of this type in the headers of OpenMetrics: the name without the suffix
-    /// that the type requires. `None` if the name lacks the suffix, or the type requires none.
+    /// The name of a family of this type in the headers of OpenMetrics: the name without the suffix that the type
+    /// requires. `None` if the name lacks the suffix, or if the type requires no suffix.
     pub(crate) fn short_name(self, name: &str) -> Option<&str> {
         let suffix = match self {
             Self::Counter => "_total",
@@ -88,9 +88,9 @@ impl MetricType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stability {
-    /// May change in any release.
+    /// The name and the labels may change in any release.
     Alpha,
-    /// Keeps its name and labels; the help text starts with `[STABLE]`.
+    /// The name and the labels stay the same; the help text starts with `[STABLE]`.
     Stable,
 }
 

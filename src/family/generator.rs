@@ -33,7 +33,7 @@ use super::samples::Samples;
 /// assert_eq!(family.descriptor().name(), "pod_claim_volumes");
 /// ```
 pub trait FamilyGenerator<K: Resource>: Send + Sync {
-    /// Appends the samples of this family for `object`; none if the object has no data for them.
+    /// Appends the samples of this family for `object`. Appends no sample if the object has no data for the family.
     fn generate(&self, object: &K, samples: &mut Samples<'_>);
 }
 

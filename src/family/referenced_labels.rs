@@ -1,9 +1,9 @@
 //! Labels by reference: if several samples of an object repeat a value, a dictionary stores the value once per object.
 //!
-//! For example, the samples of all requests and limits of a pod have the node as a label, and each image of the pod is
-//! a label of three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text,
-//! and a code. The value itself is in a column of the page. Therefore, pods on different nodes can have equal cells,
-//! and a column stores equal cells once. To store further values in this way, add a [`DictionaryColumn`].
+//! For example, the samples of all requests and limits of a pod have the node as a label. Each image of the pod is a
+//! label of three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
+//! a code. The value itself is in a column of the page. Therefore, pods on different nodes can have equal cells, and a
+//! column stores equal cells once. To store further values in this way, add a [`DictionaryColumn`].
 
 use crate::k8s::write_label_value;
 
@@ -13,7 +13,8 @@ pub(crate) const REFERENCE_MARK: u8 = 0xff;
 /// The number of [`DictionaryColumn`]s.
 pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The maximum number of values of an object that have codes in one column. Cells contain further values directly.
+/// The maximum number of values of an object that have codes in one column. If there are more values, cells contain the
+/// other values directly.
 const MAX_VALUES: usize = 32;
 
 /// A column of repeated values.

@@ -20,7 +20,7 @@ pub(crate) struct SampleBuffer {
     written: Written,
     /// The number of samples of the object that enter the store.
     exposed_samples: usize,
-    /// This number without the samples of the current family.
+    /// The value of `exposed_samples` at the start of the current family.
     exposed_before_family: usize,
     /// The length of the values that the codes in the current sample refer to.
     referenced: usize,
@@ -79,7 +79,7 @@ impl SampleBuffer {
         self.dropped == DropCounts::default() && !self.counts_events
     }
 
-    /// The text of all samples in the exposition, in bytes.
+    /// The length of the text that the samples of the object have in the exposition, in bytes.
     pub(crate) fn exposed_text(&self) -> usize {
         self.written.text
     }

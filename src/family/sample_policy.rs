@@ -1,7 +1,7 @@
 //! [`SamplePolicy`]: decides which labels and samples enter a store.
 //!
 //! In every family, the policy checks all output of the generator before the output becomes a cell. Rules for single
-//! labels or samples, and limits on their number, belong here.
+//! labels or samples, and limits on their number, belong in this module.
 
 use std::borrow::Cow;
 
@@ -31,8 +31,8 @@ pub(crate) struct SamplePolicy<'a> {
     base_len: usize,
 }
 
-/// Average size of a sample, in bytes. The limit on the text of a family is this size times the maximum number of
-/// samples.
+/// The average size of a sample that the limit on the text of a family allows, in bytes. The limit is this size times
+/// the maximum number of samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
 
 /// The amount of output that generators have written for an object.
@@ -128,15 +128,15 @@ impl<'a> SamplePolicy<'a> {
     }
 
     /// Sets the names of the joined labels. If `own_wins` is true, a label of the generator replaces a joined label of
-    /// the same name; otherwise the generator cannot write it.
+    /// the same name; otherwise, the policy refuses the label of the generator.
     pub(crate) fn with_joined(mut self, names: &'a [Cow<'static, str>], own_wins: bool) -> Self {
         self.joined_names = names;
         self.own_wins = own_wins;
         self
     }
 
-    /// Ends the family early if it would need more than `left` units of work (see `family::work`). If the family ends
-    /// early, its samples are incomplete, and the caller must discard them.
+    /// Stops the generator early if the samples of the family would need more than `left` units of work (see
+    /// `family::work`). In this case, the samples are incomplete, and the caller must discard them.
     pub(crate) fn within_work(mut self, left: u64) -> Self {
         let (samples, text) = work::room(left);
         self.max_samples = self.max_samples.min(samples);
@@ -194,9 +194,8 @@ impl<'a> SamplePolicy<'a> {
     }
 
     /// Whether the generator must not write a label with this name. The names of constant labels and base labels are
-    /// reserved. The names of joined labels are reserved unless labels of the generator replace joined labels. A name
-    /// occurs once per sample: constant labels take precedence over base labels, and base labels over labels of the
-    /// generator.
+    /// reserved. If `own_wins` is false, the names of joined labels are reserved, too. A name occurs once per sample:
+    /// constant labels take precedence over base labels, and base labels over labels of the generator.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
         let is_name = |reserved: &Cow<'static, str>| reserved.as_bytes() == name;
         self.reserved_names.iter().any(is_name)

@@ -19,8 +19,8 @@ use crate::limits::Limit;
 /// The samples of one object in one family, while a generator appends them.
 ///
 /// A sample with the labels of an earlier sample is dropped, so one object never has two equal series. An invalid label
-/// name is sanitised. A label that the sample already has is left out. A sample of a counter is dropped if its value is
-/// negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
+/// name is made valid. A label that the sample already has is left out. A sample of a counter is dropped if its value
+/// is negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -185,8 +185,8 @@ impl<'a> Samples<'a> {
         self.buffer.count_exceeded(limit);
     }
 
-    /// Declares that the family must be generated for each event of the object, even if the fields that it reads have
-    /// not changed, because the generator counts something.
+    /// Declares that the generator counts something. Therefore, it must run for each event of the object, even if the
+    /// fields that the family reads have not changed.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn count_events(&mut self) {
         self.buffer.count_events();

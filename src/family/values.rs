@@ -84,7 +84,7 @@ pub(crate) mod sealed {
 
     /// A value that is a number, or may be one.
     pub trait Number {
-        /// The value as a double; integers round to the nearest.
+        /// The value as a double; large integers are rounded to the nearest double.
         fn number(self) -> Option<f64>;
     }
 }
@@ -128,7 +128,7 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only a `Display` implementation of the caller can fail. The text that the implementation has written before
+        // Only a `Display` implementation of the caller can fail. The text that the implementation has already written
         // stays.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }

@@ -2,9 +2,9 @@
 //! thread.
 //!
 //! The work for an object is not known in advance: an expression may have nested loops, and a family may have a sample
-//! for each pair of parts. Therefore, a source starts to apply an object with a limit on the work. If the limit is
-//! reached, the generators end early, and the store discards their output. The source then applies the object again on
-//! a thread for blocking work, without a limit.
+//! for each pair of items of two lists. Therefore, a source starts to apply an object with a limit on the work. If the
+//! limit is reached, the generators end early, and the store discards their output. The source then applies the object
+//! again on a thread for blocking work, without a limit.
 //!
 //! A unit of work takes up to about 0.1 µs. The cost of expressions has the same unit
 //! ([`Limits::expression_cost`](crate::registry::Limits::expression_cost)).

@@ -11,9 +11,9 @@ use super::errors::FilterWarning;
 /// * An empty list allows nothing, and the family has no samples. With any other list, the family has one sample per
 ///   object, even if no key matches: see [`is_empty`](Self::is_empty).
 /// * The pattern `*`, anywhere in the list, allows every key.
-/// * In any other pattern, each `*` matches any run of characters without a newline, including an empty one. All other
-///   characters are literal and case-sensitive. The pattern must match the whole key. The pattern `""` allows only the
-///   empty key, and `.` matches only a dot.
+/// * In any other pattern, each `*` matches any sequence of characters without a newline, including the empty sequence.
+///   All other characters are literal and case-sensitive. The pattern must match the whole key. The pattern `""` allows
+///   only the empty key, and `.` matches only a dot.
 /// * The order of the patterns and duplicates do not matter. Blanks are not trimmed.
 ///
 /// kube-state-metrics ignores a `*` that is not the first item of its list, and patterns with two or more `*`. In this
@@ -32,7 +32,7 @@ use super::errors::FilterWarning;
 /// assert!(labels.matches("anything"));
 /// assert_eq!(
 ///     warnings[0].to_string(),
-///     "`*` allows every key, so `team` beside it changes nothing; remove `*`, or remove `team`",
+///     "`*` allows every key, so `team` in the same list has no effect; remove `*`, or remove `team`",
 /// );
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

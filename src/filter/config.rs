@@ -7,8 +7,8 @@ use super::errors::{FilterError, FilterWarning};
 
 /// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
 ///
-/// The keys are plural, lower-case resource names. The resource `*` means all resources. If the configuration has the
-/// resource `*`, all other entries are ignored.
+/// Each entry is for one resource, which the entry names by its lower-case plural. The resource `*` means all
+/// resources. If the configuration has the resource `*`, all other entries are ignored.
 ///
 /// ```
 /// use kube_state_metrics::filter::AllowlistConfig;
@@ -44,7 +44,8 @@ impl AllowlistConfig {
     /// * `[` must be preceded by `=`.
     /// * `]` must be followed by `,` or the end. The `]` ends an item, except directly after `[`: `pods=[]` is an empty
     ///   list.
-    /// * `,` must be neither first nor last, nor doubled, nor followed by `]`. The `,` ends an item, except after `]`.
+    /// * `,` must not be the first or the last character, must not be doubled, and must not be followed by `]`. The `,`
+    ///   ends an item, except after `]`.
     /// * Items are trimmed, but blanks inside an item are kept. An item can have any number of `*`.
     ///
     /// Some invalid strings are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
@@ -53,8 +54,8 @@ impl AllowlistConfig {
     ///
     /// # Errors
     ///
-    /// [`FilterError::Grammar`] for the first rule that the text breaks, with the position, and
-    /// [`FilterError::NotAscii`] for a character outside ASCII, which no key in Kubernetes has.
+    /// Returns [`FilterError::Grammar`] for the first rule that the text breaks, with the position. Returns
+    /// [`FilterError::NotAscii`] for a character outside ASCII, because no key in Kubernetes has such a character.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -154,7 +155,7 @@ impl AllowlistConfig {
             .unwrap_or(&NOTHING)
     }
 
-    /// Returns all entries, ascending by resource, including those that a `*` entry replaces.
+    /// Returns all entries, sorted by resource, including entries that the entry `*` replaces.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -174,7 +175,7 @@ impl AllowlistConfig {
     ///
     /// # Errors
     ///
-    /// A [`FilterError::UnknownResource`] for each other entry.
+    /// Returns a [`FilterError::UnknownResource`] for each other entry.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -213,7 +214,7 @@ impl AllowlistConfig {
     /// let labels = AllowlistConfig::parse("pods=[team,*]")?;
     /// assert_eq!(
     ///     labels.warnings()[0].to_string(),
-    ///     "resource `pods`: `*` allows every key, so `team` beside it changes nothing; \
+    ///     "resource `pods`: `*` allows every key, so `team` in the same list has no effect; \
     ///      remove `*`, or remove `team`",
     /// );
     /// # Ok::<(), kube_state_metrics::filter::FilterError>(())

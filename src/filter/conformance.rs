@@ -94,7 +94,7 @@ fn allowlist_grammar() {
     }
 }
 
-/// The name of an error in the cases.
+/// The name by which the recorded cases refer to an error.
 fn kind(error: &FilterError) -> &'static str {
     match error {
         FilterError::AllowAndDeny { .. } => "mutually exclusive",

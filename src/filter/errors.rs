@@ -117,7 +117,7 @@ impl fmt::Display for FilterWarning {
                 let covered = covered.join("`, `");
                 write!(
                     f,
-                    "`*` allows every key, so `{covered}` beside it changes nothing"
+                    "`*` allows every key, so `{covered}` in the same list has no effect"
                 )?;
                 write!(f, "; remove `*`, or remove `{covered}`")
             }
@@ -172,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             warning.to_string(),
-            "`*` allows every key, so `a`, `b*` beside it changes nothing; remove `*`, or remove `a`, `b*`"
+            "`*` allows every key, so `a`, `b*` in the same list has no effect; remove `*`, or remove `a`, `b*`"
         );
         if let FilterWarning::StarInList { resource, .. } = &mut warning {
             *resource = Some("pods".into());

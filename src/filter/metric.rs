@@ -14,14 +14,14 @@ use super::metric_list::MetricList;
 /// * With an allowlist, families that match one of its patterns are enabled. With a denylist, families
 ///   that match none of its patterns are enabled. Only one of the lists is allowed. Without both lists, all families
 ///   are enabled.
-/// * Families that are declared as opt-in also have to match a pattern of the opt-in list. Other families ignore the
-///   opt-in list.
+/// * Families that are declared as opt-in also have to match a pattern of the opt-in list. The opt-in list has no
+///   effect on other families.
 ///
 /// # Patterns
 ///
-/// Every item is a regular expression, even a plain name, and it *matches anywhere in the name*: `pod_status` selects
-/// many families, and `kube_pod_info` also selects every longer name that contains it. Use `^kube_pod_info$` for one
-/// family. Matching is case-sensitive; `(?i)` at the start of a pattern makes the pattern case-insensitive.
+/// Every item is a regular expression, even a plain name. It *matches anywhere in the name*: `pod_status` selects many
+/// families, and `kube_pod_info` also selects every longer name that contains `kube_pod_info`. Use `^kube_pod_info$`
+/// for one family. Matching is case-sensitive; `(?i)` at the start of a pattern makes the pattern case-insensitive.
 ///
 /// All three lists have the [syntax of `fancy-regex`][syntax]: that of the `regex` crate with
 /// look-around, back-references and atomic groups. `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
@@ -29,7 +29,7 @@ use super::metric_list::MetricList;
 /// Unicode, which makes no difference, because names of metrics are ASCII.
 ///
 /// kube-state-metrics uses the regular expressions of ECMAScript in allowlists and denylists, and those of RE2 in the
-/// opt-in list. A pattern for one of these syntaxes needs a change only if it contains one of these parts:
+/// opt-in list. You must change a pattern for one of these syntaxes only if it contains one of the following parts:
 ///
 /// * `[`, `&&`, `--` or `~~` inside a character class. In this crate, these characters nest and combine classes, so
 ///   escape them.
@@ -42,9 +42,10 @@ use super::metric_list::MetricList;
 /// # Cost
 ///
 /// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
-/// take some milliseconds, so that it cannot block the program. If a search stops early, the family is not enabled,
-/// unless another pattern of the same allowlist or opt-in list matches the family. [`MetricFilter::exhausted`] names
-/// the patterns whose searches have stopped early.
+/// take some milliseconds, so that it cannot block the program. If a search in a denylist stops early, the family is
+/// not enabled. If a search in an allowlist or opt-in list stops early, the family is enabled only if another pattern
+/// of the same list matches the family. [`MetricFilter::exhausted`] names the patterns whose searches have stopped
+/// early.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -127,8 +128,8 @@ enum Search {
 /// characters. Therefore, the number is enough for patterns that check every pair of positions.
 const BACKTRACK_LIMIT: usize = 50_000;
 
-/// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so patterns can grow
-/// exponentially.
+/// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so a compiled pattern can be
+/// exponentially larger than its text.
 const PROGRAM_LIMIT: usize = 50_000;
 
 // === impl MetricFilter ===
@@ -138,8 +139,8 @@ impl MetricFilter {
     ///
     /// # Errors
     ///
-    /// All problems: a [`FilterError::AllowAndDeny`] if there are both an allowlist
-    /// and a denylist, and a [`FilterError::Pattern`] for each item that is not a regular expression.
+    /// Returns all problems: a [`FilterError::AllowAndDeny`] if there are both an allowlist and a denylist, and a
+    /// [`FilterError::Pattern`] for each item that is not a regular expression.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -207,8 +208,8 @@ impl MetricFilter {
 
     /// The patterns whose searches have stopped early, because they need too much backtracking.
     ///
-    /// If the search for a family stops early, the family is not enabled, unless another pattern of the same allowlist
-    /// or opt-in list matches the family.
+    /// If a search in a denylist stops early, the family is not enabled. If a search in an allowlist or opt-in list
+    /// stops early, the family is enabled only if another pattern of the same list matches the family.
     #[must_use]
     pub fn exhausted(&self) -> Vec<ExhaustedPattern> {
         let first = match &self.allow_or_deny {
@@ -288,7 +289,7 @@ impl Exhausted {
     }
 }
 
-/// Explains why a pattern does not compile.
+/// Explains why a pattern cannot be compiled.
 fn reason(error: &Error) -> String {
     let Error::CompileError(compile) = error else {
         return error.to_string();
@@ -387,7 +388,7 @@ mod tests {
         ] {
             assert_eq!(filter.allows(family, true), kept, "{filter:?}");
         }
-        // Families that are not opt-in ignore the list.
+        // The opt-in list has no effect on families that are not opt-in.
         assert!(filter(&[], &[], opted).allows("kube_pod_info", false));
     }
 

@@ -10,8 +10,8 @@ use crate::k8s::{is_valid_label_name, sanitize_label};
 /// A label that all samples of an object get from another object, or from the object's metadata.
 ///
 /// The text form is that of the command line: the object, then `/KEY` for a label, `@KEY` for an annotation or `:FACT`
-/// for a fact, then `=NAME` to set the name of the label. Without `=NAME`, the name of the label is the sanitised key,
-/// or the object and the fact, such as `node_name`.
+/// for a fact (`name` or `kind`). At the end, `=NAME` sets the name of the label. Without `=NAME`, the name of the
+/// label is the sanitised key, or the object and the fact, such as `node_name`.
 ///
 /// ```
 /// use kube_state_metrics::registry::Join;
@@ -69,7 +69,7 @@ pub(super) enum JoinedValue {
     WorkloadKind,
 }
 
-/// The object that has the label or the annotation.
+/// The object from which a joined label or annotation comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum JoinedObject {
     Itself,
@@ -85,7 +85,7 @@ pub(super) enum MetadataMap {
     Annotations,
 }
 
-/// A text that is not a [`Join`] or a [`JoinConfig`](super::JoinConfig).
+/// The reason why a text is not a [`Join`] or a [`JoinConfig`](super::JoinConfig).
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -132,7 +132,7 @@ pub enum JoinError {
         "`{text}` is not a list of joined labels; the form is `pods=[namespace/team,node/KEY=NAME],*=[self/tier]`"
     )]
     List {
-        /// The part that does not have the form.
+        /// The part of the text that does not have this form.
         text: String,
     },
 }

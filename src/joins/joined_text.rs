@@ -4,9 +4,9 @@
 #[derive(Debug, Default)]
 pub(crate) struct JoinedText {
     text: Vec<u8>,
-    /// The end of each distinct text in `text`.
+    /// For each distinct text, the position of its end in `text`.
     ends: Vec<u32>,
-    /// The number of the text of each row.
+    /// For each row, the number of its distinct text.
     rows: Vec<u16>,
 }
 

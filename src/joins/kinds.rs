@@ -83,8 +83,8 @@ impl SourceKind {
         }
     }
 
-    /// Whether the workload of an object of this kind is its controller. An object without a controller is itself the
-    /// workload.
+    /// Whether the workload of an object of this kind is the controller of the object. An object without a controller
+    /// is itself the workload.
     pub(super) fn is_intermediate(self) -> bool {
         matches!(self, Self::ReplicaSet | Self::Job)
     }
@@ -98,7 +98,7 @@ impl SourceKind {
         b'a' + self as u8
     }
 
-    /// The kind of a byte in a stored reference.
+    /// The kind that a byte in a stored reference stands for.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         let index = code.checked_sub(b'a')?;
         Self::ALL.get(usize::from(index)).copied()

@@ -1,4 +1,4 @@
-//! [`ObjectView`]: the fields of an object that joins read, for typed objects and for JSON.
+//! [`ObjectView`]: the fields of an object that joined labels need, for typed objects and for JSON.
 
 use std::any::{Any, TypeId};
 
@@ -26,12 +26,12 @@ pub(super) const CONTROLLER: [&str; 4] = [
     "metadata.ownerReferences.controller",
 ];
 
-/// Maximum length of a value in the exposition, in bytes. There, some characters have a backslash in front. Labels and
-/// names are shorter. A longer annotation gives no label, because each sample would repeat it.
+/// Maximum length of a joined value, in bytes, including the backslashes of escapes. Labels and names in Kubernetes are
+/// always shorter. A longer annotation is not joined, because each sample would repeat it.
 pub(super) const MAX_VALUE: usize = 1 << 10;
 
-/// Whether objects of a type may name a node. For other types, the field is not read: if it were read, a source could
-/// not request protobuf or only the metadata.
+/// Whether objects of a type may name a node. For other types, the field is not read. If the field were read, a source
+/// of the crate could request neither protobuf nor only the metadata of the objects.
 pub(super) fn has_node<K: 'static>() -> bool {
     let types = [
         TypeId::of::<Pod>(),
@@ -43,7 +43,7 @@ pub(super) fn has_node<K: 'static>() -> bool {
     types.contains(&TypeId::of::<K>())
 }
 
-/// The fields of an object that joins read.
+/// The fields of an object that joined labels need.
 #[derive(Clone, Copy)]
 pub(super) struct ObjectView<'a> {
     metadata: &'a ObjectMeta,

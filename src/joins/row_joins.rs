@@ -43,7 +43,7 @@ struct JoinedLabel {
     value: LabelSource,
 }
 
-/// The place of the value of a joined label. A number is the position of the value among the values of a source. For
+/// Where the value of a joined label is stored. A number is the position of the value among the values of a source. For
 /// `Own`, it is the position among the values of the row.
 #[derive(Clone, Copy, Debug)]
 enum LabelSource {
@@ -64,7 +64,8 @@ struct Resolved<'a> {
     /// The ReplicaSet or Job between the row and its workload.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
-    /// The object from which labels of the workload are read: the workload, or else the ReplicaSet or Job.
+    /// The object from which labels of the workload are read: the workload, or the ReplicaSet or Job if the crate does
+    /// not read the kind of the workload.
     top: Option<&'a Source>,
 }
 
@@ -79,7 +80,7 @@ static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(dec
 // === impl RowJoins ===
 
 impl RowJoins {
-    /// The joined labels of a resource. `None` if it has none.
+    /// The joined labels of a resource. `None` if the resource has no joined labels.
     pub(crate) fn new(
         resource: &ResourceInfo,
         joins: &[&Join],
@@ -184,7 +185,8 @@ impl RowJoins {
         reads
     }
 
-    /// Appends the references of an object: its node, its controller, and its own values.
+    /// Appends the references of an object (to its node and its controller), and the values that come from the object
+    /// itself.
     ///
     /// If the joined labels of the object may exceed the limit on its text, `max_len` is their maximum length.
     pub(crate) fn write_links<K: CollectedResource>(
@@ -217,12 +219,12 @@ impl RowJoins {
             out.extend_from_slice(max_len.to_string().as_bytes());
         }
         if out.iter().skip(start).all(|&byte| byte == FIELD_END) {
-            // The cells of all rows without references are then equal, because they are empty.
+            // Rows without references and values have an empty cell, so that these cells are equal.
             out.truncate(start);
         }
     }
 
-    /// The workload that an object names itself: its controller, or the object itself.
+    /// The workload, as far as the object itself shows it: the controller of the object, or the object itself.
     fn workload_of<'a>(
         &self,
         view: ObjectView<'a>,
@@ -277,7 +279,8 @@ impl RowJoins {
         hasher.finish()
     }
 
-    /// The joined labels of rows. A row whose joined labels exceed the limit on its text has none, and is counted.
+    /// The joined labels of rows. If the joined labels of a row exceed the limit on its text, the row gets no joined
+    /// labels, and is counted.
     pub(crate) fn text<'a>(
         &self,
         table: &'a SourceTable,

@@ -32,7 +32,8 @@ impl<'a> RowKey<'a> {
         self.fields().nth(position + 2).unwrap_or_default()
     }
 
-    /// The maximum length of the joined labels of a row that has `own` values. `None` if the length is not limited.
+    /// The maximum length of the joined labels of the row. `own` is the number of values that the row has from its
+    /// object. `None` if the length is not limited.
     pub(super) fn max_len(self, own: usize) -> Option<usize> {
         let field = self.fields().nth(own + 2)?;
         std::str::from_utf8(field).ok()?.parse().ok()

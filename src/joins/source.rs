@@ -1,4 +1,4 @@
-//! [`Source`]: the values that joins read from one object.
+//! [`Source`]: the values of one object that joined labels need.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ pub(crate) struct SourceObject {
     pub(crate) metadata: ObjectMeta,
 }
 
-/// The values that joins read from one object.
+/// The values of one object that joined labels need.
 #[derive(Debug)]
 pub(super) struct Source {
     /// Identifies this state of the source. Each state of each source has a different number.
@@ -61,7 +61,7 @@ impl Source {
     }
 }
 
-/// Appends the values that joins read from an object.
+/// Appends the values of an object that joined labels need.
 pub(super) fn write_source(
     kind: SourceKind,
     wanted: &Wanted,

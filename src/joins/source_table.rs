@@ -11,7 +11,7 @@ use super::source::Source;
 /// The sources of one kind, by `namespace/name` or by `name`.
 pub(super) type SourceMap = HashMap<Arc<str>, FedSource, RandomState>;
 
-/// A source, and the feeder that has applied it last.
+/// A source, and the feeder that has set it last.
 #[derive(Clone, Debug)]
 pub(super) struct FedSource {
     pub(super) feeder: u64,
@@ -43,7 +43,7 @@ impl SourceTable {
         self.map(kind).get(key).map(|fed| &*fed.source)
     }
 
-    /// A source, if this feeder has applied it last.
+    /// A source, if this feeder has set it last.
     pub(super) fn get_of(&self, kind: SourceKind, key: &str, feeder: u64) -> Option<&Source> {
         let fed = self.map(kind).get(key)?;
         (fed.feeder == feeder).then_some(&*fed.source)
@@ -72,7 +72,7 @@ impl SourceTable {
         }
     }
 
-    /// Removes a source, if this feeder has applied it last.
+    /// Removes a source, if this feeder has set it last.
     pub(super) fn remove(&mut self, kind: SourceKind, key: &str, feeder: u64) {
         if self
             .map(kind)

@@ -25,7 +25,7 @@ pub(crate) struct JoinSources {
     /// exposition holds this lock for reading while it takes its snapshots. So a scrape has either both changes or none
     /// of them.
     step: RwLock<()>,
-    /// The kinds that a store of the registry feeds.
+    /// The kinds whose sources are fed together with a store of the registry.
     of_stores: Mutex<BTreeSet<SourceKind>>,
     feeders: AtomicU64,
 }
@@ -67,7 +67,8 @@ impl JoinSources {
         })
     }
 
-    /// The feed of a kind for the store of its resource. `None` if no join needs the kind, or if another store feeds it.
+    /// The feed of a kind, for the store of its resource. `None` if no join needs the kind, or if another store already
+    /// has this feed.
     pub(crate) fn feed_of_store(self: &Arc<Self>, kind: SourceKind) -> Option<SourceFeed> {
         let is_new = self.wanted.needs(kind) && self.of_stores.lock().insert(kind);
         is_new.then(|| self.feed(kind))
@@ -88,7 +89,7 @@ impl JoinSources {
         kinds.filter(|kind| self.wanted.needs(*kind))
     }
 
-    /// The kinds that joins need and that no store feeds.
+    /// The kinds that joins need, but that are not fed together with a store.
     pub(crate) fn without_store(&self) -> Vec<SourceKind> {
         let of_stores = self.of_stores.lock();
         self.needed()
@@ -153,13 +154,13 @@ impl SourceFeed {
         self.sources.step.write()
     }
 
-    /// Writes the values that joins read from an object.
+    /// Writes the values of an object that joined labels need.
     pub(crate) fn read<K: CollectedResource>(&self, object: &K, out: &mut Vec<u8>) {
         out.clear();
         write_source(self.kind, &self.sources.wanted, ObjectView::of(object), out);
     }
 
-    /// Writes the values that joins read from an object of which only the metadata was decoded.
+    /// Writes the values that joined labels need of an object of which only the metadata was decoded.
     pub(crate) fn read_metadata(&self, object: &SourceObject, out: &mut Vec<u8>) {
         out.clear();
         let view = ObjectView::of_metadata(&object.metadata);

@@ -1,4 +1,4 @@
-//! [`Wanted`]: the labels and annotations that the joins of all resources read from each kind of source.
+//! [`Wanted`]: the labels and annotations of each kind of source that the joined labels of all resources need.
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::kinds::SourceKind;
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
 // === impl Wanted ===
 
 impl Wanted {
-    /// Adds what a join reads.
+    /// Adds the label, the annotation or the fact that a join needs.
     pub(super) fn add(&mut self, join: &Join) {
         match &join.value {
             JoinedValue::Key { object, map, key } => {

@@ -1,9 +1,9 @@
 //! Cron schedules as the CronJob controller of Kubernetes reads them.
 //!
-//! The syntax is that of the standard parser of the [cron library] that the controller uses: five fields, descriptors
-//! such as `@daily`, `@every 1h30m`, and a time zone from `spec.timeZone` or from a `TZ=` prefix. Two rules differ, as
-//! in kube-state-metrics. First, 7 also means Sunday. Second, a step above 1 must be smaller than the number of values
-//! in its range, so `*/12` for months is invalid.
+//! The syntax is that of the standard parser of the [cron library] that the controller uses. A schedule has five
+//! fields, or is a descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from a
+//! prefix `TZ=`. Two rules differ, as in kube-state-metrics. First, 7 also means Sunday. Second, a step above 1 must be
+//! smaller than the number of values in its range, so `*/12` for months is invalid.
 //!
 //! The crates `croner`, `cron` and `cronexpr` were evaluated. These crates read other syntaxes, without `@every` and
 //! with other rules for days, steps or seconds. `croner` is the most similar one. But around a clock change, `croner`
@@ -71,13 +71,13 @@ pub(crate) fn next_after(
 ///
 /// # Errors
 ///
-/// If the schedule or the time zone is not valid.
+/// Returns an error if the schedule or the time zone is not valid.
 pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), ScheduleError> {
     Schedule::parse(schedule, time_zone).map(drop)
 }
 
 enum Schedule {
-    /// The schedule fires a number of seconds after the last run.
+    /// The schedule fires this number of seconds after the last run.
     Every(i64),
     /// The schedule fires at each matching time on the clock of the zone.
     Clock(Clock, TimeZone),
@@ -251,7 +251,8 @@ fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
         return Ok(TimeZone::UTC);
     }
     match ZONES.get(name) {
-        // Unlike Go, the database ignores case and has a name for an unknown zone.
+        // Unlike Go, the database accepts names in any case, and has a name for an unknown zone. The conditions refuse
+        // both.
         Ok(zone) if zone.iana_name() == Some(name) && !zone.is_unknown() => Ok(zone),
         _ => Err(ScheduleError::TimeZone {
             name: name.to_owned(),

@@ -74,7 +74,8 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// The double nearest to the value, without rounding to an integer or to thousandths: `700m` → 0.7. Allocates.
+    /// The double nearest to the value, without rounding to an integer or to thousandths: `700m` → 0.7. This function
+    /// allocates.
     ///
     /// The finest quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
@@ -89,8 +90,9 @@ impl<'a> Quantity<'a> {
 
     /// The value times 10^`places`, rounded away from zero to an integer. `places` is at most nine.
     ///
-    /// If a negative big decimal (see [`Self::is_big_decimal`]) has a remainder, the Kubernetes library truncates it
-    /// and adds 1 to the integer. This function does the same, so that values equal those of kube-state-metrics.
+    /// If a negative big decimal (see [`Self::is_big_decimal`]) has a remainder, the Kubernetes library truncates the
+    /// number and adds 1 to the resulting integer. This function does the same, so that values equal those of
+    /// kube-state-metrics.
     fn scaled(&self, places: u32) -> Option<f64> {
         if self.negative && self.is_big_decimal() {
             let step = 10_u128.pow(9_u32.saturating_sub(places));
@@ -104,8 +106,8 @@ impl<'a> Quantity<'a> {
         self.signed(self.rounded_up(i64::from(places)).to_f64()?)
     }
 
-    /// Whether Kubernetes keeps the quantity as a big decimal: it has more than 18 digits, is finer
-    /// than `1n`, or is a fraction of a binary unit.
+    /// Whether Kubernetes keeps the quantity as a big decimal. This is the case if the quantity has more than 18
+    /// digits, is finer than `1n`, or is a fraction of a binary unit.
     fn is_big_decimal(&self) -> bool {
         self.integer.len() + self.fraction.len() > 18
             || self.exponent_of_last_digit() < -9
@@ -207,7 +209,7 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-/// The powers of ten and of 1024 of a suffix.
+/// Returns the power of ten and the power of 1024 that a suffix means.
 fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     Some(match suffix {
         "" => (0, 0),

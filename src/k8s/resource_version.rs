@@ -1,13 +1,13 @@
-//! `metadata.resourceVersion`, as a sample value and as an order.
+//! Reads `metadata.resourceVersion` as a sample value, and as a number for comparisons.
 //!
 //! The API documentation calls the resource version an opaque text. But all API servers write a decimal integer, and
 //! newer servers guarantee it ([KEP-5504]). Other strings have no value and no order.
 //!
 //! [KEP-5504]: https://github.com/kubernetes/enhancements/issues/5504
 
-/// The version as a sample value; `None` unless the text is a plain decimal integer.
+/// The version as a sample value; `None` if the text is not a plain decimal integer.
 ///
-/// The result is the double nearest to the integer; `None` if the integer exceeds the range of doubles.
+/// The result is the double nearest to the integer. It is also `None` if the integer exceeds the range of doubles.
 pub(crate) fn parse(version: &str) -> Option<f64> {
     if !is_decimal(version) {
         return None;

@@ -1,9 +1,9 @@
 //! Points in time as the Kubernetes API writes and accepts them.
 //!
-//! The notation is [RFC 3339] as Go's `time` package, and therefore the API server, parses times: capital `T` and `Z`;
-//! the hour may have one digit; a comma may replace the point; offsets go up to `+24:60`; there are no leap seconds.
-//! The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts such a string to a string that
-//! [`jiff`] accepts.
+//! The notation is [RFC 3339] with the rules of Go's `time` package, which the API server uses. `T` and `Z` are capital
+//! letters. The hour may have one digit. A comma may replace the decimal point. Offsets go up to `+24:60`. There are no
+//! leap seconds. The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts a time in this notation
+//! to a notation that [`jiff`] accepts.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 
@@ -77,7 +77,7 @@ impl Timestamp {
         }
     }
 
-    /// Parses a time in the notation of this module. Does not allocate.
+    /// Parses a time in the notation of this module. The function does not allocate.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         read(text).map(|(timestamp, _)| timestamp)
@@ -98,12 +98,12 @@ impl Timestamp {
 /// Rewrites a time in a notation that [`jiff::Timestamp`] reads.
 ///
 /// The usual notation `2024-01-31T12:00:00Z`, with or without a fraction, is borrowed; other notations need an
-/// allocation. `jiff` ends 26 hours before the end of the year 9999. Later seconds are encoded as nanoseconds of the
-/// last second of `jiff`, which [`Timestamp::of`] decodes.
+/// allocation. The last second that `jiff` supports is 26 hours before the end of the year 9999. Later seconds are
+/// encoded as nanoseconds of the last second of `jiff`, which [`Timestamp::of`] decodes.
 ///
 /// # Errors
 ///
-/// If the text does not have the notation of this module, or names a day that does not exist.
+/// Returns an error if the text does not have the notation of this module, or names a day that does not exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
     let normalized = match read(text) {
         Some((timestamp, true)) if timestamp == timestamp.in_jiff() => Some(Cow::Borrowed(text)),

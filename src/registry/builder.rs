@@ -256,8 +256,8 @@ impl Builder {
         self
     }
 
-    /// Exports the labels of a resource whose keys match one of these globs, in the family `*_labels` of the resource.
-    /// The resource `*` means all resources.
+    /// Exports the labels whose keys match one of these globs, in the family `*_labels` of the resource. The resource
+    /// `*` means all resources.
     ///
     /// The patterns replace earlier patterns for the resource.
     pub fn allow_labels(
@@ -269,8 +269,8 @@ impl Builder {
         self
     }
 
-    /// Exports the annotations of a resource whose keys match one of these globs, in the family `*_annotations` of the
-    /// resource. The resource `*` means all resources.
+    /// Exports the annotations whose keys match one of these globs, in the family `*_annotations` of the resource. The
+    /// resource `*` means all resources.
     ///
     /// The patterns replace earlier patterns for the resource.
     pub fn allow_annotations(

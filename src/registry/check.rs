@@ -1,4 +1,5 @@
-//! Checks a configuration, and renders the samples of objects. Authors of a configuration use this as a unit test.
+//! Checks a configuration, and renders the samples of objects. Authors of a configuration use this module for unit
+//! tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ use crate::registry::StateMetrics;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// Errors. If there is an error, no part of the configuration is used.
+    /// The errors of the configuration. If there is an error, no part of the configuration is used.
     pub errors: Vec<ConfigProblem>,
     /// Warnings, such as unknown keys.
     pub warnings: Vec<ConfigProblem>,
@@ -32,8 +33,8 @@ pub struct CheckReport {
     pub unread: Vec<FamilyErrors>,
     /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
-    /// Facts that are often mistakes, but can be intended: metrics without a label that depends on the object, and
-    /// states that are missing in the `list` of a state set. If there are ignored objects, the notes also name the
+    /// Facts that can be intended, but are often mistakes: a metric without a label that depends on the object, or a
+    /// state that is missing in the `list` of a state set. If there are ignored objects, the notes also name the
     /// entries that select none of the objects.
     pub notes: Vec<String>,
 }
@@ -130,8 +131,8 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // An object of any structure decodes, unless it has too many values. So almost all objects that are not applied
-        // are objects that no entry selects.
+        // An object cannot be decoded if it has too many values. All other objects that are not applied are objects
+        // that no entry selects.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

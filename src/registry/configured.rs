@@ -1,4 +1,4 @@
-//! Configured families of a registry: their collectors, and the links from stores of the same resource.
+//! Configured families of a registry: their collectors, and the links between stores of the same resource.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) fn collectors(
 /// Keeps at most `max` of the kinds that wildcards select; 0 disables this limit. Returns the collectors that remain,
 /// and the resources that are left out.
 ///
-/// Kinds that are already served take precedence, so that a new definition does not end the samples of another kind.
+/// Kinds that are already served take precedence, so that a new definition does not remove the samples of another kind.
 /// Kinds with older definitions come next. A running replica has chosen older definitions earlier, so a replica that
 /// starts later chooses the same kinds.
 fn limit_kinds(

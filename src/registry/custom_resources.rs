@@ -150,9 +150,9 @@ impl CustomResources {
         self.metrics.configured().left_out.clone()
     }
 
-    /// Returns warnings about configured families. Each warning names a configured family whose help text or type
-    /// differs from that of the Rust family with the same name, or a configured family that needs the same OpenMetrics
-    /// name as a Rust family.
+    /// Returns warnings about configured families. Each warning names a configured family. Either the help text or the
+    /// type of this family differs from that of the Rust family with the same name, or this family needs the same
+    /// OpenMetrics name as a Rust family.
     ///
     /// If families with the same name differ, the exposition has the help text of the first family, and a type that
     /// covers all samples. [`Config::warnings`] names the families that differ within the configuration.

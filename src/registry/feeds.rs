@@ -162,7 +162,7 @@ impl StateMetrics {
     ///
     /// # Errors
     ///
-    /// If nothing is registered for the resource, or if the builder does not declare that the host
+    /// Returns an error if nothing is registered for the resource, or if the builder does not declare that the host
     /// feeds it.
     ///
     /// ```

@@ -41,7 +41,7 @@ pub(super) trait Registration: Send + Sync {
     /// Takes the collectors of another registration of the same type.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
-    /// Reports joined labels whose names the included families declare.
+    /// Reports joined labels that have the same name as a label that an included family declares.
     fn check_joins(&self, settings: &Settings, problems: &mut Vec<BuildProblem>);
     /// The names of the families of each collector.
     fn family_names(&self) -> Vec<(Origin, Vec<&str>)>;

@@ -86,8 +86,8 @@ impl StateMetrics {
     /// Compresses the changes since the last compressed scrape, if the next scrape is due within a second. Calls are
     /// optional.
     ///
-    /// If a compressed scrape is in progress and the cache was empty when it began, such as the first scrape, the
-    /// function compresses the second half of the text. The scrape then takes about half the time.
+    /// If a compressed scrape is in progress that began with an empty cache, such as the first scrape, the function
+    /// compresses the second half of the text. The scrape then takes about half the time.
     ///
     /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
     /// from the times of the last dozen scrapes, and does nothing if no scrape is due. The function may run for some
@@ -240,7 +240,8 @@ impl StateMetrics {
     }
 
     /// The patterns of the allowlist, denylist and opt-in list that need too much backtracking for the name of a
-    /// family. Such a family has no metrics, unless another pattern of the allowlist or of the opt-in list matches it.
+    /// family. If such a pattern is in the denylist, the family has no metrics. If the pattern is in the allowlist or
+    /// opt-in list, the family has metrics only if another pattern of the same list matches it.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -86,7 +86,7 @@ struct HealthInner {
     origin: FeedOrigin,
     limits: HealthLimits,
     resources: RwLock<Resources>,
-    /// Why the shard is not known yet, if a StatefulSet determines it.
+    /// The reason why the shard is not known yet, if a StatefulSet determines the shard.
     sharding: Mutex<Option<String>>,
     /// Whether the source has started its feeds.
     is_started: AtomicBool,
@@ -104,15 +104,16 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between checks of readiness while readiness waits for a refusal to end or to last long enough. The same
-/// interval applies after the deadline, because a list that delays readiness may stall at any time.
+/// The interval between two checks of readiness while the server refuses a resource. Readiness then waits until the
+/// refusal ends or has lasted long enough. The same interval applies after the deadline, because a list that delays
+/// readiness may stop making progress at any time.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
-/// Returns the pause after a check of readiness that took the time `check`. The pause is nine times as long, so that
-/// slow checks take at most a tenth of the time. A short check needs no pause.
+/// Returns the pause after a check of readiness. `check` is the duration of the check. The pause is nine times as long
+/// as the check, so that checks take at most a tenth of the time. After a short check, there is no pause.
 #[cfg(feature = "watch")]
 fn pause_after(check: Duration) -> Duration {
-    // Without a runtime, the health has no timer.
+    // Without a tokio runtime, there is no timer for a pause.
     let is_short = check < Duration::from_micros(100) || Handle::try_current().is_err();
     if is_short { Duration::ZERO } else { check * 9 }
 }
@@ -125,7 +126,7 @@ fn pause_after(_check: Duration) -> Duration {
 
 #[derive(Default)]
 struct Resources {
-    /// The plan whose resources `tracked` contains.
+    /// The plan to which the resources in `tracked` belong.
     plan: Weak<Plan>,
     /// The resources, in the order of the plan.
     tracked: Vec<TrackedResource>,
@@ -137,7 +138,7 @@ struct Resources {
 // === impl Health ===
 
 impl Health {
-    /// The health of resources that the host feeds itself, without a watch or manifests.
+    /// Creates the health of resources that the host feeds, without a watch or manifests of this crate.
     ///
     /// Readiness depends on a resource if a [`reporter`](Self::reporter) reports on the resource.
     #[must_use]
@@ -229,8 +230,8 @@ impl Health {
         let mut plans = self.inner.metrics.current_plan().changes();
         let mut pause = Duration::ZERO;
         loop {
-            // Changes follow each other without a gap while many resources sync. A check looks at all
-            // resources, so there is a pause between two checks.
+            // While many resources sync, one change follows another without a gap. Each check reads all resources, so a
+            // pause between two checks limits the CPU time.
             if !pause.is_zero() {
                 sleep_until(Some(Instant::now() + pause)).await;
             }
@@ -319,7 +320,7 @@ impl Health {
             return;
         }
         let mut resources = self.inner.resources.write();
-        // The lock prevents an older plan from replacing a newer one.
+        // The plan is read again under the lock, so that an older plan cannot replace a newer plan.
         let plan = self.inner.metrics.plan();
         let (mut before, mut counted) = (HashMap::new(), Vec::new());
         for own in std::mem::take(&mut resources.tracked) {

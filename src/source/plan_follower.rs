@@ -1,4 +1,5 @@
-//! Follows the plan: a source feeds the stores of the current plan. A configuration adds and removes stores.
+//! Starts and stops the feeds of a source when the plan changes. A configuration adds stores to the plan and removes
+//! stores from it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,9 +7,9 @@ use std::sync::Arc;
 use crate::exposition::Plan;
 use crate::store::{AnyStore, StoreAddress};
 
-/// The actions of a source for each store.
+/// The operations of a source that start and stop the feed of a store.
 pub(super) trait StoreFeeder {
-    /// What a source keeps for each store that it feeds, such as a writer.
+    /// The data that a source keeps for each store, such as a writer.
     type Feed;
 
     /// Starts to feed a store of the plan.
@@ -31,7 +32,7 @@ pub(super) struct PlanFollower<F> {
 // === impl PlanFollower ===
 
 impl<F> PlanFollower<F> {
-    /// Stops the feeds of stores that are not in the plan, then starts those of new stores.
+    /// Stops the feeds of stores that are not in the plan, then starts the feeds of new stores.
     #[cfg(feature = "manifests")]
     pub(super) fn follow(&mut self, plan: &Plan, feeder: &mut impl StoreFeeder<Feed = F>) {
         for store in self.stop_removed(plan, feeder) {
@@ -60,7 +61,8 @@ impl<F> PlanFollower<F> {
             .filter(|store| self.feed(store).is_none())
             .cloned()
             .partition(|store| plan.feeder_of(&**store).is_some());
-        // Leaders are started first, so that each linked store finds the feed of its leader.
+        // A linked store uses the feed of another store, its leader. Leaders are started first, so that each linked
+        // store finds the feed of its leader.
         [leaders, linked].concat()
     }
 

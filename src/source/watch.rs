@@ -1,5 +1,5 @@
-//! Watching a cluster (feature `watch`): lists and watches every registered resource, and reports
-//! failures in [`Health`](crate::source::health::Health), in the log and in metrics.
+//! Lists and watches every registered resource of a cluster (feature `watch`), and reports failures in
+//! [`Health`](crate::source::health::Health), in the log and in metrics.
 //!
 //! ```no_run
 //! use kube_state_metrics::StateMetrics;
@@ -23,8 +23,8 @@
 //! resource that fails for another reason delays readiness for [at most a minute](WatchBuilder::readiness_deadline).
 //! [`Readiness`](crate::source::health::Readiness) names the refused resources and the failing resources.
 //!
-//! Namespaces and the shard are those of the [`StateMetrics`](crate::StateMetrics). A resource that the host feeds is
-//! not watched. The host can feed the resource from an existing watch with [`RecordExt::record_into`].
+//! A watch uses the namespaces and the shard of the [`StateMetrics`](crate::StateMetrics). A resource that the host
+//! feeds is not watched. The host can feed the resource from an existing watch with [`RecordExt::record_into`].
 //!
 //! While a resource cannot be listed or watched, its last samples are served. Requests are retried with a growing
 //! backoff that respects `Retry-After`. A list is served only when it is complete. Objects that do not decode are

@@ -24,7 +24,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn resource(&self) -> &ResourceInfo;
     fn families(&self) -> Vec<StoreFamily<'_>>;
     fn snapshot(&self) -> StoreSnapshot;
-    /// The joined labels of the samples; `None` if the samples have none.
+    /// The joined labels of the samples; `None` if the samples have no joined labels.
     fn row_joins(&self) -> Option<&Arc<RowJoins>>;
     /// The kind of the objects of the store, if other objects join labels from them.
     #[cfg(feature = "watch")]
@@ -62,7 +62,7 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) column: usize,
     /// Whether the samples of the family have base labels.
     pub(crate) has_base_labels: bool,
-    /// Whether the base labels distinguish all objects.
+    /// Whether the base labels of each object are unique.
     pub(crate) identity: bool,
     /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
     /// get the joined label.

@@ -13,7 +13,7 @@ use crate::resource::CollectedResource;
 #[derive(Debug)]
 pub(super) struct BaseLabels<K> {
     pub(super) labels: Vec<BaseLabel<K>>,
-    /// The names of constant labels, then those of the base labels.
+    /// The names of the constant labels, then the names of the base labels.
     pub(super) reserved_names: Vec<Cow<'static, str>>,
     /// The changes of an object after which the labels must be rendered again.
     pub(super) dependency: Dependency,
@@ -22,7 +22,7 @@ pub(super) struct BaseLabels<K> {
 // === impl BaseLabels ===
 
 impl<K: CollectedResource> BaseLabels<K> {
-    /// The paths that each computed label reads; `None` if a label may read everything.
+    /// The paths that each computed label reads; `None` for a label that may read all fields.
     pub(super) fn reads(&self) -> impl Iterator<Item = Option<Vec<&str>>> {
         self.labels.iter().filter_map(|label| match &label.source {
             BaseSource::Computed { reads, .. } => Some(reads.map(|path| vec![path])),

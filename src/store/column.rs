@@ -343,7 +343,7 @@ impl Column {
         number_of(number)
     }
 
-    /// Moves the used cells together, without holes.
+    /// Copies the used cells to new memory, without holes.
     fn pack(&mut self) {
         let mut text = Vec::with_capacity(self.text.len() - self.unused as usize);
         for entry in &mut self.entries {
@@ -364,7 +364,7 @@ impl Column {
 // === impl Entry ===
 
 impl Entry {
-    /// The empty cell, which no row uses.
+    /// The entry of the empty cell, before a row uses it.
     const EMPTY: Self = Self {
         start: 0,
         len: 0,

@@ -1,4 +1,4 @@
-//! [`JoinWriter`]: feeds the objects from which labels are joined, for kinds without a store.
+//! [`JoinWriter`]: feeds the objects from which other objects join labels, for kinds without a store.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use crate::decode::{DecodeError, Encoded, Encoding, decode};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::ResourceInfo;
 
-/// Feeds the objects of one kind, so that other objects can join labels from them. The fed objects have no samples.
+/// Feeds the objects of one kind, so that other objects can join labels from them. The objects of this kind have no
+/// samples.
 pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,

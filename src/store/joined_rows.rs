@@ -11,7 +11,8 @@ use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
 pub(super) struct SnapshotJoins {
     joins: Arc<RowJoins>,
     table: Arc<SourceTable>,
-    /// For each page, the joined labels of its rows. The page returns them when an exposition first needs them.
+    /// For each page, the joined labels of its rows. The page returns these labels when an exposition needs them for
+    /// the first time.
     texts: Box<[OnceLock<Arc<JoinedText>>]>,
 }
 
@@ -71,7 +72,7 @@ impl<'a> JoinedRows<'a> {
 // === impl Page ===
 
 impl Page {
-    /// For each row, the parts that determine its joined labels. The store must have joined labels.
+    /// For each row, the key and the references that determine its joined labels. The store must have joined labels.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
         (0..self.len()).map(|row| RowKey {
             key: self.key(row),

@@ -21,7 +21,7 @@ struct KnownState {
     text: Option<Arc<JoinedText>>,
 }
 
-/// What the joined labels of a page depend on.
+/// The inputs that determine the joined labels of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JoinInputs {
     /// The version of the column with the references of the rows.
@@ -40,7 +40,7 @@ impl JoinedState {
         KnownState::update(&mut known, inputs, fingerprint).version
     }
 
-    /// The joined labels. Calls `text` if they have changed since the last call.
+    /// Returns the joined labels. Calls `text` if the joined labels have changed since the last call.
     pub(super) fn text(
         &self,
         inputs: JoinInputs,

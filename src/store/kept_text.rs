@@ -1,4 +1,5 @@
-//! The limit on the text of an object: which rows may be updated in parts, and how long their joined labels may be.
+//! Applies the limit on the text of an object: decides which rows may be updated in parts, and how long their joined
+//! labels may be.
 
 use super::page::Page;
 use super::schema::Schema;
@@ -19,10 +20,10 @@ impl<K: CollectedResource> Schema<K> {
     /// the row had before the update. The limit on the text of an object applies to all cells of the row together, but
     /// an update renders only some of them.
     ///
-    /// When a row gets fingerprints, its text is at most half of the limit. A small update has at most this half,
-    /// divided by one more than the number of families. So even if later updates replace each cell, the row does not
-    /// exceed the limit. If the store has joined labels, thirds replace the halves: the third third is for the joined
-    /// labels, whose values may be as long as possible.
+    /// A row gets fingerprints only if its text is at most half of the limit. The text of a small update is at most
+    /// this half, divided by the number of families plus one. Therefore, even if later updates replace each cell, the
+    /// row does not exceed the limit. If the store has joined labels, thirds of the limit replace the halves. The last
+    /// third is then for the joined labels, whose values may have the maximum length.
     pub(super) fn is_small_update(&self, rendered: &SampleBuffer, samples: usize) -> bool {
         let max = self.max_kept_text();
         let samples = samples.saturating_add(rendered.exposed_samples());
@@ -42,7 +43,7 @@ impl<K: CollectedResource> Schema<K> {
     }
 
     /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if all joined labels are
-    /// within the limit on the text of the object, however long their values are.
+    /// within the limit on the text of the object, even with values of the maximum length.
     pub(super) fn max_joined_len(
         &self,
         joins: &RowJoins,
@@ -66,7 +67,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// The length of the joined labels of so many samples if their values are as long as possible, in bytes.
+    /// The length of the joined labels of this number of samples, in bytes, if their values have the maximum length.
     fn longest_joined(&self, samples: usize) -> usize {
         let joins = self.joins();
         joins.map_or(0, |joins| samples.saturating_mul(joins.max_len()))

@@ -1,4 +1,4 @@
-//! Linked stores: the families that a configuration adds to a resource with families in Rust.
+//! Linked stores: the stores of the families that a configuration adds to a resource with families in Rust.
 //!
 //! The configured families have a separate store. Therefore, configured families can be added and removed without a
 //! change to the other samples of the resource. A writer that applies JSON or protobuf to the resource's store feeds

@@ -1,4 +1,4 @@
-//! [`ListPage`]: rows of a list that another thread than that of the writer collects.
+//! [`ListPage`]: rows of a list that a helper thread of the writer collects.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::scope::ObjectFilter;
 
 /// Rows of a list that are in no table yet.
 ///
-/// A thread that helps the writer of a list collects rows here, and adds them to the table as a whole page. So two
-/// threads rarely need the lock of the tables at the same time.
+/// A thread that helps the writer of a list collects rows here, and adds them to the table as a whole page. Therefore,
+/// two threads rarely need the lock of the tables at the same time.
 pub(super) struct ListPage {
     builder: PageBuilder,
     /// The filter that has accepted the objects of all rows.
@@ -48,8 +48,8 @@ impl ListPage {
         self.builder.push(identity, cells, fingerprints);
     }
 
-    /// Returns the rows and their filter, and removes the rows. The objects of the next rows are accepted by `filter`.
-    /// `None` if there are no rows.
+    /// Removes the rows, and returns them with their filter. `filter` accepts the objects of the next rows. `None` if
+    /// there are no rows.
     pub(super) fn take(&mut self, filter: &Arc<ObjectFilter>) -> Option<(Page, Arc<ObjectFilter>)> {
         let before = std::mem::replace(&mut self.filter, Arc::clone(filter));
         (!self.builder.is_empty()).then(|| (self.builder.build(), before))

@@ -27,8 +27,9 @@ use crate::scope::ObjectFilter;
 
 /// The rendered samples of all objects of a kind.
 ///
-/// A clone is another handle to the same store. Each source of objects feeds the store by a [`Writer`](super::Writer).
-/// The methods of [`CacheStore`](super::CacheStore) also feed the store, and share one writer.
+/// A clone is another handle to the same store. Each source of objects feeds the store through a
+/// [`Writer`](super::Writer). The methods of [`CacheStore`](super::CacheStore) also feed the store, and share one
+/// writer.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -118,7 +119,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.host_fed
     }
 
-    /// The current size of the store, and the numbers of its events, such as changes and deletes.
+    /// The current size of the store, and counts of its changes and errors.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let snapshot = self.snapshot();

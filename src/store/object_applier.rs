@@ -64,8 +64,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
     /// If the object does not decode. The object is then counted and has no row.
     pub(super) fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
-            // The row with this name is removed: it may belong to a different object, or the object may have left the
-            // shard.
+            // The row with this name is removed, because the row may belong to a different object, or the object may
+            // have left the shard.
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
@@ -96,9 +96,9 @@ impl<K: CollectedResource> ObjectApplier<K> {
         Ok(())
     }
 
-    /// Returns the identity of an object that the store does not accept. The applier does not decode such an object,
-    /// because most objects belong to other shards. `None` if the store accepts the object, if the identity is
-    /// unreadable, or if there is only one shard.
+    /// Returns the identity of an object that the store does not accept. Most objects belong to other shards, so the
+    /// applier saves the time to decode them. `None` if the store accepts the object, if the identity is unreadable, or
+    /// if there is only one shard.
     fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {

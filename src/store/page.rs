@@ -51,7 +51,7 @@ pub(crate) struct Identity<'a> {
     pub(crate) version: u64,
 }
 
-/// Where a row was. The row may have moved since then.
+/// The position of a row when it was read. The row may have moved since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowPlace {
     /// The index of the page in the table.

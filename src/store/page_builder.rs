@@ -5,8 +5,8 @@ use super::page::{Identity, Page, PageLayout};
 use super::row_cells::RowCells;
 use crate::decode::Fingerprints;
 
-/// A page with this much text has no more rows. Until the page is built, the text needs memory in addition to the
-/// memory of the pages.
+/// A page with at least this many bytes of text gets no more rows. Until the page is built, the text needs memory in
+/// addition to the memory of the pages.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
 
 /// Rows that will become a page.

@@ -43,7 +43,7 @@ impl StoreReader {
         self.store.resource()
     }
 
-    /// The current size of the store, and the numbers of its events, such as changes and deletes.
+    /// The current size of the store, and counts of its changes and errors.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.store.stats()

@@ -71,7 +71,7 @@ impl RowPrefix {
         self.text.get(self.name_len..).unwrap_or_default()
     }
 
-    /// Appends the lines of one row: prefix and labels before every tail of the cell.
+    /// Appends the lines of one row. Each line is the prefix, the labels and a tail of the cell.
     ///
     /// `shared` returns the value of the dictionary that a code in the cell refers to.
     pub(crate) fn write_row<'v>(
@@ -133,7 +133,7 @@ impl RowPrefix {
         if self.has_open_brace() || out.len() == start {
             return rest;
         }
-        // The tail has its own braces.
+        // The prefix has no brace. If the tail has labels, the tail begins with a brace.
         if let Some(comma) = out.get_mut(start) {
             *comma = b'{';
         }

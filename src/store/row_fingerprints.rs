@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::decode::Fingerprints;
 
-/// The fingerprints of the rows of a page.
+/// The fingerprints of the rows of a page. A fingerprint is a hash of a group of fields of an object.
 ///
 /// The memory is allocated when the first row has fingerprints. A store that receives only typed objects never
 /// allocates this memory.

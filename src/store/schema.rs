@@ -29,7 +29,7 @@ pub(crate) struct Schema<K> {
     families: Vec<ActiveFamily<K>>,
     /// The plan with all base labels and families.
     whole: UpdatePlan,
-    /// Finds out what has changed in an object; `None` if each event may change all families.
+    /// Finds the groups of fields that have changed in an object. `None` if each event may change all families.
     scanner: Option<Scanner>,
     /// For each set of changed groups, the base labels and families to render. The position is [`GroupSet::index`].
     plans: Vec<OnceLock<UpdatePlan>>,
@@ -38,8 +38,8 @@ pub(crate) struct Schema<K> {
     joins: Option<Arc<RowJoins>>,
     /// The feed for the objects of this store, if other objects join labels from them.
     source: Option<SourceFeed>,
-    /// The changes of an object after which two parts of it must be read again: its references, and the values that
-    /// other objects join from it.
+    /// The changes of an object after which its references, and the values that other objects join from it, must be
+    /// read again.
     joined_dependency: Dependency,
     /// The fields of the kind in protobuf.
     #[cfg(feature = "protobuf")]
@@ -126,8 +126,8 @@ impl<K: CollectedResource> Schema<K> {
 
     /// Whether a protobuf message has all fields that the families read.
     ///
-    /// Returns false if a family of a configuration reads a part of the object as a whole, because such a part may
-    /// contain fields that this crate does not know.
+    /// Returns false if a configured family reads a value with nested fields as a whole, such as `spec`, because this
+    /// value may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
         if self.resource.is_configured() {
@@ -221,8 +221,8 @@ impl<K: CollectedResource> Schema<K> {
         self.whole = self.plan_of(bases, (0..self.families.len()).collect(), joined);
     }
 
-    /// Whether an event that changes these groups may change the references of the row, or what other objects join from
-    /// the object. The object is then rendered as a whole.
+    /// Whether an event that changes these groups may change the references of the row, or the values that other
+    /// objects join from the object. The object is then rendered as a whole.
     pub(super) fn changes_joins(&self, changed: GroupSet) -> bool {
         self.joined_dependency.is_on(changed)
     }
@@ -289,7 +289,7 @@ impl<K: CollectedResource> Schema<K> {
         &self.whole.fields
     }
 
-    /// Finds out what has changed in an object; `None` if each event may change all families.
+    /// Finds the groups of fields that have changed in an object. `None` if each event may change all families.
     pub(super) fn scanner(&self) -> Option<&Scanner> {
         self.scanner.as_ref()
     }
@@ -329,7 +329,7 @@ impl<K: CollectedResource> Schema<K> {
             .is_some_and(|base| !base.labels.is_empty())
     }
 
-    /// Whether the base labels are different for all objects.
+    /// Whether the base labels of each object are unique.
     pub(crate) fn base_is_identity(&self, base: usize) -> bool {
         let Some(base) = self.bases.get(base) else {
             return false;
@@ -433,7 +433,7 @@ impl<K: CollectedResource> Schema<K> {
 // === impl ActiveFamily ===
 
 impl<K: CollectedResource> ActiveFamily<K> {
-    /// The paths that the family reads; `None` if it may read everything.
+    /// The paths that the family reads; `None` if the family may read all fields.
     fn reads(&self) -> Option<Vec<&str>> {
         self.family.descriptor().reads().map(Iterator::collect)
     }

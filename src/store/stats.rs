@@ -7,7 +7,7 @@ use super::table::Applied;
 use crate::family::DropCounts;
 use crate::limits::{Limit, LimitCounter};
 
-/// The size of a store, and the numbers of its events since the store was created.
+/// The size of a store, and counts of its changes and errors since the store was created.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -52,7 +52,8 @@ pub struct StoreStats {
     /// Panics of generators and base labels. Each panic removes the samples of one object in one
     /// family, or the value of one label.
     pub panics: u64,
-    /// Joined labels that were not added to samples of applied objects, because a label of the object has the same name.
+    /// Joined labels that were not added to samples of applied objects, because the object has a label with the same
+    /// name.
     pub joined_labels_replaced: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::samples_per_family`](crate::registry::Limits::samples_per_family).
@@ -61,8 +62,8 @@ pub struct StoreStats {
     /// [`Limits::labels_per_sample`](crate::registry::Limits::labels_per_sample).
     pub over_label_limit: u64,
     /// Families of applied objects that lost samples because of
-    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object), and how often an object has lost its
-    /// joined labels because of this limit.
+    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object). The number also includes how often an
+    /// object has lost its joined labels because of this limit.
     pub over_text_limit: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::expression_cost`](crate::registry::Limits::expression_cost).
@@ -85,7 +86,7 @@ pub struct ExceededLimit {
     pub first_object: String,
 }
 
-/// The numbers of events of one store.
+/// The counters of one store.
 #[derive(Debug, Default)]
 pub(super) struct StoreCounters {
     pub(super) changed: Counter,
@@ -161,7 +162,7 @@ impl StoreCounters {
         exceeded.collect()
     }
 
-    /// The current numbers of events. The sizes of the store are 0 in the result.
+    /// Returns the current counts. In the result, the size of the store is 0.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             changed: self.changed.get(),

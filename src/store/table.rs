@@ -117,7 +117,7 @@ impl Table {
 
     /// Stores an object. `ordered` is false during a list.
     ///
-    /// If the stored version of the same uid is higher, ignores the object outside a list. During a list, ignores the
+    /// Outside a list, ignores the object if the stored version of the same uid is higher. During a list, ignores the
     /// object only if the list has already contained its key with a higher version.
     pub(crate) fn apply(
         &mut self,
@@ -266,7 +266,8 @@ impl Table {
         fingerprints: &Fingerprints,
     ) -> bool {
         if self.tail.is_some() && self.last_key().is_some_and(|last| identity.key <= last) {
-            // The other rows of a list in another order, or of a repeated list, are not expected at the end either.
+            // The list is not in key order, or repeats objects. Therefore, later rows of the list are not expected at
+            // the end either.
             self.finish_tail();
         }
         let Some(tail) = &mut self.tail else {
@@ -435,8 +436,8 @@ impl PageSlot {
 
     /// Whether the list in progress has already contained the object of a row. `ordered` is false during a list.
     ///
-    /// Two threads may apply the objects of one list. So if a list contains an object twice, the higher version wins, in
-    /// whichever order the threads apply the two.
+    /// Two threads may apply the objects of one list. If a list contains an object twice, the higher version wins,
+    /// independent of the order in which the threads apply the two versions.
     fn was_listed_before(&self, row: usize, ordered: bool) -> bool {
         !ordered && self.listed.get(row)
     }

@@ -1,4 +1,5 @@
-//! Updates rows. Only fields that have changed are decoded, and only the families of these fields are rendered.
+//! Updates rows. An update decodes only the fields that have changed, and renders only the families that read these
+//! fields.
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;
@@ -37,8 +38,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         if self.update(feeder, object, &scanned).is_none() {
             let decoded = self.decode_scanned(object, &scanned, schema.fields());
             let decoded = decoded.inspect_err(|_| {
-                // The whole object is invalid, so the failure to decode a part of it says nothing about the type. The
-                // type may accept a part of the next object.
+                // The whole object is invalid. Therefore, decoding a part of it did not fail because the type requires
+                // whole objects. The type may accept a part of the next object.
                 feeder.needs_whole_objects = false;
             })?;
             self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
@@ -52,7 +53,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         decode(schema.resource().kind(), object, schema.fields())
     }
 
-    /// Decodes `fields` of an object from the parts that the scan has found, or else from the bytes.
+    /// Decodes `fields` of an object from the parts that the scan has found. If this fails, decodes the bytes of the
+    /// object.
     fn decode_scanned(
         &self,
         object: Encoded<'_>,
@@ -119,8 +121,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// The place of the row, the groups of fields that have changed since the row was rendered, and the number of
-    /// samples for `is_small_update`; `None` if these groups are unknown.
+    /// Returns the place of the row, the groups of fields that have changed since the row was rendered, and the number
+    /// of samples for `is_small_update`. `None` if the changed groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,

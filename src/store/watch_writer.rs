@@ -15,12 +15,13 @@ pub(crate) trait WatchWriter: ObjectWriter {
         None
     }
 
-    /// Returns a helper for the list in progress, for another thread. `None` if only one thread may apply objects.
+    /// Returns a helper that applies objects of the list in progress on another thread. `None` if only one thread may
+    /// apply objects.
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
         None
     }
 
-    /// Ends the page of the last rows. A helper adds the page that follows.
+    /// Ends the page with the last rows, because a helper adds the next page.
     fn end_page(&self) {}
 }
 
@@ -138,7 +139,7 @@ mod tests {
         helper.apply(Encoding::Json.object(json.as_bytes()))
     }
 
-    /// A writer and its helper apply the objects of a list in turn, `count` objects each.
+    /// Lists objects twice. The writer and its helper alternately apply `count` objects.
     fn list_in_turn(order: &[usize], count: usize) -> MetricsStore<Node> {
         let store = MetricsStore::new(families::nodes());
         let mut writer = store.watch_writer();
@@ -154,7 +155,7 @@ mod tests {
                     continue;
                 }
                 writer.end_page();
-                // The helper is behind the writer.
+                // The helper applies its objects later than the writer.
                 for json in pending.drain(..) {
                     let json: String = json;
                     apply(&mut helper, &json).unwrap();

@@ -15,12 +15,13 @@ use crate::resource::CollectedResource;
 /// rows of its writer. Dropping a writer keeps its rows and discards a list in progress; [`close`](Self::close)
 /// removes the rows.
 ///
-/// Objects come in three forms:
+/// A writer takes an object in one of four forms:
 ///
 /// * [`apply_object`](Self::apply_object) takes a typed object;
 /// * `apply_watcher_event` (feature `watch`) takes an event of a [`kube`] watcher;
 /// * [`apply_json`](Self::apply_json) takes the JSON of an object. This form is independent of the versions of `kube`
-///   and `k8s-openapi`, so a host with other versions of these crates can use it.
+///   and `k8s-openapi`, so a host with other versions of these crates can use it;
+/// * `apply_protobuf` (feature `protobuf`) takes the protobuf encoding of an object of a built-in kind.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -114,7 +115,7 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// Outside a list, an object with the same uid as the stored object and a lower `resourceVersion` is ignored. An
     /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
-    /// namespaces or the shard of the store gets no row: an earlier row with its namespace and name is removed.
+    /// namespaces or the shard of the store gets no row, and an earlier row with its namespace and name is removed.
     pub fn apply_object(&mut self, object: &K) {
         self.applier
             .store
@@ -156,7 +157,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_json`](Self::apply_json). The stored object with the same name is then removed.
+    /// The errors are those of [`apply_json`](Self::apply_json). If there is an error, the stored object with the same
+    /// name is removed.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.applier.delete(Encoding::Json.object(json))
     }
@@ -178,7 +180,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_json`](Self::apply_json). Only built-in kinds have a protobuf encoding.
+    /// The errors are those of [`apply_json`](Self::apply_json). Only built-in kinds have a protobuf encoding; for
+    /// other kinds, the result is an error.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
@@ -190,7 +193,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// As for [`apply_protobuf`](Self::apply_protobuf). The stored object with the same name is then removed.
+    /// The errors are those of [`apply_protobuf`](Self::apply_protobuf). If there is an error, the stored object with
+    /// the same name is removed.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
@@ -201,8 +205,8 @@ impl<K: CollectedResource> Writer<K> {
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
     /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
-    /// crate. Also returns false if a family of a configuration reads a part of the object as a whole, because such a
-    /// part may contain fields that this crate does not know.
+    /// crate. Also returns false if a configured family reads a value with nested fields as a whole, such as `spec`,
+    /// because this value may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]

@@ -188,7 +188,7 @@ pub fn check(source: impl Source) -> Vec<Problem> {
 ///
 /// # Panics
 ///
-/// If there are problems. The message contains all problems.
+/// The function panics if there are problems. The message contains all problems.
 #[track_caller]
 #[expect(clippy::panic, reason = "an assertion fails by panicking")]
 pub fn assert_valid(source: impl Source) {

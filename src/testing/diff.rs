@@ -49,7 +49,7 @@ pub(super) fn find_missing(
     let expected = Expected::parse(expected)?;
     if expected.headers.is_empty() && expected.samples.is_empty() {
         return Err(String::from(
-            "nothing is expected; list at least one sample",
+            "the list of expected samples is empty; add at least one sample",
         ));
     }
     let mut difference = Difference::default();

@@ -38,7 +38,7 @@ impl<'m> Intake<'m> {
     ///
     /// # Errors
     ///
-    /// If all objects were skipped.
+    /// Returns an error if all objects were skipped.
     pub(super) fn finish(self) -> Result<Vec<String>, String> {
         let count = |(kind, count): (String, usize)| match count {
             1 => kind,

@@ -103,7 +103,7 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If the samples differ. The message contains all lines, and a description of each difference.
+    /// The method panics if the samples differ. The message contains all lines, and a description of each difference.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_eq(&self, expected: &str) {
@@ -129,8 +129,8 @@ impl Rendered {
     ///
     /// # Panics
     ///
-    /// If a sample is missing, or if `expected` has no sample and no header. The message contains each missing sample
-    /// with the most similar rendered sample.
+    /// The method panics if a sample is missing, or if `expected` has no sample and no header. The message contains
+    /// each missing sample with the most similar rendered sample.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_contains(&self, expected: &str) {

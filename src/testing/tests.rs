@@ -232,7 +232,7 @@ the header `# TYPE map_key counter` is missing
     );
     for nothing in ["", "\n# only a comment\n"] {
         let message = failure(|| rendered.assert_contains(nothing));
-        assert!(message.starts_with("nothing is expected"), "{message}");
+        assert!(message.starts_with("the list of expected"), "{message}");
     }
 }
 

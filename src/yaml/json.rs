@@ -10,7 +10,7 @@ use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 const FREE_BYTES: usize = 1 << 20;
 
 /// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. Without aliases, a document
-/// needs at most six.
+/// needs at most six bytes for each byte.
 const GROWTH: usize = 8;
 
 struct JsonWriter {
@@ -19,12 +19,12 @@ struct JsonWriter {
     merges: Merges,
 }
 
-/// Writes a document of `yaml_bytes` as JSON.
+/// Writes a document as JSON. `yaml_bytes` is the size of the document as YAML.
 ///
 /// # Errors
 ///
-/// If a key occurs twice in a map or cannot be a key in JSON, if a value has no JSON form, or if aliases make the
-/// document much larger than its text.
+/// Returns an error if a key occurs twice in a map or cannot be a key in JSON. Also returns an error if a value has no
+/// JSON form, or if aliases make the document much larger than its text.
 pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxError> {
     let mut writer = JsonWriter {
         out: Vec::with_capacity(yaml_bytes),

@@ -94,8 +94,8 @@ impl<'n> Resolved<'n> {
     }
 }
 
-/// Formats a float as a key like Go's `%g`: the shortest text for the 32-bit value, with an exponent for small numbers
-/// and for numbers with more than six digits before the point.
+/// Formats a float as a key like Go's `%g`: the shortest text for the 32-bit value. Small numbers, and numbers with
+/// more than six digits before the point, get an exponent.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "kubectl formats float keys as 32-bit values"

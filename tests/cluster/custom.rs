@@ -1,4 +1,4 @@
-//! Tests of custom resources: kinds appear and disappear with their definitions.
+//! Tests that the metrics of custom resources appear and disappear with the definitions of their kinds.
 
 use kube::Api;
 use kube::api::DeleteParams;

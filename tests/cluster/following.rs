@@ -38,7 +38,7 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
         let pods: Api<Pod> = Api::namespaced(client.clone(), "ksm-workloads");
         for replicas in [3, 8, 1] {
             scale(&deployments, "web", replicas).await;
-            // The controllers may still be recovering from other tests.
+            // Other tests restart components, so the controllers may not be ready yet.
             let mut there = 0;
             for _ in 0..240 {
                 there = pods
@@ -55,7 +55,7 @@ async fn workloads_come_and_go_and_the_exposition_follows() {
             assert_eq!(there, replicas as usize);
             running.agrees(&client).await;
         }
-        // Changes appear within a second.
+        // Each change must appear in the exposition within a second.
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "ksm-workloads");
         let mut longest = Duration::ZERO;
         for number in 0..20 {

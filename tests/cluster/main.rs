@@ -1,4 +1,4 @@
-//! Watches a real control plane, and compares the exposition with the API.
+//! Watches a real control plane, and compares the exposition with the objects of its API.
 //!
 //! `KUBECONFIG` must select a cluster that the tests may break, with the controller manager, the scheduler and
 //! simulated nodes. `CLUSTER_SH` is the path of the script that controls the cluster (`restart-apiserver`,

@@ -1,4 +1,4 @@
-//! Tests of revoked permissions, and of kinds that do not exist.
+//! Tests revoked permissions, and kinds that do not exist.
 
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     let granted = || ["configmaps", "secrets"].map(state) == [ResourceState::Synced; 2];
     until("the grant shows", 90, granted).await;
 
-    // An administrator may list everything, so the reason for a kind that does not exist is `not_found`.
+    // The administrator may list everything. So for a kind that does not exist, the reason is `not_found`, not
+    // `forbidden`.
     let metrics = StateMetrics::builder();
     let seen = Family::gauge("widget_seen", "Always 1.");
     let seen = seen.generate(|_: &DynamicObject, s| s.value(1));

@@ -1,4 +1,4 @@
-//! Tests of instances for single namespaces or nodes. Together, the instances have all objects.
+//! Tests several instances, each for some namespaces or nodes. Together, the instances must export all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -12,7 +12,7 @@ use crate::support::{
     ONE_AT_A_TIME, Running, client, create, fresh_namespace, nodes, scale, start, template, until,
 };
 
-/// The sample lines of the families whose names begin with one of `starts`.
+/// Returns the sample lines of the families whose names begin with one of `starts`.
 fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
     let text = running.text();
     let lines = text.lines();
@@ -24,7 +24,7 @@ fn lines(running: &Running, starts: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The sample lines of all parts together, including repeated lines.
+/// Returns the sample lines of all instances together, including repeated lines.
 fn all_lines(parts: &[Running], starts: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| lines(part, starts)).collect();
     all.sort();
@@ -85,7 +85,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             && all_lines(&parts, &starts) == expected
     };
     until("all parts together have all objects", 60, same).await;
-    // All parts together still have all pods while pods are created and deleted.
+    // While pods are created and deleted, all instances together still export all pods.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
     scale(&deployments, "web", 2).await;
     until("all parts together have all objects", 60, same).await;

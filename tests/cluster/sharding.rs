@@ -1,4 +1,4 @@
-//! Tests of the shards of one cluster: together, all shards have all objects.
+//! Tests the shards of one cluster: together, all shards must export all objects.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     config_maps
 }
 
-/// The configmaps of the cluster, by name.
+/// Returns the names of the configmaps in the cluster.
 async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
     let list = config_maps.list(&ListParams::default()).await.unwrap();
     let names = list.items.into_iter().map(|own| own.metadata.name.unwrap());
@@ -35,7 +35,8 @@ async fn names(config_maps: &Api<ConfigMap>) -> Vec<String> {
     names
 }
 
-/// The names of the configmaps of all parts. The name of a configmap in several parts is repeated.
+/// Returns the names of the configmaps that the shards export. If several shards export a configmap, its name is
+/// repeated.
 fn shown(parts: &[Running], namespace: &str) -> Vec<String> {
     let shown = parts.iter().flat_map(|part| part.config_maps(namespace));
     let mut shown: Vec<_> = shown.collect();
@@ -77,7 +78,7 @@ async fn replicas_of_a_statefulset_share_the_objects() {
                 let name = format!("ksm-{}", parts.len());
                 parts.push(start(metrics.build().unwrap(), client.clone(), |watch| {
                     let watch = watch.shard_of_pod("ksm-shards", name);
-                    // During the hand-over, objects that move are in two shards.
+                    // During the hand-over, two shards export the objects that move.
                     watch.shard_handover(Duration::from_secs(1))
                 }));
             }
@@ -139,7 +140,7 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
                 looks += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // The other replicas have all objects now, so the test stops the replicas that are no longer needed.
+            // The first `total` replicas now have all objects, so the test stops the other replicas.
             parts.truncate(total as usize);
             let delay = until("settled", 10, || shown(&parts, "ksm-handover") == all).await;
             println!(
@@ -151,8 +152,8 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
     }
 }
 
-/// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true`, the server selects the objects.
-/// Without this flag, the result is the same, but the server sends all objects.
+/// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true`, the server sends only the objects of a shard.
+/// Without this flag, the result is the same, but the server sends all objects to each shard.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
 async fn a_server_that_selects_ranges_sends_each_object_to_one_shard() {

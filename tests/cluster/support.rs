@@ -1,4 +1,4 @@
-//! Code of the tests that reads and changes the cluster, and reads the exposition.
+//! Helper functions that read and change the cluster, and that read the exposition.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until the exposition agrees with the API.
+    /// Waits until the exposition is equal to that of the API's objects.
     pub(crate) async fn agrees(&self, client: &Client) {
         let mut expected = String::new();
         for _ in 0..60 {
@@ -111,7 +111,7 @@ impl Running {
         );
     }
 
-    /// The configmaps of a namespace that are exposed.
+    /// Returns the configmaps of a namespace that have samples.
     pub(crate) fn config_maps(&self, namespace: &str) -> Vec<String> {
         let start = format!("kube_configmap_info{{namespace=\"{namespace}\",configmap=\"");
         let text = self.text();
@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change continuously, so two lists of leases differ.
+    // Leases change continuously, so they cannot be compared.
     let resources = BuiltIn::ALL
         .iter()
         .copied()
@@ -143,7 +143,7 @@ fn builder() -> Builder {
         .opt_in_metrics([".*"])
 }
 
-/// Renders the objects of the API as an exposition.
+/// Lists the objects from the API, and renders them as an exposition.
 async fn listed(client: &Client) -> String {
     let metrics = builder().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {

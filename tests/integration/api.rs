@@ -1,4 +1,4 @@
-//! Tests of properties of the API that other tests do not cover.
+//! Tests properties of the public API that other tests do not cover.
 
 use std::error::Error;
 
@@ -77,7 +77,7 @@ fn the_service_suits_any_server() {
     mountable(StateMetrics::builder().build().unwrap().service());
 }
 
-/// The number of public names is limited, so that the documentation shows them on one screen.
+/// The number of public names at the root is limited, so that one screen of the documentation shows all of them.
 #[test]
 fn the_root_has_at_most_twenty_names() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs");

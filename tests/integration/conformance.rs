@@ -1,11 +1,11 @@
-//! The cases of tests/conformance: objects with their expected samples, and one test per resource. A resource that
-//! kube-state-metrics lacks has no cases; unit tests in its file cover it.
+//! Tests the cases of tests/conformance: objects with their expected samples. There is one test per resource. If
+//! kube-state-metrics has no families for a resource, the resource has no cases, and unit tests in its file test it.
 //!
 //! Other modules use the same cases. `pruning` checks that families read only the fields that they declare.
-//! `properties` generates random objects of the same shapes. `catalogue` compares names and metadata of the families
-//! with the catalogue of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a
-//! golden file. `queries` checks queries for common questions about a cluster. `times` replaces all times by the
-//! earliest and the latest times of the calendar. `updates` applies random sequences of events.
+//! `properties` generates random objects with the same fields. `catalogue` compares names and metadata of the families
+//! with those of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a golden
+//! file. `queries` checks queries for common questions about a cluster. `times` replaces all times with the earliest
+//! and the latest possible times. `updates` applies random sequences of events.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -28,10 +28,10 @@ use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
-/// Cases with an inexact recorded result, because kube-state-metrics rounds quantities. This list has the exact
+/// Cases whose recorded result is inexact, because kube-state-metrics rounds quantities. This list has the exact
 /// results.
 const CORRECTED: &[(&str, &str)] = &[(
-    // 12345678901234567890 times a thousand, truncated to 64 bits.
+    // The value is 12345678901234567890 times a thousand, truncated to 64 bits.
     "common/quantity-json/6-number",
     r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
 )];
@@ -49,19 +49,19 @@ struct Case {
     allow_labels: Vec<String>,
     #[serde(default)]
     allow_annotations: Vec<String>,
-    /// The object as the API's own encoder writes it.
+    /// The object in protobuf, as the API's own encoder writes it.
     #[serde(skip)]
     protobuf: Option<Vec<u8>>,
 }
 
-/// A configured family that reads the name of an object, and one that reads the whole object.
+/// Two configured families: one reads the name of an object, the other reads the whole object.
 #[cfg(feature = "custom-resources")]
 const BESIDE: &str = "metrics:
             - name: info
               each: { type: Info, info: { path: [metadata, name], labelsFromPath: { all: [] } } }
             - { name: all, each: { type: Gauge, gauge: { path: [] } } }";
 
-/// The encoding in which an object is fed.
+/// The encoding in which a test passes an object to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Json,
@@ -78,8 +78,9 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// Adds configured families, so that a linked store receives the objects, too. `families` is a part of the YAML of
-/// their configuration, indented by 12 spaces after the first line.
+/// Adds configured families to a resource, so that a linked store also receives the objects.
+///
+/// `families` is YAML of the configuration. Its lines after the first are indented by 12 spaces.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(
     resource: kube_state_metrics::BuiltIn,
@@ -102,12 +103,12 @@ fn beside_configured(
         .known_kinds(KnownKind::built_in())
 }
 
-/// The sample lines of a case's object, or an error. Removes the object from `metrics` afterwards.
+/// Returns the sample lines of a case's object, or an error. Removes the object from `metrics` afterwards.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     lines_of(metrics, case, Wire::Json)
 }
 
-/// The sample lines of a case's object in the encoding `wire`, or an error. Removes the object from `metrics`
+/// Returns the sample lines of a case's object in the encoding `wire`, or an error. Removes the object from `metrics`
 /// afterwards.
 fn lines_of(metrics: &StateMetrics, case: &Case, wire: Wire) -> Result<Vec<String>, String> {
     let mut writers = metrics.feeds();
@@ -124,7 +125,7 @@ fn lines_of(metrics: &StateMetrics, case: &Case, wire: Wire) -> Result<Vec<Strin
     applied.map(|()| sample_lines(&exposition.to_string()))
 }
 
-/// The lines of an exposition without its headers.
+/// Returns the lines of an exposition without `# HELP` and `# TYPE`.
 fn sample_lines(exposition: &str) -> Vec<String> {
     // `str::lines` would remove a carriage return, which can be part of a label's value.
     let lines = exposition
@@ -152,7 +153,7 @@ fn cases(resource: &str) -> Vec<Case> {
     cases
 }
 
-/// The differences between the expected and the actual samples of a case, compared as sets.
+/// Returns the differences between the expected and the actual samples of a case, compared as sets.
 fn difference(resource: &str, case: &Case, wire: Wire) -> Option<String> {
     let alone = builder(resource, case);
     #[cfg(feature = "custom-resources")]
@@ -216,7 +217,7 @@ fn run(resource: &str) {
     );
 }
 
-/// A module per resource, so that the name of the resource selects all its tests.
+/// Creates a module per resource, so that the name of a resource selects all its tests.
 macro_rules! resources {
     ($($name:ident)*) => {
         $(

@@ -1,5 +1,5 @@
-//! Families of a configuration: the cases of the specification, families with the same name, the examples, and
-//! configurations with the shapes of published ones.
+//! Tests of configured families: the cases of the specification, families with the same name, the examples, and
+//! configurations with the same structure as published ones.
 
 mod cases;
 #[cfg(all(feature = "manifests", feature = "cel"))]

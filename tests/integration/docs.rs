@@ -1,5 +1,5 @@
-//! Tests of the book: the summary lists all pages, all links resolve, and the code and the numbers of the pages are
-//! correct.
+//! Tests the book: the summary must list all pages, all links must resolve, and the code and the numbers on the pages
+//! must be correct.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
 const FILE_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 const DIRECTORY_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
 
-/// The files with an extension in a directory and, if `deep`, in its subdirectories.
+/// Finds the files with an extension in a directory. If `deep` is true, also searches the subdirectories.
 fn files(directory: &Path, extension: &str, deep: bool, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -29,7 +29,7 @@ fn files(directory: &Path, extension: &str, deep: bool, found: &mut Vec<PathBuf>
     }
 }
 
-/// The pages of the book.
+/// Returns the pages of the book.
 fn book() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     files(&root().join("docs"), "md", true, &mut pages);
@@ -37,7 +37,7 @@ fn book() -> Vec<PathBuf> {
     pages
 }
 
-/// The pages of the book and the pages at the root of the repository.
+/// Returns the pages of the book, and those at the root of the repository and in examples/cluster.
 fn pages() -> Vec<PathBuf> {
     let mut pages = book();
     for directory in ["", "examples/cluster"] {
@@ -46,7 +46,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The targets of the links of a page, without links in code.
+/// Returns the targets of the links of a page, without links in code.
 fn links(page: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut is_code = false;
@@ -68,7 +68,7 @@ fn links(page: &str) -> Vec<String> {
     links
 }
 
-/// The anchors of a page: its headings, as GitHub and mdBook name them.
+/// Returns the anchors of a page, which GitHub and mdBook derive from its headings.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let titles = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
@@ -79,7 +79,8 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The reason why a link of a page is broken; `None` if the link resolves or leads out of the repository.
+/// Returns the reason why a link of a page is broken. Returns `None` if the link resolves or leads out of the
+/// repository.
 fn broken(page: &Path, link: &str) -> Option<String> {
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
     let in_repository = [FILE_URL, DIRECTORY_URL]
@@ -109,7 +110,7 @@ fn broken(page: &Path, link: &str) -> Option<String> {
     (!found).then(|| format!("{}: {link}: there is no such heading", page.display()))
 }
 
-/// The code blocks of a page, each with its file and language: `(file, language, code)`.
+/// Returns the code blocks of a page. Each tuple has the file, the language and the code.
 fn blocks(page: &str) -> Vec<(String, String, String)> {
     let mut blocks = Vec::new();
     let (mut file, mut open): (String, Option<String>) = Default::default();
@@ -191,7 +192,7 @@ fn without_layout(code: &str) -> String {
 fn rust_code_of_the_book_is_compiled() {
     // `src/custom_resources.rs` includes this page, so that documentation tests compile its code.
     let included = "reference/custom-resources.md";
-    // This page shows a test of this package, with comments.
+    // This page shows a test of this package and explains it with comments. The code is compared with that of the test.
     let extract = "explanation/testing.md";
     let tests = without_layout(include_str!("watch/faults.rs"));
     let directory = root().join("docs");
@@ -271,7 +272,8 @@ fn the_guide_has_all_how_tos_and_leads_into_the_book() {
                 format!("#{anchor}")
             };
             let name = format!("{}{anchor}", path.trim_end_matches(".md"));
-            // In rustdoc, a relative link in the text would be broken, because the file does not exist there.
+            // Rustdoc includes the page, but has no file at the target of a relative link. So the page must use
+            // reference links.
             let (page, definition) = (page.display(), format!("[{name}]: {link}"));
             assert!(
                 text.lines().any(|line| line == definition),
@@ -309,7 +311,7 @@ fn the_versions_are_those_of_the_manifest() {
     assert_eq!(cells[2], value("kube = "));
     assert_eq!(cells[3], value("k8s-openapi = "));
     assert_eq!(cells[5], format!("{} or newer", value("rust-version = ")));
-    // The versions that `.ci/run versions` builds with.
+    // These are the versions of Kubernetes with which `.ci/run versions` builds.
     let steps = fs::read_to_string(root().join(".ci/run")).unwrap();
     let versions = steps
         .lines()

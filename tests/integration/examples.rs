@@ -1,4 +1,4 @@
-//! Runs the examples of the repository. Examples that watch use an API server in this process.
+//! Runs the examples of the repository. Examples that watch a cluster use a simulated API server in this process.
 
 #[allow(dead_code, reason = "only `cargo run` calls `main`")]
 #[path = "../../examples/custom_family.rs"]
@@ -223,7 +223,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
         ),
         (1, 1)
     );
-    // The crate watches the other resources, with a streaming list.
+    // The library watches pods itself, with a streaming list.
     assert_eq!(server.counts("pods"), (0, 1, 0));
     assert!(text().contains("kube_pod_status_phase{namespace=\"shop\",pod=\"cart-1\""));
     let source = |name: &str| {

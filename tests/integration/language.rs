@@ -1,7 +1,8 @@
-//! Checks the language of docs, comments, help texts and messages: refused phrases and long lines of prose are errors.
+//! Checks the language of docs, comments, help texts and messages. Refused phrases and long lines of prose fail the
+//! test.
 //!
-//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in upper or lower case, also across the
-//! lines of a comment or a text.
+//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in upper or lower case, even if a line
+//! break separates the words.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ const REFUSED: &[(&str, &str)] = &[
 /// Maximum length of a line of prose in a Markdown file, in characters.
 const LINE_LENGTH: usize = 120;
 
-/// Extensions of files that people read. Files without an extension are scripts.
+/// Extensions of files that contain prose. Files without an extension are scripts.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
 
 /// Directories and files without prose of this project, and this file.
@@ -53,7 +54,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files below a directory, without skipped files.
+/// Finds the files below a directory, except skipped files.
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -70,7 +71,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The words of a text in lower case, each with its line number.
+/// Returns the words of a text in lower case, each with its line number.
 fn words(text: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -81,7 +82,7 @@ fn words(text: &str) -> Vec<(usize, String)> {
     words
 }
 
-/// The refused phrases in a text: the line, the phrase and its replacement.
+/// Returns the refused phrases in a text: the line, the phrase and its replacement.
 fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     let words = words(text);
     let mut found = Vec::new();
@@ -96,8 +97,8 @@ fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     found
 }
 
-/// The lines of prose in a Markdown file that are too long: the line and its length. Code and tables do not wrap,
-/// and the target of a link is not included.
+/// Returns the lines of prose in a Markdown file that are too long, with the number and the length of each line. Code
+/// and tables are skipped, and the length does not include the targets of links.
 fn long_lines(markdown: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut is_code = false;

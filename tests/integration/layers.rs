@@ -1,9 +1,9 @@
 //! Checks that each file imports only from the same layer or from lower layers, and that imports form no cycle of files
 //! or folders. DESIGN.md lists the layers.
 //!
-//! The sources are parsed. An import is a path in a `use`, a type, an expression or a macro that refers to an item of
-//! another file. Re-exports are followed to the file that defines the item. Test code is left out. Method calls are
-//! not recognized, but the type of the receiver is usually imported.
+//! The test parses the sources. An import is a path in a `use`, a type, an expression or a macro that refers to an item
+//! of another file. If a path leads to a re-export, the test finds the file that defines the item. It ignores test
+//! code. It does not recognize method calls, but the file usually also imports the type of the receiver.
 
 mod circles;
 mod imports;
@@ -22,17 +22,17 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folders of the packages; empty for the package at the root.
+/// Returns the folders of the packages. The path of the package at the root is empty.
 fn packages() -> Vec<PathBuf> {
     let mut packages = vec![PathBuf::new(), PathBuf::from("exporter")];
     let crates = fs::read_dir(root().join("crates")).into_iter().flatten();
     packages.extend(crates.map(|entry| Path::new("crates").join(entry.unwrap().file_name())));
-    // The published package of the library does not contain the other packages.
+    // If the test runs in the published package of the library, the other packages do not exist.
     packages.retain(|package| root().join(package).join("src").is_dir());
     packages
 }
 
-/// The Rust files of a package, by their path from the root of the repository.
+/// Returns the Rust files of a package, by their path from the root of the repository.
 fn files(package: &Path) -> Files {
     let mut files = Files::new();
     let mut folders = vec![package.join("src")];
@@ -50,8 +50,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// The layers of a package, lowest first. The layers are in the block of DESIGN.md that is marked with `layers`, or
-/// with `layers` and the folder of the package.
+/// Returns the layers of a package, lowest first. They are in the code block of DESIGN.md whose language is `layers`,
+/// or `layers` and the folder of the package.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());
@@ -94,7 +94,7 @@ fn the_layers_of_the_packages_are_in_the_design() {
 }
 
 /// Returns the problems that the check finds in a small crate. In `text`, each line that starts with `--` begins a
-/// file; the first file is the root.
+/// file. The first file is the root.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")
@@ -127,7 +127,7 @@ fn an_import_up_the_layers_is_found_however_it_is_written() {
         "fn f<T: crate::roof::Tile>() {}",
         "const N: usize = <u8 as crate::roof::Tile>::SIZE;",
         "mod inner { use super::super::roof::Tile; }",
-        // The parent and the root re-export the name.
+        // In these cases, the parent or the root re-exports the name.
         "use crate::Tile;",
         "use crate::roof::slate::Tile;",
         "pub(crate) use crate::roof::Tile;",
@@ -183,7 +183,7 @@ fn a_circle_of_files_is_found_and_an_index_of_re_exports_is_none() {
         planted(&[], &text),
         ["circle of files: a/b.rs -> a/c.rs (C), a/c.rs -> a/b.rs (B)"]
     );
-    // If a child uses a type that its parent defines, this is an import.
+    // If a child module uses a type that its parent defines, this is an import.
     let text = "
         --lib.rs\nmod a;
         --a.rs\nmod b; use b::B; struct A(B); enum Kind { One }

@@ -1,7 +1,7 @@
-//! Checks that the time for one object is linear in the size of the object, for every kind of content.
+//! Checks that the processing time of an object grows linearly with its size, for every kind of content.
 //!
-//! A test measures the processor time of its thread for an object and for an object of four times the size. An
-//! algorithm that compares all pairs takes 16 times as long.
+//! A test measures the CPU time of its thread for an object, and for an object of four times the size. An algorithm
+//! that compares all pairs takes 16 times as long for the larger object.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,22 +23,21 @@ use tokio::sync::Notify;
 
 use super::support::tools::Directory;
 
-/// Maximum ratio of the times of the two objects. One object has four times the size of the other, so linear work has
-/// the ratio 4.
+/// Maximum ratio of the times for the two objects. A linear algorithm has the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
 /// The smaller of the two sizes of an object.
 const SIZE: usize = 8_000;
 
-/// Returns the processor time of this thread.
+/// Returns the CPU time of this thread.
 fn processor_time() -> Duration {
-    // The kernel updates the time when the thread is scheduled.
+    // The kernel updates the CPU time when it schedules the thread.
     thread::yield_now();
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// The minimum of the processor times of several runs.
+/// Returns the minimum CPU time of several calls of `run`.
 fn time(mut run: impl FnMut()) -> f64 {
     let times = (0..3).map(|_| {
         let before = processor_time();
@@ -71,7 +70,7 @@ fn assert_linear_from<I>(
     assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
 }
 
-/// Joins `size` parts. `part` formats the number of a part, so that names differ.
+/// Joins `size` parts. `part` creates a part from its number, so that the parts can have different names.
 fn each(size: usize, separator: &str, part: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for number in 0..size {
@@ -119,7 +118,7 @@ fn labels_and_annotations() {
     ] {
         let name = |number: usize| match key {
             "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
-            // The bits of the number of a key determine the positions of dots and dashes in the key.
+            // The key consists of dots and dashes, which are the bits of its number.
             "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
             _ => format!("k{number}"),
         };
@@ -221,7 +220,7 @@ fn custom_resources_with_labels_from_data() {
             .all_fed_by_host()
     };
     let entries = |size| each(size, ",", |number| format!(r#""k{number}":"1""#));
-    // Each entry of the map has a sample with all entries as labels.
+    // Without a limit, each entry of the map would have a sample with all entries as labels.
     let product = "{ type: Gauge, gauge: { path: [spec], labelsFromPath: { '*': [] } } }";
     assert_object_linear(
         "entries and labels",
@@ -308,8 +307,6 @@ fn manifests() {
     }
 }
 
-/// The time for the kinds that one wildcard selects is linear in the number of these kinds. The time includes creating
-/// the stores, starting the watches, and recording their failures in the health and the log.
 #[test]
 fn labels_and_metrics_of_a_configuration() {
     let kind = KnownKind::new("g", "v1", "K", "ks", Scope::Cluster);
@@ -341,6 +338,10 @@ fn labels_and_metrics_of_a_configuration() {
     );
 }
 
+/// The time for the kinds that one wildcard selects must be linear in the number of these kinds.
+///
+/// The time is that of creating the stores, starting the watches, and recording their failures in the health and the
+/// log.
 #[test]
 fn kinds_of_a_configuration() {
     const CONFIG: &str =
@@ -364,7 +365,7 @@ fn kinds_of_a_configuration() {
             .unwrap();
         let custom = metrics.custom_resources();
         custom.set_known_kinds(kinds.clone()).unwrap();
-        // One kind disappears. All other kinds stay.
+        // Only the first kind disappears.
         custom.set_known_kinds(kinds[1..].iter().cloned()).unwrap();
         runtime.block_on(async {
             let (asked, all_asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));

@@ -1,9 +1,9 @@
-//! The integration tests of the library, in one binary, so that dependencies are linked once.
+//! The integration tests of the library. They are in one binary, so that cargo links the dependencies only once.
 //!
-//! A module needs the features in the attribute before it. `support` has code that several modules share: the API
-//! server, the strict parser of expositions, golden files. The library has two other test binaries. `footprint` counts
-//! all allocations of its process, so it must not contain other tests. `cluster` breaks its cluster, so it only runs on
-//! request.
+//! The attribute before a module states the features that the module needs. `support` has code that several modules
+//! share: the simulated API server, the strict parser of expositions, golden files. The library has two other test
+//! binaries. `footprint` counts all allocations of its process, so it must not contain other tests. `cluster` breaks
+//! the cluster that it tests, so it only runs on request.
 
 #![allow(
     clippy::unwrap_used,

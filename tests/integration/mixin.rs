@@ -1,4 +1,4 @@
-//! Tests of the alerts, recording rules and dashboards of deploy/mixin. These files are valid, and use only metrics
+//! Tests the alerts, recording rules and dashboards of deploy/mixin. The files must be valid, and must use only metrics
 //! that exist.
 //!
 //! `exporter/tests/integration/dashboards.rs` evaluates the rules and dashboards over the example cluster.
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::golden;
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// The files with rules, and the object with the same rules for the Prometheus Operator.
+/// The files with rules, each with the name of the `PrometheusRule` that has the same rules.
 const RULES: [(&str, &str); 3] = [
     ("alerts", "kube-state-metrics-alerts"),
     ("rules", "kube-state-metrics-rules"),
@@ -48,7 +48,7 @@ fn rules(name: &str) -> String {
     golden::read(&format!("deploy/mixin/{name}.yaml"))
 }
 
-/// The values of `key` in a YAML file of rules. Each rule has one value.
+/// Returns the values of `key` in a YAML file of rules. Each rule has one value.
 fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
     let lines = text
         .lines()
@@ -58,7 +58,7 @@ fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// The queries of rules: the value of `expr`, or the indented lines after it.
+/// Returns the queries of rules: the value of `expr`, or the indented lines after it.
 fn queries(text: &str) -> Vec<String> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<_> = text.lines().collect();
@@ -77,7 +77,7 @@ fn queries(text: &str) -> Vec<String> {
     queries
 }
 
-/// The scenarios of the tests of alerts. Each scenario begins with a comment.
+/// Returns the scenarios in the tests of alerts. Each scenario begins with a comment.
 fn scenarios(tests: &str) -> Vec<&str> {
     let (_, tests) = tests.split_once("\ntests:\n").unwrap();
     let starts = tests.match_indices("# ").map(|(at, _)| at);
@@ -101,7 +101,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The titles of the panels with their queries.
+/// Returns the titles of the panels with their queries.
 fn panels(dashboard: &Value) -> Vec<(&str, &str)> {
     let panels = array(&dashboard["panels"]).iter().flat_map(|panel| {
         let title = panel["title"].as_str().unwrap();
@@ -118,7 +118,7 @@ fn interpolated(query: &str) -> String {
         .replace("$__range", "6h")
 }
 
-/// The names of metrics in a query. Label values are ignored.
+/// Returns the names of the metrics in a query. Label values are ignored.
 fn metrics(query: &str) -> BTreeSet<String> {
     let outside = query.split('"').step_by(2).collect::<Vec<_>>().join("\"");
     let words = outside.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
@@ -131,7 +131,7 @@ fn metrics(query: &str) -> BTreeSet<String> {
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
-/// The metrics that rules and dashboards may use.
+/// Returns the metrics that rules and dashboards may use.
 fn known() -> BTreeSet<String> {
     let families = catalogue();
     let of_objects = families
@@ -191,7 +191,7 @@ fn queries_ask_only_for_metrics_that_exist() {
 fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guide() {
     let (text, tests) = (rules("alerts"), rules("tests/alerts.test"));
     let alerts: BTreeSet<_> = values(&text, "alert").into_iter().collect();
-    // For each alert, whether its tests expect that it fires.
+    // For each alert, what its tests expect: that it fires, that it does not fire, or both.
     let mut tested: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for case in tests.split("  - alertname: ").skip(1) {
         let name = case.lines().next().unwrap();
@@ -201,7 +201,7 @@ fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guid
     let scenarios = scenarios(&tests);
     for alert in &alerts {
         assert_eq!(tested.get(alert), Some(&both), "{alert}");
-        // There is a scenario in which the alert never fires.
+        // At least one scenario must expect that the alert never fires.
         let case = format!("  - alertname: {alert}\n");
         let is_quiet = |scenario: &str| {
             let mut cases = scenario.split(&case).skip(1).peekable();
@@ -249,7 +249,7 @@ fn without_its_duration_an_alert_fires_in_each_scenario_that_is_too_short_for_it
     promtool.current_dir(directory.path());
     let output = run(promtool.args(["test", "rules", "short.yaml"]), b"");
     let output = said(&output);
-    // Each failed evaluation expects no alert, although the condition of the alert is true.
+    // The evaluations may fail only because they expect no alert, although the condition of the alert is true.
     let wrong = output.matches("exp:[]").count();
     assert_eq!(wrong, short.len(), "{output}");
 }
@@ -357,7 +357,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
             .iter()
             .find(|own| own["name"] == "cluster")
             .unwrap();
-        // Series without the label match this value, too.
+        // With this value, a query also selects series that lack the label.
         assert_eq!(
             (&cluster["includeAll"], &cluster["allValue"]),
             (&true.into(), &".*".into())
@@ -385,7 +385,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
                     "{name}: {title}"
                 );
                 let query = target["expr"].as_str().unwrap();
-                // A query has as many selectors as opening braces.
+                // Each selector of a query has one opening brace, so the number of braces is the number of selectors.
                 let selectors = query.matches('{').count();
                 assert!(selectors > 0, "{name}: {title}: {query}");
                 let selected = query.matches(r#"cluster=~"$cluster""#).count();

@@ -1,9 +1,9 @@
-//! The content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
+//! Tests that the content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
 //!
 //! The tests start this binary again as a child process. The allocator of the child clears the memory that it frees.
-//! The child feeds objects that contain a marker, drops the inputs, and then searches all of its memory for the marker,
-//! through `/proc/self/mem`. Three other children keep or print the marker on purpose. For these children, the tests
-//! fail unless the marker is found.
+//! The child feeds objects that contain a marker, and drops the inputs. Then it searches all of its memory for the
+//! marker, through `/proc/self/mem`. Three other children keep or print the marker on purpose. The search must find the
+//! marker in these children.
 
 mod inputs;
 mod memory;
@@ -37,7 +37,7 @@ static ALLOCATOR: Clearing = Clearing;
 /// In a child process, clears memory before freeing it, so that the search finds only kept data.
 struct Clearing;
 
-/// Whether this is a child process, whose allocator clears memory.
+/// Whether this process is a child. Only the allocator of a child clears memory.
 static CLEARS: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: all memory comes from and goes back to the system's allocator, with the given layout.
@@ -47,7 +47,8 @@ unsafe impl GlobalAlloc for Clearing {
         unsafe { System.alloc(layout) }
     }
 
-    // `realloc` is not implemented: its default calls `alloc` and `dealloc`, so that the old memory is cleared.
+    // This impl has no `realloc`, because the default `realloc` calls `alloc` and `dealloc`. So the old memory is
+    // cleared.
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller returns memory of this size that it got from `alloc`.
@@ -62,7 +63,7 @@ unsafe impl GlobalAlloc for Clearing {
     }
 }
 
-/// The action of a child process with the marker.
+/// What a child process does with the marker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scenario {
     /// Only feeds objects that contain the marker.
@@ -71,7 +72,7 @@ enum Scenario {
     KeepObject,
     /// Keeps the text of an object.
     KeepText,
-    /// Logs an error of the underlying decoder, which quotes values.
+    /// Logs an error of serde_json, which quotes values of the object.
     Log,
 }
 
@@ -95,7 +96,7 @@ fn contents_that_are_kept_or_logged_are_found() {
     assert_eq!(marks(&said(&watched(Scenario::Log))), [Form::Plain]);
 }
 
-/// Runs the child process, which also reads secrets from its standard input.
+/// Runs a child process. It also reads secrets from its standard input.
 fn watched(scenario: Scenario) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -128,7 +129,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The forms of the marker in a text.
+/// Returns the forms of the marker that a text contains.
 fn marks(text: &str) -> Vec<Form> {
     let forms = Form::ALL.into_iter();
     forms.filter(|form| form.is_in(text.as_bytes())).collect()
@@ -138,7 +139,7 @@ fn marks(text: &str) -> Vec<Form> {
 #[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
-        // Without a scenario, this process runs other tests, which have the marker in memory.
+        // Without a scenario, this process is not a child. It runs the other tests, which have the marker in memory.
         return;
     };
     CLEARS.store(true, Ordering::Relaxed);
@@ -172,19 +173,21 @@ fn the_watched_process() {
     assert!(scenario == Scenario::Log || expected != found.is_empty());
 }
 
-/// The values that a long-running program keeps in memory after feeding.
+/// The values that a long-running program keeps after it has fed objects.
 #[derive(Default)]
 struct Kept {
     metrics: Vec<StateMetrics>,
     writers: Vec<Vec<Box<dyn ObjectWriter>>>,
     feeds: Vec<kube_state_metrics::source::manifests::ManifestFeed>,
     expositions: Vec<Vec<u8>>,
-    /// Errors in all forms that can appear in a log.
+    /// The errors in all forms that a log could contain.
     log: BTreeSet<String>,
 }
 
-/// Returns three registries of secrets and config maps: without allowlists, with allowlists, and with a family that may
-/// read whole objects. The host or manifests feed the registries.
+/// Returns three registries of secrets and config maps.
+///
+/// The first has no allowlists, the second has allowlists, and the third has a family that may read whole objects.
+/// Manifests feed the registries, or the host if `by_host` is true.
 fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
@@ -238,7 +241,7 @@ fn feed_objects(kept: &mut Kept) {
     }
 }
 
-/// Decodes an object to its API type without this crate, and feeds it.
+/// Decodes an object to its API type without this crate, and passes it to the store.
 fn typed<K: CollectedResource>(metrics: &StateMetrics, bytes: &[u8]) {
     if let Ok(object) = serde_json::from_slice::<K>(bytes) {
         let mut writer = metrics.feed::<K>().unwrap();
@@ -293,7 +296,7 @@ fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
     }
 }
 
-/// The values that a careless program would keep or log.
+/// Returns a value that a careless program would keep or log.
 fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     let mut bytes = documents().swap_remove(0);
     let stray: Box<dyn std::any::Any> = match scenario {
@@ -310,8 +313,8 @@ fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     stray
 }
 
-/// Overwrites an input. In a program, the owner of the input decides whether to do this. The crate must not keep a
-/// copy in either case.
+/// Overwrites an input. In a real program, the owner of the input does this or not. The crate must not keep a copy in
+/// either case.
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);

@@ -18,10 +18,11 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases in which this crate intentionally responds differently, each with the content type and the encoding of the
-/// response. In these cases, this crate follows RFC 9110, and kube-state-metrics does not.
+/// Cases in which this crate follows RFC 9110 and kube-state-metrics does not. Each row has the content type and the
+/// encoding of this crate's response.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    // Protobuf is not supported, so the response has the format with the next lower quality value.
+    // The client prefers protobuf, which this crate does not support. So the response has the format with the next
+    // lower quality value.
     ("019", "openmetrics 1.0.0", ""),
     // A media range matches all types that it covers.
     ("027", "openmetrics 0.0.1", ""),
@@ -29,8 +30,8 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // Every client that accepts gzip gets gzip, even if the client accepts gzip only by `*`. Codings are
-    // case-insensitive.
+    // The response is compressed if the client accepts gzip, even if it accepts gzip only by `*`. The names of codings
+    // are case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -52,7 +53,7 @@ struct Case {
     resources_shown: Vec<String>,
 }
 
-/// The cluster of the cases: one namespace, one pod and no config map.
+/// Returns the cluster of the cases: one namespace, one pod and no config map.
 fn cluster() -> StateMetrics {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Namespaces, BuiltIn::ConfigMaps, BuiltIn::Pods])
@@ -96,7 +97,7 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
             Poll::Ready(None) => return bytes,
-            // Yields to other tasks, and requests another poll.
+            // The body yields to other tasks, and requests another poll.
             Poll::Pending => {}
         }
     }
@@ -162,7 +163,7 @@ fn metrics_are_answered_as_the_cases_say() {
             .collect();
         let response = answer(&metrics, &case.method, &case.path, &headers);
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
-            // Methods that would change something are refused.
+            // The service refuses all methods except GET and HEAD.
             assert_eq!(
                 response.status(),
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -245,7 +246,8 @@ fn head_has_the_headers_of_get_and_no_body() {
         let head = answer(&metrics, Method::HEAD.as_str(), "/", &headers);
         assert_eq!(head.headers(), get.headers());
         assert!(head.body().is_end_stream());
-        // The length of the body of a GET is unknown, so `content-length` must not be zero.
+        // The length of the body of a GET response is not known. So the HEAD response must not state a `content-length`
+        // of zero.
         assert_eq!(head.body().size_hint().exact(), None);
         assert_eq!(bytes(head), b"");
     }
@@ -344,7 +346,7 @@ fn a_body_yields_while_it_searches_and_compresses() {
     }
     let gzip = [("accept-encoding", "gzip")];
     for headers in [&[][..], &gzip] {
-        // The filter includes no row, so the search returns no chunk before the search ends.
+        // The filter selects no row, so the body has no chunk until the search ends.
         let searched = yields(answer(&metrics, "GET", "/metrics?namespace=none", headers));
         assert!(searched > 3, "{headers:?}: {searched}");
     }

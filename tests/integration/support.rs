@@ -1,5 +1,5 @@
-//! Code that several test modules share: an API server in this process, a parser, golden files,
-//! waiting.
+//! Code that several test modules share: a simulated API server, a parser of expositions, golden files, and functions
+//! that wait.
 
 #![cfg_attr(
     not(all(feature = "gzip", feature = "manifests", feature = "watch")),
@@ -19,12 +19,12 @@ pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On, Wire};
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits until a condition is true, on the clock of the test. Fails after ten minutes.
+/// Waits until a condition is true. Fails after ten minutes on the paused clock of the test.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, Duration::from_secs(600), &mut holds).await;
 }
 
-/// Waits until a condition is true, up to a time limit.
+/// Waits until a condition is true. Fails after the time limit.
 pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + time;
     let mut pause = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! Tests of watches with a server that injects faults. Clocks are virtual, so no test waits in real time.
+//! Tests watches with a simulated server that can inject faults. The clock is paused, so no test waits in real time.
 
 mod audit;
 mod chaos;
@@ -59,7 +59,7 @@ fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }
 
-/// Families of the test that show pods with their nodes.
+/// Returns families for pods. One of them shows the node of a pod.
 fn pods() -> Collector<Pod> {
     let on = Family::gauge("pod_on", "Node of the pod.").labels(["node"]);
     Collector::new().family(on.generate(|pod: &Pod, s| {
@@ -69,7 +69,7 @@ fn pods() -> Collector<Pod> {
     }))
 }
 
-/// Configmaps and namespaces.
+/// Returns a builder for configmaps and namespaces.
 fn two_resources() -> Builder {
     StateMetrics::builder().built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces])
 }
@@ -90,7 +90,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// Starts the watches of `metrics` in the background. Audits are disabled unless `configure` enables them.
+/// Starts the watches of `metrics` in the background. Audits are disabled, but `configure` can enable them.
 fn start(
     server: &ApiServer,
     metrics: StateMetrics,
@@ -127,12 +127,12 @@ fn text(metrics: &StateMetrics) -> String {
         .to_string()
 }
 
-/// The expected exposition of configmaps and namespaces.
+/// Returns the expected exposition of configmaps and namespaces.
 fn expected(server: &ApiServer) -> String {
     let metrics = two_resources().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
         for object in server.objects(writer.resource().plural()) {
-            // An object that does not decode also has no samples in the expected exposition.
+            // If an object does not decode, it also has no samples in the expected exposition.
             let _ = writer.apply_json(object.to_string().as_bytes());
         }
     }
@@ -169,8 +169,8 @@ impl Running {
         resources.find(|own| own.resource == resource).unwrap()
     }
 
-    /// The value of a metric of the watches. `series` is the name with its labels, which are sorted and written as in
-    /// the text format.
+    /// Returns the value of a metric of the watches. `series` is the name with its labels in the text format. The
+    /// labels must be sorted.
     fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())
@@ -181,13 +181,13 @@ impl Running {
         line.map(|value| value.parse().unwrap())
     }
 
-    /// The objects that are exposed, as `namespace/name`.
+    /// Returns the exported configmaps as `namespace/name`.
     fn config_maps(&self) -> Vec<String> {
         exposed(&self.text())
     }
 }
 
-/// The configmaps of an exposition, as `namespace/name`.
+/// Returns the configmaps of an exposition, as `namespace/name`.
 fn exposed(text: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| {
         let rest = line.strip_prefix("kube_configmap_info{namespace=\"")?;
@@ -198,7 +198,7 @@ fn exposed(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// The two encodings of requests; `true` requests protobuf.
+/// The two encodings that a watch can request: `true` means protobuf, `false` means JSON.
 const ENCODINGS: [bool; 2] = [true, false];
 
 const SYNCED: kube_state_metrics::source::health::ResourceState =

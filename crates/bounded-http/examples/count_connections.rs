@@ -1,5 +1,5 @@
 //! A server that counts its connections. Run `cargo run -p bounded-http --example count_connections`, then `curl
-//! localhost:8080/`. After five seconds without a request, the server closes a connection.
+//! localhost:8080/`. The server closes a connection that sends no request for five seconds.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use bounded_http::{CloseReason, Listener, Observer, Server};
 
-/// The counts of the server. In a real program, a registry of metrics would have these counts.
+/// The counts of the server. A real program would keep these counts in a metrics registry.
 #[derive(Default)]
 struct Counts {
     open: AtomicI64,

@@ -20,13 +20,15 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::peer::Peer;
 
-/// A spare file descriptor. If no descriptor is free for the next connection, the server closes the spare, so that each
-/// server of the process can accept at least one connection.
-struct SpareDescriptor(#[expect(dead_code, reason = "it is only held")] Socket);
+/// A spare file descriptor of one server.
+///
+/// If no descriptor is free for the next connection, the server closes the spare descriptor, and accepts the connection
+/// with the freed descriptor. In this way, each server of the process can accept at least one connection.
+struct SpareDescriptor(#[expect(dead_code, reason = "keeps the socket open")] Socket);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Maximum pause after the operating system fails to accept a connection.
+/// Maximum pause of the server after the operating system fails to accept a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Accepts connections until shutdown, then waits until the open connections are closed.
@@ -55,7 +57,7 @@ pub(crate) async fn run<A, S, B>(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            // The client closed the connection before it was accepted.
+            // The client closed the connection before the server accepted it.
             Err(error) if is_about_client(&error) => continue,
             Err(error) => {
                 shared.observer.accept_failed(&error);
@@ -63,9 +65,9 @@ pub(crate) async fn run<A, S, B>(
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
-                // The waiting connection gets the spare descriptor, or the descriptor of the evicted connection. The
-                // server opens a new spare only after it has accepted a connection, because an earlier spare would take
-                // the freed descriptor.
+                // The connection that waits to be accepted needs a descriptor: the spare descriptor, or that of an
+                // evicted connection. The server opens a new spare only after it has accepted the waiting connection.
+                // An earlier spare would take the freed descriptor.
                 if spare.take().is_none() {
                     tokio::select! {
                         () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}
@@ -105,8 +107,10 @@ fn is_about_client(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the process (`EMFILE`) or the machine (`ENFILE`) has no free file descriptor. All Unix
-/// systems have these numbers, and `ErrorKind` has no names for them.
+/// Whether the process (`EMFILE`) or the machine (`ENFILE`) has no free file descriptor.
+///
+/// The function compares error numbers, because `ErrorKind` has no variants for these errors. The numbers are the same
+/// on all Unix systems.
 fn lacks_descriptors(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
@@ -115,7 +119,7 @@ fn lacks_descriptors(error: &io::Error) -> bool {
 
 impl SpareDescriptor {
     fn new() -> Option<Self> {
-        // A socket that is not bound costs little, and is available on all systems.
+        // The spare is a socket that is not bound, because it costs little and is available on all systems.
         Socket::new(Domain::IPV4, Type::DGRAM, None).ok().map(Self)
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 /// Turns an accepted TCP connection into a stream for HTTP, for example by a TLS handshake.
 ///
-/// Closures from [`TcpStream`] to a future implement this trait:
+/// A closure that takes a [`TcpStream`] and returns a future implements this trait:
 ///
 /// ```
 /// use bounded_http::{Accepted, Server};
@@ -31,7 +31,7 @@ use tokio::net::TcpStream;
 pub trait Acceptor: Send + Sync + 'static {
     /// The stream for HTTP.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// Why a connection is not served.
+    /// The reason why the server does not serve a connection.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
     /// Accepts one connection.
@@ -41,7 +41,7 @@ pub trait Acceptor: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// An error closes the connection and is reported to
+    /// If the call fails, the server closes the connection and passes the error to
     /// [`Observer::connection_failed`](crate::Observer::connection_failed).
     fn accept(
         &self,
@@ -57,7 +57,7 @@ pub struct Accepted<S> {
     pub(crate) outdated: Outdated,
 }
 
-/// Completes when the connection is outdated.
+/// A future that completes when the connection is outdated.
 pub(crate) type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The default acceptor: plain HTTP/1 and HTTP/2.
@@ -94,10 +94,10 @@ impl<S> Accepted<S> {
 
     /// Sets when the connection is outdated, for example because other certificates are required now. Default: never.
     ///
-    /// When `outdated` completes, the server closes an idle connection immediately. Another connection is closed after
-    /// the responses in progress. The limits on slow clients still apply. A client of HTTP/2 may send further requests
-    /// before it learns that the connection ends. The server responds to such requests for one second, and then refuses
-    /// them with the status 421.
+    /// When `outdated` completes, the server closes an idle connection immediately. If responses are in progress, the
+    /// server closes the connection after these responses. The limits on slow clients still apply. An HTTP/2 client may
+    /// send further requests before it learns that the connection ends. The server responds to these requests for one
+    /// second. After that second, the server refuses them with status 421.
     #[must_use]
     pub fn until(mut self, outdated: impl Future<Output = ()> + Send + 'static) -> Self {
         self.outdated = Box::pin(outdated);

@@ -23,8 +23,8 @@ pub enum CloseReason {
     /// [`Limits::max_connections`](crate::Limits::max_connections) or more responses than
     /// [`Limits::max_responses`](crate::Limits::max_responses).
     Evicted,
-    /// An HTTP/2 client sent more control frames than its requests explain: pings, settings, resets,
-    /// priorities, window updates, empty data.
+    /// An HTTP/2 client sent more control frames than its requests need. Control frames are pings, settings, resets,
+    /// priorities, window updates and empty data frames.
     FrameFlood,
 }
 

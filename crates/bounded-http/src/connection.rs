@@ -1,4 +1,4 @@
-//! One connection: the handshake, HTTP, and the limits on both.
+//! One connection: its handshake, its HTTP requests, and the limits on both.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -29,24 +29,23 @@ use crate::registry::Registry;
 use crate::state::{ConnectionState, ResponseGuard};
 use crate::tracked::{TrackedBody, TrackedStream};
 
-/// Maximum size of a request's header, and of the part of a response that waits in the program's
-/// memory, in bytes.
+/// Maximum size in bytes of a request's header, and of the unsent part of a response in the program's memory.
 const BUFFER: usize = 16 * 1024;
 /// Maximum number of fields in a request's header.
 const FIELDS: usize = 64;
 /// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 8;
-/// Maximum size of the part of a response that waits in the kernel's memory until it is sent, in
-/// bytes.
+/// Maximum size in bytes of the unsent part of a response in the kernel's memory.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// Maximum size of the body of a refusal, in bytes.
+/// Maximum size in bytes of a response body that counts as a refusal.
 const REFUSAL: u64 = 4096;
 
-/// Time during which the server responds to the requests of an outdated connection. In this time, a client of HTTP/2
-/// learns that the connection ends. Without the limit, a client that ignores this information could send requests until
-/// the server stops.
+/// Time during which the server still responds to the requests of an outdated connection.
+///
+/// In this time, an HTTP/2 client learns that the connection ends. Without the limit, a client that ignores this
+/// information could send requests until the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -71,7 +70,7 @@ struct Responder<S> {
     limits: Limits,
     /// The extensions that the acceptor adds to every request.
     extensions: Extensions,
-    /// When the server begins to refuse requests, because the connection is outdated.
+    /// The time from which the server refuses requests, because the connection is outdated.
     refuses_from: Arc<OnceLock<Instant>>,
 }
 
@@ -114,13 +113,13 @@ pub(crate) async fn serve<A, S, B>(
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
-        // The observer is called before the close, so that the counter is already correct when the client sees the
-        // close.
+        // The server calls the observer before it closes the connection. When the client notices the close, the
+        // observer has already counted it.
         reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
     }
 }
 
-/// Sets socket options. Responses are correct without these options, so failures are ignored.
+/// Sets socket options. Responses are correct without these options, so the function ignores failures.
 fn configure(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
@@ -130,7 +129,7 @@ fn configure(stream: &TcpStream) {
 // === impl OpenConnection ===
 
 impl OpenConnection {
-    /// Waits until the server has room for a connection.
+    /// Waits until the server may have one more connection, and adds the connection.
     pub(crate) async fn admit(shared: &Arc<Shared>, peer: Peer, limits: &Limits) -> Self {
         Self {
             state: shared.registry.admit(peer, limits).await,
@@ -177,7 +176,7 @@ where
             .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
-            // The window sizes also limit the unread part of request bodies.
+            // The window sizes also limit the memory for the unread part of request bodies.
             .initial_stream_window_size(BUFFER as u32)
             .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)
@@ -188,7 +187,8 @@ where
         let mut connection = pin!(builder.serve_connection(io, self));
         let shutdown = async { drop(shutdown.wait_for(|shutdown| *shutdown).await) };
         tokio::select! {
-            // An outdated connection begins no further request.
+            // With `biased`, the task first checks whether the connection is outdated. If it is, no further request
+            // begins.
             biased;
             () = outdated => drop(refuses_from.set(Instant::now() + LAST_REQUESTS)),
             () = shutdown => {}
@@ -241,14 +241,15 @@ where
     }
 }
 
-/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. A refusal evicts no
-/// other response, so that refused clients cannot displace accepted clients.
+/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. A refusal does not
+/// evict another response. Otherwise, refused clients could evict the responses of accepted clients.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// Returns an empty response to a request that the service does not receive. The response ends an HTTP/1 connection.
+/// Returns an empty response that refuses a request before the service receives it. If the connection uses HTTP/1, the
+/// response closes it.
 fn refusal<B>(
     status: StatusCode,
     version: Version,

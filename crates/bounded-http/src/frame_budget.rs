@@ -1,7 +1,7 @@
-//! How many control frames of HTTP/2 a client may send.
+//! Limits how many HTTP/2 control frames a client may send.
 //!
-//! The frames are counted from their 9-byte headers as the bytes arrive. HTTP/1 is recognized by its
-//! first bytes, and is not counted.
+//! [`FrameBudget`] reads the 9-byte header of each frame when its bytes arrive, and counts the frame. If the first
+//! bytes are not those of HTTP/2, the connection uses HTTP/1 and has no frames.
 
 use std::time::Duration;
 
@@ -11,23 +11,25 @@ use tokio::time::Instant;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
 
-/// Frames that a client may send in one burst. An honest client begins with fewer than ten frames.
+/// Frames that a client may send in one burst. A normal client begins with fewer than ten frames.
 const BURST: u64 = 1_000;
-/// Frames that a client may send per second on average, even if no response makes progress.
+/// Frames that a client may send per second on average while no response makes progress.
 const PER_SECOND: u64 = 100;
 /// Frames that a client may send for each response that begins.
 const PER_RESPONSE: u64 = 4;
-/// Bytes of responses that allow the client one more frame. Clients extend the windows of the stream and of the
-/// connection once per 4 KiB, or less often.
+/// Number of sent response bytes after which the client may send one more frame. For each 4 KiB that they receive,
+/// clients extend at most two windows: that of the stream and that of the connection.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that are remembered, so that they allow frames later. A client that decompresses slowly
-/// reads the rest of its stream window after the response is complete, and extends its windows only then.
+/// Maximum number of sent bytes that a budget remembers, so that these bytes allow frames later.
+///
+/// A client that decompresses slowly may read much of a response only after the server has sent all of it. Such a
+/// client extends its windows late.
 const UNREAD: u64 = 64 << 20;
 
-/// Cost of a frame that resets a request. The cost is higher than [`PER_RESPONSE`], so the budget of a client that
-/// resets each of its requests immediately is soon used up.
+/// Cost of a frame that resets a request. The cost is higher than [`PER_RESPONSE`]. Therefore, a client that resets
+/// each of its requests immediately soon uses up its budget.
 const RESET_COST: u64 = 8;
-/// Number of payload bytes for which a frame costs 1 more.
+/// Number of payload bytes that increase the cost of a frame by 1.
 const PAYLOAD_PER_COST: u64 = 256;
 
 const DATA: u8 = 0;
@@ -40,7 +42,7 @@ pub(crate) struct FrameBudget {
     position: Position,
     left: u64,
     refilled: Instant,
-    /// Sent bytes that have not been converted to frames, at most [`UNREAD`].
+    /// Sent bytes that have not yet increased the budget, at most [`UNREAD`].
     sent: u64,
     /// The number of responses that are already added to the budget.
     responses: u64,
@@ -48,11 +50,11 @@ pub(crate) struct FrameBudget {
 
 /// The part of the byte stream that the next byte belongs to.
 enum Position {
-    /// In the preface, with the number of bytes that have arrived.
+    /// In the preface. The field is the number of bytes of the preface that have arrived.
     Preface(usize),
-    /// In the header of a frame, with the number of bytes that have arrived.
+    /// In the header of a frame. The fields are the header and the number of its bytes that have arrived.
     Header([u8; FRAME_HEADER], usize),
-    /// In the payload of a frame, with the number of bytes that are missing.
+    /// In the payload of a frame. The field is the number of bytes of the payload that are missing.
     Payload(usize),
     /// The connection does not speak HTTP/2.
     NotHttp2,
@@ -82,7 +84,8 @@ impl FrameBudget {
     /// Records bytes from the client. `responses` is the number of responses that have begun so far. Returns whether
     /// the budget suffices.
     ///
-    /// The cost is subtracted per frame, because one read can contain more frames than the burst.
+    /// The function subtracts the cost of each frame separately, because one read can contain more frames than
+    /// [`BURST`].
     pub(crate) fn record_received(&mut self, bytes: &[u8], responses: u64) -> bool {
         let mut bytes = bytes;
         let mut suffices = true;
@@ -102,8 +105,10 @@ impl FrameBudget {
         suffices
     }
 
-    /// Adds the frames that the time, the responses and the sent bytes since the last call allow. The budget never
-    /// exceeds the burst: the excess for time and responses is dropped, and excess bytes are kept for later calls.
+    /// Increases the budget by the frames that the time, the responses and the sent bytes since the last call allow.
+    ///
+    /// The budget never exceeds [`BURST`]. The function drops the excess for time and responses, and keeps excess bytes
+    /// for later calls.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;
@@ -118,7 +123,8 @@ impl FrameBudget {
         self.left += by_bytes;
     }
 
-    /// Returns the cost of the next frame whose header ends in `bytes`, and advances `bytes` past that header.
+    /// Returns the cost of the next frame whose header ends in `bytes`, and removes the header from the start of
+    /// `bytes`.
     fn next_cost(&mut self, bytes: &mut &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             match &mut self.position {
@@ -168,7 +174,7 @@ impl FrameBudget {
 /// The cost of a frame. `length` is the length of the payload, which the header of the frame states.
 fn frame_cost(kind: u8, length: u64) -> u64 {
     match kind {
-        // The windows of HTTP/2 already limit the number of large DATA frames.
+        // Large DATA frames cost nothing, because the flow control of HTTP/2 already limits their number.
         DATA if length >= PAYLOAD_PER_COST => 0,
         DATA | HEADERS | CONTINUATION => 1,
         RST_STREAM => RESET_COST,

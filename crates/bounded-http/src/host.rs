@@ -1,4 +1,4 @@
-//! The host that a request names, by the rules of RFC 9112 3.2 and RFC 9113 8.3.1.
+//! Checks the host that a request names, by the rules of RFC 9112 (section 3.2) and RFC 9113 (section 8.3.1).
 
 use http::header::HOST;
 use http::uri::Authority;
@@ -8,8 +8,8 @@ use http::{Request, Version};
 ///
 /// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Requests of earlier versions may omit the field.
 /// - HTTP/2 has `:authority`. If there is also a field `Host`, it must be equal to `:authority`.
-/// - The host in `:authority`, or in the target of an HTTP/1 request, has no user name (RFC 9110 4.2.4). hyper accepts
-///   a user name, and `Uri::host` hides it.
+/// - The host in `:authority`, or in the target of an HTTP/1 request, has no user name (RFC 9110, section 4.2.4). hyper
+///   accepts a user name, and `Uri::host` returns the host without it.
 pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut fields = request.headers().get_all(HOST).iter();
     let (host, further) = (fields.next(), fields.next());

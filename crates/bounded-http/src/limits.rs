@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Limits on the time and the connections that clients can use.
+/// Limits on the time and the number of connections that clients can use.
 ///
-/// A timeout of `None` disables that timeout. A number of 0 acts as 1.
+/// A timeout of `None` is disabled. A maximum number of 0 has the same effect as 1.
 ///
 /// ```
 /// use bounded_http::Limits;
@@ -27,19 +27,23 @@ pub struct Limits {
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
-    /// Maximum number of open connections. If the maximum is exceeded, a new connection evicts a connection of the peer
-    /// with the most connections: first a connection that is idle, then a connection that has sent no request, then a
-    /// connection with a request in progress. Of several connections in the same state, the connection that has been
-    /// inactive for the longest time is evicted. If a peer has at most an equal share of the connections (a sixteenth
-    /// if there are more than 16 peers), its connections with a request in progress are protected. A protected
-    /// connection is evicted only if all connections are protected. The process needs this number of free file
-    /// descriptors. Default: 1024.
+    /// Maximum number of open connections. Default: 1024.
+    ///
+    /// The process needs this number of free file descriptors. If the maximum is exceeded, a new connection evicts a
+    /// connection of the peer with the most connections. The server first evicts an idle connection, then a connection
+    /// that has sent no request, then a connection with a request in progress. Among connections of the same kind, the
+    /// server evicts the connection that has been inactive for the longest time.
+    ///
+    /// The share of a peer is the maximum divided by the number of peers, or a sixteenth of the maximum if there are
+    /// more than 16 peers. If a peer has at most its share of connections, its connections with a request in progress
+    /// are protected. The server evicts a protected connection only if all connections are protected.
     pub max_connections: usize,
-    /// Maximum number of responses that have begun, on all connections together. Each stream of an HTTP/2 connection is
+    /// Maximum number of responses in progress, on all connections together. Default: 32.
+    ///
+    /// A response begins when the service returns its status and header fields. Each stream of an HTTP/2 connection is
     /// a separate response. If the maximum is exceeded, a new response evicts a connection that has made no progress
     /// for a second. If there is no such connection, the response evicts a connection of the peer with the most
-    /// responses. A response begins when the service returns its head. A refusal (status 4xx with at most 4 KiB) evicts
-    /// no connection. Default: 32.
+    /// responses. A refusal (status 4xx with at most 4 KiB) does not evict a connection.
     pub max_responses: usize,
 }
 

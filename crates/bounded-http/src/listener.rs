@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Maximum number of connections that the kernel queues until they are accepted.
+/// Maximum number of connections that the kernel queues until the server accepts them.
 const BACKLOG: i32 = 1024;
 
 /// A TCP socket that listens.
@@ -49,13 +49,14 @@ pub enum ListenError {
 impl Listener {
     /// Listens on a port of a host. `host` is a name, or an address with or without brackets.
     ///
-    /// With an empty host or `::`, the socket listens on all IPv6 and IPv4 addresses, or only on the IPv4 addresses if
-    /// the machine has no IPv6. Port 0 lets the operating system choose a port. The socket has `SO_REUSEADDR`, so that
-    /// a restart can bind the port while old connections linger.
+    /// If the host is empty or `::`, the socket listens on all IPv6 and IPv4 addresses. If the machine has no IPv6, the
+    /// socket listens only on the IPv4 addresses. If the port is 0, the operating system chooses a port. The socket has
+    /// the option `SO_REUSEADDR`. With this option, a restarted program can bind the port while the kernel still has
+    /// closed connections of the previous process.
     ///
     /// # Errors
     ///
-    /// If the host does not resolve or is not local, or if the port cannot be bound.
+    /// If the host name does not resolve, if the address belongs to another machine, or if the port cannot be bound.
     pub async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = if host.is_empty() { "::" } else { host };
@@ -107,7 +108,8 @@ fn is_any_v6(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified())
 }
 
-/// Whether an error may mean that the machine has no IPv6. This is not so if the port is in use or forbidden.
+/// Whether an error may mean that the machine has no IPv6. Errors about a port that is in use or forbidden have another
+/// cause.
 fn lacks_v6(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
@@ -135,10 +137,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
-    /// The address that a machine without IPv6 binds for `address`.
+    /// Returns the address that a machine without IPv6 binds for `address`.
     fn without_v6(address: &str) -> io::Result<SocketAddr> {
         with_fallback(address.parse().unwrap(), |address| match address {
-            // The creation of the socket fails with EAFNOSUPPORT.
+            // On a machine without IPv6, the creation of the socket fails with EAFNOSUPPORT (97).
             SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(97)),
             SocketAddr::V4(_) => Ok(address),
         })
@@ -150,7 +152,7 @@ mod tests {
             without_v6("[::]:80").unwrap(),
             "0.0.0.0:80".parse().unwrap()
         );
-        // An explicit address is not replaced.
+        // An explicit IPv6 address has no fallback.
         assert!(without_v6("[::1]:80").is_err());
     }
 

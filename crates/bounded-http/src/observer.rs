@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use crate::close_reason::CloseReason;
 
-/// Receives the events of a server, to count or log them.
+/// Receives the events of a server, so that a program can count or log the events.
 ///
-/// By default, events that only change a count are ignored, and all other events are logged with `tracing`. The server
+/// The default methods ignore events that only change a count, and log all other events with `tracing`. The server
 /// calls the methods while it holds locks, so the methods must not block.
 ///
 /// ```
@@ -29,10 +29,10 @@ use crate::close_reason::CloseReason;
 /// }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// Runs after a connection was accepted.
+    /// Runs after the server has accepted a connection.
     fn connection_opened(&self) {}
 
-    /// Runs after a connection was closed, by either side.
+    /// Runs after the client or the server has closed a connection.
     fn connection_closed(&self) {}
 
     /// Runs after a connection became busy: a response has begun, or bytes of a response wait to be sent.
@@ -46,20 +46,20 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// Runs after the handshake or the HTTP protocol of a connection failed. A client can cause such a failure at any
-    /// time. Logs at level debug by default.
+    /// Runs after a connection has failed in its handshake or in the HTTP protocol. Any client can cause such a failure
+    /// at any time. Logs at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
     /// Runs after the operating system could not accept a connection, usually because no file descriptor is free. The
-    /// server then evicts its least active connection, and retries when this connection is closed or after 50
-    /// milliseconds. While there are no free descriptors, the server may call this method many times per second. Logs a
-    /// warning by default.
+    /// server then evicts its least active connection. The server retries when this connection is closed, but not later
+    /// than after 50 milliseconds. While there are no free descriptors, the server may call this method many times per
+    /// second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }
 }
 
-/// Does not count events, and logs like the default methods.
+/// An observer with only the default methods, which log events but do not count them.
 impl Observer for () {}

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The peer of a connection. Every request has its peer in its extensions.
+/// The address of the client of a connection. The extensions of every request contain its peer.
 ///
 /// ```
 /// use bounded_http::Peer;
@@ -32,8 +32,10 @@ impl Peer {
         self.0
     }
 
-    /// Returns the address that identifies a peer: the IPv4 address, or the first 64 bits of the IPv6 address. A single
-    /// client usually has a whole IPv6 network of that size.
+    /// Returns the address by which the limits count clients: the IPv4 address, or the first 64 bits of the IPv6
+    /// address.
+    ///
+    /// A single client can usually use all addresses of an IPv6 network of 64 bits.
     pub fn group(&self) -> IpAddr {
         match self.0.ip() {
             IpAddr::V6(ip) if !ip.is_loopback() => {

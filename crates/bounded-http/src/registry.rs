@@ -1,11 +1,13 @@
-//! All connections of a server, and the choice of the connection that is evicted when there are too many.
+//! Keeps the connections of a server, and chooses which connection is evicted when there are too many.
 //!
-//! While the server is not full, a single peer may use the whole server. If there are too many connections, the peer
-//! with the most connections loses one. If there are too many responses, the peer with the most responses loses one.
+//! Until a limit is reached, a single peer may use all connections and responses of the server. If there are too many
+//! connections, the server evicts a connection of the peer with the most connections. If there are too many responses,
+//! the server evicts a connection of the peer with the most responses.
 //!
 //! If a peer has at most an equal share of the connections, its connections with a request in progress are protected,
-//! so that scrapes complete. A protected connection is evicted only if all connections are protected. A peer with more
-//! than its share does not have this protection, because waiting requests cost the peer nothing.
+//! so that scrapes complete. The server evicts a protected connection only if all connections are protected. The
+//! connections of a peer with more than its share are not protected. Otherwise, a peer could occupy the server with
+//! requests that wait for a response.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -26,10 +28,10 @@ use crate::observer::Observer;
 use crate::peer::Peer;
 use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 
-/// The time without progress after which a response is evicted before all other responses.
+/// Time without progress after which a response is stalled. The server evicts stalled responses first.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// The largest number of peers among which the connections are divided into equal shares.
+/// Maximum number of peers by which the server divides the connections to compute an equal share.
 const SHARES: usize = 16;
 
 /// The open connections of a server.
@@ -37,7 +39,7 @@ pub(crate) struct Registry {
     open: Mutex<OpenConnections>,
     next_id: AtomicU64,
     busy: Arc<BusyCount>,
-    /// Notifies waiting tasks that a connection was removed.
+    /// Notifies tasks that wait until a connection is removed.
     removed: Notify,
     observer: Arc<dyn Observer>,
 }
@@ -53,16 +55,16 @@ struct Candidate<'a> {
     connection: &'a Arc<ConnectionState>,
     activity: Activity,
     since: Instant,
-    /// The number of connections of the same peer.
+    /// The number of connections of this connection's peer.
     peer: usize,
 }
 
-/// The reason why a connection has to wait for room.
+/// The reason why the server cannot add a new connection yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Full {
-    /// Evicted connections are not closed yet.
+    /// The server has evicted connections that are not closed yet.
     Closing,
-    /// The least active connection may be evicted at this time.
+    /// The least active connection is protected from eviction until this time.
     Until(Instant),
 }
 
@@ -110,8 +112,9 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the least active connection and waits until it is closed, for at most `time`. If there is no connection
-    /// to evict, waits for `time`.
+    /// Evicts the least active connection, and waits at most `time` until it is closed.
+    ///
+    /// If the server has no connection to evict, the function waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -128,8 +131,10 @@ impl Registry {
         }
     }
 
-    /// Evicts the least active connection, unless a connection is already being closed. If the least active connection
-    /// is protected for some time, returns the end of that time.
+    /// Evicts the least active connection if no connection is being closed already.
+    ///
+    /// If the least active connection is still protected, the function evicts nothing and returns the end of the
+    /// protection.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -144,14 +149,16 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // A closed connection must not increase the number of busy connections. The reason is arbitrary, because the
-        // task of the connection has ended and does not report it.
+        // The state is marked as closed, because a closed connection must not increase the number of busy connections.
+        // Any close reason is possible here: the task of the connection has ended, so the reason is not reported.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
 
-    /// Begins the response to a request. If the limit is exceeded, evicts a stalled connection. If no connection is
-    /// stalled, evicts a connection of the peer that receives the most responses.
+    /// Begins the response to a request.
+    ///
+    /// If the server now has too many responses, the function evicts a stalled connection. If no connection is stalled,
+    /// the function evicts a connection of the peer that receives the most responses.
     pub(crate) fn begin_response(&self, response: &ResponseGuard, limits: &Limits) {
         response.record_progress();
         if self.busy.get() > limits.max_responses.max(1) {
@@ -171,8 +178,9 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the least active connections. If one of these connections is protected for some time, returns the end of
-    /// that time.
+    /// Evicts the `count` least active connections.
+    ///
+    /// If one of these connections is still protected, the function stops there and returns the end of the protection.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -210,8 +218,8 @@ impl OpenConnections {
 
     /// The `count` connections that must be evicted first, in this order, to make room for new connections.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // Among many peers, an equal share would be so small that a peer with few connections exceeds it. Therefore, a
-        // share is never smaller than that among `SHARES` peers.
+        // With many peers, an equal share would be so small that even a peer with few connections has more than its
+        // share. Therefore, the share is computed for at most `SHARES` peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;
@@ -229,8 +237,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // The loop assumes that earlier candidates of a peer are evicted, so each later candidate counts one connection
-        // less.
+        // The loop assumes that the earlier candidates of a peer are evicted. Each later candidate of the peer
+        // therefore counts one connection less.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -277,7 +285,7 @@ impl Candidate<'_> {
         (self.activity, self.since, self.connection.id)
     }
 
-    /// The order in which connections are evicted, with this share for each peer.
+    /// The order in which connections are evicted if each peer has this share.
     fn order(&self, share: usize) -> impl Ord + use<> {
         let in_use = matches!(self.activity, Activity::Waiting | Activity::Answering);
         let is_protected = in_use && self.peer <= share;

@@ -53,10 +53,11 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
-    /// Sets the observer, which receives the events of the server. Default: `()`, which logs and
-    /// counts nothing.
+    /// Sets the observer, which receives the events of the server. Default: `()`, which logs events but does not count
+    /// them.
     ///
-    /// Several servers may share one observer, for example a server that drains and its successor on another port.
+    /// Several servers may share one observer. An example is a server that is being drained, and its successor on
+    /// another port.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Arc::new(observer);
         self
@@ -142,7 +143,7 @@ impl Server {
         self.shared.registry.len()
     }
 
-    /// Changes the limits of connections that are accepted after the call.
+    /// Changes the limits. The new limits apply to connections that the server accepts after the call.
     pub fn set_limits(&self, limits: Limits) {
         *self.limits.write() = limits;
     }

@@ -1,7 +1,7 @@
 //! The state of one connection, and the time when the connection exceeds a limit.
 //!
-//! The state depends only on bytes and requests: a connection that cannot write makes no progress. In this way, the
-//! server detects a client that stops reading.
+//! Only sent bytes, received bytes and requests change the state. If the client stops reading, the server cannot send
+//! bytes, so the connection makes no progress. In this way, the server detects such a client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,22 +16,28 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// Time after the handshake during which a connection is not evicted. The time is shorter if the task of the connection
-/// finds nothing to read (see [`FIRST_REQUEST`]). In this time, the server responds to a request that came with the
-/// connection, even during a flood of connections and with a low limit.
+/// Time after the handshake during which a connection is not evicted.
+///
+/// The time is shorter if the task of the connection finds nothing to read (see [`FIRST_REQUEST`]). Many clients send a
+/// request as soon as they are connected. With this time, the server reads such a request even during a flood of
+/// connections and with a low limit.
 const ADMISSION: Duration = Duration::from_millis(50);
-/// Maximum time during which a connection is not evicted before the end of its handshake: a TLS handshake needs round
-/// trips and processor time.
+/// Maximum time during which a connection is not evicted before the end of its handshake. A TLS handshake needs several
+/// round trips and CPU time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// A low limit on connections shortens [`HANDSHAKE`] to this time per allowed connection. During a flood that completes
-/// no handshake, the server therefore still tries 80 connections a second.
+/// If the limit on connections is low, [`HANDSHAKE`] is shortened to this time per allowed connection.
+///
+/// During a flood of connections that complete no handshake, the server therefore still accepts 80 connections per
+/// second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// Time during which a connection is not evicted after its task has found nothing to read for the first time. Within
-/// this time, the operating system reports bytes that had already arrived.
+/// this time, the operating system reports bytes that arrived before.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
-/// Counts the responses that have begun. A connection whose responses are complete counts as one response while bytes
-/// wait to be sent.
+/// The number of responses in progress on all connections of a server.
+///
+/// If all responses of a connection are complete, but some of their bytes are not sent yet, the connection counts as
+/// one response.
 pub(crate) struct BusyCount {
     responses: AtomicUsize,
     observer: Arc<dyn Observer>,
@@ -46,8 +52,8 @@ pub(crate) struct ConnectionState {
     busy: Arc<BusyCount>,
     /// Responses that have begun so far.
     responses: AtomicU64,
-    /// Notifies the task of the connection that a deadline moved to an earlier time, or that the connection must be
-    /// closed.
+    /// Notifies the task of the connection that the deadline has moved to an earlier time, or that the task must close
+    /// the connection.
     changed: Notify,
 }
 
@@ -72,22 +78,22 @@ pub(crate) struct ResponseGuard {
 
 #[derive(Debug)]
 struct Progress {
-    /// When the handshake was complete.
+    /// The time at which the handshake was complete.
     accepted: Option<Instant>,
-    /// When the task of the connection found no bytes to read for the first time.
+    /// The time at which the task of the connection found no bytes to read for the first time.
     waits_since: Option<Instant>,
-    /// When the first byte of an incomplete request arrived.
+    /// The time at which the first byte of an incomplete request arrived.
     request_since: Option<Instant>,
-    /// When the last response ended, if no request has begun after it.
+    /// The time at which the last response ended, if no request has begun since then.
     idle_since: Option<Instant>,
     /// Responses in progress, oldest first.
     responses: Vec<Response>,
     next_response: u64,
-    /// When bytes were last sent, or passed to the connection for sending.
+    /// The last time at which bytes were sent, or were passed to the connection for sending.
     last_progress: Instant,
-    /// Whether bytes wait to be sent.
+    /// Whether the connection has bytes that it cannot send yet.
     blocked: bool,
-    /// Whether the connection uses HTTP/2, where bytes between requests need not start a request.
+    /// Whether the connection uses HTTP/2. Bytes between requests do not always start a request in HTTP/2.
     http2: bool,
     close: Option<CloseReason>,
 }
@@ -95,7 +101,7 @@ struct Progress {
 #[derive(Debug)]
 struct Response {
     id: u64,
-    /// When the header of the request was complete.
+    /// The time at which the header of the request was complete.
     since: Instant,
     /// Whether the header of the response was passed to the connection.
     begun: bool,
@@ -134,7 +140,8 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// Creates the state of a connection that was just accepted. The time limit of the first request starts now.
+    /// Creates the state of a connection that the server has just accepted. The timeout of the first request starts
+    /// now.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
         Self {
@@ -221,7 +228,7 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a request when its header is complete. The response is not counted before it begins.
+    /// Begins a request whose header is complete. The response does not count until it begins.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
@@ -251,7 +258,8 @@ impl ConnectionState {
         self.changed.notify_one();
     }
 
-    /// Waits until the connection has to be closed: it exceeds `limits`, or [`close`](Self::close) was called.
+    /// Waits until the connection exceeds one of `limits` or [`close`](Self::close) was called. Returns the reason to
+    /// close the connection.
     pub(crate) async fn closed(&self, limits: &Limits) -> CloseReason {
         loop {
             let changed = self.changed.notified();
@@ -266,7 +274,8 @@ impl ConnectionState {
                 Some((at, reason)) => tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {
-                        // Progress moves the deadline without a notification, so the deadline is computed again.
+                        // Progress moves the deadline to a later time without a notification, so the loop computes the
+                        // deadline again.
                         let deadline = self.progress.lock().deadline(limits);
                         if deadline.is_some_and(|(at, _)| at <= Instant::now()) {
                             return reason;
@@ -283,7 +292,7 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// The activity of the connection, and the time since which the connection is inactive; `None` if the connection is
+    /// The activity of the connection, and the time since which the connection is inactive. `None` if the connection is
     /// already being closed.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
@@ -333,13 +342,13 @@ impl Progress {
         begun.count().max(usize::from(self.blocked))
     }
 
-    /// Whether the client has a response to receive.
+    /// Whether the server has bytes of a response to send to the client.
     fn sends(&self) -> bool {
         self.blocked || self.responses.iter().any(|response| response.begun)
     }
 
-    /// Returns the earliest deadline of the connection, with the reason to close the connection at this time. The
-    /// deadline changes when a request or a response begins or ends, and when the client receives bytes.
+    /// Returns the earliest deadline of the connection, and the reason to close the connection at this time. The
+    /// deadline changes when a request or a response begins or ends, and when the server sends bytes.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
         let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
         let oldest = self.responses.first().map(|response| response.since);
@@ -369,7 +378,7 @@ impl ResponseGuard {
         &self.connection
     }
 
-    /// Records that the response begins, or that a further piece of the response is ready to be sent.
+    /// Records that the response begins, or that the next piece of the response is ready to be sent.
     pub(crate) fn record_progress(&self) {
         let mut begins = false;
         self.connection.update(|progress| {

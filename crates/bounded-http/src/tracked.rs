@@ -1,4 +1,4 @@
-//! A byte stream and a body that record the progress of their connection.
+//! A byte stream and a response body that record the progress of their connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::frame_budget::FrameBudget;
 use crate::state::{ConnectionState, ResponseGuard};
 
 pin_project! {
-    /// A stream whose reads and writes are recorded.
+    /// A stream that records its reads and writes in the state of the connection.
     pub(crate) struct TrackedStream<S> {
         #[pin]
         stream: S,
@@ -25,7 +25,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// A body whose pieces are recorded as progress; a body of `None` is empty.
+    /// A response body that records each of its pieces as progress. A body of `None` is empty.
     pub(crate) struct TrackedBody<B> {
         #[pin]
         body: Option<B>,
@@ -84,7 +84,7 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         if let Some(frames) = this.frames
             && !frames.record_received(received, this.connection.responses())
         {
-            // The call wakes the task, which closes the connection. The received bytes are not passed on.
+            // The call wakes the task, which closes the connection. The stream does not pass on the received bytes.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;
@@ -127,7 +127,7 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         let flushed = this.stream.poll_flush(cx);
-        // The TLS layer may still hold encrypted bytes after it has accepted all plain bytes.
+        // The TLS layer may have accepted all plain bytes, but may still have encrypted bytes to send.
         this.connection.set_blocked(flushed.is_pending());
         flushed
     }

@@ -1,4 +1,4 @@
-//! The server on a real socket: responses, eviction, limits, drain.
+//! Tests the server on a real socket: responses, eviction, limits, and draining.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::io;
@@ -52,7 +52,7 @@ struct Running {
     failed: mpsc::UnboundedReceiver<String>,
 }
 
-/// The result of a handshake. The tests use this result instead of a real TLS handshake.
+/// The result of a simulated handshake. The tests use no real TLS.
 #[derive(Clone, Copy)]
 enum Handshake {
     Succeeds,
@@ -138,7 +138,7 @@ async fn one_connection_too_many_evicts_the_quietest() {
     ask(&mut first).await;
     let mut second = connect(&running.server).await;
     ask(&mut second).await;
-    // The first connection was used last, so the second is evicted.
+    // The first connection was used more recently than the second connection, so the server evicts the second one.
     ask(&mut first).await;
     let mut third = connect(&running.server).await;
     assert!(ask(&mut third).await.ends_with("hello"));
@@ -276,9 +276,9 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 #[tokio::test]
 async fn an_authority_of_http_2_has_no_user() {
     let running = start(Limits::default(), Handshake::Succeeds, router()).await;
-    // The response begins with its status: 200 or 400 of the static table of HPACK.
+    // The response begins with its status: 200 or 400, as an index of the static table of HPACK.
     for (authority, expected) in [("localhost:1", 0x88), ("evil@localhost", 0x8c)] {
-        // The authority is a literal with a name of the static table.
+        // The authority is encoded as a literal whose name is in the static table.
         let mut headers = vec![0x82, 0x86, 0x84, 0x41, authority.len() as u8];
         headers.extend(authority.as_bytes());
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -309,7 +309,7 @@ async fn a_flood_of_control_frames_closes_the_connection() {
         ("DATA of a byte", headers, frame(0, 0, 1, b"x")),
         ("unknown", Vec::new(), frame(99, 0, 0, &[])),
     ];
-    // The response never begins, so that the stream stays open for its DATA.
+    // The response never begins, so that the stream stays open for the DATA frames of the request.
     let router = Router::new().route("/", get(std::future::pending::<()>));
     let mut running = start(Limits::default(), Handshake::Succeeds, router).await;
     for (name, start, flood) in floods {
@@ -318,12 +318,13 @@ async fn a_flood_of_control_frames_closes_the_connection() {
         bytes.extend(frame(4, 0, 0, &[]));
         bytes.extend(start);
         stream.write_all(&bytes).await.unwrap();
-        // Writes fail as soon as the connection is closed, before the whole flood is sent.
+        // When the server closes the connection, the next write fails. The test then stops before it has sent the whole
+        // flood.
         let flood = flood.repeat(100);
         let mut frames = 0;
         while stream.write_all(&flood).await.is_ok() {
             frames += 100;
-            assert!(frames < 10_000_000, "{name}: the flood goes on");
+            assert!(frames < 10_000_000, "{name}: the flood has no limit");
         }
         let closed = tokio::select! {
             closed = running.closed.recv() => format!("{closed:?}"),
@@ -376,8 +377,8 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // All connections of the flood make progress later than the other connection, so the other connection is the
-        // least active one.
+        // All connections of the flood make progress after the other connection, so the other connection is the least
+        // active one.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;
@@ -443,9 +444,9 @@ async fn every_request_has_the_extensions_of_its_connection() {
 struct Outdating {
     server: Server,
     outdate: watch::Sender<bool>,
-    /// Notified when a request for `/slow` has arrived.
+    /// Is notified when a request for `/slow` has arrived.
     arrived: Arc<Notify>,
-    /// Lets the response to `/slow` begin.
+    /// Permits the response to `/slow` to begin.
     release: Arc<Notify>,
 }
 
@@ -496,9 +497,9 @@ async fn an_outdated_connection_is_closed_when_idle_or_after_its_response() {
     running.release.notify_one();
     let mut response = String::new();
     busy.read_to_string(&mut response).await.unwrap();
-    // The server closes the connection, and does not respond to the second request.
+    // The server closes the connection after the first response, and does not respond to the second request.
     assert!(response.ends_with("\r\n\r\nslow"), "{response}");
-    // A connection that is outdated before its first request gets no response.
+    // If a connection is outdated before its first request, the server sends no response.
     let mut late = connect(&running.server).await;
     let _ = late.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     closed(late).await;
@@ -512,7 +513,7 @@ async fn an_outdated_connection_of_http_2_refuses_a_client_that_ignores_the_end(
     stream.write_all(start).await.unwrap();
     stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
     let mut goes_away = false;
-    // The client does not acknowledge the ping with which the server ends the connection.
+    // The server sends a ping when it ends the connection. The client does not acknowledge this ping.
     for id in (1..=99).step_by(2) {
         let headers = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
         stream.write_all(&frame(1, 5, id, &headers)).await.unwrap();
@@ -524,7 +525,8 @@ async fn an_outdated_connection_of_http_2_refuses_a_client_that_ignores_the_end(
                 break payload[0];
             }
         };
-        // The status 200 is in the static table of HPACK, and the status 421 is not.
+        // The status 200 is in the static table of HPACK, and the status 421 is not. So the first byte shows which
+        // status the server sent.
         assert_eq!(status == 0x88, !ended_before, "request {id}");
         if ended_before {
             return;

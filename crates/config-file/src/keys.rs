@@ -1,10 +1,10 @@
-//! Finds the key at the position of an error in a YAML text, so that a message can name the key. Messages show only
-//! keys that are not secret.
+//! Finds the key at the position of an error in a YAML text, so that an error message can name the key. Messages name
+//! only the keys that the caller expects, because other text may be secret.
 
 /// Maximum length of a key in a message, in bytes.
 const LONGEST: usize = 40;
 
-/// The key of the value at a line and column (both from 1), if the key is one of `known`.
+/// Returns the key of the value at a line and column (both counted from 1), if the key is one of `known`.
 ///
 /// The key is the last key before the column. If no key precedes the column, the key is the first key of the line. If
 /// the line has no key, the key is that of an earlier line with less indentation.
@@ -36,8 +36,8 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
     None
 }
 
-/// Whether a key resembles one of `known`. The parser can mistake a secret for a key, and a message must not show the
-/// secret.
+/// Whether a key resembles one of `known`. The parser can mistake a secret for a key, and a message must not show a
+/// secret. So a message shows only keys that resemble a known key.
 pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
     key.len() <= LONGEST
         && known.iter().any(|known| {
@@ -60,7 +60,7 @@ fn keys_of<'a>(line: &str, known: &[&'a str]) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// The number of blanks before a line, including the dash of a list item and the blanks after it.
+/// Returns the indentation of a line: its first blanks, the dash of a list item, and the blanks after the dash.
 fn indentation_of(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '-', '\t']).len()
 }

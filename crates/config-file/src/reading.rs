@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The byte order mark in UTF-8.
+/// The byte order mark, encoded in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a file cannot be read. The message does not name the file, so the caller must name it.
@@ -14,10 +14,10 @@ pub enum ReadError {
     /// The operating system refuses to open or read the file, for example because the file does not exist.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The path is that of a directory.
+    /// The path names a directory.
     #[error("it is a directory; give a regular file")]
     Directory,
-    /// The path is that of a named pipe, a device or a socket. The field names the type of the file.
+    /// The path names a pipe, a device or a socket. The field states the type of the file.
     #[error("it is {0}; give a regular file")]
     NotRegular(&'static str),
     /// The file has more bytes than `limit`.
@@ -49,8 +49,8 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// The function follows symbolic links. The function checks the type of the file before it opens the file, so a named
-/// pipe does not block.
+/// The function follows symbolic links. It checks the type of the file before it opens the file, because opening a
+/// named pipe would block.
 ///
 /// # Errors
 ///
@@ -65,7 +65,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     read_at_most(file, metadata.len(), limit)
 }
 
-/// Reads all bytes of a reader, such as standard input. `expected` is the number of bytes to reserve.
+/// Reads all bytes of a reader, such as standard input. `expected` is the number of bytes for which the function
+/// reserves memory.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Describes errors in a YAML text. A description depends only on the kind of the error and the expected type.
+//! Describes errors in a YAML text. A description depends only on the kind of the error and the expected type, not on
+//! the text, which may contain secrets.
 
 use std::fmt;
 
@@ -15,13 +16,13 @@ pub struct YamlProblem {
     pub line: u64,
     /// The column in characters, counted from 1.
     pub column: u64,
-    /// The expected key whose value is wrong, if the key is known.
+    /// The key whose value is wrong. `None` if the key is not known.
     pub key: Option<String>,
     /// The problem, and how to solve it.
     pub reason: String,
 }
 
-/// Describes an error of a text that was parsed. `keys` are the keys that such a text may have.
+/// Describes an error that a parser found in `text`. `keys` are the keys that the text may have.
 ///
 /// ```
 /// let text = "key_file: [secret]";
@@ -62,7 +63,7 @@ impl fmt::Display for YamlProblem {
 
 impl std::error::Error for YamlProblem {}
 
-/// Describes the error in our words, because messages of parsers and types may quote the text.
+/// Describes the error with fixed words, because the messages of parsers and types may quote the text.
 fn reason(error: &Error, keys: &[&str]) -> String {
     match error.without_snippet() {
         Error::SerdeInvalidType { expected, .. }
@@ -110,7 +111,7 @@ fn reason(error: &Error, keys: &[&str]) -> String {
     }
 }
 
-/// Names a collection as users do, instead of as the parser does.
+/// Returns the usual name of a collection instead of the parser's name.
 fn collection(event: &str) -> &str {
     match event {
         "mapping start" => "a map",
@@ -121,8 +122,8 @@ fn collection(event: &str) -> &str {
 
 const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
 
-/// The cause of a syntax error. The function finds the cause by words in the parser's message. The message itself may
-/// contain a character of the text, so it is not shown.
+/// Returns the cause of a syntax error. The function searches the parser's message for words that show the cause. The
+/// description does not contain the message itself, because it may quote a character of the text.
 fn syntax(message: &str) -> &'static str {
     let causes = [
         ("unclosed quote", "a quotation mark is not closed"),

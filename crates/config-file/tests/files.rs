@@ -1,4 +1,4 @@
-//! Reads files of every kind, and checks the errors of YAML texts.
+//! Tests the reading of all types of files, and the error messages for YAML texts.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ fn a_limit_is_written_in_the_largest_unit_that_divides_it() {
     }
 }
 
-/// A text with every kind of value.
+/// A document with every kind of value.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Document {

@@ -24,10 +24,11 @@ pub struct NoAuthority;
 // === impl Authorities ===
 
 impl Authorities {
-    /// Keeps the certificates that can be parsed, and returns the number of certificates that cannot be parsed.
+    /// Creates the trusted certificates from those of `all` that can be parsed. Also returns the number of certificates
+    /// that cannot be parsed.
     ///
-    /// A certificate that cannot be parsed is not trusted, because it cannot be checked: it may have expired, or may
-    /// not be an authority.
+    /// A certificate that cannot be parsed is not trusted, because it cannot be checked. For example, it may have
+    /// expired.
     ///
     /// # Errors
     ///
@@ -47,7 +48,8 @@ impl Authorities {
 
     fn add(&mut self, der: &CertificateDer<'_>) -> Option<()> {
         let certificate = Certificate::parse(der)?;
-        // Without this check, webpki would accept certificates that the key of a leaf signs.
+        // Without this check, webpki would treat a leaf as an authority, and accept certificates that the leaf's key
+        // signed.
         if certificate.is_authority() {
             let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
             self.anchors.push(anchor.to_owned());

@@ -1,4 +1,4 @@
-//! A certificate, with the parts that webpki does not expose.
+//! A parsed certificate, including the fields that webpki does not expose.
 
 use rustls::pki_types::{
     CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
@@ -25,23 +25,23 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     der: CertificateDer<'static>,
-    /// Serial numbers may have any length, as in Go and webpki.
+    /// The profile `Raw` accepts serial numbers of any length, as Go and webpki do.
     parsed: CertificateInner<Raw>,
 }
 
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// The extensions that Go processes. Only these extensions may be critical.
+/// The extensions that Go processes. If another extension is critical, the certificate is refused.
 const CRITICAL: [ObjectIdentifier; 10] = [
-    // Key usage, and names.
+    // Key usage, and subject alternative names.
     ObjectIdentifier::new_unwrap("2.5.29.15"),
     ObjectIdentifier::new_unwrap("2.5.29.17"),
-    // Basic and name constraints.
+    // Basic constraints, and name constraints.
     ObjectIdentifier::new_unwrap("2.5.29.19"),
     ObjectIdentifier::new_unwrap("2.5.29.30"),
     // Distribution points of revocation lists.
     ObjectIdentifier::new_unwrap("2.5.29.31"),
-    // Certificate policies, their mappings and constraints, and `inhibitAnyPolicy`.
+    // Certificate policies, policy mappings, policy constraints, and `inhibitAnyPolicy`.
     ObjectIdentifier::new_unwrap("2.5.29.32"),
     ObjectIdentifier::new_unwrap("2.5.29.33"),
     ObjectIdentifier::new_unwrap("2.5.29.36"),
@@ -53,7 +53,7 @@ const CRITICAL: [ObjectIdentifier; 10] = [
 // === impl Certificate ===
 
 impl Certificate {
-    /// Parses a certificate; `None` if the certificate cannot be parsed.
+    /// Parses a certificate. Returns `None` if the certificate cannot be parsed.
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         Some(Self {
             parsed: CertificateInner::from_der(der).ok()?,
@@ -73,7 +73,7 @@ impl Certificate {
         self.tbs().version() == Version::V3
     }
 
-    /// The subject, such as `CN=api`.
+    /// Returns the subject, such as `CN=api`.
     pub(crate) fn subject(&self) -> String {
         match self.tbs().subject().to_string() {
             subject if subject.is_empty() => "without a subject".to_owned(),
@@ -86,8 +86,8 @@ impl Certificate {
         Some(key.into())
     }
 
-    /// Whether the certificate may sign other certificates. A certificate of version 3 declares this right in an
-    /// extension. Earlier versions have no such extension, so their certificates may sign.
+    /// Whether the certificate may sign other certificates. A version 3 certificate declares this right in an
+    /// extension. Earlier versions have no extensions, so all their certificates may sign.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.tbs().get_extension::<BasicConstraints>();
         let usage = self.tbs().get_extension::<KeyUsage>();
@@ -209,12 +209,12 @@ impl Purpose {
         })
     }
 
-    /// The extended key usages that allow the purpose.
+    /// Returns the extended key usages that allow the purpose.
     fn usages(self) -> [ObjectIdentifier; 2] {
         [self.oid(), ANY_PURPOSE]
     }
 
-    /// The error for certificates that do not allow the purpose.
+    /// Returns the error for a certificate that does not allow the purpose.
     fn missing(self) -> Error {
         Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
             required: match self {

@@ -1,4 +1,4 @@
-//! The check of a chain: the rules of webpki, and the additional rules of Go.
+//! Checks a chain of certificates by the rules of webpki and by the additional rules of Go.
 
 use std::ptr;
 
@@ -50,7 +50,8 @@ impl Authorities {
             intermediates += 1;
         }
         let mut roots = self.anchors().iter().zip(self.signers());
-        // Several roots can have the same name and key; webpki tries each.
+        // Several roots can have the same name and key, and webpki tries each of them. So this search compares
+        // addresses.
         let root = roots.find(|(anchor, _)| ptr::eq(*anchor, path.anchor()));
         let (_, root) = root.ok_or(Error::UnknownIssuer)?;
         root.check_root(purpose, intermediates, now)

@@ -1,4 +1,4 @@
-//! A server's check of a client certificate.
+//! Checks client certificates for a server.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -11,7 +11,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// Verifier for servers, which accepts the clients that a server in Go accepts.
+/// A verifier for servers. It accepts the clients that a server in Go accepts.
 #[derive(Debug)]
 pub struct ClientVerifier {
     authorities: Authorities,
@@ -23,8 +23,8 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// Creates a verifier that accepts the clients of these authorities. If `is_mandatory` is true, the verifier
-    /// refuses clients without a certificate.
+    /// Creates a verifier that accepts clients with a certificate of one of these authorities. If `is_mandatory` is
+    /// true, the verifier refuses clients without a certificate.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {

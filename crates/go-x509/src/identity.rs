@@ -1,4 +1,4 @@
-//! The certificate that this process presents.
+//! Reads the certificate that this process presents, and its key.
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -42,7 +42,7 @@ pub enum IdentityError {
     },
 }
 
-/// Reads a chain of certificates and the key of the first certificate. X.509 version 1 is allowed.
+/// Reads a chain of certificates and the key of the first certificate. X.509 version 1 certificates are allowed.
 ///
 /// # Errors
 ///

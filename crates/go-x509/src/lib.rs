@@ -1,7 +1,7 @@
 //! Checks certificates by the rules of Go's `crypto/x509` in the cases where rustls' webpki decides differently.
 //!
-//! webpki builds and verifies every chain of version 3 certificates. webpki knows only the name, the key and the name
-//! constraints of a trusted authority, and implements the rules for public authorities. webpki and Go decide
+//! This crate uses webpki to build and verify chains of version 3 certificates. webpki reads only the name, the key and
+//! the name constraints of a trusted authority. Its rules are made for public authorities. webpki and Go decide
 //! differently in these cases:
 //!
 //! | certificate | webpki | Go | here |

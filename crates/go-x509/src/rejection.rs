@@ -10,14 +10,14 @@ use rustls::{CertificateError, Error, OtherError};
 
 use crate::certificate::Certificate;
 
-/// Why a certificate is refused: its subject, the rule, and what to do.
+/// Why a certificate is refused: its subject, the broken rule, and how to fix the problem.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection(String);
 
 // === impl Rejection ===
 
 impl Rejection {
-    /// Finds the rejection among the causes of an error. `None` if no cause is a rejection.
+    /// Finds the rejection among the causes of an error. Returns `None` if no cause is a rejection.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
@@ -97,7 +97,7 @@ impl Rejection {
     }
 }
 
-/// Converts an error of webpki to an error of rustls. The conversion of rustls is private.
+/// Converts an error of webpki to an error of rustls. rustls has the same conversion, but it is private.
 pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error as Own;
     let error = match error {
@@ -117,7 +117,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// Returns the error of webpki inside an error of rustls, if rustls has no variant for the error of webpki.
+/// Returns the webpki error inside a rustls error. Returns `None` if rustls has its own variant for the webpki error.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),

@@ -1,4 +1,4 @@
-//! A client's check of a server certificate.
+//! Checks server certificates for a client.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// Verifier for clients, which accepts the servers that a client in Go accepts.
+/// A verifier for clients. It accepts the servers that a client in Go accepts.
 #[derive(Debug)]
 pub struct ServerVerifier {
     authorities: Authorities,
@@ -22,23 +22,23 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// Verifier that accepts the servers that another verifier accepts, such as the verifier with the system's authorities.
-/// Errors explain why a server is refused.
+/// A wrapper of another verifier, such as the verifier with the system's authorities. The wrapper accepts the same
+/// servers, and its errors explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
     origin: String,
 }
 
-/// Verifier that accepts every server that has the key of its certificate, like Go's `InsecureSkipVerify`.
+/// A verifier that checks only that the server has the key of its certificate, like Go's `InsecureSkipVerify`.
 #[derive(Debug)]
 pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 
 // === impl ServerVerifier ===
 
 impl ServerVerifier {
-    /// Creates a verifier that accepts the servers of these authorities. `origin` names the file of the authorities in
-    /// errors.
+    /// Creates a verifier that accepts servers with a certificate of one of these authorities. `origin` is the name of
+    /// the authorities' file in error messages.
     #[must_use]
     pub fn new(
         authorities: Authorities,
@@ -66,7 +66,7 @@ impl ServerVerifier {
             None => authorities.verify_chain(der, intermediates, purpose, now, algorithms),
         };
         checked.map_err(certificate_error)?;
-        // The check of the name also refuses certificates of version 1, which have no names.
+        // The check of the name also refuses version 1 certificates, because they have no subject alternative names.
         verify_server_name(&ParsedCertificate::try_from(der)?, name)
     }
 }
@@ -115,7 +115,7 @@ impl ServerCertVerifier for ServerVerifier {
 // === impl ExplainedVerifier ===
 
 impl ExplainedVerifier {
-    /// Wraps a verifier. `origin` names the authorities in errors.
+    /// Wraps a verifier. `origin` is the name of the authorities in error messages.
     pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
         let origin = origin.into();
         Self { inner, origin }
@@ -165,7 +165,7 @@ impl ServerCertVerifier for ExplainedVerifier {
 // === impl UncheckedServer ===
 
 impl UncheckedServer {
-    /// Checks only that the server has the key of the certificate that it presents.
+    /// Creates a verifier that checks only that the server has the key of its certificate.
     #[must_use]
     pub fn new(provider: &CryptoProvider) -> Self {
         Self(provider.signature_verification_algorithms)

@@ -1,4 +1,4 @@
-//! Verifies signatures of handshakes, including signatures by the keys of version 1 certificates.
+//! Verifies signatures of TLS handshakes, including signatures by the keys of version 1 certificates.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -36,8 +36,8 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // In TLS 1.3, each signature scheme has exactly one curve, which is the curve of the first candidate. PKCS #1
-        // is not allowed.
+        // In TLS 1.3, each signature scheme has exactly one curve, so only the first candidate is valid. TLS 1.3 does
+        // not allow PKCS #1.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

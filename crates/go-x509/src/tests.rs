@@ -68,7 +68,7 @@ impl Pair {
         Self { params, key, der }
     }
 
-    /// The same certificate as version 1, which has no extensions; signed by `signer`.
+    /// Returns the same certificate as version 1, without extensions and signed by `signer`.
     fn as_version_1(&self, signer: &Self) -> CertificateDer<'static> {
         let parsed = x509_cert::Certificate::from_der(&self.der).unwrap();
         let tbs = parsed.tbs_certificate();
@@ -103,7 +103,7 @@ fn authorities(all: &[&CertificateDer<'static>]) -> Authorities {
     authorities
 }
 
-/// The reason why a client refuses a server; empty if the client accepts it.
+/// Returns the reason why a client refuses a server. The text is empty if the client accepts the server.
 fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &str) -> String {
     let verifier = ServerVerifier::new(authorities(&[trusted]), &provider(), "ca.pem");
     let name = ServerName::try_from(name).unwrap();
@@ -111,7 +111,7 @@ fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &st
     result.err().map_or(String::new(), said)
 }
 
-/// The reason why a server refuses a client; empty if the server accepts it.
+/// Returns the reason why a server refuses a client. The text is empty if the server accepts the client.
 fn client(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>) -> String {
     let verifier = ClientVerifier::new(authorities(&[trusted]), &provider(), true);
     let result = verifier.verify_client_cert(der, &[], UnixTime::since_unix_epoch(NOW));
@@ -227,7 +227,7 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
         refuses(&server(&root.der, &leaf.der, "api.test"), &said);
         refuses(&client(&root.der, &leaf.der), &said);
     }
-    // If there is also a renewed authority, the renewed authority is used.
+    // If a renewed authority is trusted too, the chain ends at the renewed authority and is accepted.
     let renewed = Pair::new("other", Is::Authority);
     let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
     let all = || authorities(&[&expired.der, &renewed.der]);
@@ -267,7 +267,7 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
     assert_eq!(client(&root.der, &leaf(YEARS).as_version_1(&root)), "");
-    // The same holds for an authority of version 1, which cannot declare that it is an authority.
+    // The same is true for an authority of version 1. Its certificate cannot declare that it is an authority.
     let old_root = root.as_version_1(&root);
     assert_eq!(client(&old_root, &leaf(YEARS).as_version_1(&root)), "");
     assert_eq!(client(&old_root, &leaf(YEARS).der), "");
@@ -350,7 +350,7 @@ fn a_key_belongs_to_its_certificate_in_every_version() {
     let leaf = root.issue(params("leaf", Is::Leaf, YEARS));
     let pem = |der: &CertificateDer<'_>| {
         let parsed = x509_cert::Certificate::from_der(der).unwrap();
-        // rcgen has an encoder for its own certificates only.
+        // rcgen can write PEM only for certificates that rcgen has made, so the test encodes this certificate.
         let encoded = base64(&parsed.to_der().unwrap());
         format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n")
     };

@@ -1,20 +1,21 @@
 //! Rewrites a message whose fields are out of order or split. No encoder of the API writes such a message.
 //!
-//! Protobuf permits fields in any order, and a message in several parts, which a decoder merges. A deserializer needs
-//! each field once. Objects of an API server have each field once and in order, so the reader does not check the order
-//! in advance. The reader stops at the first field that is out of order. The object is then rewritten and read again.
+//! Protobuf permits fields in any order. It also permits several parts of one message, which a decoder must merge. A
+//! deserializer needs each field once. The objects of an API server have each field once and in order, so this crate
+//! does not check the order in advance. If [`Object::read`](crate::Object::read) finds a field that is out of order, it
+//! stops, rewrites the object with this module, and reads the object again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};
 use crate::wire::{Payload, Records};
 
-/// The maximum size of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
+/// Maximum size in bytes of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
 ///
-/// To rewrite a nested message, the function makes a copy for each message around the nested message. So the rewriting
-/// may need a multiple of this memory.
+/// To rewrite a nested message, the code also copies each message that contains the nested message. The code may
+/// therefore need several times this amount of memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
-/// Returns the same message with its fields in the order of the table, each in one place.
+/// Returns the same message with its fields in the order of the table, and with all records of a field together.
 ///
 /// The recursion follows the messages of the tables, and no message of the tables contains itself. Therefore, the depth
 /// of the recursion is limited.
@@ -31,8 +32,8 @@ pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u
 
 /// Writes the records of one field.
 ///
-/// The function reads the whole message once per field. Therefore, the function needs no memory for the positions of
-/// the records. A message may have millions of records.
+/// The function reads the whole message once per field. It does not store the positions of the records, because a
+/// message may have millions of records.
 fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut records = Records::new(message);
     let (mut number, mut joined) = (None, None::<Vec<u8>>);
@@ -47,11 +48,11 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
                 put_bytes(field.number, &entry(field, payload.bytes()?)?, out);
             }
             (_, payload) if field.content.is_number() => number = Some(payload.number()?),
-            // If a field with a text or bytes occurs several times, the last one is used.
+            // If a text or bytes field occurs several times, the last occurrence is used.
             (_, payload) if matches!(field.content, Type::Text | Type::Bytes) => {
                 joined = Some(payload.bytes()?.to_vec());
             }
-            // Protobuf merges the parts of a message if their bytes follow each other.
+            // To merge the parts of a message, the code writes their bytes one after another.
             (_, payload) => {
                 let parts = joined.get_or_insert_default();
                 parts.extend_from_slice(payload.bytes()?);

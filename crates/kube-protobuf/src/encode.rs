@@ -1,4 +1,4 @@
-//! Writes objects, lists and watch events as an API server does, for tests and for fakes of a server.
+//! Writes objects, lists and watch events as an API server does, for tests and for fake API servers.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::object::message_of;
 use crate::schema::{Field, Message, Presence, Type, always};
 use crate::tables::{LIST_META, STATUS};
 
-/// A value that a field cannot have.
+/// The error for a JSON value whose type does not fit its field.
 #[derive(Debug, thiserror::Error)]
 #[error("{field} cannot be encoded: {value} is not of its type")]
 pub struct EncodeError {
@@ -22,8 +22,9 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// Like the encoder of the API, the function writes a zero value for an absent field, unless the field is a pointer, a
-/// list, a map or bytes. The function leaves out unknown fields. A time may also be a number of seconds since 1970.
+/// If a field is absent, the function writes a zero value, as the API server does. It writes nothing for an absent
+/// pointer, list, map or bytes field. It ignores unknown fields. A time in the JSON may also be a number of seconds
+/// since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};
@@ -46,7 +47,7 @@ pub fn message(message: &'static Message, json: &Value) -> Result<Vec<u8>, Encod
     Ok(out)
 }
 
-/// Encodes an object with its envelope; `None` if its kind has no table.
+/// Encodes an object with its envelope. Returns `None` if its kind has no table.
 ///
 /// # Errors
 ///
@@ -61,7 +62,7 @@ pub fn object(json: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     Some(message(table, json).map(|raw| envelope(api_version, kind, &raw)))
 }
 
-/// Encodes a list of objects of one kind; `None` if the kind has no table. `meta` is the metadata of the list.
+/// Encodes a list of objects of one kind. Returns `None` if the kind has no table. `meta` is the metadata of the list.
 ///
 /// # Errors
 ///
@@ -99,7 +100,7 @@ pub fn watch_event(kind: &str, object: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Surrounds a message with an envelope.
+/// Returns the message inside an envelope.
 #[must_use]
 pub fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     let mut type_meta = Vec::new();
@@ -143,7 +144,7 @@ fn write_message(
             }
             (Presence::List | Presence::Map | Presence::Pointer, Value::Null) => {}
             (Presence::List | Presence::Map, value) => return Err(refused(field, value)),
-            // In Go, absent bytes (`nil`) differ from empty bytes, so absent bytes are left out.
+            // In Go, absent bytes (`nil`) differ from empty bytes, so nothing is written for absent bytes.
             (_, Value::Null) if matches!(field.content, Type::Bytes) => {}
             (_, value) => write_value(field, value, out)?,
         }
@@ -172,7 +173,8 @@ fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), En
     Ok(())
 }
 
-/// The payload of a value that is not a number on the wire; `None` if `value` does not have the type `content`.
+/// Returns the payload of a value that is not a number on the wire. Returns `None` if `value` does not have the type
+/// `content`.
 fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let mut out = Vec::new();
     match (content, value) {

@@ -1,4 +1,4 @@
-//! The data around an object: the envelope with its kind, and the event of a watch.
+//! Reads the data around an object: the envelope with its kind, and the event of a watch.
 
 use crate::error::Malformed;
 use crate::object::{Object, message_of};
@@ -8,7 +8,7 @@ use crate::wire::Records;
 /// The first bytes of every object, list or error in this encoding.
 pub const PREFIX: [u8; 4] = *b"k8s\0";
 
-/// The media type of this encoding. A watch has the parameter `stream=watch` in addition.
+/// The media type of this encoding. In the media type of a watch, the parameter `stream=watch` follows.
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 /// An object with the API version and the kind that the API server states.
@@ -65,14 +65,14 @@ impl<'a> Envelope<'a> {
         message_of(self.api_version(), self.kind()).map(|message| self.object_as(message))
     }
 
-    /// The object, read with the table `message`.
+    /// Returns the object. Its fields are those of the table `message`.
     #[must_use]
     pub fn object_as(&self, message: &'static Message) -> Object<'a> {
         Object::new(message, self.raw).with_header(self.header)
     }
 }
 
-/// The API version and the kind of a `TypeMeta`.
+/// Returns the API version and the kind that a `TypeMeta` contains.
 pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
     let (mut records, mut header) = (Records::new(message), [""; 2]);
     while let Some(record) = records.next()? {
@@ -81,7 +81,7 @@ pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
             2 => &mut header[1],
             _ => continue,
         };
-        // A kind that is not UTF-8 is an unknown kind.
+        // If the kind is not UTF-8, it is treated as unknown.
         *text = std::str::from_utf8(record.payload.bytes()?).unwrap_or_default();
     }
     Ok(header)

@@ -1,12 +1,12 @@
-//! [`Error`]: why bytes could not be read.
+//! [`Error`]: the reason why the crate could not read bytes.
 
 use std::fmt::{self, Write as _};
 
-/// Why bytes could not be read.
+/// The reason why the crate could not read bytes.
 ///
-/// The message contains a value of the object only if the deserialized type puts the value into its error message.
+/// The error message contains a value of the object only if the deserialized type writes the value into its own error.
 pub struct Error {
-    // The details are in a box, because errors are rare, and results should not reserve space for the details.
+    // The details are in a box, so that each `Result` is small. Errors are rare.
     details: Box<Details>,
 }
 
@@ -29,14 +29,14 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Problem {
     Malformed(Malformed),
-    /// The fields of a message are out of order or split, which the API's encoder does not do. The object is then
-    /// rewritten.
+    /// The fields of a message are out of order or split. The API's encoder writes no such message. The reader rewrites
+    /// the object and reads it again.
     NotCanonical,
     /// The deserialized type refuses a value.
     Data(String),
 }
 
-/// Why bytes are not protobuf, or not of the expected messages.
+/// The reason why bytes are not valid protobuf, or do not contain the expected messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -49,7 +49,7 @@ pub enum Malformed {
     /// A tag has the field number 0, a field number of more than 32 bits, or an unknown wire type.
     #[error("a tag is invalid")]
     Tag,
-    /// A field is a group. Groups are obsolete, and the API does not use them.
+    /// A field has the wire type of a group. Groups are obsolete, and the API does not use them.
     #[error("a field is a group, which the API does not use")]
     Group,
     /// A field has a wire type that differs from the type of the field in the API.
@@ -58,7 +58,7 @@ pub enum Malformed {
     /// The bytes do not begin as the API's protobuf encoding does.
     #[error("the bytes do not begin with the API's protobuf prefix")]
     Prefix,
-    /// The object is compressed, which the API does not do.
+    /// The envelope states a content encoding, such as a compression. The API does not use content encodings.
     #[error("the object has an unknown content encoding")]
     Encoding,
     /// An object, or the metadata of a list, is too large.
@@ -80,7 +80,7 @@ impl Error {
         }
     }
 
-    /// Adds a step to the path of the value with the error.
+    /// Adds a step at the start of the path to the value.
     #[cold]
     pub(crate) fn inside(mut self, step: Step) -> Self {
         self.details.path.push(step);
@@ -93,7 +93,8 @@ impl Error {
         matches!(self.details.problem, Problem::Data(_))
     }
 
-    /// The path to the value, such as `spec.containers[1].image`; empty if the error concerns the whole object.
+    /// Returns the path to the value, such as `spec.containers[1].image`. The path is empty if the error concerns the
+    /// whole object.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
@@ -108,7 +109,7 @@ impl Error {
         path
     }
 
-    /// The message without the path.
+    /// Returns the error message without the path.
     #[must_use]
     pub fn problem(&self) -> String {
         match &self.details.problem {

@@ -1,8 +1,9 @@
-//! [`FrameReader`]: splits a watch into events while its bytes arrive.
+//! [`FrameReader`]: splits the response of a watch into events while its bytes arrive.
 
 use crate::piece::Piece;
 
-/// Splits a watch into frames. A frame is a length of four bytes, with the highest byte first, and an event.
+/// Splits the response of a watch into frames. A frame consists of a length in four bytes (the highest byte first) and
+/// an event.
 ///
 /// ```
 /// use kube_protobuf::FrameReader;
@@ -20,7 +21,7 @@ use crate::piece::Piece;
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    /// The bytes of the length of a frame, while the length is incomplete.
+    /// The bytes of an incomplete frame length that have arrived.
     length: [u8; 4],
     known: usize,
     /// The number of bytes of the current event that have not arrived.
@@ -36,7 +37,7 @@ impl FrameReader {
         self.known > 0 || self.left.is_some()
     }
 
-    /// Takes the next bytes and calls `each` with every piece of an event. Stops if `each` fails.
+    /// Reads the next bytes and calls `each` with every piece of an event. The method stops if `each` fails.
     ///
     /// # Errors
     ///

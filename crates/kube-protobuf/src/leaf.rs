@@ -1,4 +1,4 @@
-//! Values that are messages on the wire, and text or numbers in JSON.
+//! Reads values that are messages in protobuf, but strings or numbers in JSON.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub(crate) struct TimeText {
     length: usize,
 }
 
-/// The smallest unit of time that the text of a time shows.
+/// The precision of a time in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precision {
     Seconds,
@@ -53,7 +53,8 @@ pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     }
 }
 
-/// The bytes of field 1, empty if the field is missing: the JSON of `FieldsV1` and `RawExtension`.
+/// Returns the bytes of field 1, which contain the JSON of a `FieldsV1` or `RawExtension`. The result is empty if the
+/// field is missing.
 pub(crate) fn last_bytes(message: &[u8]) -> Result<&[u8], Malformed> {
     let (mut records, mut last) = (Records::new(message), &[][..]);
     while let Some(record) = records.next()? {
@@ -83,8 +84,8 @@ pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed
     })
 }
 
-/// Reads a `Time` or `MicroTime`: seconds since 1970 and nanoseconds. An empty message means that there is no time, so
-/// the caller must not pass an empty message.
+/// Reads a `Time` or `MicroTime`, which contains seconds since 1970 and nanoseconds. An empty message means that no
+/// time is set. The caller must not pass an empty message.
 pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Error> {
     let (mut records, mut seconds, mut nanos) = (Records::new(message), 0, 0);
     while let Some(record) = records.next()? {
@@ -98,10 +99,10 @@ pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Err
         .ok_or_else(|| Error::custom("invalid value, expected a time in the years 0 to 9999"))
 }
 
-/// The number, truncated to 32 bits as in Go.
+/// Truncates the number to 32 bits, as Go does.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "the upper bits repeat the sign"
+    reason = "the upper bits of a valid number only repeat its sign"
 )]
 pub(crate) fn int32(number: u64) -> i32 {
     number as i32
@@ -164,11 +165,11 @@ impl TimeText {
     }
 }
 
-/// The year, month and day for a number of days since 1970; `None` outside the years 0 to 9999.
+/// Returns the year, month and day for a number of days since 1970. Returns `None` outside the years 0 to 9999.
 ///
 /// Source: [`civil_from_days`](https://howardhinnant.github.io/date_algorithms.html#civil_from_days).
 fn civil_date(days: i64) -> Option<(i64, i64, i64)> {
-    // The days are counted from 0000-03-01, so that the leap day is the last day of a year.
+    // The code counts days from 0000-03-01. A year of this count ends in February, so a leap day is its last day.
     let days = days.checked_add(719_468)?;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

@@ -1,4 +1,4 @@
-//! [`ListReader`]: splits a list into objects while its bytes arrive.
+//! [`ListReader`]: splits the response of a list into objects while its bytes arrive.
 
 use crate::envelope::{PREFIX, type_meta};
 use crate::error::Malformed;
@@ -7,15 +7,15 @@ use crate::piece::Piece;
 use crate::tables::LIST_META;
 use crate::wire::RecordStart;
 
-/// Splits a list into its objects, so that the whole response is never in memory.
+/// Splits the response of a list into its objects. The whole response is never in memory at once.
 ///
 /// The reader keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// The bytes so far of an incomplete prefix, or of an incomplete start of a record.
+    /// The bytes that have arrived of an incomplete prefix, or of an incomplete start of a record.
     start: Vec<u8>,
-    /// The number of bytes that have not arrived of the message with the objects. `None` outside this message.
+    /// The number of missing bytes of the message that contains the objects. `None` outside this message.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,
@@ -35,7 +35,7 @@ enum State {
     Prefix,
     /// At the start of a record.
     Start,
-    /// In a payload that has this many more bytes.
+    /// In a payload of which this number of bytes is missing.
     Payload(Content, u64),
 }
 
@@ -53,7 +53,7 @@ const MAX_META: usize = 1 << 20;
 // === impl ListReader ===
 
 impl ListReader {
-    /// Takes the next bytes and calls `each` with every piece of an object.
+    /// Reads the next bytes and calls `each` with every piece of an object.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Takes one byte of the start of a record, and handles the start if it is complete.
+    /// Reads one byte of the start of a record. When the start is complete, the method handles it.
     fn start<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -134,7 +134,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Decides, from the start of a record, what the payload of the record is.
+    /// Determines from the start of a record what its payload contains.
     fn enter(&mut self, start: &RecordStart) -> Result<(), Malformed> {
         let content = match (self.list, start.number) {
             (None, 2) if start.is_bytes => {
@@ -195,13 +195,14 @@ fn append_meta(meta: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Malformed> {
 // === impl ListEnd ===
 
 impl ListEnd {
-    /// The kind of the list, such as `PodList`; empty if the kind is unknown.
+    /// Returns the kind of the list, such as `PodList`. The text is empty if the kind is unknown.
     #[must_use]
     pub fn kind(&self) -> &str {
         type_meta(&self.type_meta).map_or("", |[_, kind]| kind)
     }
 
-    /// The metadata: the version, and the token of the next page.
+    /// Returns the metadata of the list: its resource version, and the token with which a client requests the next
+    /// page.
     #[must_use]
     pub fn meta(&self) -> Object<'_> {
         Object::new(&LIST_META, &self.meta)

@@ -9,7 +9,7 @@ use crate::schema::{Kind, Message, pointer};
 use crate::tables::{KINDS, OBJECT_META};
 use crate::value::Value;
 
-/// An object, or another message of a table, as it is on the wire.
+/// The encoded bytes of an object, or of another message that has a table.
 ///
 /// ```
 /// use kube_protobuf::{Object, message_of};
@@ -29,13 +29,13 @@ pub struct Object<'a> {
     raw: &'a [u8],
 }
 
-/// The table of an object of any kind. The table has only the metadata, which all kinds have in field 1.
+/// A table for objects of any kind. It contains only the metadata, which is field 1 of every kind.
 pub static ANY_OBJECT: Message = Message {
     name: "Object",
     fields: &[pointer(1, "metadata", Nested(&OBJECT_META))],
 };
 
-/// The fields of a kind; `None` if the kind has no table.
+/// Returns the fields of a kind. Returns `None` if the kind has no table.
 ///
 /// ```
 /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -70,7 +70,7 @@ impl<'a> Object<'a> {
         Self { header, ..self }
     }
 
-    /// The bytes of the message.
+    /// Returns the encoded bytes of the message.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.raw

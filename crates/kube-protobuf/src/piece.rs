@@ -1,8 +1,8 @@
-//! [`Piece`]: a part of an object, as it arrives.
+//! [`Piece`]: a part of an object whose bytes arrive one after another.
 
-/// A part of an object or an event, as it arrives.
+/// A part of an object or of an event, which a reader returns as soon as the part arrives.
 ///
-/// The readers keep no bytes of objects, so that their caller decides how much memory an object may take.
+/// The readers do not store the bytes of objects. In this way, the caller decides how much memory an object may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Piece<'a> {
@@ -15,7 +15,8 @@ pub struct Piece<'a> {
 // === impl Piece ===
 
 impl<'a> Piece<'a> {
-    /// The next piece of an object that has `left` more bytes, and the bytes that follow the piece.
+    /// Splits `bytes` into the next piece of an object and the bytes that follow. `left` is the number of missing bytes
+    /// of the object.
     pub(crate) fn take(left: u64, bytes: &'a [u8]) -> (Self, &'a [u8]) {
         let whole = usize::try_from(left).ok();
         let (bytes, rest) = whole

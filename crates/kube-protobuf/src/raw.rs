@@ -3,7 +3,8 @@
 use crate::error::Malformed;
 use crate::wire::{Payload, Records};
 
-/// The fields of a message in the order of the wire. A list and a map have a field for each element.
+/// The fields of a message in the order of its bytes. Each element of a list and each entry of a map is a separate
+/// field.
 ///
 /// ```
 /// use kube_protobuf::RawFields;
@@ -28,7 +29,7 @@ pub struct RawField<'a> {
     pub number: u32,
     /// The bytes of the field, including its number and its length.
     pub bytes: &'a [u8],
-    /// The bytes of a text, of a message or of another type with a length; `None` for a number.
+    /// The content of a text, of a message or of another type with a length. `None` for a number.
     pub payload: Option<&'a [u8]>,
 }
 
@@ -47,7 +48,7 @@ impl<'a> RawFields<'a> {
 impl<'a> Iterator for RawFields<'a> {
     type Item = Result<RawField<'a>, Malformed>;
 
-    /// The next field. After an error, the iterator must not be used further.
+    /// Returns the next field. After an error, the caller must not use the iterator any more.
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.records.rest();
         let record = match self.records.next() {

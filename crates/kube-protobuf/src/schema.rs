@@ -1,4 +1,4 @@
-//! The types of the tables: what a message consists of, on the wire and in JSON.
+//! The types of the tables, which describe the fields of each message in protobuf and in JSON.
 
 /// A kind that has a table.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct Kind {
 #[derive(Debug)]
 pub struct Message {
     pub(crate) name: &'static str,
-    /// Sorted by number.
+    /// The fields, sorted by number.
     pub(crate) fields: &'static [Field],
 }
 
@@ -24,27 +24,28 @@ pub struct Message {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) number: u32,
-    /// The name in JSON; empty for an inline message.
+    /// The name in JSON. The name is empty for an inline message.
     pub(crate) name: &'static str,
     pub(crate) presence: Presence,
     pub(crate) content: Type,
 }
 
-/// How often a field is on the wire, and when JSON has the field, too.
+/// How many records a field has in protobuf, and when JSON contains the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// The field is in JSON if it is on the wire.
+    /// One record, without a pointer. JSON contains the field if protobuf contains it.
     Always,
-    /// A pointer, which the API's encoder writes only if it is set. The field is in JSON if it is on the wire.
+    /// A pointer. The API's encoder writes the field only if the pointer is set. JSON contains the field if protobuf
+    /// contains it.
     Pointer,
-    /// The field is on the wire even if its value is zero (0, false or empty). The field is in JSON only if its value
-    /// is not zero.
+    /// Protobuf contains the field even if its value is zero (0, false or empty). JSON contains the field only if its
+    /// value is not zero.
     NonZero,
     /// A list. The field has a record for each element.
     List,
     /// A map from strings. The field has a record for each entry.
     Map,
-    /// A message on the wire. In JSON, its fields belong to the message around it.
+    /// A message in protobuf. In JSON, its fields belong to the message that contains it.
     Inline,
 }
 
@@ -68,18 +69,19 @@ pub(crate) enum Type {
     Texts,
 }
 
-/// The place of a field in a message on the wire. [`Message::place_of`] finds the place by the JSON name of the field.
+/// The field number of a field, and the table of its message. [`Message::place_of`] finds both by the JSON name of the
+/// field.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WirePlace {
-    /// The number of the field. If the field belongs to an inline message, the number is that of the inline message.
+    /// The number of the field. A field of an inline message has the number of the inline message.
     pub number: u32,
-    /// The table of the message in the field. `None` if the content of the field is not a message, or is a list or a
-    /// map, or if the field belongs to an inline message.
+    /// The table of the message in the field. `None` if the field contains a list, a map, or a value that is not a
+    /// message. Also `None` if the field belongs to an inline message.
     pub message: Option<&'static Message>,
 }
 
-/// The kind of value to which a path leads.
+/// The type of the value to which a path leads.
 enum Found {
     Nothing,
     Message,
@@ -97,22 +99,25 @@ impl Message {
 
     /// Whether a path of JSON names, such as `["spec", "nodeName"]`, leads to a field.
     ///
-    /// A list needs no name in the path: the name after a list is a field of its elements. Below a map, and below a
-    /// value that is not a message, every name is accepted.
+    /// The path does not name the elements of a list: the name after a list is a field of its elements. Below a map,
+    /// and below a value that is not a message, the function accepts every name.
     #[must_use]
     pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         !matches!(self.find(path), Found::Nothing)
     }
 
-    /// Whether a path of JSON names leads to a value that is not a message of the tables: a text, a number, or a map or
-    /// a list of texts or numbers. Newer versions of the API add fields only to messages, so the tables describe such a
-    /// value completely.
+    /// Whether a path of JSON names leads to a value that contains no message: a text, a number, or a map or list of
+    /// these.
+    ///
+    /// Newer versions of the API add fields only to messages. So the tables describe a value without messages
+    /// completely.
     #[must_use]
     pub fn contains_value<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         matches!(self.find(path), Found::Value)
     }
 
-    /// Returns the place of the field with this name in JSON; `None` if the message lacks the field.
+    /// Returns the number and the table of the field with this name in JSON. Returns `None` if the message has no such
+    /// field.
     ///
     /// ```
     /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -156,7 +161,7 @@ impl Message {
         Found::Message
     }
 
-    /// The field with this name in JSON.
+    /// Returns the field with this name in JSON.
     pub(crate) fn named(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find_map(|field| match field.content {
             Type::Message(inline) if field.presence == Presence::Inline => inline.named(name),
@@ -168,7 +173,8 @@ impl Message {
 // === impl Type ===
 
 impl Type {
-    /// Whether the type is a number on the wire. A list of such numbers may be packed into one record.
+    /// Whether protobuf encodes the type as a number. One record may contain several numbers of a list (a packed
+    /// record).
     pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Bool | Self::Int32 | Self::Int64)
     }

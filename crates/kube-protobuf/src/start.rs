@@ -1,14 +1,14 @@
-//! Reads an object's names and version from its first bytes, if the other bytes have not arrived or are not stored.
+//! Reads an object's names and version from its first bytes. The other bytes need not have arrived.
 
 use crate::envelope::PREFIX;
 use crate::wire::RecordStart;
 
-/// The event type, the names and the version in the first bytes of an object. A text is empty if the first bytes do not
-/// contain it.
+/// The event type, the names and the version in the first bytes of an object. A field is empty if the first bytes do
+/// not contain it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectStart<'a> {
-    /// The type of the event; empty for an item of a list.
+    /// The type of the event. The field is empty for an item of a list.
     pub event: &'a str,
     /// `metadata.namespace`.
     pub namespace: &'a str,
@@ -60,7 +60,7 @@ pub fn event_start(start: &[u8]) -> ObjectStart<'_> {
     found
 }
 
-/// The payload of the first field whose number is `number`. The payload may be incomplete.
+/// Returns the payload of the first field with this number. The payload may be incomplete.
 fn field(message: &[u8], number: u32) -> Option<&[u8]> {
     let mut fields = Fields::of(message);
     let found = fields.find(|field| field.number == number);

@@ -1,4 +1,5 @@
-//! Compares random objects of every kind with a model of the API's JSON, and reads malformed bytes.
+//! Tests the decoder with random objects of every kind and with malformed bytes. A model of the API's JSON gives the
+//! expected values.
 
 mod disorder;
 mod model;
@@ -176,12 +177,12 @@ fn hostile_bytes_are_errors_with_the_path() {
         assert_eq!(error.problem(), problem.to_string());
         assert!(!error.is_data());
     }
-    // spec.containers[0].image is a number.
+    // In these bytes, the field spec.containers[0].image is a number.
     let error = Object::new(pod, b"\x12\x04\x12\x02\x10\x01")
         .to::<Value>()
         .unwrap_err();
     assert_eq!(error.path(), "spec.containers[0]");
-    // The reader skips a message that the type does not read, without a check of its fields.
+    // The deserializer skips a message that the type does not read. It does not check the fields of that message.
     Object::new(pod, b"\x12\x02\x13\x14")
         .to::<IgnoredAny>()
         .unwrap();
@@ -200,7 +201,7 @@ fn a_list_of_too_many_messages_is_an_error() {
 #[test]
 fn only_objects_of_a_usual_size_are_rewritten() {
     let config = message_of("v1", "ConfigMap").unwrap();
-    // The data precedes the metadata, which has a lower number.
+    // The field `data` comes before the field `metadata`, although the number of `metadata` is lower.
     let out_of_order = |size: usize| {
         let (mut entry, mut bytes) = (Vec::new(), Vec::new());
         crate::canonical::put_bytes(2, &vec![b'x'; size], &mut entry);
@@ -293,7 +294,7 @@ fn a_watch_is_cut_the_same_however_its_bytes_arrive() {
 #[test]
 fn the_start_of_an_object_tells_its_name() {
     let pod = message_of("v1", "Pod").unwrap();
-    // The annotations come after the names, and are incomplete.
+    // The annotations follow the names, so the annotations are the incomplete part.
     let metadata = json!({
         "name": "a", "namespace": "b", "resourceVersion": "7", "annotations": { "x": "long" },
     });

@@ -1,4 +1,4 @@
-//! [`Value`]: a deserializer over the wire format, with the data model of JSON.
+//! [`Value`]: a serde deserializer that reads protobuf as if it were JSON.
 
 use std::borrow::Cow;
 
@@ -15,9 +15,9 @@ use crate::wire::{Payload, Records, varint};
 
 /// A value of an object: the object itself, or the content of one of its fields.
 ///
-/// The value is a [`Deserializer`] with the data model of JSON: messages are maps with the names of JSON, times and
-/// quantities are strings, and bytes are base64. If the deserialized type does not read a value, the deserializer uses
-/// the length of the value to skip it.
+/// The value is a [`Deserializer`] that represents the data as JSON does. Messages are maps with the JSON names of
+/// their fields, times and quantities are strings, and bytes are base64. If the deserialized type does not need a
+/// value, the deserializer skips the value by its length.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'de> {
     content: Content<'de>,
@@ -25,7 +25,8 @@ pub struct Value<'de> {
 
 #[derive(Clone, Copy, Debug)]
 enum Content<'de> {
-    /// The object itself, with its API version and its kind. The bytes of the message contain neither of them.
+    /// The object itself, with its API version and its kind. The bytes of the message do not contain the API version
+    /// and the kind.
     Object(&'static Message, [&'de str; 2], &'de [u8]),
     Message(&'static Message, &'de [u8]),
     /// A value of a type that is not a message of the tables.
@@ -41,7 +42,7 @@ struct Elements<'de> {
     content: Type,
     number: u32,
     records: Records<'de>,
-    /// The bytes of a packed record that have not been read. A packed record has several numbers.
+    /// The unread bytes of a packed record. A packed record contains several numbers.
     packed: &'de [u8],
     index: usize,
 }
@@ -61,7 +62,7 @@ enum Source<'de> {
 /// The fields of a message, including those of its inline messages.
 struct Fields<'de> {
     at: Position<'de>,
-    /// The messages around the inline message that is being read.
+    /// The messages that contain the inline message that is being read.
     outer: Vec<Position<'de>>,
     /// The API version and the kind.
     header: [&'de str; 2],
@@ -71,16 +72,16 @@ struct Fields<'de> {
 struct Position<'de> {
     message: &'static Message,
     records: Records<'de>,
-    /// The number of the last record.
+    /// The field number of the last record.
     last: u32,
-    /// The index, in the table, of the first field that may follow.
+    /// The index in the table of the first field that may come next.
     next: usize,
 }
 
-/// The JSON names of the two fields that protobuf has only in the envelope.
+/// The JSON names of the two fields that only the envelope contains in protobuf.
 const HEADER: [&str; 2] = ["apiVersion", "kind"];
 
-/// The maximum number of messages in a list. An object that etcd can store has fewer messages.
+/// Maximum number of messages in a list. An object that fits into etcd has fewer messages.
 const MAX_MESSAGES: usize = 1 << 18;
 
 // === impl Value ===
@@ -168,7 +169,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// The value of a map entry that has no value on the wire.
+    /// Returns the value of a map entry whose value is missing in protobuf.
     fn missing(content: Type) -> Self {
         match content {
             Type::Message(message) => Self::Message(message, &[]),
@@ -177,7 +178,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Whether the value is `null` in JSON. This holds for the zero time, and for embedded JSON without a text.
+    /// Whether the value is `null` in JSON. The zero time and an empty embedded JSON text are `null`.
     fn is_null(&self) -> bool {
         match self {
             Self::Leaf(Type::Time | Type::MicroTime | Type::Json, Payload::Bytes(bytes)) => {
@@ -187,7 +188,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Whether the value is zero in Go.
+    /// Whether the value is the zero value of its type in Go.
     fn is_zero(&self) -> bool {
         match self {
             Self::Leaf(Type::Int32, Payload::Varint(number)) => leaf::int32(*number) == 0,
@@ -298,7 +299,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 // === impl Fields ===
 
 impl<'de> Fields<'de> {
-    /// Returns the next field that is in JSON.
+    /// Returns the next field that JSON contains.
     fn next(&mut self) -> Result<Option<(&'static str, Content<'de>)>, Error> {
         for (name, text) in HEADER.into_iter().zip(&mut self.header) {
             if !text.is_empty() {
@@ -341,7 +342,7 @@ impl<'de> Fields<'de> {
         }
     }
 
-    /// Continues with the fields of an inline message.
+    /// Starts to read the fields of an inline message.
     fn enter(&mut self, field: &Field, payload: Payload<'de>) -> Result<(), Malformed> {
         if let Type::Message(message) = field.content {
             let inline = Position::new(message, payload.bytes()?);
@@ -363,7 +364,7 @@ impl<'de> Position<'de> {
         }
     }
 
-    /// Returns the field with the number of the record that was read; `None` if the table lacks the field.
+    /// Returns the field with the number of the current record. Returns `None` if the table has no such field.
     fn field(&mut self, number: u32) -> Result<Option<&'static Field>, Error> {
         if number < self.last {
             return Err(Error::not_canonical());

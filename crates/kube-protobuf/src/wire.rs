@@ -1,16 +1,16 @@
-//! The wire format: records of a field number and a payload.
+//! Reads the wire format of protobuf. A message consists of records, and each record has a field number and a payload.
 //!
 //! Source: [Protocol Buffers, "Encoding"](https://protobuf.dev/programming-guides/encoding/).
 
 use crate::error::Malformed;
 
-/// The records of a message that have not been read.
+/// The unread records of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Records<'de> {
     rest: &'de [u8],
 }
 
-/// One field, as it is on the wire.
+/// One encoded field: its number and its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'de> {
     pub(crate) number: u32,
@@ -32,7 +32,7 @@ pub(crate) struct RecordStart {
     pub(crate) number: u32,
     /// Whether a length precedes the payload.
     pub(crate) is_bytes: bool,
-    /// The number of bytes of the payload after the start. 0 for a number, because the start includes the number.
+    /// The number of payload bytes that follow the start. For a number it is 0, because the start includes the number.
     pub(crate) length: u64,
 }
 
@@ -43,12 +43,12 @@ impl<'de> Records<'de> {
         Self { rest: message }
     }
 
-    /// The bytes of the records that have not been read.
+    /// Returns the bytes of the unread records.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }
 
-    /// The next record; `None` at the end.
+    /// Returns the next record. Returns `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'de>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -125,7 +125,7 @@ enum WireType {
     Fixed(u64),
 }
 
-/// Takes the field number and the wire type of a record.
+/// Reads the field number and the wire type of a record, and removes them from the front of the bytes.
 #[inline]
 fn tag(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     let tag = varint(bytes)?;
@@ -142,7 +142,7 @@ fn tag(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     Ok((number, wire_type))
 }
 
-/// Takes a number from the front of the bytes.
+/// Reads a number, and removes it from the front of the bytes.
 #[inline]
 pub(crate) fn varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     if let [byte @ ..0x80, rest @ ..] = *bytes {
@@ -157,7 +157,7 @@ fn long_varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     let mut number = 0_u64;
     for (at, &byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
-        // The tenth byte contains only the last of the 64 bits.
+        // The tenth byte may contain only the last of the 64 bits.
         if at == 9 && bits > 1 {
             return Err(Malformed::Number);
         }

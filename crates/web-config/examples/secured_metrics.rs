@@ -11,7 +11,7 @@ use bounded_http::{Accepted, Listener, Peer, Server};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 
-/// Turns a TCP connection into a plain or an encrypted stream, as the current file configures.
+/// Turns a TCP connection into a plain or an encrypted stream, according to the current content of the file.
 async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,
@@ -19,7 +19,7 @@ async fn accept(
     let config = Arc::clone(&file).latest().await;
     let stream = config.accept(stream).await?;
     let accepted = Accepted::new(stream).http2(config.http2());
-    // The server closes the connection after a change of the settings for connections.
+    // If the file's settings for connections change, the server closes the connection.
     Ok(accepted.until(async move { file.outdates(&config).await }))
 }
 

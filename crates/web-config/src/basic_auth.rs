@@ -14,15 +14,16 @@ use http::header::AUTHORIZATION;
 use crate::fair_queue::QueueFull;
 use crate::password_checks::PasswordChecks;
 
-/// As in Go, padding is required and the unused bits of the last digit are ignored.
+/// The base64 decoder. As in Go, it requires padding and ignores the unused bits of the last digit.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// The costs that a hash may have. A check of the cost 16 takes 64 times as long as a check of the usual cost of 10: a
-/// few seconds. Nothing can interrupt a check, and all requests without a remembered password wait until the check
-/// ends.
+/// The allowed bcrypt costs of a hash.
+///
+/// A check with the cost 16 takes a few seconds, 64 times as long as with the usual cost of 10. A check cannot be
+/// interrupted. Until it ends, all requests without a remembered password wait.
 const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The users that may send requests.
@@ -35,7 +36,7 @@ pub(crate) struct BasicAuth {
     checks: Arc<PasswordChecks>,
 }
 
-/// A user whose password cannot be checked. The message never has the hash.
+/// The error for a user whose password cannot be checked. The message never contains the hash.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BasicAuthError {
     #[error(
@@ -80,7 +81,7 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets the remembered password of each user who has another hash, or no hash, in this configuration.
+    /// Forgets each remembered password that was checked against another hash than that of this configuration.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }
@@ -117,11 +118,11 @@ impl fmt::Debug for BasicAuth {
     }
 }
 
-/// The user and password of a request.
+/// Returns the user and password of a request.
 ///
-/// A password with a zero byte is refused: bcrypt repeats the password and a zero byte, so such a password can have the
-/// hash of a shorter password. bcrypt ignores everything after the first 72 bytes of a password. Such passwords are
-/// accepted, because they work with other exporters.
+/// A password with a zero byte is refused. bcrypt repeats the password with a zero byte at its end, so a password with
+/// a zero byte can have the same hash as a shorter password. bcrypt uses only the first 72 bytes of a password. Longer
+/// passwords are accepted, because other exporters accept them.
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
@@ -243,13 +244,13 @@ mod tests {
         for (header, password) in [("Basic YW5uOnNodXQ=", "shut"), (RIGHT, "open")] {
             let headers = authorization(header);
             let mut request = Box::pin(users.allows(None, &headers));
-            // The first poll begins the check, because no other check runs.
+            // No other check runs, so the first poll begins the check.
             let polled = request
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()));
             assert!(polled.is_pending());
             drop(request);
-            // The next check begins when the check of the client that has left is complete.
+            // The next check begins when the check of the disconnected client is complete.
             let next = authorization("Basic Ym9iOm9wZW4=");
             assert_eq!(users.allows(None, &next).await, Ok(false));
             let remembered = checks.remembers("ann", password, &hash);

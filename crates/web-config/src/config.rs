@@ -43,15 +43,16 @@ pub enum Rejection {
     TooManyRequests,
     /// Too many requests wait until their password is checked.
     TooManyChecks,
-    /// The request has no user and password of `basic_auth_users`.
+    /// The request does not have the name and the password of a user in `basic_auth_users`.
     Unauthorized,
 }
 
 // === impl WebConfig ===
 
 impl WebConfig {
-    /// Reads a web configuration file, and the certificates and keys that it names, by means of `files`. For each of
-    /// these files, `files` records a stamp, which later shows whether the file has changed.
+    /// Reads a web configuration file, and the certificates and keys that it names.
+    ///
+    /// `files` reads each file and records a stamp of it. The stamp later shows whether the file has changed.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,
@@ -60,7 +61,7 @@ impl WebConfig {
         let content = files.read(path)?;
         let md5 = Md5::digest(&content).into();
         let text = config_file::text(content)?;
-        // An empty file is an empty mapping.
+        // An empty file counts as a file without settings.
         let document = serde_saphyr::from_str::<Option<Document>>(&text);
         let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
         let document = document.unwrap_or_default();
@@ -93,8 +94,10 @@ impl WebConfig {
         })
     }
 
-    /// Returns the MD5 sum of the file, without its certificates and keys. With this sum, people can compare the
-    /// content in use with a file. MD5 is no protection against a file that is made to have the same sum.
+    /// Returns the MD5 sum of the file, without the certificates and keys that it names.
+    ///
+    /// With this sum, people can compare the content in use with a file. MD5 does not detect a file that an attacker
+    /// has made to have the same sum.
     pub fn md5(&self) -> [u8; 16] {
         self.md5
     }
@@ -125,9 +128,10 @@ impl WebConfig {
         }
     }
 
-    /// Whether both configurations accept the same connections: plain or with TLS, with the same settings of TLS and
-    /// HTTP/2, and with the same requirements for the certificates of clients. The certificates of the server may
-    /// differ.
+    /// Whether both configurations accept the same connections.
+    ///
+    /// They do if their settings for TLS, HTTP/2 and client certificates are the same. The certificates of the server
+    /// may differ.
     pub fn accepts_like(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,
@@ -142,8 +146,8 @@ impl WebConfig {
         &self.headers
     }
 
-    /// Forgets remembered passwords that are not valid in this configuration. The caller calls this method as soon as
-    /// the configuration is in use.
+    /// Forgets remembered passwords that are not valid in this configuration. The caller must call this method as soon
+    /// as the configuration is in use.
     pub(crate) fn forget_others(&self) {
         if let Some(users) = &self.users {
             users.forget_others();
@@ -180,11 +184,11 @@ impl WebConfig {
         }
     }
 
-    /// Checks the rate of requests, and the user and password in the headers of a request.
+    /// Checks the rate limit, and the user and password in the headers of a request.
     ///
-    /// The rate limit treats each call as one request. Passwords are compared one at a time on Tokio's blocking
+    /// Each call counts as one request for the rate limit. The method checks one password at a time on Tokio's blocking
     /// threads. If several requests wait, the checks alternate between the addresses of the clients (`peer`). A correct
-    /// pair of user and password is remembered as a keyed hash until the user's hash in the file changes.
+    /// user and password are remembered as a keyed hash until the user's hash in the file changes.
     ///
     /// # Errors
     ///

@@ -77,14 +77,14 @@ pub(crate) struct RateLimitSection {
     pub(crate) interval: String,
 }
 
-/// Certificates and key as PEM text.
+/// The certificates and the key of the server, and the client authorities, as PEM text.
 pub(crate) struct Pem {
     pub(crate) cert: Part,
     pub(crate) key: Part,
     pub(crate) client_ca: Option<Part>,
 }
 
-/// PEM text with its origin: the key or the file that contains the text. Errors name the origin.
+/// PEM text with its origin: the configuration key or the file that contains the text. Errors name the origin.
 pub(crate) struct Part {
     pub(crate) origin: String,
     pub(crate) text: Vec<u8>,

@@ -27,12 +27,12 @@ pub enum DurationError {
 
 /// Parses a duration: `0`, or one or more decimal numbers, each with a unit (`ns`, `us`, `ms`, `s`, `m` or `h`).
 ///
-/// A negative duration becomes zero. Fractions of a nanosecond are dropped.
+/// A negative duration becomes zero. Fractions of a nanosecond are ignored.
 ///
 /// # Errors
 ///
-/// If the text is not a duration, or if the duration is longer than Go can represent. The message is a sentence without
-/// its subject, so write the text before the message.
+/// If the text is not a duration, or if the duration is longer than Go can represent. The message has no subject, such
+/// as `is not a duration`, so the caller must write the text of the duration before it.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -60,7 +60,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     })
 }
 
-/// Takes the first number with its unit from a text. Returns the number in nanoseconds, and the rest of the text.
+/// Parses the first number of a text with its unit. Returns the amount in nanoseconds, and the rest of the text.
 fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -92,7 +92,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
 
 /// Converts the digits of a decimal fraction to nanoseconds, rounded down. `unit` is the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Digits after these are worth less than a nanosecond, even if the unit is an hour.
+    // Further digits are less than a nanosecond, even if the unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

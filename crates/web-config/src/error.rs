@@ -8,7 +8,8 @@ use crate::headers::HeaderError;
 use crate::rate_limit::RateLimitError;
 use crate::tls::TlsError;
 
-/// A web configuration that cannot be used. The message names the file, the wrong key and the solution.
+/// The error for a web configuration that cannot be used. The message names the file and the wrong key, and states how
+/// to fix the problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub struct WebConfigError {

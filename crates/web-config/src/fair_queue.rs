@@ -1,21 +1,21 @@
-//! A short, fair queue for expensive checks of clients that are not authenticated yet.
+//! A short and fair queue for expensive checks, such as password checks of clients that are not authenticated yet.
 //!
-//! Each check needs a turn. The queue alternates between the waiting clients, so a client with one request waits for at
-//! most one check of each other client. Until the queue is full, the number of waiting requests of one client is not
-//! limited.
+//! A request may run its check when it gets a turn. The queue alternates between the waiting clients, so a client with
+//! one request waits for at most one check of each other client. Until the queue is full, one client may have any
+//! number of waiting requests.
 //!
-//! If the queue is full when a new request arrives, the first of these rules that fits applies:
+//! If the queue is full when a new request arrives, the queue uses the first of these rules whose condition is true:
 //!
 //! - If another client has at least two more waiting requests than the client of the new request, the new request
-//!   displaces the newest request of the client with the most requests.
-//! - If the client of the new request already waits, the new request is refused.
+//!   replaces the newest request of the client with the most requests. The replaced request is refused.
+//! - If another request of the same client already waits, the new request is refused.
 //! - If the client of the new request had a turn later than every waiting client, the new request is refused.
-//! - If a waiting client has had a turn, the new request displaces the request of the waiting client that had a turn
+//! - If a waiting client has had a turn, the new request replaces the request of the waiting client that had a turn
 //!   last.
-//! - If no client has had a turn, the new request displaces a random request. So all new clients have the same chance,
-//!   however many they are.
+//! - If no client has had a turn, the new request replaces a random request. So all new clients have the same chance,
+//!   whatever their number is.
 //!
-//! Clients without a turn are therefore next. The queue remembers the last 256 turns.
+//! Clients that have not had a turn are therefore served first. The queue remembers the last 256 turns.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -37,11 +37,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// The number of turns that the queue remembers. After this number of turns of other clients, the queue treats a client
-/// as new. So a flood in which each request comes from another address does not delay a client for long.
+/// The number of turns that the queue remembers.
+///
+/// After this number of turns of other clients, the queue treats a client as new again. So a flood in which each
+/// request comes from a different address does not delay a client for long.
 const COUNTED_TURNS: u64 = 256;
 
-/// Gives turns to clients; a key identifies each client.
+/// A queue that gives turns to clients. A key identifies each client.
 pub struct FairQueue<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
     /// Maximum number of waiting requests.
@@ -54,7 +56,7 @@ pub struct Turn<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
 }
 
-/// Too many requests wait, so this request is refused.
+/// The error for a request that is refused because too many requests wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests wait for a check")]
 pub struct QueueFull;
@@ -105,8 +107,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
     ///
     /// # Errors
     ///
-    /// If the queue is full and this request displaces no other request, or if another request displaces this request.
-    /// The documentation of the [module](self) has the rules.
+    /// If the queue is full and this request does not replace another request, or if another request replaces this
+    /// request. The [module](self) explains the rules.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
         let (id, turn) = {
             let mut state = self.state.lock();
@@ -155,8 +157,8 @@ impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
         let next = self.state.lock().next();
         if let Some(next) = next {
-            // If the request has left the queue in the meantime, the turn is dropped, and so passed to the next
-            // request.
+            // If the request has left the queue in the meantime, the send fails and drops the turn. Dropping the turn
+            // passes it to the next request.
             drop(next.turn.send(Turn {
                 state: Arc::clone(&self.state),
             }));
@@ -173,11 +175,12 @@ impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
 // === impl State ===
 
 impl<K: Eq + Hash + Copy> State<K> {
-    /// Takes the request whose turn is next, or frees the turn.
+    /// Removes the request that gets the next turn from the queue. If no request waits, frees the turn.
     fn next(&mut self) -> Option<Waiting<K>> {
         let last_turn = |waiting: &Waiting<K>| self.last_turn(&waiting.client);
         let order = self.waiting.iter().map(last_turn).enumerate();
-        // `min_by_key` returns the first of equal elements, so the requests of one client keep their order.
+        // If several elements are equal, `min_by_key` returns the first one. So the requests of one client keep their
+        // order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
             self.free += 1;
             self.last_turns.clear();
@@ -191,21 +194,23 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn record_turn(&mut self, client: K) {
         self.turns += 1;
         self.last_turns.insert(client, self.turns);
-        // Limits the memory.
+        // Old turns are removed to limit the memory.
         if self.last_turns.len() as u64 > 2 * COUNTED_TURNS {
             let turns = self.turns;
             self.last_turns.retain(|_, turn| counts(*turn, turns));
         }
     }
 
-    /// The number of a client's last turn, if the turn still counts.
+    /// Returns the number of a client's last turn, if the queue still remembers it.
     fn last_turn(&self, client: &K) -> Option<u64> {
         let turn = self.last_turns.get(client).copied();
         turn.filter(|turn| counts(*turn, self.turns))
     }
 
-    /// Refuses a waiting request in favour of a request of `client`: the newest request of the client with the most
-    /// requests, or the request that [`Self::of_last_served`] returns. Returns whether the queue has a free place now.
+    /// Refuses a waiting request, so that a request of `client` can take its place.
+    ///
+    /// The refused request is the newest request of the client with the most requests, or the request that
+    /// [`Self::of_last_served`] returns. Returns whether the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -227,8 +232,10 @@ impl<K: Eq + Hash + Copy> State<K> {
         })
     }
 
-    /// The position of the waiting request whose client had a turn last. `None` if `client` had a turn later than this
-    /// client. If no waiting client has had a turn, returns a random position.
+    /// Returns the position of the waiting request whose client had a turn last.
+    ///
+    /// Returns `None` if `client` had a turn later than every waiting client. If no waiting client has had a turn,
+    /// returns a random position.
     fn of_last_served(&self, client: K) -> Option<usize> {
         let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
         let latest = last_turns.clone().max()?;
@@ -265,7 +272,7 @@ mod tests {
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Result<Turn<char>, QueueFull>> + 'a>>;
 
-    /// Requests a turn for a client, which may get it later.
+    /// Requests a turn for a client. The client does not get the turn at once.
     fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
         let mut asking: Asking<'_> = Box::pin(queue.turn(client));
         assert!(poll(&mut asking).is_none(), "the turn is taken");
@@ -315,7 +322,7 @@ mod tests {
         let queue = FairQueue::new(1, 4);
         let turn = first(&queue);
         let mut flood: Vec<_> = (0..4).map(|_| ask(&queue, 'a')).collect();
-        // The newest request belongs to the client with the most requests.
+        // The new request is from the client with the most requests, so it is refused.
         let mut more: Asking<'_> = Box::pin(queue.turn('a'));
         assert_eq!(poll(&mut more).map(|result| result.is_err()), Some(true));
         let mut other = ask(&queue, 'b');
@@ -333,8 +340,10 @@ mod tests {
         );
     }
 
-    /// Lets each of `attackers` clients ask again as soon as the client is refused or has had its turn. After `warm_up`
-    /// turns, a new client does the same. Returns the number of tries and turns until the new client has its turn.
+    /// Simulates attacking clients, and returns the number of tries and turns until a new client has its turn.
+    ///
+    /// Each of the `attackers` clients asks again as soon as it is refused or has had its turn. After `warm_up` turns,
+    /// the new client does the same.
     fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
         let queue = FairQueue::new(1, 32);
         let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
@@ -376,13 +385,13 @@ mod tests {
 
     #[test]
     fn a_newcomer_gets_a_turn_beside_more_clients_than_places() {
-        // Each of the 48 clients has had a turn, so the newcomer is next.
+        // Each of the 48 attackers has had a turn, so the new client is next.
         let (tries, turns) = first_turn_of_a_newcomer(48, 100).unwrap();
         assert!(tries == 1 && turns <= 1, "{tries} tries, {turns} turns");
-        // The 48 clients fill the queue for the first time.
+        // Here, the 48 attackers have not had a turn yet when the new client asks.
         let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
         assert!(turns <= 60, "{tries} tries, {turns} turns");
-        // These are more clients than the queue remembers, so chance decides.
+        // The 300 attackers are more clients than the queue remembers, so the new client gets its turn by chance.
         assert!(first_turn_of_a_newcomer(300, 0).is_some());
     }
 
@@ -407,7 +416,7 @@ mod tests {
         assert_eq!(queue.waiting(), 1);
         let late = ask(&queue, 'b');
         drop(turn);
-        // `c` gets the turn, but drops the turn without a check.
+        // Client `c` gets the turn, but drops it without a check.
         drop(std::mem::replace(
             &mut stays,
             Box::pin(std::future::pending()),

@@ -22,13 +22,13 @@ pub(crate) struct FileStamp {
     metadata: Option<FileMetadata>,
 }
 
-/// The metadata that changes when a file's content changes.
+/// The metadata of a file that changes when its content changes.
 #[derive(Debug, PartialEq)]
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// The identity of the file. It shows that another file has replaced the file, even if both files have the same
-    /// time and length.
+    /// The inode number of the file. It changes if another file replaces the file, even if both have the same time and
+    /// length.
     #[cfg(unix)]
     inode: u64,
 }
@@ -38,7 +38,7 @@ struct FileMetadata {
 impl FileReader {
     /// Reads the content of a regular file.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        // The stamp is taken first, so that a change during the read is detected later.
+        // The stamp is recorded before the read, so that a later check detects a change during the read.
         self.stamps.push(FileStamp::of(path.to_owned()));
         config_file::read(path, LARGEST)
     }
@@ -67,7 +67,7 @@ impl FileStamp {
         }
     }
 
-    /// Whether the file has changed after the stamp was taken.
+    /// Whether the file has changed since the stamp was recorded.
     pub(crate) fn is_outdated(&self) -> bool {
         Self::of(self.path.clone()) != *self
     }

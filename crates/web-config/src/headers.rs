@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that the exporter-toolkit can add, each with its allowed values. An empty list allows every value.
+/// The headers that the exporter-toolkit can add, each with its allowed values. If the list of values is empty, every
+/// value is allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -13,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("X-XSS-Protection", &[]),
 ];
 
-/// A header that cannot be added. The message does not contain the value, which may be secret.
+/// The error for a header that cannot be added. The message does not contain the value, because it may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("http_server_config: headers: `{name}` {problem}")]
 pub(crate) struct HeaderError {

@@ -32,7 +32,7 @@ pub struct WebConfigLayer<F> {
     peer: PeerOf,
 }
 
-/// A marker in the extensions of a request. The layer adds the marker after the layer has verified user and password.
+/// A marker in the extensions of a request whose user and password the layer has verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PasswordVerified;
@@ -51,8 +51,10 @@ pub struct WebConfigService<S, F> {
 // === impl WebConfigLayer ===
 
 impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
-    /// Creates a layer that applies the configuration that the future of `current` returns. The layer calls `current`
-    /// for each request. So a user who is removed from the file is also refused on open connections.
+    /// Creates a layer that uses the configuration from `current`.
+    ///
+    /// The layer calls `current` for each request and waits for its future. So if a user is removed from the file, the
+    /// layer also refuses the user's requests on open connections.
     pub fn new(current: F) -> Self {
         Self {
             current,
@@ -61,7 +63,7 @@ impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
     }
 
     /// Sets the function that finds the address of a client, or of its network, in the extensions of a request.
-    /// Default: all clients are treated as one client.
+    /// Default: the layer treats all clients as one client.
     ///
     /// If several requests wait, the password checks alternate between the addresses.
     #[must_use]
@@ -111,8 +113,8 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let config = (self.current)();
         let peer = (self.peer)(request.extensions());
-        // The current request uses the service that is ready. The next request uses the clone, which may not be ready
-        // yet.
+        // The current request must use the service that is ready. A clone may not be ready yet, so it is kept for the
+        // next request.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

@@ -10,17 +10,18 @@ use parking_lot::Mutex;
 use crate::fair_queue::{FairQueue, QueueFull};
 use crate::fingerprint::{Fingerprint, FingerprintKey};
 
-/// One check at a time, so that wrong passwords cannot use all processors.
+/// Number of concurrent checks. Only one check runs at a time, so that clients with wrong passwords cannot use all
+/// CPUs.
 const CHECKS: usize = 1;
-/// Maximum number of requests that wait for a check. At bcrypt's usual cost of 10, the checks of a full queue take
+/// Maximum number of requests that wait for a check. With bcrypt's usual cost of 10, the checks of a full queue take
 /// about two seconds.
 const WAITING: usize = 32;
 
-/// Checks passwords with bcrypt. After a reload, the new configuration uses the same `PasswordChecks`, so that users
-/// with an unchanged hash stay remembered.
+/// A checker of passwords with bcrypt. After a reload, the new configuration uses the same `PasswordChecks`, so that
+/// the passwords of users with an unchanged hash stay remembered.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
-    /// The last correct password of each user, with the hash with which the password was compared.
+    /// The last correct password of each user, and the hash against which the password was checked.
     correct: Mutex<HashMap<String, Correct>>,
     turns: FairQueue<Option<IpAddr>>,
 }
@@ -41,12 +42,13 @@ impl PasswordChecks {
         })
     }
 
-    /// Compares a password with a hash on a blocking thread, when the client has its turn. `known` states whether the
-    /// user exists. If the user exists, a correct password is remembered. If the user does not exist, the result is
-    /// `false`.
+    /// Waits for the turn of the client, and then compares a password with a hash on a blocking thread.
     ///
-    /// A check that has begun is completed, even if the client disconnects and the future is dropped. A correct
-    /// password is then remembered, so that a client whose timeout is shorter than one check succeeds with its next
+    /// `known` states whether the user exists. If the user exists, a correct password is remembered. If the user does
+    /// not exist, the result is `false`.
+    ///
+    /// If the client disconnects and the future is dropped, a check that has begun still continues to its end. A
+    /// correct password is then remembered. So a client whose timeout is shorter than one check succeeds with its next
     /// request.
     ///
     /// # Errors
@@ -60,7 +62,7 @@ impl PasswordChecks {
         known: bool,
     ) -> Result<bool, QueueFull> {
         let turn = self.turns.turn(client).await?;
-        // While this request waited for its turn, a check may have accepted the same password.
+        // While this request waited for its turn, another request with the same password may have succeeded.
         if known && self.remembers(&user, &password, &hash) {
             return Ok(true);
         }
@@ -70,7 +72,7 @@ impl PasswordChecks {
             if correct {
                 checks.remember(user, &password, hash);
             }
-            // The turn ends with the check, even if the client has disconnected.
+            // The turn ends when the check ends, even if the client has disconnected before.
             drop(turn);
             correct
         });
@@ -82,7 +84,7 @@ impl PasswordChecks {
         self.correct.lock().insert(user, Correct { hash, pair });
     }
 
-    /// Forgets the password of each user who has another hash, or no hash, in `users`.
+    /// Forgets each remembered password that was checked against another hash than that in `users`.
     pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
         let mut correct = self.correct.lock();
         correct.retain(|user, correct| users.get(user) == Some(&correct.hash));

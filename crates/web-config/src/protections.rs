@@ -1,4 +1,4 @@
-//! The protections of a configuration, and the protections that a changed configuration would disable.
+//! The protections of a configuration. The module also finds protections that a changed configuration would disable.
 
 /// What a configuration requires of connections and clients.
 ///
@@ -27,7 +27,7 @@ pub struct Protections {
 // === impl Protections ===
 
 impl Protections {
-    /// The names of the protections that are in `self` and not in `after`, each with its key in the file.
+    /// Returns the names of the protections that `self` has and `after` lacks, each with its key in the file.
     #[must_use]
     pub fn lost_in(self, after: Self) -> Vec<&'static str> {
         let lost = [

@@ -1,4 +1,5 @@
-//! A token bucket, which allows a burst of requests without a wait, and then one request per interval.
+//! Limits the rate of requests with a token bucket. It allows a burst of requests at once, and then one request per
+//! interval.
 
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token for one request; `false` if there is no token.
+    /// Takes a token for one request. Returns `false` if there is no token.
     pub(crate) fn take(&self) -> bool {
         let mut bucket = self.bucket.lock();
         let now = Instant::now();

@@ -16,8 +16,7 @@ use crate::error::{Problem, WebConfigError};
 use crate::file_reader::{FileReader, FileStamp};
 use crate::password_checks::PasswordChecks;
 
-/// A web configuration file. After a change of the file, or of a certificate or key that it names, the file is read
-/// again.
+/// A web configuration file that is read again if it changes, or if a certificate or key that it names changes.
 ///
 /// ```
 /// use prometheus_web_config::WebConfigFile;
@@ -32,9 +31,9 @@ use crate::password_checks::PasswordChecks;
 pub struct WebConfigFile {
     path: PathBuf,
     in_use: watch::Sender<Arc<WebConfig>>,
-    /// Locked while the files are checked and read.
+    /// The stamps of the files. The mutex is locked while a thread checks and reads the files.
     stamps: Mutex<Vec<FileStamp>>,
-    /// Held by the thread that checks the files for [`latest`](Self::latest).
+    /// A lock that the thread holds while it checks the files for [`latest`](Self::latest).
     turn: Arc<tokio::sync::Mutex<()>>,
     /// The number of checks that have begun for [`latest`](Self::latest).
     begun: AtomicU64,
@@ -44,10 +43,10 @@ pub struct WebConfigFile {
     observer: Box<dyn ReloadObserver>,
 }
 
-/// The maximum time that a request waits until the files are checked.
+/// Maximum time that a request waits for a check of the files.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Receives the results of reading a file, so that a program can log the results in its own format.
+/// Receives events when the file is read again, so that a program can log them in its own format.
 ///
 /// Each method logs with `tracing` by default.
 pub trait ReloadObserver: Send + Sync + 'static {
@@ -56,14 +55,14 @@ pub trait ReloadObserver: Send + Sync + 'static {
         tracing::info!("{}: reloaded", path.display());
     }
 
-    /// Runs once per change whose new content cannot be used. The previous content stays in use. Logs an error by
-    /// default.
+    /// Runs once for each change after which the new content cannot be used. The previous content stays in use. Logs an
+    /// error by default.
     fn reload_failed(&self, error: &WebConfigError) {
         tracing::error!("{error}; the previous configuration stays in use");
     }
 
-    /// Runs if the file has a section `tls_server_config` without certificate, key and client authority, so connections
-    /// are not encrypted. Logs a warning by default.
+    /// Runs if the section `tls_server_config` has no certificate, no key and no client authority. Connections are then
+    /// not encrypted. Logs a warning by default.
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
             "{}: tls_server_config names no certificate, so connections are not encrypted; write \
@@ -72,7 +71,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         );
     }
 
-    /// Runs if the file configures nothing, so connections are not encrypted and everyone may send requests. Logs a
+    /// Runs if the file configures nothing. Connections are then not encrypted, and everyone may send requests. Logs a
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
@@ -83,7 +82,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
     }
 }
 
-/// Logs with the default methods of the trait.
+/// An observer with only the default methods, which log.
 impl ReloadObserver for () {}
 
 // === impl WebConfigFile ===
@@ -99,7 +98,7 @@ impl WebConfigFile {
         Self::open_with_observer(path, ())
     }
 
-    /// Reads a file like [`open`](Self::open), with an observer.
+    /// Reads a file as [`open`](Self::open) does, and reports later results to an observer.
     ///
     /// # Errors
     ///
@@ -113,8 +112,9 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file that replaces this file, for example when the program reloads all its settings. The new file keeps
-    /// the remembered passwords of users whose hash is the same in both files.
+    /// Reads a file that replaces this file, for example when the program reloads all its settings.
+    ///
+    /// The returned value keeps the remembered passwords of users whose hash is the same in both files.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. As soon as the file is in use, the caller informs the observer about missing settings.
+    /// Reads a file. As soon as the file is in use, the caller must inform the observer about missing settings.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -176,18 +176,19 @@ impl WebConfigFile {
     /// Waits until the configuration in use does not accept the same connections as `accepted` (see
     /// [`WebConfig::accepts_like`]). A server can then close the connections that it accepted with `accepted`.
     ///
-    /// The method does not check the files. [`latest`](Self::latest) and [`current`](Self::current) find changes.
+    /// The method itself does not check the files. Only [`latest`](Self::latest) and [`current`](Self::current) detect
+    /// changes.
     pub async fn outdates(&self, accepted: &WebConfig) {
         let mut in_use = self.in_use.subscribe();
-        // The sender lives as long as `self`, so the wait does not fail.
+        // The wait cannot fail, because `self` owns the sender.
         let _ = in_use.wait_for(|now| !now.accepts_like(accepted)).await;
     }
 
     /// Returns the configuration in use, after a check of the files on a thread for blocking work.
     ///
-    /// The check is that of [`current`](Self::current), and begins after the call. Concurrent calls share a check. If a
-    /// check takes longer than a second, for example because a network file system does not respond, the content in
-    /// use is returned until the check ends.
+    /// The check is the same as that of [`current`](Self::current). It always begins after the call, and concurrent
+    /// calls share a check. A check may take longer than a second, for example because a network file system does not
+    /// respond. Until such a check ends, the method returns the configuration in use.
     ///
     /// # Panics
     ///
@@ -201,17 +202,17 @@ impl WebConfigFile {
         let checked = async move {
             let turn = Arc::clone(&file.turn).lock_owned().await;
             if file.begun.load(Ordering::SeqCst) > arrived {
-                // Another check began after this call, and has ended.
+                // Another check has begun and ended since this call, so its result is recent enough.
                 return;
             }
-            // The thread holds the turn, even if the future of this call is dropped.
+            // The thread owns the lock, so the lock is held even if the future of this call is dropped.
             let check = spawn_blocking(move || {
                 file.begun.fetch_add(1, Ordering::SeqCst);
                 file.current();
                 file.is_late.store(false, Ordering::SeqCst);
                 drop(turn);
             });
-            // The task fails if the runtime shuts down, or if the observer panics.
+            // The error of the task is ignored. It occurs only if the runtime shuts down, or if the observer panics.
             let _ = check.await;
         };
         // The check may have ended just when the timeout expired.
@@ -233,7 +234,7 @@ impl WebConfigFile {
         let mut stamps = self.stamps.lock();
         if stamps.iter().any(FileStamp::is_outdated) {
             let (config, new_stamps) = read(&self.path, &self.checks);
-            // The stamps are also kept after a failure, so that each change is reported once.
+            // The new stamps are kept even after a failure, so that each change is reported only once.
             *stamps = new_stamps;
             let config = config.and_then(|config| {
                 not_weakened(&self.in_use(), &config)
@@ -261,7 +262,8 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
-/// Fails if the file had settings and now has no settings, or if a protection is missing now.
+/// Returns an error if the new content has no settings although the old content had some, or if it lacks a protection
+/// that the old content had.
 fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     if after.is_empty() && !before.is_empty() {
         return Err(Problem::Emptied);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection, plain or encrypted as configured at the time of its handshake.
+/// A plain or encrypted connection. The configuration at the time of the handshake determines whether it is encrypted.
 #[derive(Debug)]
 pub struct WebStream(Transport);
 

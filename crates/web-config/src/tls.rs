@@ -1,7 +1,7 @@
-//! TLS by rustls, as the section `tls_server_config` configures it.
+//! Configures TLS in rustls from the section `tls_server_config`.
 //!
-//! rustls speaks only TLS 1.2 and 1.3 with forward secrecy. If a file configures an older version, 1.2 is used. A
-//! cipher suite without forward secrecy is an error.
+//! rustls supports only TLS 1.2 and 1.3, and only cipher suites with forward secrecy. If a file sets an older minimum
+//! version, the minimum is TLS 1.2. A cipher suite without forward secrecy is an error.
 
 mod client_auth;
 mod crypto;
@@ -24,7 +24,7 @@ use crate::fingerprint::{Fingerprint, FingerprintKey};
 use client_auth::ClientAuthError;
 use crypto::CryptoError;
 
-/// The response to plain HTTP on a TLS port, in the words of Go's server.
+/// The response to plain HTTP on a TLS port. Go's server sends the same text.
 const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
      connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 /// The first byte of a TLS connection: the type of a handshake record.
@@ -36,10 +36,10 @@ const PLAIN_REQUEST: usize = 16 * 1024;
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     acceptor: TlsAcceptor,
-    /// A client certificate must have one of these names, unless the list is empty.
+    /// The allowed names. If the list is not empty, each client certificate must have one of these names.
     allowed_sans: Arc<[String]>,
     requires_certificate: bool,
-    /// The hash of all settings that apply to connections, without the certificate of the server.
+    /// The hash of all settings that apply to connections, except the certificate of the server.
     settings: Fingerprint,
 }
 
@@ -106,9 +106,9 @@ impl ServerTls {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         if verifies_clients {
-            // rustls does not verify the client's certificate again when it resumes a session, so a certificate would
-            // be accepted after it has expired. Without a cache of sessions (TLS 1.2) and without tickets (TLS 1.3),
-            // every connection has a full handshake.
+            // When a client resumes a session, rustls does not verify the client's certificate again. The certificate
+            // may have expired in the meantime. Therefore, the session cache (TLS 1.2) and the tickets (TLS 1.3) are
+            // disabled, and every connection has a full handshake.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -127,7 +127,7 @@ impl ServerTls {
         })
     }
 
-    /// Whether both accept the same connections. The certificates of the server may differ.
+    /// Whether `self` and `other` accept the same connections. The certificates of the server may differ.
     pub(crate) fn accepts_like(&self, other: &Self) -> bool {
         self.settings == other.settings
     }
@@ -195,8 +195,9 @@ fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
 
 /// Informs a client that speaks plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // If a server closes a connection that still has unread bytes, the connection is reset, and the client loses the
-    // response. If the request is longer than the buffer, this may still happen.
+    // The code reads the request before it closes the connection. If a server closes a connection with unread bytes,
+    // the operating system resets the connection, and the client loses the response. This can still happen if the
+    // request is longer than the buffer.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

@@ -106,7 +106,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
     assert_eq!(events.take(), ["reloaded"]);
-    // The sums are those of `md5sum`. The previous configuration keeps its sum.
+    // The sums are the same as those of the program `md5sum`. The previous configuration keeps its sum.
     assert_eq!(file.in_use().md5()[..3], [0x3a, 0xb2, 0x33]);
     assert_eq!(first.md5()[..3], [0xd4, 0x1d, 0x8c]);
 
@@ -125,7 +125,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     assert_eq!(events.take(), ["empty", "reloaded"]);
 }
 
-/// An observer that delays a check, like a file system that does not respond.
+/// An observer that delays a check, as a file system that does not respond would do.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicU32>);
 
@@ -169,10 +169,10 @@ async fn other_tasks_run_while_the_file_is_read() {
             }
         }
     };
-    // The runtime of this test has one thread. If reading the file blocked the thread, the loop would be late.
+    // The runtime of this test has only one thread. If reading the file blocked this thread, the loop would be late.
     longest = longest.max(last.elapsed());
     assert!(longest < Duration::from_millis(300), "held for {longest:?}");
-    // Each response follows the new content, which adds no headers.
+    // Each response has the headers of the new content, which adds none.
     let responses = <[_; 3]>::from(responses);
     assert!(
         responses
@@ -194,7 +194,7 @@ async fn requests_do_not_wait_for_a_file_system_that_does_not_respond() {
     }
     let waited = began.elapsed();
     assert!(waited < Duration::from_secs(2), "{waited:?}");
-    // When the file system responds again, the service uses changes again.
+    // When the file system responds again, the service reads changes of the file again.
     slow.0.store(0, Ordering::SeqCst);
     directory.write("web.yaml", HEADER);
     while !ask().await.headers().contains_key("x-frame-options") {
@@ -282,14 +282,14 @@ fn a_change_does_not_turn_protections_off() {
         let error = reopened.unwrap_err().to_string();
         assert!(error.contains(&says), "{after}: {error}");
         assert_eq!(events.take(), Vec::<String>::new(), "{after}");
-        // New content with more protections, or with other settings and the same protections, is used.
+        // The new content is used if it has more protections, or if it has other settings but the same protections.
         directory.write(
             "web.yaml",
             &format!("{before}\nhttp_server_config: {{http2: false}}\n"),
         );
         assert!(!file.current().http2());
         assert_eq!(events.take(), ["reloaded"]);
-        // A restart uses the file as it is.
+        // After a restart, the program uses the file even though it lacks a protection.
         directory.write("web.yaml", &after);
         assert!(WebConfigFile::open_with_observer(&path, ()).is_ok());
     }
@@ -327,7 +327,7 @@ async fn connections_are_outdated_by_other_requirements_but_not_by_a_new_certifi
         assert!(is_outdated(&accepted).await, "{content}");
         accepted = file.in_use();
     }
-    // A renewed certificate, users and headers concern no open connection.
+    // A renewed certificate of the server, changed users and changed headers do not make open connections outdated.
     directory.write_pair();
     assert!(!is_outdated(&accepted).await);
     directory.write("ca.crt", &authority().cert.pem());
@@ -413,7 +413,7 @@ fn an_error_names_the_file_the_key_and_the_cure() {
     assert!(error.to_string().starts_with("/no/such/file: No such file"));
 }
 
-/// The response of a service with a configuration.
+/// Returns the response of a service that uses a configuration.
 async fn ask(config: &Arc<WebConfig>, authorization: &str) -> Response<String> {
     let config = Arc::clone(config);
     let inner = service_fn(async |_: Request<()>| {
@@ -466,7 +466,7 @@ async fn an_empty_file_leaves_requests_as_they_are() {
     assert!(response.headers().is_empty());
 }
 
-/// Connects a client, and accepts it with a configuration.
+/// Connects a client, and accepts the connection with a configuration.
 async fn accept(
     config: Arc<WebConfig>,
 ) -> (

@@ -51,7 +51,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Looks up a key. In the second half of its lifetime, a verdict must be renewed.
+    /// Looks up a key. In the second half of the lifetime of a verdict, the caller must renew the verdict.
     pub(super) fn find(&self, key: &K) -> Found<V> {
         let mut answers = self.answers.lock();
         let Some(answer) = answers.get_mut(key) else {
@@ -87,7 +87,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// The last verdict, unless its grace period has ended. A caller uses this verdict only if the API server does not
+    /// The last verdict; `None` after its grace period. A caller uses this verdict only if the API server does not
     /// answer.
     pub(super) fn get_within_grace(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();

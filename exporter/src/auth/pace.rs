@@ -5,11 +5,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Lets a burst of requests begin without a wait, and then one request per interval.
+/// Lets the requests of a burst begin at once, and then one request per interval.
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,
-    /// The time at which the next request would begin if no burst were allowed.
+    /// The time at which the next request begins if bursts are not allowed.
     scheduled: Mutex<Option<Instant>>,
 }
 

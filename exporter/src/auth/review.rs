@@ -17,10 +17,10 @@ use super::redaction::for_log;
 /// The maximum size of an answer in bytes. The size of the review is added to this number, because the API server
 /// repeats the review in its answer.
 pub(super) const LARGEST_ANSWER: usize = 64 << 10;
-/// The time between a failed connection and the second attempt, which is the last one.
+/// The time between a failed connection and the second attempt. There is no third attempt.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Why a review failed. The message is ready for the log: it is short, and has no part of the token.
+/// Why a review failed. The log can show the message, because the message is short and contains no part of the token.
 #[derive(Debug)]
 pub(super) enum ReviewError {
     /// The API server does not answer, or fails (5xx). `--auth-filter-grace` applies only to this case.
@@ -33,7 +33,7 @@ pub(super) enum ReviewError {
 enum Failure {
     /// There was no connection, or the connection ended before the answer was complete. A second attempt may succeed.
     Connection(String),
-    /// Another attempt would not help.
+    /// Another attempt would fail, too.
     Final(ReviewError),
 }
 
@@ -67,8 +67,9 @@ where
     })
 }
 
-/// Sends a review once. Only an answer with a success status is a review. kube's own method also accepts the body of a
-/// redirect as a review, reads answers of any length, and shows the whole error in its messages.
+/// Sends a review once. Only an answer with a success status is a review. This function replaces the method of kube,
+/// which also accepts the body of a redirect as a review. The method of kube also reads answers of any length, and
+/// shows the whole error in its messages.
 async fn send_once<K>(client: &Client, review: &K, token: &str) -> Result<K, Failure>
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,

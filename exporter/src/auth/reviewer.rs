@@ -21,8 +21,8 @@ pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
 /// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens. The maximum for reviews of permissions is the same. Each
-/// of these two kinds of review has a separate queue, so that reviews of unknown tokens do not delay them.
+/// The maximum number of concurrent reviews of known tokens, and also of concurrent reviews of permissions. Both kinds
+/// of review have separate queues, so that reviews of unknown tokens do not delay them.
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
@@ -96,7 +96,7 @@ impl Reviewer {
         }
     }
 
-    /// Waits until a review may run. The queue serves the waiting clients in rotation.
+    /// Waits until a review may run. The queue serves the clients in rotation.
     ///
     /// # Errors
     ///

@@ -97,7 +97,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
         let now = filter.0.decisions.len();
         assert_eq!(now - before, more);
     }
-    // The last invalid token is cached, too.
+    // The last of the invalid tokens is cached, too.
     let last = (WRONG - 1).to_string();
     assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));
     assert_eq!(asked.load(Ordering::Relaxed), before);
@@ -188,7 +188,8 @@ enum Does {
     Refuses,
     /// The exporter has no credentials for the API server.
     LacksCredentials,
-    /// The response has a status and a body; an empty body with a success status stands for a positive verdict.
+    /// The response has a status and a body. If the status is a success and the body is empty, the API server accepts
+    /// the review.
     Answers(u16, &'static str),
 }
 
@@ -196,7 +197,8 @@ use Does::{Answers, LacksCredentials, Refuses};
 
 const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
 
-/// Returns a filter whose API server does the same with every review, and a counter of the requests to the API server.
+/// Returns a filter whose API server handles all reviews in the same way, and a counter of the requests to the API
+/// server.
 fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);

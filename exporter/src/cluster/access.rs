@@ -110,7 +110,7 @@ impl Access {
             };
         }
         let mut files = self.kubeconfig.clone();
-        // A kubeconfig that cannot be parsed is also watched, because it may be corrected.
+        // A kubeconfig that cannot be parsed is also watched, because a user may correct it.
         let config = self.read_kubeconfig().unwrap_or_default();
         let clusters = config
             .clusters

@@ -1,8 +1,8 @@
 //! A limit on the informational responses (1xx) before the response to a request.
 //!
-//! hyper skips each informational response, and reads the next response in the same poll. If a server sends
-//! informational responses without an end, the request never ends, and one poll occupies a worker thread for seconds.
-//! With the limit, the request fails, and each poll is short.
+//! hyper skips each informational response, and reads the next response in the same poll. Without a limit, if a server
+//! sends an endless series of informational responses, the request never ends, and one poll occupies a worker thread
+//! for seconds. With the limit, the request fails, and each poll is short.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 const LIMIT: usize = 64 << 10;
 /// Maximum number of bytes that one call reads before the response has begun.
 const STEP: usize = 4 << 10;
-/// The length of `HTTP/1.1 200`, the part of a response that has its status.
+/// The length of `HTTP/1.1 200`, the start of a response up to its status.
 const STATUS_END: usize = 12;
 
 /// A connection that fails after too many bytes of informational responses.
@@ -44,7 +44,7 @@ enum Place {
     Response,
 }
 
-/// The server sends informational responses without an end.
+/// The error if the server sends too many informational responses.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the API server, or a proxy, sent {} KiB of informational responses (1xx) and no response",

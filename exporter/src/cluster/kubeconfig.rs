@@ -8,7 +8,8 @@ use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::file_limits;
 
-/// The keys of a kubeconfig that messages may name. Other keys may be secret values in the wrong place.
+/// The keys of a kubeconfig that messages may name. Another key may be a secret value that a user wrote in the wrong
+/// place.
 const KEYS: &[&str] = &[
     "apiVersion",
     "args",

@@ -1,13 +1,14 @@
 //! Hides the exporter's own credentials in responses of the API server and of proxies.
 //!
-//! A server or a proxy that repeats a header of the request in its response would otherwise bring the credentials to
-//! the log, to `/readyz` and to the landing page. The credentials are taken from the headers of each request, so that
-//! this also works for the credentials of plugins and for renewed ones.
+//! A server or a proxy may repeat a header of the request in its response. Without this module, the credentials in such
+//! a header would appear in the log, in `/readyz` and on the landing page. The credentials are taken from the headers
+//! of each request, so that this also works for the credentials of plugins and for renewed ones.
 //!
 //! - In a response with an error status, `[hidden]` replaces the credentials: the token, each part of it that has
 //!   [`PART`] bytes, the password, and the Base64 text of user and password.
-//! - In another response, only long credentials are replaced, by a text of the same length. So the response stays
-//!   valid, also in protobuf, and a short password does not change objects that contain the same word.
+//! - In another response, only long credentials are replaced, by a text of the same length. Because the length stays
+//!   the same, protobuf stays valid. Because short credentials stay, a short password does not change objects that
+//!   contain the same word.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -56,8 +57,8 @@ struct ErrorHider {
 /// Hides long secrets, and keeps the length of the content.
 struct ContentHider {
     secrets: Vec<Vec<u8>>,
-    /// The start of a secret at the end of the content so far. These bytes were passed on, because there are fewer than
-    /// [`START`].
+    /// The first bytes of a secret, at the end of the content that was already passed on. The hider passed on these
+    /// bytes, because they are fewer than [`START`].
     passed: Vec<u8>,
     /// The bytes after `passed` that are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
@@ -72,7 +73,7 @@ const WORD: usize = 8;
 /// Shorter texts are not hidden, because they would occur in most messages.
 const SHORTEST: usize = 3;
 /// The minimum length of the start of a secret that is held until more content arrives. A shorter start often occurs by
-/// chance at the end of an event, and would delay the event. So at most this number of bytes less one stays visible.
+/// chance at the end of an event, and would delay the event. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
 
 // === impl OwnSecrets ===
@@ -98,7 +99,7 @@ impl OwnSecrets {
         own
     }
 
-    /// Adds a text, and its notations in JSON. Go writes some characters of HTML as numbers.
+    /// Adds a text, and the same text as a JSON string. In JSON, Go writes the characters `&`, `<` and `>` as escapes.
     fn add(&mut self, text: &str) {
         if text.len() < SHORTEST {
             return;
@@ -155,7 +156,7 @@ impl ErrorHider {
     /// Returns the next part of the message. `ends` states whether `bytes` are the last ones.
     fn hide(&mut self, bytes: &[u8], ends: bool) -> Bytes {
         self.held.extend_from_slice(bytes);
-        // A secret that begins before this position is complete.
+        // If a secret begins before this position, `held` contains all its bytes.
         let complete = match ends {
             true => self.held.len(),
             false => self.held.len().saturating_sub(self.longest()),
@@ -184,7 +185,7 @@ impl ContentHider {
     fn new(secrets: OwnSecrets) -> Self {
         let mut secrets = secrets.texts;
         secrets.retain(|secret| secret.len() >= PART);
-        // A long secret may contain a shorter one.
+        // A long secret may contain a shorter secret, so the longest secrets are replaced first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self {
             secrets,
@@ -220,7 +221,7 @@ impl ContentHider {
         bytes.split_off(passed)
     }
 
-    /// The position from which `bytes` end with the start of a secret; `None` if they do not.
+    /// The position of the first secret that may continue after the end of `bytes`; `None` if there is no such secret.
     fn start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let of = |secret: &Vec<u8>| {
             let first = bytes.len().saturating_sub(secret.len().saturating_sub(1));

@@ -1,9 +1,9 @@
 //! Runs credential plugins (`exec` in a kubeconfig).
 //!
 //! kube runs a plugin without limits. A plugin that hangs occupies a thread, and continues to run after the exporter
-//! has stopped waiting for it, so each renewal adds a process. kube also reads the whole output into memory. Therefore
-//! the exporter runs plugins itself, one at a time, and limits their time and their output. The exporter follows these
-//! rules of kube:
+//! has stopped waiting for it. So each renewal would add a process. kube also reads the whole output into memory.
+//! Therefore the exporter runs plugins itself, one at a time, and limits their time and their output. The exporter
+//! follows these rules of kube:
 //!
 //! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
 //! - An interactive plugin inherits standard input and standard error.
@@ -195,7 +195,7 @@ fn expiry(text: &str) -> Option<Option<Timestamp>> {
     }
 }
 
-/// The start of a text.
+/// The first [`SHOWN`] characters of a text.
 fn shortened(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }

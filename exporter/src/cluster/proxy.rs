@@ -3,8 +3,7 @@
 //! A kubeconfig's `proxy-url` applies to every server. Without `proxy-url`, the environment decides: the scheme of the
 //! server's URL selects `HTTPS_PROXY` or `HTTP_PROXY`. There is no proxy if `NO_PROXY` names the server, or if the
 //! server is on the loopback interface. `ALL_PROXY` has no effect. The exporter uses hyper-util's `Matcher` only to
-//! parse the URL of a proxy, because the rules of `Matcher` for the environment are those of curl, and they differ from
-//! Go's rules.
+//! parse the URL of a proxy. For the environment, `Matcher` has the rules of curl, which differ from Go's rules.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +13,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use ipnet::IpNet;
 
-/// A proxy, and the protocol that it speaks.
+/// A proxy and its protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Proxy {
     /// The address to connect to; `https` means TLS with the proxy itself.
@@ -27,7 +26,7 @@ pub(super) struct Proxy {
 /// The protocol of a proxy, with the credentials for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Protocol {
-    /// `CONNECT` for an HTTPS server, forwarded requests for an HTTP server.
+    /// An HTTP proxy. The exporter sends `CONNECT` for an HTTPS server, and complete requests for an HTTP server.
     Http { authorization: Option<HeaderValue> },
     /// SOCKS 5. As in Go, the proxy resolves names even if the scheme is `socks5` without `h`.
     Socks5 { user: Option<(String, String)> },
@@ -54,7 +53,7 @@ pub(super) struct Environment {
     is_cgi: bool,
 }
 
-/// The servers that `NO_PROXY` exempts.
+/// The servers in `NO_PROXY`, to which the exporter connects without a proxy.
 #[derive(Debug, Default)]
 struct Exemptions {
     everything: bool,
@@ -199,7 +198,7 @@ impl Exemptions {
 // === impl Exemption ===
 
 impl Exemption {
-    /// Parses an entry in lower case; `None` if it exempts nothing.
+    /// Parses an entry in lower case; `None` if the entry matches no server.
     fn parse(entry: &str) -> Option<Self> {
         if let Ok(network) = entry.parse::<IpNet>() {
             let (host, port) = (Host::Network(network), String::new());

@@ -16,7 +16,7 @@ use super::plugin;
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
-/// The minimum time between two attempts to renew the credentials, unless a file has changed.
+/// The minimum time between two attempts to renew the credentials if no file has changed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The minimum time between two attempts to renew the credentials if a file has changed.
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -140,7 +140,7 @@ pub(super) async fn client(
     Ok((Client::new(service, namespace), url))
 }
 
-/// The client for a request. If there are no valid credentials, the function waits for them for a moment.
+/// The client for a request. If there are no valid credentials, the function waits for them, at most [`REQUEST_WAIT`].
 async fn usable(
     mut current: watch::Receiver<Current>,
     refuse: &mpsc::Sender<()>,
@@ -305,7 +305,8 @@ impl Schedule {
         self.has_failed = !succeeded;
     }
 
-    /// When to try again after a failure, or to renew credentials that expire after `valid_for`.
+    /// The time of the next attempt. After a failure, the next attempt is a retry. After a success, it is a renewal
+    /// before the credentials expire, which happens after `valid_for`.
     fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
         let earliest = self.earliest(RETRY_INTERVAL);
         if self.has_failed {

@@ -41,7 +41,7 @@ pub(super) enum CheckError {
     Errors { file: String, errors: usize },
     #[error("{file}: {}, which --strict treats as errors", counted(*warnings, "warning"))]
     Strict { file: String, warnings: usize },
-    #[error("some objects could not be read; see above")]
+    #[error("some objects could not be read; the lines above name them")]
     Skipped,
     #[error("no object could be read from {0}; give files or directories with manifests")]
     Nothing(String),
@@ -159,7 +159,8 @@ fn write_report(
     Ok(())
 }
 
-/// Writes a line. Objects may have names and values with characters that control a terminal, or that begin a new line.
+/// Writes a line. Names and values of objects may have characters that control a terminal, or that begin a new line, so
+/// the function writes such characters as escapes.
 fn write_line(err: &mut impl Write, line: String) -> io::Result<()> {
     writeln!(err, "{}", visible_line(line))
 }

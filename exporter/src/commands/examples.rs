@@ -1,4 +1,4 @@
-//! The ends of the help texts: examples, and the address of the documentation.
+//! The last lines of the help texts: examples, and the address of the documentation.
 
 /// Examples with an indentation of two spaces, followed by the address of the documentation.
 macro_rules! examples {

@@ -28,7 +28,7 @@ pub(super) fn write(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     unless_closed(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
-/// Returns the result of writing, but a closed pipe is not an error.
+/// Returns the result of a write, but replaces the error of a closed pipe by success.
 pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),

@@ -46,9 +46,9 @@ pub(super) enum RenderError {
 ///
 /// # Errors
 ///
-/// If the options are wrong, no object could be read, or a path, a document or an object is broken. In the last case,
-/// the metrics of the other objects are written nevertheless. Objects without metrics are not an error, because the
-/// input may have all objects of a cluster.
+/// If the options are wrong, no object could be read, or a path, a document or an object could not be read. In the last
+/// case, the function still writes the metrics of the other objects. Objects without metrics are not an error, because
+/// the input may have all objects of a cluster.
 pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
     let RenderFlags(flags) = &args.flags;
     logging::start(LogOptions::of(flags));
@@ -73,7 +73,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
     };
     unless_closed(written.and_then(|()| out.flush()))?;
-    // The problems include the first broken documents of each file, so `More` alone means objects without metrics.
+    // For each file, the problems include the first documents that could not be read. So if `More` is the only problem,
+    // the file only has more objects without metrics.
     let is_harmless = |problem: &ManifestProblem| {
         matches!(
             problem,

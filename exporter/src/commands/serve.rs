@@ -27,7 +27,7 @@ use crate::server::{
 };
 use crate::telemetry::{Changed, Telemetry};
 
-/// Maximum time for responses in progress after a shutdown signal.
+/// Maximum time that the exporter waits for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
 /// Maximum time after a shutdown signal for which a leader continues to serve if no standby accepts the hand-over. The
 /// sum of this time and [`DRAIN`] is shorter than the usual grace period of a pod (30 s).
@@ -71,7 +71,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(flags, telemetry, log_level));
-    // The tasks that run a credential plugin are not dropped before the process ends.
+    // The tasks that run a credential plugin are not dropped before the process ends, so dropping cannot kill the
+    // plugin.
     cluster::kill_running_plugin();
     // Blocking work, such as reading manifests, must not delay the shutdown.
     runtime.shutdown_background();
@@ -227,9 +228,9 @@ impl Program {
         })
     }
 
-    /// Logs the source and the disabled resources. When the objects have arrived, logs the last line, which has the
-    /// size of the exposition and the addresses. With a cluster, or with manifests that take long to load, an earlier
-    /// line also has the addresses.
+    /// Logs the source and the resources that are disabled by default. When the objects have arrived, logs the size of
+    /// the exposition and the addresses of the ports. With a cluster, or with manifests that take long to load, an
+    /// earlier line also has these addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -280,9 +281,10 @@ impl Program {
         Err(problem.into())
     }
 
-    /// Applies a configuration that was read again, unless it is invalid. Scrapes are served meanwhile.
+    /// Replaces the running configuration by a configuration that was read again. If the new configuration is invalid,
+    /// logs the reason and keeps the running one. Meanwhile, the exporter serves scrapes.
     ///
-    /// If the future is dropped before its end, nothing has changed.
+    /// If the future is dropped before its end, the running configuration stays.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
         // Until this function returns, the old configuration is in use, so the metrics show that the changed files are
         // not in use.
@@ -341,7 +343,7 @@ impl Program {
             instance.take_over(&old);
             Arc::new(instance)
         };
-        // From here on, nothing can fail.
+        // The steps after this line cannot fail.
         let protection = &self.app.protection;
         protection.set(Protection {
             web: web.clone(),
@@ -394,8 +396,8 @@ impl Program {
     }
 }
 
-/// Waits until this replica serves no more objects, if the StatefulSet removes the replica. Meanwhile, the other
-/// replicas list these objects.
+/// If the StatefulSet removes this replica, waits until the replica serves no objects. Meanwhile, the other replicas
+/// list the objects of this replica.
 async fn hand_over_shard(app: &AppState) {
     let instance = app.instance();
     let is_removed = async {
@@ -419,7 +421,7 @@ async fn hand_over_shard(app: &AppState) {
     }
 }
 
-/// Waits until each resource is synced or forbidden, and logs the rules that the roles lack.
+/// Waits until each resource is synced or forbidden, and logs the rules that are missing in the roles of the exporter.
 async fn log_missing_rules(instance: &Instance) {
     instance.settled().await;
     for rules in instance.missing_rules() {
@@ -463,7 +465,7 @@ fn web_file(
     Ok(web.map(Arc::new))
 }
 
-/// Whether the token filter and its cached verdicts can be kept.
+/// Whether the new configuration can keep the token filter and its cached verdicts.
 fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
     let (before, after) = (&old.options.server, &new.options.server);
     before.auth_filter == after.auth_filter

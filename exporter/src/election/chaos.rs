@@ -10,10 +10,10 @@ use std::time::Duration;
 use self::cluster::{Cluster, LEASE, Network, Replica, TICK};
 use crate::options::OnOutage;
 
-/// Elections per test.
+/// The number of elections per test.
 const SEEDS: u64 = 40;
 
-/// Disturbs an election. In each step, checks that the last renewal is still valid for at most one serving replica, and
+/// Disturbs an election. In each step, checks that at most one serving replica has a renewal that is still valid, and
 /// calls `check`.
 fn chaos(seed: u64, on_outage: OnOutage, check: fn(&Cluster)) {
     let mut cluster = Cluster::new(seed, on_outage, 3);
@@ -48,8 +48,8 @@ fn two_replicas_serve_together_only_while_one_cannot_reach_the_api_server() {
                 .iter()
                 .filter(|own| own.serves(cluster.now));
             for replica in serving.filter(|own| !own.is_confirmed(cluster.now)) {
-                // The first part is the extension (two intervals and a timeout) by a slow clock. The second part is the
-                // delay of packets in a slow network.
+                // The first number is the extension (two intervals and a timeout), measured with a slow clock. The
+                // second number is the delay of packets in a slow network.
                 let bound = Duration::from_secs(10 + 18);
                 let impaired = cluster.now - replica.impaired_at;
                 assert!(impaired < bound, "{impaired:?}: {}", cluster.describe());
@@ -69,7 +69,7 @@ fn a_killed_leader_is_replaced_within_the_duration_and_an_interval() {
         cluster.replicas[leader].is_killed = true;
         longest = longest.max(cluster.until("the standby leads", |own| own.leader().is_some()));
     }
-    // The bound is the duration of 15 s by a clock that is 5 % slow, and an interval of 2 s.
+    // The bound is the duration of 15 s, measured with a clock that is 5 % slow, plus an interval of 2 s.
     assert!(longest < Duration::from_millis(18_000), "{longest:?}");
 }
 

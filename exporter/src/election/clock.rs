@@ -1,9 +1,9 @@
-//! The clock of the election.
+//! The clock by which replicas measure times of an election.
 
 use super::machine::Uptime;
 
-/// The time since the machine started. It includes the time for which the machine was suspended, because the Lease also
-/// expires during that time. Changes of the date have no effect.
+/// The time since the machine started. This time includes the time for which the machine was suspended, because the
+/// Lease also expires during that time. Changes of the system date have no effect.
 pub(super) fn uptime() -> Uptime {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;

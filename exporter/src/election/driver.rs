@@ -24,12 +24,12 @@ pub(super) struct Driver {
     pub(super) leases: LeaseClient,
     pub(super) leadership: Leadership,
     pub(super) exported: Arc<ExportedFn>,
-    /// When a hand-over must end; `None` until this replica stops.
+    /// The time at which a hand-over must end; `None` until this replica stops.
     pub(super) leave: watch::Receiver<Option<Uptime>>,
 }
 
-/// Returns what this replica exports; `None` before the replica is complete. The function looks at all resources, so it
-/// needs a thread for blocking work.
+/// Returns the versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
+/// The function reads all resources, so it must run on a thread for blocking work.
 pub(super) type ExportedFn = dyn Fn() -> Option<Exported> + Send + Sync;
 
 /// Reads and writes one Lease.
@@ -60,7 +60,7 @@ impl Driver {
             if self.election.needs_exported(now) {
                 let exported = Arc::clone(&self.exported);
                 let exported = tokio::task::spawn_blocking(move || exported()).await;
-                // The thread does not run while the runtime shuts down.
+                // The result is an error if the runtime is shutting down, because the thread then does not run.
                 self.election.set_complete(exported.ok().flatten());
                 now = uptime();
             }
@@ -103,7 +103,7 @@ impl Driver {
         self.leadership.set_term(self.election.term());
     }
 
-    /// Logs the first failure of several, and the recovery.
+    /// Logs the first of several consecutive failures, and the recovery.
     fn report(&self, problem: Option<String>) {
         let name = &self.leases.name;
         let problem = problem.map(|problem| format!("cannot read or write the Lease: {problem}"));
@@ -128,7 +128,7 @@ impl LeaseClient {
         }
     }
 
-    /// Logs a duration that is longer than any replica writes.
+    /// Logs that the duration in the Lease is longer than the maximum that replicas write.
     fn report_duration(&mut self) {
         let seconds = duration_seconds(&self.last);
         let is_too_long = seconds > LONGEST_LEASE.as_secs();
@@ -143,7 +143,7 @@ impl LeaseClient {
         }
     }
 
-    /// Sends a request. Also returns the error if the request failed for a reason that people should know.
+    /// Sends a request. If the request failed for a reason that the log must show, also returns this reason.
     async fn send(&mut self, request: &Request) -> (Outcome, Option<String>) {
         let name = &self.name;
         let sent = match request {
@@ -184,7 +184,7 @@ impl LeaseClient {
     }
 }
 
-/// The start of a message of the API server, as one line.
+/// The first [`MAX_MESSAGE`] characters of a message of the API server, as one line.
 fn one_line(message: &str) -> String {
     let printable = message
         .chars()

@@ -24,7 +24,7 @@ pub(crate) struct Leadership(Arc<Inner>);
 struct Inner {
     lease: String,
     /// The driver of the election sets the term, and every response compares the term with the clock. So the term also
-    /// ends if the driver stands still.
+    /// ends if the driver hangs.
     term: watch::Sender<Term>,
     state: Mutex<State>,
     /// When the last request for the metrics of objects arrived.
@@ -117,7 +117,7 @@ impl Leadership {
         families
     }
 
-    /// The metric that shows whether this replica leads, for the end of a response with the metrics of objects.
+    /// The metric that shows whether this replica leads. A response with the metrics of objects ends with this metric.
     pub(crate) fn host_metrics(&self) -> HostMetrics {
         self.count();
         let text = TextEncoder::new().encode_to_string(&self.0.metrics.leader.collect());

@@ -39,31 +39,31 @@ pub(super) struct Election {
     seen: Option<Seen>,
     /// The start of the last request that returned the Lease.
     asked_at: Uptime,
-    /// Whether a read must precede the next write.
+    /// Whether this replica must read the Lease before the next write.
     must_read: bool,
     /// The number of writes that the API server has refused with a conflict since this replica last saw a new version
-    /// of the Lease. If there are two, the Lease has not changed in between, so the conflicts have another cause, such
-    /// as a webhook.
+    /// of the Lease. If there are two such conflicts, the Lease has not changed between them. So the conflicts have
+    /// another cause, such as a webhook.
     conflicts: u32,
     next_at: Uptime,
     serves_until: Uptime,
     /// The start of the last successful renewal.
     renewed_at: Option<Uptime>,
-    /// What this replica exports; `None` before it is complete.
+    /// The versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
     complete: Option<Exported>,
-    /// When the leader releases the Lease if no standby has accepted its offer; `None` unless this replica stops.
+    /// When the leader releases the Lease if no standby has accepted its offer. `None` until this replica stops.
     leaves_at: Option<Uptime>,
-    /// Whether a scraper knows this replica.
+    /// Whether a scraper has scraped this replica.
     was_scraped: bool,
     /// When this replica first saw the offer that is in the Lease.
     offered_since: Option<Uptime>,
-    /// Requests that arrived before this time belong to the previous leader.
+    /// The previous leader serves the requests that arrived before this time.
     serves_from: Uptime,
     /// Until when responses wait for the result of a hand-over to this replica.
     hold_until: Uptime,
 }
 
-/// What this replica does.
+/// The role of this replica in the election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Role {
     Standby,
@@ -82,7 +82,7 @@ enum Role {
         /// When the leader takes the Lease back.
         until: Uptime,
     },
-    /// The replica stops and takes no part any more.
+    /// The replica stops, and no longer takes part in the election.
     Left,
 }
 
@@ -97,7 +97,8 @@ struct Seen {
 /// The times that decide whether a response has the metrics of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {
-    /// Requests that arrived before this time belong to the previous leader, even if their responses have waited.
+    /// The previous leader serves the requests that arrived before this time. This replica sends no metrics of objects
+    /// in its responses to such requests, even if the responses have waited.
     pub(super) serves_from: Uptime,
     /// When this replica stops serving the metrics of objects, unless it renews the Lease earlier.
     pub(super) serves_until: Uptime,
@@ -110,7 +111,7 @@ pub(super) struct Term {
     pub(super) renewed_at: Option<Uptime>,
 }
 
-/// A request to the API server. A write has the version that it replaces.
+/// A request to the API server. A write contains the version of the Lease that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Read,
@@ -124,7 +125,7 @@ pub(super) enum Outcome {
     /// The Lease, after the write if the request was a write.
     Lease(LeaseRecord),
     NotFound,
-    /// The Lease has another version, or exists already.
+    /// The Lease has another version, or the Lease to create already exists.
     Conflict,
     /// The API server has refused the request, or it is unknown whether the API server has executed the request.
     Failed,
@@ -176,18 +177,19 @@ impl Election {
 
     // === what the caller reports ===
 
-    /// Whether the next step depends on what this replica exports. Before the next request is due, the result is false.
+    /// Whether the next step depends on the versions that this replica exports. Before the next request is due, the
+    /// result is false.
     pub(super) fn needs_exported(&self, now: Uptime) -> bool {
         now >= self.next_at
             && match self.role {
                 Role::Standby => !self.is_successor(),
-                // The offer contains the versions of what this replica exports.
+                // The offer contains the versions that this replica exports.
                 Role::Leader => self.leaves_at.is_some(),
                 Role::HandingOver { .. } | Role::HandedOver { .. } | Role::Left => false,
             }
     }
 
-    /// Sets what this replica exports; `None` before it is complete.
+    /// Sets the versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
     pub(super) fn set_complete(&mut self, exported: Option<Exported>) {
         self.complete = exported;
     }
@@ -275,7 +277,8 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // If the record still has an acceptance, the acceptance is too old. The renewal removes it.
+                // If the record still has an acceptance of an offer, this acceptance is too old, and the renewal
+                // removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }
@@ -287,7 +290,7 @@ impl Election {
             (Role::HandedOver { until, .. }, Some(_)) if now < *until => Request::Read,
             (Role::HandedOver { .. }, Some(record)) => Request::Update(
                 match self.leaves_at.is_some_and(|leaves_at| now >= leaves_at) {
-                    // Releases the Lease, so that the next standby does not wait for the crashed one.
+                    // Releases the Lease, so that the next standby does not wait for the standby that crashed.
                     true => self.given(record, String::new()),
                     false => LeaseRecord {
                         transitions: record.transitions.saturating_add(1),
@@ -363,8 +366,8 @@ impl Election {
         self.seen.as_ref()?.record.as_ref()
     }
 
-    /// When this standby may claim the Lease; `None` if it may not. A standby that is not complete may claim only a
-    /// Lease that the leader has handed over to it.
+    /// When this standby may claim the Lease; `None` if it may not claim the Lease. A standby that does not meet the
+    /// readiness policy yet may claim only a Lease that the leader has handed over to it.
     fn claims_at(&self) -> Option<Uptime> {
         let seen = self.seen.as_ref()?;
         let record = seen.record.as_ref()?;

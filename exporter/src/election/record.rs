@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use crate::options::LONGEST_LEASE;
 
-/// A version of each resource, or of each resource in a namespace. A resource whose versions cannot be compared has
-/// `None`.
+/// The resource version of each resource, or of each resource in a namespace. If the versions of a resource cannot be
+/// compared, its entry is `None`.
 pub(crate) type Versions = BTreeMap<String, Option<u64>>;
 
-/// What a complete replica exports.
+/// The versions of the objects that a replica exports. A replica has these versions when it meets the readiness policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
     /// The versions of the newest objects.
@@ -82,11 +82,11 @@ impl LeaseRecord {
     }
 
     /// Whether no leader has written the Lease since it had the state `before`. Edits of labels and annotations, and
-    /// acceptances of offers, do not change the result. If somebody writes an older state back, the result may be
-    /// wrong.
+    /// acceptances of offers, do not change the result. If somebody restores an older state of the Lease, the result
+    /// may be wrong.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
-        // A Lease without a renewal looks the same each time that somebody removes its fields, so its states cannot be
-        // compared.
+        // If somebody removes the fields of a Lease twice, both states of the Lease are equal, although a leader may
+        // have renewed the Lease between them. So states without a renewal cannot be compared.
         let is_renewed = self.renewed.is_some();
         let is_same_term = self.renewed == before.renewed
             && self.transitions == before.transitions
@@ -120,7 +120,7 @@ impl LeaseRecord {
         }
     }
 
-    /// Writes the record into a Lease. Other fields, other annotations and the labels stay.
+    /// Writes the record into a Lease. The function keeps other fields, other annotations and the labels.
     pub(super) fn write(&self, lease: &mut DynamicObject, now: Timestamp) {
         let metadata = &mut lease.metadata;
         metadata.resource_version = Some(self.version.clone()).filter(|own| !own.is_empty());
@@ -128,7 +128,8 @@ impl LeaseRecord {
         let offer = self.offer.as_ref();
         // A map with text keys always has a JSON form.
         let offer = offer.and_then(|versions| serde_json::to_string(versions).ok());
-        // An offer that is too long is replaced by an offer without versions, which every complete standby may accept.
+        // An offer that is too long is replaced by an offer without versions. Every standby that meets the readiness
+        // policy may accept such an offer.
         let offer = offer.map(|json| match json.len() <= MAX_OFFER {
             true => json,
             false => "{}".to_owned(),
@@ -189,8 +190,9 @@ pub(super) fn duration_seconds(lease: &DynamicObject) -> u64 {
     seconds.as_u64().unwrap_or_default()
 }
 
-/// `now` as the API server writes it, or a time one microsecond later if `before` is this time already. Standbys
-/// recognize a renewal by its time, so each renewal must have another time, even if the clock stands still.
+/// The text of `now` in the format of the API server. If `before` is the same text, the result is one microsecond
+/// later. Standbys recognize a renewal by its time, so each renewal must have a different time, even if the clock does
+/// not advance.
 fn time_text(now: Timestamp, before: &str) -> String {
     let text = format!("{now:.6}");
     if text != before {
@@ -279,7 +281,7 @@ mod tests {
             ..third.clone()
         };
         assert!(edited.has_term_of(&third));
-        // A leader may have repaired the Lease before its fields were removed again.
+        // A leader may have repaired the Lease before somebody removed the fields of the Lease again.
         let removed = |version: &str| LeaseRecord {
             version: version.into(),
             ..LeaseRecord::default()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The intervals that follow from the duration of the Lease.
+/// The intervals that are computed from the duration of the Lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) duration: Duration,
@@ -29,15 +29,15 @@ impl Timing {
         self.duration * 2 / 15
     }
 
-    /// The interval of a standby's reads. It is at most 2 s, because a standby must see an offer before the leader
-    /// releases the Lease, and this time does not depend on the duration of the Lease.
+    /// The interval at which a standby reads the Lease: at most 2 s. A standby must see an offer before the leader
+    /// releases the Lease, and a leader offers the Lease for a time that does not depend on the duration of the Lease.
     pub(super) fn read_interval(self) -> Duration {
         self.interval().min(Duration::from_secs(2))
     }
 
     /// The maximum time of a request. If each renewal takes a little less than this time, the leader stays the leader,
-    /// because two renewals fit into a term. The time is at most 5 s, because a pod has no time for longer requests at
-    /// the end of a hand-over.
+    /// because two renewals fit into a term. The time is at most 5 s, because the kubelet kills the pod if requests at
+    /// the end of a hand-over take longer.
     pub(super) fn timeout(self) -> Duration {
         (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
@@ -48,14 +48,14 @@ impl Timing {
         (self.duration / 30).min(Duration::from_millis(100))
     }
 
-    /// How long a standby that was never scraped leaves an offer to other standbys. Prometheus applies discovered
+    /// How long a standby that was never scraped leaves an offer to other standbys. Prometheus updates its discovered
     /// targets every 5 seconds. The leader waits for an acceptance for longer than this time.
     pub(super) fn unscraped_wait(self) -> Duration {
         Duration::from_secs(6)
     }
 
-    /// How long a standby reads the Lease often after it has first seen an offer. Within this time, the leader
-    /// withdraws the offer or stops.
+    /// How long a standby reads the Lease at a short interval after it has first seen an offer. Within this time, the
+    /// leader withdraws the offer or stops.
     pub(super) fn offer(self) -> Duration {
         Duration::from_secs(15)
     }
@@ -71,7 +71,7 @@ impl Timing {
         (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }
 
-    /// How long a leader continues to serve after a request without an answer: until the next request has also failed.
+    /// How long a leader continues to serve after a request without a response: until the next request has also failed.
     pub(super) fn extension(self) -> Duration {
         2 * self.interval() + self.timeout()
     }

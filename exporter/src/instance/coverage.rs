@@ -1,14 +1,14 @@
-//! The objects that an instance serves completely, and those that are missing.
+//! The resources whose objects an instance serves completely, and the resources with missing objects.
 
 use std::fmt;
 
 use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 
-/// The scopes that a source has completed, and the scopes that it has not completed.
+/// The scopes whose objects a source has listed completely, and the other scopes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,
-    /// The scopes that are not complete, except those that the API server refuses to list.
+    /// The scopes whose lists are not complete, except scopes that the API server refuses to list.
     pub(crate) uncovered: Vec<UncoveredScope>,
 }
 

@@ -1,4 +1,4 @@
-//! The limits that objects exceed: log lines, and one problem for each limit.
+//! Log lines and problems about the limits that objects exceed, with one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
@@ -32,7 +32,7 @@ pub(crate) const REPEATED: &str = "an update of an object counts once for each a
 /// Maximum number of kinds that a line names.
 const MAX_NAMES: usize = 5;
 
-/// Logs the first object of each resource that exceeds a limit, the kinds of custom resources beyond
+/// For each resource, logs the first object that exceeds a limit. Also logs the kinds of custom resources beyond
 /// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts how often objects
 /// exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
@@ -87,7 +87,7 @@ pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     })
 }
 
-/// The limits that objects have exceeded, with the resource of each.
+/// The limits that objects have exceeded, each with the resource of the objects.
 fn exceeded(metrics: &StateMetrics) -> Vec<(String, ExceededLimit)> {
     let stores = metrics.stores().into_iter();
     let exceeded = stores.flat_map(|store| {

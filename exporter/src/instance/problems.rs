@@ -14,7 +14,7 @@ use crate::humanize::span;
 pub(crate) struct Problem {
     /// The state of the resources, such as `unreachable`, `forbidden` or `listing`.
     pub(crate) state: String,
-    /// Whether the exporter expects that the resources become up to date without help. This is the case for first lists
+    /// Whether the resources will probably become up to date without an action of the user. This is so for first lists
     /// that have not failed, and for silent watches, which the exporter resumes.
     pub(crate) is_normal: bool,
     /// Whether the instance is not ready because of this problem.
@@ -27,8 +27,8 @@ pub(crate) struct Problem {
 }
 
 /// The maximum number of problems for one state. If resources in one state have more than this number of different
-/// errors, there is one problem with the first error, because such errors usually differ only in the name of the
-/// resource.
+/// errors, there is only one problem, with the first error. The reason: such errors usually differ only in the name of
+/// the resource.
 const MOST_ERRORS: usize = 3;
 /// The maximum number of resources in one state that a message names.
 pub(crate) const MOST_NAMES: usize = 3;
@@ -48,8 +48,8 @@ impl Problem {
 }
 
 /// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
-/// of which the instance is not ready, come first. In each of the two groups, problems that are not normal come before
-/// normal ones, and then problems of many resources before problems of few.
+/// of which the instance is not ready, come first. Within both groups, problems with `is_normal` come last. Further,
+/// the problems are sorted by their number of resources, the largest number first.
 pub(super) fn problems<'a>(
     behind: impl Iterator<Item = &'a ResourceHealth>,
     blocking: &[ResourceHealth],
@@ -70,8 +70,8 @@ pub(super) fn problems<'a>(
     problems
 }
 
-/// Returns why an instance is not ready: the policy unless it is the default, and the resources that the instance waits
-/// for, with their states.
+/// Returns why an instance is not ready. The text names the resources that the instance waits for, with their states.
+/// If the readiness policy is not the default, the text also names the policy.
 pub(super) fn not_ready(
     blocking: &[ResourceHealth],
     has_shard: bool,
@@ -92,7 +92,7 @@ pub(super) fn not_ready(
     format!("not ready{with_policy}: {}", causes.join(", "))
 }
 
-/// The first resources in a state, and the state.
+/// A text with the names of the first resources in a state, and the state.
 fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     let names: Vec<_> = resources.iter().map(|own| &*own.resource).collect();
     let state = match state {
@@ -102,7 +102,7 @@ fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     format!("{} ({state})", first_names(&names))
 }
 
-/// The first names, and the number of further names.
+/// A text with the first names, and the number of further names.
 fn first_names(names: &[&str]) -> String {
     match names.split_at_checked(MOST_NAMES) {
         Some((first, more @ [_, ..])) => format!("{} and {} more", first.join(", "), more.len()),
@@ -112,7 +112,7 @@ fn first_names(names: &[&str]) -> String {
 
 /// The problem of synced resources whose watches have been silent for more than `silence`. `resources` contains these
 /// resources, each with the seconds since its last event. The resource that has been silent for the longest time comes
-/// first. Without silent resources, there is no problem.
+/// first. If there are no silent resources, returns `None`.
 pub(super) fn silent_watches(
     mut resources: Vec<(String, f64)>,
     silence: Duration,
@@ -128,8 +128,8 @@ pub(super) fn silent_watches(
         error: Some(format!(
             "no event and no bookmark for {up_to}{longest}, although most API servers send a bookmark every minute; \
              metrics may be outdated; the exporter resumes the watch after each {silence:?} of silence, and lists the \
-             objects again after 3 silent watches; each list doubles this number, up to about an hour of silence; if a \
-             list fails, the resource is shown as failing"
+             objects again after 3 silent watches; each such list doubles this number, up to about an hour of silence; \
+             if a list fails, the resource is shown as failing"
         )),
         removal_seconds: None,
     })
@@ -168,7 +168,7 @@ fn problem(state: ResourceState, is_blocking: bool, resources: &[&ResourceHealth
     }
 }
 
-/// The last error, unless a list has begun since.
+/// The last error; `None` if a list has begun since then.
 fn error(own: &ResourceHealth) -> Option<&str> {
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)

@@ -33,21 +33,21 @@ pub(super) struct RunningSource {
     parts: SourceParts,
 }
 
-/// Where a source runs.
+/// The task or the thread in which a source runs.
 #[derive(Debug)]
 enum Run {
     Task(BackgroundTask),
     Thread(WatchThread),
 }
 
-/// The parts of a source that pages and metrics need, in addition to the health of the source.
+/// The data about a source that the landing page, `/readyz` and metrics need, in addition to the health of the source.
 #[derive(Debug)]
 pub(super) struct SourceParts {
     /// A description, such as `manifests` or `watching https://…`.
     pub(super) description: String,
     /// The metrics of the stores and of the source.
     pub(super) registry: Registry,
-    /// The number of documents and files that were skipped, for manifests.
+    /// The number of skipped documents and files; `None` without manifests.
     pub(super) skipped: Option<IntGauge>,
     /// `None` without an API server.
     pub(super) server_version: Option<ServerVersion>,
@@ -137,14 +137,15 @@ impl RunningSource {
         self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
-    /// The scopes that are complete, and the scopes that are not.
+    /// The resources and namespaces whose objects are complete in the stores, and those whose objects are not complete.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }
 
     /// Whether the policy is met, and the state of each resource.
     pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
-        // `is_loaded` is read first: if the manifests have been read, the readiness includes all of their objects.
+        // `is_loaded` must be read before the readiness. Then, if the manifests have been read, the readiness includes
+        // all of their objects.
         let is_loaded = *self.parts.is_loaded.borrow();
         let readiness = self.health.readiness(policy);
         let resources = self.health.resources();
@@ -187,7 +188,7 @@ impl RunningSource {
         }
     }
 
-    /// Returns what the stores export: the versions of each complete feed.
+    /// Returns the versions of the objects that the stores export, for each complete feed.
     pub(super) fn exported(&self) -> Exported {
         let mut exported = Exported::default();
         for resource in self.health.resources() {
@@ -203,7 +204,7 @@ impl RunningSource {
         exported
     }
 
-    /// Returns a line for each role that lacks rules, because the API server forbids resources.
+    /// If the API server forbids resources, returns a line for each role that lacks rules.
     pub(super) fn missing_rules(&self) -> Vec<String> {
         missing_rules(&self.health.resources())
     }
@@ -218,7 +219,7 @@ impl RunningSource {
         self.parts.registry.gather()
     }
 
-    /// The manifest that takes long to read, with the separator in front; empty if there is none.
+    /// The text about a manifest that takes long to read, preceded by a separator; empty if there is no such manifest.
     fn slow_file(&self) -> String {
         let reading = self.parts.reading.as_ref();
         let current = reading.and_then(ReadingProgress::current);

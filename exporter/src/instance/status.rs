@@ -44,30 +44,30 @@ pub(crate) struct ResourceStatus {
     pub(crate) memory_bytes: u64,
     /// Seconds since the last event; `None` if there was none.
     pub(crate) last_event_seconds: Option<f64>,
-    /// Whether the API server has sent neither an event nor a bookmark in the time in which a bookmark is due, although
-    /// the resource is synced.
+    /// Whether the resource is synced, but the API server has sent no event and no bookmark, although a bookmark was
+    /// due.
     pub(crate) is_silent: bool,
-    /// Objects that could not be decoded.
+    /// The number of objects that could not be decoded.
     pub(crate) errors: u64,
     /// How often an object was skipped because it is larger than `--object-size-limit`.
     pub(crate) oversized: u64,
     /// Whether the last list had as many objects as `--object-limit` allows.
     pub(crate) is_limited: bool,
-    /// Number of objects that differed from those of the API server in the last audit.
+    /// The number of objects that differed from the objects of the API server in the last audit.
     pub(crate) audit_difference: u64,
-    /// The last error, unless the resource is synced.
+    /// The last error; `None` if the resource is synced.
     pub(crate) last_error: Option<String>,
 }
 
 // === impl InstanceStatus ===
 
 impl InstanceStatus {
-    /// Objects of all resources.
+    /// The number of objects of all resources.
     pub(crate) fn objects(&self) -> u64 {
         self.resources.iter().map(|resource| resource.objects).sum()
     }
 
-    /// Series of all resources.
+    /// The number of series of all resources.
     pub(crate) fn series(&self) -> u64 {
         self.resources.iter().map(|resource| resource.series).sum()
     }

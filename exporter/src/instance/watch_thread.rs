@@ -1,8 +1,8 @@
 //! A dedicated thread for the watches of a cluster.
 //!
-//! Most events of a cluster arrive one by one, and a thread that wakes up for each event spends more time on waking up
-//! than on the event. So when this thread has handled all events, it sleeps for a moment, and then handles all events
-//! that have arrived in the meantime. Requests of clients do not wait for this thread.
+//! Most events of a cluster arrive one after another. If a thread wakes up for each event, waking up takes more CPU
+//! time than the event. So after this thread has handled all events, it sleeps for a moment, and then handles all
+//! events that have arrived in the meantime. Requests of clients do not wait for this thread.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -22,7 +22,7 @@ use crate::humanize::counted;
 
 /// The time until the manifests are read again if a manifest could not be read for a temporary reason.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long the startup waits for the file system to tell whether the paths exist.
+/// How long the startup waits for the check whether the paths exist.
 const CHECK: Duration = Duration::from_secs(3);
 
 /// Logs the problems each time the manifests are read, and updates the metrics of the manifests.
@@ -98,8 +98,7 @@ async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), Join
     }
 }
 
-/// Logs each file that takes long to read. Nothing can interrupt the reading of a file whose file system does not
-/// respond.
+/// Logs each file that takes long to read. If the file system does not respond, a read cannot be interrupted.
 async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
     let mut named = None;
     loop {
@@ -126,8 +125,8 @@ async fn read_and_follow(
     mut recorder: ReadingRecorder,
     loaded: watch::Sender<bool>,
 ) {
-    // The watcher starts before the first reading, so that no later change is missed. The start blocks, because the
-    // watcher looks at all files.
+    // The watcher starts before the manifests are read for the first time, so that it finds every later change. The
+    // start blocks, because the watcher reads the metadata of all files.
     let mut starting = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
     let started = match timeout(SLOW, &mut starting).await {
         Ok(started) => started,

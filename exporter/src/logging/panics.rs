@@ -1,4 +1,5 @@
-//! Messages about panics, as lines of the log queue. The message of the standard library would wait for standard error.
+//! Messages about panics, as lines of the log queue. The standard library writes its message directly, and would wait
+//! if no process reads standard error.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;

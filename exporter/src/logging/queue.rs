@@ -1,4 +1,4 @@
-//! A queue of lines that a separate thread writes. If nobody reads the output, only this thread waits.
+//! A queue of lines that a separate thread writes. If no process reads the output, only this thread waits.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -148,7 +148,8 @@ impl Shared {
         }
     }
 
-    /// Waits for the next step. A report comes after the lines that wait, so that a slow output causes few reports.
+    /// Waits for the next step. The thread reports dropped lines only when no lines wait, so that a slow output causes
+    /// few reports.
     fn next(&self) -> Step {
         let mut state = self.state.lock();
         self.changed.wait_while(&mut state, |state| state.is_idle());

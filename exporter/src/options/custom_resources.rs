@@ -13,7 +13,7 @@ use crate::file_limits;
 pub(crate) struct CustomResources {
     /// The configuration, if there is one.
     pub(crate) config: Option<Configured>,
-    /// The file of the configuration, even if it is missing.
+    /// The file of the configuration, even if the file does not exist.
     pub(crate) file: Option<ConfigSource>,
     /// Whether built-in resources are left out.
     pub(crate) only: bool,

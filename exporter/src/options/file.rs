@@ -52,7 +52,7 @@ const UNKNOWN: &str = "there is no such option";
 /// Reads the values of a file.
 #[derive(Clone, Copy)]
 struct FileSeed<'a> {
-    /// Keys with invalid values, which are not read again.
+    /// The keys with invalid values. The parser does not read these keys again.
     left_out: &'a BTreeSet<&'static str>,
     /// The key whose value is being read.
     current: &'a RefCell<Option<&'static str>>,

@@ -1,4 +1,4 @@
-//! The options of high availability: of several replicas, one serves the metrics of objects.
+//! The options of high availability: one of several replicas serves the metrics of objects.
 
 use std::env;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::table;
 /// How this replica takes part in the election of a leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HighAvailability {
-    /// The name of this replica, which people read in the Lease and in metrics.
+    /// The name of this replica, which the Lease and metrics show.
     pub(crate) identity: String,
     /// The namespace of the Lease; `None` for the namespace of the pod or of the kubeconfig.
     pub(crate) namespace: Option<String>,
@@ -25,8 +25,8 @@ pub(crate) struct HighAvailability {
 
 /// The name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
 const LEASE: &str = "kube-state-metrics";
-/// The name of the Lease with `--track-unscheduled-pods`. The replicas for the other resources, which usually run in the
-/// same namespace, have another Lease.
+/// The name of the Lease with `--track-unscheduled-pods`. The replicas that export the other resources usually run in
+/// the same namespace, and need another Lease.
 const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
 /// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of one shard.
 const MAX_NAMES: u32 = 1_000;

@@ -24,7 +24,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     }
 }
 
-/// Warns if the table marks the option as one without effect.
+/// Logs a warning if the option has no effect according to the table.
 fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
     if let Compat::NoEffect(reason) = row.compat {
         let warning = format!("{}{value} has no effect: {reason}", row.flag);

@@ -75,7 +75,7 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
-/// Parses a limit: a number that is not negative and fits into 64 bits with a sign, as in the Go program.
+/// Parses a limit: a number that is not negative and fits into a signed 64-bit integer, as in the Go program.
 pub(crate) fn limit(text: &str) -> Result<u64, String> {
     let limit = text.parse::<i64>().ok();
     let limit = limit.and_then(|limit| u64::try_from(limit).ok());
@@ -205,7 +205,7 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The longest duration of a Lease that a replica can be configured with.
+/// The longest duration of a Lease that the options allow.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(300);
 
 /// Parses the duration of a Lease. A Lease of less than 3 s would expire while the API server is slow. With a Lease of

@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase<'a> {
     Startup,
-    /// The options that are read may replace the options in use.
+    /// A reload: the options that are read may replace the options in use.
     Reload {
         /// The text of the configuration of custom resources in use, if there is one.
         custom_config: Option<&'a str>,

@@ -156,7 +156,7 @@ impl Row {
 // === impl Reload ===
 
 impl Reload {
-    /// Completes "a change takes effect ...".
+    /// The end of the sentence "a change takes effect ...".
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Live => "immediately",

@@ -7,7 +7,7 @@ pub(crate) struct OldFlag {
     pub(super) flag: &'static str,
     /// The versions that had the flag.
     pub(super) versions: &'static str,
-    /// The advice, as an imperative: what to do instead.
+    /// The advice what to do instead, as an imperative.
     pub(super) instead: &'static str,
 }
 

@@ -80,7 +80,7 @@ heading "Metrics", render: true {
         flag: "--metric-annotations-allowlist", key: Some("annotations_allow_list"),
         form: Allowlists("ALLOWLIST"), reload: NewInstance,
         help: "Kubernetes annotations to export per resource, in the notation of --metric-labels-allowlist",
-        compat: Differs("as `--metric-labels-allowlist`"),
+        compat: Differs("the same differences as for `--metric-labels-allowlist`"),
     }
     JOIN_LABELS: Single<JoinConfig> = parse::joins, {
         flag: "--join-labels", key: Some("join_labels"),
@@ -137,8 +137,9 @@ heading "Custom resources", render: true {
         flag: "--custom-resource-state-config-file", key: Some("custom_resource_state_config_file"),
         old_key: Some("custom_resource_config_file"), form: Value("FILE"), reload: NewInstance,
         help: "Custom Resource State configuration file (YAML), which is reloaded when it changes",
-        compat: Differs("as `--custom-resource-state-config`; a changed file is used without an outage; \
-            if the changed file is invalid, the exporter does not use it, and a metric shows the failure"),
+        compat: Differs("the same differences as for `--custom-resource-state-config`; a changed file is used \
+            without an outage; if the changed file is invalid, the exporter does not use it, and a metric shows \
+            the failure"),
     }
     CUSTOM_RESOURCE_STATE_ONLY: Single<bool> = parse::switch, {
         flag: "--custom-resource-state-only", key: Some("custom_resources_only"),
@@ -198,7 +199,7 @@ heading "Sharding", render: false {
     POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
         flag: "--pod-namespace", key: Some("namespace"), form: Value("NAME"), reload: NewInstance,
         help: "Namespace of the pod of this exporter, such as `$(POD_NAMESPACE)`; required with --pod",
-        compat: Differs("as `--pod`"),
+        compat: Differs("the same differences as for `--pod`"),
     }
     SHARD_HANDOVER: Single<Option<Timeout>> = parse::optional_timeout, {
         flag: "--shard-handover", key: Some("shard_handover"),
@@ -271,7 +272,7 @@ heading "Source of objects", render: false {
         }),
         help: "Kubeconfig file, which is reloaded when it changes",
         compat: Differs("without the flag and outside a pod, the exporter merges the files of \
-            `$KUBECONFIG`; if the variable is not set, the exporter uses `~/.kube/config`; a changed kubeconfig \
+            `$KUBECONFIG`; if `$KUBECONFIG` is not set, the exporter uses `~/.kube/config`; a changed kubeconfig \
             is used without an outage; token, certificate and CA files of \
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its credentials expire and when the server refuses them"),
@@ -280,19 +281,20 @@ heading "Source of objects", render: false {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
         help: "Export only pods on this node, such as `$(NODE_NAME)`, for a DaemonSet with one exporter per \
             node",
-        compat: Differs("the flag selects pods; other namespaced resources are left out with a warning (the Go \
-            program fails)"),
+        compat: Differs("the flag restricts only pods; the exporter leaves out other namespaced resources with a \
+            warning (the Go program fails)"),
     }
     TRACK_UNSCHEDULED_PODS: Single<bool> = parse::switch, {
         flag: "--track-unscheduled-pods", key: Some("track_unscheduled_pods"),
         form: Switch, reload: NewInstance,
         help: "Export only pods that are not scheduled to a node, for one exporter in addition to the \
             exporters of the nodes",
-        compat: Differs("as `--node`"),
+        compat: Differs("the same differences as for `--node`"),
     }
     USE_APISERVER_CACHE: Single<bool> = parse::switch, {
         flag: "--use-apiserver-cache", key: Some("use_api_server_cache"), form: Switch, reload: NewInstance,
-        help: "Allow the API server to answer lists from its cache, which is cheaper and may be slightly stale",
+        help: "Allow the API server to answer lists from its cache, which is cheaper, but the objects may be \
+            slightly outdated",
         compat: Differs("also applies to streaming lists"),
     }
     NO_WATCHLIST: Single<bool> = parse::switch, {
@@ -345,7 +347,7 @@ heading "Source of objects", render: false {
         flag: "--object-limit", key: Some("object_limit"),
         form: Value("NUMBER"), default: Is("0"), reload: NewInstance,
         help: "Maximum number of objects to request per list; 0 disables the limit",
-        compat: Differs("negative limits are refused; every other 64-bit limit is accepted"),
+        compat: Differs("the exporter refuses negative limits; the exporter accepts every other 64-bit limit"),
     }
     OBJECT_SIZE_LIMIT: Single<usize> = parse::size, {
         flag: "--object-size-limit", key: Some("object_size_limit"),
@@ -386,13 +388,13 @@ heading "Serving", render: false {
         flag: "--telemetry-host", key: Some("telemetry_host"),
         form: Value("ADDRESS"), default: Is("::"), reload: NewListener,
         help: "IP address of the telemetry server, which serves metrics and state of the exporter itself",
-        compat: Differs("as `--host`"),
+        compat: Differs("the same differences as for `--host`"),
     }
     TELEMETRY_PORT: Single<u16> = parse::port, {
         flag: "--telemetry-port", key: Some("telemetry_port"),
         form: Value("PORT"), default: Is("8081"), reload: NewListener,
         help: "Port of the telemetry server; 0 picks a free port",
-        compat: Differs("as `--port`"),
+        compat: Differs("the same differences as for `--port`"),
     }
     TELEMETRY_DEBUG: Single<DebugAccess> = parse::debug_access, {
         flag: "--telemetry-debug", key: Some("telemetry_debug"),
@@ -404,7 +406,8 @@ heading "Serving", render: false {
     TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--tls-config", key: Some("tls_config"), form: Value("FILE"), reload: Live,
         help: "Web configuration file (YAML) with TLS, client certificates and basic authentication",
-        compat: Differs("see below; an invalid file is refused at startup, and the error names the key"),
+        compat: Differs("the section *Web configuration* of docs/reference/compat.md lists the differences; an invalid \
+            file is refused at startup, and the error names the key"),
     }
     AUTH_FILTER: Single<bool> = parse::switch, {
         flag: "--auth-filter", key: Some("auth_filter"), form: Switch, reload: Live,
@@ -445,19 +448,19 @@ heading "Limits", render: false {
         flag: "--server-write-timeout", key: Some("server_write_timeout"),
         form: Value("DURATION"), default: Is("1m"), reload: Live,
         help: "Maximum time to write a response, such as `30s`; 0 disables the limit",
-        compat: Differs("as `--server-read-timeout`"),
+        compat: Differs("the same differences as for `--server-read-timeout`"),
     }
     SERVER_IDLE_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-idle-timeout", key: Some("server_idle_timeout"),
         form: Value("DURATION"), default: Is("5m"), reload: Live,
         help: "Maximum time that a connection stays open between requests, such as `2m`; 0 disables the limit",
-        compat: Differs("as `--server-read-timeout`"),
+        compat: Differs("the same differences as for `--server-read-timeout`"),
     }
     SERVER_READ_HEADER_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-read-header-timeout", key: Some("server_read_header_timeout"),
         form: Value("DURATION"), default: Is("5s"), reload: Live,
         help: "Maximum time to read the header of a request, such as `5s`; 0 disables the limit",
-        compat: Differs("as `--server-read-timeout`"),
+        compat: Differs("the same differences as for `--server-read-timeout`"),
     }
     SERVER_PROGRESS_TIMEOUT: Single<Timeout> = parse::timeout, {
         flag: "--server-progress-timeout", key: Some("server_progress_timeout"),
@@ -486,7 +489,7 @@ heading "Options file", render: false {
     CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--config", form: Value("FILE"),
         help: "Options file (YAML), which takes precedence over flags and is reloaded when it changes",
-        compat: Differs("see below"),
+        compat: Differs("docs/reference/compat.md describes the options file"),
     }
     CONTINUE_WITHOUT_CONFIG: Single<bool> = parse::switch, {
         flag: "--continue-without-config", key: Some("continue_without_config"), form: Switch,

@@ -11,8 +11,8 @@ use serde_json::json;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,
-    /// Groups of which a role must allow all resources, because the configuration selects all kinds of the group, and
-    /// no definition of these kinds is known.
+    /// Groups in which a role must allow all resources. The configuration selects all kinds of such a group, and no
+    /// definition of these kinds is known.
     pub(crate) whole_groups: Vec<String>,
     /// Messages about assumed names.
     pub(crate) assumptions: Vec<String>,

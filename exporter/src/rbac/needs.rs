@@ -13,9 +13,9 @@ impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
     /// `kinds` are the kinds of the configuration of custom resources. `stateful_set` is the name of the StatefulSet.
-    /// It is used if the name of the pod is a placeholder such as `$(POD_NAME)`, because a placeholder does not contain
-    /// the name of the StatefulSet. `namespace` is the namespace of the exporter, in which the Leases of `--ha` are by
-    /// default. The result includes the Leases of all shards, because all shards share the role.
+    /// This name is used if the name of the pod is a placeholder such as `$(POD_NAME)`, because a placeholder does not
+    /// contain the name of the StatefulSet. `namespace` is the namespace of the exporter, in which the Leases of `--ha`
+    /// are by default. The result includes the Leases of all shards, because all shards share the role.
     ///
     /// # Errors
     ///
@@ -75,14 +75,14 @@ impl Permissions {
         Ok(())
     }
 
-    /// Adds the watch of a resource, unless the exporter leaves it out.
+    /// Adds the permissions to watch a resource, unless the exporter leaves out this resource.
     fn add_watch(&mut self, options: &Options, resource: &ResourceInfo) {
         if !is_left_out(&options.source, resource) {
             self.add_collections(&options.metrics, resource);
         }
     }
 
-    /// Adds the watch of all objects of a resource, or of its objects in each configured namespace.
+    /// Adds the permissions to watch all objects of a resource, or the objects in each configured namespace.
     fn add_collections(&mut self, metrics: &MetricsOptions, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
         if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() {
@@ -94,8 +94,8 @@ impl Permissions {
         }
     }
 
-    /// Adds the watch of the objects from which labels are joined. Namespaces and the node are watched by name, if the
-    /// options name them.
+    /// Adds the permissions to watch the objects from which labels are joined. If the options name the namespaces or
+    /// the node, the permissions apply only to these names.
     fn add_join_source(&mut self, options: &Options, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
         let (metrics, source) = (&options.metrics, &options.source);

@@ -27,7 +27,7 @@ pub(crate) struct Permission {
 }
 
 /// Sets of permissions by namespace. The namespace `None` has the same meaning as in [`Permission::namespace`]. No
-/// permission includes another one, and no set is empty.
+/// permission includes another permission, and no set is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Permissions(BTreeMap<Option<String>, BTreeSet<Permission>>);
 

@@ -47,7 +47,7 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     ];
     let flags = ["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"];
     assert_eq!(needs(&flags), shards);
-    // All replicas of a StatefulSet have the same role, even after their number has changed.
+    // All replicas of a StatefulSet use the same role, even after their number has changed.
     let pod = [
         "--ha",
         "--pod=$(POD_NAME)",

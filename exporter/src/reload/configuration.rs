@@ -70,8 +70,8 @@ impl Configuration {
             let mut warnings = Vec::new();
             let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
-                // The exporter did not watch one of these files when it read the file. The file may have changed since,
-                // so the loop starts to watch the file, and reads all files again.
+                // The exporter did not watch one of these files when it read the file, and the file may have changed
+                // since then. So the loop starts to watch the file, and reads all files again.
                 Ok(configuration)
                     if configuration
                         .watched_files()
@@ -133,8 +133,8 @@ impl Configuration {
         let file = path.zip(file.as_ref());
         if let Some(path) = path.filter(|_| is_blank) {
             match running {
-                // A program that writes the file may have just truncated it. Without its options, the exporter would
-                // have no restrictions.
+                // A program that writes the options file may have just truncated it. Without the options in this file,
+                // the exporter would have no restrictions.
                 Some(running) if !running.is_blank => {
                     return Err(OptionsFileError::Blank(path.to_owned()).into());
                 }
@@ -205,7 +205,8 @@ impl Configuration {
         cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
-    /// Records in metrics that these files are in use, and that other files of `before` are no longer in use.
+    /// Records in metrics that the files of this configuration are in use, and that other files of `before` are no
+    /// longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
         for old in before.into_iter().flat_map(Self::config_files) {
             if self.config_files().all(|file| file.path != old.path) {
@@ -226,8 +227,8 @@ impl Configuration {
         }
     }
 
-    /// Records in metrics which files have changed since they were read. The current content of these files is not in
-    /// use.
+    /// Records in metrics which files have changed since they were read, because the current content of these files is
+    /// not in use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
         for file in self.config_files() {
             let content = config_file::read(file.path, file.limit).ok();

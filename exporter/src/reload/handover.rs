@@ -9,15 +9,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::instance::Instance;
 use crate::instance::coverage::UncoveredScope;
 
-/// The maximum wait for scopes that the old instance does not serve.
+/// The maximum wait for resources and namespaces that the old instance does not serve.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// The time after which a wait is logged.
 const WARN_AFTER: Duration = Duration::from_secs(30);
 /// The interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Waits until `new` can replace `old` without a gap: each scope that `old` serves is complete in `new`, or the API
-/// server refuses to list the scope. For other scopes, waits only a few seconds.
+/// Waits until `new` can replace `old` without a gap. A scope is a resource in one namespace or in all. Each scope that
+/// `old` serves must be complete in `new`, or the API server must refuse to list it. For other scopes, waits only a few
+/// seconds.
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
@@ -38,8 +39,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until each scope is complete or the API server refuses it. After the grace period, waits only for scopes that
-/// would be lost. If the wait is long, calls `warn` once.
+/// Waits until each scope is complete or the API server refuses to list it. After the grace period, waits only for
+/// scopes whose metrics would be missing. If the wait is long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

@@ -60,8 +60,8 @@ pub(crate) fn record_use(
     }
 }
 
-/// Fails if a reload would disable a protection, because the options file may be half written, or have a mistake. Each
-/// argument has the web configuration file, and whether the token filter is enabled.
+/// Fails if a reload would disable a protection, because the options file may be incomplete, or may have a mistake.
+/// Each argument contains the web configuration file, and whether the token filter is enabled.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ impl Abandoned {
         Self(Arc::downgrade(client))
     }
 
-    /// Whether the report must stop after this number of samples.
+    /// Whether a report that has read this number of samples must stop.
     pub(super) fn at(&self, samples: u64) -> bool {
         samples.is_multiple_of(STEP) && self.0.strong_count() == 0
     }

@@ -16,12 +16,12 @@ pub(crate) struct CostRow {
     pub(crate) bytes: u64,
 }
 
-/// The cost of a label: the series that have the label, its distinct values, and the bytes of its name and values in
-/// all lines.
+/// The cost of a label: the number of series that have the label, the number of its distinct values, and the bytes of
+/// its name and values in all sample lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
-    /// The number of distinct values, at most [`MOST_VALUES`].
+    /// The number of distinct values; the count stops at [`MOST_VALUES`].
     pub(crate) values: u64,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
@@ -42,13 +42,13 @@ pub(crate) struct LabelExamples {
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
     /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample, so
-    /// these numbers usually make a search unnecessary.
+    /// usually the row of a label is found without a search.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
     /// The name of the family of the last sample.
     family: String,
-    /// Changes whenever the family changes.
+    /// A number that changes when the family changes.
     family_number: u64,
     hasher: RandomState,
 }
@@ -64,8 +64,8 @@ struct LabelCounter {
     last_value: String,
 }
 
-/// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
-/// different value for each object.
+/// The number of distinct values at which the count stops. This limits the memory for a label that has a different
+/// value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
 /// Maximum number of labels of a family that have examples. Objects may have any number of label names.
 const MOST_LABELS: usize = 200;
@@ -105,7 +105,7 @@ impl CostCounter {
         }
     }
 
-    /// Namespaces and labels, those with the most bytes first.
+    /// The rows of namespaces and labels, each sorted by bytes, the largest first.
     pub(super) fn rows(self) -> (Vec<CostRow>, Vec<LabelRow>) {
         let (mut namespaces, labels) = (self.namespaces.all, self.labels.all);
         let mut labels: Vec<_> = labels.into_iter().map(LabelCounter::row).collect();
@@ -143,7 +143,7 @@ impl CostCounter {
 // === impl LabelExamples ===
 
 impl LabelExamples {
-    /// A label without a known value.
+    /// Creates the examples of a label that has no known value yet.
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -154,7 +154,8 @@ impl LabelExamples {
     /// Adds a value, unless there are enough values.
     fn add(&mut self, value: &str) {
         let is_full = self.values.len() >= MOST_EXAMPLES;
-        // Most calls return here, because a label that identifies the object has many values.
+        // Most calls return here, because labels that identify the object have many values, so their lists of examples
+        // are full.
         if is_full && self.has_more || self.values.iter().any(|known| known == value) {
             return;
         }

@@ -39,7 +39,7 @@ pub(crate) struct JsonReport {
     pub(crate) report: Report,
 }
 
-/// The series and bytes of one family, and what pages show about it.
+/// The series and bytes of one family, and the properties of the family that pages show.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FamilyReport {
     pub(crate) name: String,
@@ -50,7 +50,8 @@ pub(crate) struct FamilyReport {
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
-    /// The number of samples that are left out, because samples of other objects have the same labels.
+    /// The number of samples that are left out of the exposition, because samples of other objects have the same
+    /// labels.
     #[serde(default)]
     pub(crate) repeated: u64,
     /// The first sample, as a line.
@@ -61,7 +62,7 @@ pub(crate) struct FamilyReport {
     /// The labels that identify the object.
     #[serde(skip)]
     pub(crate) base_labels: Vec<String>,
-    /// Words to search for, in lower case, in addition to name, type and help text.
+    /// Further words by which users find the family, in lower case, in addition to name, type and help text.
     #[serde(skip)]
     pub(crate) search_words: String,
 }
@@ -158,12 +159,12 @@ impl Report {
         }
     }
 
-    /// Series of all families.
+    /// The number of series of all families.
     pub(crate) fn series(&self) -> u64 {
         self.families.iter().map(|family| family.series).sum()
     }
 
-    /// Bytes of the sample lines of all families, without their headers.
+    /// The number of bytes of the sample lines of all families, without headers.
     pub(crate) fn bytes(&self) -> u64 {
         self.families.iter().map(|family| family.bytes).sum()
     }
@@ -176,7 +177,7 @@ impl Report {
         self.labels.truncate(rows);
     }
 
-    /// Bytes of the sample lines of a resource.
+    /// The number of bytes of the sample lines of a resource.
     pub(crate) fn bytes_of(&self, resource: &str) -> u64 {
         let row = self.resources.iter().find(|row| row.name == resource);
         row.map_or(0, |row| row.bytes)
@@ -264,7 +265,7 @@ mod tests {
         let family = &report.families[0];
         assert_eq!(family.labels[1].values, ["ContainerCreating", "FooBackOff"]);
         assert!(Search::new("foobackoff").matches(family));
-        // Labels that identify the object, or have many values, give no words.
+        // Values of labels that identify the object, or have many values, are not search words.
         assert!(!Search::new("pod-1").matches(family));
         assert!(family.labels[2].has_more && !Search::new("of-1").matches(family));
     }

@@ -3,7 +3,8 @@
 use super::costs::LabelExamples;
 use super::families::FamilyReport;
 
-/// Labels whose values are states, in the order of preference. Other labels with few values come after them.
+/// Labels whose values are states, in the order of preference. The queries use other labels with few values only if a
+/// family has none of these labels.
 const STATES: &[&str] = &[
     "phase",
     "reason",
@@ -65,9 +66,9 @@ pub(crate) fn queries(family: &FamilyReport) -> Vec<String> {
 
 /// The meaning of the values of a family.
 enum Value {
-    /// Always 1; the labels have the information.
+    /// The value is always 1; the labels have the information.
     One,
-    /// 1 or 0.
+    /// The value is 1 or 0.
     Flag,
     Number,
 }

@@ -1,8 +1,9 @@
 //! Computes one report of each kind at a time, and caches the results.
 //!
-//! The report of all families is completed even if its client disconnects, so that it is cached for the next client.
-//! There are many reports about labels, one for each family. A report about labels stops if its client disconnects. The
-//! next report about labels begins after a pause, whose length depends on the duration of the last report.
+//! The exporter completes the report of all families even if its client disconnects, and caches the report for the next
+//! client. There are many reports about labels, one for each family. A report about labels stops if its client
+//! disconnects. The next report about labels begins after a pause, whose length depends on the duration of the last
+//! report about labels.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,11 +20,11 @@ use crate::options::MetricsOptions;
 
 /// The time for which a report is reused, because a new report reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report is reused for at least this multiple of the time that it took. The pause after a report about labels is the
-/// same multiple. So the reports of a kind take at most a tenth of a CPU.
+/// A report is reused for at least this multiple of the time that its computation took. The pause after a report about
+/// labels has the same length. So the reports of one kind need at most a tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
-/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response. If reports
-/// about labels take longer than 3 s each, they take more than a tenth of a CPU.
+/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response. If each
+/// report about labels takes longer than 3 s, these reports need more than a tenth of a CPU.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The maximum number of families whose label reports are cached.
 const FAMILIES: usize = 64;
@@ -63,8 +64,8 @@ impl Reports {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
-        // The thread owns the lock. So even if all clients of this report disconnect, the next report waits for the end
-        // of this report.
+        // The thread owns the lock. So the next report waits until this report is complete, even if all clients of this
+        // report disconnect.
         let made = make(move |_| {
             let mut last = last;
             let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;
@@ -109,7 +110,7 @@ impl Reports {
     }
 }
 
-/// Computes a report on a blocking thread. If the future is dropped, `make` can detect this, and stop.
+/// Computes a report on a thread for blocking work. If the future is dropped, the closure can detect this, and stop.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {

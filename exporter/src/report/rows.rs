@@ -1,4 +1,4 @@
-//! [`Rows`]: rows of a table that are found by their names.
+//! [`Rows`]: the rows of a table, with a lookup by name.
 
 use std::collections::HashMap;
 

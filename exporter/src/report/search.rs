@@ -3,10 +3,10 @@
 use super::families::FamilyReport;
 use crate::humanize::is_visible;
 
-/// The words of a search. A family is found if it has all words.
+/// The words of a search. The search finds the families that contain all words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
-    /// The words as the client wrote them, with spaces in place of characters that are not visible.
+    /// The words as the client wrote them. Spaces replace characters that are not visible.
     pub(crate) text: String,
     words: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use super::costs::LabelExamples;
 
-/// The short names of resources that kubectl knows.
+/// The short names of resources in kubectl.
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("certificatesigningrequests", "csr"),
     ("configmaps", "cm"),
@@ -29,8 +29,8 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("storageclasses", "sc"),
 ];
 
-/// The resource with its short name, the synonyms, and the values of labels that have few values and do not identify
-/// the object.
+/// The name and the short name of the resource, the synonyms, and values of labels. Labels that have many values, or
+/// that identify the object, are left out.
 pub(super) fn search_words<'a>(
     resource: Option<&'a str>,
     synonyms: impl Iterator<Item = &'a str>,

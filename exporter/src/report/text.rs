@@ -22,10 +22,10 @@ pub(crate) enum TextError {
     Long { line: u64 },
 }
 
-/// The longest line, in bytes.
+/// The maximum length of a line, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// A sample line in parts.
+/// The parts of a sample line.
 struct Sample<'a> {
     name: &'a str,
     /// Names and unescaped values.

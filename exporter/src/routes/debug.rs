@@ -1,5 +1,5 @@
-//! `/debug/…`: state, cardinality, memory and log level. These paths exist only on the telemetry port, and only some
-//! clients may use them.
+//! `/debug/…`: the state of resources, the cardinality, the memory and the log level. These paths exist only on the
+//! telemetry port, and only some clients may use them.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::server::{Protection, is_known, only_loopback};
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
     and for authenticated clients (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
 
-/// Refuses clients that are neither local nor authenticated, unless the endpoints are open for all clients.
+/// Refuses clients that are neither local nor authenticated. With `--telemetry-debug=open`, accepts all clients.
 pub(super) async fn authorize(
     Extension(protection): Extension<Arc<Protection>>,
     request: Request,
@@ -38,7 +38,7 @@ pub(super) async fn authorize(
     }
 }
 
-/// Why a request is refused, and how to allow it.
+/// A text that states why a request is refused, and how to allow such requests.
 fn reason(request: &Request) -> String {
     match only_loopback(request) {
         Some(ip) => format!(
@@ -113,7 +113,7 @@ pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
     app.log_level.get() + "\n"
 }
 
-/// Sets the log level until the next start.
+/// Sets the log level until the exporter restarts.
 pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
     // The line is written before the change, because the new level may hide it.
     let level = app.log_level.get();

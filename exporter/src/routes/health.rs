@@ -32,7 +32,7 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
 /// Returns 200 if the readiness policy is met. With `?verbose`, the body lists all resources.
 ///
 /// If the token filter is enabled, the body is only `OK` or `not ready`. With `?verbose`, clients that may read metrics
-/// see everything. The status code is the same for all clients, because probes have no token.
+/// get the complete body. The status code is the same for all clients, because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,
     Extension(protection): Extension<Arc<Protection>>,

@@ -106,8 +106,8 @@ async fn respond(
 /// Writes a page on a blocking thread, because the search and the page take too long for an asynchronous task if there
 /// are thousands of families. Returns `None` if the thread panics, or if the runtime is shutting down.
 async fn write(page: Page, is_html: bool, threads: &LimitedThreads) -> Option<String> {
-    // The page has texts of requests and of objects, which may contain characters that change how a terminal shows
-    // text.
+    // The page contains texts from requests and objects. These texts may contain characters that change how a terminal
+    // shows text.
     let text = threads.run(move || {
         visible(match is_html {
             true => html::render(&page),

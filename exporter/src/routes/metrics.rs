@@ -1,4 +1,4 @@
-//! `/metrics`: the metrics of objects on the main port, and the exporter's own metrics on the telemetry port.
+//! `/metrics`: the metrics of objects on the main port, and the metrics about the exporter on the telemetry port.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
     })
 }
 
-/// Returns a scrape that has sent nothing.
+/// Returns the record of a scrape whose response has not begun.
 fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
     let user_agent = request.headers.get(USER_AGENT);
     let user_agent = user_agent.map(|name| String::from_utf8_lossy(name.as_bytes()));
@@ -128,7 +128,7 @@ fn content(headers: &HeaderMap) -> [&'static str; 2] {
     ]
 }
 
-/// The exporter's own metrics, or those that `?name[]=` selects.
+/// The metrics about the exporter, or only the families that `?name[]=` selects.
 pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
     let state = Arc::clone(&app);

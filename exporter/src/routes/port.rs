@@ -5,7 +5,7 @@
 pub(super) enum Port {
     /// Serves the metrics of objects.
     Main,
-    /// Serves the exporter's own metrics and state.
+    /// Serves the metrics about the exporter, and its state.
     Telemetry,
 }
 

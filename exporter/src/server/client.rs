@@ -45,15 +45,15 @@ pub(crate) fn only_loopback(request: &Request) -> Option<IpAddr> {
     loopback(request.extensions().get::<Connection>()?.listens_on)
 }
 
-/// The IP of an address, if it is one of the loopback interface.
+/// The IP address of a socket address, if it is an address of the loopback interface.
 fn loopback(address: SocketAddr) -> Option<IpAddr> {
     Some(address.ip().to_canonical()).filter(IpAddr::is_loopback)
 }
 
 /// Whether a request comes from the same machine or pod, and not through a proxy.
 ///
-/// - If the server listens only on the loopback interface, there is probably a proxy in front of the server, and the
-///   proxy can have any clients. So no client is treated as local.
+/// - If the server listens only on the loopback interface, requests probably come through a proxy on the same machine.
+///   The clients of this proxy may be anywhere, so no client is treated as local.
 /// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address
 ///   than `127.0.0.1`: Istio uses `127.0.0.6`.
 /// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a

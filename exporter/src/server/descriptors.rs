@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of descriptors that the program needs without any connection: standard streams, listening sockets, the
-/// poller, watched and open files.
+/// The number of descriptors that the program needs in addition to connections: for standard streams, listening
+/// sockets, the poller, watched files and open files.
 const RESERVED: u64 = 48;
 /// The descriptors that are not reserved are divided by this number: the server of each port may use a quarter of these
 /// descriptors. The rest of the descriptors is for connections to the API server: each watch of a resource in a
@@ -17,8 +17,8 @@ const ENOUGH: u64 = 16_384;
 /// Raises the soft limit on open files to the number that the connections need, as far as the hard limit allows.
 ///
 /// Operating systems start programs with a low soft limit, because some programs use `select`. This program does not
-/// use `select`. The limit is not raised further than needed: credential plugins inherit the limit, and some programs
-/// close every descriptor up to the limit when they start.
+/// use `select`. The function does not raise the limit further than needed, because credential plugins inherit the
+/// limit. Some programs close every descriptor up to the limit when they start.
 fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, connections) else {

@@ -1,9 +1,9 @@
-//! A limit on the TLS handshakes that compute at the same time.
+//! A limit on the TLS handshakes that use a processor at the same time.
 //!
-//! The signature of a handshake takes a millisecond with an RSA key of 2048 bits, and five with one of 4096 bits. A
-//! flood of handshakes would occupy all worker threads of the runtime, so that other clients wait. So only half of the
-//! workers compute handshakes, and the addresses of clients take turns. A turn lasts for one step of a handshake, not
-//! while the handshake waits for its client.
+//! The signature of a handshake takes one millisecond with an RSA key of 2048 bits, and five milliseconds with a key of
+//! 4096 bits. Without a limit, a flood of handshakes would occupy all worker threads of the runtime, so that other
+//! clients wait. So at most half of the worker threads compute handshakes, and the client addresses take turns. A turn
+//! lasts for one step of a handshake. While a handshake waits for its client, it has no turn.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use prometheus_web_config::fair_queue::FairQueue;
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// Gives turns to handshakes. Clones share the turns.
+/// Limits how many handshakes compute at the same time. Clones share the limit.
 #[derive(Clone, Debug)]
 pub(super) struct Handshakes {
     turns: Arc<FairQueue<Option<IpAddr>>>,
@@ -24,7 +24,7 @@ pub(super) struct Handshakes {
 // === impl Handshakes ===
 
 impl Handshakes {
-    /// The turns that all servers share. There are half as many turns as worker threads, and at least one.
+    /// The limit that all servers share: half of the number of worker threads, and at least one.
     pub(super) fn shared() -> Self {
         static SHARED: OnceLock<Handshakes> = OnceLock::new();
         let workers = Handle::current().metrics().num_workers();
@@ -50,7 +50,7 @@ impl Handshakes {
             if let Poll::Ready(output) = step {
                 return output;
             }
-            // The handshake may have been woken in the meantime.
+            // The handshake may have been woken while it waited for its turn, so this step may complete it.
             let step = self::step(handshake.as_mut()).await;
             drop(turn);
             if let Poll::Ready(output) = step {

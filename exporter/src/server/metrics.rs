@@ -24,7 +24,7 @@ pub(crate) struct ServerMetrics {
 
 /// Counts and logs the events of one server.
 ///
-/// During a change of the port, the metrics add up the values of the old and the new server.
+/// While a reload replaces a server by a server on another port, each metric has the sum of both servers.
 pub(super) struct ServerObserver {
     name: &'static str,
     connections: IntGauge,

@@ -1,4 +1,5 @@
-//! What both ports require of their clients. A reload replaces all requirements at the same moment.
+//! The requirements of both ports on their clients: TLS, passwords and tokens. A reload replaces all requirements at
+//! the same moment.
 
 use std::future::pending;
 use std::sync::{Arc, LazyLock};
@@ -22,12 +23,14 @@ pub(crate) struct Protection {
 
 /// The protection in use. Clones share it.
 ///
-/// Each request reads the protection once, and has it in its extensions as `Arc<Protection>`. If handlers read the
-/// parts one after the other, a reload that replaces the token filter by passwords would, for a moment, check neither.
+/// The server reads the protection once for each request, and adds it to the extensions of the request as
+/// `Arc<Protection>`. If each check read the protection separately, a request during a reload that replaces the token
+/// filter by passwords could pass without any check.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentProtection(Arc<watch::Sender<Arc<Protection>>>);
 
-/// The configuration without a file. All requests share it, because every new configuration computes an MD5 sum.
+/// The configuration without a file. All requests share this value, because the creation of a configuration computes an
+/// MD5 sum.
 static NO_FILE: LazyLock<Arc<WebConfig>> = LazyLock::new(Arc::default);
 
 // === impl Protection ===
@@ -42,7 +45,7 @@ impl Protection {
         }
     }
 
-    /// Waits until the web configuration does not accept the same connections as `accepted`.
+    /// Waits until the web configuration no longer accepts the same connections as `accepted`.
     async fn outdates(&self, accepted: &WebConfig) {
         match &self.web {
             Some(file) => file.outdates(accepted).await,
@@ -69,8 +72,8 @@ impl CurrentProtection {
         self.0.send_replace(Arc::new(protection));
     }
 
-    /// Waits until the protection in use does not accept the same connections as `accepted`, because the web
-    /// configuration file has changed, or because a reload has replaced the file.
+    /// Waits until the protection in use no longer accepts the same connections as `accepted`. This happens if the web
+    /// configuration file changes, or if a reload replaces the file.
     pub(super) async fn outdates(self, accepted: Arc<WebConfig>) {
         let mut changes = self.0.subscribe();
         loop {

@@ -17,7 +17,7 @@ pub(crate) struct FileInUse {
     pub(crate) kind: &'static str,
     /// The content in use; `None` if the program does not use the file.
     pub(crate) content: Option<UsedContent>,
-    /// Whether the file still has the content in use.
+    /// Whether the current content of the file is the content in use.
     pub(crate) is_current: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A simulated API server: it reviews tokens, has a few objects, and records the requests.
+//! A simulated API server. It reviews tokens, has a few objects, and records the requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,10 +20,10 @@ pub struct Api {
     state: Arc<State>,
 }
 
-/// One request.
+/// A request that the server has received.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The method and the path with its query: `GET /path?query`.
+    /// The method and the path with its query, such as `GET /path?query`.
     pub line: String,
     pub authorization: Option<String>,
     pub user_agent: Option<String>,
@@ -40,7 +40,7 @@ struct State {
     requests: Mutex<Vec<Asked>>,
     /// Resources for which the response is 403.
     forbidden: &'static [&'static str],
-    /// Resources for which the response is 403 from a certain time on.
+    /// Resources for which the response is 403 since a test called `revoke`.
     revoked: Mutex<Vec<String>>,
     /// Resources whose requests get no response.
     hanging: Mutex<Vec<String>>,
@@ -52,13 +52,13 @@ struct State {
     endless: AtomicBool,
     /// Resources for which the response is 500.
     broken: Mutex<Vec<String>>,
-    /// Whole responses to requests for a resource, by the name of the resource.
+    /// The responses that tests set with `say`, by the name of the resource.
     said: Mutex<BTreeMap<String, String>>,
-    /// The token that a request needs; `None` if requests need no token.
+    /// The token that a request needs. `None` if requests need no token.
     token: Mutex<Option<String>>,
     /// The token that the server issues if it is an identity provider.
     id_token: Mutex<Option<String>>,
-    /// The URL of the server that requests are redirected to.
+    /// The URL of the server to which this server redirects requests.
     redirect: Mutex<Option<String>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -154,7 +154,7 @@ impl Api {
         self.state.changed.notify_all();
     }
 
-    /// The Lease with this name, as JSON.
+    /// Returns the Lease with this name, as JSON.
     pub fn lease(&self, name: &str) -> Option<Value> {
         let leases = self.state.leases.lock().unwrap();
         let mut leases = leases.iter();
@@ -174,13 +174,13 @@ impl Api {
         leases.insert(path.clone(), json!({ "metadata": metadata, "spec": spec }));
     }
 
-    /// Responds with 500 for a resource from now on.
+    /// Makes the server respond with 500 for a resource from now on.
     pub fn fail(&self, plural: &str) {
         self.state.broken.lock().unwrap().push(plural.into());
     }
 
-    /// Sends `response` for a resource from now on. `response` includes the status line and the headers. If `response`
-    /// is empty, the server responds as usual.
+    /// Makes the server send `response` for a resource from now on. `response` includes the status line and the
+    /// headers. If `response` is empty, the server responds as usual.
     pub fn say(&self, plural: &str, response: &str) {
         let mut said = self.state.said.lock().unwrap();
         if response.is_empty() {
@@ -190,42 +190,42 @@ impl Api {
         }
     }
 
-    /// Responds with 403 for a resource from now on.
+    /// Makes the server respond with 403 for a resource from now on.
     pub fn revoke(&self, plural: &str) {
         self.state.revoked.lock().unwrap().push(plural.into());
     }
 
-    /// Does not respond for a resource from now on.
+    /// Makes the server send no response for a resource from now on.
     pub fn hang(&self, plural: &str) {
         self.state.hanging.lock().unwrap().push(plural.into());
     }
 
-    /// Sends endless headers in responses for a resource from now on.
+    /// Makes the server send endless headers in responses for a resource from now on.
     pub fn flood_headers(&self, plural: &str) {
         self.state.flooding.lock().unwrap().push(plural.into());
     }
 
-    /// Sends endless informational responses (1xx) to requests for a resource from now on.
+    /// Makes the server send endless informational responses (1xx) for a resource from now on.
     pub fn flood_hints(&self, plural: &str) {
         self.state.hinting.lock().unwrap().push(plural.into());
     }
 
-    /// Leaves out the bookmark that ends a streaming list from now on.
+    /// Makes the server omit the bookmark that ends a streaming list from now on.
     pub fn never_end_lists(&self) {
         self.state.endless.store(true, Ordering::Relaxed);
     }
 
-    /// The requests so far, as `GET /path?query`.
+    /// Returns the requests so far, as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    /// The number of requests for a path.
+    /// Returns the number of requests for a path.
     pub fn count(&self, path: &str) -> usize {
         self.requests()
             .iter()
@@ -233,17 +233,17 @@ impl Api {
             .count()
     }
 
-    /// Accepts only this token from now on. Responds with 401 to requests with another token.
+    /// Makes the server accept only this token from now on. It responds with 401 to requests with another token.
     pub fn accept(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
 
-    /// Acts as an identity provider from now on, which issues this token to every client.
+    /// Makes the server act as an identity provider from now on. It issues this token to every client.
     pub fn provide(&self, id_token: &str) {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
 
-    /// Redirects every request to the same path of another server from now on.
+    /// Makes the server redirect every request to the same path of another server from now on.
     pub fn redirect(&self, url: &str) {
         *self.state.redirect.lock().unwrap() = Some(url.into());
     }
@@ -352,7 +352,7 @@ impl State {
         }
     }
 
-    /// Responds; `None` if nothing more is sent on the connection.
+    /// Sends the response to a request. Returns `None` if the server sends nothing more on the connection.
     fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
         let path = asked.line.split([' ', '?']).nth(1).unwrap();
         if let Some(url) = &*self.redirect.lock().unwrap() {
@@ -428,7 +428,7 @@ impl State {
         Some(())
     }
 
-    /// Reads or writes a Lease. A write that names another version than the current version is a conflict.
+    /// Reads or writes a Lease. If a write names a version that is not the current one, the response is a conflict.
     fn lease(&self, line: &str, body: &[u8]) -> (u16, Value) {
         let (method, path) = line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -461,7 +461,7 @@ impl State {
         (200, lease)
     }
 
-    /// Allows everything except the resources for which the response is 403.
+    /// Reviews the client's own permissions: everything is allowed except the resources for which the response is 403.
     fn own_review(&self, review: &Value) -> (u16, Value) {
         let wanted = &review["spec"]["resourceAttributes"];
         let resource = wanted["resource"].as_str().unwrap();
@@ -488,7 +488,7 @@ impl State {
         json!({ "kind": format!("{kind}List"), "apiVersion": version, "metadata": { "resourceVersion": "5" }, "items": items })
     }
 
-    /// Sends the events of a watch until the client closes the connection.
+    /// Sends events to a watch until the client closes the connection.
     fn watch(&self, stream: &mut impl Write, plural: &str, initial: bool) -> Option<()> {
         let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).ok()?;
@@ -525,7 +525,7 @@ impl State {
     }
 }
 
-/// The version and the kind of resources that Prometheus discovers.
+/// Returns the version and the kind of a resource that Prometheus discovers.
 fn kind(plural: &str) -> Option<(&'static str, &'static str)> {
     match plural {
         "pods" => Some(("v1", "Pod")),
@@ -535,7 +535,7 @@ fn kind(plural: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Whether the path belongs to one of the resources.
+/// Whether the path is that of one of the resources.
 fn names(resources: &Mutex<Vec<String>>, path: &str) -> bool {
     let resources = resources.lock().unwrap();
     resources
@@ -575,14 +575,15 @@ fn access_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// The API group that the server's discovery lists.
+/// Returns the API groups that the server's discovery lists.
 fn groups() -> Value {
     let version = json!({ "groupVersion": "acme.dev/v1", "version": "v1" });
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [
         { "name": "acme.dev", "versions": [version], "preferredVersion": version }] })
 }
 
-/// The resources of the group `acme.dev`: a kind whose plural name cannot be guessed.
+/// Returns the resources of the group `acme.dev`. They have one kind, whose plural name cannot be guessed from its
+/// name.
 fn resources_of_acme() -> Value {
     let verbs = json!(["list", "watch"]);
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "acme.dev/v1", "resources": [

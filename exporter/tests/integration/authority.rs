@@ -34,7 +34,7 @@ impl Authority {
         Self::with_key(name, p521())
     }
 
-    /// Creates an authority whose certificate is also valid for servers of the loopback.
+    /// Creates an authority whose certificate is also valid for servers on loopback addresses.
     fn with_key(name: &str, key: KeyPair) -> Self {
         let names = ["localhost", "127.0.0.1", "api.test"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
@@ -43,23 +43,23 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// The identity of a server that presents the certificate of the authority itself.
+    /// Returns the identity of a server that presents the authority's own certificate.
     pub fn own(&self) -> Identity {
         let (key, der) = (self.0.key(), self.0.der());
         Identity::new(der.to_vec(), key)
     }
 
-    /// The certificate of the authority.
+    /// Returns the certificate of the authority.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Returns an identity for servers of the loopback and for clients.
+    /// Returns an identity for clients and for servers on loopback addresses.
     pub fn issue(&self, name: &str) -> Identity {
         self.issue_to(name, &["localhost", "127.0.0.1", "api.test"])
     }
 
-    /// Returns an identity with a P-521 key, for servers of the loopback and for clients.
+    /// Returns an identity with a P-521 key, for clients and for servers on loopback addresses.
     pub fn issue_p521(&self, name: &str) -> Identity {
         let names = ["localhost", "127.0.0.1", "api.test"];
         self.sign(name, &names, p521())
@@ -113,13 +113,13 @@ impl Authority {
         Identity::new(certificate.der().to_vec(), &key)
     }
 
-    /// The configuration of a server that requests client certificates of this authority, and also accepts clients
-    /// without a certificate.
+    /// Returns the configuration of a server that requests client certificates of this authority. The server also
+    /// accepts clients without a certificate.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server_with(self.issue("server"))
     }
 
-    /// The configuration of a server with another identity.
+    /// Returns the configuration of a server with another identity.
     pub fn server_with(&self, identity: Identity) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (authorities, _) = Authorities::new(&[self.0.der().clone()]).unwrap();

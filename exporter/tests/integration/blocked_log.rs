@@ -1,4 +1,4 @@
-//! A standard error that nobody reads, for example because the log of the container runtime stalls.
+//! Tests the exporter when nobody reads its standard error, for example because the container runtime's log is blocked.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::net::TcpStream;
@@ -11,11 +11,11 @@ use super::support::{Directory, Exporter, PATIENCE, config_map, eventually, run}
 const END: Duration = Duration::from_secs(5);
 const DROPPED: &str = "kube_state_metrics_dropped_log_lines_total";
 
-/// A pipe that stays full until it is read.
+/// Returns a pipe that is full until the test reads it.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut filler = writer.try_clone().unwrap();
-    // The thread ends when the reader has read these bytes, or is dropped.
+    // The thread ends when the test has read these bytes, or has dropped the reader.
     std::thread::spawn(move || filler.write_all(&vec![b'\n'; 1 << 20]));
     (reader, writer)
 }
@@ -28,7 +28,7 @@ fn fail_connections(address: &str, count: usize) {
     }
 }
 
-/// The number of dropped lines that a log line reports.
+/// Returns the number of dropped lines that a log line reports.
 fn reported_lines(line: &str) -> Option<f64> {
     let (start, _) = line.split_once(" log lines were dropped, because standard error")?;
     let (_, count) = start.rsplit_once(' ')?;

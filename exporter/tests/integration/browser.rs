@@ -1,10 +1,10 @@
-//! The landing page in a real browser: Debian's Chromium, in headless mode.
+//! Tests the landing page in a real browser: Debian's Chromium, in headless mode.
 
 use super::api::Api;
 use super::support::{Directory, Exporter, eventually, get};
 use crate::tools::tool;
 
-/// The page as Chromium renders it; `None` if Chromium is not installed.
+/// Returns the page as Chromium renders it. Returns `None` if Chromium is not installed.
 fn chromium(arguments: &[&str], url: &str) -> Option<Vec<u8>> {
     let mut chromium = tool("chromium", &["--version"], "chromium")?;
     let profile = Directory::new("chromium");
@@ -36,11 +36,11 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         return;
     };
     let dom = String::from_utf8(dom).unwrap();
-    // The script hides the button of the search, so a hidden button shows that the script ran.
+    // The script of the page hides the search button. So a hidden button shows that the script has run.
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
     assert_eq!(shown(&dom), ["kube_node_spec_unschedulable"]);
 
-    // Without JavaScript, the page still has the button of the search.
+    // Without JavaScript, the search button is visible.
     let page = get(&exporter.main, "/?q=cordoned", &[("accept", "text/html")]).text();
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(shown(&page), ["kube_node_spec_unschedulable"]);
@@ -55,7 +55,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
     assert!(resources.is_some() && resources < families);
 }
 
-/// The families that the page shows.
+/// Returns the families that the page shows.
 fn shown(page: &str) -> Vec<String> {
     let families = page.split("<details class=\"family").skip(1);
     let families = families.filter_map(|family| {
@@ -68,7 +68,7 @@ fn shown(page: &str) -> Vec<String> {
     families.collect()
 }
 
-/// Returns a page as Chromium renders it after clicks on buttons in the heads of tables; `None` if Chromium is not
+/// Returns a page as Chromium renders it after clicks on buttons in table headers. Returns `None` if Chromium is not
 /// installed.
 fn clicked(directory: &Directory, page: &str, buttons: &[&str]) -> Option<String> {
     let clicks = buttons.iter().map(|name| {
@@ -153,12 +153,13 @@ fn the_page_is_light_or_dark_as_the_browser_wants() {
     assert_ne!(dark, light);
 }
 
-/// The page in a frame with the width of a phone, because the window of some versions of Chromium is wider.
+/// The page in a frame with the width of a phone. The frame is necessary because some versions of Chromium cannot have
+/// such a narrow window.
 const FRAME: &str = r#"<!doctype html><iframe src="page.html" width="390" height="844" style="border: 0"></iframe>
 <script>addEventListener("message", event => { document.title = event.data; })</script>"#;
 
-/// Reports by how many pixels the page is too wide, each name that is broken inside a word, and each table that is too
-/// wide.
+/// A script that reports by how many pixels the page is too wide. It also reports each name that is broken inside a
+/// word, and each table that is too wide.
 const MEASURE: &str = r#"<script>addEventListener("load", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
   const broken = [];
@@ -198,7 +199,7 @@ fn the_page_fits_a_phone_and_breaks_names_between_words() {
     let exporter = Exporter::start(&["--config", &config, flag, &custom]);
     // This scrape adds rows to the tables of scrapes.
     exporter.metrics("");
-    // This invalid content gives the table of files its longest states.
+    // With this invalid content, the table of files shows its longest texts.
     resources("spec: [\n");
     let page = eventually("the page has the states of the files", || {
         let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();

@@ -1,4 +1,4 @@
-//! Certificates of API servers, and certificates that the exporter presents to API servers.
+//! Tests the certificates of API servers, and the certificates that the exporter presents to API servers.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::authority::Authority;
 use super::credentials::{accepts, answer, plugin, watching};
 use super::support::{Directory, eventually, run};
 
-/// Checks whether an exporter can connect to a server with a kubeconfig; if not, returns the reason.
+/// Checks whether an exporter can connect to a server with a kubeconfig. If it cannot, returns the reason.
 fn gets_on(
     api: &Api,
     directory: &Directory,
@@ -37,7 +37,8 @@ fn servers_that_go_accepts_are_accepted() {
         gets_on(&api, &directory, &strong.pem(), user.clone()),
         Ok(())
     );
-    // The server presents the certificate of the authority, and then a leaf that is trusted directly.
+    // The first server presents the certificate of the authority itself. The second server presents a leaf that the
+    // kubeconfig trusts directly.
     let own = Authority::new("own");
     let api = Api::start_tls(own.server_with(own.own()));
     assert_eq!(gets_on(&api, &directory, &own.pem(), user.clone()), Ok(()));
@@ -46,8 +47,8 @@ fn servers_that_go_accepts_are_accepted() {
     let api = Api::start_tls(own.server_with(leaf));
     assert_eq!(gets_on(&api, &directory, &pem, user.clone()), Ok(()));
 
-    // Chains that Go refuses are refused. The error names the certificate and the file, and states how to fix the
-    // problem.
+    // The exporter refuses chains that Go refuses. The error names the certificate and the file, and states how to fix
+    // the problem.
     let says = |result: Result<(), String>, parts: &[&str]| {
         let text = result.unwrap_err();
         assert!(

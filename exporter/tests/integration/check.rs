@@ -1,5 +1,5 @@
-//! Tests of `check`: the problems that it reports about Custom Resource State configurations, and the samples that a
-//! configuration yields.
+//! Tests the subcommand `check`: the problems that it reports about Custom Resource State configurations, and the
+//! samples that it prints.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ const OBJECTS: &str = r#"
 
 const TYPE: &str = "customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\"";
 
-/// The examples, each with a configuration and a file of objects.
+/// Returns the examples: the name, the configuration and the file of objects of each one.
 fn examples() -> Vec<(String, PathBuf, PathBuf)> {
     let files = fs::read_dir(EXAMPLES)
         .unwrap()
@@ -94,7 +94,7 @@ spec:
         ),
         format!(
             "error: -: line 7: spec.resources[0].metrics[0].each.gauge.path[1]: `[0]` is not valid: \
-             brackets contain `[key=value]`; write an index without brackets{}",
+             brackets must contain `key=value`; write an index without brackets{}",
             of("size")
         ),
         format!(
@@ -215,8 +215,8 @@ fn the_examples_yield_their_golden_expositions() {
     for (name, config, objects) in examples {
         let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
         let mut args = vec!["check", config, "--objects", objects];
-        // In these examples, kinds that share a family have different help texts, as in published configurations.
-        // `check` warns about the difference.
+        // In these examples, several kinds declare the same family with different help texts, as published
+        // configurations do. `check` warns about the difference.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         if !differs {
             args.push("--strict");
@@ -276,7 +276,7 @@ fn what_cannot_be_read_is_an_error() {
     assert!(
         output
             .stderr
-            .ends_with("Error: some objects could not be read; see above\n"),
+            .ends_with("Error: some objects could not be read; the lines above name them\n"),
         "{}",
         output.stderr
     );
@@ -308,7 +308,7 @@ fn names_and_values_of_objects_cannot_control_a_terminal() {
 #[test]
 fn facts_that_are_often_mistakes_are_notes() {
     let directory = Directory::new("notes");
-    // An object has a state that is not in the list, and no object has the kind of one entry.
+    // One object has a state that is not in `list`. One entry has a kind that no object has.
     let config = directory.write(
         "metrics.yaml",
         &format!(
@@ -333,7 +333,7 @@ fn facts_that_are_often_mistakes_are_notes() {
             output.stderr
         );
     }
-    // No label of the metrics comes from the object.
+    // None of the labels has a value from the object, so the samples of several objects would be equal.
     let config = VALID.replace(
         "labelsFromPath: { name: [metadata, name] }",
         "labelsFromPath: {}",

@@ -1,4 +1,4 @@
-//! Subcommands and their output.
+//! Tests the subcommands and their output.
 
 use super::support::{CLUSTER, Directory, PROGRAM, config_map, run};
 

@@ -82,7 +82,7 @@ impl Client {
         Self { config }
     }
 
-    /// Connects, and performs the TLS handshake.
+    /// Connects to an address, and performs the TLS handshake.
     pub fn connect(&self, address: &str) -> io::Result<Stream> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// Sends a request on a connection. The connection stays open, unless `headers` request to close the connection.
+/// Sends a request on a connection. The connection stays open if `headers` do not contain `connection: close`.
 pub fn ask(
     stream: &mut (impl Read + Write),
     path: &str,

@@ -23,7 +23,7 @@ fn a_response_differs_from_itself_in_nothing() {
         "{}",
         compared.stderr
     );
-    // The order of lines does not matter.
+    // The script ignores the order of lines.
     let mut lines: Vec<_> = metrics.lines().collect();
     lines.sort_unstable();
     lines.reverse();

@@ -1,4 +1,4 @@
-//! Series continue while the configuration is reloaded and while the number of shards changes.
+//! Tests that series continue while the exporter reloads its configuration and while the number of shards changes.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 pub(super) const CREATED: &str = "2024-01-01T00:00:00Z";
 
-/// An API server with objects whose series have labels that targets also have.
+/// Returns an API server with objects. Some labels of their series, such as `namespace`, are also labels of scrape
+/// targets.
 pub(super) fn api() -> Api {
     let api = Api::start(&[]);
     let of_cluster = |name: &str| {
@@ -131,7 +132,7 @@ impl Shards {
         }
     }
 
-    /// Changes the StatefulSet, as its controller does.
+    /// Changes the StatefulSet and its status, as its controller does.
     fn set(&mut self, replicas: usize, ready: usize) {
         self.version += 1;
         self.api.put("statefulsets", json!({ "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -160,7 +161,7 @@ impl Shards {
         self.replicas.push(replica);
     }
 
-    /// Changes the number of shards, and waits until each object is in one shard.
+    /// Changes the number of shards, and waits until exactly one shard exports each object.
     fn scale(&mut self, total: usize) {
         let before = self.replicas.len();
         self.set(total, before.min(total));
@@ -194,15 +195,15 @@ impl Shards {
     }
 }
 
-/// Scales a StatefulSet of shards; checks that no scrape of all replicas misses an object.
+/// Scales a StatefulSet of shards, and checks that no object is missing in a scrape of all replicas.
 fn reshard(times: usize) {
     let mut shards = Shards::start();
     shards.set(1, 0);
-    // Without the first replica, there are no metrics, and the scraper has nothing to scrape.
+    // The scraper needs at least one replica, so the first one starts before the test.
     shards.add();
     for (number, total) in [3, 10, 2, 1].into_iter().cycle().take(times).enumerate() {
         if number % 3 == 1 {
-            // The API server closes all connections. Later watches do not receive earlier events.
+            // The API server closes all connections. The watches that follow do not receive the earlier events again.
             shards.api.cut();
             eventually("all replicas watch again", || {
                 let watches = shards.api.count("/statefulsets?");
@@ -216,7 +217,7 @@ fn reshard(times: usize) {
     assert!(problems.is_empty(), "{problems:#?} of {scrapes} scrapes");
 }
 
-/// The signal may arrive before the event about the change of the StatefulSet that removes the shard.
+/// A shard that is removed may receive SIGTERM before it receives the change of the StatefulSet.
 #[test]
 fn a_shard_that_is_stopped_before_it_knows_of_its_removal_hands_over() {
     let mut shards = Shards::start();

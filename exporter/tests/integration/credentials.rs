@@ -1,4 +1,4 @@
-//! The credentials of the exporter, and their renewal.
+//! Tests the credentials of the exporter for the API server, and their renewal.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,8 +35,8 @@ fn is_synced(exporter: &Exporter) {
 }
 
 /// Returns a command that starts the exporter with the files of a directory at the fixed path of a pod's credentials.
-/// `None` if this system does not allow a separate mount namespace. Without such a namespace, the test could not use
-/// this path.
+///
+/// Returns `None` if this system does not allow the separate mount namespace that the command needs.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -55,7 +55,7 @@ pub fn in_pod(directory: &Directory) -> Option<Command> {
         .then(|| unshare(&start))
 }
 
-/// Waits until the exporter reports this reason for the failure of pods.
+/// Waits until the exporter reports that pods fail for this reason.
 fn says(exporter: &Exporter, what: &str) -> String {
     eventually(&format!("/readyz contains `{what}`"), || {
         let body = exporter.get("/readyz").text();
@@ -126,7 +126,7 @@ fn a_response_that_repeats_the_own_token_does_not_bring_it_to_the_log_or_a_page(
     let event = json!({ "type": "ERROR", "object": status(500, "InternalError") });
     for said in [
         response("403 Forbidden", &status(403, "Forbidden").to_string()),
-        // The watch, which also lists the objects, ends with an error.
+        // The streaming list ends with an error event.
         response("200 OK", &format!("{event}\n")),
     ] {
         let api = Api::start_secure();
@@ -259,7 +259,8 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    // The token has no expiry, so only the response of the server shows that it is no longer valid.
+    // The token has no expiry time. So the exporter learns only from the response of the server that the token is no
+    // longer valid.
     api.accept("second");
     directory.write("answer", &answer(json!({ "token": "second" })));
     api.cut();
@@ -290,11 +291,11 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
         "the exporter does not send a token that expires soon"
     );
     is_synced(&exporter);
-    // The failure of a plugin is reported without the input of the plugin.
+    // The message about the failure of a plugin does not contain the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();
     let failure = "the credential plugin `sh` failed with exit status: 3";
     exporter.tells(failure);
-    // After the token has expired, requests fail with the message of the plugin.
+    // After the token has expired, requests fail, and the reason contains the message of the plugin.
     let body = eventually("/readyz has the failure", || {
         api.cut();
         let body = exporter.get("/readyz").text();
@@ -307,7 +308,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     assert_eq!(refused, 0, "the exporter does not send an expired token");
 }
 
-/// Whether a process is running. A killed process may exist as a zombie until its parent reads its status.
+/// Whether a process is running. A killed process that is still a zombie is not running.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
@@ -442,7 +443,7 @@ fn an_odd_output_of_a_plugin_is_told_without_its_content() {
     }
 }
 
-/// Returns a token that contains only an expiry and a name.
+/// Returns a token that contains only an expiry time and a name.
 fn id_token(expires: u64, name: &str) -> String {
     let claims = json!({ "exp": expires }).to_string();
     format!("e30.{}.{name}", base64_url(claims.as_bytes()))
@@ -529,7 +530,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
-    // The kubelet replaces all files together, by changing a link.
+    // Like the kubelet, the test replaces all files at once by changing a symbolic link.
     api.accept("second");
     api.set_tls(new.server());
     symlink("..2", directory.path().join("..new")).unwrap();

@@ -1,5 +1,4 @@
-//! Tests custom resources: each flag and key, manifests and clusters, and changes of the
-//! configuration.
+//! Tests custom resources: each flag and key, with manifests and with clusters, and changes of the configuration.
 
 use std::fs;
 
@@ -88,7 +87,7 @@ fn each_source_of_a_configuration_is_evaluated() {
         render(&["--custom-resource-state-config-file", &file]),
         inline
     );
-    // The flag with the text takes precedence over the flag with the file.
+    // The flag that contains the configuration takes precedence over the flag that names a file.
     let both = [
         "--custom-resource-state-config",
         CONFIG,
@@ -188,7 +187,7 @@ fn everything_about_a_resource_shows_where_that_of_built_in_ones_does() {
             .any(|own| own["name"] == "widget_size" && own["resource"] == "widgets.v1.acme.dev")
     );
 
-    // A metric counts the unreadable values of each family, and the log has the first value.
+    // A metric counts the unreadable values of each family, and the log names the first one.
     let errors = "kube_state_metrics_custom_resource_errors_total{family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(exporter.own(errors), Some(1.0));
     exporter.tells("x/b: gauge: the value is not a number");
@@ -211,7 +210,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
         |event: &str| exporter.own(&format!("kube_state_metrics_custom_resource_state_{event}"));
     assert_eq!(definitions("cache"), Some(1.0));
     assert_eq!(definitions("add_events_total"), Some(1.0));
-    // If no manifest has the definition, the exporter takes the kind from the object itself.
+    // If no manifest contains the definition, the exporter takes the kind from the object itself.
     manifests.write("widgets.yaml", &widget("b", "4"));
     eventually("the other object shows", || {
         exporter
@@ -291,8 +290,8 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
-    // The exporter reads a file that an option names, starts to watch the file, and reads the file again. The log must
-    // have the warning only once.
+    // At startup, the exporter reads the file, starts to watch the file for changes, and reads it again. The log must
+    // contain the warning only once.
     let directory = Directory::new("custom-warned");
     let file = directory.write("crs.yaml", &config);
     let args = [
@@ -471,7 +470,7 @@ fn a_file_that_is_missing_may_come_later() {
             vec!["--custom-resource-state-config-file", file, flag],
             CONFIG,
         ),
-        // As at startup, only the family with an error is left out.
+        // As at startup, the exporter omits only the family that has an error.
         (vec!["--config", &options], &*partly_wrong),
     ] {
         let _ = fs::remove_file(file);
@@ -518,7 +517,8 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     assert!(shows(&sample("a", "3")));
     exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`; the first character must not be a digit; the family is left out");
 
-    // A changed file that still has the error is not used. The corrected file is used.
+    // If the file changes but still has the error, the exporter does not use it. When the error is corrected, the
+    // exporter uses the file.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
     eventually("the changed file is refused", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())
@@ -591,7 +591,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         );
     }
 
-    // Without a configuration, there are no requests for definitions.
+    // Without a configuration, the exporter does not request definitions.
     let exporter = Exporter::serving(&[&url, "--resources=namespaces"]);
     exporter.becomes_ready();
     assert_eq!(api.count(definitions), 1);

@@ -1,4 +1,4 @@
-//! A real Prometheus evaluates the rules and dashboards of deploy/mixin with the example cluster.
+//! Tests the rules and dashboards of deploy/mixin. A real Prometheus evaluates them over the example cluster.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,7 +15,7 @@ use super::limits::closed;
 use super::prometheus::{Prometheus, value};
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get, run_program};
 
-/// A configuration with a value that is not a number, so the panel about such values has data.
+/// A configuration whose family reads a value that is not a number, so that the panel about unreadable values has data.
 pub(super) const UNREADABLE: &str = "\
 spec:
   resources:
@@ -26,7 +26,7 @@ spec:
       each: { type: Gauge, gauge: { path: [metadata, labels], valueFrom: [kubernetes.io/os] } }
 ";
 
-/// The alerts that the test causes.
+/// The alerts that must fire, because the test causes their conditions.
 const CAUSED: [&str; 6] = [
     "KubeStateMetricsCustomResourceErrors",
     "KubeStateMetricsResourceFailing",
@@ -35,7 +35,7 @@ const CAUSED: [&str; 6] = [
     "KubeStateMetricsShardingMismatch",
     "KubeStateMetricsShardsMissing",
 ];
-/// Alerts that may or may not fire: they depend on the number of retries, and on whether a busy machine answers a
+/// Alerts that may fire. Whether they fire depends on the number of retries, and on whether the machine answers a
 /// scrape within 3 s.
 const POSSIBLE: [&str; 4] = [
     "KubeStateMetricsDown",
@@ -48,7 +48,7 @@ fn mixin() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mixin")
 }
 
-/// The objects of the example.
+/// Returns the objects of the example cluster.
 fn objects() -> Vec<Value> {
     let mut objects = Vec::new();
     for entry in std::fs::read_dir(CLUSTER).unwrap() {
@@ -88,11 +88,11 @@ fn api() -> Api {
     api
 }
 
-/// A query of a panel.
+/// One query of a panel.
 struct Query {
     dashboard: &'static str,
     title: String,
-    /// The letter of the query: `A` for the first query of a panel.
+    /// The letter by which the panel names the query. `A` is the first query.
     letter: String,
     /// The query, with values for the variables.
     query: String,
@@ -122,10 +122,10 @@ fn queries(dashboard: &'static str, cluster: &str) -> Vec<Query> {
     queries
 }
 
-/// Samples from yesterday: the series of an exporter, but none about pods.
+/// Returns samples from yesterday: all series of an exporter except those about pods.
 fn yesterday(exporter: &Exporter, cluster: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    // The interval is less than the five minutes for which Prometheus uses a sample.
+    // The interval is less than five minutes, because Prometheus uses a sample for five minutes.
     let times = (now.as_secs() - 25 * 3600..now.as_secs() - 23 * 3600).step_by(240);
     let mut samples = String::new();
     let ports = [&exporter.main, &exporter.telemetry];
@@ -146,8 +146,8 @@ fn yesterday(exporter: &Exporter, cluster: &str) -> String {
 }
 
 /// Starts a Prometheus that scrapes both ports of exporters every 3 s. A shorter interval would also shorten the
-/// timeout of a scrape, and a busy machine would exceed this timeout. If `cluster` is not empty, all series have the
-/// label `cluster`.
+/// timeout of a scrape, and on a busy machine scrapes would exceed this timeout. If `cluster` is not empty, all series
+/// have the label `cluster`.
 fn prometheus(exporters: &[&Exporter], cluster: &str) -> Option<Prometheus> {
     let targets: Vec<_> = exporters
         .iter()
@@ -191,8 +191,8 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
     ];
     // The first list of leases is never complete, so the panel about readiness has data.
     api.fail("leases");
-    // Two instances export the same objects, as during a rollout. A third instance is one of three shards. The other
-    // shards are missing, so the panel about missing shards has data.
+    // Two exporters export the same objects, as during a rollout. A third exporter is one of three shards. The other
+    // two shards do not run, so the panel about missing shards has data.
     let shard = [
         &*url,
         "--shard=1",
@@ -205,7 +205,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         &Exporter::serving(&watching),
         &Exporter::serving(&shard),
     ];
-    // A client is slow, so the panel about closed connections has data.
+    // The exporter closes the connection of this slow client, so the panel about closed connections has data.
     let mut slow = TcpStream::connect(&exporters[2].main).unwrap();
     slow.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     closed(&mut slow);
@@ -228,7 +228,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         eventually_or(
             "all ports were scraped some times",
             || {
-                // Changes of a node cause events, so that the panels about rates have data.
+                // The test changes a node to cause events, so that the panels about rates have data.
                 changes += 1;
                 let mut node = objects().into_iter().find(|own| own["kind"] == "Node")?;
                 node["metadata"]["labels"]["changes"] = json!(changes.to_string());
@@ -240,7 +240,8 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         );
         has_data(&server, cluster);
         evaluates(&server);
-        // The variable of the dashboards has the name of the cluster as its only value, or no value.
+        // The variable `cluster` of the dashboards has the name of the cluster as its only value. Without the label,
+        // the variable has no value.
         let values = server.api("/api/v1/label/cluster/values?match[]=kube_node_info");
         let expected: Vec<_> = clusters
             .iter()
@@ -262,8 +263,7 @@ fn a_panel_and_an_alert_name_the_missing_shard() {
     let panels = queries("exporter", ".*");
     let panel = panels.iter().find(|own| own.title == "Missing shards");
     let query = &panel.unwrap().query;
-    // Until Prometheus has scraped both shards, Prometheus lacks the samples of one of them, so the panel shows more
-    // missing shards.
+    // Until Prometheus has scraped both shards, the panel shows more missing shards than there are.
     let row = eventually("the panel has one row", || {
         let mut rows = server.rows(query);
         (rows.len() == 1).then(|| rows.remove(0))
@@ -312,9 +312,9 @@ fn the_kustomization_has_the_rules_and_the_dashboards() {
     );
 }
 
-/// Evaluates each panel.
+/// Evaluates each query of each panel, and checks that it has results.
 fn has_data(server: &Prometheus, cluster: &str) {
-    // If the series lack the label, the variable has the value that selects all clusters.
+    // If the series have no label `cluster`, the variable has the value that selects all clusters.
     let selected = if cluster.is_empty() { ".*" } else { cluster };
     let dashboards = ["exporter", "cluster"];
     let queries: Vec<_> = dashboards
@@ -344,7 +344,7 @@ fn has_data(server: &Prometheus, cluster: &str) {
             name.starts_with(grown).then_some(())
         });
     }
-    // Three instances export the objects, but the panels count each object once.
+    // Three exporters export the objects, but the panels must count each object once.
     for (title, expected) in [("Nodes", 3.0), ("Pods by phase", 27.0)] {
         let sum = || server.query(query(title)).iter().sum::<f64>();
         eventually(title, || (sum() == expected).then_some(()));
@@ -372,7 +372,7 @@ fn evaluates(server: &Prometheus) {
     });
 }
 
-/// The names of the alerts that are pending or firing. Asserts that each rule evaluates.
+/// Returns the names of the alerts that are pending or firing. Asserts that the evaluation of each rule succeeds.
 fn active_alerts(server: &Prometheus) -> BTreeSet<String> {
     let answer = server.api("/api/v1/rules");
     let groups = answer["data"]["groups"].as_array().unwrap();

@@ -75,7 +75,7 @@ fn strings(value: &Value) -> BTreeSet<&str> {
     items.iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// The Deployments, StatefulSets and DaemonSets.
+/// Returns the Deployments, StatefulSets and DaemonSets among the objects.
 fn workloads(objects: &[Value]) -> Vec<&Value> {
     let workloads = objects.iter();
     workloads
@@ -83,7 +83,7 @@ fn workloads(objects: &[Value]) -> Vec<&Value> {
         .collect()
 }
 
-/// The pod templates of a file, with the names of their workloads.
+/// Returns the pod templates of a file, with the names of their workloads.
 fn templates(file: &str) -> Vec<(String, Value)> {
     let objects = objects(file);
     let workloads = workloads(&objects).into_iter();
@@ -101,7 +101,7 @@ fn args(template: &Value) -> Vec<String> {
     args.map(|arg| arg.as_str().unwrap().to_owned()).collect()
 }
 
-/// Returns an argument with the values that a pod has for the placeholders.
+/// Replaces the placeholders of an argument with values that a pod could have.
 fn in_a_pod(arg: &str) -> String {
     let files = deploy().join("kustomize/components/custom-resources");
     arg.replace("$(POD_NAMESPACE)", "kube-system")
@@ -131,7 +131,7 @@ fn roles_allow_nothing_that_changes_objects() {
             let rules = object["rules"].as_array().map(Vec::as_slice);
             for rule in rules.unwrap_or_default() {
                 let verbs = strings(&rule["verbs"]);
-                // A replica writes the Lease that it shares with the others.
+                // Only the Lease that the replicas share may be written.
                 let is_lease = rule["resources"] == json!(["leases"]);
                 let is_own = rule["resourceNames"] == json!(["kube-state-metrics"]);
                 if is_lease && (is_own || verbs == BTreeSet::from(["create"])) {
@@ -189,7 +189,8 @@ fn the_chart_has_the_version_and_the_image_of_the_release() {
     assert_eq!(image["registry"], workflow["env"]["REGISTRY"]);
     let repository = env!("CARGO_PKG_REPOSITORY").strip_prefix("https://github.com/");
     assert_eq!(image["repository"].as_str(), repository);
-    // A release can be built again with the same bytes only if it has the toolchain that the Dockerfile names.
+    // The release workflow must use the toolchain that the Dockerfile names. Otherwise, nobody could build a release
+    // again with the same bytes.
     let dockerfile = read(deploy().join("../Dockerfile"));
     let toolchain = workflow["env"]["RUSTUP_TOOLCHAIN"].as_str().unwrap();
     assert!(

@@ -1,5 +1,5 @@
-//! Tests files that are not regular text files of a reasonable size. For each of these files, the program reports an
-//! error immediately. The error names the file, and states how to fix the problem.
+//! Tests files that are not regular, not text, or too large. For each of these files, the program must report an error
+//! immediately. The error must name the file, and state how to fix the problem.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,8 @@ use super::support::{
     CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, eventually, eventually_or, get,
 };
 
-/// The maximum time of a run: less than the timeout of a test, and more than a slow machine needs.
+/// Maximum time until the program exits. It is shorter than the timeout of a test, and longer than a slow machine
+/// needs.
 const SOON: Duration = Duration::from_secs(30);
 
 /// Runs the program, and fails unless the program exits soon. If the arguments start the servers, the servers use free
@@ -61,7 +62,7 @@ pub fn run_soon(args: &[&str]) -> Output {
     output
 }
 
-/// Creates an unusable file at `path`; returns the expected part of the error.
+/// Creates an unusable file at `path`. Returns the expected part of the error.
 fn put(kind: &str, path: &Path) -> &'static str {
     let _ = std::fs::remove_file(path);
     let _ = std::fs::remove_dir(path);
@@ -96,7 +97,7 @@ fn put(kind: &str, path: &Path) -> &'static str {
     }
 }
 
-/// The arguments, the file to replace, and the expected start of the error.
+/// The arguments, the file that the test replaces, and the expected start of the error.
 struct Case {
     args: Vec<String>,
     file: &'static str,
@@ -480,9 +481,10 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     });
 }
 
-/// Makes each of the files unusable in several ways, while an exporter uses the files. Checks that the exporter
-/// continues, names the file and the problem, and uses the file again after the file is restored. `says` returns the
-/// expected part of the log line, or `None` if the part is the result of [`put`].
+/// Makes each file unusable in several ways while an exporter uses the files.
+///
+/// The exporter must continue, name the file and the problem, and use the file again after the test restores it. `says`
+/// returns the expected part of the log line. If it returns `None`, the expected part is the result of [`put`].
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,
@@ -573,8 +575,8 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The program needs some time to install its handler for the signal. Without the handler, the signal would end the
-    // program with a failure.
+    // The program needs some time to install its signal handler. Before that, a signal would end the program with a
+    // failure.
     std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill")
         .args(["-s", "TERM", &child.id().to_string()])
@@ -612,7 +614,7 @@ fn both_ports_answer_while_manifests_are_loaded() {
     exporter.signal("TERM");
     assert!(exporter.wait().success());
 
-    // If the manifests are still incomplete, a signal also ends the program.
+    // A signal ends the program even while it still reads manifests.
     let (mut exporter, _stdin) = Exporter::loading(&[]);
     exporter.signal("TERM");
     assert!(exporter.wait().success());

@@ -1,4 +1,5 @@
-//! Every flag has a test of its effect. The table names the tests, and is compared with the flags of the program.
+//! Checks that every flag has a test of its effect. A table names the tests, and is compared with the flags of the
+//! program.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -230,7 +231,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
 ];
 
-/// Flags of the Go program about logs. Of these flags, only `--v` has an effect in this program.
+/// The log flags of kube-state-metrics. In this exporter, only `--v` has an effect.
 const LOGS: &[&str] = &[
     "--add_dir_header=true",
     "--alsologtostderr=true",
@@ -248,7 +249,7 @@ const LOGS: &[&str] = &[
     "--vmodule=a=1",
 ];
 
-/// The flags in the output of `--help`.
+/// Returns the flags in the output of `--help`.
 fn flags() -> BTreeSet<String> {
     let help = run(&["--help"], "").stdout;
     let lines = help.lines().map(str::trim_start);
@@ -262,7 +263,7 @@ fn flags() -> BTreeSet<String> {
     flags.collect()
 }
 
-/// The text of all files below a directory.
+/// Appends the text of all Rust files below a directory.
 fn sources(directory: &Path, text: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -456,7 +457,7 @@ fn clients_that_accept_gzip_get_it_whatever_the_flag_says() {
 
 #[test]
 fn hosts_and_ports_choose_where_it_listens() {
-    // The ports are in use on 127.0.0.1, so the exporter starts only if the exporter listens on another address.
+    // The ports are in use on 127.0.0.1. So the exporter can start only if it listens on another address.
     let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [port, telemetry] =
         [0, 1].map(|index| taken[index].local_addr().unwrap().port().to_string());

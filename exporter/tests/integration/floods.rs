@@ -1,4 +1,4 @@
-//! Floods of connections, of responses and of control frames: other clients still get responses.
+//! Tests floods of connections, of responses and of control frames. Other clients must still get responses.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -14,7 +14,7 @@ use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, 
 /// The maximum time of a probe. This time is long, because other tests run at the same time.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A small receive buffer, which is soon full.
+/// The size of a small receive buffer, which is soon full.
 const SMALL: Option<usize> = Some(4096);
 
 /// Starts an exporter with this limit on open files (arguments of `ulimit`).
@@ -25,8 +25,8 @@ fn with_descriptors(limit: &str) -> Exporter {
     Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
-/// Sends requests from several threads while `check` runs, and keeps the last `keep` connections open. Returns the
-/// number of connections.
+/// Runs `check` while several threads send requests on new connections. Each thread keeps its last `keep` connections
+/// open. Returns the number of connections.
 fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
     let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -50,7 +50,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
         eventually("the flood has begun", || {
             (count.load(Ordering::Relaxed) > 100).then_some(())
         });
-        // A panic of the check is caught, so that the flood ends.
+        // If the check panics, the panic is caught, so that the flood ends before the test fails.
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = checked {
@@ -60,7 +60,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
     count.into_inner()
 }
 
-/// The longest time until `/livez` answers on either port.
+/// Returns the longest time until `/livez` answers on either port.
 fn slowest_livez(exporter: &Exporter) -> Duration {
     let times = (0..20).flat_map(|_| [&exporter.main, &exporter.telemetry]);
     let times = times.map(|address| {
@@ -113,8 +113,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number of open descriptors includes a connection and a directory, so two descriptors are free. Each port may
-    // have four connections, so the descriptors do not suffice.
+    // When `base` was counted, a connection and a directory were open, so two descriptors are free now. Each port may
+    // have four connections, so there are not enough descriptors.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
@@ -127,7 +127,7 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     assert!(slowest < SOON, "{slowest:?}");
     let log = exporter.log();
     let lines = log.matches("cannot accept a connection").count();
-    // The log has one line for each server and minute.
+    // The log has at most one such line per minute for each of the two servers.
     assert!((1..=2).contains(&lines), "{log}");
 }
 
@@ -136,7 +136,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number of open descriptors includes a connection and a directory, so two descriptors are free.
+    // When `base` was counted, a connection and a directory were open, so two descriptors are free now.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {
@@ -150,7 +150,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
             answer.starts_with("HTTP/1.1 200 OK"),
             "client {number}: {answer}"
         );
-        // The client never closes its side.
+        // The client never closes its connections.
         clients.push(stream);
     }
     let failures = "kube_state_metrics_http_accept_failures_total{server=\"metrics\"}";
@@ -209,7 +209,7 @@ fn floods_of_control_frames_are_cut_and_logged_once() {
         let flood = flood.repeat(100);
         let start = Instant::now();
         while stream.write_all(&flood).is_ok() {
-            assert!(start.elapsed() < PATIENCE, "{name}: the flood goes on");
+            assert!(start.elapsed() < PATIENCE, "{name}: the flood has no limit");
         }
         closed(&mut stream);
     }

@@ -1,4 +1,4 @@
-//! Tests of several replicas. Only one replica serves the metrics of objects.
+//! Tests several replicas with `--ha`. Only one replica may serve the metrics of objects.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::api::Api;
 use super::scraper::{Report, Scraper};
 use super::support::{Directory, Exporter, eventually, eventually_or};
 
-/// The shortest Lease.
+/// The shortest allowed duration of the Lease.
 const LEASE: Duration = Duration::from_secs(3);
 /// A series that each leader exports.
 const SERIES: &str = "kube_namespace_created{";
@@ -82,7 +82,8 @@ fn a_lease_says_who_leads_and_a_standby_serves_no_objects() {
     assert!(text.ends_with(&format!("{}\n", series("b", 0))), "{text}");
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(first.metrics("").contains(&series("a", 1)));
-    // A query for a part of the objects has no metrics of the exporter.
+    // If a query selects a part of the metrics, the response has no metrics about the exporter. So the response of the
+    // standby is empty.
     assert_eq!(second.metrics("?resources=namespaces"), "");
 
     let ready = second.get("/readyz?verbose").text();
@@ -140,7 +141,7 @@ fn a_replica_without_permissions_on_the_lease_is_not_ready() {
     let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write the Lease: ";
     let is_told = || state().text().starts_with(reason).then_some(());
     eventually_or("the reason", is_told, || state().text());
-    // Complete objects do not make the replica ready.
+    // The replica has listed all objects, but without the Lease it does not become ready.
     assert!(
         replica
             .next_line()
@@ -226,8 +227,8 @@ fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let killed = Instant::now();
     wait_until_it_leads(&second);
     let gap = killed.elapsed();
-    // The gap consists of the duration of the Lease, one interval between the standby's reads (0.4 s), and the time
-    // that a busy machine needs.
+    // The gap is the duration of the Lease plus one interval between the reads of the standby (0.4 s). A busy machine
+    // needs some more time.
     assert!(gap < LEASE + Duration::from_secs(3), "{gap:?}");
 }
 
@@ -242,7 +243,7 @@ fn a_leader_alone_serves_until_its_hand_over_is_hopeless_and_frees_the_lease() {
     assert!(replica.wait().success());
     let lease = api.lease("kube-state-metrics").unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "");
-    // The next replica does not wait for the end of the Lease.
+    // The leader has released the Lease, so the next replica does not wait until the Lease expires.
     let next = named(&api, "b");
     let started = Instant::now();
     wait_until_it_leads(&next);

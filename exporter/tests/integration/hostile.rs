@@ -1,5 +1,5 @@
-//! Attacks by an API server, on a real connection. `tests/integration/watch/hostile.rs` of the library has the tests
-//! that need no connection.
+//! Tests attacks by an API server on a real connection. `tests/integration/watch/hostile.rs` of the library has the
+//! tests that need no connection.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
     });
 }
 
-/// Asserts that the configmaps of a server fail with a message, and that its secrets are exported. Returns the exporter.
+/// Asserts that an exporter reports this failure for configmaps but exports secrets. Returns the exporter.
 fn fails_alone(api: &Api, message: &str) -> Exporter {
     api.put("secrets", object("a", 1));
     let url = format!("--apiserver={}", api.url);
@@ -100,6 +100,6 @@ fn headers_without_an_end_are_a_failure_of_their_resource_alone() {
 fn informational_responses_without_an_end_are_a_failure_of_their_resource_alone() {
     let api = Api::start(&[]);
     api.flood_hints("configmaps");
-    // Without the limit, the failure is a timeout after a minute.
+    // Without a limit on informational responses, the request would fail only by its timeout after a minute.
     fails_alone(&api, "informational responses (1xx)");
 }

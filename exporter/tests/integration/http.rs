@@ -1,4 +1,4 @@
-//! Paths, methods and pages of both ports.
+//! Tests the paths, methods and pages of both ports.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::support::{Directory, Exporter, eventually, eventually_or, get, request};
 
-/// Cases of both ports in which the response differs from the Go program on purpose.
+/// Cases of both ports in which the response intentionally differs from that of kube-state-metrics.
 const DIFFERENT: &[(&str, Different)] = &[
-    // Each path has only the methods that it needs. The exporter does not redirect to a cleaned path.
+    // Each path allows only the methods that it needs. If a path contains `//` or `..`, the exporter does not redirect
+    // to the normalized path.
     ("129", Different::Status(404)),
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
@@ -20,7 +21,7 @@ const DIFFERENT: &[(&str, Different)] = &[
     // Both ports have health endpoints.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
-    // A client that does not accept HTML gets pages as text.
+    // If a client does not accept HTML, it receives the pages as plain text.
     ("072", Different::Type("text/plain; charset=utf-8")),
     ("109", Different::Type("text/plain; charset=utf-8")),
     ("110", Different::Type("text/plain; charset=utf-8")),
@@ -85,7 +86,7 @@ fn paths_are_answered_as_the_cases_say() {
         let sniffing = answer.header("x-content-type-options");
         assert_eq!(sniffing, Some("nosniff"), "{number}");
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
-            // Methods that would change something are refused.
+            // The exporter refuses this method.
             assert_eq!(answer.status, 405, "{number}");
             assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{number}");
             continue;
@@ -139,8 +140,8 @@ async fn http2_is_spoken_without_being_asked_first() {
             (status, String::from_utf8(body.to_vec()).unwrap())
         }
     };
-    // With the first response, the client learns how many concurrent requests are allowed. The
-    // other requests wait.
+    // Before the first response, the client sends one request. With the response, the client learns how many concurrent
+    // requests are allowed.
     assert_eq!(ask("GET", "/livez").await, (200, "OK".to_owned()));
     let answers = (0..40).map(|_| tokio::spawn(ask("GET", "/metrics")));
     let plain = exporter.metrics("");

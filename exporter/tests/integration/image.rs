@@ -1,5 +1,5 @@
-//! The image: the last stage of the Dockerfile, with the program of this build instead of the program of the first
-//! stage. The test starts the image as an ordinary user on a read-only root filesystem.
+//! Tests the image. It is built from the last stage of the Dockerfile, but contains the program of this build instead
+//! of that of the first stage. The test starts the image as an ordinary user on a read-only root filesystem.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::support::{CLUSTER, Directory, Exporter, PORTS, PROGRAM};
 use super::tools::tool;
 
-/// The environment variable with the path of the program for the image, such as a static program. If the variable is
-/// not set, the image gets the program of this build.
+/// The environment variable with the path of the program for the image, such as a static build. If the variable is not
+/// set, the image contains the program of this build.
 const IMAGE_PROGRAM: &str = "IMAGE_PROGRAM";
 
-/// Starts a program as a container runtime does. The root filesystem is read-only except for the mounts, and the
-/// process runs as an ordinary user without groups.
+/// A script that starts a program as a container runtime does. The root filesystem is read-only except for the mounts,
+/// and the process runs as an ordinary user without groups.
 const START: &str = r#"
 set -e
 root=$1 user=$2
@@ -28,7 +28,7 @@ mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" --groups="${user#*:}" "$root" "$@"
 "#;
 
-/// buildah with its stores in a temporary directory.
+/// The program buildah, which stores its images in a temporary directory.
 struct Buildah {
     directory: Directory,
 }
@@ -55,7 +55,7 @@ impl Buildah {
     }
 }
 
-/// The files below a directory, as paths relative to `root`.
+/// Finds the files below a directory, as paths relative to `root`.
 fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
@@ -68,7 +68,7 @@ fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The shared libraries of a program; a static program has none.
+/// Returns the shared libraries of a program. A static program has none.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -101,12 +101,13 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     };
     let directory = buildah.directory.path();
     let program = std::env::var_os(IMAGE_PROGRAM).map_or(PathBuf::from(PROGRAM), PathBuf::from);
-    // The files that the last stage copies from the stage before it.
+    // This directory contains the files that the last stage copies from the first stage.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     let copied = built.join("src/target/dist/kube-state-metrics");
     copy(&program, &copied);
-    // Most of the program of this build is debug information. buildah would copy this information several times.
+    // The program of this build consists mostly of debug information. It is removed, because buildah would copy it
+    // several times.
     let _ = Command::new("strip").arg(&copied).status();
     fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
     fs::write(built.join(certificates), "certificates\n").unwrap();

@@ -1,5 +1,5 @@
-//! All published alerts over joined labels, in a real Prometheus over the example cluster, while pods are replaced and
-//! namespaces are relabelled.
+//! Tests all published alerts with joined labels. A real Prometheus evaluates them over the example cluster while pods
+//! are replaced and labels of namespaces change.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use super::rollouts::now;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 use super::well_known::{expressions, rules};
 
-/// The alerts that have no results over the example, and whose results would have no namespace, or aggregate the label
-/// of the namespace away.
+/// Alerts that have no results over the example, and whose results would not have the joined label. Their results have
+/// no namespace, or their expressions remove the label by aggregation.
 const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
     "KubeCPUQuotaOvercommit",
     "KubeJobNotCompleted",
@@ -21,13 +21,14 @@ const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
     "KubeNodePressure",
     "KubeNodeReadinessFlapping",
 ];
-/// This alert reads 5 minutes, so the results for series that have ended stay.
+/// This alert reads the last 5 minutes. So it still has results for series that have ended.
 const READS_THE_PAST: &str = "KubePodCrashLooping";
 /// The label that is joined. All namespaces have this label.
 const LABEL: &str = "kubernetes.io/metadata.name: ";
-/// What the label of each namespace ends with after the change.
+/// The end of each namespace's label value after the change.
 const NEW_TEAM: &str = "-renamed";
-/// The ReplicaSets of a pod that waits and of a pod that crashes, and the ReplicaSets after a rollout.
+/// Two ReplicaSets, and their successors after a rollout. A pod of the first one waits, and a pod of the second one
+/// crashes.
 const ROLLOUT: [(&str, &str); 2] = [
     ("payments-66888554", "payments-77999665"),
     ("storefront-5f8b9d7c66", "storefront-6a9c8e8d77"),
@@ -40,7 +41,7 @@ struct Cluster {
     prometheus: Prometheus,
 }
 
-/// Objects for the alerts that keep the label, but have no results over the example.
+/// Returns additional objects for alerts that keep the label but have no results over the example.
 fn more_objects() -> String {
     let object = |api: &str, kind: &str, spec: Value, status: Value| {
         let metadata = json!({ "name": "odd", "namespace": "shop", "uid": kind, "generation": 3 });
@@ -73,7 +74,7 @@ fn more_objects() -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
 }
 
-/// The alerts whose results have the label of the namespace.
+/// Returns the alerts whose results have the joined label of the namespace.
 fn alerts() -> Vec<String> {
     let without = [&AGGREGATED[..], &CLUSTER_SCOPED, &NOT_OVER_THE_EXAMPLE].concat();
     let alerts = expressions()
@@ -87,7 +88,7 @@ fn alerts() -> Vec<String> {
 // === impl Cluster ===
 
 impl Cluster {
-    /// `None` if Prometheus is not installed.
+    /// Starts the exporter and Prometheus. Returns `None` if Prometheus is not installed.
     fn start() -> Option<Self> {
         let manifests = Directory::new("joined-alerts");
         manifests.write("more.json", &more_objects());
@@ -104,8 +105,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until each alert fires, and each of its results has the team of its namespace: the name of the namespace
-    /// and `end`.
+    /// Waits until each alert fires, and each of its results has the team of its namespace. The team is the name of the
+    /// namespace, followed by `end`.
     #[track_caller]
     fn all_fire_with_the_team(&self, end: &str) {
         let has_team = |row: &Value| {
@@ -143,7 +144,7 @@ impl Cluster {
         }
     }
 
-    /// Asserts that no result of an alert, and no container, existed twice.
+    /// Asserts that no result of an alert and no series of a container ever existed twice.
     #[track_caller]
     fn assert_none_doubled(&self, start: f64, end: f64) {
         let alerts = alerts().into_iter().filter(|alert| alert != READS_THE_PAST);
@@ -161,7 +162,7 @@ impl Cluster {
     }
 }
 
-/// Writes the manifests of the example, with each line changed.
+/// Writes the manifests of the example. `change` edits each line.
 fn write_example(directory: &Directory, change: impl Fn(&str) -> String) {
     for file in fs::read_dir(CLUSTER).unwrap() {
         let path = file.unwrap().path();

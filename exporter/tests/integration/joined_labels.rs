@@ -1,5 +1,5 @@
-//! Tests of published alerts with joined labels. promtool evaluates the alerts over the example cluster. A real
-//! Prometheus evaluates the alerts while pods and labels change.
+//! Tests published alerts with joined labels. promtool evaluates the alerts over the example cluster. A real Prometheus
+//! evaluates them while pods and labels change.
 
 use serde_json::{Value, json};
 
@@ -12,13 +12,12 @@ use super::well_known::{expect, expressions, judge, rules, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
-/// The alerts whose expressions remove the label of the namespace by aggregation, among the alerts with results over
-/// the example.
+/// Alerts with results over the example whose expressions remove the joined label of the namespace by aggregation.
 pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
 /// The alerts about cluster-scoped objects, which have no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
 
-/// The published alerts that have results over the example, each with its expression.
+/// Returns the published alerts that have results over the example, each with its expression.
 fn alerts() -> Vec<(String, String)> {
     let alerts = expressions().filter(|own| own.is_alert() && own.silent.is_none());
     alerts.map(|own| (own.rule, own.query)).collect()
@@ -42,7 +41,7 @@ fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
             "{alert} is not on the page"
         );
     }
-    // The other expressions must not fail, either.
+    // The other published expressions must not fail either.
     tests.extend(expressions().map(|own| expect(&own.query, own.silent.is_none())));
     if has_promtool() {
         judge(&with_job(&series(&[joins])), &[], &tests);
@@ -57,7 +56,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the API server, the exporter and Prometheus; `None` if Prometheus is not installed.
+    /// Starts the API server, the exporter and Prometheus. Returns `None` if Prometheus is not installed.
     fn start() -> Option<Self> {
         let api = Api::start(&[]);
         put_namespace(&api, "storefront");
@@ -146,7 +145,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
     waiting("web-1-a", "storefront");
     crashing("web-1-a", "storefront", 1);
     let start = now();
-    // A rollout: the pod of another ReplicaSet replaces the pod.
+    // The test simulates a rollout: a pod of another ReplicaSet replaces the pod.
     put_pod(&cluster.api, "web-2", "web-2-b");
     cluster.api.delete("pods", "web-1-a");
     waiting("web-2-b", "storefront");
@@ -157,7 +156,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
     let end = now();
 
     let prometheus = &cluster.prometheus;
-    // At each instant, a series exists once, and has a team.
+    // At each time, each series must exist exactly once and must have a team.
     let counts = "count by (pod, container) (kube_pod_container_info)";
     let series = prometheus.history(counts, start, end);
     let pods: Vec<_> = series.iter().map(|row| &row["metric"]["pod"]).collect();

@@ -1,4 +1,4 @@
-//! The exporter answers while a cluster changes the largest objects that an API server accepts.
+//! Tests that the exporter answers quickly while the largest objects that an API server accepts change.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use super::support::{Exporter, PORTS, PROGRAM};
 /// The largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
 
-/// The flag with a configuration for widgets, which are nested objects. One family has a sample for each part of a
-/// widget. The other family counts the large parts with an expression.
+/// The flag with a configuration for widgets, which are deeply nested objects. One family has a sample for each part of
+/// a widget. The other family counts the large parts with an expression.
 const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
     groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, labelsFromPath: {name: [metadata, name]},
     metrics: [
@@ -21,9 +21,9 @@ const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
         {name: large, help: Large parts., each: {type: Gauge, gauge: {
             expr: \"object.spec.parts.filter(part, part.size > 3).size()\"}}}]}]}}";
 
-/// Returns objects of several kinds. Each object has about the largest size.
+/// Returns objects of several kinds. Each object has almost the maximum size.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
-    // Returns as many entries as fit into the largest object, if an entry has about `bytes` bytes.
+    // Returns as many entries of about `bytes` bytes as fit into the largest object.
     let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
         (0..LARGEST / bytes).map(part).collect()
     };

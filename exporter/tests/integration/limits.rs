@@ -1,4 +1,5 @@
-//! Tests clients that are slow, many or broken: each limit takes effect, and other clients are not affected.
+//! Tests clients that are slow, that are many, or that send invalid data. Each limit must take effect, and other
+//! clients must not be affected.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +10,7 @@ use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, eventu
 /// Returns an exporter whose response is larger than all buffers between client and server.
 pub fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
-    // JSON is decoded faster than YAML.
+    // The manifests are JSON, because the exporter reads JSON faster than YAML.
     let objects: String = (0..6_000)
         .map(|number| {
             let metadata = format!("{{\"namespace\":\"a\",\"name\":\"a-config-map-{number}\"}}");
@@ -65,7 +66,7 @@ pub fn cut(exporter: &Exporter, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// A time between the limit under test and all other limits of the test.
+/// A time that is longer than the tested limit, and shorter than all other limits of the test.
 const SHORT: Duration = Duration::from_secs(25);
 
 #[test]
@@ -162,7 +163,7 @@ fn one_connection_too_many_closes_the_quietest() {
     ask(&mut first, "/livez");
     let mut second = connect(&exporter.main);
     ask(&mut second, "/livez");
-    // The first connection was used last, so the second one is evicted.
+    // The first connection was used more recently than the second connection, so the server evicts the second one.
     ask(&mut first, "/livez");
     let mut third = connect(&exporter.main);
     ask(&mut third, "/livez");
@@ -236,14 +237,15 @@ fn scrape(exporter: &Exporter) -> Duration {
     time
 }
 
-/// The 99th percentile of some times.
+/// Returns the 99th percentile of some times.
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Scrapes two exporters alternately, so that other load on the machine affects both equally. One of the exporters has
-/// clients that send a request and never read the response.
+/// Compares the scrape times of two exporters, one of which has clients that never read their responses.
+///
+/// The function scrapes the exporters alternately, so that other load on the machine affects both equally.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
     // The exporter must not close the slow connections during the measurement.
     let args = [

@@ -1,4 +1,4 @@
-//! During floods of wrong credentials, the first login of another client succeeds.
+//! Tests that the first login of a client succeeds during a flood of wrong credentials from other clients.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +32,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {pair}")
 }
 
-/// The entries of `basic_auth_users` for four users.
+/// Returns the entries of `basic_auth_users` for four users.
 fn users() -> String {
     // With the bcrypt cost 5, two checks in a test build take about as long as one check with the usual cost in a
     // release build.
@@ -52,7 +52,7 @@ struct Flood {
 }
 
 impl Flood {
-    /// Starts the flood from one address. `credentials` returns different credentials for each number.
+    /// Starts a flood from one address. `credentials` returns different credentials for each number.
     fn start(address: &str, credentials: fn(usize) -> String) -> Self {
         Self::start_from(&[ATTACKER], address, credentials)
     }
@@ -101,7 +101,7 @@ impl Flood {
         flood
     }
 
-    /// Ends the flood; returns the number of tries.
+    /// Ends the flood. Returns the number of tries.
     fn end(self) -> usize {
         self.ended.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -172,7 +172,7 @@ fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     for user in 0..4 {
         let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
         let login = basic(&format!("user{user}"), &format!("right{user}"));
-        // Until each address of the flood has had a check, chance decides whether a new address gets a place.
+        // Until each address of the flood has had a check, a new address gets a place in the queue only by chance.
         let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
         assert!(tries.is_some(), "user{user}");
         println!("first login of user{user}: tries: {tries:?}");

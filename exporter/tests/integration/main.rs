@@ -1,4 +1,4 @@
-//! Tests of the built program: command line, configuration, HTTP, limits, TLS and tokens.
+//! Tests the built program: command line, configuration, HTTP, limits, TLS and tokens.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

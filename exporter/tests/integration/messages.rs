@@ -1,11 +1,12 @@
-//! Tests errors about files that may have secrets. The errors name the position and the key, and show no content.
+//! Tests errors about files that may contain secrets. The errors must name the position and the key, and must not show
+//! any content.
 
 use super::files::run_soon;
 use super::support::{CLUSTER, Directory, Exporter, eventually};
 
 const MARKER: &str = "s3cr3tM4rker";
 
-/// The invalid content for each kind of file. `KEY` stands for a key of the file.
+/// Invalid content that is tested in each kind of file. The test replaces `KEY` with a key of the file.
 const WRONG: &[&str] = &[
     "KEY: 's3cr3tM4rker",
     "KEY: \"s3cr3tM4rker",

@@ -1,4 +1,5 @@
-//! Inputs with a million nested levels cause an error: the depth of recursion does not depend on the input.
+//! Tests that inputs with a million nested levels cause an error. The recursion of the program must not be as deep as
+//! the input.
 //!
 //! The program reads each input in a separate process, because a stack overflow would end the tests.
 
@@ -47,7 +48,7 @@ fn nested(open: &str, inner: &str, close: &str) -> String {
     [&open.repeat(LEVELS), inner, &close.repeat(LEVELS)].concat()
 }
 
-/// Returns a short form of an output, which may quote the input.
+/// Shortens an output, because it may quote the long input.
 fn start_of(text: &str) -> String {
     text.chars().take(400).collect()
 }
@@ -168,7 +169,7 @@ fn configurations_end_in_an_error() {
             start_of(&stderr)
         );
     }
-    // A long path selects nothing, but it is valid.
+    // A long path is valid, but it selects nothing.
     let path = config(&format!("path: [{}a]", "a,".repeat(LEVELS / 10)));
     let path = directory.write("config.yaml", &path);
     run("a path", &["check", &path]);

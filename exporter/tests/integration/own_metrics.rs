@@ -1,4 +1,4 @@
-//! A test generates the tables of docs/reference/self-metrics.md from the metrics that exporters serve.
+//! Generates the tables of docs/reference/self-metrics.md from the metrics that exporters serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -10,12 +10,13 @@ use super::dashboards::UNREADABLE;
 use super::deploy::assert_golden;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get};
 
-/// The column about programs that embed the library: which of their registries have the metric.
+/// The title of the column about programs that embed the library. The column states which of their registries have the
+/// metric.
 const LIBRARY: &str = "library";
 const STORES: &str = "stores";
 const NONE: &str = "";
 
-/// The information about a metric that its help text does not have.
+/// Information about a metric that is not in its help text.
 struct Note {
     name: &'static str,
     registry: &'static str,
@@ -235,7 +236,7 @@ struct Served {
 /// The metrics of exporters, by name.
 type Families = BTreeMap<String, Served>;
 
-/// Adds the metrics that an exporter serves.
+/// Adds the metrics that an exporter serves to `families`.
 fn add(exporter: &Exporter, families: &mut Families) {
     let text = exporter.telemetry("/metrics").text();
     let mut name = "";
@@ -253,7 +254,7 @@ fn add(exporter: &Exporter, families: &mut Families) {
             families.get_mut(own).unwrap().metric_type = kind.to_owned();
         } else if let Some((_, labels)) = line.split_once('{') {
             let family = families.get_mut(name).unwrap();
-            // Text between quotes is a value.
+            // Every second part is a label value, because it is between quotation marks.
             let names = labels.split('"').step_by(2);
             let names = names.filter_map(|own| own.trim_start_matches(',').strip_suffix('='));
             let names = names.filter(|own| *own != "le");
@@ -262,7 +263,7 @@ fn add(exporter: &Exporter, families: &mut Families) {
     }
 }
 
-/// The rows of a table.
+/// Returns the rows of a table.
 fn rows(notes: &[Note], families: &Families) -> String {
     let mut rows = String::new();
     for Note {
@@ -296,7 +297,7 @@ fn rows(notes: &[Note], families: &Families) -> String {
     rows
 }
 
-/// Returns the page with new rows in its tables. The text outside of the tables stays.
+/// Returns the page with new rows in its tables. The other text of the page does not change.
 fn with_rows(page: &str, mut tables: impl Iterator<Item = String>) -> String {
     let mut text = String::new();
     for line in page.lines() {
@@ -346,7 +347,7 @@ fn the_page_has_every_metric_as_it_is_served() {
         "--ha-lease-duration=3s",
     ];
     let cluster = Exporter::serving(&flags);
-    // Resources are audited only without a limit on objects.
+    // The exporter audits resources only if it has no limit on objects. So this exporter has none.
     let audited = Exporter::serving(&[&*url, "--resources=pods"]);
     // The API server forbids secrets after the exporter has stored them. The API server never sends a list of nodes.
     eventually("the exporter is ready without nodes", || {

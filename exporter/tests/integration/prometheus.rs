@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes both ports, with the configurations of docs/how-to/scrape.md.
+//! Tests the configurations of docs/how-to/scrape.md with a real Prometheus, which scrapes both ports.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -12,7 +12,7 @@ use crate::tools::{promtool, said, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// Returns a code block of a page. The comment before the block has its name.
+/// Returns a code block of a page by its name, which is in a comment before the block.
 #[track_caller]
 pub(super) fn block(page: &str, name: &str, language: &str) -> String {
     let marker = format!("<!-- {name} -->\n```{language}\n");
@@ -30,8 +30,8 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts Prometheus with a documented configuration, but other addresses and paths; `None` if Prometheus is not
-    /// installed.
+    /// Starts Prometheus with a documented configuration, but with other addresses and paths. Returns `None` if
+    /// Prometheus is not installed.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
         let mut text = block(DOCS, name, "yaml")
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
@@ -47,12 +47,12 @@ impl Prometheus {
         Self::run(&text, &[])
     }
 
-    /// Starts Prometheus with a configuration and flags; `None` if Prometheus is not installed.
+    /// Starts Prometheus with a configuration and flags. Returns `None` if Prometheus is not installed.
     pub(super) fn run(text: &str, flags: &[&str]) -> Option<Self> {
         Self::run_in(Directory::new("prometheus"), text, flags)
     }
 
-    /// Starts Prometheus with rules, which it evaluates every second over the metrics of an exporter; `None` if
+    /// Starts Prometheus with rules, which it evaluates every second over the metrics of an exporter. Returns `None` if
     /// Prometheus is not installed.
     pub(super) fn with_rules(rules: &Value, exporter: &Exporter) -> Option<Self> {
         let directory = Directory::new("prometheus");
@@ -68,7 +68,8 @@ impl Prometheus {
         Self::run_in(directory, &config.to_string(), &[])
     }
 
-    /// Starts Prometheus with older samples, which are lines with timestamps; `None` if Prometheus is not installed.
+    /// Starts Prometheus with older samples. `samples` has lines with timestamps. Returns `None` if Prometheus is not
+    /// installed.
     pub(super) fn run_with(samples: &str, text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let file = directory.write("samples.txt", &format!("{samples}# EOF\n"));
@@ -112,17 +113,17 @@ impl Prometheus {
         })
     }
 
-    /// The response of the Prometheus API; `null` if Prometheus has not started yet.
+    /// Returns the response of the Prometheus API. Returns `null` if Prometheus has not started yet.
     pub(super) fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }
 
-    /// The metrics of Prometheus itself.
+    /// Returns the metrics about Prometheus itself.
     pub(super) fn own_metrics(&self) -> String {
         get(&self.address, "/metrics", &[]).text()
     }
 
-    /// The values of a query, in order.
+    /// Returns the values of a query, in ascending order.
     pub(super) fn query(&self, query: &str) -> Vec<f64> {
         let rows = self.rows(query).into_iter();
         let mut values: Vec<_> = rows.map(|row| value(&row)).collect();
@@ -130,7 +131,7 @@ impl Prometheus {
         values
     }
 
-    /// The results of a query, with their labels.
+    /// Returns the results of a query, with their labels.
     pub(super) fn rows(&self, query: &str) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let mut answer = self.api(&format!("/api/v1/query?query={query}"));
@@ -143,7 +144,7 @@ impl Prometheus {
         }
     }
 
-    /// The values of a query at each tenth of a second, with their times, for each result.
+    /// Returns the results of a query at each tenth of a second. Each result has its values with their times.
     pub(super) fn history(&self, query: &str, start: f64, end: f64) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let range = format!("query={query}&start={start}&end={end}&step=0.1");
@@ -154,7 +155,7 @@ impl Prometheus {
         }
     }
 
-    /// The values of a metric of Prometheus itself.
+    /// Returns the values of a metric about Prometheus itself.
     pub(super) fn own(&self, metric: &str) -> Vec<f64> {
         let own = self.own_metrics();
         let lines = own.lines().filter(|line| {
@@ -165,7 +166,7 @@ impl Prometheus {
         values.map(|value| value.parse().unwrap()).collect()
     }
 
-    /// The number of failed evaluations of each group of rules.
+    /// Returns the number of failed evaluations of each group of rules.
     pub(super) fn failed_evaluations(&self) -> Vec<f64> {
         self.own("prometheus_rule_evaluation_failures_total")
     }
@@ -179,7 +180,7 @@ impl Prometheus {
         assert!(failures.iter().all(is_zero), "{}", self.own_metrics());
     }
 
-    /// Waits until exactly this number of targets was scraped successfully.
+    /// Waits until the last scrapes of exactly this number of targets were successful.
     fn scrapes(&self, count: usize) {
         let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();
         let what = "all targets are up";
@@ -192,7 +193,7 @@ impl Prometheus {
     }
 }
 
-/// The value of a result.
+/// Returns the value of a result.
 pub(super) fn value(row: &Value) -> f64 {
     row["value"][1].as_str().unwrap().parse().unwrap()
 }
@@ -204,7 +205,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// Certificates of both sides, and the documented web configuration of the exporter.
+/// The certificates of Prometheus and of the exporter, and the documented web configuration of the exporter.
 struct Place {
     directory: Directory,
     web: String,
@@ -329,7 +330,8 @@ fn pods_with_the_annotation_are_found_and_scraped() {
         let ours = format!("{discovery}\n        api_server: {}", api.url);
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
     } else {
-        // A file has the targets that the discovery would find. The rest of the configuration is as documented.
+        // Instead of the discovery, a file provides the targets that the discovery would find. The rest of the
+        // configuration is as documented.
         let file = directory.write("targets.json", &discovered(&pods).to_string());
         let ours = format!("file_sd_configs:\n      - files: [{file}]");
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
@@ -339,7 +341,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
     }
 }
 
-/// Whether this Prometheus can discover targets in a cluster; Debian's cannot.
+/// Whether this Prometheus can discover targets in a cluster. That of Debian cannot.
 pub(super) fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
@@ -353,7 +355,7 @@ pub(super) fn has_kubernetes_discovery() -> bool {
     has
 }
 
-/// The targets that the discovery of Prometheus creates from pods: one for each declared port.
+/// Returns the targets that the discovery of Prometheus creates from pods: one for each declared port.
 fn discovered(pods: &[Value]) -> Value {
     let mut targets = Vec::new();
     for pod in pods {

@@ -1,4 +1,4 @@
-//! `render --format promtool`: series that YAML and promtool accept, and the page about them.
+//! Tests `render --format promtool` and the page about it. YAML parsers and promtool must accept the output.
 
 use std::fs;
 use std::process::Command;
@@ -18,7 +18,7 @@ struct Series {
     values: String,
 }
 
-/// Returns a file of the page. The comment before the file has the name of the file. A file in a list item is indented.
+/// Returns a file of the page by its name, which is in a comment before the file. A file in a list item is indented.
 fn documented(name: &str) -> String {
     documented_in(PAGE, name)
 }
@@ -35,12 +35,12 @@ fn documented_in(page: &str, name: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Whether promtool is installed. If promtool is missing, prints a remark.
+/// Whether promtool is installed. If it is missing, the function prints that the test is skipped.
 pub(super) fn has_promtool() -> bool {
     tools::promtool().is_some()
 }
 
-/// The output of promtool for a test file, and whether the test passes.
+/// Runs promtool on a test file. Returns whether the test passes, and the output.
 pub(super) fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     let mut command = Command::new("promtool");
     let command = command.current_dir(directory.path());
@@ -52,7 +52,7 @@ pub(super) fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     )
 }
 
-/// Renders objects as the input series of a test.
+/// Renders objects as input series for promtool.
 fn rendered(args: &[&str], objects: &str) -> String {
     let args = [&["render", "--format=promtool", "-"], args].concat();
     let output = run(&args, objects);

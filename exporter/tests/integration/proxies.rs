@@ -1,4 +1,4 @@
-//! An API server behind a proxy. Only the intended recipient gets credentials.
+//! Tests an API server behind a proxy. The exporter must send credentials only to their intended recipient.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use super::credentials::in_pod;
 use super::relay::{Relay, Speaks};
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
-/// An API server with TLS. Only a proxy can resolve the name of its host.
+/// An API server with TLS whose host name only a proxy can resolve.
 struct Place {
     api: Api,
     authority: Authority,
@@ -46,7 +46,7 @@ fn port(api: &Api) -> &str {
     api.url.rsplit(':').next().unwrap()
 }
 
-/// Starts the program with only these proxies in its environment.
+/// Starts the program. Its environment names only these proxies.
 fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Exporter {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
@@ -63,7 +63,7 @@ fn exporter(args: &[&str], variables: &[(&str, &str)]) -> Exporter {
     )
 }
 
-/// Waits until `/readyz` has the reason of the failure.
+/// Waits until `/readyz` contains this reason of the failure.
 fn fails(exporter: &Exporter, why: &str) -> String {
     eventually(&format!("/readyz contains `{why}`"), || {
         Some(exporter.get("/readyz").text()).filter(|body| body.contains(why))
@@ -74,7 +74,7 @@ fn fails(exporter: &Exporter, why: &str) -> String {
 fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
     let place = Place::new();
     let host = place.host();
-    // As with Go, the authority of the kubeconfig also applies to the proxy.
+    // As in Go, the authority of the kubeconfig is also trusted for the proxy.
     let secure = || Speaks::Https(place.authority.server());
     let basic = "Proxy-Authorization: Basic dXNlcjpwQHNz";
     let connect = format!("CONNECT {host} HTTP/1.1");
@@ -147,7 +147,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
-    // With `--apiserver` alone, there are no credentials, and the exporter trusts the authorities of the system.
+    // With `--apiserver` and no kubeconfig, the exporter has no credentials, and trusts the authorities of the system.
     let open = Api::start_tls(place.authority.server());
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());

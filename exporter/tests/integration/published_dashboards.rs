@@ -1,5 +1,5 @@
-//! Each expression of published dashboards has results over the example cluster. `.ci/run dashboards` fetches the
-//! dashboards, because they are not part of this project.
+//! Tests that each expression of published dashboards has results over the example cluster. The dashboards are not part
+//! of this project, so `.ci/run dashboards` fetches them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::well_known::{expect, judge, series, with_job};
 /// may also be a `PrometheusRule`, whose recording rules the dashboards read.
 const DASHBOARDS: &str = "PUBLISHED_DASHBOARDS";
 
-/// Parts of expressions, each with a reason. For this reason, an expression with this part has no results over the
-/// example.
+/// Parts of expressions. If an expression contains such a part, it has no results over the example, for the given
+/// reason.
 const SILENT: [(&str, &str); 7] = [
     (
         "kube_hpa_labels",
@@ -59,14 +59,14 @@ fn kubelet() -> Value {
             ("machine_cpu_cores".to_owned(), machine("cpu")),
             ("machine_memory_bytes".to_owned(), machine("memory")),
         ]);
-    // The labels of the kubelet's metrics about containers.
+    // These are the labels of the kubelet's metrics about containers.
     let labels = json!({ "job": "kubelet", "metrics_path": "/metrics/cadvisor" });
     let rules =
         rules.map(|(name, query)| json!({ "record": name, "expr": query, "labels": labels }));
     json!({ "name": "kubelet", "rules": rules.collect::<Vec<_>>() })
 }
 
-/// The expressions of a dashboard that read our metrics, or recording rules over them.
+/// Collects the expressions of a dashboard that read our metrics, or recording rules that read our metrics.
 fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     match dashboard {
         Value::Object(fields) => {
@@ -79,8 +79,8 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// Replaces the variables of an expression. `cluster` becomes an empty text, `__rate_interval` becomes `5m`, and each
-/// other variable matches all values.
+/// Replaces the variables of an expression. `cluster` becomes an empty string, `__rate_interval` becomes `5m`, and all
+/// other variables become a pattern for all values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
     while let Some((before, after)) = rest.split_once('$') {
@@ -94,8 +94,8 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // If the variable is a part of a longer pattern, the function removes the variable, and the rest of the
-            // pattern selects series.
+            // If the variable is a part of a longer pattern, the function removes only the variable. The rest of the
+            // pattern still selects series.
             _ => {}
         }
         rest = after;
@@ -103,7 +103,7 @@ fn with_values(expression: &str) -> String {
     query + rest
 }
 
-/// The name of a variable after its `$`, and the text after the variable.
+/// Splits a text after a `$` into the name of the variable and the text after the variable.
 fn variable(text: &str) -> (&str, &str) {
     if let Some((name, after)) = text.strip_prefix('{').and_then(|own| own.split_once('}')) {
         return (name, after);
@@ -112,7 +112,7 @@ fn variable(text: &str) -> (&str, &str) {
     text.split_at(text.find(is_other).unwrap_or(text.len()))
 }
 
-/// The groups of a `PrometheusRule`, without alerts.
+/// Returns the groups of a `PrometheusRule`, without alerts.
 fn recording_rules(document: &mut Value) -> Vec<Value> {
     let Value::Array(mut groups) = document["spec"]["groups"].take() else {
         return Vec::new();
@@ -124,7 +124,7 @@ fn recording_rules(document: &mut Value) -> Vec<Value> {
     groups
 }
 
-/// Lets each container restart once a minute.
+/// Changes the series so that each container restarts once a minute.
 fn restarting(series: &str) -> String {
     let mut is_restarts = false;
     let lines = series.lines().map(|line| {
@@ -191,7 +191,7 @@ fn the_expressions_of_published_dashboards_have_results_over_the_example() {
     let is_silent = |own: &str| SILENT.iter().any(|(part, _)| own.contains(part));
     let tests = expressions.iter().map(|own| {
         let query = with_values(own);
-        // `scalar(...)` always has a value, so the test evaluates the vector inside `scalar(...)`.
+        // `scalar(...)` always has a value, even if its argument has none. So the test evaluates the argument.
         expect(
             query.strip_prefix("scalar").unwrap_or(&query),
             !is_silent(own),

@@ -1,4 +1,5 @@
-//! `rbac`: the roles allow exactly the requests of the exporter, and `--check` names missing permissions.
+//! Tests `rbac`: the roles must allow exactly the requests of the exporter, and `--check` must name missing
+//! permissions.
 
 use std::collections::BTreeSet;
 
@@ -27,17 +28,17 @@ spec:
   versions: [{name: v1, served: true, storage: true}]
 ";
 
-/// A verb on a resource that a rule allows, or that a request needs.
+/// A permission that a rule allows or that a request needs: a verb on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     namespace: Option<String>,
     group: String,
     resource: String,
-    /// The verb. `read` stands for `list` and `watch`, because a streaming list is a request to watch.
+    /// The verb. `read` means both `list` and `watch`, because a streaming list is a watch request.
     verb: String,
 }
 
-/// The accesses that printed roles allow.
+/// Returns the permissions that printed roles allow.
 fn allowed(yaml: &str) -> BTreeSet<Access> {
     let mut all = BTreeSet::new();
     for document in yaml.split("\n---\n") {
@@ -70,7 +71,7 @@ fn allowed(yaml: &str) -> BTreeSet<Access> {
     all
 }
 
-/// The access that a request such as `GET /apis/apps/v1/namespaces/a/statefulsets?watch=1` needs.
+/// Returns the permission that a request such as `GET /apis/apps/v1/namespaces/a/statefulsets?watch=1` needs.
 fn needed(request: &str) -> Access {
     let (method, path) = request.split_once(' ').unwrap();
     let path = path.split('?').next().unwrap();
@@ -206,7 +207,7 @@ fn check_takes_the_names_of_configured_kinds_from_the_api_server() {
     let checked = run(&flags, "");
     let expected = "missing: list widgetry.acme.dev\nmissing: watch widgetry.acme.dev\n";
     assert_eq!(checked.stdout, expected, "{}", checked.stderr);
-    // Without an API server, the name is a guess, which the program reports.
+    // Without an API server, the program guesses the plural name, and warns about the guess.
     let printed = run(&["rbac", "--resources=pods", &config], "");
     assert!(printed.status.success() && printed.stdout.contains("resources: [widgets]"));
     assert!(

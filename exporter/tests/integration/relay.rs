@@ -1,6 +1,6 @@
-//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), the same with TLS, and SOCKS 5.
+//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), HTTP over TLS, and SOCKS 5.
 //!
-//! A proxy always connects to the loopback, whatever host a client requests.
+//! A proxy always connects to the loopback address, even if the client requests another host.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// A running proxy.
 pub struct Relay {
-    /// Host and port.
+    /// The host and the port of the proxy.
     pub address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -24,7 +24,7 @@ pub enum Speaks {
     Http,
     Https(Arc<ServerConfig>),
     Socks5,
-    /// Every request gets this status.
+    /// The proxy refuses every request with this status.
     Refusal(u16),
 }
 
@@ -52,8 +52,8 @@ impl Relay {
         Self { address, asked }
     }
 
-    /// The requests so far: for HTTP, the first line and the credentials for the proxy; for SOCKS, the user, the
-    /// password and the server.
+    /// Returns the requests so far. A request of HTTP has the first line and the credentials for the proxy. A request
+    /// of SOCKS has the user, the password and the server.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -150,7 +150,7 @@ async fn refuse(mut stream: TcpStream, code: u16, asked: &Mutex<Vec<String>>) ->
     stream.write_all(answer.as_bytes()).await
 }
 
-/// Connects to the port of `HOST:PORT` on the loopback.
+/// Connects to the port of `HOST:PORT` on the loopback address.
 async fn connect(target: &str) -> io::Result<TcpStream> {
     let (_, port) = target.rsplit_once(':').unwrap();
     TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await
@@ -183,7 +183,7 @@ fn note(head: &str, asked: &Mutex<Vec<String>>) {
     asked.lock().unwrap().push(said);
 }
 
-/// The authority and the path of a URL.
+/// Returns the authority and the path of a URL.
 fn split_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").expect("the URL is whole");
     rest.split_at(rest.find('/').unwrap())

@@ -1,6 +1,7 @@
-//! A real Prometheus discovers replicas in a cluster, while rollouts replace them.
+//! Tests rollouts. A real Prometheus discovers the replicas of the exporter in a cluster while rollouts replace them.
 //!
-//! The replicas are local processes. The control plane is simulated, or that of the cluster that `KUBECONFIG` names.
+//! The replicas are local processes. Some tests simulate the control plane. The other tests use the cluster that
+//! `KUBECONFIG` names.
 
 mod cluster;
 mod measured;
@@ -25,7 +26,7 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 const RULE_FILES: &str = "ROLLOUTS_RULE_FILES";
 /// The environment variable with the number of rollouts on the cluster that `KUBECONFIG` names.
 const TIMES: &str = "ROLLOUTS_TIMES";
-/// The scrape configuration of a program without stable series.
+/// The scrape configuration of an exporter whose series do not continue after a rollout.
 const USUAL: &str = "
 global:
   scrape_interval: 30s
@@ -43,13 +44,13 @@ scrape_configs:
 /// The objects by which Prometheus discovers the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// As for a ServiceMonitor with the role EndpointSlice.
+    /// Prometheus discovers EndpointSlices, as for a ServiceMonitor with this role.
     EndpointSlice,
-    /// As for a PodMonitor.
+    /// Prometheus discovers pods, as for a PodMonitor.
     Pod,
 }
 
-/// What the rollouts replace.
+/// The replicas that the rollouts replace, and how Prometheus discovers them.
 struct Setup {
     program: Program,
     role: Role,
@@ -59,12 +60,12 @@ struct Setup {
     readiness_delay: Duration,
 }
 
-/// Replicas in a cluster, and a Prometheus that scrapes them.
+/// The replicas in a cluster, and a Prometheus that scrapes them.
 struct Rollouts {
     setup: Setup,
     plane: Box<dyn ControlPlane>,
     prometheus: Prometheus,
-    /// The file with the targets; `None` if Prometheus discovers the targets itself.
+    /// The directory with the file of the targets. `None` if Prometheus discovers the targets itself.
     targets: Option<Directory>,
     /// The file with the published rules.
     _rules: Directory,
@@ -73,12 +74,12 @@ struct Rollouts {
     started: u32,
 }
 
-/// What the control plane writes about a pod.
+/// The state of a pod that the control plane writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PodState {
     Starting,
     Ready,
-    /// The pod still runs, but the control plane has sent SIGTERM.
+    /// The pod still runs, but has received SIGTERM.
     Ending,
 }
 
@@ -92,7 +93,7 @@ impl Role {
         }
     }
 
-    /// The labels of a target that the documented job selects.
+    /// Returns the labels by which the documented job selects a target.
     fn selected(self) -> [(&'static str, &'static str); 2] {
         match self {
             Self::EndpointSlice => [
@@ -113,7 +114,7 @@ impl Role {
 // === impl Setup ===
 
 impl Setup {
-    /// Two replicas of this exporter on a cluster.
+    /// Returns a setup of two replicas of this exporter with `--ha`.
     fn highly_available(role: Role) -> Self {
         Self::with(Program::HighlyAvailable, role, 2)
     }
@@ -128,7 +129,7 @@ impl Setup {
         }
     }
 
-    /// The configuration of Prometheus. `discovery` replaces the discovery of the documented configuration.
+    /// Returns the configuration of Prometheus. `discovery` replaces the discovery of the documented configuration.
     fn configuration(&self, discovery: &str, rules: &[String]) -> String {
         let global = format!(
             "scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: {}",
@@ -158,7 +159,7 @@ impl Setup {
 // === impl Rollouts ===
 
 impl Rollouts {
-    /// Starts a Prometheus; `None` if Prometheus is not installed.
+    /// Starts a Prometheus. Returns `None` if Prometheus is not installed.
     fn start(setup: Setup, plane: Box<dyn ControlPlane>) -> Option<Self> {
         let targets = (!has_kubernetes_discovery()).then(|| Directory::new("rollouts"));
         let discovery = match &targets {
@@ -199,13 +200,13 @@ impl Rollouts {
         })
     }
 
-    /// A series that each leader exports.
+    /// Returns a series that each leader exports.
     fn series(&self) -> String {
         let namespace = self.plane.place().objects;
         format!("kube_namespace_created{{namespace=\"{namespace}\"}}")
     }
 
-    /// Starts a replica, as a Deployment does before the Deployment stops an old replica.
+    /// Starts a replica. In a rollout, a Deployment does this before it stops an old replica.
     fn add(&mut self) {
         self.started += 1;
         let name = format!("ksm-{}", self.started);
@@ -292,7 +293,8 @@ impl Rollouts {
         );
     }
 
-    /// Adds the first replica, and waits until all rules have been evaluated with its series. Returns this time.
+    /// Adds the first replica, and waits until Prometheus has evaluated all rules with its series. Returns the time at
+    /// which this was complete.
     fn add_first(&mut self) -> f64 {
         self.add();
         self.are_scraped();
@@ -300,7 +302,8 @@ impl Rollouts {
         eventually("the series", || {
             (self.prometheus.query(&series).len() == 1).then_some(())
         });
-        // The series may have been scraped a moment before the evaluation of its last rule.
+        // The test waits for evaluations that start at least one scrape interval later than now. They have read all
+        // series of the replica.
         let seen = now() + SCRAPE_INTERVAL.as_secs_f64();
         let group = |metric: &str| {
             self.prometheus
@@ -309,7 +312,7 @@ impl Rollouts {
         eventually("the rules have been evaluated", || {
             let (intervals, times) = (group("interval"), group("last_evaluation_timestamp"));
             let mut groups = intervals.iter().zip(&times);
-            // Published groups with a longer interval read no metrics of objects.
+            // Groups with a longer interval do not read metrics of objects, so the test does not wait for them.
             let is_fresh = |(interval, time): (&f64, &f64)| *interval > 1.0 || *time > seen;
             groups.all(is_fresh).then_some(())
         });
@@ -343,7 +346,7 @@ impl Rollouts {
         measured
     }
 
-    /// The label sets of a metric since the start.
+    /// Returns all label sets that a metric has had since the start.
     fn label_sets(&self, selector: &str) -> Vec<Value> {
         let selector: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
         let answer = self
@@ -372,7 +375,7 @@ impl Rollouts {
                 format!("kube_service_info{{namespace=\"{objects}\",service=\"web\"}}"),
                 json!({ "service": "web" }),
             ),
-            // A sample without a namespace has the namespace of the target, as with `honor_labels`.
+            // If a sample has no namespace, it gets the namespace of the target, as with `honor_labels`.
             (
                 format!("kube_node_created{{node=\"{node}\"}}"),
                 json!({ "namespace": namespace, "node": node }),
@@ -393,7 +396,7 @@ impl Rollouts {
         }
         for own in ["up", "kube_state_metrics_leader"] {
             let series = self.label_sets(own);
-            // Prometheus applies new targets every five seconds, so Prometheus may miss some replicas.
+            // Prometheus updates its targets only every five seconds, so it may never scrape some replicas.
             assert!(series.len() > 2, "{own}: {series:?}");
             let names_its_pod =
                 |labels: &Value| labels["pod"].as_str().unwrap().starts_with("ksm-");
@@ -415,7 +418,8 @@ fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     };
     let measured = rollouts.run(times);
     assert_eq!(measured.doubled, 0, "{measured}");
-    // A gap of up to one interval is expected. On a busy machine, a scrape may be late by up to another interval.
+    // A gap of up to one scrape interval is expected. On a busy machine, a scrape may be late by up to one more
+    // interval.
     assert!(
         measured.longest_gap <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(),
         "{measured}"
@@ -474,7 +478,8 @@ fn rollouts_on_a_cluster_end_and_double_no_series_of_pods() {
     roll_out_on_a_cluster(Role::Pod);
 }
 
-/// Measures another exporter, with one replica as in its manifests, and with two replicas. Checks nothing.
+/// Measures another exporter, first with one replica as in its manifests, and then with two replicas. The test only
+/// prints the measured numbers.
 #[test]
 #[ignore = "needs kubectl, KUBECONFIG of a cluster, a Prometheus with kubernetes_sd_configs, and ROLLOUTS_OTHER_EXPORTER"]
 fn rollouts_of_another_exporter_on_a_cluster_are_measured() {

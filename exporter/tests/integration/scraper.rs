@@ -16,7 +16,7 @@ pub struct Scraper {
     thread: thread::JoinHandle<Report>,
 }
 
-/// What a scraper has found.
+/// The results of a scraper.
 pub struct Report {
     pub scrapes: u32,
     pub problems: Vec<String>,
@@ -26,7 +26,8 @@ pub struct Report {
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Scraper {
-    /// Starts without replicas. `check` returns what is wrong with the responses of all replicas, if anything.
+    /// Starts a scraper without replicas. `check` receives the responses of all replicas, and returns a problem if it
+    /// finds one.
     pub fn start(check: impl Fn(&[String]) -> Option<String> + Send + 'static) -> Self {
         let replicas = Arc::<Mutex<Vec<String>>>::default();
         let ends = Arc::<AtomicBool>::default();
@@ -70,8 +71,8 @@ impl Scraper {
     }
 }
 
-/// The responses of all replicas. All requests are sent before the first response is read. The response of a replica that
-/// stops is empty.
+/// Returns the responses of all replicas. The function sends all requests before it reads the first response. If a
+/// replica is stopping, its response is empty.
 fn scrape(replicas: &[String]) -> Vec<String> {
     let streams: Vec<_> = replicas.iter().map(TcpStream::connect).collect();
     let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";

@@ -1,7 +1,7 @@
-//! Tests how many bytes of secrets are left in the memory of the program after a list.
+//! Tests how many bytes of secrets remain in the memory of the program after a list.
 //!
-//! The program keeps no bytes of secrets, and overwrites its buffers. The bytes that the test finds are in buffers of
-//! the TLS and HTTP libraries, which do not overwrite buffers before they free them. docs/explanation/security.md has
+//! The program keeps no bytes of secrets, and overwrites its own buffers. The bytes that the test finds come from the
+//! TLS and HTTP libraries, which do not overwrite their buffers before they free them. docs/explanation/security.md has
 //! the figures.
 
 use std::collections::HashSet;
@@ -15,10 +15,10 @@ use super::support::{Directory, Exporter, eventually};
 
 const SECRETS: usize = 2_000;
 const MARKERS_PER_SECRET: usize = 20;
-/// The start of each marker; digits follow. This text occurs nowhere else in the program or in this file.
+/// The start of each marker. Digits follow this start. This text occurs nowhere else in the program or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// The maximum number of markers that may be left in memory: a quarter of all markers, or 2 MiB of data.
+/// Maximum number of markers that may remain in memory: a quarter of all markers, which is 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// Adds secrets with 40,000 different markers in 8 MiB of data to the server.
@@ -43,7 +43,7 @@ fn with_secrets(api: &Api) {
     }
 }
 
-/// The different markers in the memory of a child process.
+/// Returns the different markers in the memory of a child process.
 fn markers(pid: u32) -> HashSet<Vec<u8>> {
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();

@@ -1,4 +1,4 @@
-//! Serving manifests: logs, changes, reloads and shutdown.
+//! Tests an exporter that serves manifests: logs, changes, reloads and shutdown.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -132,7 +132,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("the objects of a deleted file are removed", || {
         (!shows("two")).then_some(())
     });
-    // An invalid document does not affect the other documents, and is logged once.
+    // An invalid document must not affect the other documents, and the log must name it only once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),
@@ -152,7 +152,7 @@ fn a_signal_lets_answers_on_their_way_end() {
     for signal in ["TERM", "INT"] {
         let mut exporter = Exporter::start(&[]);
         let mut idle = TcpStream::connect(&exporter.main).unwrap();
-        // A request that is only partly sent when the signal arrives still gets its response.
+        // If the client has sent only a part of a request when the signal arrives, the request still gets its response.
         let mut stream = TcpStream::connect(&exporter.main).unwrap();
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
@@ -328,7 +328,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
         None,
         "a missing file has no metric"
     );
-    // If the file exists but is not used, the metric is 0.
+    // If the file exists but the exporter does not use it, the metric is 0.
     directory.write("later.yaml", "resources: {");
     eventually("the failure shows", || {
         (exporter.own(&reloaded) == Some(0.0)).then_some(())
@@ -349,7 +349,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
     exporter.tells("telemetry on");
-    // The startup message is also a log line, so standard output is empty.
+    // With this log format, the startup message is a log line, so standard output is empty.
     for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
         let log = exporter.log();
         let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -1,6 +1,6 @@
-//! The program as a child process, and a minimal HTTP client.
+//! Functions that run the program as a child process, and a minimal HTTP client.
 
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, reason = "each test uses only some of the functions")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,15 +29,15 @@ pub const PORTS: [&str; 4] = [
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 
-/// The start of the line about manifests whose loading takes long.
+/// The start of the line that the exporter prints if loading the manifests takes long.
 const LOADING: &str = "loading manifests; listening on ";
 
-/// A running exporter; killed when dropped.
+/// A running exporter. It is killed when this value is dropped.
 pub struct Exporter {
     child: Child,
-    /// The lines about the source and about disabled resources.
+    /// The first lines of the output, which are about the source and about disabled resources.
     pub introduction: Vec<String>,
-    /// The line about the exposition and the addresses.
+    /// The line of the output with the number of series and the addresses.
     pub line: String,
     /// The addresses of the main server and of the telemetry server, as `127.0.0.1:PORT`.
     pub main: String,
@@ -103,8 +103,7 @@ pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_or(what, check, String::new)
 }
 
-/// Waits until `check` returns a value. If `check` never returns a value, `explain` returns the
-/// reason.
+/// Waits until `check` returns a value. If `check` returns no value in time, the test fails with the text of `explain`.
 #[track_caller]
 pub fn eventually_or<T>(
     what: &str,
@@ -143,9 +142,9 @@ impl Exporter {
 
     /// Starts an exporter on free ports of the loopback.
     pub fn serving(args: &[&str]) -> Self {
-        // Without this flag, /debug/ would refuse the requests of the tests, which have no credentials. A port that
-        // listens only on the loopback is usually behind a proxy, so the exporter treats no client of this port as
-        // local.
+        // Without this flag, /debug/ would refuse the requests of the tests, because they have no credentials. The port
+        // listens only on a loopback address. Such a port is usually behind a proxy, so the exporter treats no client
+        // as local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 
@@ -158,15 +157,16 @@ impl Exporter {
         Self::until(command, Stdio::null(), Stdio::piped(), is_addresses)
     }
 
-    /// Starts an exporter on free ports of the loopback, with this standard error. [`log`](Self::log) then stays empty.
+    /// Starts an exporter on free ports of the loopback address, with this standard error. [`log`](Self::log) then
+    /// returns nothing.
     pub fn with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
         let mut program = Command::new(PROGRAM);
         program.args(PORTS).args(args);
         Self::until(&mut program, Stdio::null(), stderr.into(), is_addresses)
     }
 
-    /// Starts the program with manifests from standard input. Standard input ends when the returned `ChildStdin` is
-    /// dropped.
+    /// Starts the program with manifests from standard input. When the caller drops the returned `ChildStdin`, standard
+    /// input ends.
     pub fn loading(args: &[&str]) -> (Self, ChildStdin) {
         let args = [&PORTS[..], &["--manifests=-"], args].concat();
         let mut program = Command::new(PROGRAM);
@@ -250,12 +250,12 @@ impl Exporter {
         get(&self.telemetry, path, &[])
     }
 
-    /// The metrics of objects that a query selects.
+    /// Returns the metrics of objects that a query selects.
     pub fn metrics(&self, query: &str) -> String {
         self.get(&format!("/metrics{query}")).text()
     }
 
-    /// The value of one of the exporter's own series. `series` is the name with the labels.
+    /// Returns the value of one of the series about the exporter. `series` is the name with the labels.
     pub fn own(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").text();
         let line = text
@@ -264,7 +264,7 @@ impl Exporter {
         line.map(|value| value.parse().unwrap())
     }
 
-    /// The log lines so far.
+    /// Returns the log lines so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -294,7 +294,7 @@ impl Exporter {
         self.more.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Whether the log has no unread line.
+    /// Whether the test has read all lines of standard output.
     pub fn has_said_all(&self) -> bool {
         self.more.try_recv().is_err()
     }
@@ -303,7 +303,7 @@ impl Exporter {
         self.child.id()
     }
 
-    /// The resident memory of the exporter, in bytes.
+    /// Returns the resident memory of the exporter in bytes.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status
@@ -318,7 +318,7 @@ impl Exporter {
             * 1024
     }
 
-    /// The CPU time that the exporter has used, with a resolution of 10 ms.
+    /// Returns the CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields contain no blanks.
@@ -346,13 +346,13 @@ impl Drop for Exporter {
     }
 }
 
-/// Whether a line has the addresses of an exporter that serves all objects. The line about loading manifests comes
-/// before.
+/// Whether a line has the addresses of an exporter that has loaded all objects. The line about loading manifests may
+/// precede this line.
 fn is_addresses(line: &str) -> bool {
     line.contains(", telemetry on ") && !line.contains(LOADING)
 }
 
-/// The message of a line of the JSON log.
+/// Returns the message of a line of the JSON log, if it has the addresses.
 fn told_as_json(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;
@@ -379,7 +379,7 @@ pub fn request(
     exchange(stream, method, path, headers, body)
 }
 
-/// Connects from an address of this machine, optionally with a receive buffer of this size.
+/// Connects from an address of this machine. The size of the receive buffer is optional.
 pub fn connect_from(
     ip: impl Into<IpAddr>,
     address: &str,
@@ -397,7 +397,7 @@ pub fn connect_from(
     Ok(stream)
 }
 
-/// Sends a request that closes the connection.
+/// Sends a request on a connection that the server closes after the response.
 pub fn exchange(
     mut stream: impl Read + Write,
     method: &str,
@@ -423,7 +423,7 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// If the other side closes the connection before there is a response.
+    /// If the other side closes the connection before it sends a response.
     pub fn read(stream: &mut impl Read) -> std::io::Result<Self> {
         let mut head = Vec::new();
         let mut byte = [0];

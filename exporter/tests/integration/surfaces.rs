@@ -1,4 +1,4 @@
-//! The data that the ports show, and the clients that may see it.
+//! Tests which data the ports show, and which clients may see the data.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -24,14 +24,14 @@ fn on_all_addresses(args: &[&str]) -> Exporter {
     Exporter::spawn(&[&common, args].concat())
 }
 
-/// The status for a client whose address differs from that of the exporter.
+/// Returns the status for a client whose address differs from that of the exporter.
 fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
     let stream = connect_from([127, 0, 0, 2], address, None).unwrap();
     let localhost = [("x-test", "y")];
     exchange(stream, method, path, &localhost, "info").status
 }
 
-/// The status of the response to a request with this `Host` header.
+/// Returns the status of the response to a request with this `Host` header.
 fn status_for_host(address: &str, host: &str, more: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("GET /debug/memory HTTP/1.1\r\nhost: {host}\r\n{more}");
@@ -50,7 +50,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         let host = format!("{host}:{port}");
         assert_eq!(status_for_host(address, &host, ""), "200", "{host}");
     }
-    // These requests come from a web page in a browser, and from clients of a proxy.
+    // The next requests are like those of a web page in a browser, and those of clients of a proxy.
     assert_eq!(status_for_host(address, "example.com", ""), "403");
     for field in [
         "x-forwarded-for: 10.0.0.1\r\n",
@@ -66,8 +66,8 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
     }
 
-    // If a port listens only on the loopback, clients may use a proxy in front of the port. So the exporter treats no
-    // client as local.
+    // If a port listens only on a loopback address, clients may use a proxy in front of the port. So the exporter
+    // treats no client as local.
     let directory = Directory::new("debug");
     let config = directory.write("config.yaml", "{}\n");
     let args = ["--telemetry-host=127.0.0.1", "--config", &config];
@@ -166,7 +166,7 @@ fn a_flood_of_reports_takes_little_memory() {
         .count();
     println!("{bytes} bytes and {threads} threads more, {made} of 300 reports made");
     assert!((1..=100).contains(&made), "{made} reports");
-    // Concurrent reports would each need a thread.
+    // Reports that are made concurrently would each need a thread.
     assert!(threads <= 8, "{threads} threads more");
     assert!(bytes < 48 << 20, "{bytes} bytes more");
 }

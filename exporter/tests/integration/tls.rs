@@ -1,4 +1,4 @@
-//! The web configuration file: TLS, certificates of clients, users, headers and the rate limit.
+//! Tests the web configuration file: TLS, certificates of clients, users, headers and the rate limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use super::authority::{Authority, Identity};
 use super::client::{Client, Stream, ask};
 use super::support::{CLUSTER, Directory, Exporter, eventually, get, run};
 
-/// Server certificates of an authority, in a directory beside a web configuration file.
+/// A directory with server certificates of an authority, and with a web configuration file.
 struct Place {
     directory: Directory,
     authority: Authority,
@@ -30,8 +30,7 @@ impl Place {
         self.directory.write("server.crt", &pair.certificate);
     }
 
-    /// Starts an exporter; `more` is added to the section about TLS, and `rest` follows this
-    /// section.
+    /// Starts an exporter. `more` has additional lines of the TLS section, and `rest` has the lines after this section.
     fn exporter(&self, more: &[&str], rest: &str) -> Exporter {
         self.start(more, rest, &[])
     }
@@ -140,8 +139,8 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     let exporter = place.exporter(&required, "");
     let asks = |pair: &Identity| {
         [&TLS12, &TLS13].map(|version| {
-            // The server's certificate has version 1 and therefore no alternative names, so this client accepts every
-            // server.
+            // The server's certificate has version 1. Such a certificate has no alternative names, so the client must
+            // accept every server.
             let client = Client::unchecked(Some(pair), &[version]);
             let answer = client.get(&exporter.main, "/livez", &[]);
             let shown = client.connect(&exporter.main).ok();
@@ -154,7 +153,8 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // A leaf among the authorities of clients is accepted, but certificates that the leaf signed are not accepted.
+    // If the authorities for clients contain a leaf certificate, the server accepts the leaf itself, but not
+    // certificates that the leaf has signed.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
     let exporter = place.exporter(&required, "");
@@ -280,7 +280,7 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.install(&place.authority.issue("exporter"));
     let second = eventually("the new certificate is shown", || {
-        // Between the changes of the two files, the last matching pair stays in use.
+        // The two files change one after the other. Between the changes, the last matching pair stays in use.
         let now = shown(&client.connect(&exporter.main).unwrap());
         (now != first).then_some(now)
     });
@@ -361,7 +361,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
             assert_eq!(status(address, "/metrics", Some(&wrong)), 401, "{wrong}");
         }
     }
-    // A changed password takes effect immediately, also on open connections.
+    // If a password changes, the exporter requires the new password immediately, even on open connections.
     let mut open = TcpStream::connect(&exporter.main).unwrap();
     let credentials = [("authorization", right.as_str())];
     assert_eq!(ask(&mut open, "/livez", &credentials).unwrap().status, 200);
@@ -440,7 +440,7 @@ fn a_file_that_loses_its_users_does_not_open_the_exporter() {
 #[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
-    // With the bcrypt cost 16, a comparison takes longer than the rest of this test.
+    // With the bcrypt cost 16, the check of a password takes longer than the rest of this test.
     let dear = "$2y$16$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let cheap = bcrypt::hash("open", 4).unwrap();
     let users = format!("basic_auth_users:\n  ann: {cheap}\n  bob: {dear}\n");

@@ -1,4 +1,4 @@
-//! Tests of the token filter (`--auth-filter`).
+//! Tests the token filter (`--auth-filter`).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +125,7 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
     exporter
         .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
-    // If an answer cannot be read, the log does not show the token in the answer, either.
+    // If the response of the API server cannot be read, the log must not show the token from the response.
     let nonsense = json!({ "spec": { "token": token }, "status": token });
     api.say("tokenreviews", &response("201 Created", &nonsense));
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
@@ -143,7 +143,7 @@ fn the_log_tells_for_each_kind_of_review_when_it_succeeds_again() {
     let (tokens, permissions) = ("reviews tokens again", "reviews permissions again");
     assert_eq!(ask(&exporter.main, "/metrics", "trouble").0, 503);
     exporter.tells("could not review a token");
-    // The token is cached, so this request needs only a review of the permission.
+    // The review of the token is cached, so this request needs only a review of the permission.
     let resources = "/debug/resources";
     assert_eq!(ask(&exporter.telemetry, resources, "reader").0, 200);
     let no_permission = response("500 Internal Server Error", &json!({}));
@@ -175,7 +175,7 @@ fn a_reload_does_not_turn_the_filter_off() {
         });
         assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
     }
-    // A reload may replace tokens by passwords.
+    // A reload may replace tokens with passwords.
     let hash = bcrypt::hash("x", 4).unwrap();
     let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
     config.write("options.yaml", &format!("tls_config: {web}\n"));
@@ -248,7 +248,7 @@ fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
     exporter.tells("configuration reloaded");
     assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
     assert_eq!(api.count("tokenreviews"), 1);
-    // With a changed grace period, the exporter does not use earlier results.
+    // If the grace period changes, the exporter does not use earlier results of reviews.
     config.write(
         "options.yaml",
         "resources: {nodes: {}}\nauth_filter_grace: 5m\n",

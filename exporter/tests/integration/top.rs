@@ -1,18 +1,18 @@
-//! Tests that `top` yields the same report from an exporter, a saved response and manifests.
+//! Tests that `top` prints the same report for an exporter, a saved response and manifests.
 
 use serde_json::Value;
 
 use super::authority::Authority;
 use super::support::{CLUSTER, Directory, Exporter, run};
 
-/// The report as JSON.
+/// Runs `top`, and returns its report as JSON.
 fn report(args: &[&str], stdin: &str) -> Value {
     let output = run(&[&["top", "--json", "--limit=0"], args].concat(), stdin);
     assert!(output.status.success(), "{}", output.stderr);
     serde_json::from_str(&output.stdout).unwrap()
 }
 
-/// The rows of a table: name, series and bytes.
+/// Returns the rows of a table: the name, the number of series and the number of bytes.
 fn rows(report: &Value, table: &str) -> Vec<(String, u64, u64)> {
     let rows = report[table].as_array().unwrap().iter();
     let rows = rows.map(|row| {
@@ -44,7 +44,7 @@ fn all_inputs_yield_the_same_report() {
         (&["-"], &*json),
         (&[&*exporter.telemetry], ""),
         (&[&*own_metrics], ""),
-        // The main port serves no report, so `top` counts the samples of its metrics.
+        // The main port does not serve a report. So `top` reads the metrics and counts their samples.
         (&[&*exporter.main], ""),
         (&[CLUSTER], ""),
     ] {

@@ -1,4 +1,4 @@
-//! Queries of common dashboards and rules for kube-state-metrics find series in the example cluster.
+//! Tests that queries of common dashboards and rules for kube-state-metrics have results over the example cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +22,7 @@ struct Collection {
     exceptions: Vec<Exception>,
 }
 
-/// The whole expression of an alert or a recording rule.
+/// An alert or a recording rule with its whole expression.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expression {
@@ -32,7 +32,7 @@ pub(super) struct Expression {
     pub(super) silent: Option<String>,
 }
 
-/// A query without results by default.
+/// A query that has no results with the default flags.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
@@ -56,12 +56,12 @@ fn collections() -> Vec<Collection> {
     serde_saphyr::from_str(QUERIES).unwrap()
 }
 
-/// The whole expressions of all collections.
+/// Returns the whole expressions of all collections of rules.
 pub(super) fn expressions() -> impl Iterator<Item = Expression> {
     collections().into_iter().flat_map(|own| own.expressions)
 }
 
-/// The whole expressions of all collections as a rule file of Prometheus.
+/// Returns the whole expressions of all collections as a rule file of Prometheus.
 pub(super) fn rules() -> Value {
     let rules = expressions().map(|own| match own.is_alert() {
         true => json!({ "alert": own.rule, "expr": own.query }),
@@ -78,11 +78,11 @@ pub(super) fn series(arguments: &[&str]) -> String {
         "",
     );
     assert!(output.status.success(), "{}", output.stderr);
-    // Half an hour is enough, and takes promtool less time than a day.
+    // The series last a day. Half an hour is enough, and promtool evaluates it faster.
     output.stdout.replace("+0x1440", "+0x30")
 }
 
-/// Adds the job of a scrape to input series.
+/// Adds the label `job` to input series, as a scrape does.
 pub(super) fn with_job(series: &str) -> String {
     let lines = series
         .lines()

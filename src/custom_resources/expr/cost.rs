@@ -51,7 +51,7 @@ pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
 ///
 /// # Errors
 ///
-/// If the cost exceeds the limit.
+/// Returns an error if the cost exceeds the limit.
 pub(super) fn charge(cost: u64) -> Result<(), ExecutionError> {
     let left = LEFT.get().saturating_sub(cost);
     LEFT.set(left);
@@ -64,7 +64,7 @@ pub(super) fn charge(cost: u64) -> Result<(), ExecutionError> {
     }
 }
 
-/// The size of a value: 1 for each part, and 1 for each 10 bytes of text.
+/// The size of a value: 1 for the value and for each value below it, and 1 for each 10 bytes of text.
 pub(super) fn json_size(value: &Value) -> u64 {
     1 + match value {
         Value::String(text) => of_text(text.len()),
@@ -162,7 +162,7 @@ fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn format<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
-    // A few bytes of the format string, such as `%.100f`, can write a hundred digits.
+    // A few bytes of the format string, such as `%.100f`, can write a hundred digits. Therefore, each byte costs 10.
     charge(1 + length(value.as_ref()).saturating_mul(10))?;
     Ok(value)
 }

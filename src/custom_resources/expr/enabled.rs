@@ -1,4 +1,4 @@
-//! Expressions, with the crate `cel`.
+//! Expressions, which the crate `cel` parses and evaluates.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -33,7 +33,7 @@ pub(in super::super) struct Expr {
 /// The stack of the thread that parses expressions, in bytes.
 const PARSER_STACK: usize = 16 << 20;
 
-/// Fields by name, each with the fields below it. Without names, all fields are read.
+/// Fields by name, each with the fields below it. If there are no names, all fields are read.
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
 
@@ -47,7 +47,7 @@ static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let _ = cel::extensions::strings(&mut env);
     let _ = cel::extensions::lists(&mut env);
     let _ = cel::extensions::math(&mut env);
-    // Without these functions, no expression would work.
+    // The error is ignored, because without these functions every expression reports an unknown function.
     let _ = cost::add_functions(&mut env);
     Arc::new(env)
 });
@@ -131,8 +131,7 @@ impl Expr {
 }
 
 impl Expr {
-    /// The fields of the object that the expression reads, as dotted paths. An empty path is the
-    /// whole object.
+    /// The fields of the object that the expression reads, as dotted paths. An empty path means the whole object.
     pub(in super::super) fn reads(&self) -> Vec<String> {
         let mut reads = Vec::new();
         if let Some(fields) = &self.object {
@@ -173,7 +172,7 @@ fn parse(source: &str) -> Result<Program, String> {
 impl Fields {
     fn of(paths: Vec<Vec<&str>>) -> Self {
         let mut root = Self::default();
-        // Shorter paths come last, so that they remove the fields below them.
+        // Shorter paths come last: a path selects all fields below it, so it removes longer paths that begin with it.
         let mut paths = paths;
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in paths {
@@ -283,8 +282,8 @@ fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'
     }
 }
 
-/// Collects the names that an expression uses without binding them, and the paths that it selects
-/// from `object`.
+/// Collects the names that an expression uses but does not define, and the paths that the expression selects from
+/// `object`.
 fn free_names<'e>(
     expression: &'e IdedExpr,
     bound: &mut Vec<&'e str>,
@@ -342,7 +341,7 @@ fn free_names<'e>(
     }
 }
 
-/// Describes an error without the message of the crate `cel`, which can contain values of the object.
+/// Describes an error without the message of the crate `cel`, because that message can contain values of the object.
 fn describe(error: &cel::ExecutionError) -> &'static str {
     use cel::ExecutionError as E;
     match error {
@@ -366,12 +365,13 @@ fn one_line(message: &str) -> &str {
 
 // === functions ===
 
-/// `number(value)`: the number that a path would read from the value, or null.
+/// `number(value)`: the number that `valueFrom` would read from the value, or null.
 fn number(value: &cel::Value) -> cel::Value {
     to_number(&to_json(value)).map_or(cel::Value::Null, cel::Value::Float)
 }
 
-/// `condition(list, type)`: the status of the condition with this type, `Unknown` if the list has no such condition.
+/// `condition(list, type)`: the status of the condition with this type; `Unknown` if the list has no condition with
+/// this type.
 fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     let conditions = to_json(conditions);
     let conditions = conditions.as_array().into_iter().flatten();
@@ -532,7 +532,7 @@ mod tests {
             let inner = if open == "object." { "a" } else { "1" };
             let nested =
                 |levels: usize| [&*open.repeat(levels), inner, &close.repeat(levels)].concat();
-            // Some of these strings are not valid expressions.
+            // The result is ignored, because some of these strings are not valid expressions.
             let _ = Expr::compile(&nested(levels));
             let error = Expr::compile(&nested(1_000_000)).unwrap_err();
             assert!(

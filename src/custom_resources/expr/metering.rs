@@ -1,8 +1,8 @@
 //! Adds the functions of `cost.rs` to an expression, so that each evaluation of the expression counts the cost.
 //!
-//! The cost includes each iteration of a loop, each value that is copied into a list, a map or a variable, and each
-//! value that an operator or function reads. If the result of a function can be larger than its arguments, or if the
-//! function takes more than linear time, the cost is added before the function runs.
+//! The cost includes each iteration of a loop. The cost also includes each value that is copied into a list, a map or a
+//! variable, and each value that an operator or function reads. If the result of a function can be larger than its
+//! arguments, or if the function takes more than linear time, the cost is added before the function runs.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -155,7 +155,7 @@ impl Metering {
         self.variables += 1;
         let variable = |at: usize| node(Expr::Ident(names[at].clone()));
         let mut read = match args.len() {
-            // `distinct` compares all pairs.
+            // `distinct` has one argument, and compares all pairs of its elements.
             1 => vec![call(PRODUCT, vec![variable(0), variable(0)])],
             _ => vec![variable(0), call(PRODUCT, vec![variable(1), variable(0)])],
         };
@@ -279,9 +279,9 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     call(COST, vec![value, weight])
 }
 
-/// Whether the cost already includes the value: the value is a literal, or not larger than the values that were counted
-/// to compute it. No call is added for such values, so chains of operators and functions do not get deeper and need no
-/// more stack.
+/// Whether the cost already includes the value. This is the case if the value is a literal, or if it is not larger than
+/// the values that were counted to compute it. No call is added for such values, so chains of operators and functions
+/// do not get deeper and need no more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {

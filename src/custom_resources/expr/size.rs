@@ -14,7 +14,7 @@ const MAX_OPERATORS: usize = 200;
 ///
 /// # Errors
 ///
-/// If the expression is too large.
+/// Returns an error if the expression is too large.
 pub(super) fn check(source: &str) -> Result<(), String> {
     let (mut nesting, mut deepest): (usize, usize) = (0, 0);
     // The operator `in` is a word, so the loop below does not count it. A number can precede it without a space.

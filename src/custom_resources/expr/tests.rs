@@ -1,4 +1,4 @@
-//! The cost of expressions.
+//! Tests of the cost of expressions.
 
 use cel::IdedExpr;
 use cel::common::ast::Expr as Expression;
@@ -53,7 +53,7 @@ fn what_explodes_ends_with_an_error() {
         "lists.range(1000).filter(a, matches('a', object.pattern)).size()",
         "matches('a', object.class)",
         "lists.range(5000).map(a, '%.100f'.format([1.0])).map(b, [b, b, b]).flatten().map(c, [c, c, c]).size()",
-        // No operator hides the error.
+        // The operator `||` must not hide the error.
         "lists.range(1000).all(a, lists.range(1000).all(b, true)) || true",
         &replaced,
     ] {

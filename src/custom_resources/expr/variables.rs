@@ -21,7 +21,7 @@ use super::object_variable::ObjectVariable;
 pub(in super::super) struct Variables<'a> {
     /// `object`: the whole object.
     pub(in super::super) object: &'a Value,
-    /// `item`: the element.
+    /// `item`: the element from which a sample is created.
     pub(in super::super) item: &'a Value,
     /// `key`: the key of the element if it is an entry of a map.
     pub(in super::super) key: Option<&'a str>,
@@ -32,10 +32,10 @@ pub(in super::super) struct Variables<'a> {
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,
-    /// Whether the limit on the work of the thread is reached before the limit on the cost.
+    /// Whether the evaluations reach the limit on the work of the thread before the limit on the cost.
     is_interruptible: bool,
-    /// The object as each expression reads it, by the address of the expression, so that each expression converts the
-    /// object only once.
+    /// For each expression, the address of the expression, and the object as the expression reads it. Because of this
+    /// cache, each expression converts the object only once.
     #[cfg(feature = "cel")]
     objects: RefCell<Vec<(usize, Rc<ObjectVariable>)>>,
 }
@@ -80,7 +80,7 @@ impl Meter {
         self.is_interruptible && self.is_exceeded()
     }
 
-    /// The cost of the evaluations.
+    /// The total cost of the evaluations so far.
     pub(in super::super) fn spent(&self) -> u64 {
         self.limit - self.left.get()
     }

@@ -1,4 +1,4 @@
-//! [`Identity`]: the identity of an object, while it is read.
+//! [`Identity`]: the identity of an object, while a scan reads the object.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub(super) struct Identity<'a> {
 // === impl Identity ===
 
 impl<'a> Identity<'a> {
-    /// The place for a field of the metadata; `None` if the field does not identify the object.
+    /// Returns where the value of a metadata field is stored; `None` if the field does not identify the object.
     pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match name {
             "name" => &mut self.name,

@@ -34,7 +34,7 @@ struct FieldValue<'x, 's, 'de> {
 
 /// The scan adds this number to each fingerprint, so that fingerprints of JSON differ from those of protobuf.
 const JSON: u64 = 1;
-/// The place of a value that is not split.
+/// The lower 16 bits of the place of a value that is not split into its fields.
 const WHOLE: u32 = 0xffff;
 
 /// Reads the identity and the fields of an object, and adds the fields to the fingerprints. `None` if the object is
@@ -151,7 +151,7 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
         if is_metadata && std::mem::replace(&mut scan.has_metadata, true) {
             return Err(A::Error::custom("repeated metadata"));
         }
-        // A family may depend on the existence of the map.
+        // A family may depend on the existence of the map, so an empty map also changes the fingerprint.
         scan.hashers.add_number(field.groups, place.into());
         scan.parts.begin_map(name);
         while let Some(name) = map.next_key_seed(KeyText)? {
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
             return Err(A::Error::custom("metadata that is not a map"));
         }
         self.scan.parts.set_incomplete();
-        // An empty list differs from an absent one.
+        // Because of this number, an empty list and an absent list have different fingerprints.
         self.scan
             .hashers
             .add_number(self.field.groups, (self.place | WHOLE).into());

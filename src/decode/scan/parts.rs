@@ -1,4 +1,5 @@
-//! [`JsonParts`]: the fields of an object in JSON that a scan has found, so that a decoder need not read all bytes again.
+//! [`JsonParts`]: the fields of an object in JSON that a scan has found, so that the decoder does not read all bytes
+//! again.
 
 use std::borrow::Cow;
 use std::slice;
@@ -86,8 +87,8 @@ impl<'de> JsonParts<'de> {
         self.is_incomplete = true;
     }
 
-    /// Decodes the object, keeping only `fields`. `None` if the parts do not have these fields, or if the object does not
-    /// decode.
+    /// Decodes the object, and keeps only `fields`. Returns `None` if the parts lack some of these fields, or if the
+    /// object cannot be decoded.
     pub(super) fn decode<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
         if self.is_incomplete {
             return None;

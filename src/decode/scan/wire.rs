@@ -6,7 +6,7 @@ use super::super::fingerprint::{GroupHashers, GroupSet};
 use super::super::groups::{FieldGroups, GroupedField, METADATA};
 use super::identity::Identity;
 
-/// The fields of a kind that families read, by their numbers.
+/// The fields of a kind that families read, with their numbers in protobuf.
 #[derive(Debug)]
 pub(super) struct WireFields {
     fields: Vec<WireField>,
@@ -18,8 +18,8 @@ pub(super) struct WireFields {
 struct WireField {
     number: u32,
     groups: GroupSet,
-    /// If the field contains a message that is split, the groups of the fields of this message. The position is the
-    /// number of the field. `None` if the whole field belongs to `groups`.
+    /// If the field contains a message that is split, the groups of the fields of this message. The index in this list
+    /// is the number of the field. `None` if the whole field belongs to `groups`.
     below: Option<Vec<GroupSet>>,
     is_metadata: bool,
 }
@@ -90,7 +90,7 @@ impl WireFields {
                 hashers.add(field.groups, field.number, record.bytes);
                 continue;
             };
-            // A family may depend on the existence of the message.
+            // A family may depend on the existence of the message, so an empty message also changes the fingerprint.
             hashers.add_number(field.groups, field.number.into());
             let message = record.payload.ok_or(Malformed::WireType)?;
             if field.is_metadata {
@@ -151,7 +151,7 @@ fn add_fields(
 // === impl WireField ===
 
 impl WireField {
-    /// The place of a field; `None` if the message lacks the field.
+    /// Finds the field in a message; `None` if the message lacks the field.
     fn new(field: &GroupedField, message: &'static Message) -> Option<Self> {
         let place = message.place_of(&field.name)?;
         let below = match place.message {

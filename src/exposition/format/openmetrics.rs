@@ -31,7 +31,7 @@ impl FormatSpec for OpenMetrics {
         &["0.0.1", "1.0.0"]
     }
 
-    /// Names of metrics and labels need no escaping. Therefore, the response can have every escaping scheme that a
+    /// Names of metrics and labels need no escaping. Therefore, the response satisfies every escaping scheme that a
     /// request names.
     fn negotiated_content_type(&self, version: &str, escaping: &str) -> Cow<'static, str> {
         if (version, escaping) == ("1.0.0", "underscores") {

@@ -34,8 +34,8 @@ pub(crate) trait FormatSpec: Sync {
     /// Appends the lines before a family's samples.
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
 
-    /// Whether the samples are the stored lines. If they are, whole rows are copied, and their compressed blocks are
-    /// cached. If they are not, [`write_samples`](Self::write_samples) writes each family.
+    /// Whether the sample lines of the format are the lines in the store. If they are, whole rows are copied, and their
+    /// compressed blocks are cached. If they are not, [`write_samples`](Self::write_samples) writes each family.
     fn has_stored_lines(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! The headers of both formats.
+//! Tests of the headers of both formats.
 
 use k8s_openapi::api::core::v1::Pod;
 

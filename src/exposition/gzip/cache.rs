@@ -31,11 +31,13 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct CacheState {
-    /// Blocks by their runs. A new block replaces the block of an earlier state, so changes do not double the memory.
+    /// The blocks, by the keys of their runs. When the text of these runs has changed, the new block replaces the old
+    /// block, so changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// The number of the current round. A round ends after [`IDLE`], or when a complete scrape ends that began in this
-    /// round. A complete scrape has no filter. So each round contains all uses of blocks by at least one scrape, even
-    /// if several scrapes run at the same time or are aborted.
+    /// The number of the current round. A complete scrape is a scrape without a filter. If a complete scrape begins in
+    /// a round, the round ends when this scrape has finished. If there is no such scrape, or if it is aborted, the
+    /// round ends after [`IDLE`]. So each round contains all uses of blocks by at least one scrape, even if several
+    /// scrapes run at the same time or are aborted.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions so far.
@@ -49,8 +51,8 @@ struct CacheState {
     predictor: ScrapePredictor,
     /// Whether the blocks were refreshed after the last complete scrape.
     refreshed: bool,
-    /// The format of a complete scrape that began without a cached block, while no other session compresses a part of
-    /// its text.
+    /// The format of a complete scrape in progress that began without a cached block; `None` after a refresh has begun
+    /// to compress the second half of its text.
     cold_scrape: Option<Format>,
 }
 
@@ -63,11 +65,12 @@ struct CachedBlock {
     round: u64,
 }
 
-/// The refresh of blocks before a scrape needs them.
+/// A refresh, which compresses changed blocks before a scrape needs them.
 pub(in crate::exposition) struct Refresh {
     pub(in crate::exposition) session: CacheSession,
     pub(in crate::exposition) format: Format,
-    /// Whether the scrape is in progress and compresses the first half of the text.
+    /// Whether the scrape is already in progress. In this case, the scrape compresses the first half of the text, and
+    /// the refresh compresses the second half.
     pub(in crate::exposition) is_second_half: bool,
 }
 
@@ -98,8 +101,8 @@ impl GzipCache {
         session
     }
 
-    /// Begins a refresh, which compresses changed text before a scrape needs it. `None` if no scrape is due soon, and no
-    /// scrape is in progress that began without a cached block.
+    /// Begins a refresh, which compresses changed text before a scrape needs it. Returns `None` if no refresh is needed
+    /// now.
     pub(in crate::exposition) fn begin_refresh(&self) -> Option<Refresh> {
         self.evict_if_idle();
         let mut state = self.state.lock();
@@ -112,8 +115,8 @@ impl GzipCache {
         })
     }
 
-    /// Clears the cache if there was no compressed scrape for a while. Scrapes that are not compressed call this method
-    /// too, so that an unused cache is freed.
+    /// Clears the cache if there was no compressed scrape for the time [`IDLE`]. Scrapes that are not compressed call
+    /// this method too, so that an unused cache is freed.
     pub(in crate::exposition) fn evict_if_idle(&self) {
         let evicted = self.state.lock().evict_if_idle(Instant::now());
         drop(evicted);
@@ -234,7 +237,8 @@ impl CacheState {
         }
     }
 
-    /// Returns the format of the scrape that is due soon, unless the blocks are already refreshed for that scrape.
+    /// Returns the format of the scrape that is due soon. Returns `None` if no scrape is due soon, or if the blocks are
+    /// already refreshed for that scrape.
     fn due(&mut self, now: Instant) -> Option<Format> {
         let (next, format) = self.predictor.next()?;
         let due = now + LEAD >= next && now < next + LEAD;

@@ -37,7 +37,7 @@ impl ScrapePredictor {
         })
     }
 
-    /// The earliest next scrape of all scrapers that scraped three times at equal intervals.
+    /// The next expected scrape of all scrapers that have scraped three times at equal intervals.
     fn next_regular(&self) -> Option<(Instant, Format)> {
         let last = self.scrapes.front()?.0;
         let mut first: Option<(Instant, Format)> = None;

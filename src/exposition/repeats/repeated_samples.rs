@@ -1,10 +1,10 @@
 //! [`RepeatedSamples`]: the numbers of the samples that repeat an earlier series.
 
-/// The numbers of the samples that repeat the series of an earlier row. The numbers count, from 0, the samples of all
-/// columns in which repeats are possible.
+/// The numbers of the samples that repeat the series of an earlier row. The number of a sample is its position, counted
+/// from 0, among the samples of all columns in which repeats are possible.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::exposition) struct RepeatedSamples {
-    /// One bit per sample, up to the last repeated one. Without repeats, there are no words.
+    /// One bit per sample, up to the last repeated sample. If no sample is repeated, the list is empty.
     words: Vec<u64>,
     len: usize,
 }

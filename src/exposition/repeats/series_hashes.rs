@@ -6,8 +6,8 @@ use super::work::Work;
 /// The average number of hashes in a bucket. A bucket is so small that it is sorted in a fraction of a step.
 const BUCKET: usize = 512;
 
-/// The hashes of series, 8 bytes each. The hashes are in buckets, because a single list of millions of hashes would be
-/// copied and sorted at once.
+/// The hashes of series, 8 bytes each. The hashes are in buckets, because one step cannot copy or sort a single list of
+/// millions of hashes.
 #[derive(Debug)]
 pub(super) struct SeriesHashes {
     buckets: Vec<Vec<u64>>,
@@ -24,8 +24,8 @@ impl SeriesHashes {
     pub(super) fn new(count: usize) -> Self {
         let buckets = (count / BUCKET).max(1);
         let average = count.div_ceil(buckets);
-        // Hashes are random, so the size of nearly all buckets differs from the average by less than four times its
-        // square root.
+        // Hashes are random, so the size of nearly all buckets differs from the average by less than four times the
+        // square root of the average.
         let spare = 4 * average.isqrt();
         Self {
             buckets: vec![Vec::new(); buckets],

@@ -14,7 +14,7 @@ pub(super) struct Source<'a> {
     pub(super) snapshots: &'a [StoreSnapshot],
 }
 
-/// The place of a sample. The positions have 32 bits, because a search can keep millions of places.
+/// The place of a sample. The positions have only 32 bits, because a search can keep millions of places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     column: u32,

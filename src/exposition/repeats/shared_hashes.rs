@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use super::series_walk::Place;
 
-/// The hashes that several samples have, in the buckets of their hashes.
+/// The hashes that several samples have, in buckets as in [`SeriesHashes`](super::series_hashes::SeriesHashes).
 #[derive(Debug)]
 pub(super) struct SharedHashes {
     buckets: Vec<Box<[SharedHash]>>,
-    /// For each hash that different series have, the places of the second series and of later ones. This is rare.
+    /// For each hash that several different series have, the places of these series except the first one. Such hashes
+    /// are rare.
     others: HashMap<u64, Vec<Place>>,
     len: usize,
 }
@@ -16,7 +17,7 @@ pub(super) struct SharedHashes {
 #[derive(Clone, Copy, Debug)]
 struct SharedHash {
     hash: u64,
-    /// The first sample with this hash; `None` before the sample was found.
+    /// The first sample with this hash; `None` until the search finds the sample.
     first: Option<Place>,
 }
 
@@ -44,7 +45,8 @@ impl SharedHashes {
         self.len == 0
     }
 
-    /// Whether an earlier sample has the series of the sample at `place`. Otherwise, keeps the place of the sample.
+    /// Whether an earlier sample has the series of the sample at `place`. If no earlier sample has this series, stores
+    /// the place of the sample.
     ///
     /// `has_series` states whether the sample at a place has the series.
     pub(super) fn is_repeated(

@@ -1,4 +1,4 @@
-//! Compares searches in steps with a search through the text of all lines, and checks the work of the steps.
+//! Compares searches in steps with a search through the text of all lines, and checks how much work each step does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -33,7 +33,8 @@ impl Hasher for FewHashes {
     }
 }
 
-/// Two collectors that have the same family. A sample has the value `value` of the label `key` for each annotation.
+/// Two collectors that have the same family. The family has a sample for each annotation of an object. The label `key`
+/// is the key of the annotation.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>, Writer<Lease>) {
     fn write(metadata: &ObjectMeta, s: &mut crate::family::Samples<'_>) {
         for (key, value) in metadata.annotations.iter().flatten() {
@@ -166,7 +167,7 @@ proptest! {
 
     #[test]
     fn a_search_in_steps_finds_the_same_samples_as_a_search_in_the_text(
-        // The keys of a few objects overlap; those of most objects are distinct.
+        // About half of the objects have keys from a small range, so that these keys overlap.
         objects in prop::collection::vec(
             (any::<bool>(), 0..500_u32, prop_oneof![0..40_u32, 0..50_000_u32], 0..20_u32), 0..60,
         ),

@@ -102,7 +102,7 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
-/// A configured sample has the labels `customresource_*`, unless a constant label replaces them.
+/// A configured sample has the labels `customresource_*`. A constant label with the same name replaces such a label.
 #[cfg(feature = "custom-resources")]
 #[test]
 fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {

@@ -1,4 +1,5 @@
-//! Code that the admission kinds share: base labels, webhook services and policy parameters.
+//! Code that the families of admission policies and webhooks share: base labels, services of webhooks, and parameters
+//! of policies.
 
 use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
 use kube::Resource;

@@ -1,4 +1,4 @@
-//! Families of the labels and annotations of an object that an allowlist selects.
+//! Families with the labels and annotations of an object that an allowlist selects.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub(in crate::families) fn labels<K: Resource>(
 ) -> Family<K> {
     let help = format!(
         "Always 1; `label_*` are the labels of the {noun} that the label allowlist selects. \
-         Absent without an allowlist for the resource."
+         Absent if the resource has no label allowlist."
     );
     family(name, help, stability)
         .labels(["label_*"])
@@ -36,7 +36,7 @@ pub(in crate::families) fn annotations<K: Resource>(
 ) -> Family<K> {
     let help = format!(
         "Always 1; `annotation_*` are the annotations of the {noun} that the annotation allowlist \
-         selects. Absent without an allowlist for the resource."
+         selects. Absent if the resource has no annotation allowlist."
     );
     family(name, help, stability)
         .labels(["annotation_*"])

@@ -28,7 +28,7 @@ pub(in crate::families) fn deleted<K: Resource>(object: &K, s: &mut Samples<'_>)
     s.maybe_value(unix(object.meta().deletion_timestamp.as_ref()));
 }
 
-/// Writes `metadata.generation`, 0 if it is absent.
+/// Writes `metadata.generation`, or 0 if the field is absent.
 pub(in crate::families) fn generation<K: Resource>(object: &K, s: &mut Samples<'_>) {
     s.value(object.meta().generation.unwrap_or(0));
 }

@@ -6,12 +6,13 @@
 use crate::family::Samples;
 use crate::family::sealed::Number;
 
-/// Returns a field as an `Option`, whether its type is an `Option` or not: `optional(&deployment.spec)`.
+/// Returns a field as an `Option`, even if the type of the field is not an `Option`: `optional(&deployment.spec)`.
 pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> Option<&'a T> {
     field.into()
 }
 
-/// Returns a string field as text, whether its type is an `Option` or not. Empty if the field is absent.
+/// Returns a string field as text, even if the type of the field is not an `Option`. The text is empty if the field is
+/// absent.
 pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
     field.into().map_or("", String::as_str)
 }

@@ -1,4 +1,4 @@
-//! Access to the parts of a pod that several families read.
+//! Functions that return the parts of a pod that several families read.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
 

@@ -7,7 +7,7 @@ use crate::Family;
 use crate::family::Samples;
 use crate::family::sealed::WriteLabel;
 
-/// The name of the claim of an ephemeral volume, which consists of the names of the pod and of the volume.
+/// The name of the claim of an ephemeral volume. This name consists of the names of the pod and of the volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
 
 /// Returns the families of this file.

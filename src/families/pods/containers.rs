@@ -8,8 +8,8 @@ use crate::Family;
 
 /// Returns the families of this file.
 ///
-/// A family declares only a path below `terminated` or `waiting`, which is enough to detect that state. The whole state
-/// would include its message, which may be long.
+/// A family declares only a path below `terminated` or `waiting`, which is enough to detect this state. If a family
+/// declared the whole state, the decoder would also keep the message of the state, which may be long.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

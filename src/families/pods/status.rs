@@ -140,7 +140,7 @@ pub(super) fn families() -> Vec<Family<Pod>> {
         F::gauge(
             "kube_pod_status_disruption_reason",
             "Always 1; `reason` is why the pod is disrupted, such as EvictionByEvictionAPI \
-             (evicted) or PreemptionByScheduler. Absent without the condition DisruptionTarget.",
+             (evicted) or PreemptionByScheduler. Absent if the pod has no condition DisruptionTarget.",
         )
         .labels(["reason"])
         .reads(["status.conditions.type", "status.conditions.reason"])
@@ -209,7 +209,7 @@ fn with_status<'p>(
     of_type(pod, type_).filter(move |condition| condition.status == status)
 }
 
-/// Writes one sample per state; none if the current state is empty.
+/// Writes one sample per state. If the current state is empty, writes no sample.
 fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<&str>) {
     if let Some(current) = current.filter(|current| !current.is_empty()) {
         s.state_set(label, states, current);

@@ -1,4 +1,4 @@
-//! One file per group of families; `tests/conformance` covers the other cases.
+//! Tests of the families of pods, with one file per group of families. `tests/conformance` covers the other cases.
 
 mod claims;
 mod containers;

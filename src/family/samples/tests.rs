@@ -1,4 +1,4 @@
-//! The output of generators, and the samples that the policy accepts.
+//! Tests of the output of generators, and of the samples that the policy accepts.
 
 use std::borrow::Cow;
 
@@ -224,7 +224,7 @@ fn the_text_of_an_object_is_limited_over_all_families() {
         3,
         "a sample is written whole or not at all"
     );
-    // A small sample still fits.
+    // A smaller sample is still within the limit.
     let mut samples = Samples::new(&mut buffer, policy);
     samples.label("a", &short).value(0);
     samples.label("b", &short).value(0);

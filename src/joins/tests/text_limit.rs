@@ -81,7 +81,7 @@ fn joined_labels_that_exceed_the_limit_on_the_text_are_left_out() {
     let mut left_out = 0;
     for team in ["blue", &"b".repeat(1000)] {
         apply_namespace(&metrics, team);
-        // Some of these changes are rendered in parts.
+        // For some of these changes, the store generates only some of the families again.
         for volumes in [1, 2, 9, 10, 12, 20, 50, 300, 9, 8] {
             for note in ["x", &"n".repeat(1000)] {
                 version += 1;

@@ -61,7 +61,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
 /// The nanoseconds of a decimal fraction of a unit, rounded down. `fraction` has the digits after the point, and `unit`
 /// is in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Further digits are below a nanosecond, even for hours.
+    // Later digits are worth less than a nanosecond, even for hours.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -32,7 +32,7 @@ pub(crate) enum ScheduleError {
         /// The word.
         text: String,
     },
-    /// The interval of `@every` does not parse or is below a second.
+    /// The interval of `@every` is not a duration, or is shorter than a second.
     #[error("{text:?} is not an interval of a second or more; write one such as \"@every 1h30m\"")]
     Interval {
         /// The text after `@every`.

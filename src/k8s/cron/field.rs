@@ -1,4 +1,5 @@
-//! Parses one field of a schedule: lists, ranges, steps and names become a bit for each number.
+//! Parses one field of a schedule: the result has a bit for each number that the lists, ranges, steps and names of the
+//! field match.
 
 use super::errors::ScheduleError;
 

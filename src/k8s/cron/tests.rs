@@ -226,7 +226,7 @@ fn a_repeated_time_fires_twice() {
             "2024-11-04T06:00:00Z"
         ]
     );
-    // For these years, the database has rules instead of single changes.
+    // For these years, the time zone database has rules instead of a list of changes.
     assert_eq!(
         runs(
             "30 2 * * *",

@@ -114,7 +114,7 @@ impl Builder {
         }
     }
 
-    /// Whether no configuration can add resources later.
+    /// Whether the resources are final, because no configuration can add resources later.
     fn is_complete(&self) -> bool {
         #[cfg(feature = "custom-resources")]
         return self.configured.config.is_none();

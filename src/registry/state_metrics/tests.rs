@@ -1,4 +1,5 @@
-//! Tests of panics: if a closure or a type panics, only the samples that it generates or decodes are lost.
+//! Tests of panics: if a closure or a type panics, only the samples of this closure, or of the objects that this type
+//! cannot decode, are lost.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResource;
@@ -55,7 +56,7 @@ fn a_generator_that_panics_costs_its_object_one_family() {
     assert_eq!(samples(&metrics), expected);
     assert_eq!(stats(&metrics).panics, 1);
 
-    // The feed continues, also with lists.
+    // After the panic, the feed still works, also with lists.
     writer.begin_list();
     writer.apply_object(&config_map("bad"));
     writer.apply_object(&config_map("other"));

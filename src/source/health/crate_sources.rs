@@ -20,7 +20,7 @@ use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
 impl Health {
-    /// The health of the resources that a source of the crate feeds, before the source starts.
+    /// Creates the health of the resources that a source of the crate feeds, before the source starts.
     pub(in crate::source) fn before_start(
         metrics: &StateMetrics,
         origin: FeedOrigin,
@@ -35,7 +35,7 @@ impl Health {
         self.notify();
     }
 
-    /// Sets the source that feeds a resource of the plan.
+    /// Sets the kind of source that feeds a resource of the plan, and the feeds.
     pub(in crate::source) fn set_feeds(
         &self,
         store: &Arc<dyn AnyStore>,
@@ -58,7 +58,7 @@ impl Health {
         &self.inner.metrics
     }
 
-    /// Sets why the shard is not known. `None` means that the shard is known.
+    /// Sets the reason why the shard is not known. `None` means that the shard is known.
     pub(in crate::source) fn set_sharding(&self, problem: Option<String>) {
         *self.inner.sharding.lock() = problem;
         self.notify();

@@ -19,9 +19,9 @@ pub enum FailureReason {
     Unreachable,
     /// The server limits the rate of requests (429).
     Throttled,
-    /// The server rejects the request (other 4xx), for example because of a selector that it does not support.
+    /// The server rejects the request (other 4xx), for example because of a selector that the server does not support.
     Rejected,
-    /// The server no longer has the requested version, or does not have it yet.
+    /// The server no longer has the requested resource version, or has not reached this version yet.
     Expired,
     /// The server failed (5xx).
     ServerError,
@@ -61,7 +61,7 @@ impl FailureReason {
         }
     }
 
-    /// Whether the server refuses the resource permanently: forbidden or not found.
+    /// Whether the server refuses the resource: forbidden or not found.
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(self, Self::Forbidden | Self::NotFound)

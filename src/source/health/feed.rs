@@ -11,7 +11,7 @@ use super::clock::Instant;
 use super::failure_reason::FailureReason;
 use super::resource::{FeedHealth, ResourceState};
 
-/// The state of one feed: of a resource in one namespace or in all namespaces.
+/// The state of one feed. The feed is for a resource in one namespace or in all namespaces.
 pub(crate) struct FeedState {
     namespace: Option<String>,
     progress: Mutex<Progress>,
@@ -37,7 +37,7 @@ struct Progress {
     oversized: u64,
     is_limited: bool,
     last_event: Option<Instant>,
-    /// Whether silent watches caused the last list, and no event, bookmark or failure has followed.
+    /// Whether silent watches caused the last list. The next event, bookmark or failure sets this flag to false.
     is_silent: bool,
     last_error: Option<String>,
     newest_version: Option<u64>,
@@ -264,9 +264,9 @@ impl FeedReporter {
         progress.received_version = received;
     }
 
-    /// Reports the end of an audit that has found this number of objects that differ. `None` means that no objects were
-    /// compared: the audit compared only the number of objects, or a list has replaced the objects. Then the number of
-    /// the last comparison stays.
+    /// Reports the end of an audit. `difference` is the number of stored objects that differ from those of the API
+    /// server. `None` means that the audit compared no objects: it compared only the number of objects, or a list has
+    /// replaced the objects. In this case, the number of the last comparison stays.
     pub(crate) fn audited(&self, difference: Option<u64>) {
         let mut progress = self.state.progress.lock();
         progress.audited_at = Some(Instant::now());

@@ -23,19 +23,20 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when the first list of every resource is complete, or the server currently refuses the resource (403 or
+    /// Ready when, for every resource, the first list is complete or the server currently refuses the resource (403 or
     /// 404). At least one first list must be complete. Once ready, the source stays ready.
     ///
-    /// If the server has refused every resource at least once, readiness waits until each refusal has lasted for ten
-    /// seconds, because an API server refuses all requests for a moment after its start.
+    /// For a moment after its start, an API server refuses all requests. Therefore, if the server has refused every
+    /// resource at least once, readiness waits until each refusal has lasted for ten seconds.
     ///
-    /// A watch has a deadline for resources that fail, `WatchBuilder::readiness_deadline`.
+    /// A watch has a deadline, `WatchBuilder::readiness_deadline`. After the deadline, readiness does not wait for
+    /// resources that fail.
     #[default]
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
     ///
-    /// This policy has no deadline. If a resource was complete, readiness tolerates a refusal of ten seconds, because
-    /// an API server refuses all requests for a moment after its start.
+    /// This policy has no deadline. For a moment after its start, an API server refuses all requests. Therefore,
+    /// readiness tolerates a refusal of up to ten seconds if the first list of the resource is complete.
     Strict,
 }
 
@@ -60,7 +61,7 @@ pub struct Readiness {
     /// Resources that prevent readiness. Empty if the source is ready, or if only [`sharding`](Self::sharding) delays
     /// readiness.
     pub blocking: Vec<ResourceHealth>,
-    /// Why the shard is not known yet.
+    /// The reason why the shard is not known yet.
     pub sharding: Option<String>,
 }
 
@@ -246,7 +247,8 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
-    /// Whether the line of the group also describes a resource in the same state.
+    /// Whether a resource in the same state can share the line of the group. Refused resources always share a line.
+    /// Other resources must have the same error as a resource of the group.
     fn has_error_of(&self, own: &ResourceHealth) -> bool {
         own.state.is_refusal()
             || self
@@ -374,7 +376,7 @@ mod tests {
         let nodes = listed("nodes", ResourceState::Listing);
         let resources = [pods, nodes.clone(), outage];
         assert_eq!(blocking(default, &resources), "nodes");
-        // If no list is complete, a refused resource blocks, too.
+        // If no list is complete, a refused resource also blocks readiness.
         (refused.complete, refused.feeds[0].complete) = (false, false);
         assert_eq!(blocking(default, &[refused]), "secrets");
         assert_eq!(blocking(default, &[]), "");

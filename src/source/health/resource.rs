@@ -1,4 +1,4 @@
-//! The health of one resource and of one feed, as data.
+//! The types for the health of one resource and of one feed.
 
 use std::fmt;
 use std::time::Duration;
@@ -46,8 +46,8 @@ pub enum FeedOrigin {
     Manifests,
     /// The host.
     Host,
-    /// No source feeds the resource: the watch is limited to the pods of one node or to pods without a node, and the
-    /// resource cannot be selected by node.
+    /// No source feeds the resource. The watch is limited to the pods of one node or to pods without a node, and
+    /// requests cannot select the resource by node.
     LeftOut,
 }
 
@@ -57,7 +57,7 @@ pub enum FeedOrigin {
 pub struct HealthSnapshot {
     /// Whether the default readiness policy is met.
     pub ready: bool,
-    /// Why the shard is not known yet, if a StatefulSet determines it.
+    /// The reason why the shard is not known yet, if a StatefulSet determines the shard.
     pub sharding: Option<String>,
     /// The resources, in the order of the exposition.
     pub resources: Vec<ResourceHealth>,
@@ -67,8 +67,8 @@ pub struct HealthSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceHealth {
-    /// Plural name, with the group unless it is the core group, such as `deployments.apps`. Resources
-    /// of a configuration also have the version, such as `widgets.v1.acme.dev`.
+    /// The plural name, followed by the group, such as `deployments.apps`. The name of a resource of the core group has
+    /// no group, such as `pods`. Resources of a configuration also have the version, such as `widgets.v1.acme.dev`.
     pub resource: String,
     /// Group and version.
     pub api_version: String,
@@ -126,7 +126,7 @@ pub struct ResourceHealth {
     pub(super) is_for_joins: bool,
 }
 
-/// The health of one feed: of a resource in one namespace or in all namespaces.
+/// The health of one feed. The feed is for a resource in one namespace or in all namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FeedHealth {
@@ -175,7 +175,7 @@ pub struct FeedHealth {
     /// When the list in progress last received an object.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
-    /// How long the server has refused the resource since the last success, without the time of other failures.
+    /// How long the server has refused the resource since the last success. Periods with other failures do not count.
     #[serde(skip)]
     pub(super) refused_for: Duration,
     /// Whether the stored objects were removed because the server forbids the resource.
@@ -194,7 +194,7 @@ impl ResourceState {
         matches!(self, Self::Failing(reason) if reason.is_refusal())
     }
 
-    /// Orders states from the worst to the best.
+    /// Returns the rank of the state. The worst state has the lowest rank.
     pub(super) fn rank(self) -> u8 {
         match self {
             Self::Stopped => 0,
@@ -243,7 +243,7 @@ impl ResourceHealth {
         seconds.is_some_and(|seconds| seconds > time.as_secs_f64())
     }
 
-    /// Whether readiness depends on the resource and its objects are exposed.
+    /// Whether readiness depends on the resource, and the resource has a store.
     pub(super) fn is_requested(&self) -> bool {
         self.is_expected() && !self.is_auxiliary
     }

@@ -17,7 +17,7 @@ pub(super) struct TrackedResource {
     /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// Present if the objects only provide joined labels.
+    /// The source of joined labels. `None` if the objects also have samples, or provide no joined labels.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source starts them.

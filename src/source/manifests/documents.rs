@@ -1,6 +1,6 @@
 //! The documents of a text: YAML documents or JSON values, with lists split into items.
 //!
-//! YAML is read like in kubectl (`src/yaml/json.rs`), so that a manifest has the same meaning as for kubectl.
+//! YAML is read as kubectl reads it (`src/yaml/json.rs`), so that a manifest has the same meaning as for kubectl.
 
 mod duplicate_keys;
 
@@ -37,7 +37,7 @@ pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut start, mut first) = (0, 1);
-    // Documents begin with lines of `---`.
+    // A line that begins with `---` separates two documents.
     for (at, line) in lines(text).chain([(text.len(), "---")]) {
         if is_separator(line) {
             let part = text.get(start..at).unwrap_or_default();
@@ -48,7 +48,7 @@ pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes the objects between two separators to the sink. `line` is the first line.
+/// Passes the objects between two separators to the sink. `line` is the number of the first line.
 fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
     let (body, first) = match text.split_once('\n') {
         Some((separator, rest)) if separator.trim_end() == "---" => (rest, line + 1),
@@ -106,12 +106,12 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                     line: line + error.line().saturating_sub(1),
                     problem,
                 }));
-                // The rest of the text is inside a value that does not end.
+                // The value does not end, so the rest of the text belongs to the value.
                 if error.is_eof() {
                     return;
                 }
-                // JSON lines continue with the next line that begins with an object. The search starts at the error,
-                // so that no part of the text is parsed several times.
+                // Reading continues with the next line that begins with an object. The search starts at the error, so
+                // that no part of the text is parsed several times.
                 let wrong = position(rest, &error);
                 from += next_object(rest, wrong).unwrap_or(rest.len());
             }
@@ -288,8 +288,8 @@ impl<'j> Head<'j> {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // If an object is nested too deeply, the search for duplicate keys fails. Then this error reports the
-                // duplicate key.
+                // If an object is nested too deeply, the search for duplicate keys fails. Then the error of the decoder
+                // reports the duplicate key.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it must be a map in which apiVersion and kind are strings",
             };
@@ -321,7 +321,7 @@ impl<'j> Head<'j> {
     }
 }
 
-/// Converts a document to a value. Items of typed lists get their API version and kind.
+/// Converts a document to a JSON value. Items of a typed list get the API version and kind from the list.
 #[cfg(any(feature = "custom-resources", feature = "testing"))]
 pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax> {
     let unreadable = |error: serde_json::Error| {

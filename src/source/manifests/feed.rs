@@ -102,11 +102,11 @@ impl ManifestFeed {
     /// If several documents contain the same object, the last one is used. The order is: standard input, then the
     /// paths in their order. The files of a directory are sorted by name.
     ///
-    /// If a file or directory cannot be read for a temporary reason, such as a lack of file descriptors, the previous
-    /// objects stay and the report [is partial](LoadReport::is_partial).
+    /// A temporary problem, such as a lack of file descriptors, may prevent the reading of a file or directory. Then
+    /// the previous objects stay, and the report [is partial](LoadReport::is_partial).
     ///
-    /// If there is a configuration of custom resources, the known kinds are the built-in kinds, those of
-    /// the definitions in the manifests, and those of the objects.
+    /// If there is a configuration of custom resources, the known kinds are the built-in kinds and the kinds that the
+    /// manifests define or contain.
     pub fn reload(&mut self) -> LoadReport {
         let mut report = LoadReport::default();
         self.reporter.listing();
@@ -168,8 +168,8 @@ impl ManifestFeed {
     }
 }
 
-/// Reads the manifests on a separate thread, and again when a configuration adds or removes resources. This source does
-/// not detect changes of files.
+/// Reads the manifests on a separate thread, and reads them again when a configuration adds or removes resources. This
+/// source does not detect changes of files.
 impl Source for ManifestFeed {
     fn health(&self) -> Health {
         Self::health(self)
@@ -205,7 +205,7 @@ async fn reload_on_thread(feed: &Arc<Mutex<ManifestFeed>>) {
     let thread = thread::Builder::new().name(String::from("manifests"));
     let spawned = thread.spawn(move || {
         reading.lock().reload();
-        // Nobody receives the result if the source was dropped.
+        // If the source was dropped, no task receives the result.
         let _ = sender.send(());
     });
     if spawned.is_err() {

@@ -15,7 +15,7 @@ use super::report::ManifestProblem;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
 
-/// The kinds of the last reading.
+/// The kinds that the last reading of the manifests found.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     /// Definitions by name, each with its hash.

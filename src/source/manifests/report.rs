@@ -25,7 +25,8 @@ use crate::errors::debug_is_display;
 pub struct LoadReport {
     /// Number of objects that were applied.
     pub objects: usize,
-    /// Number of skipped objects: their kind is built in but not registered, or the host feeds it.
+    /// Number of objects that are skipped because their kind is built in but not registered, or because the host feeds
+    /// their kind.
     pub not_registered: usize,
     /// Definitions of custom resources, if there is a configuration of custom resources.
     #[cfg(feature = "custom-resources")]
@@ -96,9 +97,9 @@ pub enum ManifestProblem {
         #[source]
         source: DecodeError,
     },
-    /// The number of further skipped documents and objects of a file. A report has a separate problem only for the
-    /// first five broken ones of a file, and for the first five objects of unknown kinds, because a file may have
-    /// millions.
+    /// The number of further skipped documents and objects of a file. Because a file may have millions of problems, a
+    /// report describes only the first five broken documents and objects of a file, and the first five objects of
+    /// unknown kinds.
     #[error("{}: {count} more documents and objects are skipped; the reasons of the first ones are reported above", path.display())]
     More {
         /// The file, or `-` for standard input.
@@ -143,8 +144,8 @@ pub(super) struct FileProblems {
     broken: usize,
 }
 
-/// Maximum number of broken documents and objects of a file, and of its objects of unknown kinds, for which a report has
-/// the reason.
+/// Maximum number of broken documents and objects of a file for which a report has the reason. The same maximum applies
+/// to objects of unknown kinds.
 const MAX_REASONS: usize = 5;
 
 debug_is_display!(ManifestProblem);
@@ -152,7 +153,7 @@ debug_is_display!(ManifestProblem);
 // === impl LoadReport ===
 
 impl LoadReport {
-    /// Whether the definitions of custom resources have been read for a configuration.
+    /// Whether definitions of custom resources have been read for a configuration.
     pub(super) fn has_definitions(&self) -> bool {
         #[cfg(feature = "custom-resources")]
         return self.definitions.known > 0;

@@ -83,7 +83,7 @@ impl ManifestSource {
         (objects, problems)
     }
 
-    /// Creates a feed of all resources of `metrics`. This method reads nothing yet.
+    /// Creates a feed of all resources of `metrics`. This method does not read the manifests.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
         ManifestFeed::new(self.paths.clone(), metrics)

@@ -13,7 +13,7 @@ use super::writers::ManifestWriters;
 #[derive(Debug, Default)]
 pub(super) struct Stdin {
     pub(super) writers: ManifestWriters,
-    /// The counts of the only reading.
+    /// The counts of the reading. `None` before standard input has been read.
     loaded: Option<Counts>,
 }
 

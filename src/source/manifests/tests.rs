@@ -614,7 +614,7 @@ spec:
         assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
         assert_eq!(all.len(), 4);
 
-        // The files have not changed, so no definition has changed. Later readings have changes.
+        // The files have not changed, so no definition has changed. Later readings find changes.
         assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
         assert_eq!(samples(&metrics), all);
         write(

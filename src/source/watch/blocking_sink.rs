@@ -2,8 +2,8 @@
 //!
 //! Decoding an object and generating its samples takes up to about 75 ns per byte. A large object would block a worker
 //! thread of the runtime for many milliseconds, and delay all requests that the worker serves. A small object may have
-//! expensive expressions, or families with many samples. The cost of an object is not known in advance, so a worker
-//! begins to apply the object, and gives up after [`WORK_OF_TURN`].
+//! expensive expressions, or families with many samples. The cost of an object is not known in advance. Therefore, a
+//! worker thread begins to apply the object, and stops after [`WORK_OF_TURN`] units of work.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use crate::family::work;
 use crate::k8s::resource_version;
 use crate::store::FeederRows;
 
-/// Maximum work of generators on a worker thread, about 3 ms. The work is the sum for the objects that are applied
-/// without a pause in between. An object that needs more work is applied on a thread for blocking work. Objects of
-/// kube-state-metrics' resources need a few hundred units each.
+/// Maximum number of units of work that generators may use on a worker thread between two pauses: about 3 ms. All
+/// objects between two pauses share these units. An object that needs more units is applied on a thread for blocking
+/// work. An object of a built-in resource needs a few hundred units.
 const WORK_OF_TURN: u64 = 30_000;
 
 /// A sink that also reads partial objects. Large objects do not block a worker thread of the runtime.
 pub(super) struct BlockingSink<S> {
-    /// Absent while an object is applied on another thread.
+    /// `None` while an object is applied on another thread.
     sink: Option<S>,
     pub(super) partial: PartialObjects,
-    /// What an audit remembers of the objects. Absent without audits.
+    /// The received objects, for audits. `None` if the watch is not audited.
     pub(super) received: Option<ReceivedObjects>,
     large_objects: Arc<Semaphore>,
     batches: ListBatches,
@@ -47,7 +47,8 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// The object or event must be handled later, because it is large or expensive, or follows such an object.
+    /// The object or event must be handled later, because it is large or expensive, or because it follows a large or
+    /// expensive object.
     Later,
 }
 
@@ -80,9 +81,10 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 
     /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread.
-    /// With the result `None`, no store has lost or reordered an object, and the caller must call
-    /// [`change_large`](Self::change_large). Expression errors and exceeded limits of the object may then be counted
-    /// twice.
+    ///
+    /// If the result is `None`, no store has lost or reordered an object, and the caller must then call
+    /// [`change_large`](Self::change_large). Because the object is applied twice, its expression errors and exceeded
+    /// limits may be counted twice.
     pub(super) fn change_small(
         &mut self,
         change: Change,
@@ -133,8 +135,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
         sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
     }
 
-    /// Offers an object of a list, which is not large, to another thread. Returns false if the caller must apply the
-    /// object. [`finish_batches`](Self::finish_batches) waits until all offered objects are applied.
+    /// Offers an object of a list to another thread. The object must not be large. Returns false if the caller must
+    /// apply the object. [`finish_batches`](Self::finish_batches) waits until all offered objects are applied.
     pub(super) fn offer(&mut self, object: Encoded<'_>) -> bool {
         let Some(sink) = &self.sink else { return false };
         let encoding = object.encoding();
@@ -149,7 +151,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
         batches.offer(object.bytes(), encoding, helper, hasher, end_page)
     }
 
-    /// Whether offered objects are perhaps not applied yet, or have results that nobody has read.
+    /// Whether offered objects may not be applied yet, or have results that [`finish_batches`](Self::finish_batches)
+    /// has not returned.
     pub(super) fn has_batches(&self) -> bool {
         self.batches.is_in_use()
     }
@@ -158,7 +161,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
     ///
     /// # Errors
     ///
-    /// If the runtime is shutting down, so that objects were not applied.
+    /// If objects were not applied, because the runtime is shutting down.
     pub(super) async fn finish_batches(&mut self) -> Result<AppliedBatches, Failure> {
         let mut applied = self.batches.finish().await?;
         if let Some(received) = &mut self.received {
@@ -173,7 +176,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         self.abandon_list();
     }
 
-    /// Begins a new turn. The caller has let other tasks run before.
+    /// Begins a new turn. Before this call, the caller has let other tasks run.
     pub(super) fn paused(&mut self) {
         self.left = WORK_OF_TURN;
     }
@@ -185,7 +188,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         encoding: Encoding,
         object: Bytes,
     ) -> Result<(), DecodeError> {
-        // The semaphore is never closed.
+        // The semaphore is never closed, so waiting for a permit cannot fail.
         let _permit = Arc::clone(&self.large_objects).acquire_owned().await;
         self.left = WORK_OF_TURN;
         let Some(mut sink) = self.sink.take() else {

@@ -3,8 +3,8 @@
 //! A feed reserves memory before it buffers bytes of an incomplete object. If no memory is left, the feed stops
 //! reading. The server waits while the feed does not read, so no data is lost.
 //!
-//! One reserve is kept for the largest object. A feed that gets no share of the common memory takes the reserve, which
-//! is large enough for its object. Therefore, one feed can always continue, and there is no deadlock.
+//! The budget consists of common memory and one reserve. The reserve is large enough for the largest object. A feed
+//! that gets no common memory takes the reserve. Therefore, one feed can always continue, and there is no deadlock.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 /// The bytes that the feeds of a watch may buffer.
 #[derive(Debug)]
 pub(super) struct BufferBudget {
-    /// Maximum size of an object, `None` without a limit.
+    /// Maximum size of an object; `None` if there is no limit.
     object_limit: Option<usize>,
     /// Maximum size of the common memory.
     common: usize,
@@ -48,7 +48,7 @@ pub(super) struct BudgetFigures {
 #[derive(Debug)]
 pub(super) struct BufferShare {
     budget: Arc<BufferBudget>,
-    /// Maximum size of the feed's buffer, `None` without a limit.
+    /// Maximum size of the feed's buffer; `None` if there is no limit.
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
@@ -57,7 +57,7 @@ pub(super) struct BufferShare {
 /// A buffer above this size gets common memory only if at most half of this memory is then in use. Therefore, feeds
 /// with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
-/// The bytes of an event of a watch in addition to its object: the type of the event.
+/// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
 /// Events of up to this size are read even if the limit on objects is lower, so that bookmarks and errors are always
 /// read.
@@ -141,7 +141,7 @@ impl BufferShare {
     }
 
     /// Waits until the feed may allocate `bytes` in addition to the `kept` bytes that it has. Call
-    /// [`try_common`](Self::try_common) before.
+    /// [`try_common`](Self::try_common) first.
     pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) {
         let budget = Arc::clone(&self.budget);
         let mut has_waited = false;
@@ -189,7 +189,7 @@ impl BufferShare {
         true
     }
 
-    /// Takes the reserve, unless another feed has it. If objects have no limit, the reserve grows.
+    /// Takes the reserve, unless another feed has it. If the size of objects has no limit, the reserve grows.
     fn try_reserve(&mut self, bytes: usize) -> bool {
         let mut usage = self.budget.usage.lock();
         if usage.reserve.is_some() && self.reserve.is_none() {

@@ -190,21 +190,22 @@ impl WatchBuilder {
         self
     }
 
-    /// Limits the number of objects of a list that are stored. Default: 0, which means no limit.
+    /// Limits the number of objects that are stored from a list. Default: 0, which means no limit.
     ///
-    /// The server chooses the objects. Objects that are created after the list are also stored. If namespaces are
-    /// watched one by one, the limit applies to each namespace. A limit disables streaming lists.
+    /// The server chooses the objects of a limited list. Objects that are created after the list are also stored. If
+    /// namespaces are watched one by one, the limit applies to each namespace. A limit disables streaming lists.
     pub fn object_limit(mut self, objects: u64) -> Self {
         self.config.options.object_limit = (objects > 0).then_some(objects);
         self
     }
 
-    /// Limits the size of an object, in bytes of its JSON; 16 MiB by default. Zero disables the limit.
+    /// Limits the size of an object as the API server sends it (JSON or protobuf), in bytes; 16 MiB by default. Zero
+    /// disables the limit.
     ///
     /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected. The name
-    /// of the object is read from the bytes up to the limit, at most from the first 1 MiB. If the name comes later, the
-    /// log shows `<unnamed>`, and samples of an earlier version stay until the next list.
-    /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
+    /// of the object is read from the bytes up to the limit, at most from the first 1 MiB. If these bytes do not
+    /// contain the name, the log shows `<unnamed>`, and samples of an earlier version of the object stay until the next
+    /// list. [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
     /// `kube_state_metrics_oversized_objects_total` count the skipped object, and the log names it.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
         self.config.object_size_limit = (bytes > 0).then_some(bytes);
@@ -216,9 +217,9 @@ impl WatchBuilder {
     ///
     /// A feed that needs more memory stops reading until other feeds have finished their objects, so no data is lost.
     /// One object of the [maximum size](Self::object_size_limit) can always be read. If the limit is less than twice
-    /// that size, the feeds may exceed the limit by that object. The metrics `kube_state_metrics_feed_buffer_bytes`,
-    /// `kube_state_metrics_feed_buffer_peak_bytes` and `kube_state_metrics_feed_buffer_waits_total` show the usage.
-    /// Each running watch has a separate limit.
+    /// this size, the feeds may exceed the limit by up to this size. The metrics
+    /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
+    /// `kube_state_metrics_feed_buffer_waits_total` show the usage. Each running watch has a separate limit.
     pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.feed_buffer_limit = (bytes > 0).then_some(bytes);
         self
@@ -246,8 +247,8 @@ impl WatchBuilder {
 
     /// Accepts lists from the API server's cache; disabled by default.
     ///
-    /// A list from the cache costs the server less, but it may be some seconds old. The watch then receives the missing
-    /// changes.
+    /// A list from the cache costs the server less, but the list may be some seconds old. The watch after the list
+    /// receives the missing changes.
     pub fn use_api_server_cache(mut self, on: bool) -> Self {
         self.config.options.use_cache = on;
         self
@@ -271,8 +272,8 @@ impl WatchBuilder {
         self
     }
 
-    /// The timeout of a streaming list, even while it sends objects: 60 s by default, or three times the duration of
-    /// the last complete list if that is longer. Zero disables the limit.
+    /// Sets the timeout of a streaming list: 60 s by default, or three times the duration of the last complete list if
+    /// that is longer. The timeout also applies while the server sends objects. Zero disables the timeout.
     ///
     /// The time includes the wait for the response, but not the time in which the list waits for memory of other
     /// feeds. After the timeout, the watch falls back to a paged list and logs the fallback once. Streaming lists are
@@ -307,14 +308,15 @@ impl WatchBuilder {
 
     /// Sets the time between two audits of a watch, 5 min by default. Zero disables audits.
     ///
-    /// A watch cannot tell that an event was lost, or that its bookmarks come from a server that no longer receives
-    /// changes. An audit asks the API server for the number of objects of a resource (a list of one object), and
-    /// compares it with the number that the watch has received up to the same version. If the numbers differ, or if the
-    /// watch does not reach this version within two minutes, the metadata of all objects is listed and compared
-    /// immediately. In addition, the metadata of about one resource per interval is compared without such a reason; the
-    /// resources take turns. Changes that the watch receives during an audit are not reported as differences. If two
-    /// comparisons find the same difference, the resource is listed again. If these lists do not help, they become
-    /// rarer: down to one list in twelve intervals.
+    /// A watch cannot detect that an event was lost, or that its bookmarks come from a server that no longer receives
+    /// changes. Therefore, an audit requests a list of one object, whose metadata has the number of objects of the
+    /// resource. The audit compares this number with the number of objects that the watch has received up to the same
+    /// resource version. If the numbers differ, or if the watch does not reach this version within two minutes, the
+    /// audit immediately lists and compares the metadata of all objects. In addition, once per interval, an audit
+    /// compares the metadata of about one resource without such a reason. The resources take turns. Changes that the
+    /// watch receives during an audit are not reported as differences. If two comparisons find the same difference, the
+    /// resource is listed again. If these lists do not remove the difference, they become rarer, down to one list in
+    /// twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ, and
@@ -322,8 +324,9 @@ impl WatchBuilder {
     /// tenth shorter or longer, at random, so that watches do not send their requests at the same time. Intervals below
     /// a second count as a second, and intervals above a year as a year.
     ///
-    /// Resources with selectors or an [object limit](Self::object_limit), and resources that only provide joined
-    /// labels, are not audited. A list with a selector may cost the API server as much as a list of all objects.
+    /// Resources with selectors are not audited, because a list with a selector may cost the API server as much as a
+    /// list of all objects. Resources with an [object limit](Self::object_limit), and resources that only provide
+    /// joined labels, are not audited either.
     pub fn audit_interval(mut self, interval: Duration) -> Self {
         let bounded = |own: Duration| own.clamp(MIN_AUDIT_INTERVAL, MAX_AUDIT_INTERVAL);
         self.config.options.audit_interval = non_zero(interval).map(bounded);
@@ -340,16 +343,16 @@ impl WatchBuilder {
     /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
     ///
     /// Choose the time that other instances need to start and to list. With this time, a change of the shards causes a
-    /// short overlap of the series, but no gap. If the shards follow a StatefulSet whose replicas are not ready after
-    /// this time, the objects are served until the replicas are ready, but for at most ten minutes. Zero disables both
-    /// periods.
+    /// short overlap of the series, but no gap. If the shards follow a StatefulSet, and its replicas are not ready
+    /// after this time, the objects are served longer: until the replicas are ready, but for at most ten minutes. Zero
+    /// disables both periods.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);
         self
     }
 
-    /// Takes the shard from the StatefulSet that controls this pod, and follows its number of
-    /// replicas.
+    /// Takes the shard from the StatefulSet that controls this pod, and changes the shard when the number of replicas
+    /// changes.
     ///
     /// No resource is watched before the shard is known. A replica whose ordinal is not below the number of replicas
     /// serves no objects. Objects that move to another replica are served for the

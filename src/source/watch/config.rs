@@ -1,4 +1,4 @@
-//! The configuration of a cluster watch: which collections to list and watch, and how.
+//! The configuration of a cluster watch: which objects to list and watch, and how.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl WatchConfig {
         unknown.collect()
     }
 
-    /// The collections to watch for a resource. `None` if the node scope excludes the resource.
+    /// The targets to watch for a resource. `None` if the node scope excludes the resource.
     pub(super) fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
         let (resource, filter) = (store.resource(), store.filter());
         let is_namespaced = resource.scope() == Scope::Namespaced;
@@ -129,7 +129,7 @@ impl WatchConfig {
     }
 }
 
-/// The parts of a collection in the namespaces that a filter names.
+/// The targets for the objects of a resource in the namespaces that a filter names. There is one target per namespace.
 pub(super) fn in_namespaces(filter: &ObjectFilter, everywhere: &Target) -> Vec<Target> {
     let namespaces = filter.namespaces.difference(&filter.denied);
     let targets = namespaces.map(|namespace| Target {

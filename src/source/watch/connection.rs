@@ -59,8 +59,8 @@ impl ResponseBody {
         self.encoding
     }
 
-    /// Reads the body to its end, or its first `limit` bytes. The result is an error if that takes longer than
-    /// `timeout`.
+    /// Reads the body to its end, but at most its first `limit` bytes. The result is an error if the reading takes
+    /// longer than `timeout`.
     pub(super) async fn collect(
         mut self,
         limit: usize,

@@ -27,7 +27,7 @@ impl Encoding {
         match self {
             Self::Json => 64 << 10,
             // An object in protobuf has about half of the bytes of its JSON. The parts that are slowest to decode have
-            // about a third.
+            // about a third of the bytes of their JSON.
             Self::Protobuf(_) => 24 << 10,
         }
     }

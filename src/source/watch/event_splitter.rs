@@ -1,4 +1,4 @@
-//! [`EventSplitter`]: splits a watch in either encoding into events while its bytes arrive.
+//! [`EventSplitter`]: splits the response of a watch, in JSON or protobuf, into events while its bytes arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::oversized::Part;
 use super::part_buffer::PartBuffer;
 use crate::decode::Encoding;
 
-/// Splits a watch into events.
+/// Splits the response of a watch into events.
 #[derive(Debug)]
 pub(super) struct EventSplitter {
     bounds: Bounds,
@@ -54,7 +54,7 @@ impl EventSplitter {
         self.event.make_room(more).await
     }
 
-    /// Accepts the next bytes, and calls `each` with every event that they complete, until an error.
+    /// Accepts the next bytes, and calls `each` with every event that these bytes complete. Stops at the first error.
     pub(super) fn feed<E>(
         &mut self,
         bytes: &[u8],
@@ -205,7 +205,7 @@ mod tests {
             assert!(splitter.event.bytes().len() <= limit);
         }
         assert!(!splitter.is_in_event());
-        // A length needs no memory before its bytes arrive.
+        // The length of a frame reserves no memory before the bytes of the frame arrive.
         let fed = splitter.feed(b"\xff\xff\xff\xff\x0a", |_| Err(()));
         assert!(fed.is_ok() && splitter.is_in_event());
         splitter.settle();

@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request or a watch failed, and what the failure means for the next request.
+//! [`Failure`]: the reason why a request or a watch failed, and the consequences for the next request.
 
 use std::error::Error;
 use std::fmt;
@@ -14,11 +14,11 @@ use super::split_error::SplitError;
 use crate::errors::shortened;
 use crate::source::health::FailureReason;
 
-/// Why a request or a watch failed.
+/// The reason why a request or a watch failed.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: FailureReason,
-    /// Whether the requested version is newer than all versions that the server has.
+    /// Whether the requested resource version is newer than all versions that the server has.
     pub(super) version_too_large: bool,
     /// Whether the server refuses the requested encoding of the objects, or a response in protobuf is malformed.
     pub(super) is_of_encoding: bool,
@@ -201,7 +201,10 @@ impl Failure {
 
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {
-        Self::new(FailureReason::Rejected, format!("not a request: {error}"))
+        Self::new(
+            FailureReason::Rejected,
+            format!("cannot build the request: {error}"),
+        )
     }
 }
 
@@ -225,7 +228,8 @@ impl fmt::Display for Failure {
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
-        // A client that consists of tower services obtains credentials for each request.
+        // A client that consists of tower services obtains credentials for each request, so the error comes from a
+        // service.
         kube::Error::Service(error) => error.downcast_ref(),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! [`FailureLog`]: writes one message if many resources have the same event, not one message per resource.
+//! [`FailureLog`]: if many resources have the same event, writes one message for all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -29,7 +29,7 @@ pub(super) struct Subject {
     pub(super) namespace: Option<String>,
 }
 
-/// What happened to a resource.
+/// An event that the log reports about a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The resource cannot be listed or watched.
@@ -52,7 +52,7 @@ struct Credentials {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// The messages, in the order in which they began.
+    /// The messages, in the order in which they were created.
     messages: Vec<Message>,
     /// The last message for each failure reason.
     logged: Vec<Logged>,
@@ -170,7 +170,7 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Removes one refused watch. If it was the last refused watch, returns since when credentials were refused.
+    /// Removes one refused watch. If no refused watch remains, returns the time at which the refusals began.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
         if self.refused == 0 {
@@ -212,8 +212,8 @@ impl Pending {
         self.messages.push(message);
     }
 
-    /// Removes a resource from pending messages that are no longer true: from failures if it has recovered, and from
-    /// recoveries if it has failed again.
+    /// Removes a resource from pending messages that are no longer true. If the resource has recovered, removes it from
+    /// failures. If the resource has failed again, removes it from recoveries.
     fn remove_opposite(&mut self, event: Event, subject: &Subject) {
         let is_opposite = |other: Event| match event {
             Event::Failed(_) => other == Event::Synced,
@@ -287,7 +287,8 @@ impl Message {
         subjects
     }
 
-    /// The distinct errors. Refusals name the resource in the error, so the first error is enough.
+    /// The distinct errors. The error of a refusal contains the name of the resource, so the errors of all refusals are
+    /// distinct. The first error of a refusal is enough.
     fn errors(&self) -> String {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };

@@ -1,4 +1,4 @@
-//! Watches the objects that only provide joined labels, by their metadata.
+//! Watches the metadata of objects that only provide joined labels.
 
 use super::config::{NodeScope, WatchConfig, in_namespaces};
 use super::context::WatchContext;
@@ -29,8 +29,8 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
     reflectors
 }
 
-/// Returns the sources of joined labels that need a separate watch: they have no store, or the node scope excludes
-/// their store from the watch.
+/// Returns the sources of joined labels that need a separate watch. These sources have no store, or the node scope
+/// excludes their store from the watch.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);
@@ -50,7 +50,7 @@ fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
 // === impl WatchConfig ===
 
 impl WatchConfig {
-    /// The collections to watch for a kind of sources.
+    /// The targets to watch for a kind of objects that provide joined labels.
     ///
     /// If the watch is limited to some namespaces or to one node, the Namespace objects or the Node object are
     /// requested by name. Then a role with `resourceNames` suffices.

@@ -1,6 +1,6 @@
 //! [`JsonList`]: splits a list in JSON into items while its bytes arrive, so that no complete response is in memory.
 //!
-//! A list is one JSON object whose `items` may be hundreds of megabytes. The list is split without parsing the items.
+//! A list is one JSON object, whose `items` may contain hundreds of megabytes. The splitter does not parse the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(super) struct JsonList {
     envelope: Vec<u8>,
 }
 
-/// One part of a list.
+/// One part of a list: an item or the header of a table.
 #[derive(Debug)]
 pub(super) enum ListPart<'a> {
     /// The start of a table, whose rows are the items of the list.
@@ -49,8 +49,8 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
-    /// Accepts the next bytes, and calls `each` with every part that they complete. `item` contains the bytes of the
-    /// incomplete item.
+    /// Accepts the next bytes, and calls `each` with every part that these bytes complete. `item` contains the bytes of
+    /// the incomplete item.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -85,7 +85,7 @@ impl JsonList {
         }
         let list: BTreeMap<Cow<'_, str>, &RawValue> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
-        // The items of an empty list may be `null`. Objects that are not lists have no items.
+        // The items of an empty list may be `null`. An object that is not a list has no items and no rows.
         let items = list.get("items").or_else(|| list.get("rows"));
         let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);

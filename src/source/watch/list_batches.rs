@@ -1,11 +1,12 @@
 //! [`ListBatches`]: applies a part of a long list on another thread.
 //!
 //! The task of a watch reads a list, splits it, and applies its objects. Applying the objects takes most of the time,
-//! so a second thread applies about half of them. The task passes whole batches to this thread, and goes on with the
-//! objects after the batch. A batch has as many objects as a page of the store has rows. So the rows of both threads
-//! are in different pages, and the pages of a list in key order become full.
+//! so a second thread applies about half of them. The task passes whole batches to this thread, and continues with the
+//! objects after the batch. A batch has as many objects as a page of the store has rows. Therefore, the rows of both
+//! threads are in different pages. If the list is in key order, the pages become full.
 //!
-//! Between barriers, the order of the objects is not kept. [`ListBatches::finish`] is such a barrier.
+//! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] is a barrier: it waits
+//! until all earlier objects are applied.
 
 use std::collections::HashSet;
 use std::panic::resume_unwind;
@@ -34,7 +35,7 @@ pub(super) struct ListBatches {
     batch: Option<Batch>,
     /// A full batch that is applied after the batch of `running`.
     waiting: Option<Batch>,
-    /// What applies batches, while no thread does so.
+    /// The worker that applies batches. `None` while a thread has the worker.
     worker: Option<Worker>,
     /// The thread that applies a batch. A thread never waits for another batch, because the list may be slow.
     running: Option<JoinHandle<Worker>>,
@@ -73,7 +74,7 @@ pub(super) struct AppliedBatches {
     pub(super) newest: Option<u64>,
     /// The first object whose bytes are not valid.
     pub(super) malformed: Option<DecodeError>,
-    /// Why the other objects did not decode. Not all errors if there are many.
+    /// The errors of the other objects that did not decode, at most [`MAX_ERRORS`].
     pub(super) errors: Vec<DecodeError>,
     /// Hashes of the keys of the objects that have no row.
     pub(super) without_row: HashSet<u64>,
@@ -83,13 +84,14 @@ pub(super) struct AppliedBatches {
 const BATCH: usize = PAGE_ROWS;
 /// A batch is full at this size.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors to remember. Errors beyond the limit would not be logged as warnings, either.
+/// Maximum number of errors to remember. Further errors would not be logged as warnings anyway.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that help all watches of a cluster.
 const MAX_THREADS: usize = 4;
 
-/// The permits for batches that the reflectors of a watch share. There are two for each processor except that of the
-/// watches: while a thread applies a batch, the next batch is filled.
+/// The permits for batches that the reflectors of a watch share. One processor is left for the tasks of the watches.
+/// Each other processor, up to [`MAX_THREADS`], has two permits, because a task fills the next batch while a thread
+/// applies a batch.
 pub(super) fn batch_permits() -> Arc<Semaphore> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(2 * (processors - 1).min(MAX_THREADS)))
@@ -111,7 +113,7 @@ impl ListBatches {
         }
     }
 
-    /// Begins a list. [`finish`](Self::finish) or [`discard`](Self::discard) has ended the list before.
+    /// Begins a list. [`finish`](Self::finish) or [`discard`](Self::discard) must have ended the previous list.
     pub(super) fn begin_list(&mut self) {
         self.objects = 0;
     }
@@ -119,8 +121,8 @@ impl ListBatches {
     /// Offers the next object of the list, which must be smaller than [`Encoding::large_object`]. Returns false if the
     /// caller must apply the object.
     ///
-    /// The function `helper` returns what applies objects on the other thread, and `hasher` returns the hash function
-    /// for their keys. `begin` is called before a new batch.
+    /// `helper` returns the [`ListHelper`] that applies objects on the other thread, and `hasher` returns the hash
+    /// function for their keys. `begin` is called before a new batch.
     pub(super) fn offer(
         &mut self,
         object: &[u8],
@@ -152,7 +154,7 @@ impl ListBatches {
         true
     }
 
-    /// Whether [`finish`](Self::finish) has something to do: objects that are not applied yet, or results.
+    /// Whether there are objects that are not applied yet, or results that [`finish`](Self::finish) has not returned.
     pub(super) fn is_in_use(&self) -> bool {
         let is_filled = self.batch.is_some() || self.waiting.is_some();
         is_filled || self.running.is_some() || self.worker.is_some()
@@ -181,7 +183,7 @@ impl ListBatches {
             return;
         }
         if let Some(running) = self.running.take_if(|running| running.is_finished()) {
-            // The result is there, so this does not wait.
+            // The thread has finished, so its result is available without waiting.
             self.worker = running.now_or_never().and_then(|own| self.joined(own));
         }
         if let Some(worker) = self.worker.take() {
@@ -193,7 +195,7 @@ impl ListBatches {
     ///
     /// # Errors
     ///
-    /// If the runtime is shutting down, so that objects were not applied.
+    /// If objects were not applied, because the runtime is shutting down.
     pub(super) async fn finish(&mut self) -> Result<AppliedBatches, Failure> {
         loop {
             if let Some(running) = self.running.take() {
@@ -213,7 +215,7 @@ impl ListBatches {
         Ok(worker.map_or_else(AppliedBatches::default, |own| own.applied))
     }
 
-    /// The worker that a thread returns. Continues a panic of the thread.
+    /// The worker that a thread returns. If the thread has panicked, this function continues the panic.
     fn joined(&mut self, worker: Result<Worker, JoinError>) -> Option<Worker> {
         let error = match worker {
             Ok(worker) => return Some(worker),
@@ -232,7 +234,7 @@ impl ListBatches {
         self.is_incomplete = false;
         self.stop = StopOnDrop::default();
         if let Some(running) = self.running.take() {
-            // The list is discarded, so its results are, too.
+            // The list is discarded, so its results are not needed.
             let _ = running.await;
         }
     }
@@ -298,7 +300,7 @@ impl Batch {
         Self {
             _permit: permit,
             encoding,
-            // The batch never grows beyond this capacity, so its bytes are never copied to another place.
+            // The batch never grows beyond this capacity, so its bytes are never copied.
             bytes: Overwritten::with_capacity(FULL_BYTES + encoding.large_object()),
             ends: Vec::with_capacity(BATCH),
         }
@@ -398,7 +400,7 @@ mod tests {
             let others: HashSet<_> = others.iter().map(String::as_str).collect();
             let is_other = |number: usize| others.contains(&*format!("{list}/{number}"));
             assert!(own.iter().all(|number| !is_other(*number)));
-            // The first page and the incomplete last page may be short lists.
+            // The task itself applies the first page, because the list may be short.
             assert!((0..BATCH).all(|number| !is_other(number)));
             for page in 1..5_000 / BATCH {
                 let rows = page * BATCH..(page + 1) * BATCH;

@@ -1,4 +1,4 @@
-//! [`ListSplitter`]: splits a list in either encoding into items while its bytes arrive.
+//! [`ListSplitter`]: splits a list, in JSON or protobuf, into items while its bytes arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl ListSplitter {
         self.item.make_room(more).await
     }
 
-    /// Accepts the next bytes, and calls `each` with every part that they complete.
+    /// Accepts the next bytes, and calls `each` with every part that these bytes complete.
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],

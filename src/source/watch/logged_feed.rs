@@ -139,7 +139,12 @@ impl LoggedFeed {
         if state != before {
             let Subject { resource, .. } = &self.subject;
             let namespace = self.subject.namespace.as_deref().unwrap_or("*");
-            tracing::debug!(resource, namespace, ?state, "state");
+            tracing::debug!(
+                resource,
+                namespace,
+                ?state,
+                "the state of the resource changed"
+            );
         }
     }
 }

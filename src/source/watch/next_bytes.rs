@@ -1,4 +1,4 @@
-//! Reads the bytes of a list with its two deadlines: for the next object, and for the whole list.
+//! Reads the bytes of a list with two deadlines: for the next object, and for the whole list.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub(super) struct ObjectBuffer {
 #[derive(Debug)]
 pub(super) struct Overwritten(Vec<u8>);
 
-/// An object is larger than the limit of its buffer.
+/// The error for an object that is larger than the limit of its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
@@ -143,8 +143,8 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // The limit is not much higher, so the buffer gets the limit as its capacity. Otherwise, the last bytes of
-            // an event would cause another copy.
+            // If the limit is only slightly higher than the doubled capacity, the buffer gets the limit as its
+            // capacity. Otherwise, the last bytes of an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };

@@ -17,8 +17,8 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// For this time after a response, requests without a response do not begin an outage. They may have been sent during
-/// an earlier outage.
+/// For this time after a response, requests without a response do not begin an outage, because these requests may have
+/// been sent during an earlier outage.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

@@ -75,7 +75,7 @@ impl OversizedObject {
     fn of_json(start: &[u8], level: Level) -> Self {
         let mut found = Self::default();
         let mut json = serde_json::Deserializer::from_slice(start);
-        // Parsing fails at the end of the known bytes. The fields before that are kept.
+        // Parsing fails at the end of the known bytes. The fields before this end are kept.
         let _ = Seed(&mut found, level).deserialize(&mut json);
         found
     }

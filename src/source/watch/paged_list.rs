@@ -1,8 +1,8 @@
-//! Paged lists.
+//! Requests and applies paged lists.
 //!
-//! The timeout of a list applies to objects, not to bytes: a server that sends single bytes makes no progress. Each
-//! object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the
-//! previous one, and the whole list within [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
+//! The timeouts of a list apply to objects, not to bytes, because a server that sends single bytes makes no real
+//! progress. Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response)
+//! after the previous one, and the whole list within [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::source::health::FailureReason;
 /// The progress of a paged list.
 struct Pages {
     next: Option<String>,
-    /// Number of stored objects, if there is an object limit.
+    /// Number of stored objects.
     stored: u64,
     progress: ListProgress,
 }
@@ -172,7 +172,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 let waited = splitter.make_room(bytes.len()).await;
                 pages.progress.waited(waited);
                 last_object += waited;
-                // A large or expensive object, and the objects after it. All are counted.
+                // A large or expensive object, and the objects after it. All these objects are already counted.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
@@ -206,7 +206,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.feed.reporter().object_received();
             }
         }
-        // Another page may repeat an object of this page, if the server has lost the version of the list.
+        // If the server has lost the version of the list, the next page may repeat an object of this page. Therefore,
+        // all objects of this page must be applied before the next page.
         if let Some(malformed) = self.finish_batches().await? {
             self.after_listed(Err(malformed), encoding)?;
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
 
-/// The representation that a feed has requested, and the state of reading the response.
+/// The representation that a feed has requested, and the data that the feed needs to read the responses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
@@ -18,20 +18,21 @@ pub(super) struct PartialObjects {
     type_column: Option<usize>,
     /// Until this time, whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
-    /// Whether an object is missing since the last list, because a table lacked a column.
+    /// Whether an object was lost since the last list, because a table lacked a column.
     has_lost_object: bool,
 }
 
-/// A table lacks a column, or its columns are unknown.
+/// The error for a table that lacks a column, or whose columns are unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MissingColumn;
 
 /// The JSON of an object.
 #[derive(Debug)]
 pub(super) enum ObjectJson<'a> {
-    /// As it was received.
+    /// The JSON as the API server sent it.
     Received(&'a [u8]),
-    /// Built from a partial object. The metadata may have secret annotations, so the memory is overwritten.
+    /// JSON that was built from a partial object. The metadata may have secret annotations, so the memory is
+    /// overwritten.
     Built(Overwritten),
 }
 
@@ -87,7 +88,7 @@ impl PartialObjects {
         self.whole_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether an object is missing since the last list, because a table lacked a column.
+    /// Whether an object was lost since the last list, because a table lacked a column.
     pub(super) fn has_lost_object(&self) -> bool {
         self.has_lost_object
     }
@@ -132,7 +133,7 @@ impl PartialObjects {
         match (object.kind.as_deref(), object.rows) {
             (Some("Table"), Some(rows)) => {
                 self.type_column = self.type_column_of(&object);
-                // An event is about one object.
+                // An event is about one object, so its table has one row.
                 let Ok([row]) = serde_json::from_str::<[Received<'_>; 1]>(rows.get()) else {
                     return unchanged;
                 };
@@ -144,7 +145,8 @@ impl PartialObjects {
         }
     }
 
-    /// The position of the column with the type. If the table has no columns, the position in the previous tables.
+    /// The position of the column with the type. If the table has no columns, the position is the same as in the
+    /// previous tables.
     fn type_column_of(&self, table: &Received<'_>) -> Option<usize> {
         table
             .column_definitions
@@ -165,7 +167,7 @@ impl PartialObjects {
 // === impl Received ===
 
 impl Received<'_> {
-    /// The JSON of an object with only its metadata, and with `secret_type` as its type if it is given.
+    /// The JSON of an object with only its metadata, and with `secret_type` as its type if `secret_type` is given.
     fn with_type(&self, secret_type: Option<&RawValue>) -> ObjectJson<'static> {
         let metadata = self.metadata.map_or("null", RawValue::get);
         let secret_type = secret_type.map_or("null", RawValue::get);
@@ -189,7 +191,7 @@ fn type_column(definitions: &RawValue) -> Option<usize> {
     columns.iter().position(|column| column.name == "Type")
 }
 
-/// The elements of a JSON array. `None` if the JSON is unusually long or is not such an array.
+/// The elements of a JSON array. `None` if the JSON is unusually long or is not an array of `T`.
 fn list<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Option<Vec<T>> {
     let json = Some(list.get()).filter(|json| json.len() <= MAX_COLUMNS)?;
     serde_json::from_str(json).ok()

@@ -39,7 +39,7 @@ pub trait RecordExt<K: CollectedResource>:
 {
     /// Applies every event to a store and passes the event on.
     ///
-    /// Call this method anywhere in a chain of streams of [events](watcher::Event), also after
+    /// Call this method at any position in a chain of streams of [events](watcher::Event), for example after
     /// [`reflect`](kube::runtime::WatchStreamExt::reflect).
     ///
     /// ```no_run

@@ -1,9 +1,10 @@
-//! The reflector: lists a collection, then watches its changes.
+//! The reflector: lists the objects of a resource, then watches their changes.
 //!
-//! The rules are those of client-go's [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). The
-//! reflector requests a streaming list if the server supports streaming lists, otherwise a paged list. Then the
-//! reflector watches, and resumes the watch at the last version while the server has this version. During failures, the
-//! stored samples are served. A list is served when it is complete.
+//! The reflector follows the rules of client-go's
+//! [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). The reflector requests a streaming list if
+//! the server supports streaming lists, otherwise a paged list. Then the reflector watches, and resumes the watch at
+//! the last version while the server has this version. During failures, the stored samples are served. A list is served
+//! when it is complete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,9 +36,9 @@ use crate::source::health::FailureReason;
 pub(super) struct Options {
     /// Whether to request streaming lists.
     pub(super) streaming: bool,
-    /// Whether to accept any version in the server's cache.
+    /// Whether to accept a list of any version from the server's cache.
     pub(super) use_cache: bool,
-    /// Maximum number of objects to request and store, in one page.
+    /// Maximum number of objects of a list that are requested and stored. With a limit, a list has one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
     /// Maximum number of objects that the server may send in a list. A list with more objects fails.
@@ -68,7 +69,7 @@ pub(super) struct ShardScope {
     pub(super) selector: Option<String>,
 }
 
-/// Keeps one sink in sync with one collection.
+/// Keeps one sink in sync with the objects of one target.
 pub(super) struct Reflector<S> {
     pub(super) client: Client,
     pub(super) target: Target,
@@ -81,7 +82,7 @@ pub(super) struct Reflector<S> {
     pub(super) scope: watch::Receiver<ShardScope>,
     /// Whether the sink needs the objects of all shards.
     pub(super) reads_all_shards: bool,
-    /// Whether the sink reads only the metadata of objects, whatever the resource is.
+    /// Whether the sink reads only the metadata of objects.
     pub(super) reads_only_metadata: bool,
     /// The generation of the scope that is listed or watched.
     pub(super) generation: u64,
@@ -104,13 +105,13 @@ pub(super) struct Reflector<S> {
     gave_up_streaming: bool,
     /// Whether the response to the last streaming list did not begin in time.
     pub(super) is_stream_unanswered: bool,
-    /// Whether an unfinished streaming list was logged, and no streaming list has been complete after that.
+    /// Whether an unfinished streaming list was logged. The next complete streaming list sets this flag to false.
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
     pub(super) last_list: Option<Duration>,
-    /// Whether the last watch was too short: it lasted less than its minimum duration.
+    /// Whether the last watch was shorter than its minimum duration.
     pub(super) is_watch_unstable: bool,
-    /// Number of consecutive streaming lists that ended incomplete.
+    /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
     /// The version at which a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
@@ -118,7 +119,7 @@ pub(super) struct Reflector<S> {
     pub(super) silent_watches: u32,
     /// Number of consecutive silent watches before the objects are listed again.
     pub(super) silent_watches_before_list: u32,
-    /// The time since which the server has answered that the resource does not exist.
+    /// The time at which the server began to answer that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
@@ -129,7 +130,8 @@ pub(super) struct Reflector<S> {
     pub(super) audit: Option<Audit>,
 }
 
-/// The next request, after a backoff if there was a failure, or after a pause.
+/// The next request. After a failure, the reflector waits for a backoff before the request. Without a failure, it waits
+/// for `pause`.
 pub(super) struct NextStep {
     action: Action,
     failure: Option<Failure>,
@@ -344,7 +346,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Enters the current scope and returns its selector.
     pub(super) fn enter_scope(&mut self) -> Option<String> {
         self.generation = self.scope.borrow_and_update().generation;
-        // A list begins.
+        // A list begins, so no object is listed yet.
         self.listed_newest = None;
         self.shard_selector()
     }
@@ -398,8 +400,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Tries streaming lists again if the server was unreachable, because another server, which supports streaming
-    /// lists, may have replaced the unreachable server.
+    /// Allows streaming lists again if the server was unreachable. Another server may have replaced the unreachable
+    /// server, and may support streaming lists.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
@@ -461,7 +463,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(applied.malformed)
     }
 
-    /// Reports the versions to the health, so that another process can compare them with its own.
+    /// Reports the versions to the health, so that another process can compare them with its own versions.
     pub(super) fn report_versions(&self) {
         let received = self.version.as_deref().and_then(resource_version::as_u64);
         self.feed.reporter().versions(self.newest, received);
@@ -529,7 +531,7 @@ impl NextStep {
 }
 
 /// Whether a skipped object is logged as a warning: only the first time, and only for a limited number of objects.
-/// `logged` are the objects that were skipped for the same reason.
+/// `logged` contains the objects that were skipped for the same reason.
 fn is_first_log(logged: &mut HashSet<String>, object: String) -> bool {
     logged.len() < MAX_LOGGED && logged.insert(object)
 }

@@ -1,4 +1,4 @@
-//! The number of shards, from the replicas of a StatefulSet.
+//! Takes the number of shards from the replicas of a StatefulSet.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ struct Status {
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // The metrics of this watch are not registered. Otherwise, its requests would be added to those of the watch that
+    // The metrics of this watch are not registered. Otherwise, its requests would count as requests of the watch that
     // exports StatefulSets.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
@@ -149,7 +149,7 @@ impl ListWatchSink for ReplicaSink {
         }
     }
 
-    /// Reports a failure to read the StatefulSet. Once the shard is known, a failure does not change it.
+    /// Reports a failure to read the StatefulSet. When the shard is known, a failure does not change the shard.
     fn failed(&mut self, failure: &Failure) {
         if !self.is_found {
             let problem = format!(

@@ -1,8 +1,8 @@
 //! [`Representation`]: the part of each object that a request to the API server asks for.
 //!
-//! Families of ConfigMaps and Secrets read little of an object, whose data may be large and secret. Therefore, the
-//! watch asks the API server for the metadata, or for a table, which the API server computes. A server that cannot
-//! compute these parts sends whole objects.
+//! Families of ConfigMaps and Secrets read only a few fields of an object, but the data of the object may be large and
+//! secret. Therefore, the watch asks the API server only for the metadata, or for a table. A server that does not
+//! support these requests sends whole objects.
 //!
 //! Source: API concepts,
 //! [metadata-only fetches](https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches) and
@@ -13,8 +13,8 @@ use kube_protobuf::CONTENT_TYPE;
 use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 
-/// The part of each object that a request to the API server asks for. A later variant has all fields of an earlier
-/// variant.
+/// The part of each object that a request to the API server asks for. Each variant has all fields of the variants
+/// before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Representation {
     /// Only the metadata.
@@ -31,8 +31,8 @@ const JSON: &str = "application/json";
 // === impl Representation ===
 
 impl Representation {
-    /// The smallest representation with all fields that the families read. `reads_only` returns whether some paths
-    /// contain all fields that the families read.
+    /// The smallest representation with all fields that the families read. `reads_only` takes paths of fields, and
+    /// returns whether these paths contain all fields that the families read.
     pub(super) fn smallest(resource: &ResourceInfo, reads_only: impl Fn(&[&str]) -> bool) -> Self {
         match (resource.group(), resource.plural()) {
             ("", "configmaps" | "secrets") if reads_only(&["metadata"]) => Self::Metadata,

@@ -178,7 +178,7 @@ pub(super) fn without_namespaces<'a>(
     join(terms)
 }
 
-/// Joins selectors to one selector that requires all of them.
+/// Joins selectors to one selector. An object must match all of them.
 pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
     let terms: Vec<_> = terms.into_iter().filter(|term| !term.is_empty()).collect();
     (!terms.is_empty()).then(|| terms.join(","))

@@ -26,11 +26,11 @@ struct Current {
     shard: Option<Shard>,
     /// When the StatefulSet last changed the shard.
     changed_at: Option<Instant>,
-    /// The next shard. The next shard applies when the last change by the StatefulSet is long enough ago.
+    /// The next shard. It becomes the current shard [`MIN_PERIOD`] after the last change by the StatefulSet.
     next: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
-    /// Whether all replicas of the StatefulSet serve their shards, if this is known.
+    /// Whether all replicas of the StatefulSet are ready. True if this is not known.
     replicas_ready: bool,
     generation: u64,
 }
@@ -45,7 +45,7 @@ struct LeavingShard {
     latest: Instant,
 }
 
-/// The time between two changes of the shard by the StatefulSet. Each change causes a list of every resource.
+/// Minimum time between two changes of the shard by the StatefulSet. Each change causes a list of every resource.
 const MIN_PERIOD: Duration = Duration::from_secs(5);
 /// How long a hand-over waits for replicas that are not ready.
 const MAX_HANDOVER: Duration = Duration::from_secs(600);
@@ -53,7 +53,8 @@ const MAX_HANDOVER: Duration = Duration::from_secs(600);
 // === impl ShardControl ===
 
 impl ShardControl {
-    /// Starts with the shard of the stores, if `is_known` is true.
+    /// Creates a control. If `is_known` is true, the current shard is the shard of the stores. Otherwise, the shard is
+    /// not known yet.
     pub(super) fn new(
         metrics: StateMetrics,
         watch_metrics: WatchMetrics,
@@ -90,8 +91,8 @@ impl ShardControl {
     }
 
     /// Changes the shard like [`set`](Self::set). If the StatefulSet has just changed the shard, the change waits until
-    /// [`MIN_PERIOD`] is over. If a StatefulSet changes all the time, the shard therefore follows only the last state
-    /// of each period.
+    /// [`MIN_PERIOD`] is over. Therefore, if a StatefulSet changes often, only the last change of each period has an
+    /// effect.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
         current.next = Some(shard).filter(|_| current.shard != Some(shard));
@@ -137,7 +138,7 @@ impl ShardControl {
         self.publish(current);
     }
 
-    /// Sets whether all replicas serve their shards. Hand-overs wait for the replicas.
+    /// Sets whether all replicas of the StatefulSet are ready. Hand-overs wait for the replicas.
     pub(super) fn set_replicas_ready(&self, are_ready: bool) {
         self.current.lock().replicas_ready = are_ready;
         self.changed.notify_one();
@@ -202,14 +203,14 @@ impl ShardControl {
 // === impl Current ===
 
 impl Current {
-    /// The time at which the next hand-over ends or the next shard applies.
+    /// The time at which the next hand-over ends or the next shard becomes the current shard.
     fn next_due(&self) -> Option<Instant> {
         let ends = self.leaving.iter().map(|own| self.end_of(own));
         ends.chain(self.next_at()).min()
     }
 
-    /// The time at which the next shard applies. `None` if there is no next shard, or if the next shard applies
-    /// immediately.
+    /// The time at which the next shard becomes the current shard. `None` if there is no next shard, or if the next
+    /// shard becomes the current shard immediately.
     fn next_at(&self) -> Option<Instant> {
         self.next.and(self.changed_at).map(|at| at + MIN_PERIOD)
     }

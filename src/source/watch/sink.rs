@@ -1,4 +1,4 @@
-//! [`ListWatchSink`]: the target of a reflector.
+//! [`ListWatchSink`]: receives the objects that a reflector lists and watches.
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
@@ -11,7 +11,8 @@ pub(super) enum Change {
     Deleted,
 }
 
-/// Receives the lists and events of one reflector. A sink is the writer of a store, or has no samples.
+/// Receives the lists and events of one reflector. Most sinks write samples to a store. Other sinks write no samples,
+/// such as the sink of the definitions.
 pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object and adds or replaces it.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
@@ -66,12 +67,13 @@ pub(super) trait ListWatchSink: Send + 'static {
         None
     }
 
-    /// Returns a helper for the list in progress, for another thread. `None` if only the sink may apply objects.
+    /// Returns a helper that applies objects of the list in progress on another thread. `None` if only the sink may
+    /// apply objects.
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
         None
     }
 
-    /// Ends the page of the last rows. A helper adds the page that follows.
+    /// Ends the page with the last rows, because a helper adds the next page.
     fn end_page(&self) {}
 }
 

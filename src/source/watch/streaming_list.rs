@@ -11,7 +11,7 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Number of consecutive incomplete streaming lists before a paged list is tried.
+/// Number of consecutive incomplete streaming lists before the reflector requests a paged list.
 const MAX_CUT_STREAMS: u32 = 2;
 /// A streaming list may take this many times as long as the last complete list, even if the configured deadline is
 /// shorter.
@@ -22,7 +22,8 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) async fn streaming_list(&mut self) -> NextStep {
         self.feed.listing();
         let version = match self.list_version() {
-            // A consistent streaming list costs the server little, so the first list may be consistent.
+            // The version 0 would accept a list of any version. A consistent streaming list costs the server little, so
+            // the first list is consistent instead.
             Some(version) if version == "0" && !self.options.use_cache => None,
             version => version,
         };
@@ -58,7 +59,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Some(deadline.max(last_list.saturating_mul(LAST_LISTS)))
     }
 
-    /// The next step if the server has not opened the stream.
+    /// Returns the next step if the server has not opened the stream.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
             // A server that does not support streaming lists rejects the request. This rejection is not an error.
@@ -86,7 +87,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// The next step if the stream ended before the list was complete.
+    /// Returns the next step if the stream ended before the list was complete.
     fn after_incomplete_list(&mut self, end: StreamEnd) -> NextStep {
         match end {
             StreamEnd::NeedsList => NextStep::now(Action::List),

@@ -47,9 +47,9 @@ pub struct WatchTimeouts {
     /// Time without a complete object after which a list fails, 60 s by default. Other responses must be complete
     /// within this time.
     pub response: Duration,
-    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute and keep the
-    /// version of a list for some minutes, so an hour is enough for slow connections and large clusters. The time does
-    /// not include periods in which the list waits until other feeds release memory.
+    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute, and keep the
+    /// version of a list for some minutes. Therefore, an hour is enough for slow connections and large clusters. The
+    /// time does not include periods in which the list waits until other feeds release memory.
     pub list: Duration,
     /// How long to collect events before they are read, 15 ms by default. Reading events one by one needs much more CPU
     /// time.

@@ -20,7 +20,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 return false;
             };
             let Some(version) = version else {
-                // Without an order of versions, states of the server cannot be compared.
+                // If the versions have no order, the audit cannot find the same version in the watch and in a list.
                 audit.unknown(None);
                 received.close_window();
                 return false;
@@ -39,7 +39,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 Step::Compare(listed) => self.compare(listed),
                 Step::Agreed { compared } => {
                     received.close_window();
-                    // Equal numbers do not show that a known difference has gone.
+                    // Equal numbers of objects do not prove that a known difference has ended.
                     self.feed.reporter().audited(compared.then_some(0));
                 }
                 Step::Unknown(failure) => {
@@ -76,7 +76,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Lists the identities of the objects. If `confirms` is false, begins to record changes. If `confirms` is true,
-    /// the list is for the second comparison, and the changes since the first comparison are still needed.
+    /// the list is for the second comparison, and the changes that are already recorded are still needed.
     fn request_identities(&mut self, confirms: bool) {
         let rows = self.sink.rows();
         let lister = self.lister();

@@ -14,9 +14,9 @@ use crate::source::health::FailureReason;
 /// Minimum duration of a watch. A shorter watch has failed. After a failed watch, the next watch must also last at
 /// least as long as the backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
-/// Number of consecutive failures of a reachable server before a list is tried.
+/// Number of consecutive failures of a reachable server before the reflector requests a list.
 const MAX_SERVER_ERRORS: u32 = 3;
-/// Maximum number of consecutive silent watches before a list: an hour with the default time of silence.
+/// Maximum number of consecutive silent watches before a list. With the default timeout, these watches take an hour.
 const MAX_SILENT_WATCHES: u32 = 40;
 
 impl<S: ListWatchSink> Reflector<S> {
@@ -46,7 +46,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// The next step if the server has not opened the watch.
+    /// Returns the next step if the server has not opened the watch.
     fn after_refused_watch(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);
         self.version_lost |= failure.version_too_large;
@@ -88,7 +88,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// The next step after a watch.
+    /// Returns the next step after a watch.
     pub(super) fn after_watch(&mut self, end: StreamEnd, opened: Instant) -> NextStep {
         let lived = opened.elapsed();
         match end {
@@ -132,11 +132,11 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::paused(pause, Action::Watch)
     }
 
-    /// Resumes a watch that was silent for too long. If resumed watches stay silent, the collection is listed, because
+    /// Resumes a watch that was silent for too long. If resumed watches stay silent, the objects are listed, because
     /// the server or a proxy may not forward the events of any watch.
     ///
-    /// Some servers send no bookmarks, so all their quiet watches are silent. Each list doubles the number of silent
-    /// watches before the next list, so that a server without bookmarks gets few lists.
+    /// Some servers send no bookmarks. A watch of such a server is silent whenever no object changes. Each list doubles
+    /// the number of silent watches before the next list, so that a server without bookmarks gets few lists.
     fn after_silent_watch(&mut self, lived: Duration) -> NextStep {
         self.silent_watches += 1;
         if self.silent_watches < self.silent_watches_before_list {
@@ -150,7 +150,7 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::now(Action::List)
     }
 
-    /// Resumes the watch, so that the server sends the event again. If the event is invalid again, the collection is
+    /// Resumes the watch, so that the server sends the event again. If the event is invalid again, the objects are
     /// listed.
     fn after_broken_event(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);

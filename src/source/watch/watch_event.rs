@@ -25,7 +25,7 @@ pub(super) enum WatchEvent<'a> {
         /// The object of the bookmark: a table, if the events are tables.
         object: Encoded<'a>,
     },
-    /// The server ends the watch.
+    /// The error with which the server ends the watch.
     Error(Status),
 }
 

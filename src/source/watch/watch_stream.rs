@@ -32,7 +32,7 @@ pub(super) enum Phase {
     Watching,
 }
 
-/// Why reading a stream has ended.
+/// The reason why reading a stream has ended.
 pub(super) enum StreamEnd {
     /// The server closed the stream.
     Closed,
@@ -65,8 +65,8 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// An event that the reflector handles after it has split the received bytes into events, because handling the event
-/// may have to wait. Events of the same bytes that follow such an event are also deferred, to keep the order.
+/// An event that is handled after all received bytes have been split into events, because the handling may have to
+/// wait. Later events from the same bytes are also deferred, to keep the order.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
@@ -149,8 +149,8 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// Returns why a stream ends if no event was complete before the timeout. A watch may be quiet, but an event must
-    /// not stay incomplete. A streaming list always falls back to a paged list.
+    /// Returns why a stream ends if no event was complete before the timeout. A watch may have no events for a long
+    /// time, but an event must not stay incomplete. A streaming list always falls back to a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -159,7 +159,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// The deadline of a streaming list, even if it sends objects.
+    /// The deadline of a streaming list. The deadline also applies while the server sends objects.
     fn list_end(&self, stream: &Stream) -> Option<Instant> {
         let is_listing = stream.phase == Phase::Listing;
         let deadline = self.list_deadline().filter(|_| is_listing)?;
@@ -315,7 +315,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(event, stream, arrived)
     }
 
-    /// Handles an event, unless its object is expensive, or unless objects of the list must be applied before.
+    /// Handles an event, if its object is not expensive and no objects of the list must be applied first.
     fn handle_event(
         &mut self,
         event: &[u8],
@@ -324,7 +324,7 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> Result<Handled, StreamEnd> {
         let parsed = WatchEvent::parse(event, stream.encoding)?;
         if self.sink.has_batches() && !parsed.is_added() {
-            // A list in a stream may also contain changes of its objects.
+            // A streaming list may also contain changes of its objects. The listed objects must be applied first.
             return Ok(Handled::Later);
         }
         let handled = match parsed {

@@ -1,4 +1,4 @@
-//! [`ColumnBuilder`]: builds a column of all its cells at once.
+//! [`ColumnBuilder`]: builds a column from all its cells at once.
 
 use super::{Column, Entry, Index, MAX_ROWS, count_lines, hash_of, next_version, number_of};
 use crate::family::referenced_labels::REFERENCE_MARK;
@@ -6,13 +6,13 @@ use crate::family::referenced_labels::REFERENCE_MARK;
 /// The number of slots of the hash table. At most half of them are in use.
 const SLOTS: usize = 2 * (MAX_ROWS + 1);
 
-/// Builds columns of all their cells at once.
+/// Builds each column from all its cells at once.
 ///
-/// For a new page, this is faster than inserting one cell after another: memory is allocated once, in the needed size,
+/// For a new page, this is faster than inserting one cell after another. Memory is allocated once, in the needed size,
 /// and a hash table finds equal cells. A builder reuses its own memory for the next column.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct ColumnBuilder {
-    /// A hash table of the distinct cells: their numbers, and 0 for a free slot.
+    /// A hash table of the distinct cells. A slot has the number of a cell, or 0 if the slot is free.
     slots: [u8; SLOTS],
     entries: Vec<Entry>,
     text: Vec<u8>,

@@ -27,7 +27,7 @@ impl AttachedFeeder {
         applied.inspect_err(|error| self.store.reject(&mut self.feeder, error))
     }
 
-    /// Removes the row of an object, also if the object does not decode.
+    /// Removes the row of an object, even if the object does not decode.
     fn delete(&mut self, object: Encoded<'_>) {
         match self.store.decode_whole(object) {
             Ok(decoded) => self.store.delete_object(&mut self.feeder, &decoded),
@@ -114,7 +114,7 @@ impl LinkedWriter {
     }
 
     /// Applies an object to the store and to the linked store; returns both results. The two stores read different
-    /// fields, so one of them may be able to decode an object that the other one cannot decode.
+    /// fields, so one store may decode an object that the other store cannot decode.
     ///
     /// If the linked store cannot decode the object, the linked store counts an error and removes the row of the
     /// object.

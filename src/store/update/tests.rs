@@ -21,7 +21,7 @@ struct Calls(Arc<[AtomicUsize; 6]>);
 // === impl Calls ===
 
 impl Calls {
-    /// Returns a family that counts its calls, and whose samples show a field.
+    /// Returns a family that counts the calls of its generator, and whose samples show a field.
     fn family<K: CollectedResource>(
         &self,
         at: usize,

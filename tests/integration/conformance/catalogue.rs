@@ -1,5 +1,6 @@
-//! Tests of the catalogue of families. The catalogue equals the catalogue of kube-state-metrics, and the docs contain
-//! the catalogue. The catalogue has all metrics and labels that common rules and dashboards use.
+//! Tests the catalogue, which lists all families of this crate. The catalogue must be equal to that of
+//! kube-state-metrics, and the docs must contain it. It must have all metrics and labels that common rules and
+//! dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::golden;
 
-/// Metrics of the program itself, which do not come from objects.
+/// Metrics about the exporter itself, which the catalogue does not contain.
 const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_list_total",
     "kube_state_metrics_shard_ordinal",
@@ -22,14 +23,14 @@ const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_watch_total",
 ];
 
-/// Pairs of a metric and a label that the metric never had in kube-state-metrics. Selectors of rules and dashboards use
-/// the label nevertheless.
+/// Pairs of a metric and a label that the metric has never had in kube-state-metrics, although rules and dashboards
+/// select by the label.
 const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_deployment_status_replicas_unavailable", "pod"),
     ("kube_pod_info", "pod_template_hash"),
 ];
 
-/// Pairs of a metric and a label that the metric lacks. Expressions compute the label from other labels, with
+/// Pairs of a metric and a label that the metric does not have. Expressions create the label from other labels with
 /// `label_replace` and `label_join`.
 const MADE: &[(&str, &str)] = &[
     ("kube_job_owner", "workload"),
@@ -48,8 +49,8 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Pairs of a metric and a label that the metric lacks. An expression with the metric groups by the label, because
-/// another metric of the expression has this label.
+/// Pairs of a metric and a label that the metric does not have. An expression groups by the label, because another
+/// metric in the expression has it.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),
@@ -80,11 +81,11 @@ struct Source {
 struct UsedLabels {
     /// Labels in selectors of the metric.
     matched: Vec<String>,
-    /// Labels that an expression with the metric groups or joins by.
+    /// Labels by which an expression with the metric groups or joins.
     grouped: Vec<String>,
 }
 
-/// The families of kube-state-metrics, one JSON object per family.
+/// Returns the families of kube-state-metrics, one JSON object per family.
 fn families_of_the_reference() -> Vec<Value> {
     let text = golden::read("tests/conformance/catalog.jsonl");
     let families = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -153,7 +154,7 @@ fn the_readme_has_the_numbers_of_families_and_resources() {
     golden::check("README.md", &text);
 }
 
-/// The list of all resources, with links to their pages.
+/// Returns the text of the page that lists all resources, with links to their pages.
 fn index(families: &[CatalogueEntry]) -> String {
     let defaults = BuiltIn::defaults().count();
     let mut text = format!(

@@ -1,5 +1,5 @@
-//! The metrics of examples/cluster in all families, compared with a golden file and checked by
-//! other programs.
+//! Tests the metrics of the cluster in examples/cluster. A golden file has the expected samples, and other programs
+//! check the format.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,7 @@ use crate::support::tools::{promtool, run, said};
 /// Default families without a sample in the example, with the reason.
 const WITHOUT_SAMPLE: &[(&str, &str)] = &[];
 
-/// The metrics of the example, with every resource, every opt-in family, all labels and all
-/// annotations.
+/// Returns the metrics of the example, with every resource, every opt-in family, all labels and all annotations.
 fn metrics() -> StateMetrics {
     let mut builder = StateMetrics::builder()
         .built_in(BuiltIn::ALL.iter().copied())
@@ -34,7 +33,7 @@ fn metrics() -> StateMetrics {
     metrics
 }
 
-/// The exposition of the example.
+/// Returns the exposition of the example.
 pub(crate) fn text(format: Format) -> String {
     metrics()
         .exposition(format, ExpositionFilter::default())

@@ -1,4 +1,4 @@
-//! Tests of compressed expositions with different readers, and while the store changes continuously.
+//! Tests compressed expositions with several decompressors, and while the store changes continuously.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::support::exposition::{ReadFamily, read};
 use crate::support::tools::{Directory, run, tool};
 
-/// Reads one gzip member like the reader of Prometheus, in Go. Fails if data follows the member.
+/// A Go program that reads one gzip member, as Prometheus does. It fails if data follows the member.
 const GO: &str = r#"package main
 
 import (
@@ -88,7 +88,7 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // The exposition has about a dozen blocks. The blocks with the latest changes are compressed again.
+    // The exposition has about twelve blocks. In the second round, only the blocks with changes are compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {
             writer.apply_object(&map(at, generation));
@@ -138,7 +138,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The config maps get the next generation one by one. Sometimes a list changes all of them together.
+            // The config maps get the next generation one after another. Sometimes a list changes all of them at once.
             let mut generation = 2;
             while !done.load(Ordering::Relaxed) {
                 let list = generation % 5 == 0;
@@ -168,7 +168,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
             let (first, second) = (generations(first), generations(second));
             assert_eq!(first.len(), MAPS);
             assert!(first == second, "families of different moments");
-            // Because of the order of the changes, the first maps can be one generation ahead of the others.
+            // The changes are made in order, so the first maps can be one generation ahead of the others.
             assert!(
                 first.is_sorted_by(|a, b| a >= b),
                 "values of different moments: {first:?}"
@@ -195,7 +195,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// The values of a family, in order.
+/// Returns the values of a family, in order.
 fn generations(family: &ReadFamily) -> Vec<u64> {
     let values = family.samples.iter().map(|sample| sample.value as u64);
     values.collect()

@@ -1,7 +1,7 @@
-//! Tests with random objects of all shapes: no object causes a panic, and every scraper accepts the expositions.
+//! Tests with random objects. No object may cause a panic, and every scraper must accept the expositions.
 //!
-//! For each resource, a test checks several random sets of objects. The environment variable `PROPTEST_CASES` sets how
-//! many.
+//! For each resource, a test checks several random sets of objects. The environment variable `PROPTEST_CASES` sets the
+//! number of sets.
 
 use std::cell::Cell;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::support::exposition::{ReadFamily, ReadSample, read};
 /// The default number of sets of objects per resource.
 const CASES: u32 = 64;
 
-/// The bytes of an object.
+/// The JSON of an object, and whether it must decode.
 #[derive(Clone)]
 struct Bytes {
     json: Vec<u8>,
@@ -36,7 +36,7 @@ struct Bytes {
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
-    /// Every character of every text is a `\u` escape.
+    /// Every character of every string is a `\u` escape.
     Escaped,
     /// Every field of every object occurs twice, with the same value.
     Repeated,
@@ -146,7 +146,7 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
         .map(|sample| sample.line.as_str())
 }
 
-/// Checks that all base labels come first, then the labels of the family in declared order.
+/// Checks the order of a sample's labels: first all base labels, then the labels of the family in declared order.
 ///
 /// Some families omit a label without a value. `label_*` matches any number of labels.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
@@ -225,8 +225,8 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // The copies do not repeat their fields, because the size would then double with every level of
-                // nesting.
+                // In the second copy of a field, fields are not repeated again. Otherwise, the size would double with
+                // every level of nesting.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),
             };

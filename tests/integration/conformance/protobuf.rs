@@ -1,6 +1,6 @@
-//! The cases in protobuf, as the API's own encoder writes them, yield the same samples as in JSON.
+//! Tests that the cases have the same samples in protobuf as in JSON. The API's own encoder has written the protobuf.
 //!
-//! The files of `tests/conformance/protobuf` have an object for each case that the API accepts.
+//! The files of `tests/conformance/protobuf` contain one object for each case that the API accepts.
 
 pub(super) mod random;
 
@@ -25,7 +25,7 @@ struct Encoded {
     protobuf: String,
 }
 
-/// The cases whose objects are also available in protobuf.
+/// Returns the cases whose objects are also available in protobuf.
 fn encoded_cases(resource: &str) -> Vec<Case> {
     let path = format!(
         "{}/tests/conformance/protobuf/{resource}.jsonl",
@@ -60,7 +60,7 @@ where
             let _ = writeln!(failures, "{}\n{difference}", case.case);
             continue;
         }
-        // Each family has a separate store, so that only the fields that the family declares are decoded.
+        // Each family has a separate store here, so that the decoder reads only the fields that this family declares.
         for (_, metrics) in alone.of(&case) {
             let (json, protobuf) = (
                 lines(metrics, &case),
@@ -77,8 +77,8 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether the API rounds a quantity of a case when it writes the object. In this case, the samples from protobuf equal
-/// the samples of the rounded object from JSON.
+/// Whether the API rounds a quantity of a case when it writes the object. The samples from protobuf are then equal to
+/// those of the rounded object in JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;
@@ -94,12 +94,12 @@ fn is_rounded(resource: &str, case: &Case) -> bool {
     difference(resource, &rounded, Wire::Protobuf).is_none()
 }
 
-/// The object of a case in protobuf. The case must have protobuf.
+/// Returns the object of a case in protobuf. Panics if the case has no protobuf.
 fn bytes_of(case: &Case) -> &[u8] {
     case.protobuf.as_deref().unwrap()
 }
 
-/// The protobuf of an object, or the reason why the API would refuse the object.
+/// Returns an object in protobuf, or the reason why the API would refuse the object.
 fn encoded(resource: BuiltIn, mut object: Value) -> Result<Vec<u8>, String> {
     object["apiVersion"] = resource.info().api_version().into();
     object["kind"] = resource.info().kind().into();
@@ -107,12 +107,13 @@ fn encoded(resource: BuiltIn, mut object: Value) -> Result<Vec<u8>, String> {
     encoded.map_err(|error| error.to_string())
 }
 
-/// The JSON of an object, as an API server would write it.
+/// Returns the JSON of an object, as an API server would write it.
 fn decoded(protobuf: &[u8]) -> Result<Value, Error> {
     Envelope::parse(protobuf)?.object().unwrap().to()
 }
 
-/// Decodes an object to the API's own type, from protobuf and from the same fields in JSON, and compares both results.
+/// Decodes an object to its API type, once from protobuf and once from JSON with the same fields, and compares both
+/// results.
 fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
     let object = Envelope::parse(bytes_of(case)).unwrap().object().unwrap();
     let value = object.to().unwrap();
@@ -162,7 +163,7 @@ fn the_encoder_of_the_tests_writes_what_the_api_writes() {
             }
         }
     }
-    // The other cases have quantities or managed fields in another notation.
+    // In the other cases, quantities or managed fields have another notation in JSON.
     assert!(same > 1600, "only {same} cases are equal");
     assert!(different.is_empty(), "{different}");
 }

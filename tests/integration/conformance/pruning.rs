@@ -1,4 +1,5 @@
-//! Tests that each family reads only its declared fields: without the other fields, the samples are the same.
+//! Tests that each family reads only the fields that it declares. If an object lacks the other fields, the samples must
+//! be the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +13,8 @@ use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 
-/// Decodes the cases of a resource in several ways: for each family alone, as a whole object, and with the
-/// `Deserialize` of the type. Compares the samples with those of all families together.
+/// Decodes the cases of a resource for each family alone, as a whole object, and with the `Deserialize` of the API
+/// type. Compares the samples with those of all families together.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -21,8 +22,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // The test skips objects that do not decode. If one field prevents the decoding of an object, the object may
-        // decode without this field.
+        // The test skips objects that do not decode. Such an object may decode for a family that does not read the
+        // invalid field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -59,12 +60,12 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Each family of a resource in a separate store.
+/// The families of a resource, each in a separate store.
 pub(super) struct Alone {
     resource: BuiltIn,
     /// The names of the families.
     names: Vec<String>,
-    /// The stores, in the order of the names, by the allowlists of labels and annotations.
+    /// The stores in the order of the names, for each pair of allowlists (labels and annotations).
     built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,
 }
 
@@ -78,7 +79,7 @@ impl Alone {
         }
     }
 
-    /// The names of the families, and their stores for the allowlists of a case.
+    /// Returns the names of the families, and their stores for the allowlists of a case.
     pub(super) fn of(&mut self, case: &Case) -> impl Iterator<Item = (&str, &StateMetrics)> {
         let allowlists = [case.allow_labels.clone(), case.allow_annotations.clone()];
         let built = self.built.entry(allowlists).or_insert_with(|| {
@@ -89,14 +90,14 @@ impl Alone {
     }
 }
 
-/// Returns a registry with one family of a resource, so that only the declared fields of this family are decoded.
+/// Returns a registry with one family of a resource, so that the decoder reads only the declared fields of this family.
 fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     let builder = builder(resource.name(), case).allow_metrics([format!("^{family}$")]);
     builder.build().unwrap()
 }
 
-/// Returns a registry with all families, and with an additional family that may read everything, so that the whole
-/// object is decoded.
+/// Returns a registry with all families and an additional family that may read everything. The decoder then reads the
+/// whole object.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -114,7 +115,8 @@ where
         .unwrap()
 }
 
-/// The samples of an object that the type decodes without this crate. `None` if the type does not decode the object.
+/// Returns the samples of an object that its API type decodes without this crate. Returns `None` if the type does not
+/// decode the object.
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();

@@ -1,4 +1,4 @@
-//! Tests the queries of docs/reference/queries.md: promtool verifies the results of each query.
+//! Tests the queries of docs/reference/queries.md. promtool compares the results of each query with the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ struct Question {
     /// The question that the query answers.
     sentence: String,
     query: String,
-    /// The result, one line per sample.
+    /// The expected result, one line per sample.
     answer: String,
 }
 
@@ -94,12 +94,13 @@ fn prometheus_answers_each_query_as_the_document_says() {
     let (back, now): (Vec<_>, _) =
         (questions().into_iter()).partition(|question| question.query.contains('['));
     assert!(!back.is_empty() && !now.is_empty());
-    // Instant queries need one sample of each series at `NOW`, so that `time()` has the right value.
+    // promtool counts time from 1970. Instant queries are tested with one interval of length `NOW`, so that `time()`
+    // returns `NOW`.
     judge("now", NOW, 1, &now, &moment(&samples));
     judge("past", 60, MINUTES, &back, &past(&samples));
 }
 
-/// Evaluates queries after `intervals` intervals of `interval` seconds.
+/// Checks the results of queries at the time `intervals` × `interval` seconds after 1970.
 fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], series: &[Value]) {
     let tests = questions.iter().map(|question| {
         let samples = question.answer.lines().map(|line| {
@@ -130,7 +131,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Returns each series with its value at `NOW`, and no earlier value.
+/// Returns each series with only one value, at the time `NOW`.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);
@@ -139,8 +140,10 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
     series.collect()
 }
 
-/// Returns each series with the same value every minute. The only exception is the number of restarts. Before the last
-/// termination of a restarted container, this number is lower by one.
+/// Returns each series with the same value every minute.
+///
+/// Only the number of restarts changes: before the last termination of a restarted container, the number is lower by
+/// one.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";
     const RESTARTS: &str = "kube_pod_container_status_restarts_total";

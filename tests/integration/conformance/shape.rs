@@ -1,4 +1,5 @@
-//! The shapes of a resource's objects, learned from the cases, and strategies for unusual objects.
+//! The fields, types and values of a resource's objects, collected from the cases, and proptest strategies for unusual
+//! objects.
 
 use std::collections::BTreeMap;
 
@@ -117,12 +118,12 @@ const ODD_TIMES: &[&str] = &[
 
 const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as i64];
 
-/// How much the values of a strategy deviate from the values of the cases.
+/// How much the values that a strategy generates differ from those of the cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
     /// Unusual values of the expected types, so that the object decodes.
     Values,
-    /// Values of any type in some places.
+    /// Some fields have values of any type.
     Types,
 }
 
@@ -134,7 +135,7 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// Whether the field selects the kind of the object. Strategies keep the value of such a field.
+    /// Whether the field states the kind of the object. Strategies do not change the value of such a field.
     fixed: bool,
     /// Whether a family reads everything below this position, so that maps may have keys with any name.
     open: bool,
@@ -143,7 +144,7 @@ pub(crate) struct Shape {
 // === impl Shape ===
 
 impl Shape {
-    /// The fields that the families of a resource read, with the types and values of the cases.
+    /// Returns the fields that the families of a resource read, with the types and values that occur in the cases.
     pub(crate) fn of(resource: BuiltIn) -> Self {
         let mut seen = Self::default();
         for case in cases(resource.name()) {
@@ -214,7 +215,7 @@ impl Shape {
             .for_each(Self::unfold);
     }
 
-    /// Strategies for the values at this position.
+    /// Returns a strategy for the values at this position.
     pub(crate) fn strategy(&self, oddity: Oddity) -> BoxedStrategy<Value> {
         if self.fixed && !self.texts.is_empty() {
             return select(self.texts.clone()).prop_map(Value::from).boxed();
@@ -269,7 +270,7 @@ impl Shape {
             Just(Vec::new()).boxed()
         };
         let objects = (fields, extra).prop_map(|(fields, extra)| {
-            // An extra key may have the name of a field, and a value of another type.
+            // An additional key may have the same name as a field but a value of another type.
             let entries = extra.into_iter().chain(fields.into_iter().flatten());
             Value::Object(entries.collect::<Map<_, _>>())
         });

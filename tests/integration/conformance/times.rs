@@ -1,7 +1,7 @@
-//! Tests every time field of every resource with the earliest and the latest times of the calendar.
+//! Tests every time field of every resource with the earliest and the latest possible times.
 //!
-//! The objects are those of the cases, with all times replaced. A family of times is a family whose value is a time in
-//! the object.
+//! The objects are those of the cases, with all times replaced. In this file, a family of times is a family whose value
+//! is a time from the object.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 
 use super::{Case, builder, cases, lines};
 
-/// Families that compute other times from the times that they read.
+/// Families whose value is a time that they compute from the times of the object.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
 /// A family that has no samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Texts of times within the second that begins with Go's zero time.
+/// Times within the first second from Go's zero time.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",
@@ -54,7 +54,7 @@ fn replace(value: &mut Value, time: &str) {
     }
 }
 
-/// Replaces each time in a case, and adds the times that every object can have.
+/// Replaces each time in a case, and adds the time fields that every object can have.
 fn with_time(case: &Case, time: &str) -> Option<Case> {
     let mut object: Value = serde_json::from_str(case.object.get()).ok()?;
     replace(&mut object, time);
@@ -77,7 +77,7 @@ fn with_time(case: &Case, time: &str) -> Option<Case> {
     })
 }
 
-/// The samples with this value. The value is removed from the lines.
+/// Returns the samples with this value, without the value.
 fn with_value(lines: &[String], value: &str) -> BTreeSet<String> {
     let series = |line: &String| {
         let (series, own) = line.rsplit_once(' ')?;

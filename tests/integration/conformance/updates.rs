@@ -1,7 +1,8 @@
-//! Random sequences of events: the samples are the same as if every object was rendered again after each event.
+//! Tests random sequences of events. After each event, the samples must be the same as in a new store to which all
+//! objects are added.
 //!
-//! The objects of a resource are composed of its conformance cases: the metadata of one case, the specification of
-//! another, the status of a third. Each event changes one of these parts, or nothing.
+//! An object consists of parts of several conformance cases: the metadata of one case, the specification of another,
+//! the status of a third. Each event changes one of these parts, or nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{Wire, cases, properties};
 
 const NAMES: usize = 3;
-/// The parts of an object that change independently. The last one stands for all other fields.
+/// The parts of an object that change independently. The empty text means all other fields.
 const PARTS: [&str; 4] = ["metadata", "spec", "status", ""];
 /// Configured families that read different parts of an object.
 #[cfg(feature = "custom-resources")]
@@ -30,7 +31,7 @@ const BESIDE: &str = "labelsFromPath: { name: [metadata, name] }
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// An event that replaces a part of an object by the same part of a case.
+    /// An event that replaces a part of an object with the same part of a case.
     Apply {
         name: usize,
         part: usize,
@@ -43,7 +44,7 @@ enum Step {
         is_new: bool,
         wire: Wire,
     },
-    /// An event about an object with another uid. The rest of the object is the same.
+    /// An event about an object with another uid. The other fields of the object do not change.
     Replace {
         name: usize,
         wire: Wire,
@@ -52,7 +53,7 @@ enum Step {
         name: usize,
         wire: Wire,
     },
-    /// A list of some of the objects. Unless the list is abandoned, the store loses the other objects.
+    /// A list of some of the objects. If the list completes, the store removes the other objects.
     List {
         names: [bool; NAMES],
         wire: Wire,
@@ -68,7 +69,7 @@ struct Known {
     version: u64,
 }
 
-/// A store that receives all events, and the objects that the store should have.
+/// A store that receives all events, and the objects that the store must have.
 struct Model {
     resource: BuiltIn,
     cases: Vec<Map<String, Value>>,
@@ -77,7 +78,7 @@ struct Model {
     /// A store to which all objects are added again after each event.
     fresh: StateMetrics,
     known: BTreeMap<usize, Known>,
-    /// The bytes of the objects that the store should have.
+    /// The bytes of the objects that the store must have.
     stored: BTreeMap<usize, (Wire, Vec<u8>)>,
     last: u64,
 }
@@ -218,7 +219,7 @@ impl Model {
         }
     }
 
-    /// The bytes of an object. JSON replaces protobuf if the encoder refuses the object.
+    /// Returns the bytes of an object. If the protobuf encoder refuses the object, the bytes are JSON.
     fn bytes(&mut self, name: usize, wire: Wire) -> (Wire, Vec<u8>) {
         let info = self.resource.info();
         let header = json!({ "apiVersion": info.api_version(), "kind": info.kind() });
@@ -254,7 +255,7 @@ impl Model {
         }
     }
 
-    /// The samples of all stored objects. The store `fresh` renders all objects again.
+    /// Returns the samples of all stored objects. The store `fresh` renders all objects again.
     fn expected(&self) -> String {
         let mut writers = self.fresh.feeds();
         for bytes in self.stored.values() {
@@ -268,7 +269,7 @@ impl Model {
     }
 }
 
-/// Applies an object. An object that does not decode loses its samples.
+/// Passes an object to a writer. If the object does not decode, the store removes its samples.
 fn feed(writer: &mut dyn ObjectWriter, (wire, bytes): &(Wire, Vec<u8>)) {
     let _ = match wire {
         Wire::Json => writer.apply_json(bytes),

@@ -6,13 +6,13 @@
 //! from the sentence by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact
 //! quantities, invalid names), the case has the correct result.
 //!
-//! The second file belongs to the specification. The cases of the second file repeat a namespace and name with other
-//! uids, so each object is evaluated separately.
+//! The second file comes from the specification. In its cases, several objects have the same namespace and name but
+//! different uids, so each object is evaluated separately.
 //!
-//! A case has `case`, `config`, `objects`, `metricAllowlist` and `metricDenylist`, `crds`, and `samples` or
-//! `error: true`. Without `crds`, every type of the objects or of the configuration exists. Samples are compared as a
-//! set, unless the case is `ordered`. If several results are correct, `alternatives` has the other sets. A case that
-//! is `exact` also has the `families` in order and the number of `loggedErrors`. `gist` describes the case.
+//! A case has the keys `case`, `config`, `objects`, `metricAllowlist`, `metricDenylist`, `crds`, and either `samples`
+//! or `error: true`. Without `crds`, every type of the objects or of the configuration exists. If `ordered` is true,
+//! the order of the samples matters. If several results are correct, `alternatives` has the other results. If `exact`
+//! is true, the case also has the `families` in order and the number of `loggedErrors`. `gist` describes the case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -63,9 +63,10 @@ struct Outcome {
 /// The objects of a case that are evaluated together.
 #[derive(Clone, Copy)]
 enum Evaluation {
-    /// All objects with a name together. Objects without a name would replace each other in a store.
+    /// All objects that have a name share a store. Objects without a name do not, because they would replace each
+    /// other.
     Together,
-    /// Each object separately.
+    /// Each object has a separate store.
     Alone,
 }
 
@@ -132,8 +133,8 @@ fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     [all].into_iter().chain(nameless).collect()
 }
 
-/// The types that the cluster of a case serves. Types without a group are left out, because each definition has a
-/// group.
+/// Returns the types that the cluster of a case serves. Types without a group are omitted, because each definition has
+/// a group.
 fn kinds(case: &Case) -> Vec<KnownKind> {
     if let Some(definitions) = &case.crds {
         return definitions.iter().flat_map(served).collect();
@@ -145,7 +146,7 @@ fn kinds(case: &Case) -> Vec<KnownKind> {
     kinds
 }
 
-/// The types of a definition, or a type that is given only by its names.
+/// Returns the types of a definition. Instead of a definition, a case may give only the names of a type.
 fn served(definition: &Value) -> Vec<KnownKind> {
     if definition.get("spec").is_some() {
         return KnownKind::of_definition(definition);
@@ -171,9 +172,9 @@ fn served(definition: &Value) -> Vec<KnownKind> {
     }}))
 }
 
-/// Splits a sample line into its series and its value. The expected value may differ by one rounding step.
+/// Splits a sample line into its series and its value. The caller accepts a difference of one rounding step.
 ///
-/// Quantities of this crate are exact, but kube-state-metrics multiplies doubles.
+/// This crate converts quantities exactly, but kube-state-metrics multiplies 64-bit floating-point numbers.
 fn parsed(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value = match value {
@@ -208,7 +209,7 @@ fn difference(expected: &[String], actual: &[String]) -> String {
     text
 }
 
-/// The lines of an alternative, which is a list of lines or a separate case.
+/// Returns the sample lines of an alternative. An alternative is a list of lines, or an object with the key `samples`.
 fn lines(alternative: &Value) -> Vec<String> {
     let lines = alternative.as_array().or(alternative["samples"].as_array());
     let lines = lines.into_iter().flatten();

@@ -10,7 +10,7 @@ use kube_state_metrics::source::manifests::ManifestSource;
 use crate::support::reference::assert_reference_reads;
 use crate::support::{exposition, golden};
 
-/// The configurations in a directory, without the files with objects.
+/// Returns the files with configurations in the examples' directory, without the files with objects.
 fn examples() -> Vec<PathBuf> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/custom_resources");
     let files = std::fs::read_dir(path)
@@ -23,7 +23,7 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// Parses the configurations of the guide. Some blocks of the guide have only single lines with expressions. The test
+/// Parses the configurations of the guide. Some code blocks of the guide contain only lines with expressions. The test
 /// joins these lines to one configuration.
 #[test]
 fn the_configurations_of_the_guide_are_valid() {
@@ -79,7 +79,8 @@ fn examples_yield_their_golden_expositions() {
         assert_reference_reads(&openmetrics, &families);
         let report = check(&config, objects);
         assert!(report.is_ok(false), "{name}: {:?}", report.errors);
-        // In these examples, kinds that share a family have different help texts, as in published configurations.
+        // In these examples, several kinds declare the same family with different help texts, as published
+        // configurations do.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         let is_expected =
             |warning: &ConfigProblem| (warning.message).starts_with("the help of the family `");

@@ -1,5 +1,6 @@
-//! Tests of families that have the same name and differ in help or type. Such families are in one entry, belong to
-//! several resources, or are declared in Rust. All of these families load, and every parser reads the exposition.
+//! Tests families that have the same name but different help texts or types. These families are in one entry, in
+//! entries of several resources, or in Rust code. The crate must accept all of them, and every parser must accept the
+//! exposition.
 
 use std::slice::from_ref;
 
@@ -47,7 +48,7 @@ fn kind(kind: &str, plural: &str) -> KnownKind {
     KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced)
 }
 
-/// The metrics of a gadget, a widget and a pod.
+/// Returns the metrics of gadgets, widgets and pods.
 fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     let metrics = builder
         .custom_resources(config)
@@ -81,7 +82,7 @@ fn feed(metrics: &StateMetrics) {
     }
 }
 
-/// The families in both formats, read by the strict parser and by the reference parser of OpenMetrics.
+/// Returns the families in both formats. The strict parser and the reference parser of OpenMetrics read them.
 fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     let read = |format| {
         let text = metrics.exposition(format, ExpositionFilter::default());
@@ -109,8 +110,7 @@ fn declared(families: &[ReadFamily]) -> Vec<(&str, &str, usize)> {
         .collect()
 }
 
-/// The name and the type that OpenMetrics shows for a family that is declared twice, with the types `first` and
-/// `second`.
+/// Returns the OpenMetrics name and type of a family that is declared twice, with the types `first` and `second`.
 fn header<'a>(name: &'a str, first: &str, second: &str) -> (&'a str, &'static str) {
     match (first, second) {
         ("Info", "Info") => (name.strip_suffix("_info").unwrap(), "info"),
@@ -141,7 +141,8 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
-            // The order of the resources determines the help text, not the order in the file.
+            // The help text is that of the first resource in the order of the stores, not that of the first entry in
+            // the file.
             config(&[
                 entry("Widget", from_ref(&of_second)),
                 entry("Gadget", from_ref(&of_first)),
@@ -325,7 +326,8 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
             ],
             "so `kube_pod_container_status_restarts_info` has the type `gauge` there",
         ),
-        // The names of samples do not change, so the counter cannot keep this name in OpenMetrics.
+        // The configured gauge has the name that the built-in counter needs in OpenMetrics. The crate does not rename
+        // samples, so the counter keeps its suffix `_total` and gets the type `unknown`.
         (
             "container_status_restarts",
             "Gauge",
@@ -348,7 +350,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
         let warnings = metrics.custom_resources().warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains(warning), "{warnings:?}");
-        // A family that the filters exclude does not reserve a name.
+        // If a filter excludes a family, its name is free for another family.
         let warnings = pods("status_restarts_total").custom_resources().warnings();
         assert_eq!(warnings, []);
     }
@@ -385,7 +387,7 @@ fn two_families_never_have_one_name_in_openmetrics() {
     );
 }
 
-/// The cache of compressed blocks must not return the header with the former type.
+/// After the type of a family changes, the cache of compressed blocks must not return a header with the previous type.
 #[cfg(feature = "gzip")]
 #[test]
 fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
@@ -421,7 +423,8 @@ fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
     assert!(scrape().starts_with("# HELP acme_thing Second.\n# TYPE acme_thing info\n"));
     let kinds = [kind("Gadget", "gadgets"), kind("Widget", "widgets")];
     metrics.custom_resources().set_known_kinds(kinds).unwrap();
-    // There are no gadgets yet.
+    // There are no gadgets yet, but their store is first in the order of the stores. So the family already has the help
+    // text of gadgets.
     assert!(scrape().starts_with("# HELP acme_thing_info First.\n# TYPE acme_thing_info gauge\n"));
     feed(&metrics);
     let families = exposition::read(scrape().as_bytes(), Format::OpenMetrics).unwrap();

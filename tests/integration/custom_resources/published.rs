@@ -1,10 +1,10 @@
-//! Tests of configurations that have the same structure as published configurations. All of these configurations load
-//! and have the expected samples.
+//! Tests configurations that have the same structure as published configurations. The crate must accept all of them,
+//! and the samples must be as expected.
 //!
-//! A file in tests/published contains a configuration as its first document, then objects. A `.prom` file with the same
-//! name contains the exposition of the objects. The comments at the start of the YAML file name the published file with
-//! the same shape (`model:`), the warnings in order (`warns:`), and the unreadable values (`unread:`, with the family
-//! and the number of values).
+//! The first document of a YAML file in tests/published is a configuration. The other documents are objects. A `.prom`
+//! file with the same name contains the exposition of the objects. The YAML file starts with comments. `model:` names
+//! the published file with the same structure. `warns:` has an expected warning, and the warnings are in order.
+//! `unread:` has a family and the number of its unreadable values.
 
 use std::path::Path;
 
@@ -49,7 +49,7 @@ impl Published {
         }
     }
 
-    /// The texts of the comments that begin with `word` and a colon.
+    /// Returns the texts of the comments that begin with `word` and a colon.
     fn comments(&self, word: &str) -> Vec<&str> {
         let prefix = format!("# {word}: ");
         let lines = self.config.lines().take_while(|line| line.starts_with('#'));
@@ -58,7 +58,7 @@ impl Published {
             .collect()
     }
 
-    /// Fails if the problems differ from those in the comments.
+    /// Fails if the problems of the report differ from those in the comments.
     fn assert_problems(&self, report: &CheckReport) {
         let name = &self.name;
         assert_eq!(report.errors, [], "{name}");

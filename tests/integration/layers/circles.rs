@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The nodes to which a node has an edge.
 pub(super) type Graph<N> = BTreeMap<N, BTreeSet<N>>;
 
-/// The shortest cycle through each edge. Each cycle occurs once, and the shortest cycle comes first.
+/// Returns the shortest cycle through each edge. Each cycle occurs once, and the shortest cycle comes first.
 pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
     let mut circles = BTreeSet::new();
     for (from, to) in graph
@@ -22,7 +22,7 @@ pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
     circles.into_iter().map(|(_, circle)| circle).collect()
 }
 
-/// The nodes of a shortest path, both ends included.
+/// Returns the nodes of a shortest path, including both ends.
 fn path<N: Clone + Ord>(graph: &Graph<N>, start: &N, end: &N) -> Option<Vec<N>> {
     let mut before: BTreeMap<&N, Option<&N>> = BTreeMap::from([(start, None)]);
     let mut queue = VecDeque::from([start]);

@@ -1,4 +1,4 @@
-//! Finds, for each item that a module names, the module that defines the item. All re-exports are followed.
+//! Finds the module that defines each item that another module names, even if the item is re-exported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ enum Target {
     Item(usize),
 }
 
-/// The imported names, by importing and imported module.
+/// The imported names, for each pair of an importing and an imported module.
 pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.
@@ -61,9 +61,9 @@ fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     path.len() > 1 && (is_keyword || tree.modules[from].children.contains_key(first))
 }
 
-/// The target of a path, and the number of its names that lead to the target. Further names belong to the item.
+/// Returns the target of a path, and the number of its names that lead to the target. Further names belong to the item.
 ///
-/// `seen` has the names that are being resolved, so that cycles of globs end.
+/// `seen` contains the names that are being resolved, so that the search ends if glob imports form a cycle.
 fn resolve_path(
     tree: &Tree,
     from: usize,
@@ -105,8 +105,9 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
     parent.map(Target::Module).into_iter().collect()
 }
 
-/// The items with a name in a module. There can be several items with one name if features select one of them, or if a
-/// type and a function have the same name.
+/// Returns the items with a name in a module.
+///
+/// A name can have several items, for example a type and a function, or alternatives of which a feature selects one.
 fn resolve_name(
     tree: &Tree,
     module: usize,
@@ -129,7 +130,7 @@ fn resolve_name(
         .iter()
         .filter(|own| own.name.as_deref() == Some(name))
     {
-        // The name may come from another crate.
+        // The import may be from another crate, so the name counts as defined even without a target.
         is_named = true;
         targets.extend(follow(import, seen));
     }

@@ -1,4 +1,4 @@
-//! Macros that define modules and items.
+//! Finds macros that define modules and items.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,9 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// The arguments of macro calls that become names of items. The definition of such a macro has one of the keywords
-    /// before a variable, as in `mod $name;`.
+    /// Returns the arguments of macro calls that become names of items.
+    ///
+    /// The definition of such a macro has a keyword before a macro variable, as in `mod $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],
@@ -44,7 +45,7 @@ impl Macros {
     }
 }
 
-/// Calls `found` with each token and the token after it, also within groups.
+/// Calls `found` with each token and the token after it, including the tokens in groups.
 pub(super) fn each_pair(tokens: &TokenStream, found: &mut dyn FnMut(&str, &str)) {
     let tokens: Vec<_> = tokens.clone().into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {

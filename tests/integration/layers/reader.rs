@@ -1,4 +1,4 @@
-//! [`Reader`]: the items, imports and paths of one module.
+//! [`Reader`]: collects the items, imports and paths of one module.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::macros::{ITEM_KEYWORDS, Macros, each_pair};
 #[derive(Clone, PartialEq)]
 pub(super) struct Import {
     pub(super) path: Vec<String>,
-    /// The name that the import defines; `None` for `*` and for `as _`.
+    /// The name that the import defines. `None` for `*` and for `as _`.
     pub(super) name: Option<String>,
     pub(super) is_glob: bool,
     /// Whether the import has a visibility such as `pub`, so that other modules can name it.
@@ -124,7 +124,7 @@ impl Reader {
     }
 }
 
-/// Statements, as in a block.
+/// The statements of a block.
 struct Statements(Vec<syn::Stmt>);
 
 impl syn::parse::Parse for Statements {

@@ -1,4 +1,4 @@
-//! The rules: imports go down the layers and form no cycle.
+//! The rules: a module may import only from the same or a lower layer, and imports must not form a cycle.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,9 +7,9 @@ use super::circles::{Graph, circles};
 use super::imports::{Imports, imports};
 use super::tree::{Files, Tree};
 
-/// The problems of the imports of a crate. Each text describes one problem.
+/// Returns the problems of a crate's imports. Each text describes one problem.
 ///
-/// `layers` are its top-level modules, lowest first. Without layers, only cycles are problems.
+/// `layers` are the top-level modules of the crate, lowest first. Without layers, the function checks only for cycles.
 pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {
     let found = Tree::parse(files, root).and_then(|tree| {
         let imports = imports(&tree)?;
@@ -22,7 +22,7 @@ pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) ->
     found.unwrap_or_else(|problem| vec![problem])
 }
 
-/// The importing file and the imported file.
+/// Returns the importing file and the imported file.
 fn names(tree: &Tree, (from, to): (usize, usize)) -> (&str, &str) {
     let name = |at: usize| tree.modules[at].file.to_str().unwrap_or_default();
     (name(from), name(to))

@@ -18,11 +18,11 @@ pub(super) struct Tree {
     pub(super) modules: Vec<Module>,
 }
 
-/// A module, in a file or inline.
+/// A module, which is a file or an inline module.
 #[derive(Default)]
 pub(super) struct Module {
     pub(super) file: PathBuf,
-    /// The names from the root to this module; empty for the root.
+    /// The names from the root to this module. The path of the root is empty.
     pub(super) path: Vec<String>,
     pub(super) parent: Option<usize>,
     pub(super) children: BTreeMap<String, usize>,
@@ -99,7 +99,7 @@ impl Tree {
             is_glob: false,
             is_reexport: true,
         }));
-        // In the call of the macro, the arguments are names, not paths.
+        // The arguments of these macros are names of new items, not paths.
         mentions.retain(|path| path.len() > 1 || !declared.contains(&path[0]));
         let declared = declared.into_iter().map(|name| (name, None));
         let modules = modules

@@ -1,4 +1,4 @@
-//! The panels about growth compare only clusters that have samples from 24 hours earlier.
+//! Tests the panels about growth: they must show only clusters that have samples from 24 hours earlier.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{dashboard, panels};
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// The query of a panel, for all clusters and instances.
+/// Returns the query of a panel, for all clusters and instances.
 fn query(title: &str) -> String {
     let dashboard = dashboard("exporter");
     let panels = panels(&dashboard);
@@ -43,7 +43,7 @@ fn growth_needs_samples_of_the_earlier_time() {
         let earlier = |value| if is_new { "_" } else { value };
         let name = "kube_state_metrics_series";
         rows.push(series(cluster, name, pod, earlier("100"), "130"));
-        // These samples have a resource that was added later, and a resource whose number of series decreases.
+        // These samples have one resource that was added later, and one resource whose number of series decreases.
         rows.push(series(cluster, name, job, "_", "7"));
         let fewer = "resource=\"*v1.Node\"";
         rows.push(series(cluster, name, fewer, earlier("20"), "10"));

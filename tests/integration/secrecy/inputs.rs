@@ -1,17 +1,17 @@
-//! Secrets and config maps with the marker, valid and invalid in many ways.
+//! Secrets and config maps that contain the marker. Some are valid, and the others are invalid in many ways.
 
 use super::memory::{base64, plain};
 
 /// The start of the metadata of an object.
 const META: &str = r#""name":"odd","namespace":"shop","uid":"u","resourceVersion":"7""#;
 
-/// Replaces `META` by the start of the metadata, and `PLAIN` and `BASE64` by the marker.
+/// Replaces `META` with the start of the metadata, and `PLAIN` and `BASE64` with the marker.
 fn filled(text: &str) -> Vec<u8> {
     let text = text.replace("META", META).replace("PLAIN", &plain());
     text.replace("BASE64", &base64()).into()
 }
 
-/// Objects as JSON; the first one is a valid secret.
+/// Returns objects as JSON. The first one is a valid secret.
 pub(crate) fn documents() -> Vec<Vec<u8>> {
     let texts = [
         // Valid objects.
@@ -23,12 +23,12 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
             "annotations":{"team":"a","x":"PLAIN"}},
             "data":{"k":"x PLAIN y\nPLAIN"},"binaryData":{"k":"BASE64"},"immutable":true}"#,
         r#"{"metadata":{META},"stringData":{"k":"\u0020PLAIN\u0020"},"data":{"k":"BASE64\n"}}"#,
-        // Contents with unexpected types.
+        // The content has unexpected types.
         r#"{"metadata":{META},"data":"PLAIN","stringData":["PLAIN"],"binaryData":"BASE64"}"#,
         r#"{"metadata":{META},"data":{"k":"PLAIN!"},"binaryData":{"k":"!PLAIN"}}"#,
         r#"{"metadata":{META},"data":{"k":["PLAIN"]},"binaryData":{"k":{"l":"PLAIN"}}}"#,
         r#"{"metadata":{META},"data":["BASE64"],"stringData":"PLAIN","binaryData":[["PLAIN"]]}"#,
-        // Contents in unexpected fields.
+        // The content is in unexpected fields.
         r#"{"metadata":{META},"type":["PLAIN"],"immutable":"PLAIN"}"#,
         r#"{"metadata":{META},"type":{"k":"PLAIN"},"immutable":{"k":"PLAIN"}}"#,
         r#"{"metadata":{META,"creationTimestamp":"PLAIN"}}"#,
@@ -39,7 +39,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         r#"{"metadata":"PLAIN"}"#,
         r#"["PLAIN"]"#,
         r#""PLAIN""#,
-        // Strings that are not JSON.
+        // The text is not valid JSON.
         r#"{"metadata":{META},"data":{"k":"BASE64"},"stringData":{"k":"PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN"}} PLAIN"#,
         r#"{"metadata":{META},"stringData":{"k":"PLAIN\q"}}"#,
@@ -49,14 +49,14 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         "PLAIN",
         "{\"metadata\":{META},\"stringData\":{\"k\":\"PLAIN\x01\"}}",
     ];
-    // Unclosed nesting, and bytes that are not text.
+    // Deep nesting that is not closed, and bytes that are not UTF-8.
     let endless = format!(
         "{{\"metadata\":{{META}},\"stringData\":{{\"k\":\"PLAIN\",\"l\":{}",
         "[".repeat(999)
     );
     let mut inputs = Vec::new();
     for text in texts.into_iter().chain([endless.as_str()]) {
-        // A text without `kind` is fed twice, once as each kind.
+        // If a text has no `kind`, the test feeds it twice: as a Secret and as a ConfigMap.
         for kind in ["Secret", "ConfigMap"] {
             let head = format!("{{\"apiVersion\":\"v1\",\"kind\":\"{kind}\",\"metadata\":");
             inputs.push(filled(&text.replacen("{\"metadata\":", &head, 1)));
@@ -68,7 +68,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// The same objects as files with names, and files with invalid YAML.
+/// Returns the same objects as files with names, and files with invalid YAML.
 pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
     let good = "apiVersion: v1\nkind: Secret\nmetadata: {name: good, namespace: shop}\n";
     let odd = good.replace("good", "odd");

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-/// Size of the marker in bytes; a multiple of three, so that its base64 form is independent of its
-/// context.
+/// Size of the marker in bytes. It is a multiple of three, so that the base64 form of the marker does not depend on the
+/// bytes around it.
 const LENGTH: usize = 24;
 
-/// Memory is read in pieces of this size.
+/// The number of bytes that the search reads at a time.
 const PIECE: usize = 1 << 20;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,7 +23,7 @@ pub(crate) enum Form {
 
 /// Returns a letter of the marker.
 ///
-/// The marker is computed when it is needed, because the search would find a stored copy.
+/// The marker is not stored but computed when it is needed, because the search would find a stored copy.
 fn letter(at: usize) -> u8 {
     let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     let mut bits = seed.wrapping_mul(at as u64 + 1);
@@ -71,7 +71,7 @@ impl Form {
         }
     }
 
-    /// Whether some bytes contain the marker.
+    /// Whether `bytes` contain this form of the marker.
     pub(crate) fn is_in(self, bytes: &[u8]) -> bool {
         memchr::memchr_iter(self.byte(0), bytes).any(|start| {
             let rest = bytes.get(start..start + self.len());
@@ -80,9 +80,9 @@ impl Form {
     }
 }
 
-/// Overwrites the stack below the caller, which still contains data of functions that have returned.
+/// Overwrites the unused part of the stack, which still contains data of functions that have returned.
 ///
-/// Unoptimised code stores values on the stack that optimised code keeps in vector registers.
+/// In builds without optimization, more values are stored on the stack instead of in registers.
 #[inline(never)]
 pub(crate) fn clear_stack() {
     let mut room = [0_u8; 1 << 19];

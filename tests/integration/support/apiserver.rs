@@ -1,4 +1,4 @@
-//! The server: a `tower` service with the state of a cluster, and with faults that tests inject.
+//! A simulated API server: a `tower` service that has the objects of a cluster, and faults that tests inject.
 
 mod fault;
 mod partial;
@@ -136,7 +136,7 @@ impl ApiServer {
         self.state.lock().version
     }
 
-    /// Simulates a restore of the server from a backup: versions decrease, watches continue.
+    /// Simulates that the server is restored from a backup: resource versions decrease, and open watches continue.
     pub(crate) fn set_back(&self, version: u64) {
         let mut state = self.state.lock();
         (state.version, state.oldest) = (version, 0);
@@ -156,12 +156,12 @@ impl ApiServer {
         self.state.lock().streaming = on;
     }
 
-    /// Sets whether the bookmark that ends a streaming list is sent.
+    /// Sets whether the server sends the bookmark that ends a streaming list.
     pub(crate) fn set_end_marks(&self, on: bool) {
         self.state.lock().end_marks = on;
     }
 
-    /// Makes the server ignore the limit of lists with version 0.
+    /// Makes the server ignore the parameter `limit` of lists with resource version 0.
     pub(crate) fn with_whole_lists(self) -> Self {
         self.state.lock().whole_from_cache = true;
         self
@@ -209,7 +209,8 @@ impl ApiServer {
             .push((on, plural.into(), times, fault));
     }
 
-    /// Forbids the requests for a collection until the server is healed. An empty name means all collections.
+    /// Makes the server forbid the requests for a collection until the test calls `heal`. An empty name means all
+    /// collections.
     pub(crate) fn forbid(&self, plural: &str) {
         self.fault(On::Any, plural, usize::MAX, Fault::Status(403, "Forbidden"));
     }
@@ -218,7 +219,7 @@ impl ApiServer {
         self.state.lock().faults.clear();
     }
 
-    /// Sets whether connections are refused. Closes open connections.
+    /// Sets whether the server refuses connections. Closes open connections.
     pub(crate) fn set_down(&self, down: bool) {
         self.state.lock().down = down;
         if down {
@@ -226,20 +227,21 @@ impl ApiServer {
         }
     }
 
-    /// Forgets all changes so far, so that watches cannot be resumed.
+    /// Removes the history of changes, so that clients cannot resume watches.
     pub(crate) fn compact(&self) {
         let mut state = self.state.lock();
         state.oldest = state.version;
     }
 
-    /// Breaks the connections of watches, so that the watches cannot be resumed. An empty name means all collections.
+    /// Breaks the connections of watches and removes the history, so that clients cannot resume the watches. An empty
+    /// name means all collections.
     pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
         self.cut_watches(plural);
     }
 
-    /// Reports an expired watch with the status of the response instead of an event.
+    /// Makes the server report an expired watch with the status of its response instead of an event.
     pub(crate) fn expire_by_status(&self) {
         self.state.lock().expiry_as_status = true;
     }
@@ -268,12 +270,12 @@ impl ApiServer {
         });
     }
 
-    /// Ends watches without an error.
+    /// Ends the open watches without an error.
     pub(crate) fn end_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.sender.close_channel());
     }
 
-    /// Stops sending on the open watches.
+    /// Stops sending on the open watches, but does not close them.
     pub(crate) fn mute_watches(&self, plural: &str) {
         self.watches(plural, |watch| watch.muted = true);
     }
@@ -289,26 +291,27 @@ impl ApiServer {
         self.collection(plural, |own, _| own.lost_changes = changes);
     }
 
-    /// Leaves out an object in streaming lists.
+    /// Makes streaming lists omit an object.
     pub(crate) fn leave_out_of_streams(&self, plural: &str, namespace: &str, name: &str) {
         let key = (namespace.to_owned(), name.to_owned());
         self.collection(plural, |own, _| own.unstreamed.push(key));
     }
 
-    /// Leaves out an object in all lists except those of metadata.
+    /// Makes all lists omit an object, except lists that request only metadata.
     pub(crate) fn leave_out_of_objects(&self, plural: &str, name: &str) {
         let key = (String::new(), name.to_owned());
         self.collection(plural, |own, _| own.without_body.push(key));
     }
 
-    /// Sends no events on open and on later watches, only bookmarks with the current version.
+    /// Makes the server send only bookmarks with the current version, and no events, on open and on later watches.
     pub(crate) fn freeze_watches(&self, plural: &str) {
         self.collection(plural, |own, version| {
             own.liveliness = Liveliness::Frozen(version)
         });
     }
 
-    /// Sends neither events nor bookmarks on open and on later watches, except the initial events.
+    /// Makes the server send only the initial events, and then neither events nor bookmarks, on open and on later
+    /// watches.
     pub(crate) fn mute_all_watches(&self, plural: &str) {
         self.collection(plural, |own, _| own.liveliness = Liveliness::Mute);
     }
@@ -329,7 +332,7 @@ impl ApiServer {
         });
     }
 
-    /// The number of open watches.
+    /// Returns the number of open watches.
     pub(crate) fn open_watches(&self, plural: &str) -> usize {
         let mut open = 0;
         self.watches(plural, |watch| {
@@ -351,7 +354,7 @@ impl ApiServer {
             .collect()
     }
 
-    /// The number of bytes of each list and page of a collection, without streaming lists.
+    /// Returns the number of bytes of each list or page of a collection, without streaming lists.
     pub(crate) fn list_bytes(&self, plural: &str) -> Vec<usize> {
         let state = self.state.lock();
         let lists = state.list_bytes.iter().filter(|(own, _)| own == plural);
@@ -364,7 +367,7 @@ impl ApiServer {
         state.list_bytes.clear();
     }
 
-    /// The numbers of lists, streaming lists and watches since the log was cleared.
+    /// Returns the numbers of lists, streaming lists and watches since the log was cleared.
     pub(crate) fn counts(&self, plural: &str) -> (usize, usize, usize) {
         let mut log = self.log(plural);
         log.retain(|request| request.method == "GET");

@@ -1,10 +1,10 @@
-//! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts it.
+//! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts the exposition.
 //!
 //! The reader follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/) and
 //! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). The reader
-//! also checks guarantees of kube-state-metrics: help, type and samples of a family are adjacent, no family is empty,
-//! and each number has one spelling. For OpenMetrics, the reader checks the names that a family reserves, and the
-//! groups of samples in a state set.
+//! also checks guarantees of kube-state-metrics. Help, type and samples of a family are adjacent, no family is empty,
+//! and each number can be written in only one way. For OpenMetrics, the reader checks the names that a family reserves,
+//! and the groups of samples in a state set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub(crate) struct ReadSample {
     pub(crate) value: f64,
 }
 
-/// Reads a whole exposition. An error names the line and the rule that it breaks.
+/// Reads a whole exposition. An error names a line and the rule that the line breaks.
 pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let body = match format {
@@ -75,7 +75,7 @@ struct Reader {
     /// The names of families and, in OpenMetrics, the names that their types reserve.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
-    /// The groups of the current state set: labels without the label of the state.
+    /// The groups of the current state set. A group is identified by its labels without the label of the state.
     groups: Vec<BTreeMap<String, String>>,
 }
 
@@ -212,7 +212,7 @@ fn closing_quote(text: &str) -> Option<usize> {
     })
 }
 
-/// Removes the escapes. A quote is escaped only in quotes.
+/// Replaces the escape sequences. The escape `\"` is valid only if `quotes` is true.
 fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     let mut plain = String::new();
     let mut chars = text.chars();
@@ -231,8 +231,8 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     Ok(plain)
 }
 
-/// Parses a number; `None` unless the text is the only allowed spelling of the number. Examples are `-0.5`, `999999`,
-/// `1e+06` and `+Inf`.
+/// Parses a number. Returns `None` if the text is not the only allowed form of the number. Allowed forms are for
+/// example `-0.5`, `999999`, `1e+06` and `+Inf`.
 fn number(text: &str) -> Option<f64> {
     match text {
         "NaN" => return Some(f64::NAN),

@@ -1,9 +1,9 @@
-//! Golden files: the output of the crate, so that reviews show its changes.
+//! Golden files. They contain output of the crate, so that reviewers see how a change affects the output.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// The file at `path`, relative to the root of the package.
+/// Reads the file at `path`, relative to the root of the package.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(absolute(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -8,14 +8,14 @@ use super::tools::{run, said, tool};
 
 const MODULE: &str = "prometheus_client.openmetrics.parser";
 
-/// Prints name, type and number of samples of each family.
+/// A Python program that prints the name, the type and the number of samples of each family.
 const LIST: &str = "import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
 sys.stdin.reconfigure(encoding='utf-8', newline='\\n')
 for family in read(sys.stdin.read()):
     print(family.name, family.type, len(family.samples))";
 
-/// Whether the parser is installed. Without the parser, nothing is compared.
+/// Whether the parser is installed. Without the parser, the tests skip the comparison.
 static IS_INSTALLED: LazyLock<bool> = LazyLock::new(|| {
     let probe = ["-c", &format!("import {MODULE}")];
     tool("python3", &probe, &format!("python3 with {MODULE}")).is_some()

@@ -1,4 +1,4 @@
-//! Programs that check the output of the crate, if they are installed.
+//! Runs external programs that check the output of the crate, if the programs are installed.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Comm
         !is_required,
         "{what} is not installed, but {REQUIRED} names `{program}`"
     );
-    // The test harness would capture the output of `eprintln!`.
+    // `eprintln!` is not used, because the test harness would hide its output.
     let _ = writeln!(std::io::stderr(), "skipped: {what} is not installed");
     None
 }
@@ -47,16 +47,16 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A separate thread writes the input. If one thread wrote the input and read the output, both sides could block on
-    // full pipes.
+    // A separate thread writes the input. If the same thread wrote the input and then read the output, this process and
+    // the program could wait for each other because of full pipes.
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().unwrap();
-    // The program may exit before it has read everything.
+    // An error of the write is ignored, because the program may exit before it has read all input.
     let _ = feeder.join().unwrap();
     output
 }
 
-/// The output of a program, from both streams.
+/// Returns the output of a program: standard output and standard error.
 pub(crate) fn said(output: &Output) -> String {
     let text = [output.stdout.as_slice(), b"\n", output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&text).trim().to_owned()

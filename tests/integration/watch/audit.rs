@@ -1,4 +1,5 @@
-//! Audits find the changes that a watch has missed although its connection works. Audits find no other differences.
+//! Tests that audits find the changes that a watch has missed although its connection works, and that audits report no
+//! other differences.
 
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ fn audited(watch: WatchBuilder) -> WatchBuilder {
 }
 
 impl Running {
-    /// A metric of the audits of configmaps.
+    /// Returns the value of a metric about the audits of configmaps.
     fn audit(&self, metric: &str) -> f64 {
         self.audit_of("*v1.ConfigMap", metric)
     }
 
-    /// A metric of the audits of a resource.
+    /// Returns the value of a metric about the audits of a resource.
     pub(super) fn audit_of(&self, resource: &str, metric: &str) -> f64 {
         let series = format!("kube_state_metrics_audit_{metric}{{resource=\"{resource}\"}}");
         self.metric(&series).unwrap()
@@ -35,7 +36,7 @@ impl Running {
     }
 }
 
-/// The number of lists of an audit: requests for metadata that are no watches.
+/// Returns the number of lists that audits have requested. These are requests for metadata that are not watches.
 fn audit_lists(server: &ApiServer, limit: &str) -> usize {
     let log = server.log("configmaps").into_iter();
     let lists = log.filter(|request| {
@@ -64,7 +65,7 @@ async fn a_deleted_object_that_stayed_is_removed_within_ten_minutes() {
             running.agrees().await;
             assert_eq!(running.audit("relists_total"), 1.0);
             assert_eq!(running.audit("difference"), 1.0);
-            // The comparison after the list finds no difference.
+            // After the new list, the audit compares the objects again and finds no difference.
             let healed = || running.audit("difference") == 0.0;
             within("the list is verified", Duration::from_secs(90), healed).await;
             pass(INTERVAL * 5).await;
@@ -99,7 +100,7 @@ async fn a_missed_change_is_found_by_the_sample() {
     let mut changed = config_map("a", "cm3");
     changed["immutable"] = serde_json::json!(true);
     server.put("configmaps", changed);
-    // A watch compares all its objects in one of 36 rounds.
+    // The audit compares all objects of a watch only in one of 36 rounds.
     let found = || running.audit("relists_total") == 1.0;
     within("the change is found", INTERVAL * 38, found).await;
     running.agrees().await;
@@ -120,7 +121,7 @@ async fn a_watch_with_old_bookmarks_is_mute_and_found_within_ten_minutes() {
         let found = || running.audit("relists_total") == 1.0;
         within("the mute watch is found", TEN_MINUTES, found).await;
         running.agrees().await;
-        // The watch is still mute, so the next change is found by a later audit.
+        // The watch still receives nothing, so only a later audit can find the next change.
         server.put("configmaps", config_map("a", "newer"));
         within("the next change is found", TEN_MINUTES * 2, || {
             running.has("a/newer")
@@ -154,7 +155,7 @@ async fn a_quiet_watch_without_bookmarks_is_not_mute() {
     }
     assert_eq!(running.audit("relists_total"), 0.0);
     assert_eq!(running.audit("difference"), 0.0);
-    // Comparisons that find nothing become rare.
+    // If comparisons find no difference, the audits compare less often.
     let comparisons = audit_lists(&server, "500");
     assert!(comparisons < 30, "{comparisons}");
 }
@@ -174,7 +175,7 @@ async fn changes_during_audits_are_no_differences() {
         server.clear_log();
         for _ in 0..300 {
             if dice.u8(0..4) == 0 {
-                // A slow page, so that more changes happen during the list.
+                // A page of the list is slow, so that more changes happen during the list.
                 server.heal();
                 let on = if dice.bool() { On::List } else { On::NextPage };
                 server.fault(on, "configmaps", 1, Fault::Slow(dice.usize(200..900)));
@@ -218,7 +219,8 @@ async fn skipped_objects_are_counted_and_are_no_differences() {
     server.delete("configmaps", "a", "broken");
     server.clear_log();
     pass(INTERVAL * 72).await;
-    // One of 36 audits is a comparison. No count of objects caused a further comparison.
+    // One of 36 audits compares all objects. The other audits only count the objects, and no count has caused a further
+    // comparison.
     assert!((1..=3).contains(&audit_lists(&server, "500")));
     assert!((67..=73).contains(&audit_lists(&server, "1")));
     assert_eq!(running.audit("relists_total"), 0.0);
@@ -288,7 +290,7 @@ async fn versions_without_an_order_end_the_audit_and_not_the_watch() {
     pass(INTERVAL * 3).await;
     server.put("configmaps", config_map("a", "later"));
     within("the watch goes on", INTERVAL, || running.has("a/later")).await;
-    // The server does not have the object. The next audit that can order the versions finds this.
+    // The server no longer has the object. An audit detects this as soon as the versions can be ordered.
     within("the object is removed", INTERVAL * 3, || {
         !running.has("a/opaque")
     })
@@ -316,7 +318,7 @@ async fn a_difference_is_removed_by_a_list_that_no_cache_answers() {
         let server = server();
         let configure = |watch| audited(watch).use_api_server_cache(use_cache);
         let running = synced(&server, configure).await;
-        // The cache of the server lacks the object, so a streaming list would lack the object, too.
+        // The cache of the server lacks the object. A streaming list would therefore lack the object, too.
         server.leave_out_of_streams("configmaps", "a", "new");
         server.lose_changes("configmaps", 1);
         server.clear_log();
@@ -390,7 +392,7 @@ async fn without_an_interval_or_with_lists_of_some_objects_there_is_no_audit() {
     }
 }
 
-// docs/explanation/reliability.md has the calculation.
+// docs/explanation/reliability.md explains the calculation of this ratio.
 #[tokio::test(start_paused = true)]
 async fn the_count_of_a_large_resource_costs_a_thousandth_of_its_list() {
     for protobuf in ENCODINGS {

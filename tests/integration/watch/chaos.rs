@@ -1,4 +1,5 @@
-//! Tests with changes and faults in random order. The last state is served, and at the end all resources are synced.
+//! Tests with changes and faults in random order. During the faults, the exposition keeps the last samples. At the end,
+//! all resources must be synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use fastrand::Rng;
 use super::{Running, broken, config_map, metrics, server, start};
 use crate::support::{ApiServer, Fault, On, eventually, pass};
 
-/// The number of sequences. The number of a sequence is its seed.
+/// The number of random sequences. The index of a sequence is its seed.
 const SEQUENCES: u64 = 24;
 const STEPS: usize = 40;
 
@@ -70,7 +71,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
     server.fault(on, "configmaps", dice.usize(1..4), fault);
 }
 
-/// Causes a random incident of the connections or of the server.
+/// Causes a random problem of the connections or of the server.
 fn disturb(server: &ApiServer, dice: &mut Rng) {
     match dice.u32(0..11) {
         0 => server.cut_watches("configmaps"),

@@ -41,7 +41,8 @@ fn with_definitions() -> ApiServer {
 
 fn definition(versions: &[&str]) -> Value {
     let versions = versions.iter().map(|name| {
-        // The schema is the largest part of a definition, but the watch does not need it.
+        // The schema is the largest part of a definition. The watch of definitions does not need it, and must ignore
+        // it.
         json!({ "name": name, "served": true, "schema": { "openAPIV3Schema": { "type": "object" } } })
     });
     json!({
@@ -271,9 +272,9 @@ async fn a_thousand_changes_leave_nothing_behind() {
     })
     .await;
     assert_eq!(running.health.resources().len(), 2);
-    // The server detects with the next bookmark that a watch is closed.
+    // When the server sends the next bookmark, it detects that the client has closed the watch.
     eventually("no task is left", || tasks() <= tasks_before).await;
-    // The requests of all custom resources are counted under one name.
+    // The metrics of requests have one resource name for all custom resources together.
     assert!(samples() <= before + 2, "{} after {before}", samples());
     assert!(running.task.is_running());
 }
@@ -441,7 +442,7 @@ fn beside() -> Config {
     Config::parse(BESIDE).unwrap()
 }
 
-/// Returns config maps and namespaces, with the families that a configuration adds.
+/// Returns a registry of config maps and namespaces, with the families that a configuration adds.
 fn both(config: Option<&Config>) -> StateMetrics {
     beside_built_in(two_resources(), config)
 }
@@ -454,7 +455,7 @@ fn beside_built_in(builder: Builder, config: Option<&Config>) -> StateMetrics {
     builder.known_kinds(KnownKind::built_in()).build().unwrap()
 }
 
-/// Labels and values of a family. Labels are sorted, and labels that name the kind are left out.
+/// Returns the labels and values of a family. Labels are sorted, and labels that name the kind are omitted.
 fn values(running: &Running, family: &str) -> Vec<String> {
     let text = running.text();
     let lines = text.lines().filter_map(|line| {
@@ -527,7 +528,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     assert_eq!(before.len(), 12);
     server.clear_log();
 
-    // During a slow list, the existing objects are served.
+    // During a slow list, the exposition contains the existing objects.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(200));
     running
         .metrics
@@ -606,8 +607,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The shard of the first part changes to the other half. Objects that leave the shard are removed from both stores.
-    // Objects that join the shard are listed for both stores.
+    // The first shard changes to the other half. Both stores remove the objects that leave the shard, and both receive
+    // the listed objects that join the shard.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("both have the same half", || {
@@ -634,7 +635,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(running.config_maps(), ["host/own"]);
     assert_eq!(values(&running, "own_created").len(), 12);
 
-    // If a host feeds JSON, both stores receive the objects.
+    // If the host passes JSON to a writer, both stores receive the objects.
     let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();

@@ -1,5 +1,5 @@
-//! Tests of objects on which expressions spend much time. The expressions do not block the runtime, and events stay in
-//! order.
+//! Tests objects for which the evaluation of expressions takes long. The evaluation must not block the runtime, and
+//! events must stay in order.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::{config_map, server, start};
 use crate::support::{eventually, pass};
 
-/// Returns a registry of config maps. Each of several families has an expression that compares each part of an
+/// Returns a registry of config maps with several families. The expression of each family compares each part of an
 /// annotation with each other part.
 fn with_expressions() -> StateMetrics {
     with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }
 
-/// An expression whose value is the number of parts of an annotation. The expression compares each part with each other
-/// part, so it needs much work.
+/// An expression whose value is the number of parts of an annotation. The evaluation takes long, because it compares
+/// each part with each other part.
 const PAIRS: &str = "object.metadata.annotations['parts'].split(',').map(a, \
                      object.metadata.annotations['parts'].split(',').filter(b, a == b).size()).size()";
 
@@ -44,7 +44,7 @@ fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateM
 
 const FAMILIES: u32 = 8;
 
-/// Returns a small object on which the expressions of [`with_expressions`] spend much time.
+/// Returns a small object for which the expressions of [`with_expressions`] take long.
 fn expensive(name: &str, parts: usize) -> Value {
     let parts: Vec<_> = (0..parts).map(|number| number.to_string()).collect();
     let mut object = config_map("a", name);
@@ -80,14 +80,15 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             shown(&running.text())
         })
         .await;
-        // The runtime of this test has one thread, so a blocked thread would delay the other task.
+        // The runtime of this test has only one thread. If the evaluation blocked the thread, the other task would be
+        // late.
         let whole = began.elapsed();
         assert!(
             longest < whole / 3,
             "{name}: held for {longest:?} of {whole:?}"
         );
     }
-    // The list and the event are each applied once.
+    // The store has applied the list once and the event once.
     let stores = running.metrics.stores();
     let dropped = stores.iter().map(|store| store.stats().duplicates);
     assert_eq!(dropped.sum::<u64>(), 0);
@@ -137,8 +138,8 @@ async fn expensive_objects_keep_the_order_of_events() {
 async fn the_work_of_events_far_apart_does_not_add_up() {
     const EVENTS: u64 = 20;
     let server = server();
-    // For each object, one expression fails, and another expression needs much work. This work is still short enough
-    // for a worker thread of the runtime.
+    // For each object, one expression fails, and the evaluation of another expression takes long. The time is still
+    // short enough for a worker thread of the runtime.
     let running = start(
         &server,
         with_families([
@@ -166,6 +167,6 @@ async fn the_work_of_events_far_apart_does_not_add_up() {
         .lines()
         .filter(|line| line.starts_with("own_works{") && line.ends_with(" 30"));
     assert_eq!(lines.count() as u64, EVENTS);
-    // An object whose samples are generated twice would cause two errors.
+    // If the samples of an object were generated twice, the object would cause two errors.
     assert_eq!(errors() - before, EVENTS);
 }

@@ -1,4 +1,5 @@
-//! Tests of every fault of a request: the last state is served, retries continue, and finally all resources are synced.
+//! Tests every fault of a request. During the fault, the exposition keeps the last samples and the watch retries.
+//! Finally, all resources must be synced.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
 
-/// Faults of a response, and the reported reason.
+/// Returns faults of a response, each with the reason that the health must report.
 fn faults() -> Vec<(Fault, FailureReason)> {
     vec![
         (Fault::Status(403, "Forbidden"), FailureReason::Forbidden),
@@ -70,7 +71,7 @@ async fn a_first_list_survives_every_fault() {
                 server.fault(on, "configmaps", 3, fault.clone());
             }
             let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
-            // Other kinds do not wait for configmaps.
+            // The other resources do not wait for configmaps.
             let others = || running.text().contains("kube_namespace_status_phase");
             eventually("the other kind is there", others).await;
             let said = |own: &str| own.contains(&reason.to_string());
@@ -244,7 +245,7 @@ async fn changes_show_within_five_seconds_of_the_servers_return() {
             server.put("configmaps", config_map("a", "new"));
             server.compact();
             server.heal();
-            // A server that has just started is not ready for all requests.
+            // A server that has just started may still refuse some requests.
             server.fault(On::Any, "configmaps", 1, unavailable());
             server.set_down(false);
             pass(Duration::from_secs(5)).await;
@@ -256,7 +257,7 @@ async fn changes_show_within_five_seconds_of_the_servers_return() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_the_server_does_not_have_yet_is_given_up() {
-    // A server restored from a backup refuses lists of later versions.
+    // A server that was restored from a backup refuses lists with a version that is later than its own.
     for streaming in [true, false] {
         let server = server();
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
@@ -338,7 +339,7 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     server.fault(On::Any, "configmaps", usize::MAX, forbidden);
     server.cut_watches("configmaps");
     pass(Duration::from_secs(600)).await;
-    // Time in which the API server is down does not count for the removal.
+    // The time during which the API server is down does not count towards the removal of the objects.
     server.set_down(true);
     pass(Duration::from_secs(600)).await;
     let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";
@@ -395,7 +396,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     let words = ["WARN", "count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // For an hour, paged lists are requested.
+    // For one hour, the watch requests paged lists instead of streaming lists.
     for (minutes, streams) in [(30, 0), (31, 1)] {
         pass(Duration::from_secs(minutes * 60)).await;
         server.clear_log();
@@ -406,7 +407,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
         assert_eq!(server.counts("configmaps").1, streams);
     }
     assert_eq!(log.lines(&["WARN"]), said, "once");
-    // When streaming lists work again, they are used.
+    // When streaming lists work again, the watch uses them.
     server.set_end_marks(true);
     pass(Duration::from_secs(3700)).await;
     server.clear_log();

@@ -1,4 +1,4 @@
-//! Tests of health and readiness: the reports for each resource, and the times in these reports.
+//! Tests health and readiness: the report of each resource, and the times in these reports.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         server.set_down(true);
         server.fault(On::Any, "configmaps", usize::MAX, fault);
         let running = start(&server, metrics(), |watch| watch);
-        // The deadline counts from the first complete list.
+        // The deadline starts at the first complete list.
         pass(Duration::from_secs(100)).await;
         assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
         server.set_down(false);
@@ -247,7 +247,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
-    // With the strict policy, a longer refusal makes the watch not ready.
+    // With the policy `strict`, the watch becomes not ready if the refusal continues.
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
     server.cut_watches("configmaps");
     pass(Duration::from_secs(20)).await;
@@ -399,7 +399,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
         let newest = newest.parse::<u64>().unwrap();
         assert_eq!(versions(&leader, "configmaps"), (newest, listed));
         assert!(versions(&leader, "namespaces").0 < newest);
-        // A change of one resource does not change the versions of other resources.
+        // A change of one resource does not change the reported versions of other resources.
         server.put("configmaps", config_map("a", "cm0"));
         let changed = server.version();
         eventually("the change arrives", || {
@@ -407,7 +407,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
         })
         .await;
         assert_eq!(versions(&leader, "namespaces").1, listed);
-        // A process that lists later has received at least the same changes.
+        // Another process that lists later has received at least the same changes.
         let standby = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert!(versions(&standby, "namespaces").1 >= versions(&leader, "namespaces").0);
         assert_eq!(versions(&standby, "configmaps"), (changed, changed));

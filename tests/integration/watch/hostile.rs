@@ -1,5 +1,5 @@
-//! A hostile API server: endless lists and events, very slow responses, and objects of any size. Each case ends in a
-//! failure that names the problem, and other resources are not affected. All cases hold for both encodings.
+//! Tests a hostile API server, which sends endless lists and events, very slow responses, and objects of any size. Each
+//! case must end in a failure that names the problem, and must not affect other resources. Both encodings are tested.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) fn body(text: impl Into<Bytes>) -> ByteStream {
     stream::once(async { Ok(text) }).boxed()
 }
 
-/// Pieces of a body, with a pause before each piece.
+/// Returns a body in pieces, with a pause before each piece.
 fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> ByteStream {
     let pieces = stream::iter(pieces);
     let pieces = pieces.then(move |piece| async move {
@@ -45,7 +45,7 @@ fn page(request: &ApiRequest, names: impl IntoIterator<Item = String>, next: &st
     Wire::of_config_maps(request).list(&metadata, &items.collect::<Vec<_>>())
 }
 
-/// The start of a list, up to its first item. Any number of items may follow.
+/// Returns the start of a list, up to its first item. Any number of items may follow.
 fn list_start(request: &ApiRequest) -> Bytes {
     if request.accepts_protobuf() {
         // The length of the message with the metadata and the items is 2^63 - 1 bytes.
@@ -65,14 +65,14 @@ fn item(request: &ApiRequest, object: &Value) -> Bytes {
     [&*item, b","].concat().into()
 }
 
-/// The number of the page that a request selects. The continue token of the request is this number.
+/// Returns the number of the requested page. The script uses this number as the continue token.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
         .map_or(0, |token| token.parse().unwrap())
 }
 
-/// Returns a server that takes the lists of configmaps from a script.
+/// Returns a server whose lists of configmaps come from a script.
 fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     let server = server();
     for on in [On::List, On::NextPage] {
@@ -81,8 +81,10 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     server
 }
 
-/// Waits for a failure of configmaps, and checks that this failure is handled like other failures: health and metrics
-/// show it, requests have a backoff, other resources continue, and the failure ends when the server responds correctly.
+/// Waits for a failure of configmaps, and checks that this failure has the same consequences as other failures.
+///
+/// Health and metrics show the failure, retries have a backoff, and other resources continue. The failure ends when the
+/// server responds correctly.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");
@@ -126,7 +128,8 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
 #[tokio::test(start_paused = true)]
 async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
     for (cycle, protobuf) in [(1, true), (2, false), (3, true), (50, true), (50, false)] {
-        // The script cannot capture a variable, so the page size of the request passes the length of the cycle.
+        // The script cannot capture variables. So the test sets the page size to the length of the cycle, and the
+        // script reads the page size from the request.
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
@@ -148,7 +151,7 @@ async fn objects_that_repeat_in_any_cycle_are_a_failure() {
         let name = format!("x{}", number % 50);
         body(page(request, [name], &(number + 1).to_string()))
     };
-    // The page has one object without fields, which takes no bytes in protobuf.
+    // The page has one object without fields. In protobuf, this object has no bytes.
     let empty: fn(&ApiRequest) -> ByteStream = |request| {
         let metadata =
             json!({ "resourceVersion": "100", "continue": (number(request) + 1).to_string() });
@@ -252,7 +255,7 @@ async fn lists_of_a_byte_a_second_are_a_failure() {
         let bytes = page.into_iter();
         slowly(SECOND, bytes.map(|byte| Bytes::copy_from_slice(&[byte])))
     };
-    // Endless blanks in JSON, or endless unknown fields in protobuf, take the place of the items.
+    // Instead of items, the list has endless blanks in JSON, or endless unknown fields in protobuf.
     let blanks: fn(&ApiRequest) -> ByteStream = |request| {
         let blank: &[u8] = match request.accepts_protobuf() {
             true => b"\x78\x01",
@@ -301,7 +304,7 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 async fn an_event_without_an_end_is_a_failure() {
     // The event arrives in single bytes, or in pieces that would fill the memory.
     for (piece, protobuf) in [(1, false), (1, true), (100_000, false), (100_000, true)] {
-        // There are no bookmarks, because their line breaks would end the event.
+        // The server sends no bookmarks in this time, because the line break of a bookmark would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
         let running = synced(&server, |watch| {
             watch.protobuf(protobuf).object_size_limit(1 << 20)
@@ -391,7 +394,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
 /// Returns a configmap of about this many bytes.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
-    // The data comes after the metadata, as in responses of API servers.
+    // The field `z` comes after the metadata, as the data in responses of API servers.
     object["z"] = json!("y".repeat(bytes));
     object
 }
@@ -413,8 +416,8 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
         assert_eq!(running.metric(skipped), Some(1.0));
 
-        // When an object becomes too large, the object loses its samples. When the object shrinks, the object gets its
-        // samples again.
+        // When an object becomes too large, its samples are removed. When the object becomes smaller, it has samples
+        // again.
         server.put("configmaps", large("cm0", 2_000));
         eventually("the large object is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
@@ -423,7 +426,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         eventually("the object has samples again", || shows("cm0")).await;
         assert_eq!(running.config_maps().len(), 12);
 
-        // A resumed watch begins after the skipped event, not before the skipped event.
+        // A resumed watch starts after the skipped event.
         server.put("configmaps", large("large", 3_000));
         pass(Duration::from_secs(5)).await;
         server.cut_watches("configmaps");
@@ -538,8 +541,9 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
-    // The lists of `a` and `b` use the memory for 50 s. The list of `c` must wait, and then takes 30 s. The lists begin
-    // one after another, because the buffers of `a` and `b` exceed the memory if they grow at the same time.
+    // The lists of `a` and `b` use the whole limit on memory for 50 s. The list of `c` must wait, and then takes 30 s.
+    // The lists do not begin at the same time, because the growing buffers of `a` and `b` together would exceed the
+    // limit.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let (before, bytes, after) = match &*namespace {

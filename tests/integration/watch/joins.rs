@@ -1,5 +1,5 @@
-//! Tests of the objects from which labels are joined. The tests check the requests for these objects, and that missing
-//! objects do not delay readiness.
+//! Tests joined labels. The tests check the requests for the objects that provide these labels. Missing objects must
+//! not delay readiness.
 
 use kube_state_metrics::registry::{Builder, Shard};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
@@ -14,7 +14,7 @@ const METADATA: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMeta
 const METADATA_IN_JSON: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
-/// A server with a pod of a Deployment.
+/// Returns a server with a pod of a Deployment.
 fn server() -> ApiServer {
     let server = ApiServer::new();
     for (plural, kind) in [("replicasets", "ReplicaSet"), ("deployments", "Deployment")] {

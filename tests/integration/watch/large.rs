@@ -1,4 +1,4 @@
-//! Tests of large objects. Large objects do not block the runtime, and events stay in order.
+//! Tests large objects. They must not block the runtime, and events must stay in order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
             .collector(Collector::new().family(slow))
             .build()
             .unwrap();
-        // The object arrives in a paged list, and then as an event. In protobuf, an object counts as large from a
-        // smaller size on.
+        // The object arrives in a paged list, and then as an event. The size from which an object counts as large is
+        // smaller in protobuf than in JSON.
         let bytes = if protobuf { 40_000 } else { 80_000 };
         server.put("configmaps", large("listed", bytes));
         server.set_streaming_lists(false);
@@ -56,7 +56,8 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
                 running.text().contains(&shown)
             })
             .await;
-            // The runtime of this test has one thread, so a blocked thread would delay the other task.
+            // The runtime of this test has only one thread. If the generator blocked the thread, the other task would
+            // be late.
             assert!(longest < TIME / 2, "{name}: held for {longest:?}");
         }
     }

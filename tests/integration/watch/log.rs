@@ -11,11 +11,11 @@ use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ResourceHealth, ResourceState};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// A second subscriber, which exists as long as the process.
+/// A second subscriber that exists until the process ends.
 ///
-/// If only one subscriber exists, `tracing` asks the thread that writes a message first whether the message is enabled,
-/// and remembers the answer for all threads. Other tests write the same messages in threads without a subscriber, so
-/// that the message would be missing in a log. If several subscribers exist, `tracing` asks all of them.
+/// `tracing` remembers for each message whether it is enabled. If only one subscriber exists, `tracing` checks this
+/// only in the thread that first writes the message. If this is the thread of another test without a subscriber, the
+/// message would be disabled in all threads. If several subscribers exist, `tracing` asks all of them.
 static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
@@ -47,7 +47,7 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// The lines that contain all of these words.
+    /// Returns the lines that contain all of these words.
     pub(super) fn lines(&self, words: &[&str]) -> Vec<String> {
         let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let found = log
@@ -129,8 +129,7 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    // The responses are those of an aggregated API whose service is down: the gateway in front of the service returns
-    // different errors.
+    // An aggregated API responds with these codes if its service is down.
     for code in [503, 500, 502] {
         server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
     }
@@ -182,7 +181,7 @@ async fn a_detached_watch_that_does_not_start_logs_why() {
     );
 }
 
-/// Returns four resources. The server has all four resources.
+/// Returns a registry with the four resources of the server.
 fn four_resources() -> StateMetrics {
     let builder = StateMetrics::builder().built_in([
         BuiltIn::ConfigMaps,
@@ -202,7 +201,7 @@ async fn a_mass_of_transient_refusals_is_one_message() {
     pass(Duration::from_secs(5)).await;
     server.set_down(true);
     pass(Duration::from_secs(60)).await;
-    // The permissions of a server that has just started are not loaded yet.
+    // A server that has just started has not loaded the permissions yet.
     server.forbid("");
     server.set_down(false);
     pass(Duration::from_secs(5)).await;
@@ -234,7 +233,7 @@ async fn refusals_that_come_one_after_the_other_share_their_messages() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.forbid("");
-    // Watches end at different times, so the refusals become visible at different times.
+    // The watches end at different times, so they detect the refusals at different times.
     for resource in ["configmaps", "namespaces", "pods", "statefulsets"] {
         server.cut_watches(resource);
         pass(Duration::from_secs(10)).await;
@@ -314,7 +313,7 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
         server.counts("configmaps").2 == 6
     })
     .await;
-    // The last backoff was at least 12.8 s, so watches of five seconds do not reset it.
+    // The last backoff was at least 12.8 s. Watches of five seconds are shorter, so they do not reset the backoff.
     for _ in 0..60 {
         pass(Duration::from_secs(5)).await;
         server.end_watches("configmaps");

@@ -1,4 +1,4 @@
-//! Tests of lists that are so long that another thread applies a part of the objects.
+//! Tests lists that are so long that the crate applies a part of the objects on another thread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,21 +26,21 @@ fn name(number: usize) -> String {
     format!("n{number:05}")
 }
 
-/// A namespace with a phase that depends on its version, so that its samples show which version was applied last.
+/// Returns a namespace whose phase depends on its version, so that its samples show which version was applied last.
 fn versioned(number: usize, version: usize) -> Value {
     let phase = ["Active", "Terminating"][version % 2];
     let metadata = json!({ "name": name(number), "uid": name(number), "resourceVersion": version.to_string() });
     json!({ "metadata": metadata, "status": { "phase": phase } })
 }
 
-/// The events of a list in a stream, with changes of objects before the list is complete.
+/// Returns the events of a streaming list. Some objects change before the list is complete.
 fn events() -> Vec<(&'static str, Value)> {
     let mut events = Vec::new();
     for number in 0..COUNT {
         let version = 10 + 2 * number;
         events.push(("ADDED", versioned(number, version)));
         if number % 97 == 5 {
-            // The object may still be in a batch, on the other thread, or have a row.
+            // At this time, the object may still be in a batch, may be on the other thread, or may already have a row.
             let changed = number - number % 5;
             events.push(("MODIFIED", versioned(changed, version + 1)));
         }
@@ -55,7 +55,7 @@ fn events() -> Vec<(&'static str, Value)> {
     events
 }
 
-/// The exposition of the objects after all events.
+/// Returns the exposition of the objects after all events.
 fn expected() -> String {
     let mut objects = BTreeMap::new();
     for (kind, object) in events() {
@@ -88,7 +88,7 @@ async fn changes_during_a_list_are_applied_after_the_objects_of_the_list() {
         let end = json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "resourceVersion": "100000",
             "annotations": { "k8s.io/initial-events-end": "true" } } });
         lines.push(line("BOOKMARK", &end));
-        // The pieces end within lines.
+        // The pieces of the body end in the middle of lines.
         let bytes = Bytes::from(lines.concat());
         let pieces: Vec<_> = (0..bytes.len())
             .step_by(10_007)

@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets are requested without their data.
+//! Tests that the watch requests ConfigMaps and Secrets without their data.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn secrets() -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// Waits until the metrics are the same as the metrics of complete secrets, with their data.
+/// Waits until the metrics are the same as those of complete secrets with their data.
 async fn agree(running: &Running) {
     let builder = StateMetrics::builder().built_in([BuiltIn::Secrets]);
     let metrics = builder.all_fed_by_host().build().unwrap();
@@ -77,7 +77,7 @@ async fn secrets_are_requested_as_tables_and_their_changes_show() {
         server.put("secrets", secret("opaque", "helm.sh/release.v1"));
         server.delete("secrets", "a", "tls");
         agree(&running).await;
-        // A watch that is resumed gets the columns of its table again.
+        // The server sends the columns of the table again to a watch that is resumed.
         server.cut_watches("secrets");
         server.put("secrets", secret("newer", "b"));
         agree(&running).await;
@@ -154,7 +154,7 @@ async fn whole_objects_are_requested_after_a_table_that_lacks_the_type_in_a_watc
     server.put("secrets", secret("new", "Opaque"));
     agree(&running).await;
     assert_eq!(accepted(&server).last().unwrap(), WHOLE);
-    // After an hour, the exporter requests tables again, because another server may send the type in its tables.
+    // After an hour, the watch requests tables again, because another server may send tables with the type.
     let server = server.with_columns(&["Name", "Type"]);
     pass(Duration::from_secs(3_700)).await;
     server.cut_watches("secrets");

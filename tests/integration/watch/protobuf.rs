@@ -1,4 +1,4 @@
-//! Tests of watches of a server that answers in protobuf. The behaviour is the same as with JSON.
+//! Tests watches of a server that answers in protobuf. The behaviour must be the same as with JSON.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{
     ApiRequest, ApiServer, ByteStream, Fault, On, Wire, eventually, pass, within,
 };
 
-/// The number of responses with configmaps so far, in JSON and in protobuf.
+/// Returns the number of responses with configmaps so far, in JSON and in protobuf.
 fn responses(running: &super::Running) -> (f64, f64) {
     let of = |encoding: &str| {
         let labels = format!("encoding=\"{encoding}\",resource=\"*v1.ConfigMap\"");
@@ -44,7 +44,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
             "{log:?}"
         );
         let (json, protobuf) = responses(&running);
-        // The refusal of a streaming list does not count as a response with objects.
+        // The response that refuses a streaming list does not count, because it has no objects.
         let answered = if streaming { log.len() } else { log.len() - 1 };
         assert_eq!((json, protobuf), (0.0, answered as f64));
     }
@@ -199,7 +199,7 @@ async fn an_event_that_never_ends_is_requested_again() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_that_are_damaged_are_requested_again_in_json() {
-    // Damaged bodies: HTML instead of protobuf, a group, and an object with a wrong wire type.
+    // The test uses damaged bodies: HTML instead of protobuf, a group, and an object with a wrong wire type.
     let html: fn(&ApiRequest) -> ByteStream = |_| body(b"<html>".to_vec());
     let group: fn(&ApiRequest) -> ByteStream = |_| body(b"k8s\0\x13".to_vec());
     let object: fn(&ApiRequest) -> ByteStream = |request| {
@@ -209,7 +209,7 @@ async fn lists_that_are_damaged_are_requested_again_in_json() {
         }
         let items = [config_map("a", "x0"), config_map("a", "x1")];
         let list = wire.list(&json!({ "resourceVersion": "100" }), &items);
-        // The tag of the last object's metadata becomes the tag of a number.
+        // The test changes the tag of the last object's metadata, so that the metadata has the wire type of a number.
         let at = list
             .windows(4)
             .rposition(|bytes| bytes == b"\x0a\x02x1")
@@ -274,7 +274,7 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
             let are = |wanted: bool| log.iter().all(|asked| asked.accepts_protobuf() == wanted);
             assert!(are(*protobuf), "{config:?} {log:#?}");
             server.clear_log();
-            // If a configuration is added, even the first list uses the encoding that the configuration needs.
+            // After a configuration is added, the next list must use the encoding that the configuration needs.
             for (other, protobuf) in &cases {
                 let custom = running.metrics.custom_resources();
                 custom.set_config(None).unwrap();

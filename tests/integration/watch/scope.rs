@@ -1,4 +1,4 @@
-//! Tests of the requested objects: namespaces, nodes and selectors.
+//! Tests which objects a watch requests: namespaces, nodes and selectors.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn each_namespace_has_a_watch_of_its_own() {
     assert_eq!(server.counts("configmaps"), (0, 2, 0));
     assert_eq!(paths(&server, "namespaces"), ["/api/v1/namespaces"]);
     assert_eq!(running.config_maps().len(), 12);
-    // All cluster-scoped objects are present.
+    // The watch of single namespaces still receives all cluster-scoped objects.
     server.put("namespaces", namespace("c"));
     server.put("configmaps", config_map("b", "new"));
     server.put("configmaps", config_map("c", "new"));
@@ -202,7 +202,7 @@ async fn a_pod_that_gets_its_node_leaves_the_unscheduled_ones() {
     let running = start(&server, with_pods(), |watch| watch.unscheduled_pods());
     running.ready().await;
     assert_eq!(nodes_of(&running.text()).len(), 1);
-    // A server reports an object that is no longer selected as deleted.
+    // If a changed object no longer matches the selector, the server sends an event of type `DELETED`.
     let bound = server.put("pods", pod("one", "n1"));
     server.send_event("pods", "DELETED", &bound);
     eventually("the pod is removed", || {

@@ -1,5 +1,5 @@
-//! Tests of shards. Together, the shards have all objects, even while the shards change. Without a hand-over, no object
-//! is in two shards.
+//! Tests shards. Together, the shards must export all objects, even while the shards change. Without a hand-over, no
+//! two shards may export the same object.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn all(server: &ApiServer) -> Vec<String> {
     exposed(&super::expected(server))
 }
 
-/// Returns all objects of all parts. An object of several parts is listed several times.
+/// Returns all objects that the shards export. If several shards export an object, it occurs several times.
 fn union(parts: &[Running]) -> Vec<String> {
     let mut union: Vec<_> = parts.iter().flat_map(Running::config_maps).collect();
     union.sort();
@@ -228,7 +228,7 @@ async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
             .to_owned();
         assert_eq!(one.matches("shardRange").count(), 1);
     }
-    // A server that supports shards does not support the partition that kube-state-metrics uses, so the request has no
+    // The server supports only shards by range. The shards of kube-state-metrics are not ranges, so the request has no
     // selector.
     let server = big_server().with_shards();
     let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
@@ -291,7 +291,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
         let shards = parts[0].metric("kube_state_metrics_total_shards");
         assert_eq!(shards, Some(f64::from(total)));
     }
-    // Other changes of the StatefulSet, and its deletion, do not change the shards.
+    // The shards do not change if other fields of the StatefulSet change, or if it is deleted.
     server.clear_log();
     let mut same = stateful_set(Some(2));
     same["metadata"]["labels"] = json!({ "a": "b" });

@@ -1,4 +1,4 @@
-//! Tests of hosts whose watches feed the same stores as the watches of the crate.
+//! Tests hosts that feed stores with the events of a watch of the host.
 
 use futures::StreamExt;
 use futures::stream;
@@ -16,7 +16,7 @@ use kube_state_metrics::source::health::{
 use kube_state_metrics::source::watch::RecordExt;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// Returns config maps from the host, and namespaces from the watch of the crate.
+/// Returns a registry in which the host feeds config maps, and the watch of the crate feeds namespaces.
 fn shared() -> StateMetrics {
     let builder = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     builder.build().unwrap()
@@ -132,7 +132,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     let host = background(host.for_each(|_| async {}));
     running.ready().await;
     assert_eq!(waiting(&running), (2, 2, 0));
-    // The end of a feed is reported. A new feed replaces the feed that has ended.
+    // When a feed ends, the health reports it. A new feed can replace the feed that has ended.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
     eventually("the feed has stopped", || {

@@ -1,4 +1,4 @@
-//! Tests of the events and faults of an open watch.
+//! Tests the events and faults of an open watch.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn an_expired_watch_is_relisted_at_once() {
             let holds = || running.text() == expected(&server);
             within("the relist shows", Duration::from_secs(1), holds).await;
             assert_eq!(server.counts("configmaps"), (0, 2, 1));
-            // The list must not be older than the last received state.
+            // The list must not be older than the last event that the watch has received.
             assert!(server.log("configmaps")[2].version().unwrap() > 100);
             running.agrees().await;
         }
@@ -116,7 +116,8 @@ async fn duplicate_events_change_nothing() {
 async fn events_out_of_order_are_not_trusted() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // A change that arrives after a later deletion would restore the deleted object.
+    // The event of `dead` arrives after an event with a later version. If the watch applied it, the deleted object
+    // would have samples again.
     server.mute_watches("configmaps");
     let dead = server.put("configmaps", config_map("a", "dead"));
     server.delete("configmaps", "a", "dead");
@@ -206,7 +207,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         server.put("configmaps", broken("a", "gone"));
         server.delete("configmaps", "a", "gone");
         running.agrees().await;
-        // An event that does not decode still advances the version.
+        // An event that does not decode still advances the resource version of the watch.
         pass(Duration::from_secs(5)).await;
         let version = server.version();
         server.cut_watches("configmaps");
@@ -242,7 +243,7 @@ async fn a_silent_watch_is_torn_down_and_resumed() {
 async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // A proxy does not forward the events of any watch.
+    // A proxy keeps the connections of all watches open, but forwards no events.
     server.mute_watches("configmaps");
     server.fault(On::Watch, "configmaps", usize::MAX, Fault::Stall(0));
     server.put("configmaps", config_map("a", "missed"));
@@ -251,10 +252,10 @@ async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     pass(Duration::from_secs(20)).await;
     running.agrees().await;
     assert_eq!(server.counts("configmaps"), (0, 2, 2));
-    // The list does not reset the time since the last event, so that an alert about silent watches can fire.
+    // The list does not reset the time since the last event. So an alert about silent watches can fire.
     let age = "kube_state_metrics_last_event_age_seconds{resource=\"*v1.ConfigMap\"}";
     assert!(running.metric(age).unwrap() > 275.0);
-    // An event ends the silence, so one more silent watch is resumed without a list.
+    // An event ends the silence. Therefore, the next silent watch is resumed without a list.
     pass(Duration::from_secs(60)).await;
     server.put("configmaps", config_map("a", "seen"));
     running.agrees().await;
@@ -310,7 +311,7 @@ async fn quiet_watches_with_bookmarks_live_on() {
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(290)).await;
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
-    // After its timeout, the watch is resumed without a relist.
+    // When the watch reaches its timeout, it is resumed without a relist.
     pass(Duration::from_secs(3600)).await;
     let (lists, streams, watches) = server.counts("configmaps");
     assert_eq!((lists, streams), (0, 1));
@@ -325,7 +326,7 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The backup still contains the object, with a lower version.
+    // The backup still contains the object, but with a lower version.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

@@ -10,14 +10,14 @@ fn frame(kind: u8, length: usize) -> Vec<u8> {
     frame
 }
 
-/// The budget of a client that has sent the preface.
+/// Returns the budget of a client that has sent the preface.
 fn http2() -> FrameBudget {
     let mut budget = FrameBudget::new();
     assert!(budget.record_received(PREFACE, 0));
     budget
 }
 
-/// The number of frames until the budget is exceeded.
+/// Returns the number of frames after which the budget is exceeded.
 fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64) -> u64 {
     let mut count = 0;
     while budget.record_received(frame, responses) {
@@ -61,7 +61,8 @@ async fn frames_are_counted_however_the_bytes_are_divided() {
         let exceeded = pieces
             .iter()
             .position(|piece| !budget.record_received(piece, 0));
-        // The header of the last frame ends 8 bytes before the end.
+        // The budget is exceeded at the header of the last frame, and that header ends 8 bytes before the end of the
+        // flood.
         assert_eq!(exceeded, Some((flood.len() - 9) / size), "pieces of {size}");
     }
 }
@@ -106,7 +107,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // Sent bytes allow only a limited number of frames.
+    // However many bytes the server sends, they allow only a limited number of frames.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

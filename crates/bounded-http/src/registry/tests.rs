@@ -3,7 +3,7 @@ use super::*;
 const FLOOD: [u8; 4] = [192, 0, 2, 1];
 const OTHER: [u8; 4] = [192, 0, 2, 2];
 
-/// Returns a registry, and limits of three connections and two responses.
+/// Returns a registry, and limits that allow three connections and two responses.
 fn registry() -> (Registry, Limits) {
     let limits = Limits {
         max_connections: 3,
@@ -54,7 +54,8 @@ async fn each_stream_of_a_connection_is_a_response() {
     let [first, second, third] = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
     let streams = [(); 2].map(|()| registry.answer(&first, &limits));
     assert_eq!(registry.busy.get(), 2);
-    // The connection with two responses is not the new one, so it is evicted with both.
+    // The third response evicts the first connection with both of its responses, because that connection does not begin
+    // the new response.
     let _second = registry.answer(&second, &limits);
     assert!(!registry.is_open(&first) && registry.is_open(&second));
     assert_eq!(registry.busy.get(), 1);
@@ -131,7 +132,7 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     seconds(1).await;
     drop(registry.answer(&idle, &limits));
     seconds(1).await;
-    // There is no room until the evicted connection is closed.
+    // A new connection is not added until the evicted connection is closed.
     for _ in 0..2 {
         assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
         assert!(!registry.is_open(&idle) && registry.is_open(&silent));
@@ -143,11 +144,11 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     assert!(!registry.is_open(&silent));
     registry.remove(&silent);
     let _newest = registry.add(OTHER, &limits).unwrap();
-    // A new connection has time to send its request.
+    // A new connection is protected for a time, so that it can send its request.
     let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
     };
-    // A new connection without bytes to read has less time.
+    // If a new connection has no bytes to read, the protection ends earlier.
     new.record_nothing_to_read();
     let Some(Full::Until(sooner)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
@@ -180,7 +181,8 @@ async fn the_peer_with_the_most_connections_loses_one() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
-    // One peer, or three peers, wait until their wrong passwords are checked.
+    // The requests of one peer or of three peers wait for a response, for example while the server checks wrong
+    // passwords.
     for flooders in [1, 3] {
         let (registry, mut limits) = registry();
         limits.max_connections = 16;
@@ -237,7 +239,7 @@ async fn a_connection_has_more_time_during_its_handshake() {
         matches!(in_handshake, Some(Full::Until(_))),
         "{in_handshake:?}"
     );
-    // After the handshake, a connection has time to send its request.
+    // After the handshake, a connection is protected for a time, so that it can send its request.
     all.iter().for_each(|own| own.record_accepted());
     milliseconds(49).await;
     let accepted = registry.add(FLOOD, &limits).err();

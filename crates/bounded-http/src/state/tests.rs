@@ -45,7 +45,8 @@ async fn bytes_between_requests_do_not_start_a_request_in_http2() {
 async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
     let (connection, busy) = connection();
     let response = connection.begin_request(false);
-    // Before the response begins, the service is slow, not the client.
+    // While the service has not begun the response, the client is not slow. So only the timeout of the response
+    // applies.
     assert_eq!(
         closed_after(&connection).await,
         (60, CloseReason::SlowResponse)
@@ -60,7 +61,7 @@ async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
         closed_after(&connection).await,
         (10, CloseReason::NoProgress)
     );
-    // The body has ended, but its last bytes cannot be sent.
+    // The response body has ended, but the server cannot send its last bytes.
     connection.set_blocked(true);
     drop(response);
     connection.record_write();

@@ -1,11 +1,11 @@
-//! Chains that webpki accepts and Go refuses, and certificates that are hard to parse.
+//! Tests chains that webpki accepts and Go refuses, and certificates with unusual encodings.
 
 use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// The error of a client that checks a server with this chain, and the error of a server that checks a client with this
-/// chain. An empty text means that the chain is accepted.
+/// Returns two errors: of a client that checks a server with this chain, and of a server that checks a client with this
+/// chain. If the chain is accepted, the text is empty.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();
@@ -98,7 +98,7 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
                 }
             }
         }
-        // A client certificate of version 1 has no purpose, but its authority has one.
+        // A client certificate of version 1 has no extended key usage, but its authority has one.
         let old = of_root.as_version_1(&limited);
         assert_eq!(client(&limited.der, &old).is_empty(), is_client);
     }
@@ -117,7 +117,7 @@ fn the_path_length_of_a_root_limits_its_chains() {
             true => assert_eq!(said, ACCEPTED),
             false => refuse(&said, "CN=leaf: its chain is longer than"),
         }
-        // The result is the same if the chain also contains the root.
+        // The result is the same if the server also sends the root in its chain.
         let said_with_root = both(&[&root.der], &[&of_middle, &middle, &root]);
         assert_eq!(said_with_root, said);
     }
@@ -191,7 +191,7 @@ fn a_serial_number_of_any_length_is_parsed() {
         &said,
         "CN=leaf: the certificate or its authority has expired",
     );
-    // The expiry of the leaf does not affect certificates that others sign.
+    // An expired certificate among the trusted ones does not affect certificates that another authority signed.
     let root = Pair::self_signed(with_long_serial(authority("other")));
     let signed = root.issue(with_long_serial(leaf("leaf")));
     assert_eq!(both(&[&expired.der, &root.der], &[&signed]), ACCEPTED);
@@ -244,7 +244,7 @@ fn each_authority_with_the_name_and_key_counts() {
         assert_eq!(both(&trusted, &[&new]), ACCEPTED);
         assert_eq!(both(&trusted, &[&old])[1], "");
     }
-    // If no authority passes, the error is that of the first authority.
+    // If the checks fail for all authorities, the error is that of the first authority.
     refuses(&both(&[&expired, &other], &[&old])[1], &["has expired"]);
     refuses(
         &both(&[&other, &expired], &[&old])[1],

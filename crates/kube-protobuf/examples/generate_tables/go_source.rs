@@ -1,6 +1,6 @@
 //! Reads the type declarations of Go packages.
 //!
-//! The reader works line by line, which suffices for sources that are formatted by `gofmt`.
+//! The code reads the source line by line. This is sufficient for sources that `gofmt` has formatted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The types of a package, by name.
 pub(crate) type Package = BTreeMap<String, Declaration>;
 
-/// A declared type, and the imports of its file: paths by name.
+/// A declared type, and the imports of its file. The imports map each name to its path.
 pub(crate) struct Declaration {
     pub(crate) definition: Definition,
     pub(crate) imports: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub(crate) enum Definition {
 pub(crate) struct Field {
     /// The type in the notation of Go.
     pub(crate) type_name: String,
-    /// Whether the field has no name.
+    /// Whether the field is embedded in its struct, and so has no name.
     pub(crate) is_embedded: bool,
     /// The value of the tag `json`.
     pub(crate) json: Option<String>,
@@ -93,7 +93,7 @@ fn without_comment(line: &str) -> &str {
     line.split(" //").next().unwrap_or(line).trim_end()
 }
 
-/// The fields of a struct, up to the brace that ends it.
+/// Reads the fields of a struct, up to the brace that ends the struct.
 fn fields<'a>(name: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     while let Some(line) = lines.next() {
@@ -122,7 +122,7 @@ fn fields<'a>(name: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<V
     Err(format!("{name}: the struct does not end"))
 }
 
-/// The value of a tag, for example `a,b` for `json:"a,b"`.
+/// Returns the value of a tag, for example `a,b` for `json:"a,b"`.
 fn tag(tags: &str, name: &str) -> Option<String> {
     let (_, value) = tags.split_once(&format!("{name}:\""))?;
     Some(value.split('"').next()?.to_owned())

@@ -7,9 +7,10 @@
 //! $ cargo fmt -p kube-protobuf
 //! ```
 //!
-//! The `.proto` files next to the Go types are not enough. The `.proto` files lack the JSON names, and do not say which
-//! fields are pointers, are left out if empty, or are inlined. The declarations of the Go fields contain this
-//! information. The generator stops at the first type that it does not understand.
+//! The generator reads Go, because the `.proto` files next to the Go types lack information. They do not contain the
+//! JSON names. They also do not state which fields are pointers, which fields JSON omits if they are empty, and which
+//! fields are inlined. The declarations of the Go fields contain this information. The generator stops at the first
+//! type that it does not understand.
 
 mod go_source;
 mod resolve;
@@ -21,7 +22,7 @@ use std::{env, fs};
 
 use resolve::Resolver;
 
-/// The kinds that have tables: the package below `k8s.io/api`, the API version, the kinds.
+/// The kinds that have tables. Each row has the package below `k8s.io/api`, the API version, and the kinds.
 const KINDS: &[(&str, &str, &[&str])] = &[
     (
         "admissionregistration/v1",
@@ -124,7 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The version in the name of a module's directory, for example `v0.37.2` for `api@v0.37.2`.
+/// Returns the version in the name of a module's directory, for example `v0.37.2` for `api@v0.37.2`.
 fn version_of(module: &Path) -> Result<String, String> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
     let (_, version) = name.split_once("@v").ok_or_else(|| {

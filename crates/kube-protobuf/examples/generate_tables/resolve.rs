@@ -8,7 +8,7 @@ use crate::go_source::{self, Definition, Package};
 /// The package of the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Go types with a separate encoder: the package, the name, and the variant of `Type` in the generated table.
+/// Go types that have their own encoder in Go: the package, the name, and the variant of `Type` in the generated table.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),
@@ -31,14 +31,14 @@ const CODECS: &[(&str, &str, &str)] = &[
 /// The variants of `Type` whose Go types are structs.
 const STRUCTS: &[&str] = &["Time", "MicroTime", "Json", "Quantity", "IntOrString"];
 
-/// A message: package, name.
+/// The package and the name of a message.
 pub(crate) type Name = (String, String);
 
-/// A field, as a table describes it.
+/// A field, as the generated table describes it.
 pub(crate) struct Field {
     pub(crate) number: u32,
     pub(crate) json: String,
-    /// The function that creates the field in the generated table.
+    /// The name of the function that creates the field in the generated table.
     pub(crate) constructor: &'static str,
     pub(crate) leaf: Leaf,
 }
@@ -56,7 +56,7 @@ enum Shape {
     Map,
 }
 
-/// Collects the messages that the kinds contain, directly or in other messages.
+/// Collects the messages of the kinds, and all messages that these messages contain.
 pub(crate) struct Resolver {
     api: PathBuf,
     machinery: PathBuf,
@@ -89,7 +89,7 @@ impl Resolver {
         let Definition::Struct(declared) = &declaration.definition else {
             return Err(format!("{package}.{name} is not a struct"));
         };
-        // A field without the tag `protobuf` is not on the wire.
+        // The wire format does not contain a field without the tag `protobuf`.
         let is_on_wire =
             |field: &&go_source::Field| field.protobuf.as_deref().is_some_and(|tag| tag != "-");
         let declared: Vec<_> = declared.iter().filter(is_on_wire).cloned().collect();

@@ -1,4 +1,4 @@
-//! Writes a message with its fields in another order and split into parts.
+//! Rewrites a message: its fields are in another order and are split into parts.
 
 use super::model::Random;
 use crate::canonical::{put_bytes, put_number};
@@ -47,7 +47,7 @@ pub(super) fn mixed(message: &'static Message, bytes: &[u8], random: &mut Random
             None => groups.push((record.number, parts)),
         }
     }
-    // The parts of a field keep their order; the parts of different fields are mixed.
+    // The parts of one field keep their order. The parts of different fields are mixed.
     let mut out = Vec::new();
     while !groups.is_empty() {
         let at = random.below(groups.len() as u64) as usize;

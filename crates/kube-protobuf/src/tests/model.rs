@@ -1,4 +1,4 @@
-//! Random objects, and the JSON that the API writes for them.
+//! Creates random objects, and the JSON that the API writes for them.
 
 use serde_json::{Map, Value, json};
 
@@ -88,8 +88,8 @@ fn value(content: Type, random: &mut Random, depth: u64) -> Value {
     }
 }
 
-/// The JSON that the API writes for an object. By the rules of Go, some empty values are written, and others are left
-/// out.
+/// Returns the JSON that the API writes for an object. By the rules of Go, the JSON contains some empty values and
+/// omits others.
 pub(super) fn expected(message: &'static Message, json: &Value) -> Value {
     let mut object = Map::new();
     expected_fields(message, json, &mut object);
@@ -119,7 +119,7 @@ fn expected_fields(message: &'static Message, json: &Value, object: &mut Map<Str
             (Presence::Pointer, Some(value)) => normal(value),
             (presence, value) => {
                 let zero = zero(field.content);
-                // Empty bytes differ from absent bytes, on the wire and in JSON.
+                // Empty bytes differ from absent bytes, in protobuf and in JSON.
                 if value.is_none() && matches!(field.content, Type::Bytes) {
                     continue;
                 }

@@ -41,14 +41,15 @@ pub(super) fn requires_certificate(section: &TlsSection) -> bool {
     section.client_auth_type == REQUIRED
 }
 
-/// Returns the verifier of client certificates; `None` if the section configures no verification.
+/// Returns the verifier of client certificates. Returns `None` if the section configures no verification.
 pub(super) fn verifier(
     section: &TlsSection,
     pem: &Pem,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, ClientAuthError> {
     let optional = match section.client_auth_type.as_str() {
-        // A certificate that is requested but not verified has no effect.
+        // With `RequestClientCert`, Go requests a certificate but does not verify it. Such a certificate has no effect,
+        // so it is not requested here.
         "" | "NoClientCert" | "RequestClientCert" => None,
         "VerifyClientCertIfGiven" => Some(true),
         REQUIRED => Some(false),

@@ -5,7 +5,7 @@ use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::document::TlsSection;
 
-/// A selection that rustls does not support.
+/// The error for a setting that rustls does not support.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CryptoError {
     #[error("{key}: there is no `{version}`; available: TLS12 and TLS13")]
@@ -64,13 +64,13 @@ fn cipher_suites(
 ) -> Result<Vec<SupportedCipherSuite>, CryptoError> {
     let is_tls13 = |suite: &SupportedCipherSuite| suite.tls13().is_some();
     let name = |suite: &SupportedCipherSuite| format!("{:?}", suite.suite());
-    // As in Go, the suites of TLS 1.3 cannot be deselected.
+    // As in Go, the cipher suites of TLS 1.3 are always enabled.
     let mut chosen: Vec<_> = all.iter().copied().filter(is_tls13).collect();
     for wanted in selected {
         if wanted.starts_with("TLS_AES_") || wanted.starts_with("TLS_CHACHA20_") {
             continue;
         }
-        // Go has two names for some suites, with and without the hash.
+        // Go has two names for some cipher suites: with and without the hash algorithm.
         let found = all.iter().find(|suite| {
             let name = name(suite);
             name == *wanted || name.strip_suffix("_SHA256") == Some(wanted)

@@ -1,4 +1,4 @@
-//! Further connections of clients with certificates.
+//! Tests further connections of clients that have certificates.
 
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +68,7 @@ fn client(
     TlsConnector::from(Arc::new(config))
 }
 
-/// Connects once. Returns the kind of the handshake if the server accepts the client.
+/// Connects the client once. Returns the kind of the handshake if the server accepts the client.
 async fn connect(server: &ServerTls, client: &TlsConnector) -> Result<HandshakeKind, AcceptError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -76,7 +76,8 @@ async fn connect(server: &ServerTls, client: &TlsConnector) -> Result<HandshakeK
     let connecting = tokio::spawn(async move {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        // The client receives the tickets before the first byte. If the server refuses the client, the read fails.
+        // The server sends session tickets before the first byte, so the client has them after this read. If the server
+        // refuses the client, the read fails.
         let mut stream = client.connect(name, stream).await?;
         stream.read_u8().await
     });

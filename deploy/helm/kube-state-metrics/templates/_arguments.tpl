@@ -1,4 +1,4 @@
-{{/* The arguments of the program, and their parts. */}}
+{{/* The arguments of the exporter, and templates that compute single arguments. */}}
 
 {{/* The collectors, without those of `collectorsExclude` and with those of `collectorsExtra`, as a list. */}}
 {{- define "ksm.collectors" -}}
@@ -16,7 +16,7 @@
 {{- concat $kept $lists.collectorsExtra | uniq | toYaml -}}
 {{- end -}}
 
-{{/* The watched namespaces, separated by commas; empty for all. */}}
+{{/* The watched namespaces, separated by commas. The text is empty if all namespaces are watched. */}}
 {{- define "ksm.namespaces" -}}
 {{- $namespaces := list -}}
 {{- range splitList "," (join "," (.Values.namespaces | default list)) -}}
@@ -28,7 +28,7 @@
 {{- without $namespaces "" | uniq | join "," -}}
 {{- end -}}
 
-{{/* The joined labels in the form of the flag. */}}
+{{/* The joined labels in the notation of the flag `--join-labels`. */}}
 {{- define "ksm.joinLabels" -}}
 {{- $joins := list -}}
 {{- $values := .Values.joinLabels | default dict -}}
@@ -79,7 +79,7 @@ exports custom resources) and more (further arguments). */}}
 {{- end -}}
 {{- if $values.highAvailability.enabled -}}
 {{- $args = concat $args (list "--ha" (printf "--ha-lease-name=%s" (include "ksm.fullname" $root))) -}}
-{{- /* With a kubeconfig, the program would use the namespace of its context. */ -}}
+{{- /* Without this flag, an exporter with a kubeconfig would use the namespace of the kubeconfig's context. */ -}}
 {{- if or $values.kubeconfig.enabled $values.highAvailability.leaseNamespace -}}
 {{- $args = append $args (printf "--ha-namespace=%s" (include "ksm.leaseNamespace" $root)) -}}
 {{- end -}}

@@ -1,5 +1,5 @@
-{{/* Fails if values are invalid, and states how to correct them. Every template calls it first, so that its messages
-precede all others. */}}
+{{/* Fails if values are invalid, and states how to correct them. Every template calls this template first, so that
+users see its messages instead of other errors. */}}
 
 {{- define "ksm.checks" -}}
 {{- include "ksm.checkLevels" . -}}
@@ -22,7 +22,7 @@ precede all others. */}}
 {{- include "ksm.checkResources" . -}}
 {{- end -}}
 
-{{/* Checks that the values that the templates need exist. */}}
+{{/* Checks that all values that the templates need exist. */}}
 {{- define "ksm.checkLevels" -}}
 {{- if hasKey .Values "kube-state-metrics" -}}
 {{- fail "the values are below the key kube-state-metrics, as for kube-prometheus-stack, so they have no effect; move them to the top level" -}}
@@ -48,14 +48,14 @@ precede all others. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Checks that the image is not one of the Go program. */}}
+{{/* Checks that the image is not an image of the Go program kube-state-metrics. */}}
 {{- define "ksm.checkImage" -}}
 {{- $image := .Values.image -}}
 {{- $name := trimPrefix "/" (printf "%s/%s" (.Values.global.imageRegistry | default $image.registry | default "") $image.repository) -}}
 {{- $tag := toString ($image.tag | default "") -}}
 {{- $own := .Chart.AppVersion -}}
 {{- $isGoImage := regexMatch "(^|/)(kube-state-metrics|bitnami|bitnamilegacy|coreos|rancher)/(mirrored-)?kube-state-metrics(-kube-state-metrics)?$" $name -}}
-{{- /* In a mirror, an image may have any path, so only the tag shows whether the image is the Rust program. */ -}}
+{{- /* In a mirror registry, an image may have any path. So only the tag shows whether it is the Rust program. */ -}}
 {{- $isGoName := regexMatch "(^|/)(mirrored-)?kube-state-metrics(-kube-state-metrics)?$" $name -}}
 {{- $isOwnTag := or (eq $tag $own) (regexMatch "^v?0\\." $tag) -}}
 {{- /* The Go program has the major versions 1 and 2. */ -}}
@@ -101,8 +101,8 @@ precede all others. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* The paths of the values that the chart does not have, as a list. The parameter has the keys
-values, known and prefix. */}}
+{{/* The paths of the user's values that the chart does not have, as a list. The parameter has the keys values, known
+and prefix. */}}
 {{- define "ksm.unknownValues" -}}
 {{- $unknown := list -}}
 {{- $known := .known -}}

@@ -1,6 +1,6 @@
-{{/* Parts of the objects of the Prometheus Operator. */}}
+{{/* Templates for the objects of the Prometheus Operator. */}}
 
-{{/* The limits of a scrape that are set. */}}
+{{/* The limits of a scrape that the values set. */}}
 {{- define "ksm.limits" -}}
 {{- $limits := dict -}}
 {{- range $key := list "sampleLimit" "targetLimit" "labelLimit" "labelNameLengthLimit" "labelValueLengthLimit" -}}
@@ -20,8 +20,9 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The relabeling of the metrics of objects, as a list. Their labels do not depend on the pod of the exporter, so series
-continue when another replica takes over. As with honorLabels, the labels of the samples take precedence. */}}
+{{/* The relabeling of the metrics of objects, as a list. The rules remove labels that name the pod of the
+exporter, so series continue when another replica takes over. As with honorLabels, the labels of the samples take
+precedence. */}}
 {{- define "ksm.stableSeries" -}}
 - targetLabel: __tmp_object
   replacement: "true"
@@ -45,8 +46,8 @@ continue when another replica takes over. As with honorLabels, the labels of the
   regex: __tmp_object|exported_(cluster|container|endpoint|instance|job|namespace|node|pod|service)
 {{- end -}}
 
-{{/* The relabeling of targets for `ksm.stableSeries`, as a list. If each target has these labels, Prometheus renames the
-labels of samples with the same names. */}}
+{{/* The relabeling of targets for `ksm.stableSeries`, as a list. Each target gets these labels if it does not have
+them. So Prometheus renames the labels of samples with the same names, for example pod to exported_pod. */}}
 {{- define "ksm.stableTargets" -}}
 {{- range list "pod" "container" "service" "endpoint" }}
 - sourceLabels: [{{ . }}]

@@ -43,7 +43,7 @@
 {{- toYaml (mergeOverwrite $labels (include "ksm.selector" . | fromYaml) $custom) -}}
 {{- end -}}
 
-{{/* The metadata of a pod of `helm test`; the parameter has the keys root and name. */}}
+{{/* The metadata of a pod of `helm test`. The parameter has the keys root and name. */}}
 {{- define "ksm.testMetadata" -}}
 name: {{ include "ksm.fullname" .root | trunc 50 | trimSuffix "-" }}-test-{{ .name }}
 namespace: {{ include "ksm.namespace" .root }}
@@ -60,7 +60,7 @@ annotations:
 {{- .Values.customResourceState.name | default (printf "%s-customresourcestate-config" (include "ksm.fullname" .)) -}}
 {{- end -}}
 
-{{/* An image; the parameter has the keys image, root and tag (the default tag). */}}
+{{/* The name of an image. The parameter has the keys image, root and tag (the default tag). */}}
 {{- define "ksm.imageName" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .image.registry -}}
 {{- with $registry }}{{ . }}/{{ end -}}
@@ -72,7 +72,7 @@ annotations:
 {{- include "ksm.imageName" (dict "root" . "image" .Values.image "tag" .Chart.AppVersion) -}}
 {{- end -}}
 
-{{/* Pull secrets as a list of objects: a text is the name of a secret. */}}
+{{/* Pull secrets as a list of objects. If an item of the values is a text, it is the name of a secret. */}}
 {{- define "ksm.pullSecrets" -}}
 {{- $secrets := list -}}
 {{- range concat (.root.Values.global.imagePullSecrets | default list) (.secrets | default list) -}}

@@ -1,7 +1,7 @@
 {{/* The pods of all workloads. */}}
 
-{{/* The value `resources`. If it is empty, requests and limits for a number of pods:
-docs/explanation/performance.md has the figures. The parameter has the keys root and pods. */}}
+{{/* The value `resources`. If the value is empty, the template computes requests and limits for a number of pods, from
+the measurements in docs/explanation/performance.md. The parameter has the keys root and pods. */}}
 {{- define "ksm.resources" -}}
 {{- $pods := int .pods -}}
 {{- if and (empty .root.Values.resources) (gt $pods 0) -}}
@@ -73,7 +73,7 @@ securityContext:
 {{- concat $env (.root.Values.env | default list) | toYaml -}}
 {{- end -}}
 
-{{/* Volumes and their mounts; the parameter has the keys root and custom. */}}
+{{/* Volumes and their mounts. The parameter has the keys root and custom. */}}
 {{- define "ksm.volumes" -}}
 {{- $fullname := include "ksm.fullname" .root -}}
 {{- $volumes := list -}}
@@ -104,7 +104,7 @@ securityContext:
 {{- concat $mounts (.root.Values.volumeMounts | default list) | toYaml -}}
 {{- end -}}
 
-{{/* The affinity that keeps replicas on different nodes, with `highAvailability.enabled`. */}}
+{{/* The affinity of the pods. With `highAvailability.enabled`, the replicas prefer different nodes. */}}
 {{- define "ksm.affinity" -}}
 {{- if .Values.highAvailability.enabled -}}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "ksm.selector" . | fromYaml)) -}}

@@ -1,13 +1,13 @@
-{{/* Probes of the program. */}}
+{{/* The probes of the exporter's container. */}}
 
-{{/* A probe; the parameter has the keys root, probe, path and port. */}}
+{{/* A probe. The parameter has the keys root, probe, path and port. */}}
 {{- define "ksm.probe" -}}
 {{- $values := .root.Values -}}
 {{- $proxy := $values.kubeRBACProxy -}}
 {{- $get := dict "path" .path "port" .port "scheme" (upper .probe.httpGet.scheme) -}}
 {{- if $proxy.enabled -}}
-{{- /* The program listens only on the loopback interface, so the kubelet probes the proxy. The probe has the number
-       of the port, because the container of the program declares no port. */ -}}
+{{- /* The exporter listens only on the loopback interface, so the kubelet probes the proxy. The probe contains the
+       number of the port, because the exporter's container declares no named port. */ -}}
 {{- $_ := set $get "scheme" "HTTPS" -}}
 {{- if $proxy.ignoreProbePaths -}}
 {{- $_ := set $get "port" ($values.service.port | default 8080 | int) -}}

@@ -15,7 +15,7 @@
 {{- toYaml $rules -}}
 {{- end -}}
 
-{{/* The plural name of a kind, by the same guess as in the program. */}}
+{{/* The plural name of a kind. The template guesses the name in the same way as the exporter. */}}
 {{- define "ksm.plural" -}}
 {{- $kind := lower . -}}
 {{- if regexMatch "(s|x|z|ch|sh)$" $kind -}}
@@ -66,7 +66,7 @@
 {{- $sources | uniq | toYaml -}}
 {{- end -}}
 
-{{/* Rules of a role. The parameter has the keys root, collectors and part: `all`, `cluster` or `namespaced`. */}}
+{{/* Rules of a role. The parameter has the keys root, collectors and part (`all`, `cluster` or `namespaced`). */}}
 {{- define "ksm.rules" -}}
 {{- $root := .root -}}
 {{- $part := .part -}}
@@ -99,7 +99,7 @@
 {{- $rules = concat $rules (list $tokens $access) -}}
 {{- end -}}
 {{- if $named -}}
-{{- /* The program requests each of these namespaces by its name. */ -}}
+{{- /* The exporter lists and watches each of these namespaces by its name. */ -}}
 {{- $names := without (splitList "," (include "ksm.namespaces" $root)) "" -}}
 {{- $namespaces := dict "apiGroups" (list "") "resources" (list "namespaces") "resourceNames" $names "verbs" (list "list" "watch") -}}
 {{- $rules = append $rules $namespaces -}}
@@ -146,9 +146,9 @@ subjects:
     namespace: {{ include "ksm.namespace" .root }}
 {{- end -}}
 
-{{/* The roles of an account. With permissions by namespace, a Role in each namespace grants what a Role can grant, and a
-ClusterRole the rest. The parameter has the keys root, name, account, collectors, custom, extra, existing and
-aggregation. */}}
+{{/* The roles of a service account. If the permissions are by namespace, a Role in each namespace grants the
+permissions on namespaced resources, and a ClusterRole grants the other permissions. The parameter has the keys root,
+name, account, collectors, custom, extra, existing and aggregation. */}}
 {{- define "ksm.roles" -}}
 {{- $rbac := .root.Values.rbac }}
 {{- $namespaces := without (splitList "," (include "ksm.namespaces" .root)) "" }}

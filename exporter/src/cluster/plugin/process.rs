@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
 
-/// A running process. When it is dropped, it is killed.
+/// A running process. When this value is dropped, the process is killed.
 pub(super) struct Process {
     child: Child,
     target: Option<Target>,
@@ -30,7 +30,7 @@ pub(super) enum Unread {
     Failed(io::Error),
 }
 
-/// What a signal is sent to.
+/// The target of a signal.
 #[derive(Clone, Copy)]
 enum Target {
     /// The process with its descendants.

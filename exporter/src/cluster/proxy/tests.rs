@@ -97,7 +97,7 @@ fn no_proxy_exempts_as_with_go() {
         ("[fd00::1]", "https://[fd00::1]:443", false),
         ("10.0.0.1", "https://[::ffff:10.0.0.1]", true),
         ("10.0.0.0/8", "https://[::ffff:10.0.0.1]", true),
-        // Entries that exempt every server, and entries that exempt none.
+        // Entries that match every server, and entries that match no server.
         ("*", "https://example.com", true),
         ("a.com,*", "https://10.0.0.1", true),
         ("*:443", "https://example.com", false),

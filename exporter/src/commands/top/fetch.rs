@@ -1,4 +1,4 @@
-//! The report of a running exporter, or its metrics.
+//! Requests the report of a running exporter. If there is no report, requests the metrics.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::file_limits;
 /// The maximum time of a request. The exporter computes one report at a time, and a report of a
 /// large cluster takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The largest report, in bytes.
+/// The maximum size of a report, in bytes.
 const LARGEST: usize = 256 << 20;
 /// The path of the report with all rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
@@ -92,7 +92,7 @@ fn base(url: &str) -> &str {
     served.unwrap_or(path)
 }
 
-/// The header with the token of a file.
+/// The `Authorization` header with the token in a file.
 fn bearer_token(path: &Path) -> Result<HeaderValue, AnyError> {
     let read = config_file::read_text(path, file_limits::TOKEN);
     let token = read.map_err(|error| format!("--token-file {}: {error}", path.display()))?;

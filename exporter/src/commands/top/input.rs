@@ -169,7 +169,7 @@ fn manifests(paths: &[PathBuf], flags: &RenderFlags) -> Result<Report, AnyError>
 // === impl Content ===
 
 impl Content {
-    /// Recognizes the kind of a text by its start.
+    /// Determines the kind of a text from its first lines.
     fn of(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

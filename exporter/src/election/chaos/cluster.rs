@@ -19,7 +19,7 @@ pub(super) struct Cluster {
     pub(super) server: Server,
     pub(super) replicas: Vec<Replica>,
     names: u32,
-    /// Whether a scraper has already scraped the replicas that are added.
+    /// Whether new replicas count as already scraped when they are added.
     pub(super) are_scraped: bool,
 }
 
@@ -31,14 +31,14 @@ pub(super) struct Server {
     pub(super) lease: Option<LeaseRecord>,
     version: u32,
     pub(super) requests: u32,
-    /// Edits that may have removed the leader.
+    /// The number of edits that may have removed the leader from the Lease.
     edits: u32,
 }
 
 /// An edit of the Lease by another program or by a person.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Edit {
-    /// Labels or annotations that the election does not know.
+    /// Labels or annotations that the election does not use.
     Metadata,
     /// The annotations of a hand-over are removed.
     HandOver,
@@ -60,7 +60,7 @@ pub(super) struct Replica {
     /// When the network was last impaired, or the API server was last down.
     pub(super) impaired_at: Duration,
     sent: Option<Sent>,
-    /// Requests that the replica no longer waits for, and that may still arrive.
+    /// Requests that the replica no longer waits for, but that may still arrive at the server.
     late: Vec<Sent>,
 }
 
@@ -106,7 +106,7 @@ impl Random {
 // === impl Server ===
 
 impl Server {
-    /// Executes a request as the API server does: a write of another version than the current one is refused.
+    /// Executes a request as the API server does. If a write is not based on the current version, the write is refused.
     fn execute(&mut self, request: &Request) -> Outcome {
         self.requests += 1;
         if *request != Request::Read
@@ -282,7 +282,7 @@ impl Cluster {
         cluster
     }
 
-    /// A new replica, which is complete after a few seconds.
+    /// A new replica, which meets the readiness policy after a few seconds.
     pub(super) fn replica(&mut self) -> Replica {
         self.names += 1;
         let speed = 0.95 + self.random.below(100) as f64 / 1000.0;

@@ -18,7 +18,7 @@ fn a_leader_that_leaves_hands_over_without_a_gap_or_an_overlap() {
         let start = cluster.now;
         while cluster.leader().is_none_or(|own| own == leader) {
             cluster.run(TICK);
-            // While nobody serves, the successor lets responses wait.
+            // While no replica serves, the responses of the successor wait.
             let answers = cluster.count(Replica::serves) + cluster.count(Replica::holds);
             assert!(answers > 0, "seed {seed}: {}", cluster.describe());
         }
@@ -75,7 +75,7 @@ fn a_standby_that_is_behind_does_not_accept_an_offer() {
         "",
         "it has released the Lease"
     );
-    // The next complete replica does not wait for the whole duration.
+    // The next replica that meets the readiness policy does not wait for the whole duration of the Lease.
     cluster.replicas[1 - leader].complete_at = cluster.now;
     let time = cluster.until("the standby leads", |own| own.leader().is_some());
     assert!(time < Duration::from_secs(3), "{time:?}");

@@ -1,4 +1,4 @@
-//! An API server that is slow, or that refuses a part of the requests.
+//! Elections with an API server that is slow, or that refuses some of the requests.
 
 use std::time::Duration;
 

@@ -57,8 +57,8 @@ impl Election {
     /// it learns that another replica leads.
     fn failed(&mut self, start: Uptime, now: Uptime) {
         self.extend(now);
-        // While the last renewal of a leader is valid, the leader needs no read. Afterwards, another replica may lead.
-        // A read shows this, even if the API server refuses writes.
+        // While the last renewal of a leader is valid, the leader does not need to read the Lease. Afterwards, another
+        // replica may lead. The leader learns this from a read, even if the API server refuses writes.
         self.must_read = self.role != Role::Leader || !self.is_confirmed(now);
         let interval = match self.role {
             Role::HandingOver { .. } | Role::HandedOver { .. } => self.timing.pause(),
@@ -116,12 +116,12 @@ impl Election {
         let offered_since = self.offered_since.unwrap_or(now);
         self.offered_since = record.offer.is_some().then_some(offered_since);
         if self.role == Role::Standby && is_holder && renewal.is_none() && self.hold_until > now {
-            // The previous leader stopped serving a moment ago. Requests that have arrived since then belong to this
-            // replica.
+            // The previous leader stopped serving a moment ago. This replica serves the requests that have arrived
+            // since then.
             self.serves_from = now.saturating_sub(self.timing.pause() * 3 / 5);
         }
         self.role = match mem::replace(&mut self.role, Role::Left) {
-            // This replica never becomes the leader without an own renewal.
+            // This replica becomes the leader only after it has renewed the Lease itself.
             Role::Standby if renewal.is_some() => Role::Leader,
             // The last renewal is still valid, so no other replica can have become the leader.
             Role::Leader if record.is_vacant() && self.is_confirmed(now) => Role::Leader,
@@ -145,7 +145,8 @@ impl Election {
             {
                 Role::HandingOver { to, since, at }
             }
-            // The Lease no longer has the acceptance. Only a renewal makes this replica serve again.
+            // The Lease no longer contains the acceptance. This replica serves again only after it has renewed the
+            // Lease.
             Role::HandingOver { .. } => {
                 self.renewed_at = None;
                 Role::Leader

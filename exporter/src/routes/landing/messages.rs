@@ -11,7 +11,7 @@ pub(super) enum Message<'a> {
     /// Why the instance is not ready.
     NotReady(&'a str),
     Forbidden(Forbidden<'a>),
-    /// Any other cause why resources are not up to date.
+    /// Another reason why resources are not up to date.
     Problem(&'a Problem),
     /// A changed configuration that is not in use.
     Refusal(&'a str),
@@ -26,7 +26,7 @@ pub(super) struct Forbidden<'a> {
     pub(super) rules: &'a [String],
     /// Number of further roles that lack rules.
     pub(super) more_roles: usize,
-    /// What the API server answers.
+    /// The messages in the responses of the API server.
     pub(super) errors: Vec<&'a str>,
     /// Seconds until the first stored objects are removed.
     pub(super) removal_seconds: Option<f64>,
@@ -66,7 +66,7 @@ pub(super) fn messages(data: &Data) -> Vec<Message<'_>> {
     messages.collect()
 }
 
-/// Returns a sentence that says when the stored objects of forbidden resources are removed.
+/// Returns a sentence that states when the exporter removes the stored objects of forbidden resources.
 pub(super) fn removal(seconds: f64) -> String {
     let time = span(seconds);
     format!(
@@ -74,7 +74,7 @@ pub(super) fn removal(seconds: f64) -> String {
     )
 }
 
-/// Returns a sentence that says where users find the rules of further roles.
+/// Returns a sentence that states where users find the missing rules of further roles.
 pub(super) fn more_roles(count: usize) -> String {
     let roles = counted(count as u64, "more role lacks", "more roles lack");
     format!("{roles} rules; `/readyz?verbose` has all of them.")

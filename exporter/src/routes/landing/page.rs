@@ -189,8 +189,8 @@ impl Data {
         }
     }
 
-    /// Returns all resources: first the resources with problems, then the resources with the most series. Of the silent
-    /// resources, those that have been silent for the longest time come first.
+    /// Returns all resources: first the resources with problems, then the other resources, sorted by series. Silent
+    /// resources are sorted by the time for which they have been silent, the longest time first.
     pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
         let mut resources: Vec<_> = self.status.resources.iter().collect();
         resources.sort_by_key(|own| {
@@ -204,7 +204,7 @@ impl Data {
         resources
     }
 
-    /// Bytes that a resource takes in a response of `/metrics`.
+    /// The bytes of the samples of a resource in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
         // In the report, a configured resource has its full name, and a built-in resource has its name without the
         // group.

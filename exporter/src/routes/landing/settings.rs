@@ -1,4 +1,4 @@
-//! The options in use that decide what is exposed, and when the exporter is ready.
+//! The options in use that select the exported metrics, and that determine when the exporter is ready.
 
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::{JoinConfig, Shard};

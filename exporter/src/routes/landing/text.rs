@@ -61,7 +61,7 @@ fn write_summary(data: &Data, text: &mut String) {
     }
 }
 
-/// Writes a line for a message, and further, indented lines that belong to the message.
+/// Writes a message: one line, and indented lines with further details.
 fn write_message(message: &Message<'_>, total: usize, text: &mut String) {
     text.push_str("! ");
     match message {

@@ -1,4 +1,4 @@
-//! The manifests on a cluster: their roles are sufficient.
+//! Tests the manifests on a cluster: their roles must be sufficient.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) fn apply(objects: &str, flags: &[&str]) {
     );
 }
 
-/// Objects of a cluster. The objects are deleted when this value is dropped.
+/// Objects that a test has created in a cluster. They are deleted when this value is dropped.
 pub(crate) struct Applied(String);
 
 impl Applied {
@@ -53,7 +53,7 @@ pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
         user["user"] = json!({ "token": token });
     }
     for context in config["contexts"].as_array_mut().unwrap() {
-        // The namespace of the pods, which has the Lease.
+        // This is the namespace of the exporter's pods, in which the Lease is.
         context["context"]["namespace"] = json!("kube-system");
     }
     directory.write("kubeconfig", &config.to_string())
@@ -85,7 +85,7 @@ pub(super) fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Expor
     Exporter::spawn(&args)
 }
 
-/// Whether `rbac --check` succeeds, and its output.
+/// Runs `rbac --check`. Returns whether the command succeeds, and its output.
 pub(super) fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
     let args = args.iter().map(String::as_str);
     let args: Vec<_> = ["rbac", "--check", "--kubeconfig", kubeconfig]
@@ -103,15 +103,15 @@ pub(super) fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
     (output.status.success(), output.stdout)
 }
 
-/// Starts the exporter, and waits until no permission is missing and everything is listed.
+/// Starts the exporter, and waits until no permission is missing and all resources are listed.
 pub(super) fn ready(what: &str, kubeconfig: &str, args: &[String]) -> Exporter {
-    // The API server needs a moment until the binding takes effect.
+    // A new role binding does not take effect immediately.
     eventually_or(
         "no permission is missing",
         || checked(kubeconfig, args).0.then_some(()),
         || format!("{what}: {}", checked(kubeconfig, args).1),
     );
-    // With the strict policy, the exporter is ready only if no resource is refused.
+    // With the policy `strict`, the exporter is ready only if no resource is refused.
     let exporter = serving(kubeconfig, args, &["--readiness=strict"]);
     eventually_or(
         "everything is listed",
@@ -133,7 +133,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-sta
 subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
 ";
 
-/// Creates namespaces. If another test is deleting a namespace, waits until the namespace is gone.
+/// Creates namespaces. If another test is deleting a namespace of this name, waits until the deletion is complete.
 pub(crate) fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =
@@ -193,7 +193,7 @@ fn reads_with_a_role(exporter: &Exporter, own: &str) {
             403,
             "the exporter's token may not read metrics"
         );
-        // The API server needs a moment until the binding takes effect.
+        // A new role binding does not take effect immediately.
         eventually("the reader may read metrics", || {
             (ask(address, &reader) == 200).then_some(())
         });

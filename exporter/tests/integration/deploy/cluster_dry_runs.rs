@@ -1,4 +1,4 @@
-//! Dry runs: a cluster accepts the objects of the chart, of Kustomize and of the mixin.
+//! Tests by dry runs that a cluster accepts the objects of the chart, of Kustomize and of the mixin.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::kustomize::{COMPONENTS, kustomize, with_components};
 use super::{ADDITIONS, VARIANTS, deploy, documents, helm};
 use crate::support::eventually_or;
 
-/// A kind that a cluster has only if its definition is installed: group, version, plural and kind.
+/// The group, version, plural and kind of a CustomResourceDefinition.
 pub(super) type Definition = (&'static str, &'static str, &'static str, &'static str);
 
 /// The optional kinds of the chart.
@@ -42,7 +42,7 @@ const OPTIONAL: [Definition; 4] = [
 
 const POD_MONITOR: Definition = ("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor");
 
-/// Definitions that accept everything, for the kinds that the cluster lacks.
+/// Creates definitions for those kinds that the cluster lacks. The definitions accept every object.
 pub(super) fn missing_definitions(kinds: &[Definition]) -> Vec<Applied> {
     let is_missing = |name: &String| kubectl(&["get", "crd", name], "").is_err();
     let missing = kinds.iter().filter_map(|(group, version, plural, kind)| {
@@ -101,7 +101,7 @@ fn a_cluster_takes_what_the_chart_renders() {
     }
 }
 
-/// Asserts that the cluster accepts objects, without creating the objects.
+/// Asserts that the cluster accepts objects. The dry run does not create them.
 fn accepts(name: &str, objects: &[Value]) {
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string();
     let args = [
@@ -112,7 +112,7 @@ fn accepts(name: &str, objects: &[Value]) {
         "-f",
         "-",
     ];
-    // Discovery finds a new definition after a moment.
+    // The discovery of the API server does not list a new definition immediately.
     eventually_or(
         "the cluster takes the objects",
         || kubectl(&args, &list).ok(),
@@ -128,8 +128,8 @@ fn a_cluster_takes_every_overlay_with_every_component_and_the_mixin() {
     let _definitions = missing_definitions(&[&OPTIONAL[..], &[POD_MONITOR]].concat());
     let mut kinds = BTreeSet::new();
     for (_, overlay) in VARIANTS {
-        // The variants `auth-filter` and `custom-resources` already contain the component of the same name. So the test
-        // adds these two components only to the other variants.
+        // The overlays `auth-filter` and `custom-resources` already contain the component of the same name. So the test
+        // adds these two components only to the other overlays.
         let has_more = matches!(overlay, "auth-filter" | "custom-resources");
         let more = if has_more {
             &[][..]

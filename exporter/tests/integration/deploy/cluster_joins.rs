@@ -1,4 +1,5 @@
-//! Joined labels of 2,000 pods on a cluster: a change of a label shows within a second, and in all series at once.
+//! Tests joined labels of 2,000 pods on a cluster. If a label changes, all series must have the new value within a
+//! second, and in the same response.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -65,8 +66,8 @@ fn all_have(exporter: &Exporter, label: &str, value: &str) {
     }
 }
 
-/// Runs `kubectl`, and returns how long the exporter then takes to show the new value in all series. Fails if a response
-/// has the value in only some of the series.
+/// Runs `kubectl`, and returns the time until the exporter has the new value in all series. Fails if only some of the
+/// series of a response have the new value.
 #[track_caller]
 fn change(exporter: &Exporter, args: &[&str], label: &str, value: &str) -> Duration {
     let before = values(&exporter.metrics(""), label);

@@ -1,5 +1,5 @@
-//! The roles on a cluster: without a rule, exactly the resource of this rule is refused. The roles of the chart are
-//! sufficient.
+//! Tests the roles on a cluster. If a resource is removed from a rule, the API server must refuse exactly this
+//! resource. The roles of the chart must be sufficient.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
 
 const ACCOUNT: &str = "ksm-test-rules";
 
-/// A role without a resource of one of its rules.
+/// A role from which one resource of a rule is removed.
 struct Withdrawn {
     /// The complete role.
     role: Value,
@@ -43,7 +43,7 @@ struct Withdrawn {
     without: Value,
     /// The resource, with its group.
     resource: String,
-    /// The output of `rbac --check`.
+    /// The expected line of `rbac --check` about the resource.
     check: String,
 }
 
@@ -89,8 +89,10 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// For each resource that `args` need: removes the resource from its rule, starts an exporter, passes the exporter to
-/// `assert_refused`, and restores the rule. Returns the number of resources.
+/// Removes each resource that `args` need from its rule, one after another, and tests an exporter without it.
+///
+/// For each resource, the function starts an exporter, passes it to `assert_refused`, and restores the rule. Returns
+/// the number of resources.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({
@@ -133,7 +135,7 @@ fn says(exporter: &Exporter, texts: &[&str]) {
     );
 }
 
-/// The resources that are refused, without details.
+/// Returns the resources that the API server refuses, without details.
 fn refused(exporter: &Exporter) -> Vec<String> {
     let verbose = exporter.get("/readyz?verbose").text();
     let lines = verbose.lines().filter_map(|line| line.strip_prefix("[-] "));
@@ -173,7 +175,8 @@ fn a_rule_of_autosharding_that_is_taken_away_is_named() {
         "--pod-namespace=kube-system",
     ];
     let count = without_each_rule(&args, |exporter, withdrawn| match &*withdrawn.resource {
-        // The API server permits the other resources, but the exporter exports nothing until it knows its shard.
+        // The API server permits the exported resources. But without its pod, the exporter does not know its shard, so
+        // it exports nothing.
         "pods" => says(exporter, &["sharding: no StatefulSet for pod", "forbidden"]),
         "statefulsets.apps" => says(
             exporter,
@@ -198,7 +201,7 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             "tokenreviews.authentication.k8s.io" => "could not review a token",
             "subjectaccessreviews.authorization.k8s.io" => "could not review",
             "nodes" => {
-                // The reviews still work, and the details need a token.
+                // The filter still reviews tokens. `/readyz` shows details only to a client with a token.
                 let value = format!("Bearer {admin}");
                 let verbose = || {
                     let headers = [("authorization", &*value)];
@@ -213,7 +216,7 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             }
             other => panic!("{other}"),
         };
-        // Without a review, no client may read metrics. The log names the review that is refused.
+        // Without reviews, no client may read metrics. The log names the review that the API server refuses.
         assert_eq!(ask(&exporter.main, admin), 503, "{resource}");
         let (plural, _) = resource.split_once('.').unwrap();
         let is_named = |line: &str| {
@@ -241,7 +244,7 @@ fn a_rule_of_a_custom_resource_that_is_taken_away_is_named() {
             says(exporter, &["customresourcedefinitions", "forbidden"]);
             return;
         }
-        // The name of a custom resource contains its version.
+        // The exporter's name of a custom resource also contains the version.
         refuses_only(exporter, &resource.replace("widgets.", "widgets.v1."));
     });
     assert_eq!(count, 3);

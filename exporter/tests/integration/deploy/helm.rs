@@ -1,4 +1,4 @@
-//! The Helm chart: its output and its roles.
+//! Tests the Helm chart: its output and its roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,7 +29,8 @@ pub(super) fn render(chart: &Path, values: &Path, more: &[&str]) -> Output {
         "--values",
         values,
     ];
-    // Without this flag, helm asks the cluster of the kubeconfig, or assumes an old version.
+    // Without this flag, helm takes the version of Kubernetes from the cluster of the kubeconfig, or assumes an old
+    // version.
     let version = ["--kube-version=1.36.0"];
     run_program("helm", &[&line[..], &version, more].concat(), "")
 }
@@ -38,7 +39,7 @@ pub(super) fn helm(values: &Path, more: &[&str]) -> Output {
     render(&chart(), values, more)
 }
 
-/// The values files with their names.
+/// Returns the values files with their names.
 pub(super) fn cases() -> BTreeMap<String, PathBuf> {
     let files = fs::read_dir(chart().join("ci")).unwrap();
     let files = files.map(|file| file.unwrap().path());
@@ -55,7 +56,7 @@ fn rendered(values: &Path, more: &[&str]) -> String {
     output.stdout
 }
 
-/// The objects that the chart renders.
+/// Returns the objects that the chart renders.
 pub(crate) fn objects(values: &Path, more: &[&str]) -> Vec<Value> {
     documents(rendered(values, more).trim_start_matches("---\n"))
 }
@@ -77,10 +78,10 @@ fn values_files_render_as_the_golden_files() {
     assert_eq!(kept.count(), cases.len());
 }
 
-/// A rule of a role for one resource: namespace, group, resource, name, verbs.
+/// A rule of a role for one resource: the namespace, group, resource, name and verbs.
 pub(super) type Rule = (String, String, String, String, String);
 
-/// The rules that the roles of an account grant.
+/// Returns the rules that the roles of a service account grant.
 pub(super) fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for binding in objects {
@@ -118,7 +119,8 @@ pub(super) fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     rules
 }
 
-/// The arguments of a workload, with a configuration of custom resources on disk.
+/// Returns the arguments of a workload. They name a file on disk instead of the mounted configuration of custom
+/// resources.
 pub(super) fn arguments(
     directory: &crate::support::Directory,
     objects: &[Value],
@@ -147,14 +149,14 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     let directory = crate::support::Directory::new("helm");
     let mut compared = 0;
     let mut cases = cases();
-    // The program would refuse the combination of all values.
+    // This values file sets every value, and the exporter would refuse the combination.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
         let objects = objects(&values, &[]);
         for workload in workloads(&objects) {
             let args = arguments(&directory, &objects, workload);
             let args = args.iter().map(String::as_str);
-            // The program accepts the arguments, independent of its permissions.
+            // `rbac` must accept the arguments of the chart.
             let account = "--service-account=monitoring/kube-state-metrics";
             let line = ["rbac", account].into_iter().chain(args);
             let output = run(&line.collect::<Vec<_>>(), "");
@@ -165,9 +167,11 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
             match &*name {
                 // With these values, the chart creates no roles.
                 "kubeconfig" => continue,
-                // Without permissions on the cluster, cluster-scoped resources cannot be read.
+                // With these values, the chart creates no ClusterRole, so the exporter cannot read cluster-scoped
+                // resources.
                 "namespaces" => {}
-                // The proxy reviews tokens, so only the roles of the chart allow this, not the output of `rbac`.
+                // The proxy reviews tokens, not the exporter. So only the roles of the chart have this permission, not
+                // the output of `rbac`.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
                 // If StatefulSets are exported, the rule for all StatefulSets includes the StatefulSet of the exporter.
                 "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),

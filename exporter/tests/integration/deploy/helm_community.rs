@@ -1,4 +1,4 @@
-//! Compares the chart with the chart of the Prometheus community: the same values render the same objects.
+//! Compares the chart with the chart of the Prometheus community. The same values must render the same objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::documents;
 use super::helm::{cases, chart, render};
 
-/// The starts of lines with intended differences, by values file. An empty name means all files.
+/// The starts of lines that differ on purpose, for each values file. An empty name means all files.
 const DIFFERENT: &[(&str, &[&str])] = &[
     // This chart computes the rules of its roles from the values. Another test compares these roles with the output of
     // `rbac`.
@@ -40,7 +40,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
     (
         "every-value",
-        // In the CustomResourceDefinition, the name of this field is enableHTTP2.
+        // The community chart writes this field with a wrong name. The CustomResourceDefinition calls it `enableHTTP2`.
         &["ScrapeConfig/fn spec.enableH"],
     ),
     (
@@ -78,7 +78,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Ends of paths. The values at these paths contain the name or the version of the chart or of the program.
+/// Ends of paths whose values contain the name or the version of the chart or of the program.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
 /// Returns a line for each value of the objects. A list item that has a name is identified by this name.
@@ -111,7 +111,7 @@ fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 flatten(item, &format!("{path}.{key}"), found);
             }
         }
-        // An empty key and an absent key are the same.
+        // A key without a value counts as absent.
         Value::Null => {}
         value => drop(found.insert(path.to_owned(), value.clone())),
     }
@@ -125,7 +125,7 @@ fn the_same_values_render_the_same_objects_as_in_the_community_chart() {
     let rendered = |chart: &Path, values: &Path| {
         let output = render(chart, values, &versions);
         assert!(output.status.success(), "{}", output.stderr);
-        // Disabled templates yield empty documents.
+        // A disabled template renders an empty document.
         let documents = output
             .stdout
             .split("\n---\n")

@@ -1,4 +1,4 @@
-//! The rules and dashboards in the Helm chart are those of deploy/mixin.
+//! Tests that the rules and dashboards in the Helm chart are those of deploy/mixin.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ pub(super) fn assert_copies() {
     }
 }
 
-/// Returns the output of helm without the long content of the dashboards that equal the files.
+/// Returns the output of helm. If a dashboard is equal to its file, its long content is replaced with a remark.
 pub(super) fn without_dashboards(mut text: String) -> String {
     for name in DASHBOARDS {
         let file = format!("dashboards/{name}.json");
@@ -44,7 +44,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
     text
 }
 
-/// The objects of a kind that the chart renders with all rules enabled, a job name and further settings.
+/// Returns the objects of a kind that the chart renders if all rules are enabled and a job name and `settings` are set.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
     let mut objects = objects(&values, &["--set", settings]);

@@ -1,9 +1,10 @@
-//! The commands of the pods of `helm test`. The commands succeed only if the exporter is ready and serves metrics.
+//! Tests the commands of the pods of `helm test`. The commands must succeed only if the exporter is ready and serves
+//! metrics.
 
 use super::helm::{chart, has_helm, objects};
 use crate::support::{Exporter, Output, run};
 
-/// The addresses that a test pod requests.
+/// Returns the addresses that a test pod requests.
 fn addresses(case: &str) -> Option<Vec<String>> {
     let objects = objects(&chart().join(format!("ci/{case}-values.yaml")), &[]);
     let is_test = |name: &str| name.ends_with("-test-service");
@@ -19,7 +20,7 @@ fn addresses(case: &str) -> Option<Vec<String>> {
     )
 }
 
-/// Probes an exporter that takes the place of the Service.
+/// Runs the command of a test pod with the addresses of an exporter instead of those of the Service.
 fn ask(exporter: &Exporter, addresses: &[String]) -> Output {
     let host = "http://ksm-kube-state-metrics.monitoring.svc:";
     let addresses = addresses.iter().map(|own| {

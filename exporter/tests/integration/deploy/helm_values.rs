@@ -1,4 +1,4 @@
-//! The values of the Helm chart, and the files that are generated from the values.
+//! Tests the values of the Helm chart, and generates files from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,8 +28,8 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of values for which the default does not show the type. The schema allows a map of collectors, because the
-/// templates refuse such a map with a better message.
+/// The types of values whose default does not show the type. The schema allows a map of collectors, because the
+/// templates refuse the map with a better message.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
     ("collectors", &["array", "string", "object"]),
@@ -62,7 +62,7 @@ pub(super) struct ChartValue {
     meaning: String,
 }
 
-/// The values that have a comment, in the order of the file.
+/// Returns the values that have a comment, in the order of the file.
 pub(super) fn values() -> Vec<ChartValue> {
     let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
     let defaults: Value = serde_saphyr::from_str(&text).unwrap();
@@ -98,7 +98,7 @@ fn is_at_or_below(path: &str, above: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The types that a schema allows for a value; `null` removes the default.
+/// Returns the types that the schema allows for a value. With `null`, a user removes the default.
 fn types(value: &ChartValue) -> Vec<&'static str> {
     let listed = TYPES.iter().find(|(path, _)| *path == value.path);
     let mut types = match (listed, &value.default) {
@@ -136,7 +136,7 @@ fn schema() -> String {
     serde_json::to_string_pretty(&root).unwrap() + "\n"
 }
 
-/// The paths of the maps that contain values.
+/// Returns the paths of the maps that contain values.
 pub(super) fn maps() -> BTreeSet<String> {
     let values = values();
     let maps = values.iter().flat_map(|value| {
@@ -146,7 +146,7 @@ pub(super) fn maps() -> BTreeSet<String> {
     maps.collect()
 }
 
-/// The paths that NOTES.txt compares with the paths in the values of the user.
+/// Returns the content of the file with all paths. NOTES.txt compares these paths with those in the values of the user.
 fn paths() -> String {
     let mut paths: BTreeMap<_, _> = maps().into_iter().map(|path| (path, "map")).collect();
     paths.extend(values().into_iter().map(|value| (value.path, "value")));

@@ -1,4 +1,4 @@
-//! The sources of the manifests: bases, components and overlays of Kustomize.
+//! Tests the sources of the manifests: the bases, components and overlays of Kustomize.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) fn has_kubectl() -> bool {
     tool("kubectl", &["kustomize", "--help"], "kubectl").is_some()
 }
 
-/// The output of `rbac` for a role of the service account `account`.
+/// Returns the output of `rbac` for a role of the service account `account`.
 fn roles(role: &str, account: &str, flags: &[String]) -> String {
     let role = format!("--name={role}");
     let account = format!("--service-account=kube-system/{account}");
@@ -98,7 +98,7 @@ fn plain_manifests_are_the_output_of_kustomize() {
     }
 }
 
-/// The objects of an overlay with further components.
+/// Returns the objects of an overlay with further components.
 pub(super) fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> {
     let directory = Directory::new("kustomize");
     let root = deploy().canonicalize().unwrap().join("kustomize");
@@ -187,7 +187,7 @@ fn components_apply_to_every_variant() {
             &pods["spec"]["podMetricsEndpoints"],
         ] {
             assert_eq!(endpoints[0]["port"], "http-metrics");
-            // For the metrics of objects, the relabeling of samples has the effect of `honorLabels`.
+            // For the metrics of objects, the relabeling of samples keeps their labels, so `honorLabels` is not needed.
             assert!(endpoints[0]["honorLabels"].is_null());
             assert!(endpoints[0]["metricRelabelings"].is_array());
             assert_eq!(endpoints[1]["port"], "telemetry");

@@ -1,4 +1,4 @@
-//! The relabeling that lets series continue when a pod of the exporter is replaced.
+//! Tests the relabeling rules. With these rules, series continue when a pod of the exporter is replaced.
 
 use serde_json::Value;
 
@@ -8,7 +8,8 @@ use crate::prometheus::block;
 
 const SCRAPING: &str = include_str!("../../../../docs/how-to/scrape.md");
 
-/// The rules of the documented job for targets or for samples, with the field names that the Prometheus Operator uses.
+/// Returns the relabeling rules of the documented job, for targets or for samples. The names of their fields are those
+/// of the Prometheus Operator.
 fn documented(rules: &str, instance: &str) -> Value {
     let text = block(SCRAPING, "stable-series", "yaml");
     let text = text.replace("target_label:", "targetLabel:");
@@ -67,7 +68,7 @@ fn the_chart_has_the_rules_with_high_availability() {
     assert_rules(&with_rules[0], "ksm-kube-state-metrics");
     assert!(with_rules[0]["honorLabels"].is_null());
     assert!(with_rules[1]["metricRelabelings"].is_null());
-    // The rules of the user follow.
+    // The rules of the user come after the rules of the chart.
     let more = "prometheus.monitor.http.metricRelabelings[0].action=keep";
     let rules = endpoints(&["--set", more])[0]["metricRelabelings"].clone();
     assert_eq!(rules.as_array().unwrap().last().unwrap()["action"], "keep");

@@ -8,7 +8,8 @@ use super::plane::{ControlPlane, Place, put_running};
 use crate::deploy::cluster::{self, Applied, kubectl, namespaces};
 
 const NAMESPACE: &str = "rollouts-test";
-/// With this finalizer, the API server keeps a deleted pod until the process has ended.
+/// A finalizer. The API server keeps a deleted pod until the test removes the finalizer, which it does after the
+/// process has ended.
 const FINALIZER: &str = "kube-state-metrics.example.com/process";
 
 /// A namespace and a node of the cluster. Both are deleted when this value is dropped.
@@ -18,13 +19,13 @@ pub(super) struct Cluster {
     _applied: Vec<Applied>,
 }
 
-/// Objects for which many rules have results.
+/// Returns objects for which many rules have results.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     let container = json!({ "name": "app", "image": "registry.k8s.io/pause:3.10",
         "resources": { "requests": resources, "limits": resources } });
-    // The pods stay without a node, so that the results of rules do not change when the state of a node changes.
+    // The pods have no node. Otherwise, the results of rules would change when the state of a node changes.
     let template = json!({ "metadata": { "labels": pods },
         "spec": { "containers": [container], "schedulerName": NAMESPACE } });
     let metadata = json!({ "name": "web", "namespace": NAMESPACE });
@@ -39,13 +40,13 @@ fn objects() -> Vec<Value> {
     ]
 }
 
-/// The status of a container that is not ready.
+/// Returns the status of a container that is not ready.
 fn status(name: &str, state: Value) -> Value {
     json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 1,
         "state": state })
 }
 
-/// A pod with a container that waits, for which some alerts have results.
+/// Returns a pod with a waiting container, for which some alerts have results.
 fn crashing() -> Value {
     let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
     json!({
@@ -56,16 +57,15 @@ fn crashing() -> Value {
     })
 }
 
-/// The address of this machine from which it reaches other networks. An EndpointSlice must not contain an address of
-/// the loopback.
+/// Returns the address of this machine in other networks. An EndpointSlice must not contain a loopback address.
 fn own_address() -> String {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    // This call sends nothing.
+    // For a UDP socket, this call selects the address but sends nothing.
     socket.connect("192.0.2.1:9").unwrap();
     socket.local_addr().unwrap().ip().to_string()
 }
 
-/// Applies an object, also if other programs have written its fields.
+/// Applies an object, even if other programs have written its fields.
 fn apply(object: &Value, flags: &[&str]) {
     let flags = [&["--force-conflicts"], flags].concat();
     cluster::apply(&object.to_string(), &flags);
@@ -75,7 +75,7 @@ fn in_namespace(args: &[&str]) -> Result<String, String> {
     kubectl(&[&["-n", NAMESPACE], args].concat(), "")
 }
 
-/// Removes the finalizer of a pod; the argument is `pod/NAME`.
+/// Removes the finalizer of a pod. The argument has the form `pod/NAME`.
 fn release(pod: &str) -> Result<String, String> {
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     in_namespace(&["patch", pod, "--type=merge", "-p", patch])
@@ -94,7 +94,7 @@ fn release_all() {
 
 impl Cluster {
     pub(super) fn start() -> Self {
-        // An earlier run may have been killed.
+        // If an earlier run of the test was killed, its pods still have finalizers.
         release_all();
         let mut applied = namespaces(&[NAMESPACE]);
         let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": NAMESPACE },
@@ -144,8 +144,8 @@ impl ControlPlane for Cluster {
         object["apiVersion"] = json!("v1");
         object["kind"] = json!("Pod");
         object["metadata"]["finalizers"] = json!([FINALIZER]);
-        // No scheduler has this name, so the pod has no node. kubelets, and programs that simulate them, write the
-        // status of pods that have a node.
+        // No scheduler has this name, so the pod never has a node. If it had one, a kubelet would overwrite the status
+        // that the test writes.
         object["spec"]["schedulerName"] = json!(NAMESPACE);
         apply(&object, &[]);
         apply(&object, &["--subresource=status"]);

@@ -1,4 +1,4 @@
-//! What Prometheus has stored during rollouts, in numbers.
+//! Computes numbers from the samples that Prometheus has stored during rollouts.
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
@@ -10,19 +10,19 @@ const DURATION: f64 = 1000.0;
 /// The time between two points of a query in seconds.
 const STEP: f64 = 0.1;
 
-/// The numbers of a run.
+/// The numbers of one test.
 #[derive(Default)]
 pub(super) struct Measured {
     seconds: f64,
-    /// The tenths of a second at which the series exists.
+    /// The number of tenths of a second at which the series exists.
     points: usize,
-    /// The tenths of a second at which the series exists several times.
+    /// The number of tenths of a second at which the series exists several times.
     pub(super) doubled: usize,
     /// The longest time without the series, in seconds.
     pub(super) longest_gap: f64,
     /// The start of the longest gap, in seconds since the start.
     gap_start: f64,
-    /// The failed evaluations of rules.
+    /// The number of failed evaluations of rules.
     pub(super) failed: f64,
     rules: usize,
     /// The number of rules that had results.
@@ -32,7 +32,7 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Measures from `start` to `end`. At the time `single`, one replica was a target.
+    /// Measures from `start` to `end`. At the time `single`, only one replica was a target.
     pub(super) fn new(
         prometheus: &Prometheus,
         series: &str,
@@ -87,7 +87,7 @@ impl Measured {
         let rules: BTreeSet<_> = rules
             .map(|rule| (text(&rule["name"]), rule["type"] == "alerting"))
             .collect();
-        // The number of seconds at which an expression has results.
+        // Returns the number of seconds at which an expression has results.
         let seconds = |query: &str| {
             let range = format!("[{}s:1s] @ {end}", (end - start).ceil());
             let rows = prometheus.rows(&format!("count_over_time(({query}){range})"));

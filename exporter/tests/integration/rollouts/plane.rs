@@ -1,4 +1,4 @@
-//! The control plane of the rollouts: the objects by which Prometheus discovers the replicas.
+//! The control plane of the rollouts. It writes the objects by which Prometheus discovers the replicas.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::continuity::{CREATED, api};
 
-/// Where the objects are, and where the replicas listen.
+/// The names and addresses that a control plane uses.
 pub(super) struct Place {
     /// The namespace of the replicas.
     pub(super) namespace: &'static str,
@@ -19,14 +19,15 @@ pub(super) struct Place {
     pub(super) host: String,
 }
 
-/// Writes what a kubelet and the controllers write about the replicas, which are local processes.
+/// Writes the objects that a kubelet and the controllers would write about the replicas. The replicas are local
+/// processes.
 pub(super) trait ControlPlane {
     fn place(&self) -> &Place;
 
-    /// The flags that name the API server, for the exporter.
+    /// Returns the exporter's flags that name the API server.
     fn flags(&self) -> Vec<String>;
 
-    /// The lines of `kubernetes_sd_configs` below the role.
+    /// Returns the lines of `kubernetes_sd_configs` below the role.
     fn discovery(&self) -> Vec<String>;
 
     /// Creates or changes an object. `plural` is the name of its resource.
@@ -38,7 +39,7 @@ pub(super) trait ControlPlane {
     fn delete(&self, plural: &str, name: &str);
 }
 
-/// Creates pods that run. With these pods, the pods of further replicas do not double the number of pods that run.
+/// Creates pods that run. With these pods, further replicas do not double the number of running pods.
 pub(super) fn put_running(plane: &dyn ControlPlane) {
     for name in ["web-2", "web-3", "web-4"] {
         plane.put(
@@ -52,7 +53,7 @@ pub(super) fn put_running(plane: &dyn ControlPlane) {
     }
 }
 
-/// An API server in the process.
+/// A simulated API server in this process.
 pub(super) struct Simulated {
     api: Api,
     place: Place,

@@ -10,7 +10,7 @@ use crate::support::{Exporter, eventually, get, signal};
 /// The environment variable with the path of another exporter, which has the flags of kube-state-metrics.
 const OTHER: &str = "ROLLOUTS_OTHER_EXPORTER";
 
-/// What the replicas run.
+/// The program that the replicas run.
 pub(super) enum Program {
     /// This exporter with `--ha`.
     HighlyAvailable,
@@ -32,13 +32,13 @@ enum Process {
     Other(Other),
 }
 
-/// A process of another program; killed when dropped.
+/// A process of another program. It is killed when this value is dropped.
 struct Other(Child);
 
 // === impl Program ===
 
 impl Program {
-    /// The other exporter that the environment names.
+    /// Returns the other exporter that the environment names.
     pub(super) fn other() -> Self {
         let path = std::env::var(OTHER);
         Self::Other(path.unwrap_or_else(|_| panic!("{OTHER} names no exporter")))
@@ -51,7 +51,8 @@ impl Program {
         }
     }
 
-    /// The time before the first readiness probe: `initialDelaySeconds` of the manifests of the program.
+    /// Returns the time before the first readiness probe, which is `initialDelaySeconds` in the manifests of the
+    /// program.
     pub(super) fn readiness_delay(&self) -> Duration {
         Duration::from_secs(match self {
             Self::HighlyAvailable => 1,
@@ -99,8 +100,8 @@ impl Program {
 // === impl Replica ===
 
 impl Replica {
-    /// Waits until the kubelet would see that the replica is ready. `series` is a series that a replica without an
-    /// election serves as soon as it is ready.
+    /// Waits until a kubelet would set the replica to ready. A replica without leader election serves the series
+    /// `series` as soon as it is ready.
     pub(super) fn becomes_ready(&self, delay: Duration, series: &str) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
         if let Process::Own(exporter) = &self.process {

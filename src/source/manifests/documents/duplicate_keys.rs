@@ -27,7 +27,7 @@ pub(super) struct Position {
 #[derive(Default)]
 struct Search {
     keys: usize,
-    /// The number of the key at which to stop, to get its position.
+    /// The number of the key at which the search stops. The error at this key has the position of the key.
     stop_at: Option<usize>,
     /// A key that occurs twice, with the numbers of both occurrences.
     found: Option<(String, usize, usize)>,

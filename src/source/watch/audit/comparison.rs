@@ -23,7 +23,7 @@ pub(in crate::source::watch) struct Listed {
     hasher: RandomState,
     /// The objects, by the hashes of their keys.
     objects: HashMap<u64, ListedObject>,
-    /// Hashes of the keys of objects whose identity is unknown, because they are too large.
+    /// Hashes of the keys of objects whose identity is unknown, because the objects are too large.
     unknown: HashSet<u64>,
     /// Hashes of the keys of the objects whose names must be kept.
     wanted: HashSet<u64>,
@@ -50,7 +50,7 @@ pub(in crate::source::watch) enum Difference {
     Deleted,
 }
 
-/// An object that differs.
+/// An object for which the store and the API server differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::watch) struct Different {
     pub(in crate::source::watch) how: Difference,
@@ -122,7 +122,7 @@ impl Listed {
             }
             let how = match listed {
                 None => Difference::Deleted,
-                // The store removes such objects itself.
+                // The store itself removes objects that do not belong to it.
                 Some(object) if object.is_foreign => continue,
                 Some(object) if object.uid != self.hasher.hash_one(row.uid) => Difference::Outdated,
                 Some(object) if row.version != 0 && object.version > row.version => {

@@ -1,4 +1,4 @@
-//! [`Lister`]: sends the lists of an audit and reads their answers.
+//! [`Lister`]: sends the list requests of an audit and reads the responses.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ use crate::scope::ObjectFilter;
 use crate::source::health::FailureReason;
 use crate::store::namespace_in;
 
-/// Sends the lists of one audit. All lists ask for the metadata of the objects, and for the current state of the
-/// server, not of a cache.
+/// Sends the list requests of one audit. All requests ask for the metadata of the objects, and for the current state of
+/// the server, not of a cache.
 pub(in crate::source::watch) struct Lister {
     pub(in crate::source::watch) client: Client,
     pub(in crate::source::watch) target: Target,
@@ -46,7 +46,7 @@ pub(in crate::source::watch) struct Lister {
     pub(in crate::source::watch) requests: IntCounter,
 }
 
-/// The number of objects of a collection.
+/// The number of objects of a target at a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     pub(super) version: u64,
@@ -64,7 +64,8 @@ enum Item {
 // === impl Lister ===
 
 impl Lister {
-    /// Requests the number of objects: a list of one object, whose metadata has the number of the remaining objects.
+    /// Requests the number of objects. The request is a list of one object, whose metadata has the number of the
+    /// remaining objects.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl Lister {
                 }
             };
             let meta = self.page(request, &mut progress, add).await?;
-            // All pages are of the version of the first page.
+            // All pages have the version of the first page.
             if version.is_none() {
                 version = Some(number(&meta)?);
             }

@@ -1,4 +1,4 @@
-//! [`ReceivedObjects`]: what an audit remembers of the objects that a watch has received.
+//! [`ReceivedObjects`]: the data that audits keep about the objects that a watch has received.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -9,7 +9,7 @@ use super::window::Window;
 use crate::resource::Scope;
 use crate::store::{namespace_in, write_key};
 
-/// What an audit remembers of the objects that a watch has received, apart from the rows of the store.
+/// The data that audits keep, in addition to the rows of the store, about the objects that a watch has received.
 #[derive(Debug)]
 pub(in crate::source::watch) struct ReceivedObjects {
     keys: KeyHasher,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The order in which the watches of a server compare all their objects, so that at most about one watch does so at a time.
+/// The order in which the watches of a server compare all their objects. At most about one watch makes this comparison
+/// at a time.
 #[derive(Debug, Default)]
 pub(in crate::source::watch) struct Rotation {
     /// Number of watches that have ever joined.
@@ -19,10 +20,12 @@ pub(super) struct Member {
     place: usize,
 }
 
-/// Number of rounds per watch. A comparison of all objects transfers the metadata of all objects, so one turn in three
-/// rounds keeps the cost of all comparisons below a hundredth of the bytes of a busy cluster.
+/// Number of rounds per watch. A comparison of all objects transfers the metadata of all objects. With three rounds per
+/// watch, all comparisons together transfer less than a hundredth of the bytes that the watches of a busy cluster
+/// transfer.
 const ROUNDS_PER_WATCH: usize = 3;
-/// Fewer watches have as many rounds as this number of watches, because a single watch may have most of the objects.
+/// With fewer watches, there are as many rounds as with this number of watches, because a single watch may have most of
+/// the objects.
 const MIN_WATCHES: usize = 12;
 
 // === impl Rotation ===
@@ -41,7 +44,7 @@ impl Rotation {
 // === impl Member ===
 
 impl Member {
-    /// Whether the watch compares all its objects in a round. The rounds of a watch are numbered.
+    /// Whether the watch compares all its objects in a round. `round` is the number of the round of this watch.
     pub(super) fn has_turn(&self, round: usize) -> bool {
         let members = self.rotation.members.load(Ordering::Relaxed);
         let rounds = ROUNDS_PER_WATCH * members.max(MIN_WATCHES);

@@ -9,7 +9,7 @@ pub(super) struct Skips {
     left: u32,
 }
 
-/// Maximum number of ignored rounds: an hour with the default interval.
+/// Maximum number of ignored rounds. With the default interval, they take about an hour.
 const MAX_ROUNDS: u32 = 11;
 
 // === impl Skips ===

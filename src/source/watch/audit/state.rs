@@ -27,17 +27,17 @@ pub(in crate::source::watch) struct Audit {
     /// The time of the next round.
     due: Instant,
     rounds: usize,
-    /// Whether the watch did not reach the version of an answer of this round in time.
+    /// Whether the watch was late in this round: it did not reach the version of a response in time.
     is_late: bool,
-    /// The suspicion because of which this round lists the objects. `None` if the round lists them for another reason.
+    /// The suspicion that causes the list of this round. `None` if there is no list, or if the list has another cause.
     suspicion: Option<Suspicion>,
     /// The differences that the next comparison must confirm.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether an audit has caused a list, and no comparison after this list has ended.
+    /// Whether an audit has caused a list that no comparison has checked yet.
     is_verifying: bool,
     /// Hashes of the keys of the objects whose differences caused the last list.
     healed: HashSet<u64>,
-    /// Whether the last differences were found by the first comparison after a list that an audit had caused.
+    /// Whether the last differences were found right after a list that an audit had caused.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
@@ -49,25 +49,26 @@ pub(in crate::source::watch) struct Audit {
 enum Suspicion {
     /// The number of objects differs.
     Count,
-    /// The watch did not reach the version of the answer with the number of objects in time.
+    /// The watch did not reach the version of the response with the number of objects in time.
     Late,
 }
 
 enum Stage {
-    /// Nothing happens before this time.
+    /// The audit waits until this time.
     Resting {
         until: Instant,
     },
     /// The number of objects is requested.
     Probing(Task<Result<Probe, Failure>>),
-    /// The watch receives changes up to the version of the answer with the number, at most until this time.
+    /// The response with the number has arrived. The watch receives changes up to the version of the response, at most
+    /// until this time.
     Probed {
         probe: Probe,
         until: Instant,
     },
     /// The objects are listed.
     Listing(Task<Result<Listed, Failure>>),
-    /// The watch receives changes up to the version of the list, at most until this time.
+    /// The list has arrived. The watch receives changes up to the version of the list, at most until this time.
     Listed {
         listed: Listed,
         until: Instant,
@@ -77,11 +78,11 @@ enum Stage {
     Confirming {
         until: Instant,
     },
-    /// The stage is about to change.
+    /// A temporary value while the stage changes.
     Between,
 }
 
-/// What the watch does next for its audit.
+/// The next step of the watch for its audit.
 pub(in crate::source::watch) enum Step {
     /// Waits for [`Audit::changed`], or for an event.
     Wait,
@@ -102,21 +103,20 @@ pub(in crate::source::watch) enum Step {
     Differs(Finding),
 }
 
-/// Confirmed differences.
+/// The differences that a second comparison has confirmed.
 #[derive(Debug)]
 pub(in crate::source::watch) struct Finding {
     /// The objects that differ.
     pub(in crate::source::watch) objects: Vec<Different>,
-    /// Whether the watch did not reach the version of the list in time, so that the watch may receive no changes at
-    /// all.
+    /// Whether the watch did not reach the version of the list in time. Such a watch may receive no changes at all.
     pub(in crate::source::watch) is_mute: bool,
-    /// Whether to list the objects now. A list that did not help is not repeated soon.
+    /// Whether to list the objects now. If a list did not remove the differences, it is not repeated soon.
     pub(in crate::source::watch) heals: bool,
 }
 
-/// How long a watch may take to reach the version of an answer. API servers send a bookmark about once a minute.
+/// How long a watch may take to reach the version of a response. API servers send a bookmark about once a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The same time if the watch has already been late in this round.
+/// How long a watch may take to reach the version of a response if the watch has already been late in this round.
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
 /// The time between two comparisons, and between a list and the comparison after it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
@@ -145,8 +145,8 @@ impl Audit {
         }
     }
 
-    /// Waits until the caller must call [`next`](Self::next) again, even if no event arrives. Never resolves without an
-    /// audit.
+    /// Waits until the caller must call [`next`](Self::next) again, even if no event arrives. Never resolves if `audit`
+    /// is `None`.
     pub(in crate::source::watch) async fn changed(audit: Option<&mut Self>) {
         let Some(audit) = audit else {
             return std::future::pending().await;
@@ -283,7 +283,7 @@ impl Audit {
         } = comparison;
         let Some(suspects) = self.suspects.take() else {
             if differences.is_empty() {
-                // Old bookmarks or inexact numbers of a server cause suspicions without differences.
+                // A server that sends old bookmarks or inexact numbers causes suspicions without differences.
                 match self.suspicion {
                     Some(Suspicion::Count) => self.count_skips.grow(),
                     Some(Suspicion::Late) => self.late_skips.grow(),
@@ -310,8 +310,8 @@ impl Audit {
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // The watch may have missed other changes after the list. These changes cause a second list at once, but no
-        // third list: a watch that always misses changes must not cause lists without a pause.
+        // The watch may have missed other changes after the list. These changes cause a second list immediately, but no
+        // third list, because a watch that always misses changes must not cause lists without a pause.
         if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
             self.list_skips.grow();
         }
@@ -355,7 +355,7 @@ impl Audit {
         self.stage = Stage::Resting { until: self.due };
     }
 
-    /// The time of the round after a round that begins now. The interval varies, so that watches do not send their
+    /// The time of the next round, if a round begins now. The interval varies, so that watches do not send their
     /// requests at the same time.
     fn next_due(&self, now: Instant) -> Instant {
         now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)

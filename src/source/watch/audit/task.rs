@@ -1,12 +1,12 @@
-//! [`Task`]: work of an audit that runs beside the watch.
+//! [`Task`]: work of an audit that runs at the same time as the watch.
 
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Work of an audit that runs beside the watch. Dropping the task stops the work, unless the work already runs on a
-/// thread for blocking work.
+/// Work of an audit that runs at the same time as the watch. Dropping the task stops the work, unless the work already
+/// runs on a thread for blocking work.
 ///
 /// A list needs memory of the buffers that all watches share. If a watch polled the list itself, the watch could wait
 /// for memory that its own list holds.

@@ -18,7 +18,7 @@ const MAX_CHANGES: usize = 1 << 20;
 // === impl Window ===
 
 impl Window {
-    /// Begins with the number of objects before the first change.
+    /// Creates a window. `count` is the number of objects before the first change.
     pub(super) fn new(count: u64) -> Self {
         Self {
             touched: Arc::default(),

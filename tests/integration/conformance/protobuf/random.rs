@@ -1,4 +1,5 @@
-//! Random objects yield the same samples in protobuf and in JSON, and hostile bytes cause errors that are counted.
+//! Tests that random objects have the same samples in protobuf and in JSON, and that damaged bytes cause errors that
+//! the store counts.
 
 use std::cell::Cell;
 
@@ -81,13 +82,13 @@ fn reason(applied: &Result<(), DecodeError>) -> Option<DecodeReason> {
     applied.as_ref().err().map(DecodeError::reason)
 }
 
-/// The numbers of errors in the syntax and in fields.
+/// Returns the number of objects with invalid syntax and the number of objects with invalid fields.
 fn errors(metrics: &StateMetrics) -> [u64; 2] {
     let stats = metrics.stores()[0].stats();
     [stats.decode_syntax_errors, stats.decode_field_errors]
 }
 
-/// The metadata of a node that has only the name `a`.
+/// A node that has only the name `a`.
 const NODE: &[u8] = b"\x0a\x03\x0a\x01a";
 
 #[test]
@@ -101,7 +102,7 @@ fn hostile_bytes_are_counted_errors() {
             &b"\x12\x7f"[..],
             "a length exceeds the number of bytes that follow",
         ),
-        // A spec of 1 GiB and a spec of 2^63 - 1 bytes.
+        // The first object states that its spec has 1 GiB, the second that its spec has 2^63 - 1 bytes.
         (
             b"\x12\x80\x80\x80\x80\x04xyz",
             "a length exceeds the number of bytes that follow",
@@ -129,7 +130,8 @@ fn hostile_bytes_are_counted_errors() {
         let message = error.to_string();
         assert!(message.contains("not valid protobuf: "), "{message}");
         assert!(message.contains(problem), "{message}");
-        // If the name is unreadable, the stored object stays. The caller of the writer must then start a list.
+        // If the name of the object is unreadable, the store keeps its last samples. The feeder must then list the
+        // objects again.
         let stays = u64::from(error.identity().is_none());
         assert_eq!(metrics.stores()[0].stats().objects, stays);
     }
@@ -146,7 +148,7 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     let mut nested = Vec::new();
     for _ in 0..10_000 {
         let length = nested.len();
-        // The length takes three bytes, even if fewer bytes would be enough.
+        // The length is always encoded in three bytes, even if fewer bytes would be enough.
         let byte = |shift: usize| (length >> shift & 0x7f) as u8;
         let mut outer = vec![0x12, byte(0) | 0x80, byte(7) | 0x80, byte(14)];
         outer.append(&mut nested);
@@ -154,7 +156,8 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     }
     let metrics = metrics(BuiltIn::Nodes);
     let mut writers = metrics.feeds();
-    // No field of a node's spec has the type of the spec, so the tables end the recursion.
+    // The tables limit the depth of the decoder. The table of a node's spec has no field that contains a spec, so the
+    // decoder does not follow the nested messages.
     writers[0]
         .apply_protobuf(&[NODE, &nested].concat())
         .unwrap();

@@ -16,7 +16,7 @@ pub(crate) enum On {
     Any,
     /// The first or only page of a list.
     List,
-    /// A page that is not the first.
+    /// Any page of a list except the first.
     NextPage,
     StreamingList,
     Watch,
@@ -36,15 +36,15 @@ pub(crate) enum Fault {
     Hang,
     /// The body ends with an error after this number of bytes.
     Cut(usize),
-    /// The body ends, as if it were complete, after this number of bytes.
+    /// The body ends without an error after this number of bytes, as if it were complete.
     Truncate(usize),
-    /// No more bytes are sent after this number of bytes.
+    /// The server stops sending after this number of bytes, but does not close the connection.
     Stall(usize),
     /// The body is sent in pieces of this size, one per second.
     Slow(usize),
     /// A response with this body.
     Body(&'static str),
-    /// A watch that consists of an `ERROR` event with this code and reason.
+    /// A watch whose only event is an `ERROR` with this code and reason.
     ErrorEvent(u16, &'static str),
     /// A response with this code and with a body from the function.
     Script(u16, fn(&ApiRequest) -> ByteStream),

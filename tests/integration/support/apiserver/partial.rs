@@ -1,4 +1,4 @@
-//! Partial objects: metadata only, or tables.
+//! Writes partial objects: objects with only their metadata, or rows of tables.
 //!
 //! Source: the responses of a real API server, version 1.36, to requests for partial objects.
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::requests::ApiRequest;
 
-/// The forms of objects that a client accepts and that the server supports.
+/// A form in which the server can send objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Whole,
@@ -15,7 +15,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The first form that the request accepts.
+    /// Returns the first form that the request accepts.
     pub(super) fn of(request: &ApiRequest) -> Self {
         let first = request.accept.split(',').next().unwrap_or_default();
         let form = first.split(';').find_map(|part| part.strip_prefix("as="));
@@ -27,7 +27,7 @@ impl Form {
         }
     }
 
-    /// The object of an event. The first event of a watch has the `columns` of the table.
+    /// Returns the object of an event. The first event of a watch also has the `columns` of the table.
     pub(super) fn event(self, object: &Value, columns: Option<Value>) -> Value {
         match self {
             Self::Whole => object.clone(),
@@ -73,7 +73,7 @@ impl Form {
     }
 }
 
-/// The columns of a table of secrets.
+/// Returns the columns of a table of secrets.
 pub(super) fn columns(names: &[&str]) -> Value {
     let columns = names.iter().map(|name| {
         json!({ "name": name, "type": "string", "format": "", "description": "[\"rows\":[", "priority": 0 })

@@ -1,4 +1,4 @@
-//! The content of a request.
+//! Parses requests.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ impl ApiRequest {
         })
     }
 
-    /// Whether the server supports the fields of a selector.
+    /// Whether the server supports all fields of the request's field selector.
     pub(crate) fn fields_are_known(&self) -> bool {
         let terms = terms(self.get("fieldSelector").unwrap_or_default());
         terms.into_iter().all(|(path, ..)| {
@@ -126,7 +126,7 @@ impl ApiRequest {
     }
 }
 
-/// Returns the terms of a selector: the name, whether the values must be equal, and the value.
+/// Returns the terms of a selector. Each term has the name, whether the value must be equal, and the value.
 fn terms(selector: &str) -> Vec<(String, bool, String)> {
     let unescaped = selector.replace("\\,", "\0");
     let terms = unescaped.split(',').filter(|term| !term.is_empty());

@@ -1,4 +1,4 @@
-//! Responses of the server, correct and with faults.
+//! Creates responses of the server, correct ones and faulty ones.
 
 use std::convert::Infallible;
 use std::io;

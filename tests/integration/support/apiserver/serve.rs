@@ -1,4 +1,4 @@
-//! The response to a request: the fault that applies to it, or the response of a healthy server.
+//! Responds to a request with the fault that applies to it, or as a healthy server does.
 
 use std::io;
 
@@ -69,7 +69,7 @@ impl ApiServer {
         whole(object.to_string())
     }
 
-    /// The answer without a fault, in the encoding of the request.
+    /// Returns the response without a fault, in the encoding that the request prefers.
     async fn healthy(&self, request: &ApiRequest, wire: &Wire) -> ApiResponse {
         let response = self.good(request);
         let is_open = request.is_watch() && response.status() == 200;

@@ -1,4 +1,4 @@
-//! The collections with their history and their open watches, and the content of lists and watches.
+//! The collections with their history and open watches. The module also creates the content of lists and watches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) shards: bool,
     pub(super) protobuf: bool,
     pub(super) down: bool,
-    /// Whether lists and watches have partial objects if the client requests them.
+    /// Whether the server sends partial objects to a client that requests them.
     pub(super) partial: bool,
     /// The columns of tables.
     pub(super) columns: &'static [&'static str],
@@ -48,22 +48,22 @@ pub(super) struct Collection {
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) history: Vec<(u64, &'static str, Value)>,
     pub(super) watches: Vec<OpenWatch>,
-    /// Number of next changes that no watch receives.
+    /// The number of changes, from the next one on, that no watch receives.
     pub(super) lost_changes: usize,
-    /// Namespaces and names of objects that lists have and streaming lists lack.
+    /// Namespaces and names of objects that streaming lists omit.
     pub(super) unstreamed: Vec<(String, String)>,
-    /// Namespaces and names of objects that only lists of metadata have.
+    /// Namespaces and names of objects that all lists omit, except lists that request only metadata.
     pub(super) without_body: Vec<(String, String)>,
     pub(super) liveliness: Liveliness,
 }
 
-/// What all watches of a collection receive after their initial events.
+/// The events and bookmarks that all watches of a collection receive after their initial events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Liveliness {
     #[default]
     Live,
-    /// The watches receive only bookmarks. A bookmark has this version, or the version from which the watch has started
-    /// if that version is higher.
+    /// The watches receive only bookmarks. A bookmark has this version, or the start version of the watch if that is
+    /// higher.
     Frozen(u64),
     /// The watches receive nothing.
     Mute,
@@ -122,7 +122,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Logs a request, and takes the fault that applies to it.
+    /// Logs a request. Returns the fault that applies to it, and counts this use of the fault.
     pub(super) fn fault_for(&mut self, request: &ApiRequest) -> Option<Fault> {
         self.log.push(request.clone());
         let kind = match request {
@@ -141,7 +141,7 @@ impl State {
         Some(fault.clone())
     }
 
-    /// Returns how the answer to a request is written.
+    /// Returns the encoding of the response to a request.
     pub(super) fn wire(&self, request: &ApiRequest) -> Wire {
         let collection = self.collections.get(&request.plural);
         let api_version = collection
@@ -202,7 +202,7 @@ impl State {
         whole(list.to_string())
     }
 
-    /// The form of the objects in the response to a request.
+    /// Returns the form of the objects in the response to a request.
     fn form(&self, request: &ApiRequest) -> Form {
         match self.partial {
             true => Form::of(request),
@@ -307,7 +307,7 @@ impl Collection {
         }
         self.watches.retain(|watch| !watch.sender.is_closed());
         for watch in self.watches.iter_mut().filter(|watch| !watch.muted) {
-            // A watch from a later version waits for that version.
+            // A watch that starts from a later version receives no events before that version.
             let wanted = watch.request.version().is_none_or(|from| from < version);
             if wanted && watch.request.selects(&object) {
                 watch.send(kind, &object);

@@ -1,4 +1,4 @@
-//! [`Wire`]: objects, lists and events in JSON or protobuf.
+//! [`Wire`]: writes objects, lists and events in JSON or protobuf.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -11,7 +11,7 @@ use super::responses::ApiResponse;
 /// The kind of partial objects.
 const PARTIAL: &str = "PartialObjectMetadata";
 
-/// How the objects of a collection are written for a request.
+/// The encoding in which the server writes the objects of a collection for a request.
 #[derive(Clone)]
 pub(crate) struct Wire {
     pub(super) protobuf: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Configmaps in protobuf or JSON.
+    /// Returns the encoding of configmaps in protobuf or JSON.
     pub(crate) fn config_maps(protobuf: bool) -> Self {
         Self {
             protobuf,
@@ -29,7 +29,7 @@ impl Wire {
         }
     }
 
-    /// Configmaps in the encoding that a request prefers.
+    /// Returns the encoding of configmaps that a request prefers.
     pub(crate) fn of_config_maps(request: &ApiRequest) -> Self {
         Self::config_maps(request.accepts_protobuf())
     }
@@ -73,7 +73,7 @@ impl Wire {
         format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into()
     }
 
-    /// The object of a bookmark. `initial_end` marks the bookmark that ends the initial events.
+    /// Returns the object of a bookmark. If `initial_end` is true, it is the bookmark that ends the initial events.
     pub(crate) fn bookmark(&self, version: u64, initial_end: bool) -> Value {
         let mut metadata = json!({ "resourceVersion": version.to_string() });
         if initial_end {
@@ -137,10 +137,10 @@ impl Wire {
     }
 }
 
-/// The object in a form that protobuf can encode.
+/// Returns the object in a form that protobuf can encode.
 ///
-/// In JSON, a time of creation that is an array does not decode. The function replaces such a time by a number that
-/// does not decode in protobuf, either. The unknown field `z` becomes data.
+/// Some tests use an array as the time of creation, which does not decode in JSON. The function replaces the array with
+/// a number that does not decode in protobuf. It also moves the unknown field `z` into `data`.
 fn typed(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(unknown) = object.get("z").cloned() {

@@ -1,4 +1,4 @@
-//! The families, namespaces and labels that cost most.
+//! The families, namespaces and labels with the highest cost.
 
 use maud::{Markup, html};
 

@@ -75,7 +75,7 @@ fn report(text: &str) -> Report {
     }
 }
 
-/// Returns a page in which every text is `text`.
+/// Returns a landing page in which every text is `text`.
 fn page(text: &str) -> Page {
     let owned = || text.to_owned();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);

@@ -107,7 +107,8 @@ fn the_pairs_have_all_colours_of_the_style() {
     let backgrounds = PAIRS.iter().flat_map(|(_, backgrounds)| *backgrounds);
     let backgrounds: BTreeSet<_> = backgrounds.copied().collect();
     for value in values("background") {
-        // A row under the pointer has a part of the tint, so its contrast is between those of the card and the tint.
+        // The background of a row under the mouse pointer is a mixture of the card and the tint. So the contrast of
+        // this row is between the contrasts on the card and on the tint.
         let value = value.strip_prefix("color-mix(in srgb, ").unwrap_or(value);
         let value = value.strip_suffix(" 45%, transparent)").unwrap_or(value);
         let name = variable(value);

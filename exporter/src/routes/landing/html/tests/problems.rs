@@ -87,7 +87,7 @@ fn resources_that_the_api_server_forbids_are_one_message() {
          The API server answers: secrets is forbidden\n! other\n";
     assert!(text.contains(message), "{text}");
 
-    // If there are many resources, the message has a list to open.
+    // If there are many resources, the message has a list that the user can open.
     let names: Vec<_> = (0..9).map(|number| format!("r{number}")).collect();
     let data = page.data.as_mut().unwrap();
     data.status.problems.truncate(1);
