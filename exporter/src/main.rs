@@ -38,11 +38,6 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use cli::Cli;
 
-/// In the container image, the program is linked with musl, whose allocator is slow.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // The guard waits for queued log lines also after a panic, because these lines explain the end of the program.
     let _flush = logging::FlushWhenDropped;

@@ -194,7 +194,7 @@ fn the_chart_has_the_version_and_the_image_of_the_release() {
     let dockerfile = read(deploy().join("../Dockerfile"));
     let toolchain = workflow["env"]["RUSTUP_TOOLCHAIN"].as_str().unwrap();
     assert!(
-        dockerfile.contains(&format!("FROM rust:{toolchain}-alpine")),
+        dockerfile.contains(&format!("FROM rust:{toolchain}-slim-")),
         "{toolchain}"
     );
 }

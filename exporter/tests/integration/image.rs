@@ -104,7 +104,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     // This directory contains the files that the last stage copies from the first stage.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
-    let copied = built.join("src/target/dist/kube-state-metrics");
+    let copied = built.join("kube-state-metrics");
     copy(&program, &copied);
     // The program of this build consists mostly of debug information. It is removed, because buildah would copy it
     // several times.
