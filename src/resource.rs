@@ -61,10 +61,9 @@ pub enum Scope {
     Cluster,
 }
 
-/// The scope of a type, if the type determines it.
+/// A scope marker of `kube`, which states whether a Rust type is namespaced or cluster-scoped.
 ///
-/// The scope markers of namespaced and cluster-scoped types implement this trait. For dynamic kinds, the scope is a
-/// value (see [`Collector::dynamic`](crate::Collector::dynamic)).
+/// For dynamic kinds, the type does not determine the scope, so the scope is a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;

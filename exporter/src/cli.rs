@@ -33,7 +33,7 @@ const STYLES: Styles = Styles::styled()
 // === impl Cli ===
 
 impl Cli {
-    /// Parses the arguments of the process, program name first.
+    /// Parses the arguments of the process. The first item of `args` is the name of the program.
     ///
     /// # Errors
     ///

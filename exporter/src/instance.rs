@@ -146,7 +146,8 @@ impl Instance {
         }
     }
 
-    /// The resources and namespaces whose objects are complete in the stores, and those whose objects are not complete.
+    /// The resources, by namespace, whose first list is complete, and those whose first list is not complete yet.
+    /// Resources that the API server refuses to list are in neither group.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }

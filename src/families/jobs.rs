@@ -145,7 +145,8 @@ fn status(job: &Job) -> Option<&JobStatus> {
     optional(&job.status)
 }
 
-/// The conditions of one type. The API allows one condition of a type, but an object may have several.
+/// The conditions of one type. Usually, an object has at most one condition of each type, but the API server does not
+/// check this.
 fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
     let conditions = status(job).and_then(|status| status.conditions.as_deref());
     conditions

@@ -110,7 +110,8 @@ impl SampleBuffer {
         self.dropped
     }
 
-    /// Removes the text that a closure wrote after `start` before it panicked.
+    /// Removes the samples of a generator that has panicked, and counts the panic. `start` is the length of the text
+    /// before the call of the generator.
     pub(crate) fn discard_after_panic(&mut self, start: usize) {
         self.text.truncate(start);
         let lost = std::mem::take(&mut self.written.family_text);

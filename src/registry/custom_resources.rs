@@ -16,7 +16,8 @@ use crate::store::AnyStore;
 
 /// The families that a configuration adds to a running [`StateMetrics`].
 ///
-/// A change adds and removes configured kinds. All other resources keep their stores and samples.
+/// A change of the configuration, or of the kinds that exist, adds and removes only stores of configured kinds. All
+/// other resources keep their stores and samples.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};

@@ -72,8 +72,8 @@ impl JoinSettings {
         RowJoins::new(resource, &self.config.of_resource(resource), sources)
     }
 
-    /// Returns the feed by which the store of a resource also updates the sources of joined labels. `None` if no joined
-    /// label needs the resource, or if another store already has this feed.
+    /// If labels are joined from the objects of a resource, returns a handle with which the store of the resource passes
+    /// these objects on. `None` if no labels are joined from them, or if another store already has this handle.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
         // A store of a configuration may be removed at run time, so such a store does not update the sources.

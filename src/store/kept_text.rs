@@ -67,7 +67,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// The length of the joined labels of this number of samples, in bytes, if their values have the maximum length.
+    /// The maximum length, in bytes, of the joined labels of `samples` samples together.
     fn longest_joined(&self, samples: usize) -> usize {
         let joins = self.joins();
         joins.map_or(0, |joins| samples.saturating_mul(joins.max_len()))

@@ -17,8 +17,9 @@ const BURST: u64 = 1_000;
 const PER_SECOND: u64 = 100;
 /// Frames that a client may send for each response that begins.
 const PER_RESPONSE: u64 = 4;
-/// Number of sent response bytes after which the client may send one more frame. For each 4 KiB that they receive,
-/// clients extend at most two windows: that of the stream and that of the connection.
+/// Number of sent response bytes after which the client may send one more frame. A usual client sends at most two
+/// `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection. So a client may
+/// send four times as many frames as a usual client.
 const BYTES_PER_FRAME: u64 = 512;
 /// Maximum number of sent bytes that a budget remembers, so that these bytes allow frames later.
 ///

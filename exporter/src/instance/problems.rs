@@ -47,8 +47,8 @@ impl Problem {
     }
 }
 
-/// The problems of the resources `behind`, which are not up to date. The problems of the resources `blocking`, because
-/// of which the instance is not ready, come first. Within both groups, problems with `is_normal` come last. Further,
+/// The problems of the resources in `behind`, which are not up to date. The resources in `blocking` are the reason why
+/// the instance is not ready, so their problems come first. Within both groups, problems with `is_normal` come last. Further,
 /// the problems are sorted by their number of resources, the largest number first.
 pub(super) fn problems<'a>(
     behind: impl Iterator<Item = &'a ResourceHealth>,

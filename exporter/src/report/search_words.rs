@@ -29,8 +29,8 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("storageclasses", "sc"),
 ];
 
-/// The name and the short name of the resource, the synonyms, and values of labels. Labels that have many values, or
-/// that identify the object, are left out.
+/// The words by which a search finds a family: the name and the short name of its resource, the synonyms of the family,
+/// and the values of its labels. Labels that have many values, or that identify the object, are left out.
 pub(super) fn search_words<'a>(
     resource: Option<&'a str>,
     synonyms: impl Iterator<Item = &'a str>,

@@ -228,8 +228,7 @@ impl fmt::Display for Failure {
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
-        // A client that consists of tower services obtains credentials for each request, so the error comes from a
-        // service.
+        // If the layer that adds credentials to each request fails, kube returns its error in this variant.
         kube::Error::Service(error) => error.downcast_ref(),
         _ => None,
     }

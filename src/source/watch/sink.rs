@@ -57,7 +57,7 @@ pub(super) trait ListWatchSink: Send + 'static {
         false
     }
 
-    /// Whether `paths` contain all fields of an object that the sink reads.
+    /// Whether each field that the sink reads is one of `paths`, or below one of `paths`.
     fn reads_only(&self, _paths: &[&str]) -> bool {
         false
     }

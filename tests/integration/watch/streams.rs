@@ -326,7 +326,8 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The backup still contains the object, but with a lower version.
+    // The server is restored from a backup, so its versions start again at 50. `cm0` exists again, with a lower version
+    // than before.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

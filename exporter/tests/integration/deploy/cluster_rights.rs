@@ -1,5 +1,5 @@
 //! Tests the roles on a cluster. If a resource is removed from a rule, the API server must refuse exactly this
-//! resource. The roles of the chart must be sufficient.
+//! resource. With the roles of the chart, the exporter must become ready, and the API server must refuse nothing.
 
 use serde_json::{Value, json};
 

@@ -19,7 +19,7 @@ pub(super) struct Cluster {
     _applied: Vec<Applied>,
 }
 
-/// Returns objects for which many rules have results.
+/// Returns objects whose metrics give results in many of the alerting and recording rules of the test.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });

@@ -100,8 +100,8 @@ impl Program {
 // === impl Replica ===
 
 impl Replica {
-    /// Waits until a kubelet would set the replica to ready. A replica without leader election serves the series
-    /// `series` as soon as it is ready.
+    /// Waits until a kubelet would set the replica to ready. The other exporter has no leader election. Its
+    /// replica is ready when it serves `series`.
     pub(super) fn becomes_ready(&self, delay: Duration, series: &str) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
         if let Process::Own(exporter) = &self.process {
