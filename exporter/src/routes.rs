@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -20,6 +20,10 @@ use http::StatusCode;
 
 use crate::app_state::AppState;
 use crate::server::Protection;
+
+/// Maximum size of the body of a request that sets the log level, in bytes. While a body arrives in small pieces, each
+/// piece takes more memory than its bytes.
+const LOG_LEVEL_BYTES: usize = 4096;
 
 /// The routes of the main port.
 pub(crate) fn main_port(app: &Arc<AppState>) -> Router {
@@ -43,7 +47,9 @@ fn debug_routes() -> Router<Arc<AppState>> {
         .route("/debug/memory", get(debug::memory))
         .route(
             "/debug/log-level",
-            get(debug::log_level).put(debug::set_log_level),
+            get(debug::log_level)
+                .put(debug::set_log_level)
+                .layer(DefaultBodyLimit::max(LOG_LEVEL_BYTES)),
         )
         .route_layer(middleware::from_fn(debug::authorize))
 }

@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use k8s_openapi::ByteString;
@@ -13,6 +14,17 @@ use serde::forward_to_deserialize_any;
 
 use super::fields::{Fields, Tree};
 use crate::k8s::{normalize_base64, normalize_rfc3339};
+
+/// Maximum memory of all items of all lists in an object, without the memory below the items.
+///
+/// A list item such as `{}` has two bytes of JSON, and a container takes more than two kilobytes of memory.
+const ITEM_BYTES: usize = 128 << 20;
+const TOO_LARGE: &str = "too many items, expected lists whose items take at most 128 MiB of memory";
+
+thread_local! {
+    /// The memory that further items may take in the object that this thread decodes.
+    static LEFT: Cell<usize> = const { Cell::new(ITEM_BYTES) };
+}
 
 /// The fields that the families read at one position of the object.
 #[derive(Clone, Copy)]
@@ -91,7 +103,13 @@ impl<'f> Wanted<'f> {
 // === impl Adapter ===
 
 impl<'f, D> Adapter<'f, D> {
-    pub(super) fn new(inner: D, wanted: Wanted<'f>) -> Self {
+    /// Creates an adapter for a whole object.
+    pub(super) fn of_object(inner: D, wanted: Wanted<'f>) -> Self {
+        LEFT.set(ITEM_BYTES);
+        Self::new(inner, wanted)
+    }
+
+    fn new(inner: D, wanted: Wanted<'f>) -> Self {
         Self { inner, wanted }
     }
 
@@ -327,6 +345,8 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
+        let left = LEFT.get().checked_sub(size_of::<S::Value>());
+        LEFT.set(left.ok_or_else(|| A::Error::custom(TOO_LARGE))?);
         self.inner.next_element_seed(Self::seed(seed, self.value))
     }
 

@@ -14,7 +14,7 @@ use super::reason::{DecodeReason, Problem};
 /// Decodes an object, and keeps only `fields`.
 pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Result<K, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    K::deserialize(Adapter::new(&mut deserializer, Wanted::of(fields)))
+    K::deserialize(Adapter::of_object(&mut deserializer, Wanted::of(fields)))
         .and_then(|object| deserializer.end().map(|()| object))
         .map_err(|error| problem(json, &error))
 }

@@ -16,7 +16,7 @@ pub(super) fn decode<K: DeserializeOwned>(
     object(message, bytes)
         .map_err(Error::from)
         .and_then(|object| {
-            object.read(|value| K::deserialize(Adapter::new(value, Wanted::of(fields))))
+            object.read(|value| K::deserialize(Adapter::of_object(value, Wanted::of(fields))))
         })
         .map_err(|error| problem(&error))
 }

@@ -342,3 +342,24 @@ fn a_long_name_is_cut_in_messages_only() {
     assert_eq!(error.object(), "b");
     assert!(error.to_string().len() < 1_500, "{error}");
 }
+
+#[test]
+fn lists_of_many_small_items_are_an_error_before_they_take_gigabytes() {
+    let containers = |count: usize| {
+        let items = vec!["{\"name\":\"c\"}"; count].join(",");
+        format!(r#"{{"metadata":{{"name":"a"}},"spec":{{"containers":[{items}]}}}}"#)
+    };
+    let paths = ["spec.containers.name"];
+    let read = pod(&containers(50_000), &paths).unwrap();
+    assert_eq!(read.spec.unwrap().containers.len(), 50_000);
+    let error = pod(&containers(1_000_000), &paths).unwrap_err();
+    assert_eq!(error.reason(), DecodeReason::Field);
+    assert!(
+        error
+            .to_string()
+            .contains("at most 128 MiB of memory at spec.containers"),
+        "{error}"
+    );
+    // The limit is for one object.
+    assert!(pod(&containers(50_000), &paths).is_ok());
+}

@@ -1,5 +1,7 @@
 //! [`ExpositionFilter`]: the resources, namespaces and families that an exposition includes.
 
+use std::collections::BTreeSet;
+
 use crate::resource::ResourceInfo;
 
 /// The resources, namespaces and families that an exposition includes. The default includes all.
@@ -23,10 +25,11 @@ use crate::resource::ResourceInfo;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpositionFilter {
-    resources: Option<Vec<String>>,
-    excluded: Vec<String>,
-    namespaces: Option<Vec<String>>,
-    families: Option<Vec<String>>,
+    // A client can request thousands of names, and each name can be looked up for each object. So the names are in sets.
+    resources: Option<BTreeSet<String>>,
+    excluded: BTreeSet<String>,
+    namespaces: Option<BTreeSet<String>>,
+    families: Option<BTreeSet<String>>,
 }
 
 // === impl ExpositionFilter ===
@@ -79,21 +82,19 @@ impl ExpositionFilter {
     }
 
     pub(super) fn includes_resource(&self, resource: &ResourceInfo) -> bool {
-        let names_it = |name: &String| {
-            name == resource.plural()
-                || *name == resource.name()
-                || resource.is_configured() && *name == resource.to_string()
+        let is_in = |names: &BTreeSet<String>| {
+            !names.is_empty()
+                && (names.contains(resource.plural())
+                    || names.contains(&*resource.name())
+                    || resource.is_configured() && names.contains(&resource.to_string()))
         };
-        self.resources
-            .as_ref()
-            .is_none_or(|names| names.iter().any(names_it))
-            && !self.excluded.iter().any(names_it)
+        self.resources.as_ref().is_none_or(is_in) && !is_in(&self.excluded)
     }
 
     pub(super) fn includes_family(&self, name: &str) -> bool {
         self.families
             .as_ref()
-            .is_none_or(|names| names.iter().any(|family| family == name))
+            .is_none_or(|names| names.contains(name))
     }
 
     /// Whether the filter includes the object with this key.
@@ -102,7 +103,7 @@ impl ExpositionFilter {
             return true;
         };
         let namespace = key.split_once('/').map(|(namespace, _)| namespace);
-        namespace.is_some_and(|namespace| names.iter().any(|name| name == namespace))
+        namespace.is_some_and(|namespace| names.contains(namespace))
     }
 
     /// Whether the filter selects namespaces. Such a filter may include only some objects of a resource.
@@ -112,7 +113,7 @@ impl ExpositionFilter {
 }
 
 /// Joins each `Resource=plural` to the preceding `group/version`.
-fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
     let mut joined: Vec<String> = Vec::new();
     for name in names.into_iter().map(Into::into) {
         match joined.last_mut() {
@@ -123,5 +124,5 @@ fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
             _ => joined.push(name),
         }
     }
-    joined
+    joined.into_iter().collect()
 }

@@ -11,6 +11,12 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
+/// Maximum number of certificates that a client sends in addition to its own certificate.
+///
+/// If several of these certificates have the same name, a verifier tries all their orders. With 60 such certificates,
+/// the check of a client would take 100 ms of CPU time before the client is refused. A usual chain has at most four.
+const MAX_INTERMEDIATES: usize = 8;
+
 /// A verifier for servers. It accepts the clients that a server in Go accepts.
 #[derive(Debug)]
 pub struct ClientVerifier {
@@ -41,6 +47,9 @@ impl ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), webpki::Error> {
+        if intermediates.len() > MAX_INTERMEDIATES {
+            return Err(webpki::Error::MaximumPathDepthExceeded);
+        }
         let (purpose, algorithms) = (Purpose::Client, self.algorithms.all);
         if let Some(certificate) = self.authorities.find(der) {
             return certificate.check(purpose, now);

@@ -26,6 +26,12 @@ pub(super) const MEMBERS: &str = "@members";
 pub(super) const COUNT: &str = "@count";
 /// `@product(a, b)`: adds a tenth of the product of both lengths to the cost. Returns `a`.
 pub(super) const PRODUCT: &str = "@product";
+/// `@parts(separator, text)`: adds the number of parts between separators in the text to the cost. Returns the
+/// separator.
+pub(super) const PARTS: &str = "@parts";
+/// `@replaced(new, text, old)`: adds the length of all texts `new` that replace `old` in the text to the cost. Returns
+/// `new`.
+pub(super) const REPLACED: &str = "@replaced";
 /// `@pattern(text)`: adds the cost of compiling the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
 /// `@format(text)`: adds the cost of a format string with the length of the text. Returns the text.
@@ -87,6 +93,13 @@ pub(super) fn add_functions(env: &mut Env) -> Result<(), DeclarationError> {
         "@product(dyn,dyn)",
         vec![DYN_TYPE, DYN_TYPE],
         product,
+    )?;
+    env.add_overload(PARTS, "@parts(dyn,dyn)", vec![DYN_TYPE, DYN_TYPE], parts)?;
+    env.add_overload(
+        REPLACED,
+        "@replaced(dyn,dyn,dyn)",
+        vec![DYN_TYPE, DYN_TYPE, DYN_TYPE],
+        replaced,
     )?;
     for (name, id, function) in [
         (TEXT, "@text(dyn)", text as cel::common::functions::Function),
@@ -151,6 +164,20 @@ fn product<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     Ok(value)
 }
 
+fn parts<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let [separator, text] = two(arguments)?;
+    charge(1 + occurrences(text.as_ref(), separator.as_ref()))?;
+    Ok(separator)
+}
+
+fn replaced<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
+    let arguments = <[CowVal<'b, 'v>; 3]>::try_from(arguments);
+    let [new, text, old] = arguments.map_err(|_| ExecutionError::missing_argument_or_target())?;
+    let count = occurrences(text.as_ref(), old.as_ref());
+    charge(1 + count.saturating_mul(length(new.as_ref())) / BYTES)?;
+    Ok(new)
+}
+
 fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
     if let Some(pattern) = value.downcast_ref::<CelString<'_>>() {
@@ -184,6 +211,18 @@ fn length(value: &dyn Val) -> u64 {
     }
     let list = value.downcast_ref::<CelList<'_>>();
     list.map_or(1, |list| list.inner().len() as u64)
+}
+
+/// The number of times that a text contains a part; 0 if a value is not a text.
+fn occurrences(text: &dyn Val, part: &dyn Val) -> u64 {
+    let texts = (
+        text.downcast_ref::<CelString<'_>>(),
+        part.downcast_ref::<CelString<'_>>(),
+    );
+    match texts {
+        (Some(text), Some(part)) => text.inner().matches(part.inner()).count() as u64,
+        _ => 0,
+    }
 }
 
 /// The size of a value, as [`json_size`] counts it. If the size exceeds `max`, the result may be any number above

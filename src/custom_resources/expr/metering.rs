@@ -10,7 +10,7 @@ use cel::common::ast::{
     MapEntryExpr, MapExpr, StructExpr, StructFieldExpr, operators,
 };
 
-use super::cost::{COST, COUNT, FORMAT, MEMBERS, PATTERN, PRODUCT, TEXT};
+use super::cost::{COST, COUNT, FORMAT, MEMBERS, PARTS, PATTERN, PRODUCT, REPLACED, TEXT};
 
 /// The state while an expression is rewritten.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Metering {
             args,
         } = call;
         match (&*name, args.len(), target.is_some()) {
-            ("replace" | "join" | "indexOf" | "lastIndexOf" | "matches", 1.., true)
+            ("replace" | "split" | "join" | "indexOf" | "lastIndexOf" | "matches", 1.., true)
             | ("distinct", 0, true)
             | ("matches", 2, false) => return self.product(name, target, args),
             _ => {}
@@ -138,8 +138,9 @@ impl Metering {
         }
     }
 
-    /// Rewrites a call of a function whose cost grows with the product of the lengths of its first two arguments. Both
-    /// arguments are bound to variables, so that [`PRODUCT`] reads them before the function runs.
+    /// Rewrites a call of a function whose cost grows with the product of the lengths of its first two arguments, or
+    /// whose result is much larger than its arguments. The first two arguments are bound to variables, so that the
+    /// functions that count the cost read them before the function runs.
     fn product(
         &mut self,
         name: String,
@@ -150,15 +151,22 @@ impl Metering {
         let mut args: Vec<_> = (target.map(|own| *own).into_iter().chain(args))
             .map(|own| self.charged(own))
             .collect();
-        let rest = args.split_off(args.len().min(2));
+        let mut rest = args.split_off(args.len().min(2));
         let names = ["@a", "@b"].map(|name| format!("{name}{}", self.variables));
         self.variables += 1;
         let variable = |at: usize| node(Expr::Ident(names[at].clone()));
         let mut read = match args.len() {
             // `distinct` has one argument, and compares all pairs of its elements.
             1 => vec![call(PRODUCT, vec![variable(0), variable(0)])],
+            _ if name == "split" => vec![variable(0), call(PARTS, vec![variable(1), variable(0)])],
             _ => vec![variable(0), call(PRODUCT, vec![variable(1), variable(0)])],
         };
+        if name == "replace"
+            && let Some(replacement) = rest.first_mut()
+        {
+            let text = std::mem::replace(replacement, node(Expr::Unspecified));
+            *replacement = call(REPLACED, vec![text, variable(0), variable(1)]);
+        }
         if name == "matches"
             && let Some(pattern) = read.pop()
         {
@@ -287,10 +295,11 @@ fn is_counted(value: &IdedExpr) -> bool {
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // These functions return an operand, or a part of an operand.
+        // These operators return an operand, or a part of an operand. The functions return a text that can be twice as
+        // long as their arguments, so the length of a chain of them would not be counted.
         Expr::Call(call) => !matches!(
             &*call.func_name,
-            op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT
+            op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT | "quote" | "format"
         ),
         _ => true,
     }

@@ -23,6 +23,7 @@ fn object() -> Value {
     });
     json!({
         "text": "x".repeat(100_000), "same": "x".repeat(100_000), "numbers": Vec::from_iter(0..5000),
+        "quotes": "\"\"", "short": "{host}".repeat(1000), "commas": ",".repeat(100_000),
         "conditions": conditions.collect::<Vec<_>>(), "pattern": "(a{50}){50}", "class": r"\w{500}",
     })
 }
@@ -31,6 +32,16 @@ fn object() -> Value {
 fn what_explodes_ends_with_an_error() {
     let object = object();
     let replaced = format!("'aaaaaaaaaa'{}", ".replace('a', 'aaaaaaaaaa')".repeat(8));
+    let quoted = format!(
+        "{}object.quotes{}",
+        "strings.quote(".repeat(24),
+        ")".repeat(24)
+    );
+    let formatted = format!(
+        "{}object.same{}",
+        "'%x'.format([".repeat(10),
+        "])".repeat(10)
+    );
     for source in [
         "lists.range(1000).map(a, lists.range(1000).map(b, a * b)).size()",
         "lists.range(1000).all(a, lists.range(1000).all(b, a + b >= 0))",
@@ -46,6 +57,10 @@ fn what_explodes_ends_with_an_error() {
         "lists.range(1000).map(a, object.?conditions).size()",
         "lists.range(1000).map(a, object.conditions.map(c, c.type)).size()",
         "object.text.replace('x', object.same).size()",
+        "object.text.replace('x', object.same) == 'y'",
+        "object.short.replace('{host}', object.same) == 'y'",
+        "object.text.split('').size()",
+        "object.commas.split(',').size()",
         "object.text.indexOf(object.same + 'x')",
         "object.numbers.map(n, string(n)).join(object.text).size()",
         "object.numbers.distinct().size()",
@@ -56,6 +71,8 @@ fn what_explodes_ends_with_an_error() {
         // The operator `||` must not hide the error.
         "lists.range(1000).all(a, lists.range(1000).all(b, true)) || true",
         &replaced,
+        &quoted,
+        &formatted,
     ] {
         // The limit is a tenth of the default, because a debug build is slow.
         let (outcome, _) = evaluate(source, &object, LIMIT / 10);

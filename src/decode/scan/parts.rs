@@ -99,7 +99,7 @@ impl<'de> JsonParts<'de> {
             fields: &self.fields,
             wanted,
         };
-        K::deserialize(Adapter::new(map, wanted)).ok()
+        K::deserialize(Adapter::of_object(map, wanted)).ok()
     }
 }
 

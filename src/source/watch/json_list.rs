@@ -90,6 +90,10 @@ impl JsonList {
         let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
+        let kind = list.get("kind").map(|kind| kind.get().trim_matches('"'));
+        if kind.is_some_and(|kind| !kind.ends_with("List") && kind != "Table") {
+            return Err(SplitError::NotAList);
+        }
         // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
         // empty list, and all objects would be deleted.
         if !matches!(items.get(), "[]" | "null") {
