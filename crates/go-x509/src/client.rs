@@ -14,8 +14,8 @@ use crate::signature::{Protocol, verify};
 /// Maximum number of certificates that a client sends in addition to its own certificate.
 ///
 /// If several of these certificates have the same name, a verifier tries all their orders. With 60 such certificates,
-/// the check of a client would take 100 ms of CPU time before the client is refused. A usual chain has at most four.
-const MAX_INTERMEDIATES: usize = 8;
+/// the check of a client would take seconds of CPU time before the client is refused. A usual chain has at most three.
+const MAX_INTERMEDIATES: usize = 5;
 
 /// A verifier for servers. It accepts the clients that a server in Go accepts.
 #[derive(Debug)]
