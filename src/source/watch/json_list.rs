@@ -90,8 +90,11 @@ impl JsonList {
         let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
-        let kind = list.get("kind").map(|kind| kind.get().trim_matches('"'));
-        if kind.is_some_and(|kind| !kind.ends_with("List") && kind != "Table") {
+        // The definition of a custom resource can choose any kind for its lists.
+        if list
+            .get("kind")
+            .is_some_and(|kind| kind.get() == "\"Status\"")
+        {
             return Err(SplitError::NotAList);
         }
         // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
@@ -298,6 +301,10 @@ mod tests {
             ("{}", SplitError::NotAList),
             ("<html>", SplitError::NotAList),
             (r#"{"items":[]}"#, SplitError::NotAList),
+            (
+                r#"{"kind":"Status","metadata":{"resourceVersion":"9"},"items":[]}"#,
+                SplitError::NotAList,
+            ),
             (
                 r#"{"metadata":{"resourceVersion":"1"}}"#,
                 SplitError::NotAList,
