@@ -84,6 +84,9 @@ impl Proxy {
     /// Parses a URL. A URL without a scheme means an HTTP proxy. `setting` names the origin of the URL.
     pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
         let invalid = || InvalidProxy { setting };
+        if has_late_credentials(url) {
+            return Err(invalid());
+        }
         let matcher = Matcher::builder().all(url.trim()).build();
         // This matcher selects the same proxy for every server.
         let proxy = matcher
@@ -118,6 +121,15 @@ impl Proxy {
             name: format!("{} ({setting})", shown.trim_end_matches('/')),
         })
     }
+}
+
+/// Whether an `@` follows the end of the authority of a URL. In this case, the password contains `/`, `?` or `#` without
+/// an escape, so a part of the password would be read as the host or the port of the proxy, and would be logged.
+fn has_late_credentials(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']);
+    end.and_then(|end| rest.get(end..))
+        .is_some_and(|path| path.contains('@'))
 }
 
 impl fmt::Display for Proxy {

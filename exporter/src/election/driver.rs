@@ -45,6 +45,9 @@ pub(super) struct LeaseClient {
 /// Maximum length of a message of the API server in logs and on pages, in characters.
 const MAX_MESSAGE: usize = 300;
 
+const NOT_WRITTEN: &str = "the response to a write has another leader than the written Lease; a server between this \
+                           replica and the API server may send outdated responses";
+
 // === impl Driver ===
 
 impl Driver {
@@ -164,6 +167,13 @@ impl LeaseClient {
         let error = match sent {
             Ok(lease) => {
                 let record = LeaseRecord::of(&lease);
+                if request
+                    .written()
+                    .is_some_and(|written| written.holder != record.holder)
+                {
+                    // The election would repeat the write at once, because it has not changed the Lease.
+                    return (Outcome::Failed, Some(NOT_WRITTEN.to_owned()));
+                }
                 self.last = lease;
                 self.report_duration();
                 return (Outcome::Lease(record), None);
@@ -190,4 +200,41 @@ fn one_line(message: &str) -> String {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c });
     printable.take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::election::record::lease_resource;
+
+    #[tokio::test]
+    async fn a_write_that_is_answered_with_another_leader_has_failed() {
+        let answer = |_| async {
+            let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l",
+                "resourceVersion":"1"},"spec":{"holderIdentity":"other","leaseDurationSeconds":15}}"#;
+            let body = kube::client::Body::from(lease.as_bytes().to_vec());
+            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        };
+        let client = kube::Client::new(tower::service_fn(answer), "default");
+        let leases = Api::namespaced_with(client, "default", &lease_resource());
+        let mut leases = LeaseClient::new(leases, String::from("l"));
+        let record = |holder: &str| LeaseRecord {
+            version: String::from("1"),
+            holder: holder.to_owned(),
+            duration: Duration::from_secs(15),
+            ..LeaseRecord::default()
+        };
+        for request in [Request::Create(record("a")), Request::Update(record("a"))] {
+            let (outcome, problem) = leases.send(&request).await;
+            assert_eq!(outcome, Outcome::Failed);
+            assert_eq!(problem.as_deref(), Some(NOT_WRITTEN));
+        }
+        for request in [Request::Read, Request::Update(record("other"))] {
+            let (outcome, problem) = leases.send(&request).await;
+            assert!(matches!(outcome, Outcome::Lease(own) if own.holder == "other"));
+            assert_eq!(problem, None);
+        }
+    }
 }

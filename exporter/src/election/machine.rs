@@ -140,6 +140,18 @@ pub(super) enum Step {
     Stop,
 }
 
+// === impl Request ===
+
+impl Request {
+    /// The Lease that the request writes; `None` if the request only reads.
+    pub(super) fn written(&self) -> Option<&LeaseRecord> {
+        match self {
+            Self::Read => None,
+            Self::Create(record) | Self::Update(record) => Some(record),
+        }
+    }
+}
+
 // === impl Term ===
 
 impl Term {

@@ -163,3 +163,15 @@ fn a_value_that_is_no_proxy_is_refused_by_the_name_of_its_setting() {
     assert_eq!(environment.proxy_for(&uri("https://api")), Ok(None));
     assert!(environment.proxy_for(&uri("http://api")).is_err());
 }
+
+#[test]
+fn a_password_without_escapes_is_an_error_and_no_host() {
+    for password in ["secret/x", "secret?x", "secret#x", "12345#x"] {
+        for scheme in ["http://", "https://", "socks5://", ""] {
+            let url = format!("{scheme}user:{password}@proxy:1");
+            assert!(Proxy::parse(&url, "HTTPS_PROXY").is_err(), "{url}");
+        }
+    }
+    let escaped = Proxy::parse("http://user:a%2Fb%40c@proxy:1/", "HTTPS_PROXY").unwrap();
+    assert_eq!(escaped.to_string(), "http://proxy:1 (HTTPS_PROXY)");
+}
