@@ -5,12 +5,22 @@
 //!
 //! The budget consists of common memory and one reserve. The reserve is large enough for the largest object. A feed
 //! that gets no common memory takes the reserve. Therefore, one feed can always continue, and there is no deadlock.
+//!
+//! An API server may send objects that never end, in many feeds. These rules keep such feeds from blocking the others:
+//!
+//! - A buffer of at most [`SMALL`] bytes does not count, so a feed with small objects never waits.
+//! - The feed that has waited the longest gets the reserve. A feed that needs more than [`ORDINARY`] bytes comes last.
+//! - A feed that reads an object for [`MAX_READ`] fails if another feed has waited for as long. A feed that waits with
+//!   an incomplete object fails after [`MAX_WAIT`].
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 /// The bytes that the feeds of a watch may buffer.
 #[derive(Debug)]
@@ -22,6 +32,8 @@ pub(super) struct BufferBudget {
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
     released: Notify,
+    /// Notifies the feeds that have memory that another feed began to wait.
+    contended: Notify,
 }
 
 /// The memory in use.
@@ -30,9 +42,32 @@ struct Usage {
     common: usize,
     /// The memory of the feed that has the reserve.
     reserve: Option<usize>,
+    /// The feeds that wait for memory, in the order in which they began to wait.
+    waiting: Vec<Waiting>,
     peak: usize,
     waits: u64,
 }
+
+/// A feed that waits for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waiting {
+    /// The number of the wait: the value of [`Usage::waits`] after it began.
+    number: u64,
+    since: Instant,
+    /// The bytes that the feed needs.
+    bytes: usize,
+}
+
+/// Removes a feed from [`Usage::waiting`] when the feed stops waiting.
+struct WaitGuard {
+    budget: Arc<BufferBudget>,
+    number: u64,
+}
+
+/// The error for a feed whose object was incomplete for too long while another feed waited for memory.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the object is still incomplete, and another resource waits for the memory of the object")]
+pub(super) struct HeldTooLong;
 
 /// Statistics of a budget, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,11 +87,22 @@ pub(super) struct BufferShare {
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
+    /// When the share got memory that counts, without the time that the feed waited since then. `None` if the share
+    /// has no such memory.
+    held_since: Option<Instant>,
 }
 
+/// Buffers of up to this size do not count. Therefore, a feed with small objects never waits.
+pub(super) const SMALL: usize = 64 << 10;
+/// How long a feed may read an object while another feed waits for memory.
+const MAX_READ: Duration = Duration::from_secs(10);
+/// How long a feed may wait if it has memory.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A buffer above this size gets common memory only if at most half of this memory is then in use. Therefore, feeds
 /// with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
+/// The buffer of the largest object that etcd accepts by default. Feeds that need more get the reserve last.
+const ORDINARY: usize = 2 << 20;
 /// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
 /// Events of up to this size are read even if the limit on objects is lower, so that bookmarks and errors are always
@@ -78,6 +124,7 @@ impl BufferBudget {
             common,
             usage: Mutex::default(),
             released: Notify::new(),
+            contended: Notify::new(),
         }
     }
 
@@ -116,6 +163,45 @@ impl Usage {
     fn note_peak(&mut self) {
         self.peak = self.peak.max(self.bytes());
     }
+
+    /// Whether another feed gets the reserve before a feed that needs `bytes`. `own` is the wait of this feed.
+    fn has_earlier(&self, bytes: usize, own: Option<u64>) -> bool {
+        let order = |bytes, number| (bytes > ORDINARY, number);
+        let own = order(bytes, own.unwrap_or(u64::MAX));
+        let mut others = self.waiting.iter();
+        others.any(|other| order(other.bytes, other.number) < own)
+    }
+}
+
+// === impl WaitGuard ===
+
+impl WaitGuard {
+    fn new(budget: &Arc<BufferBudget>, bytes: usize) -> Self {
+        let mut usage = budget.usage.lock();
+        usage.waits += 1;
+        let number = usage.waits;
+        usage.waiting.push(Waiting {
+            number,
+            since: Instant::now(),
+            bytes,
+        });
+        drop(usage);
+        budget.contended.notify_waiters();
+        Self {
+            budget: Arc::clone(budget),
+            number,
+        }
+    }
+}
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        let mut usage = self.budget.usage.lock();
+        usage.waiting.retain(|other| other.number != self.number);
+        drop(usage);
+        // The next feed may now get the reserve.
+        self.budget.released.notify_waiters();
+    }
 }
 
 // === impl BufferShare ===
@@ -128,6 +214,7 @@ impl BufferShare {
             limit,
             common: 0,
             reserve: None,
+            held_since: None,
         }
     }
 
@@ -142,20 +229,51 @@ impl BufferShare {
 
     /// Waits until the feed may allocate `bytes` in addition to the `kept` bytes that it has. Call
     /// [`try_common`](Self::try_common) first.
-    pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) {
+    ///
+    /// # Errors
+    ///
+    /// If the feed has memory and waits for [`MAX_WAIT`].
+    pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) -> Result<(), HeldTooLong> {
+        if self.try_reserve(bytes, None) {
+            return Ok(());
+        }
         let budget = Arc::clone(&self.budget);
-        let mut has_waited = false;
+        let guard = WaitGuard::new(&budget, bytes);
+        let began = Instant::now();
         loop {
             let mut released = pin!(budget.released.notified());
             // The notification is enabled before the attempt, so that a release after the attempt is not missed.
             released.as_mut().enable();
-            if self.try_common(kept, bytes) || self.try_reserve(bytes) {
-                return;
+            let is_held = self.held_since.is_some();
+            if self.try_common(kept, bytes) || self.try_reserve(bytes, Some(guard.number)) {
+                if let Some(since) = self.held_since.as_mut().filter(|_| is_held) {
+                    *since += began.elapsed();
+                }
+                return Ok(());
             }
-            if !std::mem::replace(&mut has_waited, true) {
-                budget.usage.lock().waits += 1;
+            tokio::select! {
+                () = released => {}
+                () = sleep_until(began + MAX_WAIT), if is_held => return Err(HeldTooLong),
             }
-            released.await;
+        }
+    }
+
+    /// Waits until the feed has read an object for [`MAX_READ`] and another feed has waited for as long. Never resolves
+    /// if the feed has no memory that counts.
+    pub(super) async fn read_too_long(&self) {
+        let Some(since) = self.held_since else {
+            return std::future::pending().await;
+        };
+        loop {
+            let mut contended = pin!(self.budget.contended.notified());
+            contended.as_mut().enable();
+            let waiting = self.budget.usage.lock().waiting.first().copied();
+            match waiting.map(|waiting| waiting.since.max(since) + MAX_READ) {
+                Some(end) if end <= Instant::now() => return,
+                // The other feed may stop waiting before `end`. Therefore, the loop checks again.
+                Some(end) => sleep_until(end).await,
+                None => contended.await,
+            }
         }
     }
 
@@ -172,7 +290,10 @@ impl BufferShare {
     }
 
     fn take_common(&mut self, kept: usize, bytes: usize) -> bool {
-        let wanted = kept.saturating_add(bytes);
+        let wanted = match bytes {
+            ..=SMALL => 0,
+            _ => kept.saturating_add(bytes),
+        };
         let limit = if bytes > LARGE {
             self.budget.common / 2
         } else {
@@ -185,14 +306,18 @@ impl BufferShare {
         }
         usage.common = others + wanted;
         usage.note_peak();
+        drop(usage);
         self.common = wanted;
+        self.note_held();
         true
     }
 
-    /// Takes the reserve, unless another feed has it. If the size of objects has no limit, the reserve grows.
-    fn try_reserve(&mut self, bytes: usize) -> bool {
+    /// Takes the reserve, unless another feed has it or gets it first. If the size of objects has no limit, the reserve
+    /// grows. `own` is the wait of the feed.
+    fn try_reserve(&mut self, bytes: usize, own: Option<u64>) -> bool {
         let mut usage = self.budget.usage.lock();
-        if usage.reserve.is_some() && self.reserve.is_none() {
+        let is_taken = usage.reserve.is_some() || usage.has_earlier(bytes, own);
+        if is_taken && self.reserve.is_none() {
             return false;
         }
         let bytes = match self.limit {
@@ -202,14 +327,31 @@ impl BufferShare {
         };
         usage.reserve = Some(bytes);
         usage.note_peak();
+        drop(usage);
         self.reserve = Some(bytes);
+        self.note_held();
         true
+    }
+
+    /// Notes that the object is complete. The memory now belongs to the next object.
+    pub(super) fn object_ended(&mut self) {
+        self.held_since = None;
+        self.note_held();
+    }
+
+    /// Notes since when the share has memory that counts.
+    fn note_held(&mut self) {
+        self.held_since = match (self.common, self.reserve) {
+            (0, None) => None,
+            _ => self.held_since.or_else(|| Some(Instant::now())),
+        };
     }
 
     /// Releases all memory except a buffer of `capacity` bytes, in the reserve or in the common memory.
     pub(super) fn keep(&mut self, capacity: usize, in_reserve: bool) {
         let (common, reserve) = match in_reserve {
             true => (0, Some(self.limit.unwrap_or(capacity))),
+            false if capacity <= SMALL => (0, None),
             false => (capacity, None),
         };
         if (common, reserve) == (self.common, self.reserve) {
@@ -222,6 +364,7 @@ impl BufferShare {
         }
         drop(usage);
         (self.common, self.reserve) = (common, reserve);
+        self.note_held();
         self.budget.released.notify_waiters();
     }
 }
@@ -253,7 +396,7 @@ mod tests {
             let mut left = size;
             while left > 0 {
                 let piece = &piece[..left.min(piece.len())];
-                buffer.make_room(piece.len()).await;
+                buffer.make_room(piece.len()).await.unwrap();
                 buffer.append(piece).unwrap();
                 buffer.settle();
                 left -= piece.len();
@@ -269,7 +412,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn feeds_with_large_objects_wait_for_each_other_and_lose_nothing() {
         let budget = budget(4 << 20, 1 << 20);
-        let feeds = (0..50).map(|at| {
+        let feeds = (0..20).map(|at| {
             // The objects have all sizes up to the limit.
             let size = (at % 16 + 1) * 64 * KIB;
             let received = receive(Arc::clone(&budget), size, 5);
@@ -291,7 +434,7 @@ mod tests {
         let mut large: Vec<_> = (0..40).map(|_| ObjectBuffer::of_items(&budget)).collect();
         let hold = async {
             for buffer in &mut large {
-                buffer.make_room(4 << 20).await;
+                buffer.make_room(4 << 20).await.unwrap();
                 buffer.append(&vec![0; 4 << 20]).unwrap();
                 buffer.settle();
             }
@@ -317,16 +460,74 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_feed_that_stops_gives_its_memory_back() {
-        let budget = budget(64 * KIB, 32 * KIB);
+        let budget = budget(256 * KIB, 128 * KIB);
         for _ in 0..2 {
             let mut first = ObjectBuffer::of_items(&budget);
-            first.make_room(20 * KIB).await;
-            first.append(&[0; 20 * KIB]).unwrap();
-            first.settle();
-            let second = receive(Arc::clone(&budget), 32 * KIB, 3);
+            hold(&mut first, 80 * KIB).await.unwrap();
+            let second = receive(Arc::clone(&budget), 128 * KIB, 3);
             let second = tokio::time::timeout(Duration::from_secs(60), second);
-            assert_eq!(second.await.unwrap(), 96 * KIB, "it has the reserve");
+            assert_eq!(second.await.unwrap(), 384 * KIB, "it has the reserve");
         }
         assert_eq!(budget.figures().bytes, 0);
+    }
+
+    /// Receives the first `bytes` of an object.
+    async fn hold(buffer: &mut ObjectBuffer, bytes: usize) -> Result<Duration, HeldTooLong> {
+        let waited = buffer.make_room(bytes).await?;
+        buffer.append(&vec![0; bytes]).unwrap();
+        buffer.settle();
+        Ok(waited)
+    }
+
+    /// Receives an object that never ends, until the feed fails.
+    async fn receive_forever(budget: Arc<BufferBudget>) -> HeldTooLong {
+        let mut buffer = ObjectBuffer::of_items(&budget);
+        for _ in 0..32 {
+            if let Err(error) = hold(&mut buffer, 16 * KIB).await {
+                return error;
+            }
+        }
+        buffer.read_too_long().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn objects_that_never_end_block_others_for_a_limited_time() {
+        let budget = budget(64 << 20, 16 << 20);
+        let mut endless = tokio::task::JoinSet::new();
+        for _ in 0..120 {
+            endless.spawn(receive_forever(Arc::clone(&budget)));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(budget.figures().waits > 20, "the memory is in use");
+        let began = Instant::now();
+        // Small objects do not wait, and another object waits for the feed with the reserve.
+        receive(Arc::clone(&budget), 64 * KIB, 1).await;
+        assert!(began.elapsed() < Duration::from_secs(1));
+        receive(Arc::clone(&budget), 300 * KIB, 1).await;
+        assert!(
+            began.elapsed() < MAX_READ + Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        tokio::time::sleep(MAX_WAIT + MAX_READ).await;
+        assert!(budget.usage.lock().waiting.is_empty());
+        // The feeds for whose memory no other feed waits are still reading.
+        endless.shutdown().await;
+        assert_eq!(budget.figures().bytes, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_that_completes_objects_keeps_its_memory() {
+        let budget = budget(4 << 20, 1 << 20);
+        let mut buffer = ObjectBuffer::of_items(&budget);
+        let _other_feed = WaitGuard::new(&budget, 1 << 20);
+        for _ in 0..10 {
+            buffer.clear();
+            hold(&mut buffer, 1 << 20).await.unwrap();
+            let read = tokio::time::timeout(MAX_READ / 2, buffer.read_too_long());
+            assert!(read.await.is_err());
+        }
+        let read = tokio::time::timeout(MAX_READ, buffer.read_too_long());
+        assert_eq!(read.await, Ok(HeldTooLong));
     }
 }

@@ -213,10 +213,11 @@ impl WatchBuilder {
     }
 
     /// Limits the total bytes of incomplete objects that all feeds of the watch buffer; 64 MiB by default. Zero
-    /// disables the limit.
+    /// disables the limit. Buffers of up to 64 KiB do not count.
     ///
     /// A feed that needs more memory stops reading until other feeds have finished their objects, so no data is lost.
-    /// One object of the [maximum size](Self::object_size_limit) can always be read. If the limit is less than twice
+    /// One object of the [maximum size](Self::object_size_limit) can always be read. A feed with an incomplete object fails if
+    /// another feed waits for its memory for 10 s, so that objects that never end do not stop all feeds. If the limit is less than twice
     /// this size, the feeds may exceed the limit by up to this size. The metrics
     /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
     /// `kube_state_metrics_feed_buffer_waits_total` show the usage. Each running watch has a separate limit.

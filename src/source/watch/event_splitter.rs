@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube_protobuf::FrameReader;
 use memchr::memchr;
 
-use super::buffer_budget::BufferBudget;
+use super::buffer_budget::{BufferBudget, HeldTooLong};
 use super::oversized::Part;
 use super::part_buffer::PartBuffer;
 use crate::decode::Encoding;
@@ -50,8 +50,13 @@ impl EventSplitter {
     }
 
     /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
-    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+    pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         self.event.make_room(more).await
+    }
+
+    /// Waits until the feed has read this event for too long while another feed waits.
+    pub(super) async fn read_too_long(&self) -> HeldTooLong {
+        self.event.read_too_long().await
     }
 
     /// Accepts the next bytes, and calls `each` with every event that these bytes complete. Stops at the first error.

@@ -10,6 +10,7 @@ use kube::runtime::watcher;
 use kube_protobuf::{Envelope, PREFIX, STATUS};
 use serde::Deserialize;
 
+use super::buffer_budget::HeldTooLong;
 use super::split_error::SplitError;
 use crate::errors::shortened;
 use crate::source::health::FailureReason;
@@ -100,8 +101,8 @@ impl Failure {
         }
     }
 
-    /// Creates the failure for a watch that the server ended too soon. The server is reachable, so the backoff grows.
-    pub(super) fn ended_at_once(message: impl Into<String>) -> Self {
+    /// Creates the failure for a reachable server that does not send what it must send. The backoff grows.
+    pub(super) fn of_reachable(message: impl Into<String>) -> Self {
         Self {
             is_away: false,
             ..Self::unreachable(message)
@@ -205,6 +206,12 @@ impl From<http::Error> for Failure {
             FailureReason::Rejected,
             format!("cannot build the request: {error}"),
         )
+    }
+}
+
+impl From<HeldTooLong> for Failure {
+    fn from(error: HeldTooLong) -> Self {
+        Self::of_reachable(error.to_string())
     }
 }
 

@@ -12,10 +12,14 @@ use super::list_meta::{ListMeta, ListMetaFields};
 use super::oversized::Part;
 use super::part_buffer::PartBuffer;
 use super::split_error::SplitError;
+use super::watch_event::PARTIAL;
 
 /// Splits a list into its items and keeps its other fields.
 #[derive(Debug, Default)]
 pub(super) struct JsonList {
+    /// The kind of the items. `None` if the list may have any kind: the definition of a custom resource chooses the kind
+    /// of its lists.
+    kind: Option<&'static str>,
     position: Position,
     nesting: Nesting,
     /// All bytes except the items.
@@ -40,6 +44,11 @@ enum Position {
     Item,
 }
 
+/// The fields of a list.
+type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+/// The kind of a table.
+const TABLE: &str = "Table";
 /// The keys of the items of a list, and of the rows of a table.
 const ITEMS: &[u8] = b"\"items\"";
 const ROWS: &[u8] = b"\"rows\"";
@@ -49,6 +58,14 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
+    /// Creates a splitter for a list of this kind of items. `None` allows any kind.
+    pub(super) fn new(kind: Option<&'static str>) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+
     /// Accepts the next bytes, and calls `each` with every part that these bytes complete. `item` contains the bytes of
     /// the incomplete item.
     pub(super) fn feed(
@@ -83,20 +100,14 @@ impl JsonList {
         if self.position != Position::Envelope || self.nesting.depth > 0 || self.nesting.in_string {
             return Err(SplitError::Truncated);
         }
-        let list: BTreeMap<Cow<'_, str>, &RawValue> =
+        let list: Fields<'_> =
             serde_json::from_slice(&self.envelope).map_err(|_| SplitError::NotAList)?;
         // The items of an empty list may be `null`. An object that is not a list has no items and no rows.
         let items = list.get("items").or_else(|| list.get("rows"));
         let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
-        // The definition of a custom resource can choose any kind for its lists.
-        if list
-            .get("kind")
-            .is_some_and(|kind| kind.get() == "\"Status\"")
-        {
-            return Err(SplitError::NotAList);
-        }
+        self.check_kind(&list)?;
         // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
         // empty list, and all objects would be deleted.
         if !matches!(items.get(), "[]" | "null") {
@@ -105,6 +116,29 @@ impl JsonList {
         let metadata: ListMetaFields =
             serde_json::from_str(metadata.get()).map_err(|_| SplitError::NotAList)?;
         metadata.checked()
+    }
+
+    /// Refuses a list of another kind, which a wrong proxy may send. Some servers send no kind.
+    fn check_kind(&self, list: &Fields<'_>) -> Result<(), SplitError> {
+        let Some(kind) = list.get("kind") else {
+            return Ok(());
+        };
+        let kind = kind.get().trim_matches('"');
+        let items = kind.strip_suffix("List");
+        let is_expected = match self.kind {
+            Some(expected) => {
+                kind == TABLE || items.is_some_and(|own| [expected, PARTIAL].contains(&own))
+            }
+            None => kind != "Status",
+        };
+        is_expected.then_some(()).ok_or(SplitError::NotAList)
+    }
+
+    /// Checks the fields before the items. API servers send the kind first, so an item of another kind is not read.
+    fn check_start(&self) -> Result<(), SplitError> {
+        let start = [&self.envelope, &b"]}"[..]].concat();
+        let start: Fields<'_> = serde_json::from_slice(&start).map_err(|_| SplitError::NotAList)?;
+        self.check_kind(&start)
     }
 
     /// Consumes bytes up to the start of the items, and returns the remaining bytes.
@@ -124,6 +158,9 @@ impl JsonList {
             self.envelope.push(byte);
             if self.envelope.len() > MAX_ENVELOPE {
                 return Err(SplitError::NotAList);
+            }
+            if opens_items || opens_rows {
+                self.check_start()?;
             }
             if opens_rows {
                 each(ListPart::TableHeader([&self.envelope, &b"]}"[..]].concat()));
@@ -212,6 +249,36 @@ mod tests {
             assert!(buffer.bytes().len() <= object_limit.unwrap_or(usize::MAX));
         }
         Ok((items, splitter.finish()?))
+    }
+
+    #[test]
+    fn a_list_of_another_kind_is_refused_before_its_first_item() {
+        let read = |expected, fields: &str, after: &str| {
+            let list = format!(
+                r#"{{{fields}"metadata":{{"resourceVersion":"7"}},"items":[{{"a":1}}]{after}}}"#
+            );
+            let (mut splitter, mut items) = (JsonList::new(expected), 0);
+            let fed = splitter.feed(list.as_bytes(), &mut buffer(None), |_| items += 1);
+            fed.and_then(|()| splitter.finish())
+                .map(|_| items)
+                .map_err(|_| items)
+        };
+        for kind in ["PodList", "PartialObjectMetadataList", "Table"] {
+            let kind = format!(r#""kind":"{kind}","#);
+            assert_eq!(read(Some("Pod"), &kind, ""), Ok(1));
+        }
+        assert_eq!(
+            read(Some("Pod"), "", ""),
+            Ok(1),
+            "some servers send no kind"
+        );
+        assert_eq!(read(None, r#""kind":"WidgetCollection","#, ""), Ok(1));
+        for kind in ["NodeList", "Pod", "Status"] {
+            let kind = format!(r#""kind":"{kind}","#);
+            assert_eq!(read(Some("Pod"), &kind, ""), Err(0));
+        }
+        assert_eq!(read(None, r#""kind":"Status","#, ""), Err(0));
+        assert_eq!(read(Some("Pod"), "", r#","kind":"NodeList""#), Err(1));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube_protobuf::{ListEnd, ListReader, Message};
 
-use super::buffer_budget::BufferBudget;
+use super::buffer_budget::{BufferBudget, HeldTooLong};
 use super::json_list::{JsonList, ListPart};
 use super::list_meta::{ListMeta, ListMetaFields};
 use super::part_buffer::PartBuffer;
@@ -31,10 +31,16 @@ enum List {
 // === impl ListSplitter ===
 
 impl ListSplitter {
-    pub(super) fn new(encoding: Encoding, budget: &Arc<BufferBudget>) -> Self {
+    /// Creates a splitter for a list of objects of `message`. `message` is `None` for custom resources, whose lists may
+    /// have any kind.
+    pub(super) fn new(
+        encoding: Encoding,
+        message: Option<&'static Message>,
+        budget: &Arc<BufferBudget>,
+    ) -> Self {
         Self {
             list: match encoding {
-                Encoding::Json => List::Json(JsonList::default()),
+                Encoding::Json => List::Json(JsonList::new(message.map(Message::name))),
                 Encoding::Protobuf(message) => List::Protobuf(message, ListReader::default()),
             },
             item: PartBuffer::of_items(encoding, budget),
@@ -42,8 +48,13 @@ impl ListSplitter {
     }
 
     /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
-    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+    pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         self.item.make_room(more).await
+    }
+
+    /// Waits until the feed has read this item for too long while another feed waits.
+    pub(super) async fn read_too_long(&self) -> HeldTooLong {
+        self.item.read_too_long().await
     }
 
     /// Accepts the next bytes, and calls `each` with every part that these bytes complete.
@@ -95,7 +106,7 @@ mod tests {
 
     fn nodes(budget: &Arc<BufferBudget>) -> ListSplitter {
         let node = message_of("v1", "Node").unwrap();
-        ListSplitter::new(Encoding::Protobuf(node), budget)
+        ListSplitter::new(Encoding::Protobuf(node), Some(node), budget)
     }
 
     fn split(bytes: &[u8], size: usize) -> Result<(Vec<String>, ListMeta), SplitError> {

@@ -218,7 +218,7 @@ impl WatchMetrics {
                 )?,
                 buffered: IntGauge::with_opts(options(
                     "feed_buffer_bytes",
-                    "Memory for incomplete objects from the API server, of all feeds, in bytes.",
+                    "Memory for incomplete objects from the API server, of all feeds, in bytes. Buffers of up to 64 KiB do not count.",
                 ))?,
                 most_buffered: IntGauge::with_opts(options(
                     "feed_buffer_peak_bytes",

@@ -1,4 +1,4 @@
-//! Reads the bytes of a list with two deadlines: for the next object, and for the whole list.
+//! Reads the bytes of a list with deadlines: for the next object, for the whole list, and for the memory of an object.
 
 use std::time::Duration;
 
@@ -8,18 +8,26 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::ResponseBody;
 use super::failure::Failure;
 use super::list_bounds::took_too_long;
+use super::list_splitter::ListSplitter;
 use super::timeouts::WatchTimeouts;
 
 /// Reads the next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
+/// `splitter` has the incomplete object.
 pub(super) async fn next_bytes(
     response: &mut ResponseBody,
     timeouts: &WatchTimeouts,
     began: Instant,
     last_object: Instant,
+    splitter: &ListSplitter,
 ) -> Result<Option<Bytes>, Failure> {
     let object_end = later(last_object, timeouts.response);
     let list_end = later(began, timeouts.list);
-    let read = timeout_at(object_end.min(list_end), response.read()).await;
+    let read = timeout_at(object_end.min(list_end), response.read());
+    let read = tokio::select! {
+        biased;
+        error = splitter.read_too_long() => return Err(error.into()),
+        read = read => read,
+    };
     let now = Instant::now();
     // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
     // object and of the list are also checked here.

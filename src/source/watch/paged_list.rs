@@ -157,19 +157,19 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut response = self.send(request, selector, timeout).await?;
         self.feed.list_opened();
         let encoding = response.encoding();
-        let mut splitter = ListSplitter::new(encoding, &self.options.budget);
+        let mut splitter = ListSplitter::new(encoding, self.target.message(), &self.options.budget);
         let mut turn = Turn::new();
         let mut last_object = Instant::now();
         loop {
             self.report_long_list(&mut pages.progress);
             let timeouts = &self.options.timeouts;
             let began = pages.progress.began();
-            let read = next_bytes(&mut response, timeouts, began, last_object);
+            let read = next_bytes(&mut response, timeouts, began, last_object, &splitter);
             let Some(bytes) = read.await? else { break };
             self.feed.reporter().list_data_received();
             let before = pages.progress.objects();
             for bytes in bytes.chunks(MAX_PART) {
-                let waited = splitter.make_room(bytes.len()).await;
+                let waited = splitter.make_room(bytes.len()).await?;
                 pages.progress.waited(waited);
                 last_object += waited;
                 // A large or expensive object, and the objects after it. All these objects are already counted.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::buffer_budget::BufferBudget;
+use super::buffer_budget::{BufferBudget, HeldTooLong};
 use super::object_buffer::ObjectBuffer;
 use super::oversized::{OversizedObject, Part};
 use crate::decode::Encoding;
@@ -51,8 +51,13 @@ impl PartBuffer {
     }
 
     /// Waits until `more` bytes may be appended. Returns how long the feed waited for other feeds.
-    pub(super) async fn make_room(&mut self, more: usize) -> Duration {
+    pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         self.bytes.make_room(more).await
+    }
+
+    /// Waits until the feed has read this part for too long while another feed waits.
+    pub(super) async fn read_too_long(&self) -> HeldTooLong {
+        self.bytes.read_too_long().await
     }
 
     /// Appends bytes, unless the part is or becomes larger than the limit of the buffer.

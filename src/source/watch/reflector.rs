@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube_protobuf::message_of;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
@@ -176,9 +175,7 @@ impl<S: ListWatchSink> Reflector<S> {
         target: Target,
     ) -> Self {
         let generation = scope.borrow().generation;
-        let resource = &target.resource;
-        let message = message_of(&resource.api_version(), resource.kind());
-        let message = message.filter(|_| options.protobuf);
+        let message = target.message().filter(|_| options.protobuf);
         Self {
             client,
             encoding: message.map_or(Encoding::Json, Encoding::Protobuf),

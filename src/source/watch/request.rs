@@ -3,6 +3,7 @@
 use form_urlencoded::{Serializer, byte_serialize};
 use http::{Request, header};
 use kube::client::Body;
+use kube_protobuf::{Message, message_of};
 
 use super::failure::Failure;
 use super::representation::Representation;
@@ -38,6 +39,11 @@ pub(super) enum ListWatchRequest<'a> {
 }
 
 impl Target {
+    /// The protobuf message of the objects. `None` for custom resources.
+    pub(super) fn message(&self) -> Option<&'static Message> {
+        message_of(&self.resource.api_version(), self.resource.kind())
+    }
+
     /// Creates the target for all objects of a resource.
     pub(super) fn all(resource: ResourceInfo) -> Self {
         Self {

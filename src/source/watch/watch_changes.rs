@@ -118,7 +118,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// requests.
     fn after_short_watch(&mut self, message: &str) -> NextStep {
         self.is_watch_unstable = true;
-        NextStep::after(Failure::ended_at_once(message), Action::Watch)
+        NextStep::after(Failure::of_reachable(message), Action::Watch)
     }
 
     /// Resumes the watch immediately if it lasted as long as the last backoff. Otherwise waits for the rest of that

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::audit::Audit;
 use super::blocking_sink::Handled;
+use super::buffer_budget::HeldTooLong;
 use super::connection::ResponseBody;
 use super::event_splitter::EventSplitter;
 use super::failure::{Failure, Status};
@@ -123,6 +124,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     continue;
                 }
                 () = Audit::changed(self.audit.as_mut()), if is_watching => continue,
+                error = events.read_too_long() => return (stream.phase, error.into()),
                 read = timeout_at(deadline, response.read()) => read,
             };
             let Ok(read) = read else {
@@ -206,7 +208,7 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> Result<(), StreamEnd> {
         let arrived = std::time::Instant::now();
         for bytes in bytes.chunks(MAX_PART) {
-            let waited = events.make_room(bytes.len()).await;
+            let waited = events.make_room(bytes.len()).await?;
             stream.last_event += waited;
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
@@ -535,6 +537,12 @@ impl EventKind {
 }
 
 // === impl StreamEnd ===
+
+impl From<HeldTooLong> for StreamEnd {
+    fn from(error: HeldTooLong) -> Self {
+        Self::Broken(error.into())
+    }
+}
 
 impl From<InvalidEvent> for StreamEnd {
     fn from(error: InvalidEvent) -> Self {

@@ -157,15 +157,16 @@ impl Lister {
             }
         };
         let encoding = response.encoding();
-        let mut splitter = ListSplitter::new(encoding, &self.budget);
+        let mut splitter = ListSplitter::new(encoding, self.target.message(), &self.budget);
         let (mut turn, mut last_object) = (Turn::new(), Instant::now());
         let most = self.max_list_objects;
         loop {
-            let read = next_bytes(&mut response, &self.timeouts, progress.began(), last_object);
+            let (timeouts, began) = (&self.timeouts, progress.began());
+            let read = next_bytes(&mut response, timeouts, began, last_object, &splitter);
             let Some(bytes) = read.await? else { break };
             let before = progress.objects();
             for bytes in bytes.chunks(MAX_PART) {
-                let waited = splitter.make_room(bytes.len()).await;
+                let waited = splitter.make_room(bytes.len()).await?;
                 progress.waited(waited);
                 last_object += waited;
                 let mut bounded = Ok(());
