@@ -18,14 +18,14 @@ use super::split_error::SplitError;
 pub(super) struct JsonList {
     position: Position,
     nesting: Nesting,
-    /// All bytes except the items.
+    /// All bytes of the list except its items.
     envelope: Vec<u8>,
 }
 
-/// One part of a list: an item or the header of a table.
+/// An item of a list, or the header of a table.
 #[derive(Debug)]
 pub(super) enum ListPart<'a> {
-    /// The start of a table, whose rows are the items of the list.
+    /// The JSON of a table before its rows. The rows are the items of the list.
     TableHeader(Vec<u8>),
     /// An item.
     Object(Part<'a>),
@@ -49,8 +49,8 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
-    /// Accepts the next bytes, and calls `each` with every part that these bytes complete. `item` contains the bytes of
-    /// the incomplete item.
+    /// Accepts the next bytes, and calls `each` with every [`ListPart`] that ends in these bytes. Between two calls,
+    /// `item` contains the bytes of the incomplete item.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -90,15 +90,15 @@ impl JsonList {
         let (Some(items), Some(metadata)) = (items, list.get("metadata")) else {
             return Err(SplitError::NotAList);
         };
-        // The definition of a custom resource can choose any kind for its lists.
+        // All kinds except `Status` are accepted, because a CustomResourceDefinition can choose any kind for its lists.
         if list
             .get("kind")
             .is_some_and(|kind| kind.get() == "\"Status\"")
         {
             return Err(SplitError::NotAList);
         }
-        // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
-        // empty list, and all objects would be deleted.
+        // `items` must be an empty array here, because `envelope` contains the list without its items. Without this
+        // check, a malformed list would count as an empty list, and all objects would be deleted.
         if !matches!(items.get(), "[]" | "null") {
             return Err(SplitError::NotAList);
         }
@@ -160,7 +160,7 @@ impl JsonList {
     }
 }
 
-/// Whether the text ends with a key and a colon.
+/// Whether `text` ends with `key` and a colon.
 fn ends_with_key(text: &[u8], key: &[u8]) -> bool {
     let Some(text) = text.trim_ascii_end().strip_suffix(b":") else {
         return false;

@@ -41,12 +41,13 @@ impl ListSplitter {
         }
     }
 
-    /// Waits until there is memory for `more` bytes. Returns how long the feed waited for other feeds.
+    /// Waits until there is memory for `more` bytes. Returns how long the feed waited until other feeds released
+    /// memory.
     pub(super) async fn make_room(&mut self, more: usize) -> Duration {
         self.item.make_room(more).await
     }
 
-    /// Accepts the next bytes, and calls `each` with every part that these bytes complete.
+    /// Accepts the next bytes, and calls `each` with every item or table header that ends in these bytes.
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],
@@ -154,7 +155,7 @@ mod tests {
         let unversioned = split(&list("Node", &json!({})), 5);
         assert_eq!(unversioned.unwrap_err(), SplitError::NoVersion);
         let whole = list("Node", &meta);
-        // The last fields are empty strings, so the list is also complete without them.
+        // The last two fields are empty strings. The list is complete with or without these fields.
         for end in 0..whole.len() - 2 {
             let is_whole = end == whole.len() - 4;
             assert_eq!(split(&whole[..end], 4).is_ok(), is_whole, "cut at {end}");

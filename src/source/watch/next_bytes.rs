@@ -21,7 +21,7 @@ pub(super) async fn next_bytes(
     let list_end = later(began, timeouts.list);
     let read = timeout_at(object_end.min(list_end), response.read()).await;
     let now = Instant::now();
-    // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
+    // If the server sends bytes without a pause, the timeout of the read never expires. Therefore, the deadlines of the
     // object and of the list are also checked here.
     match read {
         _ if now >= list_end => Err(took_too_long(timeouts.list)),
