@@ -1,6 +1,6 @@
 //! Defines families for built-in kinds. The generator of the family for pods is a type. The generator of the family for
-//! nodes is a closure. Run the example with `cargo run --example custom_family`. It needs no cluster, because its
-//! objects are in the program.
+//! nodes is a closure. Run the example with `cargo run --example custom_family`. The example needs no cluster, because
+//! the program contains the objects.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use kube_state_metrics::family::Samples;
 use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
-/// A generator that counts the containers of a pod whose images come from a registry, for each given registry.
+/// A generator that counts, for each given registry, the containers of a pod with an image from this registry.
 ///
 /// Use a type instead of a closure if the generator has settings, or if you want to test the generator separately.
 struct ImagesFrom {
@@ -32,7 +32,7 @@ impl FamilyGenerator<Pod> for ImagesFrom {
     }
 }
 
-/// Returns a family for pods. It is added to the built-in families of pods and shares their store.
+/// Returns a family for pods. The library adds this family to the store of the built-in families of pods.
 pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Pod> {
     let registries = registries.into_iter().collect();
     Collector::new().family(
@@ -46,7 +46,7 @@ pub(crate) fn pods(registries: impl IntoIterator<Item = String>) -> Collector<Po
     )
 }
 
-/// Returns families for nodes, whose base labels differ from those of the built-in families.
+/// Returns families for nodes. These families have other base labels than the built-in families of nodes.
 pub(crate) fn nodes() -> Collector<Node> {
     Collector::<Node>::new()
         .no_base_labels()
@@ -69,7 +69,7 @@ pub(crate) fn nodes() -> Collector<Node> {
         )
 }
 
-/// Builds the metrics, feeds two objects, and returns the exposition.
+/// Builds a [`StateMetrics`], passes two objects to it, and returns the metrics as text.
 pub(crate) fn report() -> Result<String, Box<dyn std::error::Error>> {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Pods])

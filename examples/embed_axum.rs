@@ -10,7 +10,7 @@ use kube_state_metrics::source::health::{Health, ReadinessPolicy};
 use kube_state_metrics::source::watch::configure_for_watching;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// Returns the exported metrics: the families of pods and deployments, except for one family.
+/// Returns the exported metrics: the families of pods and deployments, without the family `kube_pod_tolerations`.
 pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
     StateMetrics::builder()
         .built_in([BuiltIn::Pods, BuiltIn::Deployments])
@@ -19,7 +19,7 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// Returns the routes of the service, including those for metrics and readiness.
+/// Returns the routes of the service, including the routes for metrics and readiness.
 pub(crate) fn app(metrics: &StateMetrics, health: Health) -> Router {
     let ready = move || async move {
         let readiness = health.readiness(ReadinessPolicy::Default);

@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// A response whose body comes from this server or from the library.
 type Answer = Response<Either<String, Body>>;
 
-/// Responds to a request. This function selects the response by the path. For `/metrics`, `respond` of the library
-/// creates the response.
+/// Responds to a request. This function selects the response by the path. For the path `/metrics`, the method
+/// [`StateMetrics::respond`] creates the response.
 pub(crate) fn answer<B>(metrics: &StateMetrics, request: Request<B>) -> Answer {
     let (parts, _) = request.into_parts();
     match parts.uri.path() {

@@ -1,7 +1,7 @@
 //! Prints the metrics of manifests, without a cluster. Run the example with `kubectl get pods,nodes -A -o yaml | cargo
 //! run --features manifests --example offline_report -- -`.
 //!
-//! Without arguments, the example reads `examples/cluster`. It lists skipped objects on standard error.
+//! Without arguments, the example reads `examples/cluster`. The example lists skipped objects on standard error.
 
 use std::io::Write;
 

@@ -1,10 +1,11 @@
-//! A controller for a custom resource. The controller also exports the state of its objects, with one watch per kind.
-//! Run the example with `cargo run --features http,watch --example operator`, then `curl localhost:8080/metrics`.
+//! A controller for a custom resource. The controller also exports the state of its objects. The controller and the
+//! metrics share one watch for each kind. Run the example with `cargo run --features http,watch --example operator`,
+//! then `curl localhost:8080/metrics`.
 //!
 //! The controller creates a Deployment for every `Website` and writes the number of ready pods to the status of the
-//! website. So the controller already watches both kinds. The events of these watches also feed the metrics of both
-//! kinds: the operator defines the families of websites, and the families of deployments are built in. The controller
-//! does not use pods, so the library watches pods.
+//! website. So the controller already watches both kinds. The events of these watches also update the metrics of both
+//! kinds. The operator defines the families of websites. The families of deployments are built in. The metrics also
+//! include pods, which the controller does not watch, so the library watches pods.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -79,8 +80,8 @@ pub(crate) fn metrics() -> Result<StateMetrics, BuildError> {
         .build()
 }
 
-/// Returns the controller. Each of its watches feeds the metrics and a reflector. The controller reads objects from the
-/// reflector.
+/// Returns the controller. Each watch of the controller passes its events to the metrics and to a reflector. The
+/// controller reads objects from the reflector.
 pub(crate) fn controller(
     client: Client,
     metrics: &StateMetrics,

@@ -2,8 +2,8 @@
 //! [`prometheus_client`]. Run the example with `cargo run --features http,watch --example prometheus_client_registry`,
 //! then `curl localhost:8080/metrics`.
 //!
-//! The registry writes OpenMetrics. If a scraper requests Prometheus text, the service converts the text of the
-//! registry.
+//! The crate `prometheus_client` writes its metrics as OpenMetrics. If a scraper requests Prometheus text, the service
+//! converts the OpenMetrics text to Prometheus text.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// Returns a router that serves the metrics of objects and those of the registry at `/metrics`. No family may be in
-/// both.
+/// Returns a router that serves the metrics of objects and the metrics of the registry at `/metrics`. The two must not
+/// have a family with the same name.
 pub(crate) fn app(metrics: &StateMetrics, registry: Arc<Registry>) -> Router {
     let service = metrics.service().append(move |_format| {
         let mut text = String::new();

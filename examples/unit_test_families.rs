@@ -1,7 +1,7 @@
 //! Shows how to test families. Run the tests with
 //! `cargo test --features testing,manifests --example unit_test_families`.
 //!
-//! The families are those of a custom resource. `main` does the same check as the last test.
+//! The families belong to the custom resource `Backup`. The function `main` does the same check as the last test.
 
 use kube::CustomResource;
 use kube_state_metrics::testing::assert_valid;

@@ -1,5 +1,5 @@
-//! Sets the build information that the program shows. The environment variables BUILD_REVISION, BUILD_BRANCH,
-//! BUILD_DATE and BUILD_USER take precedence.
+//! Sets the build information that the program shows. If the environment variables BUILD_REVISION, BUILD_BRANCH,
+//! BUILD_DATE or BUILD_USER are set, their values replace the detected values.
 
 use std::env;
 use std::process::Command;

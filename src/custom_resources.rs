@@ -1,9 +1,10 @@
-//! Metrics of arbitrary kinds from a configuration, compatible with the Custom Resource State
-//! files of kube-state-metrics (feature `custom-resources`).
+//! Families that a YAML or JSON configuration declares for custom resources (feature `custom-resources`). The format is
+//! that of the Custom Resource State files of kube-state-metrics.
 //!
 //! [`Config::parse`] reports all errors together. [`Config::collectors`] matches the configuration with the [kinds that
-//! exist](KnownKind), and returns one [`CustomResourceCollector`] per kind. If a kind has a Rust type, families in Rust
-//! ([`Family`](crate::Family)) can express more and need less CPU time; see `docs/reference/custom-resources.md`.
+//! exist](KnownKind), and returns one [`CustomResourceCollector`] for each kind that the configuration selects. If a
+//! kind has a Rust type, you can also write its families in Rust ([`Family`](crate::Family)). Families in Rust can
+//! express more, and need less CPU time. See `docs/reference/custom-resources.md`.
 //!
 //! ```
 //! use kube_state_metrics::custom_resources::{Config, KnownKind};

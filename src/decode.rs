@@ -1,11 +1,11 @@
-//! Decodes JSON or protobuf to a typed object, and skips the fields that no enabled family reads.
+//! Decodes JSON or protobuf to a typed object. Fields that no enabled family reads are skipped.
 //!
-//! The decoder wraps any [`serde::Deserializer`], and passes only the wanted fields to the type of the object. All
-//! other fields are neither stored nor copied.
+//! The decoder wraps a [`serde::Deserializer`]. It passes only the *wanted* fields, which an enabled family reads, to
+//! the type of the object. All other fields are not stored and not copied.
 //!
-//! Like API clients, the decoder treats `null` as an absent field. A time may have every notation of [RFC
-//! 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts. A quantity may be a number without
-//! quotes.
+//! The decoder treats `null` as an absent field, as API clients do. A time may have any notation of [RFC
+//! 3339](https://www.rfc-editor.org/rfc/rfc3339) that the API server accepts. A quantity may be a JSON number instead
+//! of a string.
 
 mod adapter;
 mod encoded;
@@ -37,9 +37,9 @@ pub(crate) use scan::{Scanned, Scanner};
 use crate::errors::{debug_is_display, shortened};
 use reason::Problem;
 
-/// An object that could not be decoded. The error names the object, if its name can be read.
+/// The error of an object that cannot be decoded. If the name of the object can be read, the error contains this name.
 ///
-/// The message never repeats a value of the object, because the value may be secret.
+/// The message contains no value from the object, because such a value can be secret.
 ///
 /// ```
 /// use kube_state_metrics::store::DecodeReason;
@@ -61,7 +61,7 @@ use reason::Problem;
     details.kind, details.object, details.problem, details.cure
 )]
 pub struct DecodeError {
-    // Errors are rare. The box keeps the size of each `Result` small.
+    // Errors are rare. The box keeps each `Result` with this error small.
     details: Box<Details>,
 }
 
@@ -78,32 +78,33 @@ struct Details {
 }
 
 impl DecodeError {
-    /// The reason why the object could not be decoded.
+    /// The reason why the object cannot be decoded.
     #[must_use]
     pub fn reason(&self) -> DecodeReason {
         self.details.reason
     }
 
-    /// The object's `namespace/name`, or `name`, or `<unnamed>`; truncated after 1 KiB.
+    /// The `namespace/name` of the object, its `name`, or `<unnamed>`. A text of more than 1 KiB is truncated.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.details.object
     }
 
-    /// Returns the namespace (empty for cluster-scoped kinds) and name, if they are readable.
+    /// Returns the namespace and the name of the object; `None` if they cannot be read. For cluster-scoped kinds, the
+    /// namespace is empty.
     #[must_use]
     pub fn identity(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.details.identity.as_ref()?;
         Some((namespace, name))
     }
 
-    /// Creates the error for a panic in the `Deserialize` implementation of the type.
+    /// Creates the error for a panic in the `Deserialize` implementation of the object's type.
     fn panicked(kind: &str, object: Encoded<'_>) -> Self {
         let text = String::from("the type's decoder panicked");
         Self::new(kind, object, Problem::new(DecodeReason::Field, text))
     }
 
-    /// The error for an object in protobuf, if its kind has no protobuf encoding.
+    /// Creates the error for a protobuf object whose kind has no protobuf encoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn no_protobuf(kind: &str) -> Self {
         let text = String::from("the kind has no protobuf encoding; pass JSON");
@@ -131,13 +132,13 @@ impl DecodeError {
     }
 }
 
-/// Decodes one object of `kind`, and keeps only `fields`.
+/// Decodes one object of `kind`, but only its fields in `fields`.
 pub(crate) fn decode<K: DeserializeOwned>(
     kind: &str,
     object: Encoded<'_>,
     fields: &Fields,
 ) -> Result<K, DecodeError> {
-    // The `Deserialize` of a type may panic. A panic must affect only one object, not the feed.
+    // The `Deserialize` implementation of a type may panic. Such a panic must affect only this object, not the feed.
     let decoded = catch_unwind(AssertUnwindSafe(|| object.decode(fields)));
     match decoded {
         Ok(Ok(decoded)) => Ok(decoded),
@@ -146,7 +147,7 @@ pub(crate) fn decode<K: DeserializeOwned>(
     }
 }
 
-/// The identity of an object, as [`peek`] reads it.
+/// The identity of an object, which [`peek`] reads.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Peeked {
@@ -156,12 +157,12 @@ pub(crate) struct Peeked {
     pub(crate) resource_version: String,
 }
 
-/// Reads only the identity of an object, at a fraction of the cost of decoding it.
+/// Reads only the identity of an object. This takes much less time than decoding the object.
 pub(crate) fn peek(object: Encoded<'_>) -> Option<Peeked> {
     object.metadata()
 }
 
-/// The name of an object in messages. The namespace may be empty.
+/// Returns the name of an object for messages. For cluster-scoped objects, the namespace is empty.
 pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     match identity {
         None => String::from("<unnamed>"),
@@ -170,7 +171,7 @@ pub(crate) fn object_name(identity: Option<(&str, &str)>) -> String {
     }
 }
 
-/// The namespace and name of an object that cannot be decoded as its kind.
+/// Reads the namespace and the name of an object that cannot be decoded as its kind.
 fn identity_of(object: Encoded<'_>) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Metadata {

@@ -1,4 +1,4 @@
-//! Objects of kinds that only a configuration names: their JSON and their identity.
+//! Objects of those kinds for which only a configuration has families: their JSON and their identity.
 
 mod bounded_value;
 
@@ -12,9 +12,9 @@ use serde_json::Value;
 
 /// An object of any kind, as JSON.
 ///
-/// An object of any structure can be decoded if it has at most 500,000 values. A map counts as 10 values. The identity
-/// of the object consists of `metadata.name`, `.namespace`, `.uid` and `.resourceVersion`, if they are strings. A field
-/// with an unexpected type never makes an object unreadable.
+/// An object can have any structure, but at most 500,000 values. A map counts as 10 values. The identity of an object
+/// consists of `metadata.name`, `.namespace`, `.uid` and `.resourceVersion`. Values that are not strings are ignored.
+/// If a field has an unexpected type, the object can be decoded nevertheless.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;
@@ -30,13 +30,13 @@ pub struct JsonObject {
 }
 
 impl JsonObject {
-    /// The whole object; fields that no configured metric reads may be missing.
+    /// The whole object. Fields that no configured metric reads may be missing.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// Returns `namespace/name`, for messages.
+    /// Returns `namespace/name` or `name`, for messages.
     pub(super) fn key(&self) -> String {
         let name = self.metadata.name.as_deref().unwrap_or("<unnamed>");
         match &self.metadata.namespace {

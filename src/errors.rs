@@ -1,11 +1,11 @@
-//! Code that the error types of the crate share.
+//! Functions that several error types of the crate use.
 
 use std::fmt::Display;
 
-/// Makes the `Debug` text of an error type equal to its `Display` text.
+/// Implements `Debug` for an error type. The text is the same as the `Display` text.
 ///
-/// Rust prints the `Debug` text when `main` returns an error or when a test unwraps it. With this implementation, the
-/// printed text is the message, which names the mistake and its solution.
+/// If `main` returns an error, or a test unwraps an error, Rust prints the `Debug` text. With this implementation, Rust
+/// prints the message of the error, which names the mistake and its solution.
 macro_rules! debug_is_display {
     ($($error:ty),+ $(,)?) => {
         $(impl ::std::fmt::Debug for $error {
@@ -18,14 +18,14 @@ macro_rules! debug_is_display {
 
 pub(crate) use debug_is_display;
 
-/// Maximum size of a message, in bytes. Messages of the API server and names of objects can have any length, and
-/// appear in logs and in health reports.
+/// Maximum size of a message, in bytes. A limit is necessary, because messages of the API server and names of objects
+/// can have any length. They appear in logs and in health reports.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
-/// Truncates a message to about [`MAX_MESSAGE`] bytes on one line. A truncated message ends with the length of the
-/// whole message.
+/// Truncates a message to about [`MAX_MESSAGE`] bytes, and puts it on one line. After a truncation, the message ends
+/// with the length of the original message.
 ///
-/// Characters that move the cursor of a terminal, end the line or reorder the text are escaped.
+/// Characters that move the cursor of a terminal, end the line or reorder the text are replaced by escapes.
 pub(crate) fn shortened(mut message: String) -> String {
     let all = message.len();
     if all > MAX_MESSAGE {
@@ -45,27 +45,27 @@ pub(crate) fn shortened(mut message: String) -> String {
     message
 }
 
-/// Whether a character is not visible, but changes how other characters are shown. Such characters are control
-/// characters, line separators, and format characters, for example for the direction of the text.
+/// Whether a character is invisible, and changes how a terminal shows other characters. Such characters are control
+/// characters, line separators, and format characters (for example, for the direction of text).
 fn is_invisible(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     c.is_control() || is_format
 }
 
-/// Joins the problems of an error into its message, with one line per problem.
+/// Joins the problems of an error to one message. Each problem is on its own line.
 pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
-/// Returns a suggestion in parentheses: the known name that differs from `name` only in case, or that is the plural of
-/// `name`. Returns an empty string if there is no such name.
+/// Returns a suggestion in parentheses. It contains the known name that is the plural of `name`, or differs from `name`
+/// only in upper and lower case. If there is no such name, returns an empty string.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let similar = similar(name, known);
     similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))
 }
 
-/// The known name that differs from `name` only in case, or that is the plural of `name`.
+/// Returns the known name that is the plural of `name`, or differs from `name` only in upper and lower case.
 pub(crate) fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let is_similar = |known: &&str| {

@@ -1,4 +1,4 @@
-//! Reads stored samples as Prometheus text, as OpenMetrics, or as single samples.
+//! Returns the stored samples as Prometheus text, as OpenMetrics, or one by one.
 //!
 //! [`Exposition::chunks`] copies the stored bytes. [`Exposition::families`] and
 //! [`Exposition::samples`] read the samples: for counts, for comparisons, or to write them in

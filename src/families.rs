@@ -1,8 +1,8 @@
-//! The built-in families: one file per resource, and shared code in `common`.
+//! The built-in families. Each resource has its own file; shared code is in `common`.
 //!
-//! Each file has a function with the name of the resource. The function returns the [`Collector`] of the resource: a
-//! table of families in the order of the exposition. Names, labels and values are those of kube-state-metrics, so that
-//! dashboards and alerts keep working.
+//! Each file has a function with the name of the resource. The function returns the [`Collector`] of the resource, that
+//! is a table of its families in the order of the exposition. The names, labels and values are the same as in
+//! kube-state-metrics, so that dashboards and alerts still work.
 //!
 //! ```
 //! use kube_state_metrics::families;
@@ -23,15 +23,15 @@ mod common;
 #[cfg(test)]
 mod testing;
 
-/// Declares the modules, the [`BuiltIn`] enum and everything that iterates over all resources.
+/// Declares the modules of all resources, the enum [`BuiltIn`], and all code that lists the resources.
 macro_rules! built_in {
     ($($variant:ident $module:ident $default:literal,)*) => {
         $(mod $module;)*
         $(pub use $module::$module;)*
 
-        /// A resource with built-in families.
+        /// A resource for which this crate has families.
         ///
-        /// A resource is displayed and parsed as its plural name.
+        /// `Display` and `FromStr` use the plural name of the resource.
         ///
         /// ```
         /// use kube_state_metrics::BuiltIn;
@@ -49,10 +49,10 @@ macro_rules! built_in {
         }
 
         impl BuiltIn {
-            /// All built-in resources, in ascending order of their names.
+            /// All built-in resources, sorted by name.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The plural, lower-case name.
+            /// The plural name in lower case, such as `pods`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -68,7 +68,7 @@ macro_rules! built_in {
                 }
             }
 
-            /// Calls `visitor` with the resource's collector.
+            /// Calls `visitor` with the collector of the resource.
             pub(crate) fn visit<V: CollectorVisitor>(self, visitor: V) -> V::Output {
                 match self {
                     $(Self::$variant => visitor.visit($module()),)*
@@ -125,7 +125,7 @@ pub use mutatingadmissionpolicybindings::{
     MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec,
 };
 
-/// The error for a name that is not the name of a built-in resource.
+/// The error if no built-in resource has the given name.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no built-in resource `{name}`{}; available: {}",
@@ -140,8 +140,8 @@ debug_is_display!(UnknownResource);
 // === impl UnknownResource ===
 
 impl UnknownResource {
-    /// The resource that was probably meant: its name is the plural of the given name, or differs from the given name
-    /// only in case.
+    /// The resource that the user probably meant. Its name is the plural of the given name, or differs from the given
+    /// name only in upper and lower case.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -155,7 +155,7 @@ impl UnknownResource {
     }
 }
 
-/// An operation on a collector of any kind.
+/// An operation on the collector of any resource.
 pub(crate) trait CollectorVisitor {
     type Output;
 

@@ -1,7 +1,7 @@
 //! Metric families: the name and meaning of a metric, and the code that generates its samples.
 //!
-//! A [`Family`] is a [`FamilyDescriptor`] and a [`FamilyGenerator`]. A [`Collector`] is a resource with its families. A
-//! generator writes [`Samples`] into a buffer that the store reuses.
+//! A [`Family`] consists of a [`FamilyDescriptor`] and a [`FamilyGenerator`]. A [`Collector`] consists of a resource
+//! and its families. A generator writes [`Samples`] into a buffer that the store reuses.
 
 mod builder;
 mod collector;

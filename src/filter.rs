@@ -1,5 +1,5 @@
-//! Filters of the output. Allow, deny and opt-in lists select metric families. Allowlists select the labels and
-//! annotations of objects that become labels of the `_labels` and `_annotations` families.
+//! Filters of the output. The metric allowlist, denylist and opt-in list select metric families. The allowlists of a
+//! resource select Kubernetes labels and annotations, which the families `*_labels` and `*_annotations` export.
 //!
 //! | type | decides |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | [`LabelAllowlist`] | which label or annotation keys of one resource are exported, by globs |
 //! | [`AllowlistConfig`] | the [`LabelAllowlist`] of every resource, with its command-line form |
 //!
-//! Filters are set once, at startup. The constructors report errors as [`FilterError`] and warnings as
-//! [`FilterWarning`].
+//! The program sets the filters once, at startup. A function that creates a filter reports errors as [`FilterError`]
+//! and warnings as [`FilterWarning`].
 //!
 //! ```
 //! use kube_state_metrics::filter::{AllowlistConfig, MetricFilter};
@@ -34,8 +34,9 @@ pub use errors::{FilterError, FilterWarning};
 pub use metric::{ExhaustedPattern, MetricFilter};
 pub use metric_list::MetricList;
 
-/// Splits the value of an option with several items at `,`. White space around items, including newlines, is trimmed.
-/// Empty items are dropped.
+/// Splits the value of an option that is a list of items with `,` between them.
+///
+/// White space around items, including newlines, is removed. Empty items are left out.
 ///
 /// ```
 /// use kube_state_metrics::filter::split_list;

@@ -19,11 +19,11 @@
 //! | find the cause of a problem, and the metrics that cost most | [`observe`] |
 //! | replace kube-state-metrics | [`migrate`] |
 //!
-//! If a page contains a `Cargo.toml`, the code of the page is a complete project. CI builds and tests this project
-//! outside the repository.
+//! If a page contains a `Cargo.toml`, the code of the page is a complete project. The CI pipeline builds and tests this
+//! project outside the repository.
 
-/// Declares a module per page. The link definitions at the end of a page are paths in the book. In rustdoc, the URLs in
-/// `guide/links.md` replace these paths, because the first definition of a link is used.
+/// Declares a module per page of the book. The link definitions at the end of a page are relative paths, which work
+/// only in the book. Rustdoc uses the first definition of a link, so the URLs in `guide/links.md` come before the page.
 macro_rules! pages {
     ($($name:ident => $page:literal,)*) => {$(
         #[doc = include_str!("guide/links.md")]

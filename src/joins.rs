@@ -1,11 +1,12 @@
 //! Joined labels: labels that all samples of an object get from the object's namespace, node or workload, or from the
-//! object itself.
+//! metadata of the object itself.
 //!
-//! The objects from which labels are joined are the *sources*. [`JoinSources`] stores the labels of each source once. A
-//! row of a store has only references to sources (the names of its node and of its controller), and the values from the
-//! object of the row. An exposition reads one state of the sources and of all stores, and writes the joined labels
-//! after the base labels. Therefore, a changed label of a namespace changes no row, and a scrape shows the new label
-//! either in all samples or in none.
+//! The objects from which labels are joined are called *sources*. [`JoinSources`] stores the labels of each source
+//! once. The row of an object in a store has only references to sources: the name of the object's node and the name of
+//! the object's controller. The row also contains the joined values that come from the object itself. An exposition
+//! takes one snapshot of the sources and of all stores, and writes the joined labels after the base labels. Therefore,
+//! if a label of a namespace changes, no row changes, and a scrape shows the new label either in all samples or in
+//! none.
 
 mod config;
 mod join;

@@ -1,8 +1,8 @@
-//! Converts strings of the Kubernetes API to the numbers and names of an exposition.
+//! Converts strings of the Kubernetes API to numbers, label names and label values.
 //!
 //! This module is independent of objects, families and stores. Every function converts a string or a number. No
-//! function does I/O or panics. A function allocates only if its documentation or its return type says so. An invalid
-//! input yields `None` or an error, and the caller omits the sample.
+//! function does I/O or panics. A function that allocates says so in its documentation, or returns an owned type such
+//! as `String`. For an invalid input, a function returns `None` or an error, and the caller omits the sample.
 
 mod base64;
 mod cron;

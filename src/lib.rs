@@ -2,8 +2,8 @@
 //!
 //! There are three ways to use the crate. [`guide`] shows a complete project for each of them.
 //!
-//! **An operator** shares its existing watches. The events of the watches feed the metrics and also reach the
-//! controller ([`guide::share_a_watch`]):
+//! **An operator** shares its existing watches: each event feeds the metrics and also reaches the controller
+//! ([`guide::share_a_watch`]):
 //!
 #![cfg_attr(feature = "watch", doc = "```no_run")]
 #![cfg_attr(not(feature = "watch"), doc = "```ignore")]
@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! **A service with its own registry** answers one scrape with the state of the cluster and with its
-//! own metrics ([`guide::service`], [`guide::own_metrics`]):
+//! **A service that already has metrics** serves the metrics of the cluster and its own metrics in one response
+//! ([`guide::service`], [`guide::own_metrics`]):
 //!
 #![cfg_attr(all(feature = "http", feature = "prometheus"), doc = "```")]
 #![cfg_attr(not(all(feature = "http", feature = "prometheus")), doc = "```ignore")]
@@ -63,11 +63,11 @@
 //! # The parts
 //!
 //! A [`Family`] is a metric: a name, a help text, labels, and a closure that appends samples for one object. A
-//! [`Collector`] is a resource with its families; the [built-in collectors](BuiltIn) are those of kube-state-metrics. A
-//! [`StateMetrics`] holds a [`MetricsStore`] per resource, and writes all of them as one
-//! [`Exposition`](exposition::Exposition).
+//! [`Collector`] is a resource with its families. The [built-in collectors](BuiltIn) have the same metrics as
+//! kube-state-metrics. A [`StateMetrics`] has a [`MetricsStore`] per resource, and writes the samples of all stores as
+//! one [`Exposition`](exposition::Exposition).
 //!
-//! [The book][book] explains how these parts work together, and describes all metrics, flags and configurations. The
+//! [The book][book] explains how these types work together, and describes all metrics, flags and configurations. The
 //! [examples] are complete programs.
 //!
 //! [book]: https://github.com/kube-state-metrics-rs/kube-state-metrics-rs/blob/main/docs/README.md
@@ -120,7 +120,7 @@ pub mod exposition;
 pub mod families;
 pub mod family;
 pub mod filter;
-// The module contains only documentation. The code of the guide is tested as complete projects.
+// The module contains only documentation. CI tests the code of the guide as complete projects, so doc tests skip it.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
 mod joins;

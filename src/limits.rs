@@ -1,13 +1,15 @@
-//! [`Limits`]: the maximum output of one object, and the maximum number of custom resource kinds.
+//! [`Limits`]: the maximum number and size of the samples of one object, and the maximum number of custom resource
+//! kinds.
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
+/// Limits on the samples of one object, and on the number of kinds that a configuration of custom resources selects.
 ///
-/// Only the samples and labels beyond a limit are left out. All others stay. [`StoreStats`] counts the objects that
-/// exceed a limit, and [`StoreReader::exceeded_limits`] names the first of these objects. The value 0 disables a limit.
+/// If an object exceeds a limit, only the samples and labels that exceed the limit are left out. [`StoreStats`] counts
+/// the objects that exceed a limit, and [`StoreReader::exceeded_limits`] names the first of these objects. The value 0
+/// disables a limit.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -39,28 +41,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples count, too.
-    /// The total text of these samples is also limited, to 1 KiB for each allowed sample.
+    /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples also count.
+    /// The text of these samples is limited, too: the limit is 1 KiB times this number of samples.
     pub samples_per_family: usize,
-    /// Maximum number of labels that a family writes in one sample, without base labels and constant
-    /// labels; 1,024 by default.
+    /// Maximum number of labels that a family writes in one sample; 1,024 by default. Base labels and constant labels
+    /// do not count.
     pub labels_per_sample: usize,
-    /// Maximum text that the samples of one object have in the exposition, in all families together, without
-    /// the names of the families; 16 MiB by default. A sample that would exceed the limit is left out. If only the
-    /// joined labels exceed the limit, no sample of the object has joined labels.
+    /// Maximum length of the text of all samples of one object in the exposition, in bytes; 16 MiB by default. The
+    /// names of the families do not count. A sample that would exceed the limit is left out. If the samples exceed the
+    /// limit only because of their joined labels, no sample of the object has joined labels.
     pub text_per_object: usize,
-    /// Maximum cost of the expressions (CEL) of one family for one object; 1,000,000 by default, which is about a
-    /// tenth of a second.
+    /// Maximum cost of the CEL expressions of one family for one object; 1,000,000 by default, which is about a tenth
+    /// of a second.
     ///
-    /// Each operation, each call of a function and each iteration of a loop costs 1. The values that an operation
-    /// reads, copies or creates also have a cost. Each value costs 1, including the values in lists and maps. Every 10
-    /// bytes of text cost 1. If a family exceeds the limit, the family has no further samples of the object, and the
-    /// store counts an error.
+    /// Each operation, each call of a function and each iteration of a loop costs 1. Each value that an operation
+    /// reads, copies or creates also costs 1. The items of a list or map are also values. Every 10 bytes of text cost
+    /// 1. If the limit is exceeded, the family has no further samples of this object, and the store counts an error.
     pub expression_cost: u64,
-    /// Maximum number of kinds that entries of a configuration select by a wildcard; 1,000 by default. Each kind needs
-    /// a watch. If there are more kinds than the maximum, the kinds that are already served stay. Of the other kinds,
-    /// those with the newest definitions are left out. If definitions are equally old, the kinds whose names sort last
-    /// are left out.
+    /// Maximum number of kinds that a configuration of custom resources selects by wildcards; 1,000 by default. Each
+    /// kind needs a watch. If there are more kinds, some kinds are left out. Kinds that already have metrics take
+    /// precedence over new kinds. Among the new kinds, kinds with older definitions take precedence. If definitions are
+    /// equally old, the name of the kind decides, in alphabetical order.
     ///
     /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the kinds that are
     /// left out.
@@ -81,7 +82,7 @@ pub enum Limit {
     ExpressionCost,
 }
 
-/// Counts how often objects have exceeded a limit, and remembers the first object.
+/// Counts how often objects have exceeded a limit, and remembers the first of these objects.
 #[derive(Debug, Default)]
 pub(crate) struct LimitCounter {
     count: AtomicU64,
@@ -105,21 +106,21 @@ impl Limits {
         self
     }
 
-    /// Sets the maximum text of the samples of one object, in bytes; 0 disables the limit.
+    /// Sets the maximum length of the text of all samples of one object, in bytes; 0 disables the limit.
     #[must_use]
     pub fn text_per_object(mut self, bytes: usize) -> Self {
         self.text_per_object = bytes;
         self
     }
 
-    /// Sets the maximum cost of the expressions of one family for one object; 0 disables the limit.
+    /// Sets the maximum cost of the CEL expressions of one family for one object; 0 disables the limit.
     #[must_use]
     pub fn expression_cost(mut self, cost: u64) -> Self {
         self.expression_cost = cost;
         self
     }
 
-    /// Sets the maximum number of kinds that entries of a configuration select by a wildcard; 0 disables the
+    /// Sets the maximum number of kinds that a configuration of custom resources selects by wildcards; 0 disables the
     /// limit.
     #[must_use]
     pub fn wildcard_kinds(mut self, kinds: usize) -> Self {
@@ -143,7 +144,7 @@ impl Default for Limits {
 // === impl Limit ===
 
 impl Limit {
-    /// The value of the label `reason` of `kube_state_metrics_limit_exceeded_total`.
+    /// The name of the limit in the label `reason` of the metric `kube_state_metrics_limit_exceeded_total`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,7 +165,7 @@ impl fmt::Display for Limit {
 // === impl LimitCounter ===
 
 impl LimitCounter {
-    /// Counts that the object with this key has exceeded the limit `count` times.
+    /// Adds `count` to the number of times that objects have exceeded the limit. `key` is the key of the object.
     pub(crate) fn add(&self, count: u64, key: &str) {
         if count > 0 {
             self.first_object.get_or_init(|| key.to_owned());

@@ -1,7 +1,7 @@
-//! The registry: the resources of an application, their settings, and the plan in use.
+//! The registry of an application: its resources with their stores and settings, and the order of the exposition.
 //!
-//! A [`Builder`] checks the resources that an application registers and builds a [`StateMetrics`],
-//! which holds the stores and the plan of the exposition.
+//! An application registers resources with a [`Builder`], which checks them and builds a [`StateMetrics`]. The
+//! [`StateMetrics`] has the stores, and the plan: the order of the families in the exposition.
 
 mod builder;
 #[cfg(feature = "custom-resources")]

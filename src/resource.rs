@@ -7,10 +7,10 @@ use kube::Resource;
 use kube::core::{ApiResource, ClusterResourceScope, NamespaceResourceScope};
 use serde::de::DeserializeOwned;
 
-/// A type that can be collected: a Kubernetes object that can be decoded, and shared between threads.
+/// A Rust type of Kubernetes objects that a collector can read.
 ///
-/// All `k8s_openapi` resources, types with `#[derive(CustomResource)]` and [`kube::core::DynamicObject`] implement this
-/// trait automatically.
+/// All resources of `k8s_openapi`, types with `#[derive(CustomResource)]`, and [`kube::core::DynamicObject`] implement
+/// this trait automatically.
 ///
 /// ```
 /// use kube_state_metrics::resource::CollectedResource;
@@ -44,7 +44,7 @@ impl<K> CollectedResource for K where
 {
 }
 
-/// Whether objects of a resource belong to a namespace.
+/// Whether the objects of a resource belong to namespaces or to the cluster.
 ///
 /// ```
 /// use kube_state_metrics::resource::Scope;
@@ -61,9 +61,10 @@ pub enum Scope {
     Cluster,
 }
 
-/// A scope marker of `kube`, which states whether a Rust type is namespaced or cluster-scoped.
+/// A type of `kube` that marks whether a Rust type is namespaced or cluster-scoped.
 ///
-/// For dynamic kinds, the type does not determine the scope, so the scope is a value (see [`Collector::dynamic`](crate::Collector::dynamic)).
+/// The type of a dynamic object does not determine the scope. In this case, pass a [`Scope`] (see
+/// [`Collector::dynamic`](crate::Collector::dynamic)).
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -121,12 +122,12 @@ pub struct ResourceInfo {
     kind: Cow<'static, str>,
     plural: Cow<'static, str>,
     scope: Scope,
-    /// Whether a configuration, and not a Rust type, names the resource.
+    /// Whether the resource comes from a configuration of custom resources, and not from a Rust type.
     configured: bool,
 }
 
 impl ResourceInfo {
-    /// The names of a type that declares them at compile time.
+    /// Returns the names of the resource of a Rust type.
     #[must_use]
     pub fn of<K>() -> Self
     where
@@ -142,9 +143,9 @@ impl ResourceInfo {
         }
     }
 
-    /// The names of a kind that is known only at run time.
+    /// Returns the names of a resource that is known only at run time.
     ///
-    /// `scope` states whether objects of the kind are namespaced. An [`ApiResource`] does not contain the scope.
+    /// `scope` states whether the objects are namespaced, because an [`ApiResource`] does not contain this information.
     ///
     /// ```
     /// use kube::core::{ApiResource, GroupVersionKind};
@@ -166,7 +167,7 @@ impl ResourceInfo {
         }
     }
 
-    /// The names of a kind that a configuration selects.
+    /// Returns the names of a resource that a configuration of custom resources selects.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn configured(
         group: String,
@@ -185,14 +186,17 @@ impl ResourceInfo {
         }
     }
 
-    /// Whether only a configuration names the kind.
+    /// Whether the resource comes from a configuration of custom resources, and not from a Rust type.
     pub(crate) fn is_configured(&self) -> bool {
         self.configured
     }
 
-    /// The name by which filters select the resource, and by which an exposition sorts its resources.
+    /// The name that filters use for the resource.
     ///
-    /// The name is the plural, or `group/version, Resource=plural` for kinds from a configuration.
+    /// The exposition sorts the resources by this name.
+    ///
+    /// The name is the plural. For a kind from a configuration of custom resources, the name is
+    /// `group/version, Resource=plural`.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         if !self.configured {
@@ -202,8 +206,10 @@ impl ResourceInfo {
         Cow::Owned(format!("{group}/{version}, Resource={plural}"))
     }
 
-    /// The unique name in health reports and metrics: the plural and the group, and for kinds from a configuration also
-    /// the version, such as `widgets.v1.acme.dev`.
+    /// The unique name in health reports and metrics: the plural and the group, such as `deployments.apps`.
+    ///
+    /// For a kind from a configuration of custom resources, the name also contains the version, such as
+    /// `widgets.v1.acme.dev`.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -247,7 +253,7 @@ impl ResourceInfo {
         &self.plural
     }
 
-    /// Whether objects are namespaced.
+    /// Whether the objects are namespaced or cluster-scoped.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
@@ -274,11 +280,11 @@ impl fmt::Display for ResourceInfo {
     }
 }
 
-/// The name of a resource in builder methods.
+/// The name of a resource, for methods of a builder.
 ///
-/// A name is the plural, lower-case name of the resource. If the plural alone is ambiguous, append the group, or the
-/// version and the group, as in `kubectl get`. A [`ResourceInfo`] and a [`BuiltIn`](crate::BuiltIn) convert to the
-/// longest form.
+/// A name is the plural, lower-case name of the resource. If several resources have the same plural name, append the
+/// group, or the version and the group, as in `kubectl get`. A [`ResourceInfo`] and a [`BuiltIn`](crate::BuiltIn) are
+/// converted to the form with version and group.
 ///
 /// ```
 /// use kube_state_metrics::resource::{ResourceInfo, ResourceName};
@@ -324,7 +330,7 @@ impl ResourceName {
         }
     }
 
-    /// Whether the text has the form of a resource name.
+    /// Whether the text can be the name of a resource.
     pub(crate) fn is_valid(&self) -> bool {
         let is_label = |label: &str| {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

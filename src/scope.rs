@@ -5,10 +5,13 @@ use std::fmt;
 
 use crate::errors::debug_is_display;
 
-/// The part of the objects that one instance serves. Objects are divided by uid.
+/// The objects that one of several instances serves.
 ///
-/// Every object belongs to exactly one shard. Shards contain the same objects as those of kube-state-metrics, because
-/// the hash is the same: FNV-1a of `metadata.uid`, then a [jump consistent hash](https://arxiv.org/abs/1406.2294).
+/// The uid of an object determines its shard.
+///
+/// Every object belongs to exactly one shard. A shard contains the same objects as in kube-state-metrics, because the
+/// hash functions are the same: FNV-1a of `metadata.uid`, then a [jump consistent
+/// hash](https://arxiv.org/abs/1406.2294).
 ///
 /// ```
 /// use kube_state_metrics::registry::Shard;
@@ -19,8 +22,8 @@ use crate::errors::debug_is_display;
 /// # Ok::<(), kube_state_metrics::registry::ShardError>(())
 /// ```
 ///
-/// [`by_range`](Self::by_range) instead divides the range of the hash into equal parts. The two partitions assign
-/// objects to different shards.
+/// [`by_range`](Self::by_range) selects another partition, which divides the range of the hash into equal parts. The
+/// two partitions assign an object to different shards.
 ///
 /// ```
 /// use kube_state_metrics::registry::Shard;
@@ -37,7 +40,7 @@ pub struct Shard {
     partition: Partition,
 }
 
-/// A shard that cannot exist.
+/// The error for a shard that cannot exist.
 ///
 /// ```
 /// use kube_state_metrics::registry::{Shard, ShardError};
@@ -51,7 +54,7 @@ pub enum ShardError {
     /// The number of shards is 0.
     #[error("the number of shards is 0; use 1 for no sharding")]
     NoShards,
-    /// The index is not below the number of shards.
+    /// The index is not less than the number of shards.
     #[error("shard {index} of {total} does not exist; shards are numbered from 0 to {}", total - 1)]
     OutOfRange {
         /// The given index.
@@ -63,13 +66,13 @@ pub enum ShardError {
 
 debug_is_display!(ShardError);
 
-/// How hashes are assigned to shards.
+/// The method that assigns objects to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
-    /// By a jump consistent hash of the hash of the uid, as in kube-state-metrics.
+    /// A jump consistent hash of the hash of the uid, as in kube-state-metrics.
     #[default]
     Jump,
-    /// By equal ranges of the hash. An API server can select the objects of a range.
+    /// Equal ranges of the hash of the uid. An API server can select the objects of a range.
     Ranges,
 }
 
@@ -82,14 +85,15 @@ pub(crate) struct ObjectFilter {
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
-    /// Earlier shards. The store still accepts the objects of these shards until other instances serve the objects.
+    /// Earlier shards of this instance. The store still accepts the objects of these shards, until other instances
+    /// serve them.
     pub(crate) leaving: Vec<Shard>,
 }
 
 // === impl Shard ===
 
 impl Shard {
-    /// The shard with the zero-based `index`, of `total` shards.
+    /// Creates the shard with the index `index`, which starts at 0, of `total` shards.
     ///
     /// # Errors
     ///
@@ -102,7 +106,7 @@ impl Shard {
         }
     }
 
-    /// The shard of a replica. If the index is not less than the number of shards, the shard contains no objects.
+    /// Creates the shard of a replica. If `index` is not less than `total`, the shard contains no objects.
     pub(crate) fn of_replica(index: u32, total: u32) -> Self {
         Self {
             index,
@@ -111,11 +115,11 @@ impl Shard {
         }
     }
 
-    /// The shard with the same index in a partition into equal ranges of the hash.
+    /// Returns the shard with the same index, but in the partition into equal ranges of the hash.
     ///
-    /// API servers that offer sharded lists ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866), alpha
-    /// in Kubernetes 1.36) then send only the objects of the shard's range. The store also checks the range, so a
-    /// server that ignores the selector causes only more traffic. All shards must use the same partition, because the
+    /// An API server may support sharded lists ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866),
+    /// alpha in Kubernetes 1.36). Such a server then sends only the objects of the shard. Other servers send all
+    /// objects, and the store drops the objects of other shards. All instances must use the same partition, because the
     /// two partitions assign an object to different shards.
     #[must_use]
     pub fn by_range(self) -> Self {
@@ -125,13 +129,13 @@ impl Shard {
         }
     }
 
-    /// Whether the shard is a range of the hash.
+    /// Whether the shard belongs to the partition into equal ranges of the hash.
     #[must_use]
     pub fn is_by_range(self) -> bool {
         self.partition == Partition::Ranges
     }
 
-    /// The zero-based index of the shard.
+    /// The index of the shard, which starts at 0.
     #[must_use]
     pub fn index(self) -> u32 {
         self.index
@@ -159,14 +163,14 @@ impl Shard {
         }
     }
 
-    /// The first hash of the shard's range, and the first hash after this range.
+    /// The first hash in the range of the shard, and the first hash after the range.
     fn range(self) -> (u128, u128) {
         let bound = |index: u32| (u128::from(index) << 64) / u128::from(self.total.max(1));
         (bound(self.index), bound(self.index.saturating_add(1)))
     }
 
-    /// The value of `ListOptions.shardSelector` with which an API server sends only the objects of these shards. `None`
-    /// if a selector cannot express the shards.
+    /// The value of `ListOptions.shardSelector` for these shards. An API server then sends only their objects. `None`
+    /// if a selector cannot select the objects of these shards.
     ///
     /// Source: [`ListOptions`](https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#ListOptions).
     #[cfg(feature = "watch")]
@@ -182,8 +186,8 @@ impl Shard {
         });
         let terms: Vec<_> = terms.collect();
         if terms.is_empty() {
-            // The shards contain no objects, but a range must not be empty. So the selector has the smallest possible
-            // range.
+            // The shards contain no objects, but a range in a selector must not be empty. So the selector has the
+            // smallest possible range.
             let (start, end) = ("0x0000000000000000", "0x0000000000000001");
             return Some(format!(
                 "shardRange(object.metadata.uid, '{start}', '{end}')"
@@ -194,7 +198,7 @@ impl Shard {
 }
 
 impl Default for Shard {
-    /// The only shard: index 0 of 1.
+    /// A single shard with all objects: index 0 of 1.
     fn default() -> Self {
         Self::of_replica(0, 1)
     }
@@ -218,7 +222,7 @@ impl ObjectFilter {
         self.namespaces.is_empty() && self.denied.is_empty() && self.shard.total() == 1
     }
 
-    /// Whether the store accepts an object. Cluster-scoped objects have no namespace.
+    /// Whether the store accepts an object. For a cluster-scoped object, `namespace` is empty.
     pub(crate) fn takes(&self, namespace: &str, uid: &str) -> bool {
         self.takes_namespace(namespace)
             && (self.shard.owns(uid) || self.leaving.iter().any(|shard| shard.owns(uid)))
@@ -239,7 +243,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// The bucket of a key among `buckets`, by the algorithm of Lamping and Veach.
+/// Returns the bucket of a key, from 0 to `buckets - 1`, by the jump consistent hash of Lamping and Veach.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -1,8 +1,7 @@
 //! Metrics about the stores, for a [`prometheus::Registry`] of the host.
 //!
-//! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers these metrics
-//! together with those of the watches. [`StoreMetrics`] is for stores with another source:
-//! [manifests](crate::source::manifests), or the host.
+//! [`WatchBuilder::registry`](crate::source::watch::WatchBuilder::registry) registers these metrics together with those
+//! of the watches. If [manifests](crate::source::manifests) or the host feed the stores, register [`StoreMetrics`].
 //!
 //! ```
 //! use kube_state_metrics::StateMetrics;
@@ -33,10 +32,12 @@ use crate::registry::StateMetrics;
 use crate::resource::ResourceInfo;
 use crate::store::StoreStats;
 
-/// Metrics of the contents and the errors of the stores, by resource. The values are computed at each scrape.
+/// Metrics about the samples and errors of the stores, by resource.
 ///
-/// The label `resource` is the Go type that kube-state-metrics has in its metrics (`*v1.Pod`). For resources that are
-/// not built in, the label consists of the plural, the version and the group (`widgets.v1.acme.dev`).
+/// The values are computed at each scrape.
+///
+/// The value of the label `resource` is a Go type, such as `*v1.Pod`, as in kube-state-metrics. For resources that are
+/// not built in, the value consists of the plural, the version and the group, such as `widgets.v1.acme.dev`.
 ///
 /// | family | meaning |
 /// |---|---|
@@ -68,13 +69,13 @@ use crate::store::StoreStats;
 pub struct StoreMetrics {
     metrics: StateMetrics,
     figures: Figures,
-    /// A scrape holds this lock, so that concurrent scrapes do not reset each other's values.
+    /// A scrape locks this field, so that two scrapes at the same time do not reset each other's values.
     one_at_a_time: Mutex<()>,
 }
 
-/// Metrics of CustomResourceDefinitions: their number, and how many of them were added, changed or deleted.
+/// Metrics about CustomResourceDefinitions: their number, and how often a definition was added, changed or deleted.
 ///
-/// The families have the names of kube-state-metrics: `kube_state_metrics_custom_resource_state_cache`, and
+/// The metrics have the same names as in kube-state-metrics: `kube_state_metrics_custom_resource_state_cache`, and
 /// `…_add_events_total`, `…_update_events_total`, `…_delete_events_total`. Clones share the counters.
 ///
 /// ```
@@ -95,7 +96,7 @@ pub struct DefinitionMetrics {
     known: IntGauge,
 }
 
-/// The statistics of the stores at the last refresh.
+/// The metrics about the stores, with the values of the last scrape.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     objects: IntGaugeVec,
@@ -117,12 +118,13 @@ pub(crate) struct Figures {
 // === impl StoreMetrics ===
 
 impl StoreMetrics {
-    /// Creates metrics of the stores of `metrics`. Do not register these metrics in the registry of a watch, which
-    /// already contains the same metrics.
+    /// Creates metrics about the stores of `metrics`.
+    ///
+    /// The registry of a watch already contains these metrics, so do not register them there again.
     ///
     /// # Errors
     ///
-    /// None in practice: the names are valid.
+    /// Never returns an error, because all names are valid.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -167,11 +169,13 @@ impl fmt::Debug for StoreMetrics {
 // === impl DefinitionMetrics ===
 
 impl DefinitionMetrics {
-    /// Creates counters that start at 0.
+    /// Creates the metrics.
+    ///
+    /// All counters start at 0.
     ///
     /// # Errors
     ///
-    /// None in practice: the names are valid.
+    /// Never returns an error, because all names are valid.
     ///
     /// ```
     /// kube_state_metrics::self_metrics::DefinitionMetrics::new()?;
@@ -200,7 +204,7 @@ impl DefinitionMetrics {
         })
     }
 
-    /// Counts changes of definitions, such as those of a
+    /// Adds changes of definitions to the counters, for example the changes in a
     /// [`LoadReport`](crate::source::manifests::LoadReport).
     #[cfg(feature = "custom-resources")]
     #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
@@ -309,8 +313,8 @@ impl Figures {
         })
     }
 
-    /// Removes the values of all resources, because some resources may no longer be registered. Sets the values of
-    /// families.
+    /// Removes the values of all resources, because some resources may no longer be registered. Then sets the metrics
+    /// that have a label `family`.
     pub(crate) fn reset(&self, metrics: &StateMetrics) {
         for gauges in [
             &self.objects,
@@ -360,7 +364,7 @@ impl Figures {
         }
     }
 
-    /// Sets the values of one resource. `label` is the name of the resource in metrics.
+    /// Sets the values of one resource. `label` is the value of the label `resource`.
     pub(crate) fn set(&self, label: &str, stats: &StoreStats) {
         for (gauges, value) in [
             (&self.objects, stats.objects),
@@ -426,27 +430,27 @@ impl Collector for Figures {
     }
 }
 
-/// The options of a metric of this crate.
+/// The name and help text of a metric. `kube_state_metrics_` is added before `name`.
 pub(crate) fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("kube_state_metrics_{name}"), help)
 }
 
-/// Creates counters of this crate. The common prefix of the metrics is added to `name`.
+/// Creates counters. `kube_state_metrics_` is added before `name`.
 pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
     IntCounterVec::new(options(name, help), labels)
 }
 
-/// Creates gauges of this crate. The common prefix of the metrics is added to `name`.
+/// Creates gauges. `kube_state_metrics_` is added before `name`.
 pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
     IntGaugeVec::new(options(name, help), labels)
 }
 
-/// Converts a number to the value of a gauge, which is at most `i64::MAX`.
+/// Converts a number to the value of a gauge. A larger number becomes `i64::MAX`.
 pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The Go type of a resource, such as `*v1.Pod`, as in the metrics of kube-state-metrics.
+/// The Go type of a resource, such as `*v1.Pod`, which kube-state-metrics has in its metrics.
 pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         format!("*{}.{}", resource.version(), resource.kind())
@@ -455,8 +459,8 @@ pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     }
 }
 
-/// The value of the label `resource`: the Go type of a built-in resource (`*v1.Pod`), or the label of another resource
-/// (`widgets.v1.acme.dev`).
+/// The value of the label `resource`. For a built-in resource, it is the Go type, such as `*v1.Pod`. For other
+/// resources, it is a name such as `widgets.v1.acme.dev`.
 pub(crate) fn resource_label(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         go_type(resource)

@@ -1,19 +1,19 @@
-//! HTTP: a [`StateMetrics`] as a tower service, for any server that uses [`http`] types.
+//! Serves a [`StateMetrics`] over HTTP: as a tower service, or with any server that uses the types of [`http`].
 //!
-//! Use [`StateMetrics::service`] with axum, tonic and hyper-util. With other servers, call [`StateMetrics::respond`].
-//! The service and `respond` answer `GET` and `HEAD` on any path; your router chooses the path.
+//! With axum, tonic and hyper-util, use [`StateMetrics::service`]. With other servers, call [`StateMetrics::respond`].
+//! The service and `respond` answer `GET` and `HEAD` on any path, so your router must select the path.
 //!
-//! * **Format**: Prometheus text or OpenMetrics, by `Accept` as in
-//!   [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1); text if the request accepts neither. The
-//!   status is never 406.
-//! * **gzip** if the request accepts it.
-//! * **Query**: `resources` and `exclude_resources` (for the names, see
-//!   [`ResourceInfo::name`](crate::resource::ResourceInfo::name)), `namespace`, and `name[]` for families. The value of
-//!   a parameter may be several names with `,` between them. Each parameter may be repeated. A name that does not exist
-//!   and an empty `resources` select nothing.
-//! * **Metrics of the program**: [`MetricsService::append`] adds them to the response.
-//! * **Several replicas**: with [`MetricsService::objects_while`], only the replica that your election chooses serves
-//!   the metrics of objects.
+//! * **Format**: the header `Accept` selects the Prometheus text format or OpenMetrics, as in [RFC
+//!   9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1). If the request accepts neither format, the response
+//!   has the text format. The status is never 406.
+//! * **Compression**: the response is compressed with gzip if the request accepts gzip.
+//! * **Query**: the parameters `resources` and `exclude_resources` select resources by
+//!   [`ResourceInfo::name`](crate::resource::ResourceInfo::name). The parameter `namespace` selects namespaces, and
+//!   `name[]` selects families. Write several names with `,` between them, or repeat the parameter. A name that does
+//!   not exist selects nothing. An empty `resources` also selects nothing.
+//! * **Metrics of your program**: [`MetricsService::append`] adds these metrics to the response.
+//! * **Several replicas**: with [`MetricsService::objects_while`], only the leader of your replicas serves the metrics
+//!   of objects.
 //!
 //! ```
 //! use axum::Router;
@@ -44,9 +44,11 @@ use crate::registry::StateMetrics;
 use negotiate::{accepts_gzip, negotiate};
 use query::filter;
 
-/// A tower service that serves scrapes of a [`StateMetrics`], from [`StateMetrics::service`].
+/// A tower service that serves scrapes of a [`StateMetrics`].
 ///
-/// A clone shares the stores.
+/// [`StateMetrics::service`] creates the service.
+///
+/// A clone serves the same stores.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -65,13 +67,13 @@ use query::filter;
 pub struct MetricsService {
     metrics: StateMetrics,
     host: Vec<Arc<HostProvider>>,
-    /// Responses have the metrics of objects only if all conditions are met.
+    /// A response contains the metrics of objects only if all these conditions return true.
     conditions: Vec<Arc<Condition>>,
 }
 
 type Condition = dyn Fn() -> bool + Send + Sync;
 
-/// Returns the metrics of the embedding program for a response in a format.
+/// A closure of the host that returns the metrics of the host. The argument is the format of the response.
 type HostProvider = dyn Fn(Format) -> HostMetrics + Send + Sync;
 
 // === impl StateMetrics ===
@@ -96,8 +98,9 @@ impl StateMetrics {
         }
     }
 
-    /// Returns the response to a request, like [`MetricsService::respond`], for servers that do not use tower
-    /// services.
+    /// Returns the response to a request, for servers that do not use tower services.
+    ///
+    /// This function is the same as [`MetricsService::respond`].
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -117,13 +120,14 @@ impl StateMetrics {
 // === impl MetricsService ===
 
 impl MetricsService {
-    /// Appends metrics of the embedding program to each response.
+    /// Appends metrics of your program to each response.
     ///
-    /// The service calls `provider` once per `GET` request, with the format of the response. Text in the other format
-    /// is converted, see [`HostMetrics`]. The compressed blocks of the stores are still cached. If the query of a
-    /// request selects resources, namespaces or families, the response does not include the appended metrics.
+    /// The service calls `provider` once per `GET` request, with the format of the response. If `provider` returns text
+    /// in the other format, the text is converted (see [`HostMetrics`]). If the query of a request selects resources,
+    /// namespaces or families, the response does not contain the appended metrics. The cache of compressed samples
+    /// works as without appended metrics.
     ///
-    /// If the text and the stores contain the same family, the response is invalid.
+    /// If `provider` returns a family that a store also has, the response is invalid.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -148,12 +152,13 @@ impl MetricsService {
         self
     }
 
-    /// Includes the metrics of objects only while `condition` returns true, such as while this replica is the leader.
+    /// Serves the metrics of objects only while `condition` returns true, for example while this replica is the leader.
     ///
     /// The service calls `condition` once per `GET` request, before the response begins. If `condition` returns false,
-    /// the response has only the [appended](Self::append) metrics. Its status is still 200, so that the metric `up` of
-    /// Prometheus stays 1. The sources also feed the stores of a replica that is not the leader. Therefore, a new
-    /// leader serves complete metrics at once. If several conditions are set, all must be met.
+    /// the response contains only the [appended](Self::append) metrics. The status of the response is still 200, so
+    /// that the metric `up` of Prometheus stays 1. A replica that is not the leader also watches the cluster.
+    /// Therefore, a new leader serves complete metrics at once. If you set several conditions, all of them must return
+    /// true.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -192,7 +197,7 @@ impl MetricsService {
         self
     }
 
-    /// The response to a request, for servers that do not use tower services.
+    /// Returns the response to a request, for servers that do not use tower services.
     ///
     /// The response depends on the method, the query, and the headers `Accept` and `Accept-Encoding`, but not on the
     /// path.
@@ -269,7 +274,7 @@ impl fmt::Debug for MetricsService {
     }
 }
 
-/// Returns all lines of a header as one list, which RFC 9110 section 5.3 allows.
+/// Joins the values of a header that occurs several times, as RFC 9110 section 5.3 allows.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter();
     let lines: Vec<_> = lines

@@ -1,6 +1,6 @@
-//! Sources feed the stores with objects.
+//! Sources: components that feed the stores with objects.
 //!
-//! A source lists and watches a cluster, reads manifests, or is a part of the host. Every source reports to a
+//! A source is a watch of a cluster, a feed of manifests, or a future of the host. Every source reports to a
 //! [`Health`]. When a configuration adds or removes a resource, each source starts or stops feeding the resource.
 
 pub mod health;
@@ -43,9 +43,11 @@ pub trait Source: fmt::Debug + Send {
     /// The health of the resources that the source feeds.
     fn health(&self) -> Health;
 
-    /// Feeds the stores until the future is dropped. Starts feeding resources that a configuration adds later, and
-    /// stops feeding resources that the configuration removes.
+    /// Feeds the stores until the future is dropped.
     ///
-    /// Stored samples stay when the future is dropped.
+    /// If a configuration of custom resources adds or removes a resource, the source starts or stops feeding this
+    /// resource.
+    ///
+    /// When the future is dropped, the stores keep their samples.
     fn run(self: Box<Self>) -> SourceFuture;
 }

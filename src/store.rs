@@ -1,10 +1,12 @@
 //! The store contains rendered samples of all objects of a kind, but not the objects.
 //!
-//! A row has the samples of one object, and the rows are in the order of their keys. A *page* has up to 255 adjacent
-//! rows. In a page, each family has a *column*. The store keeps the base labels once per row, and the name of a family
-//! only once. A snapshot shares the columns of the store. When an object changes, the store copies the columns that
-//! change. Therefore, a snapshot only increments reference counts, and a scrape does not lock the store while it reads
-//! samples.
+//! A *row* has the samples of one object. The rows are in the order of the keys of their objects. A *page* has up to
+//! 255 adjacent rows. In a page, each family has a *column*, which contains the samples of this family in all rows of
+//! the page. The store keeps the base labels once per row, and the name of a family only once.
+//!
+//! A snapshot shares the columns of the store. When an object changes, the store copies the columns that change.
+//! Therefore, to create a snapshot, the store only increments reference counts. A scrape does not lock the store while
+//! it reads samples.
 
 mod any_store;
 mod base_labels;

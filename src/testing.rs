@@ -34,7 +34,7 @@
 //! # a_widget_tells_its_size();
 //! ```
 //!
-//! A failed test shows the differences line by line and describes them:
+//! A failed test shows the differences line by line, and then describes each difference:
 //!
 //! ```text
 //! the samples differ (- expected, + rendered):
@@ -45,8 +45,8 @@
 //! `widget_size{namespace="shop",widget="cart",color="blue"} 3`: the label `color` is "blue", expected "red"
 //! ```
 //!
-//! With one line, [`assert_valid`] checks names, help texts and the rules of OpenMetrics for all families of a
-//! program.
+//! [`assert_valid`] checks names, help texts and the rules of OpenMetrics for all families of a program, with one line
+//! in a test.
 
 mod check;
 mod diff;
@@ -70,8 +70,8 @@ use source::sealed::{Build, Built};
 
 /// Renders the samples of families for one or more objects.
 ///
-/// As in a program, the objects pass through a store into an exposition. The function also checks that the families
-/// read only fields that they declare, and write only labels that they declare.
+/// As in a program, a store renders the objects, and an exposition contains the samples. The function also checks that
+/// the families read only the fields that they declare, and write only the labels that they declare.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -95,14 +95,14 @@ use source::sealed::{Build, Built};
 /// - a generator panics
 /// - a family writes labels that it does not declare in [`labels`](crate::family::FamilyBuilder::labels)
 /// - a family reads fields that it does not declare in [`reads`](crate::family::FamilyBuilder::reads), even if another
-///   family declares these fields. The function detects such a family only with objects as JSON or YAML, and only if
-///   `source` is a [`Family`](crate::Family) or a [`Collector`](crate::Collector).
+///   family declares these fields. The function detects such a family if the objects are JSON or YAML, and `source` is
+///   a [`Family`](crate::Family) or a [`Collector`](crate::Collector).
 #[track_caller]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn render<S: Source>(source: S, objects: impl Fixture<<S as Build>::Of>) -> Rendered {
     let built = source.build().map_err(|error| error.to_string());
-    // The panic is not in a closure, so that its message names the line in the test. In a closure, the message would
-    // name a line of this function.
+    // The panic is not in a closure, so that the panic message contains the line of the test. With a closure, the
+    // message would contain a line of this function.
     match built.and_then(|built| try_render(&built, &objects)) {
         Ok(rendered) => rendered,
         Err(problem) => panic!("cannot render: {problem}\n"),
@@ -125,8 +125,8 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
             {
                 continue;
             }
-            // A type may require fields that the family does not read. In this case, the object cannot be decoded
-            // without these fields.
+            // The comparison is skipped if the object cannot be decoded with only the declared fields, because its type
+            // requires other fields.
             if let Ok(alone) = feed(&family.metrics, objects, &family.hidden) {
                 compare(&format!("`{name}`"), &whole.only([name]), &alone)?;
             }
@@ -153,7 +153,7 @@ fn compare(family: &str, whole: &Rendered, declared: &Rendered) -> Result<(), St
     })
 }
 
-/// Feeds objects into stores, without the fields at the paths `hidden`.
+/// Feeds objects into stores. The objects do not contain the fields at the paths in `hidden`.
 fn feed<Of>(
     metrics: &StateMetrics,
     objects: &impl Fixture<Of>,

@@ -1,8 +1,9 @@
-//! YAML as a tree of nodes with their lines and their source text.
+//! Reads YAML as a tree of nodes. Each node has its line number, and each scalar has its source text.
 //!
-//! Scalars in the tree have no types yet. A configuration of custom resources reads the source text of a scalar
-//! (`1.50` stays `1.50`). A manifest reads a scalar like kubectl (`1.50` is the number 1.5). Source: [YAML
-//! 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML 1.1](https://yaml.org/type/merge.html).
+//! The scalars in the tree have no types such as number or string. A configuration of custom resources reads the source
+//! text of a scalar (`1.50` stays `1.50`). A manifest reads a scalar like kubectl (`1.50` is the number 1.5). The rules
+//! are those of [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML
+//! 1.1](https://yaml.org/type/merge.html).
 
 mod entries;
 #[cfg(feature = "manifests")]
@@ -21,8 +22,9 @@ pub(crate) use entries::{MapProblem, Merges, entries};
 #[cfg(feature = "manifests")]
 pub(crate) use json::to_json;
 
-/// Maximum nesting of a document, including aliases. The JSON decoder accepts one level less, so it refuses a manifest
-/// with exactly this many levels. Recursive code is never deeper than this limit.
+/// Maximum number of nested levels of a document, including the values of aliases. This limit bounds the depth of
+/// recursive functions. The JSON decoder accepts one level less, so it refuses a manifest with exactly this many
+/// levels.
 const MAX_DEPTH: usize = 128;
 
 /// A value, and the line where the value begins.
@@ -31,7 +33,7 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// The line number, counted from 1.
     pub(crate) line: usize,
-    /// The number of nested levels of lists and maps, including the node itself. 0 for a scalar.
+    /// The number of nested levels of lists and maps, including the node itself; 0 for a scalar.
     depth: usize,
 }
 
@@ -45,7 +47,7 @@ pub(crate) enum Value {
 #[derive(Debug)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
-    /// Whether the scalar is neither in quotes nor a block scalar.
+    /// Whether the scalar is plain, that is without quotes and not a block scalar.
     pub(crate) plain: bool,
     tag: Tag,
 }
@@ -56,7 +58,7 @@ enum Tag {
     None,
     /// The name of a type that YAML defines, such as `binary`.
     Core(Box<str>),
-    /// A tag that an application defines.
+    /// Any other tag, which an application defines.
     Other,
 }
 
@@ -68,7 +70,7 @@ pub(crate) struct SyntaxError {
     pub(crate) problem: String,
 }
 
-/// The documents of a text. After an error, the iterator returns no further documents.
+/// An iterator over the documents of a text. After an error, the iterator returns no further documents.
 pub(crate) struct Documents<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// The line where the text begins, counted from 1.
@@ -76,7 +78,7 @@ pub(crate) struct Documents<'t> {
     has_failed: bool,
 }
 
-/// A list or a map that is not complete yet.
+/// A list or a map whose end has not been read yet.
 struct Open {
     items: Vec<Arc<Node>>,
     is_map: bool,
@@ -84,7 +86,7 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text; `None` if the text has no document. Later documents are not checked.
+/// Reads the first document of a text. Returns `None` if the text has no document. Does not check later documents.
 #[cfg(any(feature = "custom-resources", test))]
 pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
     Documents::new(text, 1).next().transpose()
@@ -105,7 +107,7 @@ impl<'t> Documents<'t> {
         }
     }
 
-    /// The next document; `None` after the last.
+    /// Returns the next document, or `None` after the last document.
     fn document(&mut self) -> Result<Option<Arc<Node>>, SyntaxError> {
         let mut anchors: HashMap<usize, Arc<Node>> = HashMap::new();
         let mut open: Vec<Open> = Vec::new();

@@ -1,7 +1,8 @@
-//! Tests the limits on memory per pod and on allocations per update. Both numbers are the same on all machines.
+//! Tests limits on the memory per pod and on the number of allocations per update. The measured numbers are the same on
+//! all machines.
 //!
-//! A counting allocator replaces the allocator of the system. This binary has only one test, because another test would
-//! allocate at the same time.
+//! A counting allocator replaces the allocator of the system. This binary has only one test, because the counts would
+//! include the allocations of a second test.
 
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 #![allow(
@@ -157,7 +158,7 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
 
 /// Adds and removes kinds several hundred times, and checks that the memory does not grow.
 ///
-/// The configuration has wildcards, and adds families to a built-in kind.
+/// The Custom Resource State configuration has wildcards, and adds families to a built-in kind.
 #[cfg(feature = "custom-resources")]
 fn kinds_that_come_and_go_leave_nothing_behind() {
     use kube_state_metrics::BuiltIn;
@@ -191,7 +192,8 @@ spec:
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
-        // In every third round, the cluster has no custom kinds. In every fifth round, no configuration is in use.
+        // In every third round, the cluster has no custom kinds. In every fifth round, there is no Custom Resource
+        // State configuration.
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
@@ -220,8 +222,8 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // After each cycle of this many rounds, the registry has the same content again. If memory grows between two
-    // cycles, there is a leak.
+    // The registry has the same content after each cycle of this many rounds. If the memory grows from one cycle to the
+    // next cycle, there is a leak.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

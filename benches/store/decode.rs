@@ -14,7 +14,8 @@ use super::{PODS, Setup, scattered, support};
 
 /// The fields that identify an object.
 ///
-/// The time to decode only these fields is a lower limit, because every decoder must at least skip all other fields.
+/// The time to decode only these fields is a lower limit for the other decoders, because every decoder must at least
+/// skip all other fields.
 #[derive(Deserialize)]
 struct Identity {
     metadata: Metadata,

@@ -86,10 +86,11 @@ pub(crate) const POD: Kind = Kind {
     ],
 };
 
-/// The resource version of all objects before their first event. All later versions have the same number of digits.
+/// The resource version of all objects before their first event. All later versions have the same number of digits, so
+/// they can replace this version in the encoded bytes.
 const FIRST_VERSION: u64 = 1_000_000_000;
 
-/// The encoded objects of a kind. Their resource versions can be replaced.
+/// The encoded objects of a kind. The benchmark replaces the resource versions in these bytes.
 struct Objects {
     objects: Vec<Vec<u8>>,
     /// The position of the resource version in each object.
@@ -119,7 +120,7 @@ impl Objects {
         }
     }
 
-    /// Returns an object with this resource version.
+    /// Returns an object whose resource version is `version`.
     fn with_version(&mut self, at: usize, version: u64) -> &[u8] {
         let start = self.versions[at];
         let digits = version.to_string();

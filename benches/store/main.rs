@@ -1,9 +1,9 @@
 //! Measures a store with 10,000 pods: rendering, gzip, decoding, ingest, updates, lists and memory.
 //!
-//! For comparison, each group also measures two alternatives. The first is the usual design of exporters: a map of
-//! texts, complete decoding, and gzip per scrape. The second is a lower limit: memcpy, the compressor alone, or the
-//! JSON parser alone. Run the benchmark with `cargo bench --bench store --features gzip,protobuf,testing`. The results
-//! are in docs/explanation/performance.md.
+//! For comparison, each group also measures two alternatives. The first alternative is the usual design of exporters: a
+//! map of texts, complete decoding, and gzip per scrape. The second alternative is a lower limit of the time: only
+//! memcpy, only the compressor, or only the JSON parser. Run the benchmark with `cargo bench --bench store --features
+//! gzip,protobuf,testing`. The results are in docs/explanation/performance.md.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::cast_precision_loss)]
 
@@ -65,7 +65,7 @@ impl Setup {
         }
     }
 
-    /// Restores the initial state of all pods, even if the store has higher resource versions.
+    /// Restores the initial state of all pods. This also works if the store has higher resource versions.
     fn reset(&mut self) {
         self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));

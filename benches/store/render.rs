@@ -10,7 +10,7 @@ use super::{PODS, Setup, scrape, support};
 
 const BUFFER: usize = 64 * 1024;
 
-/// A buffer, and the number of bytes that were written so far. When the buffer is full, its content is discarded.
+/// A buffer, and the number of bytes that were written to it. When the buffer is full, its content is discarded.
 struct Recycled(Vec<u8>, usize);
 
 impl Write for Recycled {

@@ -1,4 +1,5 @@
-//! Code that the benchmarks share: generated pods, and a map of texts, which represents exporters of the usual design.
+//! Code that the benchmarks share: generated pods, and a map of texts. The map represents exporters of the usual
+//! design.
 
 #![allow(dead_code, reason = "each benchmark uses only some of the functions")]
 
@@ -27,7 +28,8 @@ pub(crate) fn collector() -> Collector<Pod> {
     families::pods()
 }
 
-/// A map from each object to its rendered text, with one piece per family. It represents exporters of the usual design.
+/// A map from each object to its rendered text, with one piece per family. The map represents exporters of the usual
+/// design.
 ///
 /// A scrape reads the map once per family. Each scrape compresses the whole text.
 #[derive(Default)]
@@ -53,7 +55,7 @@ impl TextMap {
         }
     }
 
-    /// Stores the text that `generator` renders for an object, one piece per family.
+    /// Stores the text that `generator` renders for an object. The text has one piece per family.
     pub(crate) fn insert(&mut self, generator: &mut Generator<Pod>, pod: &Pod) {
         let texts = generator.texts(pod);
         self.objects

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// Returns a realistic pod: two containers, requests and limits, five conditions, a claim.
+/// Returns a realistic pod with two containers, requests and limits, five conditions, and a persistent volume claim.
 ///
-/// If two pods differ only in `state`, they differ in the fields that change while a pod runs.
+/// Two pods that differ only in `state` have different values in the fields that change while a pod runs.
 pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(
@@ -57,8 +57,8 @@ pub(crate) fn pod(at: usize, state: usize) -> Value {
             "name": format!("app-{app:03}-7d4b9c6f5-{at:06x}"),
             "namespace": format!("team-{namespace:02}"),
             "uid": format!("{:08x}-13c6-4bdc-a996-{:012x}", at * 2_654_435, at),
-            // All states have the same resource version, because a store ignores an object whose version is lower than
-            // the stored version.
+            // All states of a pod have the same resource version, because a store ignores an object with a version
+            // lower than the stored version.
             "resourceVersion": (1_000_000 + at).to_string(),
             "creationTimestamp": time(0),
             "labels": { "app.kubernetes.io/name": format!("app-{app:03}"), "pod-template-hash": "7d4b9c6f5" },

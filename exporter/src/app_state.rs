@@ -14,21 +14,23 @@ use crate::server::CurrentProtection;
 use crate::shared_work::SharedWork;
 use crate::telemetry::Telemetry;
 
-/// The instance in use, and the state that stays when another instance replaces it.
+/// The current [`Instance`] (its stores and their source), and the state that remains when a reload replaces the
+/// instance.
 #[derive(Debug)]
 pub(crate) struct AppState {
     instance: RwLock<Arc<Instance>>,
     ports: RwLock<Ports>,
-    /// The requirements of both servers on their clients: TLS, passwords and tokens.
+    /// What both HTTP servers require from clients: TLS, passwords and tokens.
     pub(crate) protection: CurrentProtection,
-    /// `None` without `--ha`: this replica always serves the metrics of objects.
+    /// Whether this replica is the leader. `None` without `--ha`; this replica then always serves the metrics of
+    /// objects.
     pub(crate) leadership: Option<Leadership>,
     pub(crate) telemetry: Telemetry,
     pub(crate) log_level: LogLevel,
     pub(crate) started: Instant,
     /// The text of the metrics about the exporter.
     pub(crate) own_metrics: SharedWork<Result<Bytes, prometheus::Error>>,
-    /// Limits the landing pages that are written concurrently.
+    /// Limits how many landing pages are generated at the same time.
     pub(crate) landing_pages: LimitedThreads,
 }
 
@@ -41,8 +43,8 @@ pub(crate) struct Ports {
 
 /// The maximum number of threads that write the metrics about the exporter.
 const OWN_METRICS: usize = 4;
-/// The maximum number of landing pages that are written concurrently, so that these pages do not occupy all blocking
-/// threads.
+/// The maximum number of landing pages that are generated at the same time. The limit prevents these pages from
+/// occupying all blocking threads of tokio.
 const LANDING_PAGES: usize = 4;
 
 // === impl AppState ===
@@ -69,12 +71,12 @@ impl AppState {
         }
     }
 
-    /// The instance in use.
+    /// The current instance.
     pub(crate) fn instance(&self) -> Arc<Instance> {
         Arc::clone(&self.instance.read())
     }
 
-    /// Uses another instance for later requests. Responses in progress keep the old instance.
+    /// Replaces the instance for later requests. Responses in progress still use the old instance.
     pub(crate) fn replace(&self, instance: Arc<Instance>) {
         *self.instance.write() = instance;
     }
@@ -84,7 +86,7 @@ impl AppState {
         *self.ports.read()
     }
 
-    /// Records the ports on which the servers listen after a reload.
+    /// Stores the new ports after a reload has changed the ports on which the servers listen.
     pub(crate) fn set_ports(&self, ports: Ports) {
         *self.ports.write() = ports;
     }

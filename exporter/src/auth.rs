@@ -24,14 +24,14 @@ use review::ReviewError;
 use reviewer::{Busy, Kind, Reviewer, User};
 
 /// The time after which the verdict on a valid token expires. If requests use the token, the exporter renews the
-/// verdict earlier.
+/// verdict before it expires.
 const TOKEN_VALID: Duration = Duration::from_secs(60);
 const TOKEN_INVALID: Duration = Duration::from_secs(10);
-/// The time for which a token counts as known after its last successful review. Reviews of known tokens have a separate
-/// queue.
+/// The time for which a token counts as known after its last successful review. Reviews of known tokens wait in a
+/// separate queue, so that many unknown tokens do not delay them.
 const TOKEN_KNOWN: Duration = Duration::from_secs(600);
 /// The time after which the verdict on a permission expires. If requests need the permission, the exporter renews the
-/// verdict earlier.
+/// verdict before it expires.
 const ALLOWED: Duration = Duration::from_secs(300);
 const DENIED: Duration = Duration::from_secs(30);
 /// The maximum length of a path in bytes. The exporter does not cache permissions for longer paths.
@@ -40,7 +40,7 @@ const LONGEST_PATH: usize = 256;
 /// Accepts requests whose token may read the requested path.
 ///
 /// If a client drops its request, the review of its token continues, and the verdict is cached. Until the review ends,
-/// it counts as one of the concurrent reviews.
+/// it counts toward the limit on concurrent reviews.
 #[derive(Clone)]
 pub(crate) struct AuthFilter(Arc<Verdicts>);
 
@@ -55,7 +55,7 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The token, the verb and the path of a permission.
+/// The key of a permission in the cache: the fingerprint of the token, the verb, and the path.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -87,12 +87,12 @@ impl AuthFilter {
         }))
     }
 
-    /// Checks a request of a client. The review queues serve the clients in rotation. All clients with one address, or
-    /// in one IPv6 network, count as one client in this rotation.
+    /// Checks a request of a client. If several clients wait for reviews, the exporter reviews one request of each
+    /// client in rotation. Clients with the same IPv4 address, or in the same IPv6 network, count as one client.
     ///
     /// # Errors
     ///
-    /// The reason why the request is refused.
+    /// Returns the reason why the request is refused.
     pub(crate) async fn check(
         &self,
         client: Option<IpAddr>,
@@ -106,13 +106,13 @@ impl AuthFilter {
         self.0.check_path(client, method, uri.path(), headers).await
     }
 
-    /// Checks whether the client may read metrics, and therefore see data on the landing page.
+    /// Checks whether the client may read metrics. If so, the landing page shows data to this client.
     ///
     /// # Errors
     ///
-    /// The reason why the client may not read metrics.
+    /// Returns the reason why the client may not read metrics.
     pub(crate) async fn may_see_data(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        // All viewers of the landing page count as one client in the rotation of the review queues, so that they do not
+        // In the queue of reviews, all viewers of the landing page together count as one client, so that they do not
         // delay scrapes.
         self.0
             .check_path(None, &Method::GET, "/metrics", headers)
@@ -177,7 +177,7 @@ impl Verdicts {
         fingerprint: Fingerprint,
     ) -> Result<User, Refusal> {
         let turn = self.reviewer.turn(kind, client).await?;
-        // While this request waited for its turn, the review of an earlier request with the same token may have ended.
+        // While this request waited in the queue, the exporter may have reviewed the same token for an earlier request.
         if let Some(user) = self.users.get(&fingerprint) {
             return Ok(user);
         }
@@ -199,7 +199,7 @@ impl Verdicts {
         tokio::spawn(async move {
             let turn = verdicts.reviewer.turn(Kind::KnownToken, client).await;
             if turn.is_ok() {
-                // The review itself caches its verdict, or logs its failure.
+                // The result is not needed here: `review_user` caches the verdict, or logs the failure.
                 let _ = verdicts.review_user(&token, fingerprint).await;
             }
             verdicts.users.renewal_failed(&fingerprint);
@@ -275,8 +275,8 @@ impl Verdicts {
     }
 }
 
-/// Runs a review to its end, even if the client drops its request. The API server continues to work on the review, so
-/// the next review must wait until this review ends.
+/// Runs a review to its end, even if the client drops its request. The API server continues such a review, so the
+/// review must count toward the limit on concurrent reviews until it ends.
 async fn to_its_end<T: Send + 'static>(
     review: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
@@ -300,8 +300,8 @@ pub(crate) fn is_open(uri: &Uri) -> bool {
     }
 }
 
-/// The token of a request; `None` if there is no valid token. Exactly one space precedes the token, as in
-/// kube-state-metrics. A token that contains a space is invalid.
+/// The token of a request; `None` if there is no valid token. As in kube-state-metrics, exactly one space must separate
+/// `Bearer` and the token. A token that contains a space is invalid.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let is_token =

@@ -37,8 +37,8 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// The error that clap reports. For `--help` and `--version`, clap also reports an error, which has the text to
-    /// print.
+    /// Returns the error of clap. For `--help` and `--version`, clap also returns an error, and the error contains the
+    /// text to print.
     pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let matches = Self::command().try_get_matches_from(args);
         Self::from_arg_matches(&matches.map_err(with_successor)?)

@@ -24,30 +24,34 @@ pub(crate) use access::ClusterError;
 pub(crate) use bounded::bounded;
 pub(crate) use plugin::kill_running as kill_running_plugin;
 
-/// How long the startup of the servers waits for a credential plugin. Most plugins need less than two seconds.
+/// How long the exporter waits for a credential plugin before it starts its HTTP servers. Most plugins need less than
+/// two seconds.
 const STARTUP_WAIT: Duration = Duration::from_secs(3);
 
-/// Creates a client for the API server that the options name; returns it with the server's URL.
+/// Creates a client for the API server that the options name. Returns the client and the URL of the server.
 ///
-/// Until the client is dropped, it renews its credentials in three cases: after a change of a file with credentials,
-/// before the credentials expire, and after the server has refused the credentials of a credential plugin.
+/// Until the client is dropped, it renews its credentials in the following cases:
+///
+/// - A file with credentials changes.
+/// - The credentials expire soon.
+/// - The server has refused the credentials of a credential plugin.
 ///
 /// If a credential plugin takes more than a few seconds, the client's requests fail until the plugin has printed
 /// credentials.
 ///
 /// # Errors
 ///
-/// If neither the options nor the pod of the exporter name an API server, or if the credentials are invalid. The
-/// function does not contact the server, which may start later.
+/// The function fails if neither the options nor the pod of the exporter name an API server, or if the credentials are
+/// malformed. The function does not contact the server, so the server may start later.
 pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
     renewal::client(access(options), STARTUP_WAIT).await
 }
 
-/// Creates a client as [`client`] does, but waits for a credential plugin until the timeout of the plugin.
+/// Creates a client like [`client`], but waits for a credential plugin until the plugin ends or its timeout expires.
 ///
 /// # Errors
 ///
-/// The errors of [`client`]. It is also an error if the plugin takes too long.
+/// The function fails in the same cases as [`client`]. The function also fails if the plugin takes too long.
 pub(crate) async fn patient_client(
     options: &SourceOptions,
 ) -> Result<(Client, String), ClusterError> {

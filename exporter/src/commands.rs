@@ -1,4 +1,4 @@
-//! The subcommands: one file each, with arguments and implementation.
+//! The subcommands. Each subcommand has a file with its arguments and its implementation.
 
 mod check;
 mod completion;
@@ -27,28 +27,29 @@ pub(crate) enum Subcommands {
     /// Print the metrics of manifests and exit
     #[command(after_help = examples::RENDER)]
     Render(Box<render::RenderArgs>),
-    /// Check a Custom Resource State configuration and show the metrics that it yields for objects
+    /// Check a Custom Resource State configuration, and print the metrics that the configuration defines for objects
     ///
     /// All errors go to standard error. If there is an error, the exit code is 1.
     #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
     /// Write the roles that an exporter with these flags needs, or check which permissions are missing
     ///
-    /// The roles grant exactly the permissions that the exporter needs with the flags, the options file and the
-    /// configuration of custom resources. With --check, the exit code is 1 if a permission is missing.
+    /// The roles grant exactly the permissions that the exporter needs. These permissions depend on the flags, the
+    /// options file and the configuration of custom resources. With --check, the exit code is 1 if a permission is
+    /// missing.
     #[command(after_help = examples::RBAC)]
     Rbac(Box<rbac::RbacArgs>),
-    /// Ask a running exporter, and succeed if each address answers with status 200
+    /// Request addresses of a running exporter, and succeed if each answers with status 200
     ///
     /// If an address does not answer with status 200, the exit code is 1, and the error message contains the answer.
-    /// /readyz names the resources that are not ready.
+    /// For example, the answer of /readyz names the resources that are not ready.
     #[command(after_help = examples::PROBE)]
     Probe(probe::ProbeArgs),
     /// List all metric families with their types and help texts; the formats markdown and json add the labels
     Families(families::FamiliesArgs),
     /// Show the cost of metrics: series and bytes by resource, family, namespace and label
     ///
-    /// The bytes are those of the sample lines in the text format, before gzip. The input is a running
+    /// Only the bytes of sample lines count, in the text format and without compression. The input is a running
     /// exporter, a saved response of /metrics (of any program), or manifests.
     #[command(after_help = examples::TOP)]
     Top(Box<top::TopArgs>),
@@ -64,11 +65,11 @@ pub(crate) enum Subcommands {
 // === impl Subcommands ===
 
 impl Subcommands {
-    /// Runs the subcommand; `definition` describes the whole command line, for completion and man pages.
+    /// Runs the subcommand. `definition` describes the whole command line, for completion scripts and man pages.
     ///
     /// # Errors
     ///
-    /// The error of the subcommand, as a sentence for standard error.
+    /// Returns the error of the subcommand. The message of the error is a sentence for standard error.
     pub(crate) fn run(self, definition: clap::Command) -> Result<(), AnyError> {
         match self {
             Self::Render(args) => Ok(render::run(&args, io::stdout().lock())?),

@@ -1,8 +1,9 @@
-//! High availability: one of several replicas serves the metrics of objects. A Lease of the API server determines this
-//! replica.
+//! High availability: only one of several replicas serves the metrics of objects. A Lease, an object of the API server,
+//! names this replica: the leader.
 //!
 //! [`machine`] has the rules, and uses neither a clock nor the network. [`driver`] follows the rules, and sends the
-//! requests to the API server. [`Leadership`] has the result, which each response reads.
+//! requests to the API server. [`Leadership`] contains the decision whether this replica is the leader. Each response
+//! reads this decision.
 
 #[cfg(test)]
 mod chaos;
@@ -31,17 +32,17 @@ use timing::Timing;
 pub(crate) use leadership::Leadership;
 pub(crate) use record::Exported;
 
-/// A replica that does not take part in the election yet.
+/// A replica that has not started to take part in the election.
 pub(crate) struct Candidate {
     leases: LeaseClient,
-    /// The identity in the Lease.
+    /// The text that names this replica in the Lease.
     identity: String,
     options: HighAvailability,
     leadership: Leadership,
 }
 
-/// The election that this replica takes part in. If this value is dropped, the replica leaves the election without a
-/// hand-over.
+/// The running election of this replica. If this value is dropped, the replica leaves the election without a hand-over
+/// to a standby.
 #[derive(Debug)]
 pub(crate) struct RunningElection {
     leave: watch::Sender<Option<Uptime>>,
@@ -67,7 +68,7 @@ impl Candidate {
     ///
     /// # Errors
     ///
-    /// If the options provide no API server.
+    /// The function fails if the options do not name an API server.
     pub(crate) async fn new(
         options: &HighAvailability,
         source: &SourceOptions,
@@ -81,8 +82,9 @@ impl Candidate {
         let leases = Api::namespaced_with(client, &namespace, &record::lease_resource());
         Ok(Self {
             leases: LeaseClient::new(leases, name),
-            // If a container restarts in its pod, the Lease may still name the old process as the leader. The new
-            // process needs another identity, because it has not renewed the Lease.
+            // If a container restarts in its pod, the Lease may still name the old process as the leader. The random
+            // number gives the new process another identity, so that the new process does not consider itself the
+            // leader.
             identity: format!("{}_{:016x}", options.identity, random()),
             options: options.clone(),
             leadership,
@@ -93,8 +95,8 @@ impl Candidate {
         self.leadership.clone()
     }
 
-    /// Takes part in the election. `exported` returns the versions of the objects that this replica exports; `None`
-    /// until the replica meets the readiness policy.
+    /// Starts to take part in the election. `exported` returns the resource versions of the objects that this replica
+    /// exports, or `None` until the replica meets the readiness policy.
     pub(crate) fn start(
         self,
         exported: impl Fn() -> Option<Exported> + Send + Sync + 'static,
@@ -116,7 +118,8 @@ impl Candidate {
     }
 }
 
-/// A number that differs between processes, because the standard library keys each hasher with random numbers.
+/// Returns a random number. The standard library creates each hasher with random keys, so the hash of no data is
+/// random.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -124,11 +127,12 @@ fn random() -> u64 {
 // === impl RunningElection ===
 
 impl RunningElection {
-    /// Hands over to a standby. If no standby has accepted within the limit, releases the Lease.
+    /// Hands over the leadership to a standby. If no standby accepts within the limit, releases the Lease.
     pub(crate) async fn leave(&mut self, limit: Duration) {
-        // The limit starts now. The driver may begin the hand-over later, when its request in progress has ended.
+        // The time limit starts now, although the driver may begin the hand-over later: the driver first waits for the
+        // response to its last request.
         self.leave.send_replace(Some(uptime() + limit));
-        // An error means that the task has panicked. The Lease then expires.
+        // An error means that the task has panicked. The error needs no action, because the Lease expires in this case.
         let _ = (&mut self.task).await;
     }
 }

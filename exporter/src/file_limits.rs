@@ -1,4 +1,5 @@
-//! The maximum size of each kind of file that the exporter reads, in bytes. The library limits the size of manifests.
+//! The maximum size of each kind of file that the exporter reads, in bytes. Manifests are not in this list, because the
+//! library limits their size.
 
 /// The options file.
 pub(crate) const OPTIONS: u64 = 1 << 20;
@@ -6,7 +7,7 @@ pub(crate) const OPTIONS: u64 = 1 << 20;
 pub(crate) const CUSTOM_RESOURCES: u64 = 16 << 20;
 /// A kubeconfig, which may have the certificates of many clusters.
 pub(crate) const KUBECONFIG: u64 = 16 << 20;
-/// Certificates of authorities or of a user, and a key.
+/// Files with certificates of authorities, with a certificate of a user, or with a key.
 pub(crate) const CERTIFICATES: u64 = 4 << 20;
 /// A token.
 pub(crate) const TOKEN: u64 = 1 << 20;

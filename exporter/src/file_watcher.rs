@@ -1,10 +1,11 @@
 //! Detects changes of files and directories.
 //!
-//! Events of the operating system trigger a check. A check every few seconds finds changes that cause no event, such as
-//! changes on a network file system, or changes of the target of a link. A check compares the identity, the times and
-//! the length of each file, so an event without such a difference is not a change. The modification time and the length
-//! are not enough: `cp -p`, images and archives give different files the same modification time, and contents can have
-//! the same length.
+//! Events of the operating system trigger a check. Some changes cause no event, such as changes on a network file
+//! system, or changes of the target of a link. To find these changes, there is also a check every few seconds.
+//!
+//! A check compares the inode, the times and the length of each file. If these are equal, the file has not changed,
+//! even if there was an event. The modification time and the length alone are not enough, because different files can
+//! have the same time and length. For example, `cp -p`, images and archives set the modification time.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -16,16 +17,16 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The time without events after which a change is assumed to be complete.
+/// If no event arrives for this time after an event, the change counts as complete.
 const SETTLE: Duration = Duration::from_millis(100);
-/// The longest wait for the events to end.
+/// The maximum time for which the watcher waits until no more events arrive.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
 /// The time between two checks while no event arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The time between two checks if the operating system cannot report events.
 const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
-/// The time between two checks is at least this number of times the duration of a check, so that checks of many files
-/// take at most 2 % of a processor.
+/// The time between two checks is at least the duration of a check multiplied by this number. So checks of many files
+/// use at most 2 % of a processor.
 const POLL_FACTOR: u32 = 50;
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
@@ -33,12 +34,12 @@ const MAX_DEPTH: usize = 32;
 /// Watches files, and all files below directories.
 pub(crate) struct FileWatcher {
     paths: Vec<PathBuf>,
-    /// The state at the last check.
+    /// The state of all files at the last check.
     seen: Vec<FileState>,
     /// The duration of the last check.
     checked_for: Duration,
     events: mpsc::Receiver<()>,
-    /// Sends events until it is dropped; `None` if the operating system provides no events.
+    /// The sender of events; `None` if the operating system provides no events. Events end when this value is dropped.
     notifier: Option<RecommendedWatcher>,
 }
 
@@ -46,25 +47,25 @@ pub(crate) struct FileWatcher {
 #[derive(Clone, Debug, PartialEq)]
 struct FileState {
     path: PathBuf,
-    /// `None` if the file is missing.
+    /// The inode, the times and the length; `None` if the file is missing.
     fingerprint: Option<Fingerprint>,
 }
 
-/// The properties that show whether a file was replaced or written. Times are seconds and nanoseconds.
+/// The properties that show whether a file was replaced or written. Times consist of seconds and nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 struct Fingerprint {
     device: u64,
     inode: u64,
     length: u64,
     modified: (i64, i64),
-    /// When the content or the properties last changed. Programs cannot set this time.
+    /// When the content or the properties of the file last changed (`ctime`). Programs cannot set this time.
     changed: (i64, i64),
 }
 
 // === impl FileWatcher ===
 
 impl FileWatcher {
-    /// Watches these paths. A path may be missing and appear later.
+    /// Creates a watcher of these paths. A path may be missing now and appear later.
     ///
     /// [`Self::changed`] reports every change after this call.
     pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
@@ -76,7 +77,7 @@ impl FileWatcher {
         paths.dedup();
         let (sender, events) = mpsc::channel(1);
         let notifier = notify::recommended_watcher(move |_| {
-            // One pending event is enough: a check looks at all files.
+            // If an event is already pending, this event is not needed, because a check compares all files.
             let _ = sender.try_send(());
         });
         let interval = POLL_INTERVAL_WITHOUT_EVENTS;
@@ -92,8 +93,8 @@ impl FileWatcher {
             let (watched, mode) = if path.is_dir() {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
-                // If a file is replaced, such as a link in a mounted ConfigMap, only the directory of the file has
-                // events.
+                // If a program replaces a file, such as a link in a mounted ConfigMap, only the directory of the file
+                // has events. So the watcher watches the directory.
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());
@@ -119,14 +120,14 @@ impl FileWatcher {
         }
     }
 
-    /// Whether these paths, and no others, are watched.
+    /// Whether the watcher watches exactly these paths.
     pub(crate) fn watches(&self, paths: &[PathBuf]) -> bool {
         let contains_all =
             |outer: &[PathBuf], inner: &[PathBuf]| inner.iter().all(|path| outer.contains(path));
         contains_all(&self.paths, paths) && contains_all(paths, &self.paths)
     }
 
-    /// Waits for a change. Never resolves if no path is watched.
+    /// Waits for a change. If no path is watched, the future never resolves.
     pub(crate) async fn changed(&mut self) {
         if self.paths.is_empty() {
             std::future::pending::<()>().await;
@@ -140,7 +141,7 @@ impl FileWatcher {
             let interval = shortest.max(self.checked_for * POLL_FACTOR);
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => self.settle().await,
-                // Without a notifier, the channel of events is closed.
+                // The channel of events is closed if the operating system provides no events.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }
@@ -167,7 +168,7 @@ impl FileWatcher {
     }
 }
 
-/// The state of all files at and below the paths, in the same order each time.
+/// Returns the state of all files at and below the paths. The order is the same in each scan.
 fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     let mut files = Vec::new();
     for path in paths {
@@ -176,8 +177,9 @@ fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     files
 }
 
-/// Adds the state of the files at and below a path. `seen` has the directories that were scanned so far, by device and
-/// inode. Links can lead to one directory on many paths, so only the first path is followed.
+/// Adds the state of the files at and below a path. `seen` contains the directories that were already scanned, by
+/// device and inode. Links can lead to the same directory on many paths, so the function scans only the first path to a
+/// directory.
 fn scan_path(
     path: &Path,
     depth: usize,
@@ -191,7 +193,7 @@ fn scan_path(
         if seen.insert((directory.dev(), directory.ino())) {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
-            // In sorted order, the first path to a directory is the same in each scan.
+            // Because of this order, the first path to a directory is the same in each scan.
             entries.sort();
             for entry in entries {
                 scan_path(&entry, depth - 1, seen, files);
@@ -223,15 +225,15 @@ impl Fingerprint {
 mod tests {
     use super::*;
 
-    /// Waits for a change, and returns whether the watcher has reported a change. Usually an event causes the report,
-    /// so the wait is short.
+    /// Waits for a change, and returns whether the watcher has reported a change. Usually the wait is short, because an
+    /// event arrives.
     async fn changes(watcher: &mut FileWatcher) -> bool {
         timeout(Duration::from_secs(20), watcher.changed())
             .await
             .is_ok()
     }
 
-    /// Whether several checks find no change. The paused clock skips the time between checks.
+    /// Whether several checks find no change. The function pauses the clock, so that it does not wait between checks.
     async fn is_unchanged(watcher: &mut FileWatcher) -> bool {
         tokio::time::pause();
         let changed = timeout(3 * POLL_INTERVAL, watcher.changed()).await;

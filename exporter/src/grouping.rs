@@ -1,6 +1,7 @@
 //! Groups items with equal keys.
 
-/// Groups items with equal keys. Groups and items are in the order of the given items.
+/// Groups items with equal keys. The groups are in the order of their first items. The items of a group keep their
+/// order.
 pub(crate) fn groups<'a, T, K: PartialEq>(
     items: impl Iterator<Item = &'a T>,
     key: impl Fn(&'a T) -> K,

@@ -1,4 +1,4 @@
-//! Formats numbers, sizes, time spans and text from other programs for people.
+//! Formats numbers, sizes and time spans for people, and escapes text from other programs.
 
 /// Formats a number with thousands separators, such as `1,234`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -19,7 +19,7 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {noun}", thousands(count))
 }
 
-/// Formats a size in the largest unit in which the number is at least 1, such as `1.5 MiB`.
+/// Formats a size in bytes with the largest unit in which the number is at least 1, such as `1.5 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut unit = "B";
@@ -48,9 +48,9 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
-/// Whether the output may contain a character unchanged. The result is false for control characters, line separators,
-/// invisible characters, and characters that set the direction of text. Such characters can change how a terminal or a
-/// browser shows the text around them.
+/// Whether a message for people may contain the character without an escape. The result is false for control
+/// characters, line separators, invisible characters, and characters that set the direction of text. Such characters
+/// can change how a terminal or a browser shows the text around them.
 pub(crate) fn is_visible(character: char) -> bool {
     let is_format = matches!(
         character,
@@ -65,7 +65,7 @@ pub(crate) fn is_visible(character: char) -> bool {
     !is_format && !character.is_control()
 }
 
-/// Writes characters that are not visible as escapes, such as `\u{1b}`. Line breaks stay.
+/// Replaces characters that are not visible by escapes, such as `\u{1b}`. Line breaks stay unchanged.
 pub(crate) fn visible(text: String) -> String {
     let stays = |character| character == '\n' || is_visible(character);
     if text.chars().all(stays) {
@@ -81,7 +81,7 @@ pub(crate) fn visible(text: String) -> String {
     escaped
 }
 
-/// Writes characters that are not visible as escapes, and also line breaks, so that the text is one line.
+/// Replaces characters that are not visible by escapes. Also replaces line breaks, so that the result is one line.
 pub(crate) fn visible_line(text: String) -> String {
     visible(text).replace('\n', "\\n")
 }

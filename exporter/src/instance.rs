@@ -46,17 +46,18 @@ pub(crate) struct Instance {
     pub(crate) metrics: StateMetrics,
     pub(crate) options: MetricsOptions,
     pub(crate) reports: Reports,
-    /// Notified when a compressed scrape begins, so that another thread can compress a part of the text.
+    /// Notified when a compressed scrape begins, so that a second thread compresses blocks for this scrape.
     pub(crate) compressed_scrape: Arc<Notify>,
     source: RunningSource,
     /// The metric `kube_state_metrics_ready`, which [`Self::gather`] updates.
     ready: IntGauge,
     readiness_policy: ReadinessPolicy,
-    /// Whether the instance replaced a ready instance. In this case, the instance is ready, too.
+    /// Whether the instance replaced a ready instance. If so, this instance also counts as ready.
     inherits_readiness: bool,
-    /// `None` without `--ha`. With `--ha`, the instance is not ready before this replica has read or written the Lease.
+    /// Whether this replica is the leader; `None` without `--ha`. With `--ha`, the instance is ready only after this
+    /// replica has read or written the Lease.
     leadership: Option<Leadership>,
-    /// The threads that read the state of all resources.
+    /// Limits the threads that read the state of all resources.
     threads: LimitedThreads,
     _maintenance: [BackgroundTask; 3],
 }
@@ -79,11 +80,11 @@ const SETTLED_CHECK: Duration = Duration::from_millis(100);
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores and starts their source. Does not wait for objects.
+    /// Builds the stores and starts their source. The function does not wait until objects arrive.
     ///
     /// # Errors
     ///
-    /// If the options are invalid, or the source cannot start.
+    /// The function fails if the options are invalid, or if the source cannot start.
     pub(crate) async fn start(
         options: MetricsOptions,
         source_options: SourceOptions,
@@ -134,27 +135,28 @@ impl Instance {
         self.source.ready(self.readiness_policy).await;
     }
 
-    /// Waits until manifests have been read once, if the instance reads manifests.
+    /// If the instance reads manifests, waits until it has read all manifests once.
     pub(crate) async fn loaded(&self) {
         self.source.loaded().await;
     }
 
-    /// Waits until each resource is synced or forbidden. There is no deadline for resources that fail.
+    /// Waits until each resource is synced or forbidden. If requests for a resource fail for another reason, this wait
+    /// has no timeout.
     pub(crate) async fn settled(&self) {
         while !self.coverage().uncovered.is_empty() {
             tokio::time::sleep(SETTLED_CHECK).await;
         }
     }
 
-    /// The resources, by namespace, whose first list is complete, and those whose first list is not complete yet.
-    /// Resources that the API server refuses to list are in neither group.
+    /// Returns the resources, by namespace, whose first list is complete, and the resources whose first list is not
+    /// complete yet. Resources that the API server refuses to list are in neither group.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }
 
     /// Marks the instance as ready if `old` is ready, because the instance serves at least the objects that `old`
-    /// serves. The strict policy depends on the current state, so with this policy the instance does not inherit the
-    /// readiness of `old`.
+    /// serves. The function does this only with the default readiness policy. With the strict policy, readiness depends
+    /// only on the current state of the instance.
     pub(crate) fn take_over(&mut self, old: &Self) {
         let is_inheritable = self.readiness_policy == ReadinessPolicy::Default;
         self.inherits_readiness = is_inheritable && old.status().ready;
@@ -179,15 +181,15 @@ impl Instance {
         status
     }
 
-    /// Calls `look`, which reads the state of all resources, on a thread for blocking work, and returns the result.
-    /// With thousands of resources, `look` takes too long for an asynchronous task.
+    /// Calls `look` with [`tokio::task::spawn_blocking`], and returns the result. `look` reads the state of all
+    /// resources. With thousands of resources, this takes too long for an asynchronous task.
     pub(crate) async fn on_blocking_thread<T: Send + 'static>(
         self: &Arc<Self>,
         look: fn(&Self) -> T,
     ) -> T {
         let own = Arc::clone(self);
         let seen = self.threads.run(move || look(&own)).await;
-        // While the runtime shuts down, no thread runs, so this task calls `look` itself.
+        // During a shutdown, the runtime starts no thread, so this task calls `look` itself.
         seen.unwrap_or_else(|| look(self))
     }
 
@@ -196,8 +198,8 @@ impl Instance {
         self.readiness_policy
     }
 
-    /// Returns the versions of the objects that the instance exports, for a comparison with another replica. `None`
-    /// until the instance meets the readiness policy.
+    /// Returns the resource versions of the objects that the instance exports, so that another replica can compare them
+    /// with its versions. Returns `None` until the instance meets the readiness policy.
     pub(crate) fn exported(&self) -> Option<Exported> {
         self.is_complete().then(|| self.source.exported())
     }
@@ -207,18 +209,18 @@ impl Instance {
         self.inherits_readiness || self.source.is_ready(self.readiness_policy)
     }
 
-    /// If the API server forbids resources, returns a line for each role of the exporter that lacks rules. The line has
-    /// the missing rules as YAML.
+    /// Returns a line for each role of the exporter that lacks rules for resources that the API server forbids. The
+    /// line contains the missing rules as YAML.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
     }
 
-    /// The version of the API server; `None` without an API server, or if the API server does not answer.
+    /// The version of the API server; `None` if the source is manifests, or if the API server does not answer.
     pub(crate) async fn server_version(&self) -> Option<String> {
         self.source.server_version().await
     }
 
-    /// The metrics of the stores and of their source, and whether the instance is ready.
+    /// The metrics of the stores and of their source, and the metric that shows whether the instance is ready.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         let has_joined = self.leadership.as_ref().is_none_or(Leadership::has_joined);
         let is_ready = has_joined && self.is_complete();

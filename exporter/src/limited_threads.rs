@@ -1,11 +1,11 @@
-//! A limited number of threads for blocking work.
+//! [`LimitedThreads`]: runs blocking functions on a limited number of threads.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Runs functions that take too long for an asynchronous task. If all threads are in use, the next function waits. So a
-/// flood of requests does not occupy all threads for blocking work.
+/// A limited number of threads for functions that take too long for an asynchronous task. If all these threads are in
+/// use, the next function waits. So many requests at the same time cannot occupy all blocking threads of tokio.
 #[derive(Debug)]
 pub(crate) struct LimitedThreads(Arc<Semaphore>);
 
@@ -17,14 +17,14 @@ impl LimitedThreads {
         Self(Arc::new(Semaphore::new(most)))
     }
 
-    /// Calls `work` on a thread for blocking work. Returns `None` if the thread panics, or if the runtime is shutting
-    /// down.
+    /// Calls `work` on a blocking thread of tokio. Returns `None` if `work` panics, or if the runtime is shutting down.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let permit = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        // The thread owns the permit, because the thread continues even if the client disconnects.
+        // The thread owns the permit, because `work` continues even if the client disconnects and this future is
+        // dropped.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

@@ -1,4 +1,4 @@
-//! Log lines on standard error, as text or as JSON.
+//! Writes log lines to standard error, as text or as JSON.
 
 mod panics;
 mod queue;
@@ -22,10 +22,10 @@ const LIMITS: Limits = Limits {
     lines: 4096,
     bytes: 4 << 20,
 };
-/// The maximum time for which the end of the program waits for queued lines.
+/// The maximum time for which the program waits at its end until the queued lines are written.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// The queues of a program that serves. Other commands write their lines directly.
+/// The queues of the exporter while it serves metrics. Subcommands have no queues, and write their lines directly.
 static QUEUES: OnceLock<Queues> = OnceLock::new();
 
 /// The queues for standard output and standard error.
@@ -43,26 +43,26 @@ pub(crate) struct LogLevel {
     stdout: LineQueue,
 }
 
-/// A guard. When it is dropped, it waits until the queued lines are written, but at most 1 s.
+/// A guard. When the guard is dropped, it waits until the queued lines are written, but at most [`FLUSH`].
 #[derive(Debug)]
 pub(crate) struct FlushWhenDropped;
 
-/// Escapes control characters in log lines. Texts in a log line may come from objects, files and plugins. Without
-/// escapes, a line break in such a text could begin a forged log line.
+/// A writer that escapes control characters in log lines. Log lines may contain text from objects, files and plugins.
+/// Without escapes, an attacker could put a line break into such a text, and in this way forge a log line.
 struct Escaped<W>(W);
 
-/// Starts logging. Each line is written before the call that logs the line returns.
+/// Starts logging without a queue. Each call that logs a line writes this line before it returns.
 pub(crate) fn start(options: LogOptions) {
     subscribe(options, || Escaped(io::stderr()));
 }
 
-/// Starts logging for a program that serves. A separate thread writes the log lines. So if no process reads standard
-/// error, the other threads do not wait. If too many lines are queued, further lines are dropped and counted in
-/// `dropped`.
+/// Starts logging with a queue, for an exporter that serves metrics. A separate thread writes the log lines. So if no
+/// process reads standard error, other threads do not block. If too many lines are queued, further lines are dropped,
+/// and `dropped` counts them.
 ///
 /// # Errors
 ///
-/// If the system does not create the threads.
+/// The function fails if the system cannot create the threads.
 pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Result<LogLevel> {
     let report = |output| {
         move |lines: u64| {
@@ -84,22 +84,22 @@ pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Res
         filter,
         stdout: stdout.clone(),
     };
-    // The queues are already set only if logging was started before.
+    // The result is an error only if logging was started before. The old queues then stay in use.
     let _ = QUEUES.set(Queues { stdout, stderr });
     Ok(level)
 }
 
-/// Writes a line to standard error, after the log lines.
+/// Writes a line to standard error after all queued log lines.
 pub(crate) fn write_last(line: &str) {
     let line = format!("{line}\n");
     if let Some(queues) = QUEUES.get() {
         return queues.stderr.push_last(line.into_bytes());
     }
-    // A closed standard error is not an error.
+    // The result is ignored, because a closed standard error is not a problem.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Starts logging with this writer.
+/// Starts logging with `writer`.
 fn subscribe<W>(options: LogOptions, writer: W) -> reload::Handle<Targets, Registry>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -112,14 +112,14 @@ where
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         lines.with_ansi(terminal).with_target(false).boxed()
     };
-    // The start fails only if logging was started before. The earlier logging then continues unchanged.
+    // `try_init` fails only if logging was started before. The old logging then stays in use.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init();
     handle
 }
 
-/// The log levels of the exporter and of its dependencies for a verbosity.
+/// Returns the log levels of the exporter and of its dependencies for a verbosity (`-v`).
 fn targets(verbosity: i64) -> Targets {
     let (exporter, others) = match verbosity {
         ..2 => (LevelFilter::INFO, LevelFilter::WARN),
@@ -132,12 +132,12 @@ fn targets(verbosity: i64) -> Targets {
     if verbosity >= 2 {
         return targets;
     }
-    // kube logs every failed request, but does not name the resource. The watches log each failure once, and name the
-    // resource.
+    // The log lines of kube are disabled: kube logs every failed request, but does not name the resource. The watches
+    // of the library log each failure once, and name the resource.
     targets.with_target("kube_client", LevelFilter::OFF)
 }
 
-/// Returns a log line whose control characters are escaped, except the line break at its end. Colors are kept, because
+/// Returns a log line with escaped control characters. The line break at its end stays. Color codes also stay, because
 /// the formatter writes them for a terminal.
 fn escaped(line: &str) -> String {
     let (line, end) = match line.strip_suffix('\n') {
@@ -159,7 +159,7 @@ fn escaped(line: &str) -> String {
     text + end
 }
 
-/// The sequence at the start of a text that sets a color of a terminal, such as `ESC[32m`.
+/// If a text starts with a color code of a terminal, such as `ESC[32m`, returns this code.
 fn color(text: &str) -> Option<&str> {
     let codes = text.strip_prefix("\u{1b}[")?;
     let end = codes.find(|char: char| !char.is_ascii_digit() && char != ';')?;
@@ -171,7 +171,7 @@ fn color(text: &str) -> Option<&str> {
 
 impl<W: Write> Write for Escaped<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The formatter writes each line with one call.
+        // `line` is a whole log line, because the formatter writes each line with one call.
         self.0
             .write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
@@ -197,7 +197,7 @@ impl Drop for FlushWhenDropped {
 // === impl LogLevel ===
 
 impl LogLevel {
-    /// Writes a line to standard output or, if log lines are JSON, to the log.
+    /// Writes a line to standard output. If log lines are JSON, writes the line to the log instead.
     pub(crate) fn say(&self, line: &str) {
         if self.json {
             return tracing::info!("{line}");
@@ -205,7 +205,7 @@ impl LogLevel {
         self.stdout.push(format!("{line}\n").into_bytes());
     }
 
-    /// The current log levels, in the notation of [`set`](Self::set).
+    /// The current log levels, in the syntax that [`set`](Self::set) accepts.
     pub(crate) fn get(&self) -> String {
         self.filter
             .with_current(ToString::to_string)
@@ -216,10 +216,11 @@ impl LogLevel {
     ///
     /// # Errors
     ///
-    /// If an item of `directives` is neither a level nor such a pair.
+    /// The function fails if an item of `directives` is neither a level nor a pair `target=level`.
     pub(crate) fn set(&self, directives: &str) -> Result<(), String> {
         let cure = "write `debug`, or `info,kube_state_metrics=trace`";
-        // The parser would accept a single word as a target, and enable all of its levels.
+        // This check is necessary: the parser accepts any single word as a target, and enables all levels of this
+        // target.
         let items: Vec<_> = directives.split(',').map(str::trim).collect();
         if let Some(wrong) = items.iter().find(|item| !is_directive(item)) {
             return Err(format!(
@@ -234,10 +235,10 @@ impl LogLevel {
     }
 }
 
-/// Whether a text is a level, or a level for a target.
+/// Whether a text is a level, or a pair `target=level`.
 fn is_directive(text: &str) -> bool {
     let (_, level) = text.rsplit_once('=').unwrap_or(("", text));
-    // The parser would accept an empty level as the most verbose level.
+    // An empty level is refused, because the parser treats it as the most verbose level.
     !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }
 

@@ -39,12 +39,13 @@ use clap::CommandFactory;
 use cli::Cli;
 
 fn main() -> ExitCode {
-    // The guard waits for queued log lines also after a panic, because these lines explain the end of the program.
+    // The guard waits until the queued log lines are written, even after a panic, because these lines explain why the
+    // program ended.
     let _flush = logging::FlushWhenDropped;
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output, errors go to standard error.
+            // clap prints help to standard output, and errors to standard error.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::FAILURE

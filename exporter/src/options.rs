@@ -34,17 +34,17 @@ pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;
 
-/// The values of all options, checked.
+/// The values of all options. The values are valid, and can be used together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) metrics: MetricsOptions,
     pub(crate) source: SourceOptions,
     pub(crate) server: ServerOptions,
-    /// `None` without `--ha`.
+    /// The options of high availability; `None` without `--ha`.
     pub(crate) high_availability: Option<HighAvailability>,
 }
 
-/// The options file that the flags name.
+/// The flags about the options file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FileOptions {
     pub(crate) path: Option<PathBuf>,
@@ -56,7 +56,8 @@ pub(crate) struct FileOptions {
 #[derive(Debug)]
 pub(crate) struct OptionsError {
     problems: Vec<String>,
-    /// Files that the options name, which may cause the problems.
+    /// The files that the options name. The exporter watches them, because a change of these files may solve the
+    /// problems.
     pub(crate) named: Vec<PathBuf>,
 }
 
@@ -67,7 +68,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// All problems, each with its flag or key, its value, and what to write instead.
+    /// The error lists all problems. Each problem names the flag or key and its value, and states what to write
+    /// instead.
     pub(crate) fn new(
         flags: &Flags,
         file: Option<(&Path, &OptionsFile)>,
@@ -75,12 +77,13 @@ impl Options {
         Self::read(Reader::new(flags, file), file)
     }
 
-    /// Reads the flags and the options file again, to replace the options in use.
+    /// Reads the flags and the options file again during a reload.
     ///
     /// # Errors
     ///
-    /// The errors of [`new`](Self::new). In addition, a configuration of custom resources that replaces another one
-    /// must have no error, even with `--continue-without-custom-resource-state-config-file`.
+    /// The function fails in the same cases as [`new`](Self::new). The function also fails if a configuration of custom
+    /// resources has an error and would replace another configuration, even with
+    /// `--continue-without-custom-resource-state-config-file`.
     pub(crate) fn reload(
         &self,
         flags: &Flags,

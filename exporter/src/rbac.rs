@@ -1,8 +1,8 @@
-//! The permissions that the exporter needs at the API server, and the roles that grant them.
+//! Computes the permissions that the exporter needs at the API server, and writes roles that grant these permissions.
 //!
 //! [`Permissions::of`] computes the permissions from the options, and [`Account::manifests`] writes roles. [`review`]
-//! asks the API server which permissions are missing. [`missing_rules`] lists the rules for resources that the API
-//! server forbids.
+//! asks the API server which permissions are missing. [`missing_rules`] lists the rules that the roles lack, for
+//! resources that the API server forbids.
 
 mod custom_kinds;
 mod forbidden;

@@ -1,4 +1,4 @@
-//! Changes of the configuration while the exporter runs.
+//! Replaces the configuration while the exporter runs.
 
 mod configuration;
 mod handover;

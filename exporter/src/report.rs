@@ -1,5 +1,5 @@
-//! Reports about the exposition: series and bytes by family, resource, namespace and label, and distinct values by
-//! label.
+//! Computes reports about the exposition. One report has the series and bytes by family, resource, namespace and label.
+//! Another report has the number of distinct values of each label.
 
 mod abandoned;
 mod costs;

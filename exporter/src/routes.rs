@@ -1,4 +1,4 @@
-//! The paths of both ports and their handlers.
+//! The URL paths of the main port and of the telemetry port, and their handlers.
 
 mod debug;
 mod health;
@@ -21,8 +21,8 @@ use http::StatusCode;
 use crate::app_state::AppState;
 use crate::server::Protection;
 
-/// Maximum size of the body of a request that sets the log level, in bytes. While a body arrives in small pieces, each
-/// piece takes more memory than its bytes.
+/// Maximum size of the body of a request that sets the log level, in bytes. The limit protects the memory of the
+/// exporter: a body that arrives in small pieces takes more memory than its size.
 const LOG_LEVEL_BYTES: usize = 4096;
 
 /// The routes of the main port.
@@ -39,7 +39,7 @@ pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     shared(routes.route("/", get(landing::telemetry)), app)
 }
 
-/// The routes of `/debug/`, which only some clients may use.
+/// The routes below `/debug/`. Only some clients may use these routes.
 fn debug_routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/debug/resources", get(debug::resources))
@@ -69,7 +69,7 @@ async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
-/// Refuses requests without permission if the auth filter is enabled.
+/// If the auth filter is enabled, refuses requests without permission.
 async fn authorize(
     Extension(protection): Extension<Arc<Protection>>,
     request: Request,

@@ -1,4 +1,4 @@
-//! The HTTP servers of the program: `bounded_http` with the web configuration, metrics and logs.
+//! The HTTP servers of the exporter. They use `bounded_http`, and add the web configuration, metrics and logs.
 
 mod client;
 mod descriptors;
@@ -47,7 +47,8 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// Starts to serve `router`. A later change of `protection` applies to later requests and connections.
+    /// Starts to serve `router`. If `protection` changes later, the new protection applies to later requests and
+    /// connections.
     pub(crate) fn start(
         name: &'static str,
         listener: Listener,
@@ -81,12 +82,12 @@ impl Server {
         }
     }
 
-    /// Returns the address on which the server listens.
+    /// Returns the address and the port on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.http.local_addr()
     }
 
-    /// Whether connections are encrypted.
+    /// Whether the server encrypts its connections.
     pub(crate) fn is_tls(&self) -> bool {
         let protection = self.protection.get();
         let file = protection.web.as_ref();
@@ -98,7 +99,7 @@ impl Server {
         self.http.set_limits(converted(limits));
     }
 
-    /// Accepts no more connections and waits for the responses in progress, at most for `time`.
+    /// Stops accepting connections, and waits at most `time` until the responses in progress are complete.
     pub(crate) async fn drain(self, time: Duration) {
         let aborted = self.http.drain(time).await;
         if aborted > 0 {
@@ -111,23 +112,24 @@ impl Server {
     }
 }
 
-/// Responds to a request. The whole request is checked with the protection that is in use when the request arrives.
+/// Responds to a request. One request is always checked with one protection: the protection that is in use when the
+/// request arrives.
 async fn respond(
     protection: Arc<Protection>,
     router: Router,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    // The routes check the token.
+    // The handlers of the routes read the protection from the extensions to check the token.
     request.extensions_mut().insert(Arc::clone(&protection));
     let layer = WebConfigLayer::new(move || Arc::clone(&protection).web_config())
         .peer(|request| request.get::<Peer>().map(Peer::group));
-    // The layer wraps the whole router, so that unknown paths also require a password.
+    // The layer wraps the whole router, so that requests for unknown paths also require a password.
     let response = layer.layer(router).oneshot(request).await;
     response.map(no_sniffing)
 }
 
-/// Adds a header that prevents browsers from guessing the type of a response. Some responses contain names of objects,
-/// which a browser could interpret as HTML.
+/// Adds the header `nosniff`: browsers must not guess the content type of a response. Some responses contain names of
+/// objects. A browser that guesses could interpret these names as HTML.
 fn no_sniffing(mut response: Response<Body>) -> Response<Body> {
     let nosniff = HeaderValue::from_static("nosniff");
     response
@@ -164,8 +166,8 @@ async fn accept(
 /// Converts the limits of the options to the types of the server.
 fn converted(options: &Limits) -> bounded_http::Limits {
     let mut limits = bounded_http::Limits::default();
-    // Requests have no body, so they are complete after the header. So the shorter of two timeouts applies: the timeout
-    // for the header, and the timeout for the whole request.
+    // Requests have no body, so a request is complete when its header is complete. So the shorter of two timeouts
+    // applies: the timeout of the header, or the timeout of the whole request.
     limits.request_timeout = match (options.read_header, options.read) {
         (Some(header), Some(read)) => Some(header.min(read)),
         (header, read) => header.or(read),

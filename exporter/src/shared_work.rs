@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::limited_threads::LimitedThreads;
 
-/// A computation whose result is shared by all requests that wait for it.
+/// A computation. All requests that wait at the same time share its result.
 ///
-/// Each request gets the result of a computation that began after the request arrived. So many requests that wait
-/// together cost as much as one request. The requests of one client do not delay the requests of other clients.
+/// Each request gets the result of a computation that began after the request arrived. So many requests that wait at
+/// the same time cost as much as one request. No client delays the requests of other clients.
 #[derive(Debug)]
 pub(crate) struct SharedWork<T> {
     threads: LimitedThreads,
@@ -26,7 +26,7 @@ struct Finished<T> {
 // === impl SharedWork ===
 
 impl<T: Send + Sync + 'static> SharedWork<T> {
-    /// Allows at most `most` threads at the same time. More than one thread is in use only if clients disconnect before
+    /// Allows at most `most` threads at the same time. A second thread is necessary only if clients disconnect before
     /// the computation is complete.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -35,15 +35,15 @@ impl<T: Send + Sync + 'static> SharedWork<T> {
         }
     }
 
-    /// Returns the result of a call of `work` that began after this call. Returns `None` if `work` panics, or if the
-    /// runtime is shutting down.
+    /// Returns a result of `work`. The computation of this result began after the call of `get`. Returns `None` if
+    /// `work` panics, or if the runtime is shutting down.
     pub(crate) async fn get(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
         if let Some(last) = last.as_ref().filter(|last| last.began >= asked) {
             return Some(Arc::clone(&last.result));
         }
-        // The earlier result is too old for all later requests.
+        // The earlier result is too old for this request, and so for all later requests.
         *last = None;
         let timed = move || (Instant::now(), work());
         let (began, result) = self.threads.run(timed).await?;
@@ -76,7 +76,8 @@ mod tests {
                 runs.fetch_add(1, Ordering::Relaxed)
             })
         };
-        // The first request begins its work before the others wait, so the others need a second result.
+        // The work of the first request begins before the other requests wait. So the other requests need a second
+        // result.
         let results = join_all((0..200).map(|_| get())).await;
         assert!(results.iter().all(|result| result.is_some()));
         let count = runs.load(Ordering::Relaxed);

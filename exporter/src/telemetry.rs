@@ -26,11 +26,11 @@ pub(crate) use files::{FileInUse, UsedContent};
 pub(crate) use refusals::Changed;
 pub(crate) use scrapes::{Scrape, Scraper, scrapers, shortened};
 
-/// The content type of the text.
+/// The content type of the metrics as text.
 pub(crate) const CONTENT_TYPE: &str =
     "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
-/// The metrics that exist for the whole life of the process.
+/// The metrics that exist until the process ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
@@ -38,9 +38,9 @@ pub(crate) struct Telemetry {
     pub(crate) durations: HistogramVec,
     /// Responses with the metrics of objects, by format and encoding.
     pub(crate) scrapes: IntCounterVec,
-    /// The bytes of the responses with the metrics of objects, as sent.
+    /// The bytes of the responses with the metrics of objects, after compression.
     pub(crate) scrape_bytes: IntCounterVec,
-    /// When the last complete response with the metrics of objects ended, by format and encoding.
+    /// The time at which the last complete response with the metrics of objects ended, by format and encoding.
     last_scrape: GaugeVec,
     pub(crate) scrape_history: ScrapeHistory,
     pub(crate) files: FilesInUse,
@@ -57,8 +57,8 @@ pub(crate) struct Telemetry {
 pub(crate) enum ConfigKind {
     Options,
     CustomResources,
-    /// The web configuration. The metric `config_hash` leaves out this file, as in kube-state-metrics. The landing page
-    /// shows the hash of the file.
+    /// The web configuration. The metric `config_hash` has no sample for this file, as in kube-state-metrics. The
+    /// landing page shows the hash of this file.
     Web,
 }
 
@@ -69,7 +69,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// If two metrics have the same name.
+    /// Returns an error if two metrics have the same name.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let own = |name: &str, help: &str| Opts::new(format!("kube_state_metrics_{name}"), help);
@@ -191,7 +191,7 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// Records a response with the metrics of objects that has ended.
+    /// Records the end of a response with the metrics of objects.
     pub(crate) fn scraped(&self, scrape: Scrape) {
         if scrape.is_complete {
             let labels = &[scrape.format, scrape.encoding];
@@ -201,7 +201,7 @@ impl Telemetry {
         self.scrape_history.record(scrape);
     }
 
-    /// Records that a file with this content is in use, and which of its keys have no effect.
+    /// Records that a file with this content is in use, and which keys of the file have no effect.
     pub(crate) fn config_loaded(
         &self,
         path: &Path,
@@ -212,13 +212,13 @@ impl Telemetry {
         let hash = hash(content);
         self.used(path, kind, hash, ignored);
         let path = path.display().to_string();
-        // A double represents a number of six bytes exactly.
+        // The hash has six bytes. A 64-bit float represents such a number exactly.
         self.config_hash
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(number(hash) as f64);
     }
 
-    /// Records that the current content of the web configuration file, which has this MD5 sum, is in use.
+    /// Records that the current content of the web configuration file is in use. `md5` is the MD5 sum of this content.
     pub(crate) fn web_config_used(&self, path: &Path, md5: [u8; 16]) {
         self.used(path, ConfigKind::Web, start(md5), Vec::new());
         self.refusals.used(Changed::Web);
@@ -253,18 +253,18 @@ impl Telemetry {
     pub(crate) fn config_absent(&self, path: &Path, kind: ConfigKind) {
         let path = path.display().to_string();
         let labels = &[path.as_str(), kind.as_str()];
-        // A file that never existed has no metrics to remove.
+        // If the file never existed, there are no metrics to remove.
         let _ = self.config_hash.remove_label_values(labels);
         let _ = self.reload_successful.remove_label_values(labels);
         let _ = self.reload_time.remove_label_values(labels);
         self.files.absent(&path, kind.as_str());
     }
 
-    /// Returns all metrics as text, including those of `more`.
+    /// Returns all metrics as text, including the families in `more`.
     ///
     /// # Errors
     ///
-    /// If a metric cannot be written.
+    /// Returns an error if a metric cannot be written.
     pub(crate) fn text(&self, more: Vec<MetricFamily>) -> Result<Bytes, prometheus::Error> {
         let mut families = self.registry.gather();
         families.extend(more);
@@ -275,7 +275,8 @@ impl Telemetry {
     }
 }
 
-/// The families with these names, from the text of all metrics. Each family of the exporter has a help text.
+/// Returns the families with these names from the text of all metrics. The function searches for `# HELP`, because each
+/// family of the exporter has a help text.
 pub(crate) fn families_of(text: &[u8], names: &[String]) -> Bytes {
     const HELP: &str = "# HELP ";
     let mut selected = Vec::new();
@@ -304,12 +305,12 @@ impl ConfigKind {
     }
 }
 
-/// The first six bytes of the MD5 sum of a file's content.
+/// Returns the first six bytes of the MD5 sum of a file's content.
 fn hash(content: &[u8]) -> [u8; 6] {
     start(Md5::digest(content).into())
 }
 
-/// The first six bytes of an MD5 sum.
+/// Returns the first six bytes of an MD5 sum.
 fn start(md5: [u8; 16]) -> [u8; 6] {
     let [a, b, c, d, e, f, ..] = md5;
     [a, b, c, d, e, f]
@@ -344,7 +345,7 @@ mod tests {
         let [file] = &telemetry.files.all()[..] else {
             panic!("one file")
         };
-        // The hash of an empty file: `md5sum /dev/null | cut -c 1-12`.
+        // The MD5 sum of an empty file: `md5sum /dev/null | cut -c 1-12`.
         assert_eq!(file.content.as_ref().unwrap().hash_text(), "d41d8cd98f00");
         assert_eq!(file.metric_value(), Some(617_830_161_876));
         let web = FileInUse {

@@ -1,15 +1,15 @@
-//! The version of the program and how it was built.
+//! The version of the exporter, and how it was built.
 
-/// The version of the program.
+/// The version of the exporter.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The commit from which the program was built; empty if unknown.
+/// The Git commit from which the exporter was built; empty if unknown.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");
-/// The branch from which the program was built; empty if unknown.
+/// The Git branch from which the exporter was built; empty if unknown.
 pub(crate) const BRANCH: &str = env!("BUILD_BRANCH");
-/// The compiler that built the program.
+/// The version of the compiler that built the exporter.
 pub(crate) const RUSTC: &str = env!("BUILD_RUSTC");
 
-/// The operating system as Go names it, for dashboards of the Go program.
+/// Returns the operating system as Go names it, because dashboards of kube-state-metrics expect this name.
 pub(crate) fn goos() -> &'static str {
     match std::env::consts::OS {
         "macos" => "darwin",
@@ -17,7 +17,7 @@ pub(crate) fn goos() -> &'static str {
     }
 }
 
-/// The processor architecture as Go names it.
+/// Returns the processor architecture as Go names it.
 pub(crate) fn goarch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

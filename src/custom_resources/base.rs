@@ -1,4 +1,5 @@
-//! The base labels, which all samples of an object share. They are written once per object and family.
+//! The base labels, that is the labels that all samples of an object share. A family renders these labels once for each
+//! object.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,17 +11,19 @@ use serde_json::Value;
 use super::labels::{LabelPath, LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
-/// The sources of the base labels of one metric. All metrics of a resource share one copy of the labels that the
-/// resource sets. With separate copies, the memory would grow with the number of labels times the number of metrics.
+/// The sources of the base labels of one metric. The labels that the resource sets are in memory only once, and all
+/// metrics of the resource share them. With separate copies for each metric, the memory would grow with the number of
+/// labels times the number of metrics.
 ///
-/// A path takes precedence over a constant. A label of the metric takes precedence over the same label of its resource.
+/// If a path and a constant set the same label, the value from the path is used. If the metric and its resource set the
+/// same label, the label of the metric is used.
 #[derive(Debug)]
 pub(super) struct Base {
     resource: Arc<BaseLayer>,
     metric: BaseLayer,
 }
 
-/// The sources of the base labels that a resource, or one of its metrics, sets.
+/// The sources of the base labels that either the resource or one of its metrics sets.
 #[derive(Debug)]
 pub(super) struct BaseLayer {
     paths: Arc<LabelPaths>,
@@ -33,9 +36,9 @@ pub(super) struct BaseLayer {
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Indexes of the paths for this label. The last path that finds a value sets the label.
+    /// Indexes of the paths that can set this label. The value comes from the last path that finds one.
     paths: Vec<usize>,
-    /// The rendered label with its constant value, if a constant sets the label.
+    /// The label with its constant value, as text; `None` if no constant sets the label.
     constant: Option<Vec<u8>>,
 }
 
@@ -43,9 +46,9 @@ struct Fixed {
 #[derive(Debug, Default)]
 pub(super) struct Prepared<'v> {
     text: Vec<u8>,
-    /// The names of the labels, and for each label the offset at which its text ends.
+    /// For each label, its name, and the offset in `text` at which its text ends.
     ends: Vec<(Cow<'v, str>, usize)>,
-    /// Whether a label was left out because there were too many labels.
+    /// Whether the limit on labels has removed a label.
     is_cut: bool,
 }
 
@@ -56,7 +59,7 @@ impl Base {
         Self { resource, metric }
     }
 
-    /// Writes the labels of an object. If the name of a label depends on the object, writes at most `max_labels`
+    /// Renders the base labels of an object. If the name of a label depends on the object, renders at most `max_labels`
     /// labels.
     pub(super) fn prepare<'v>(&'v self, root: &'v Value, max_labels: usize) -> Prepared<'v> {
         match (&self.resource.fixed, &self.metric.fixed) {
@@ -87,8 +90,8 @@ impl Base {
             let value = own
                 .and_then(|own| self.metric.find(own, root, |_| true))
                 .or_else(|| {
-                    // If the metric has the same key as the resource, both keys have the same label name, so `own`
-                    // exists.
+                    // A key of the resource is not used if the metric has the same key. In this case, both keys set the
+                    // same label, so `own` exists.
                     let is_used = |key: &str| own.is_none() || !self.metric.paths.has_key(key);
                     self.resource.find(inherited?, root, is_used)
                 });
@@ -156,7 +159,7 @@ impl BaseLayer {
         }
     }
 
-    /// Finds the value of a label for an object. Only the paths of keys that `is_used` accepts are read.
+    /// Finds the value of a label in an object. Ignores the paths of those keys for which `is_used` returns `false`.
     fn find<'v>(
         &self,
         label: &Fixed,
@@ -172,7 +175,7 @@ impl BaseLayer {
 // === impl Prepared ===
 
 impl<'v> Prepared<'v> {
-    /// The names with their labels as `name="value"`, sorted by name.
+    /// Returns the name of each label, and its text `name="value"`. The labels are sorted by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |(name, end)| {
@@ -182,7 +185,7 @@ impl<'v> Prepared<'v> {
         })
     }
 
-    /// Whether a label was left out because there were too many labels.
+    /// Whether the limit on labels has removed a label.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -1,4 +1,4 @@
-//! Collectors of configured kinds.
+//! Collectors of the kinds in a configuration.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::resource::ResourceInfo;
 
 /// The configured families of one kind.
 ///
-/// Convert a `CustomResourceCollector` into a [`Collector`] for a [`MetricsStore`](crate::MetricsStore), or for the
-/// builder of a [`StateMetrics`](crate::StateMetrics). The builder also accepts a whole configuration
-/// ([`custom_resources`](crate::registry::Builder::custom_resources)).
+/// To use this type, convert it into a [`Collector`], and pass the collector to a [`MetricsStore`](crate::MetricsStore)
+/// or to the builder of a [`StateMetrics`](crate::StateMetrics). Instead of single collectors, the builder also accepts
+/// a whole configuration ([`custom_resources`](crate::registry::Builder::custom_resources)).
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -46,13 +46,13 @@ use crate::resource::ResourceInfo;
 #[derive(Clone, Debug)]
 pub struct CustomResourceCollector {
     kind: KnownKind,
-    /// Whether the entry of the configuration selects the kind by a wildcard.
+    /// Whether the entry of the configuration uses a wildcard to select the kind.
     is_by_wildcard: bool,
     families: Vec<Family<JsonObject>>,
     counters: Arc<[FamilyCounter]>,
 }
 
-/// The counter of the errors of one family.
+/// Counts the errors of one family.
 #[derive(Debug)]
 struct FamilyCounter {
     family: String,
@@ -105,7 +105,7 @@ impl CustomResourceCollector {
         }
     }
 
-    /// The kind's names and scope.
+    /// The names and the scope of the kind.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;
@@ -129,12 +129,13 @@ impl CustomResourceCollector {
         self.kind.resource()
     }
 
-    /// Whether the entry of the configuration selects the kind by a wildcard.
+    /// Whether the entry of the configuration uses a wildcard to select the kind.
     pub(crate) fn is_by_wildcard(&self) -> bool {
         self.is_by_wildcard
     }
 
-    /// Returns when the definition of the kind was created, as text that sorts by time; `None` if the time is unknown.
+    /// Returns the creation time of the kind's CustomResourceDefinition; `None` if the time is unknown. The text sorts
+    /// by time.
     pub(crate) fn created(&self) -> Option<&str> {
         self.kind.created()
     }
@@ -161,14 +162,14 @@ impl CustomResourceCollector {
         self.families.iter().map(Family::descriptor)
     }
 
-    /// Starts to collect notes about the values of objects.
+    /// Starts to collect notes about unexpected values in objects.
     pub(crate) fn collect_notes(&self) {
         for own in self.counters.iter() {
             own.errors.collect_notes();
         }
     }
 
-    /// The collected notes, each with its family.
+    /// The collected notes. Each note starts with the name of its family.
     pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
         self.counters.iter().flat_map(|own| {
             let notes = own.errors.notes().into_iter();
@@ -176,7 +177,7 @@ impl CustomResourceCollector {
         })
     }
 
-    /// The errors of the families. Families without errors are left out.
+    /// The errors of the families. The result does not contain families without errors.
     pub fn errors(&self) -> impl Iterator<Item = FamilyErrors> {
         let counters = self.counters.iter().filter(|own| own.errors.count() > 0);
         counters.map(|own| FamilyErrors {

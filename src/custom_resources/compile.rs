@@ -1,4 +1,4 @@
-//! Checks a configuration document, and compiles it to metrics that can be evaluated.
+//! Checks a configuration document, and compiles its entries to metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,34 +14,35 @@ use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 /// The default prefix of metric names.
 const PREFIX: &str = "kube_customresource";
 
-/// The maximum length of a metric name, in bytes. Each metric name of a resource contains the prefix of the resource,
-/// so a long prefix would need much memory.
+/// The maximum length of a metric name, in bytes. The name of each metric contains the prefix that its resource sets.
+/// Without a limit, many metrics with a long prefix would need much memory.
 const LONGEST_NAME: usize = 1_000;
 
 /// A compiled entry of `spec.resources`.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) group: String,
-    /// The API version of the kinds. Empty if the entry selects every version.
+    /// The API version of the selected kinds; empty if the entry selects every version.
     pub(crate) version: String,
-    /// The kind. Empty if the entry selects every kind.
+    /// The selected kind; empty if the entry selects every kind.
     pub(crate) kind: String,
     pub(crate) common_labels: BTreeMap<String, String>,
     pub(super) inherited: Inherited,
     pub(crate) metrics: Vec<Arc<MetricPlan>>,
-    /// The path of the entry in the document.
+    /// The path of this entry in the document.
     pub(super) place: String,
     pub(super) line: usize,
-    /// Whether the entry selects kinds. If its group is `*`, the entry selects no kinds. If a later entry selects all
-    /// kinds of this entry, the later entry replaces this entry, so this entry selects no kinds either.
+    /// Whether the entry selects kinds. An entry whose group is `*` selects no kinds. An entry also selects no kinds if
+    /// a later entry selects the same kinds, because the later entry replaces it.
     pub(super) has_effect: bool,
 }
 
-/// The labels from paths that all metrics of a resource inherit. The metrics share one copy in memory.
+/// The labels from paths that a resource sets for all its metrics. All metrics share one copy of these labels in
+/// memory.
 #[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) paths: Arc<LabelPaths>,
-    /// The fields of an object that the paths read.
+    /// The fields of an object that the paths of these labels read.
     pub(super) reads: Arc<BTreeSet<String>>,
 }
 
@@ -51,31 +52,31 @@ pub(crate) struct MetricPlan {
     /// The full name of the family.
     pub(crate) name: String,
     pub(crate) help: String,
-    /// The lowest verbosity at which errors of the metric are logged.
+    /// The minimum log verbosity at which the exporter logs errors of the metric.
     pub(crate) error_level: i32,
     pub(crate) common_labels: BTreeMap<String, String>,
-    /// The labels that the resource sets for all its metrics. If `base` has a label with the same key, the label of
-    /// `base` is used.
+    /// The labels that the resource sets for all its metrics. If `base` has a label with the same key, the label in
+    /// `base` takes precedence.
     pub(super) inherited: Inherited,
-    /// The labels that the metric itself sets and that all samples of an object share. Their paths start at the root of
-    /// the object.
+    /// The base labels that the metric sets. All samples of an object share them. The paths of these labels start at
+    /// the root of the object.
     pub(super) base: Arc<LabelPaths>,
     pub(super) each: Each,
     pub(crate) place: String,
     pub(crate) line: usize,
 }
 
-/// How to create samples from the element at `path`.
+/// How to create samples from the element that `path` finds.
 #[derive(Debug)]
 pub(super) struct Each {
     pub(super) path: Path,
     pub(super) labels: LabelPaths,
     pub(super) kind: EachKind,
-    /// The setting `labelFromKey`; empty if it is not set.
+    /// The value of the setting `labelFromKey`; empty if the setting is absent.
     pub(super) label_from_key: String,
-    /// The expression `forEach`, which replaces `path`. kube-state-metrics has no such expressions.
+    /// The expression `forEach`, which replaces `path`. This setting does not exist in kube-state-metrics.
     pub(super) for_each: Option<Expr>,
-    /// The expression `expr`, which replaces `valueFrom`. kube-state-metrics has no such expressions.
+    /// The expression `expr`, which replaces `valueFrom`. This setting does not exist in kube-state-metrics.
     pub(super) expr: Option<Expr>,
     pub(super) expr_labels: ExprLabels,
 }
@@ -84,7 +85,7 @@ pub(super) struct Each {
 pub(super) enum EachKind {
     Gauge {
         value_from: Path,
-        /// The key in `valueFrom`, if `valueFrom` consists of one key.
+        /// If `valueFrom` consists of one key, this key.
         direct: Option<String>,
         nil_is_zero: bool,
     },
@@ -105,9 +106,9 @@ impl MetricPlan {
         }
     }
 
-    /// The name of the label that contains the state of a state set; `None` if other samples may be between the samples
-    /// of one element in the output. The output sorts samples by their labels. Therefore, the samples of an element are
-    /// adjacent if the name of this label sorts last.
+    /// The name of the label that contains the state of a state set. `None` if, in the output, samples of other
+    /// elements can be between the samples of one element. The output sorts samples by their labels. So the samples of
+    /// an element are adjacent if the name of this label sorts after the names of all other labels.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -119,7 +120,7 @@ impl MetricPlan {
             .then(|| label_name.clone())
     }
 
-    /// Whether all objects have the same series, because no label depends on the object or on its element.
+    /// Whether all objects have the same series, because no label takes its value from the object or from the element.
     pub(super) fn has_no_object_labels(&self) -> bool {
         let each = &self.each;
         self.inherited.paths.is_empty()
@@ -131,12 +132,12 @@ impl MetricPlan {
 }
 
 impl Entry {
-    /// Describes the kinds that the entry selects, for messages.
+    /// Describes in a message the kinds that the entry selects.
     pub(crate) fn describe(&self) -> String {
         describe(&self.group, &self.version, &self.kind)
     }
 
-    /// Whether there is a kind that both entries select.
+    /// Whether both entries select at least one common kind.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
         self.group == other.group
@@ -198,8 +199,8 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    // If each metric replaces a label of the resource, the label is never used. Therefore, its path may be invalid, as
-    // in kube-state-metrics.
+    // A metric can replace a label of its resource. If all metrics replace the label, it is never used.
+    // kube-state-metrics accepts an invalid path in such a label, so this crate accepts it too.
     let is_used = |key: &str| {
         let mut metrics = resource.metrics.iter();
         resource.metrics.is_empty() || metrics.any(|own| !own.labels_from_path.contains_key(key))
@@ -309,8 +310,8 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // The type is invalid, or the block of the type is missing. All other blocks are read nevertheless, so that all
-    // problems are reported together.
+    // At this point, the type is invalid, or the block of the type is missing. All blocks are read nevertheless, so
+    // that one run reports all problems.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);
@@ -457,7 +458,7 @@ fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
     labels.iter().map(|(key, path)| (key.as_str(), path))
 }
 
-/// Compiles labels. The keys of `labels` are in ascending order.
+/// Compiles labels. The keys in `labels` must be in ascending order.
 fn label_paths<'a>(
     labels: impl Iterator<Item = (&'a str, &'a PathText)>,
     reader: &mut Reader,

@@ -1,4 +1,4 @@
-//! Configurations: parsed and compiled once, then matched with the kinds that exist.
+//! Configurations. A configuration is parsed and compiled once, and then selects kinds that exist.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -52,13 +52,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns all errors together, with lines and paths.
+    /// Returns all errors in the document together. Each error has a line and a path.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, |_, _| {})
     }
 
-    /// Reads a configuration, and leaves out the families that have errors. Each error that removes a family, or all
-    /// families of a resource, becomes a warning.
+    /// Reads a configuration, but omits families that have errors. Each error that removes one family, or all families
+    /// of a resource, becomes a warning.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -121,8 +121,9 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Warnings about configured families that differ from the Rust family `family`, or that need the same OpenMetrics
-    /// name as this family. Families that the filter excludes cause no warnings.
+    /// Returns warnings about configured families whose name is also the name of the Rust family `family`, but whose
+    /// help or type differs. Also returns warnings about configured families that need the same name in OpenMetrics as
+    /// `family`. Families that the family filter excludes cause no warnings.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -132,14 +133,14 @@ impl Config {
         differences_from(&self.inner.entries, resource, family, is_included)
     }
 
-    /// Returns all metrics, of all kinds.
+    /// Returns the metrics of all kinds.
     fn metrics(&self) -> impl Iterator<Item = &MetricPlan> {
         (self.inner.entries.iter())
             .flat_map(|entry| &entry.metrics)
             .map(|plan| &**plan)
     }
 
-    /// Notes about the metrics whose series are equal for all objects.
+    /// Returns notes about metrics whose series are the same for all objects.
     pub(crate) fn metrics_without_object_labels(&self) -> Vec<ConfigProblem> {
         let message = "no label comes from the object, so only one of several objects has samples; add \
              `labelsFromPath: { name: [metadata, name] }`, and `namespace` for a namespaced kind";
@@ -149,7 +150,7 @@ impl Config {
             .collect()
     }
 
-    /// The names of the families, in the order of the document. A name may occur several times.
+    /// The names of the families, in the order of the document. A name can occur several times.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -168,7 +169,7 @@ impl Config {
         self.metrics().map(|metric| metric.name.as_str())
     }
 
-    /// The groups that entries name, each once.
+    /// The API groups that entries name, without duplicates.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {
         let groups = self.inner.entries.iter().map(|entry| entry.group.as_str());
@@ -176,8 +177,8 @@ impl Config {
         groups.into_iter().collect()
     }
 
-    /// The kinds that entries select, each once, sorted by group, version and kind. Entries without effect are left
-    /// out.
+    /// The kinds that entries select, sorted by group, version and kind, without duplicates. Entries without effect are
+    /// not included.
     #[must_use]
     pub fn selectors(&self) -> Vec<KindSelector<'_>> {
         let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
@@ -185,7 +186,7 @@ impl Config {
         selectors.into_iter().collect()
     }
 
-    /// Whether an entry selects a kind.
+    /// Whether an entry of the configuration selects `kind`.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;
@@ -209,11 +210,11 @@ impl Config {
         self.inner.entries.iter().any(|entry| takes(entry, kind))
     }
 
-    /// Returns a collector for each of the kinds that an entry selects, in the order of the exposition.
+    /// Returns a collector for each item of `kinds` that an entry selects, in the order of the exposition.
     ///
-    /// If several entries select a kind, the last entry is used. If several items of `kinds` have the same group,
-    /// version and kind, the first item is used. If the definition of an item is established, the item takes precedence
-    /// over items of the same group and kind whose definitions are not established.
+    /// If several entries select the same kind, the last entry is used. If several items of `kinds` have the same
+    /// group, version and kind, the first item is used. If several items have the same group and kind, items with an
+    /// established CustomResourceDefinition take precedence.
     #[must_use]
     pub fn collectors(&self, kinds: &[KnownKind]) -> Vec<CustomResourceCollector> {
         let mut collectors = BTreeMap::new();
@@ -249,10 +250,10 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
     }
 }
 
-/// Removes the metrics that have errors, and turns these errors into warnings.
+/// Removes the metrics that have errors, and changes these errors to warnings.
 ///
 /// If the group, version or kind of an entry cannot be read, the whole entry is removed. Otherwise, the entry would
-/// select other kinds than the author meant, and would replace the entries of these kinds.
+/// select other kinds than intended, and would replace other entries for these kinds.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {
@@ -277,7 +278,7 @@ fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     entries.retain(|entry| !unreadable.contains(&entry.place));
 }
 
-/// Whether a path of the document equals `place` or is below `place`.
+/// Whether a path in the document is `place`, or is below `place`.
 fn is_within(path: &str, place: &str) -> bool {
     let below = path.strip_prefix(place);
     below.is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))

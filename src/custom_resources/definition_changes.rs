@@ -3,19 +3,19 @@
 #[cfg(any(feature = "manifests", feature = "watch"))]
 use std::collections::BTreeMap;
 
-/// The number of definitions of custom resources, and the numbers of added, updated and deleted definitions.
+/// The number of CustomResourceDefinitions, and how many of them were added, updated and deleted.
 ///
 /// [`DefinitionMetrics::record`](crate::self_metrics::DefinitionMetrics::record) adds these numbers to metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DefinitionChanges {
-    /// Current number of definitions.
+    /// Current number of CustomResourceDefinitions.
     pub known: usize,
-    /// Number of new definitions.
+    /// Number of new CustomResourceDefinitions.
     pub added: usize,
-    /// Number of definitions that have changed.
+    /// Number of CustomResourceDefinitions that have changed.
     pub updated: usize,
-    /// Number of definitions that no longer exist.
+    /// Number of CustomResourceDefinitions that no longer exist.
     pub deleted: usize,
 }
 
@@ -23,7 +23,8 @@ pub struct DefinitionChanges {
 
 #[cfg(any(feature = "manifests", feature = "watch"))]
 impl DefinitionChanges {
-    /// Compares two sets of definitions by name. `is_updated` compares two definitions with the same name.
+    /// Compares two sets of CustomResourceDefinitions. The keys are their names. For two definitions with the same
+    /// name, `is_updated` returns whether they differ.
     pub(crate) fn between<D>(
         before: &BTreeMap<String, D>,
         after: &BTreeMap<String, D>,

@@ -1,9 +1,11 @@
-//! Warnings about entries that replace other entries, about families with the same name and different help or type, and
-//! about families that need the same name in OpenMetrics.
+//! Warnings about entries and families that conflict with each other:
 //!
-//! An exposition has one help text and one type per family, so it shows only the first help text. In published
-//! configurations, the help texts of a family often differ, because each text names one of the kinds that share the
-//! family.
+//! - A later entry replaces an earlier entry.
+//! - Families have the same name, but a different help or type.
+//! - Families need the same name in OpenMetrics.
+//!
+//! An exposition has one help text and one type for each family, so it shows only the first help text. In published
+//! configurations, several kinds often share a family, and each kind names itself in the help text.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,14 +14,14 @@ use super::document::Reader;
 use super::problem::ConfigProblem;
 use crate::family::{FamilyDescriptor, MetricType};
 
-/// The part of a message that states which help text the exposition shows.
+/// The end of a warning. It states which of the help texts the exposition shows.
 const FIRST_HELP: &str =
     "the exposition shows the help text of the resource whose name sorts first";
 
 /// A metric with its entry.
 pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
-/// Marks the entries without effect, and warns about entries that later entries replace.
+/// Marks entries without effect, and warns about entries that a later entry replaces.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     let mut earlier = entries;
     while let Some((entry, later)) = earlier.split_first_mut() {
@@ -50,7 +52,7 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     }
 }
 
-/// The metrics that can have samples.
+/// Returns the metrics that can have samples.
 pub(super) fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = EntryMetric<'_>> {
     let entries = entries.iter().filter(|entry| entry.has_effect);
     entries.flat_map(|entry| {
@@ -59,7 +61,7 @@ pub(super) fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = Entry
     })
 }
 
-/// Creates a problem with the position and the name of a metric.
+/// Creates a problem that states the position and the name of a metric.
 pub(super) fn metric_problem(
     (entry, metric): &EntryMetric<'_>,
     message: impl Into<String>,
@@ -73,7 +75,7 @@ pub(super) fn metric_problem(
     }
 }
 
-/// Warns, once per family name, if the configuration has families with this name and different help or type.
+/// Warns if families with the same name have a different help or type. There is one warning for each name.
 pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     let mut families: BTreeMap<&str, Vec<EntryMetric<'_>>> = BTreeMap::new();
     for (entry, metric) in effective_metrics(entries) {
@@ -108,7 +110,7 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// Returns for each different value the first metric with this value.
+/// Returns the first metric for each different value.
 fn distinct<'a, T: PartialEq>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,
@@ -125,7 +127,7 @@ fn distinct<'a, T: PartialEq>(
     distinct
 }
 
-/// Lists the lines of metrics that differ, such as `3, 5 and 9`; `None` if there is only one metric.
+/// Lists the lines of several metrics, such as `3, 5 and 9`; `None` if there is only one metric.
 fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     let lines = metrics.iter().map(|(_, metric)| metric.line.to_string());
     let mut lines: Vec<_> = lines.collect();
@@ -133,7 +135,7 @@ fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     Some(format!("{} and {last}", lines.join(", ")))
 }
 
-/// Adds a warning with the position of the second metric, which is the first metric that differs.
+/// Adds a warning at the position of the second metric. This metric is the first one that differs.
 fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     if let Some((entry, metric)) = metrics.get(1) {
         reader.resource = Some(entry.describe());
@@ -143,7 +145,7 @@ fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     }
 }
 
-/// Describes the type that the formats write if families with the same name have different types.
+/// Describes the type that the exposition shows for families with the same name but different types.
 fn written_as(merged: MetricType) -> &'static str {
     match merged {
         MetricType::Unknown => {
@@ -154,8 +156,8 @@ fn written_as(merged: MetricType) -> &'static str {
     }
 }
 
-/// Returns a warning for each difference between a configured family and the Rust family with the same name. Also
-/// returns a warning for each configured family that needs the same OpenMetrics name as a Rust family.
+/// Compares the configured families with one Rust family. Returns a warning for each different help or type of a family
+/// with the same name. Also returns a warning for each configured family that needs the same name in OpenMetrics.
 pub(super) fn differences_from(
     entries: &[Entry],
     resource: &str,
@@ -199,7 +201,7 @@ pub(super) fn differences_from(
     warnings
 }
 
-/// Describes which of two families with different names loses its OpenMetrics name to the other one.
+/// If two families need the same name in OpenMetrics, describes which family loses it.
 fn lost_header_name(
     metric: &MetricPlan,
     resource: &str,

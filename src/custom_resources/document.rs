@@ -1,4 +1,4 @@
-//! The fields of a configuration document before compilation.
+//! The content of a configuration document before the compilation.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) line: usize,
-    /// The index of the string in its list.
+    /// The index of the string in the list that contains it.
     pub(super) at: usize,
 }
 
-/// A path in the configuration, with its position in the document.
+/// A path to a field of an object, and the position of this path in the document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PathText {
     pub(super) elements: Vec<Text>,
@@ -23,10 +23,10 @@ pub(super) struct PathText {
     pub(super) line: usize,
 }
 
-/// Label names with the sources of their values.
+/// The sources of label values. The key is the name of the label.
 pub(super) type Labels<T> = BTreeMap<String, T>;
 
-/// The value of a constant label, with its position in the document.
+/// The value of a constant label, and the position of this value in the document.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Constant {
     pub(super) value: String,
@@ -37,9 +37,9 @@ pub(super) struct Constant {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
     pub(super) group: String,
-    /// The API version of the kinds. Empty if the entry selects every version.
+    /// The API version of the selected kinds; empty if the entry selects every version.
     pub(super) version: String,
-    /// The kind. Empty if the entry selects every kind.
+    /// The selected kind; empty if the entry selects every kind.
     pub(super) kind: String,
     pub(super) prefix: Option<String>,
     pub(super) common_labels: Labels<Constant>,
@@ -65,7 +65,7 @@ pub(super) struct Metric {
     pub(super) line: usize,
 }
 
-/// The fields of all three types of metrics. Each type uses only some of these fields.
+/// The fields that can occur in metrics of any type. Each type uses only some of these fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     pub(super) path: PathText,
@@ -82,7 +82,7 @@ pub(super) struct Block {
     pub(super) line: usize,
 }
 
-/// Reads nodes and collects their problems.
+/// Reads the nodes of a document, and collects their problems.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) problems: Vec<ConfigProblem>,
@@ -90,18 +90,19 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
-    /// The total size of further values that may be read. This limit exists because YAML aliases can make a document
-    /// much larger than its text.
+    /// The remaining limit on the size of values. The limit is necessary because YAML aliases can make a document much
+    /// larger than its text.
     room: usize,
 }
 
-/// The size that is counted for a value, in addition to the length of its text. A document without aliases has fewer
-/// values than bytes, so it never exceeds the limit.
+/// Each value counts as this size plus the length of its text. A document without aliases has fewer values than bytes,
+/// so it never exceeds the limit.
 const VALUE_SIZE: usize = 16;
-/// The part of the limit that does not depend on the length of the text, so that small documents may use aliases.
+/// The limit on the size of values grows with the length of the document. This constant is added to the limit, so that
+/// small documents may use aliases.
 const FREE_SIZE: usize = 4 << 20;
 
-/// An entry of a map: its key, and the value.
+/// One entry of a map: the key and the value.
 struct Entry<'n> {
     key: String,
     line: usize,
@@ -317,8 +318,8 @@ impl Reader {
         self.warn(&place, entry.line, "unknown key; it is ignored");
     }
 
-    /// Warns that a part of the document has no value. This is not an error, because kube-state-metrics accepts such a
-    /// configuration, too.
+    /// Warns that this part of the document has no value. This is only a warning, because kube-state-metrics accepts
+    /// such a configuration.
     fn without_value(&mut self, place: &str, line: usize, part: &str) {
         let message = format!("{part} has no value, so no metrics are configured");
         self.warn(place, line, message);
@@ -329,7 +330,8 @@ impl Reader {
         self.problem(place, node.line, message);
     }
 
-    /// The entries of a map, including the entries of merged maps. There are no entries if the node is `null`.
+    /// Returns the entries of a map, and the entries of maps that are merged into it. If the node is `null`, there are
+    /// no entries.
     fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
         let Value::Map(pairs) = &node.value else {
             if !node.is_null() {
@@ -347,8 +349,8 @@ impl Reader {
                 MapProblem::Merge => {
                     self.wrong_kind(node, place, "a map, or a list of maps, to merge");
                 }
-                // If the limit on merges is reached, all later merges are missing, so the problem is an error of the
-                // whole document.
+                // After the limit on merges is reached, all later merges are missing. So this problem is an error of
+                // the whole document.
                 problem @ MapProblem::TooManyMerges => {
                     self.problem("", node.line, problem.to_string());
                 }
@@ -368,13 +370,13 @@ impl Reader {
         entries.collect()
     }
 
-    /// Subtracts `size` from the remaining size of values. Returns `false` if nothing remains. Adds a problem when
-    /// nothing remains for the first time.
+    /// Subtracts `size` from the remaining size of values. Returns `false` if the remaining size is then 0. When this
+    /// happens for the first time, adds a problem.
     fn has_room_for(&mut self, size: usize, node: &Node) -> bool {
         let had_room = self.room > 0;
         self.room = self.room.saturating_sub(size);
         if had_room && self.room == 0 {
-            // All later values are missing, so the problem is an error of the whole document.
+            // From now on, all values are missing. So this problem is an error of the whole document.
             let message = "aliases make the configuration much larger than its text; use fewer aliases. To set \
                  labels for all metrics of a resource, use `labelsFromPath` and `commonLabels` of the resource";
             self.problem("", node.line, message);
@@ -382,7 +384,7 @@ impl Reader {
         self.room > 0
     }
 
-    /// The items of a list with their indexes, without `null` items.
+    /// Returns the items of a list with their indexes. Skips items that are `null`.
     fn list<'n>(&mut self, node: &'n Node, place: &str) -> Vec<(usize, &'n Node)> {
         match &node.value {
             Value::List(items) => {
@@ -509,7 +511,7 @@ const INFO: &[&str] = &[
     "labelsFromExpr",
 ];
 
-/// Describes which group, version and kind an entry selects, with `*` for each of them that cannot be read.
+/// Describes the group, version and kind that an entry selects. If one of them cannot be read, `*` replaces it.
 fn describe(node: &Node) -> String {
     let field = |name: &str| {
         let text = node

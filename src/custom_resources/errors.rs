@@ -1,12 +1,12 @@
-//! Errors in the evaluation of metrics. They are counted per family, and are not logged for each object.
+//! Errors in the evaluation of metrics. Each family counts its errors. The errors are not logged for each object.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// The number of values that a family could not read in the objects of a resource.
+/// The number of values in the objects of a resource that a family could not read.
 ///
-/// If a value is unreadable, only the sample of this value is missing.
+/// If a value cannot be read, only the sample of this value is missing.
 ///
 /// ```
 /// use kube_state_metrics::registry::check::check;
@@ -30,12 +30,12 @@ pub struct FamilyErrors {
     pub resource: String,
     /// The family's name.
     pub family: String,
-    /// The number of errors since the collector was created. Each time a store receives an object, the errors of the
+    /// The number of errors since the creation of the collector. Each time an object is stored, the errors of this
     /// object are added.
     pub count: u64,
-    /// The first few different errors, each with the name of its object.
+    /// Some of the first errors, without duplicates. Each text contains the name of its object.
     pub examples: Vec<String>,
-    /// The configured `errorLogV`: the lowest verbosity at which the first error is logged.
+    /// The setting `errorLogV`: the minimum log verbosity at which the exporter logs the first error.
     pub level: i32,
 }
 
@@ -44,14 +44,14 @@ pub struct FamilyErrors {
 pub(super) struct Counter {
     count: AtomicU64,
     examples: Mutex<Vec<String>>,
-    /// Notes about unexpected values that are not errors. Notes contain values of objects, so only `check` collects
-    /// them.
+    /// Notes about values that are unexpected but not errors. Notes contain values of objects, so only the subcommand
+    /// `check` collects notes.
     notes: Mutex<Option<Vec<String>>>,
 }
 
-/// Maximum number of examples.
+/// Maximum number of examples of errors.
 const EXAMPLES: usize = 16;
-/// Maximum number of errors that are compared with the examples. Later errors are only counted.
+/// Maximum number of errors that are compared with the examples. Later errors are counted, but never become examples.
 const LOOKED_AT: u64 = 256;
 
 impl Counter {

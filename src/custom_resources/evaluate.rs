@@ -1,6 +1,6 @@
-//! The samples of one metric for one object.
+//! The evaluation of one metric for one object. It creates the samples.
 //!
-//! If a sample cannot be created, only this sample is missing, and the error is counted.
+//! If a sample cannot be created, only this sample is missing. The error is counted.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -19,10 +19,11 @@ use crate::dynamic::JsonObject;
 use crate::family::{FamilyGenerator, Room, Samples, work};
 use crate::limits::Limit;
 
-/// The element of a sample if the object has no value at the path of the metric.
+/// If the path of the metric finds no value, `null` is the element of the sample. The labels of the sample are then
+/// read from `null`.
 static NULL: Value = Value::Null;
 
-/// Generates the samples of one metric for the objects of one type.
+/// Generates the samples of one metric for the objects of one kind.
 #[derive(Debug)]
 pub(super) struct Generator {
     plan: Arc<MetricPlan>,
@@ -30,15 +31,15 @@ pub(super) struct Generator {
     errors: Arc<Counter>,
 }
 
-/// A sample with the complete, sorted labels of its element. The labels of the object are added later.
+/// A sample with all labels that come from its element, sorted by name. The base labels are added later.
 struct Draft<'v> {
     labels: Vec<Label<'v>>,
     value: f64,
 }
 
-/// Why an element has no number.
+/// The reason why an element has no number.
 enum Unread {
-    /// The element exists, but has no value at the path.
+    /// The element exists, but `valueFrom` finds no value in it.
     Nothing,
     /// The value is not a number.
     NoNumber,
@@ -46,20 +47,20 @@ enum Unread {
     Missing,
 }
 
-/// The state of the evaluation of one object.
+/// The state during the evaluation of one object.
 struct Evaluation<'v> {
     each: &'v Each,
     object: &'v JsonObject,
     drafts: Vec<Draft<'v>>,
     errors: &'v Counter,
     meter: &'v Meter,
-    /// The samples and bytes that the limits still allow.
+    /// How many samples and bytes the limits still allow.
     room: Room,
-    /// The limit because of which a sample was left out.
+    /// The limit that has prevented a sample; `None` if no sample is missing.
     lost_samples: Option<Limit>,
-    /// Whether a label was left out because there were too many labels.
+    /// Whether the limit on labels has removed a label.
     lost_labels: bool,
-    /// Whether an error was counted.
+    /// Whether an error has been counted.
     has_failed: Cell<bool>,
 }
 
@@ -73,7 +74,7 @@ impl Generator {
 
 impl FamilyGenerator<JsonObject> for Generator {
     fn generate(&self, object: &JsonObject, samples: &mut Samples<'_>) {
-        // `elements` is declared before `evaluation`, because the drafts in `evaluation` borrow from `elements`.
+        // `elements` must live longer than `evaluation`, because the drafts in `evaluation` borrow from `elements`.
         let elements;
         let room = samples.room();
         let meter = Meter::new(room.expression_cost, work::left());
@@ -121,8 +122,8 @@ impl Generator {
         if drafts.is_empty() {
             return;
         }
-        // The order depends only on the labels of the elements, so the samples are sorted before the labels of the
-        // object are added.
+        // All samples of an object have the same base labels, so the order depends only on the labels of the elements.
+        // Therefore, the samples are sorted before the base labels are added.
         drafts.sort_by(|a, b| a.labels.cmp(&b.labels));
         let max_labels = samples.room().labels;
         let base = self.base.prepare(object.value(), max_labels);
@@ -187,7 +188,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Whether the limits allow no further sample. If the result is true, records that a sample was left out.
+    /// Whether the limits allow no further sample. If a limit is reached, this method also records that a sample is
+    /// missing.
     fn is_full(&mut self) -> bool {
         let reached = if self.meter.is_exceeded() {
             Limit::ExpressionCost
@@ -276,7 +278,7 @@ impl<'v> Evaluation<'v> {
                     let value = self.child(child, value_from, direct == Some(key), nil_is_zero);
                     let Some(value) = value else { continue };
                     let mut labels = self.own_labels(child, Some(key));
-                    // If the map and one of its entries set the same label, the value from the map is used.
+                    // If the map and one of its entries set the same label, the value from the map takes precedence.
                     self.each.labels.fill(element, &mut labels);
                     self.push(labels, value);
                 }
@@ -301,7 +303,7 @@ impl<'v> Evaluation<'v> {
             }
             Err(Unread::Nothing) => {}
             Err(Unread::NoNumber) => self.error("gauge", "the value is not a number"),
-            // Absent values are common. To save time, the message is built only if it becomes an example.
+            // Absent values are common. A message is built only if it becomes an example, which saves time.
             Err(Unread::Missing) => {
                 self.has_failed.set(true);
                 self.errors.record(|| {
@@ -315,8 +317,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Reads the number of one entry of a map. If `direct` is true, `valueFrom` is the key of the entry, so the entry
-    /// itself is the value.
+    /// Reads a number from one entry of a map. If `direct` is true, `valueFrom` is the key of this entry, so the number
+    /// is the entry itself.
     fn child(
         &self,
         child: &Value,
@@ -325,7 +327,7 @@ impl<'v> Evaluation<'v> {
         nil_is_zero: bool,
     ) -> Option<f64> {
         if !direct {
-            // Entries without a number at `valueFrom` are common, so they are not errors.
+            // In many maps, some entries have no number at `valueFrom`. This is not an error.
             return read(Some(child), value_from, nil_is_zero).ok();
         }
         let value = read(Some(child), &Path::default(), nil_is_zero);
@@ -427,8 +429,7 @@ impl<'v> Evaluation<'v> {
 
     // === expressions ===
 
-    /// Visits the items of a list. If `spread` is true, also visits the values of a map. Any other value is a single
-    /// element.
+    /// Visits each item of a list. If `spread` is true, visits each value of a map. Any other value is one element.
     fn elements(&mut self, elements: &'v Value, spread: bool) {
         match elements {
             Value::Null => {}
@@ -476,7 +477,7 @@ impl<'v> Evaluation<'v> {
                 ..
             } => {
                 let value = match &computed {
-                    // An expression returns `null` if there is no value.
+                    // `null` as the result of an expression means that there is no value.
                     Some(Value::Null) if *nil_is_zero => Ok(0.0),
                     Some(Value::Null) => Err(Unread::Nothing),
                     Some(value) => to_number(value).ok_or(Unread::NoNumber),
@@ -498,7 +499,8 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-/// The entries sorted by key, so that the order does not depend on cargo features of the JSON library.
+/// Returns the entries of a map, sorted by key. Without the sort, their order would depend on a cargo feature of
+/// `serde_json`.
 fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     let mut entries: Vec<_> = map
         .iter()
@@ -508,7 +510,7 @@ fn sorted(map: &Map<String, Value>) -> Vec<(&str, &Value)> {
     entries
 }
 
-/// Reads the number at a path that starts at an element.
+/// Reads the number that a path finds in an element.
 fn read(element: Option<&Value>, path: &Path, nil_is_zero: bool) -> Result<f64, Unread> {
     let element = element.filter(|element| !element.is_null());
     match element.and_then(|element| path.find(element)) {

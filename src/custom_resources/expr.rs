@@ -1,4 +1,4 @@
-//! Expressions that compute more than paths can: [CEL](https://cel.dev), with the feature `cel`.
+//! Expressions in [CEL](https://cel.dev), with the feature `cel`. They can compute values that a path cannot find.
 
 #[cfg(feature = "cel")]
 mod cost;
@@ -28,7 +28,7 @@ pub(super) use variables::{Meter, Variables};
 
 use super::labels::{LabelSet, text};
 
-/// Labels whose values are expressions.
+/// Labels whose values come from expressions.
 #[derive(Debug, Default)]
 pub(super) struct ExprLabels(Vec<(String, Expr)>);
 
@@ -51,12 +51,12 @@ impl ExprLabels {
         self.0.iter().map(|(_, expr)| expr)
     }
 
-    /// Sets the labels, except those whose expression yields `null`.
+    /// Evaluates the expressions and sets the labels. If an expression returns `null`, its label is not set.
     ///
     /// # Errors
     ///
-    /// Returns the error of the first expression that fails. The labels of expressions that fail are left out; all
-    /// other labels are set.
+    /// Returns the error of the first expression that fails. The labels of expressions without an error are set
+    /// nevertheless.
     pub(super) fn fill<'v>(
         &'v self,
         variables: &Variables<'_>,

@@ -1,4 +1,4 @@
-//! Known kinds: from custom resource definitions, from objects, or from the caller.
+//! Known kinds. They come from CustomResourceDefinitions, from objects, or from the caller.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::families::BuiltIn;
 use crate::resource::{ResourceInfo, Scope};
 
-/// A kind that exists, and that entries of a configuration can select.
+/// A kind that exists. The entries of a configuration can select it.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::KnownKind;
@@ -26,15 +26,15 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
-    /// `metadata.creationTimestamp` of the definition, if it has one. In this format, the order of the texts is the
-    /// order of the times.
+    /// `metadata.creationTimestamp` of the kind's definition; `None` if the time is unknown. The texts sort by time.
     created: Option<String>,
-    /// Whether the API server has established the definition. `None` if the kind does not come from a definition.
+    /// Whether the API server has established the kind's definition; `None` if the kind does not come from a
+    /// definition.
     established: Option<bool>,
 }
 
-/// The kinds of all built-in resources. They are cached, because reading the names of a built-in resource creates a
-/// collector with all its families.
+/// The kinds of all built-in resources. They are cached, because each access to the names of a built-in resource
+/// creates a collector with all its families.
 static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
     let infos = BuiltIn::ALL.iter().map(|resource| resource.info());
     let kinds = infos.map(|info| {
@@ -45,7 +45,7 @@ static BUILT_IN: LazyLock<Vec<KnownKind>> = LazyLock::new(|| {
 });
 
 impl KnownKind {
-    /// Creates a kind from its names.
+    /// Creates a kind with these names and this scope.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;
@@ -70,12 +70,11 @@ impl KnownKind {
         }
     }
 
-    /// The kinds that a custom resource definition (`apiextensions.k8s.io/v1`) serves.
+    /// The kinds that a CustomResourceDefinition (`apiextensions.k8s.io/v1`) serves.
     ///
-    /// If a definition lacks group, kind, plural or versions, or has a name that an API server does not accept, the
-    /// result is empty. The result is also empty if the API server has rejected the definition: its condition
-    /// `NamesAccepted` is `False`, and `Established` is not `True`. Versions without a valid name, and versions that
-    /// are not served, are left out.
+    /// If a definition lacks its group, kind, plural or versions, or if a name is invalid, the result is empty. The
+    /// result is also empty if the API server has rejected the definition, that is, the condition `NamesAccepted` is
+    /// `False` and `Established` is not `True`. Versions that have an invalid name or are not served are not included.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -119,11 +118,11 @@ impl KnownKind {
         served.collect()
     }
 
-    /// The kind of an object, if no definition is available.
+    /// The kind of an object, without its CustomResourceDefinition.
     ///
-    /// A built-in kind has the plural and the scope of its built-in resource. For other kinds, the plural is the
-    /// lower-case kind with an `s`, `es` or `ies` as in English. Such a kind is namespaced if the object has a
-    /// namespace. Returns `None` if the value lacks `apiVersion` or `kind`.
+    /// If the kind is built-in, the plural and the scope are those of the built-in resource. For other kinds, the
+    /// plural is the lower-case kind with `s`, `es` or `ies`, as in English. If the object has a namespace, the kind is
+    /// namespaced. If the object lacks `apiVersion` or `kind`, the result is `None`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let text = |name| object.get(name).and_then(Value::as_str);
@@ -140,8 +139,8 @@ impl KnownKind {
         Some(Self::new(group, version, kind, plural(kind), scope))
     }
 
-    /// The kinds of many objects, each once. A definition among the objects adds all kinds that it
-    /// serves.
+    /// The kinds of many objects, without duplicates. If an object is a CustomResourceDefinition, all kinds that it
+    /// serves are included.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::KnownKind;
@@ -170,14 +169,15 @@ impl KnownKind {
                 *known = own;
             }
         }
-        // If two definitions define the same kind, the first one is used. A definition takes precedence over objects.
+        // If several definitions define the same kind, the first definition is used. A kind from a definition takes
+        // precedence over the same kind from an object.
         let defined = Self::without_displaced(&defined).rev();
         kinds.extend(defined.map(|own| (own.identity(), own.clone())));
         kinds.into_values().collect()
     }
 
-    /// Leaves out the kinds of definitions that are not established, if an established definition has another resource
-    /// of the same group and kind. The API server serves only the resource of the established definition.
+    /// Removes kinds whose definition is not established, if an established definition has the same group and kind, but
+    /// another plural. The API server serves only the resource of the established definition.
     pub(super) fn without_displaced(kinds: &[Self]) -> impl DoubleEndedIterator<Item = &Self> {
         let established = kinds.iter().filter(|own| own.established == Some(true));
         let plurals: HashMap<_, _> = established
@@ -192,7 +192,7 @@ impl KnownKind {
 
     /// The kinds of all built-in resources.
     ///
-    /// If the known kinds include the built-in kinds, a configuration can add families to built-in resources.
+    /// With these known kinds, a configuration can add families to built-in resources.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -205,12 +205,12 @@ impl KnownKind {
         BUILT_IN.clone()
     }
 
-    /// Whether a built-in resource has the kind.
+    /// Whether a built-in resource has this kind.
     pub(super) fn is_built_in(group: &str, version: &str, kind: &str) -> bool {
         BUILT_IN.iter().any(|own| own.is(group, version, kind))
     }
 
-    /// Whether the kind has these names.
+    /// Whether this kind has this group, version and name.
     pub(super) fn is(&self, group: &str, version: &str, kind: &str) -> bool {
         let own = &self.resource;
         own.group() == group && own.version() == version && own.kind() == kind
@@ -222,7 +222,7 @@ impl KnownKind {
         &self.resource
     }
 
-    /// Returns when the definition was created, as text that sorts by time; `None` if the time is unknown.
+    /// Returns the creation time of the definition; `None` if the time is unknown. The texts sort by time.
     pub(super) fn created(&self) -> Option<&str> {
         self.created.as_deref()
     }
@@ -231,7 +231,7 @@ impl KnownKind {
         (self.resource.group(), self.resource.kind())
     }
 
-    /// The `apiVersion` and `kind` of an object.
+    /// Returns the `apiVersion` and the `kind` that objects of this kind have.
     fn identity(&self) -> (String, String) {
         let resource = &self.resource;
         (
@@ -248,13 +248,14 @@ fn has_condition(definition: &Value, condition: &str, status: &str) -> bool {
     conditions.any(|own| own["type"] == condition && own["status"] == status)
 }
 
-/// Whether an API server accepts the name of a group, which consists of DNS labels. Invalid names are refused, because
-/// the names of kinds appear in logs, metrics and request paths.
+/// Whether an API server accepts the name of a group. The name consists of DNS labels. Other names are refused, because
+/// names of kinds occur in logs, metrics and request paths.
 fn is_group(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_name)
 }
 
-/// Whether an API server accepts the name of a version, a kind or a plural: a DNS label, in upper or lower case.
+/// Whether an API server accepts the name of a version, a kind or a plural. Such a name is a DNS label, but may have
+/// upper-case letters.
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     name.len() <= 63
@@ -361,7 +362,7 @@ mod tests {
         };
         let established = [("NamesAccepted", "True"), ("Established", "True")];
         let rejected = [("NamesAccepted", "False"), ("Established", "False")];
-        // The API server has rejected new names of this definition, but still serves the old names.
+        // The API server has rejected a change of the names in this definition, but still serves the old names.
         let renamed = [("NamesAccepted", "False"), ("Established", "True")];
         for (first, second, expected) in [
             (&rejected[..], &established[..], &["second"][..]),

@@ -1,4 +1,4 @@
-//! Labels of samples: names, values as text, and the paths from which a configuration fills them.
+//! Labels of samples: the names, the values as text, and the paths that find the values.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,36 +11,38 @@ use crate::k8s::{sanitize_label, write_f64};
 /// A label: name and value.
 pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
 
-/// The labels of one sample; each name occurs once.
+/// The labels of one sample. Each name occurs only once.
 #[derive(Clone, Debug)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
-    /// The index of each label by its name. It is used only if there are at least [`MANY`] labels.
+    /// The index of each label. The key is the name of the label. This map is used only if there are at least [`MANY`]
+    /// labels.
     places: HashMap<Cow<'v, str>, usize>,
-    /// Maximum number of labels. Further labels are left out.
+    /// Maximum number of labels. Further labels are dropped.
     max: usize,
-    /// Whether a label was left out because there were too many labels.
+    /// Whether the limit has dropped a label.
     is_cut: bool,
-    /// The size of all labels that were set, in bytes.
+    /// The total size of all labels that were set, in bytes.
     cost: usize,
 }
 
-/// The minimum number of labels for which a map finds names by their hash. With fewer labels, names are compared one by
-/// one.
+/// With at least this number of labels, a hash map finds a label by its name. With fewer labels, the names are compared
+/// one after another.
 const MANY: usize = 32;
 
-/// Labels whose values come from paths. Both lists are sorted by the keys of the configuration.
+/// Labels whose values come from paths in objects. Both lists are sorted by key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Keys with `*`: each entry of the map at the path becomes a label. `name` is the prefix of these label names.
+    /// Labels whose key contains `*`: each entry of the map that the path finds becomes a label. The names of these
+    /// labels start with `name`.
     stars: Vec<LabelPath>,
     named: Vec<LabelPath>,
 }
 
-/// A label whose value comes from a path.
+/// One label whose value comes from a path.
 #[derive(Clone, Debug)]
 pub(super) struct LabelPath {
-    /// The key in the configuration.
+    /// The key of the label in the configuration.
     pub(super) key: String,
     pub(super) name: String,
     pub(super) path: Path,
@@ -49,7 +51,7 @@ pub(super) struct LabelPath {
 // === impl LabelSet ===
 
 impl<'v> LabelSet<'v> {
-    /// Creates an empty set for at most `max` labels.
+    /// Creates an empty set. It accepts at most `max` labels.
     pub(super) fn new(max: usize) -> Self {
         Self {
             labels: Vec::new(),
@@ -60,17 +62,18 @@ impl<'v> LabelSet<'v> {
         }
     }
 
-    /// Whether a label was left out because there were too many labels.
+    /// Whether the limit has dropped a label.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// The size of all labels that were set, in bytes. Replaced labels are included, because they also took time.
+    /// Returns the total size of all labels that were set, in bytes. Labels that were replaced later count too, because
+    /// they also took time.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
-    /// Adds a label if the limit allows, or replaces the label with that name.
+    /// Adds a label. If a label with this name exists, replaces it. If the limit is reached, drops the new label.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
         self.cost += name.len() + value.len() + 4;
         if let Some(place) = self.place(&name)
@@ -107,7 +110,7 @@ impl<'v> LabelSet<'v> {
         self.place(name).is_some()
     }
 
-    /// The labels, sorted by name.
+    /// Returns the labels, sorted by name.
     pub(super) fn sorted(mut self) -> Vec<Label<'v>> {
         self.labels.sort_unstable();
         self.labels
@@ -117,7 +120,7 @@ impl<'v> LabelSet<'v> {
 // === impl LabelPaths ===
 
 impl LabelPaths {
-    /// Adds the label for a key of the configuration. The caller adds keys in ascending order.
+    /// Adds the label that has this key in the configuration. The caller must add the keys in ascending order.
     pub(super) fn push(&mut self, key: &str, path: Path) {
         let (paths, name) = match star_prefix(key) {
             Some(prefix) => (&mut self.stars, prefix),
@@ -130,7 +133,7 @@ impl LabelPaths {
         });
     }
 
-    /// Whether a label has this key of the configuration.
+    /// Whether a label has this key in the configuration.
     pub(super) fn has_key(&self, key: &str) -> bool {
         let is_in = |paths: &[LabelPath]| {
             let place = paths.binary_search_by(|own| own.key.as_str().cmp(key));
@@ -139,13 +142,13 @@ impl LabelPaths {
         is_in(&self.named) || is_in(&self.stars)
     }
 
-    /// Sets the labels that an element has values for.
+    /// Sets those labels for which the element has a value.
     pub(super) fn fill<'v>(&'v self, element: &'v Value, labels: &mut LabelSet<'v>) {
         self.fill_stars(element, labels, |_| true);
         self.fill_named(element, labels, |_| true);
     }
 
-    /// Sets the labels whose names depend on the element, for the keys that `is_used` accepts.
+    /// Sets the labels whose names depend on the element. Ignores a key if `is_used` returns `false`.
     pub(super) fn fill_stars<'v>(
         &'v self,
         element: &'v Value,
@@ -171,7 +174,7 @@ impl LabelPaths {
         }
     }
 
-    /// Sets the labels whose names do not depend on the element, for the keys that `is_used` accepts.
+    /// Sets the labels whose names do not depend on the element. Ignores a key if `is_used` returns `false`.
     pub(super) fn fill_named<'v>(
         &'v self,
         element: &'v Value,
@@ -189,7 +192,7 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
-    /// The labels; `None` if the name of a label depends on the object.
+    /// Returns the labels; `None` if the name of any label depends on the object.
     pub(super) fn fixed(&self) -> Option<&[LabelPath]> {
         self.stars.is_empty().then_some(&*self.named)
     }
@@ -199,7 +202,7 @@ impl LabelPaths {
     }
 }
 
-/// The prefix of the names that a key with `*` yields; `None` for any other key.
+/// For a key with `*`, returns the start of the label names; `None` for any other key.
 fn star_prefix(key: &str) -> Option<&str> {
     match key.strip_suffix('*') {
         Some(prefix) => Some(prefix),
@@ -208,15 +211,16 @@ fn star_prefix(key: &str) -> Option<&str> {
     }
 }
 
-/// Returns the label name for a key of a configuration, or the prefix of the label names for a key with `*`.
+/// Returns the label name for a key in the configuration. For a key with `*`, the argument is the start of the label
+/// names.
 ///
-/// Characters that are not allowed in names become `_`. The result may still be invalid.
+/// Characters that are not allowed in label names become `_`. The result can still be an invalid name.
 pub(super) fn sanitize(key: &str) -> String {
     let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     key.chars().map(clean).collect()
 }
 
-/// The part of a key's label names that does not depend on the object, for checks; `None` for the key `*`.
+/// Returns the constant start of the label names, which checks use; `None` for the key `*`.
 pub(super) fn constant_name(key: &str) -> Option<String> {
     match star_prefix(key) {
         Some("") => None,
@@ -225,9 +229,9 @@ pub(super) fn constant_name(key: &str) -> Option<String> {
     }
 }
 
-/// Formats a value as the text of a label.
+/// Formats a value as the text of a label value.
 ///
-/// Strings are returned unchanged; lists are `[a b]` and maps `map[k:v]` with sorted keys.
+/// A string does not change. A list becomes `[a b]`, and a map becomes `map[k:v]` with sorted keys.
 pub(super) fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
@@ -254,7 +258,7 @@ fn write_text(out: &mut Vec<u8>, value: &Value) {
             out.push(b']');
         }
         Value::Object(map) => {
-            // The entries are sorted, because the order of the map depends on cargo features of the JSON library.
+            // The entries are sorted, because the order of a map depends on a cargo feature of `serde_json`.
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             out.extend_from_slice(b"map[");
@@ -360,7 +364,8 @@ mod tests {
             filled(&[("**", &["l"])], &json!({ "l": { "k": 1 } })),
             [pair("_k", "1")]
         );
-        // A later key replaces an earlier key with the same label names, with or without `*`.
+        // If two keys give the same label name, the later key takes precedence. This applies to keys with and without
+        // `*`.
         assert_eq!(
             filled(
                 &[("*", &["l"]), ("*a", &["m"])],

@@ -1,13 +1,13 @@
-//! Converts a JSON value to a sample value.
+//! Conversion of JSON values to sample values.
 
 use serde_json::Value;
 
 use crate::k8s::{Quantity, Timestamp};
 
-/// The number that a value represents; `None` if the value represents no number.
+/// Returns the number that a JSON value represents; `None` if the value is not a number.
 ///
 /// Booleans are 1 or 0. `null`, lists and maps are not numbers. A string is a number if it has one of the following
-/// formats. If several formats match, the first one is used.
+/// formats. If several formats match, the first matching format in this list is used.
 ///
 /// 1. a word: `true`, `yes`, `false`, `no` or `unknown`
 /// 2. an RFC 3339 time, as Unix seconds
@@ -46,7 +46,8 @@ fn text_to_number(text: &str) -> Option<f64> {
         .or_else(|| float(text))
 }
 
-/// Parses a quantity without surrounding blanks. The result is infinite if it exceeds the range of doubles.
+/// Parses a quantity. Spaces before or after the quantity are not allowed. If the number is too large for a 64-bit
+/// float, the result is infinite.
 fn quantity(text: &str) -> Option<f64> {
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return None;
@@ -67,8 +68,8 @@ fn percentage(text: &str) -> Option<f64> {
     Some(number / 100.0).filter(|value| value.is_finite())
 }
 
-/// Parses a float in Go's notation. This notation allows underscores between digits, and hexadecimal numbers with a
-/// binary exponent.
+/// Parses a floating-point number in the notation of Go. The notation allows underscores between digits, and
+/// hexadecimal numbers with a binary exponent.
 ///
 /// Source: [strconv.ParseFloat](https://pkg.go.dev/strconv#ParseFloat).
 fn float(text: &str) -> Option<f64> {
@@ -97,8 +98,8 @@ fn float(text: &str) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// Removes single underscores between digits. An underscore before the first digit is allowed only after a base
-/// prefix.
+/// Removes single underscores between digits. Before the first digit, an underscore is allowed only after a prefix such
+/// as `0x`.
 fn without_underscores(digits: &str, is_hex: bool) -> Option<String> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || is_hex && byte.is_ascii_hexdigit();
     let mut before = is_hex;
@@ -123,7 +124,7 @@ fn decimal_float(text: &str) -> Option<f64> {
         .filter(|_| starts && text.bytes().all(known))
 }
 
-/// Parses `h.hhhp±d`; the exponent is required.
+/// Parses a hexadecimal number of the form `h.hhhp±d`. The exponent is required.
 fn hex_float(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once('p')?;
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -139,8 +140,8 @@ fn hex_float(text: &str) -> Option<f64> {
     } else {
         i64::from(i32::MAX)
     });
-    // The mantissa of 64 bits is rounded once to 53 bits. For the rounding, it matters only whether any digit after the
-    // mantissa is not zero.
+    // `bits` has up to 64 bits of the mantissa. The conversion to a float rounds it once, to 53 bits. For correct
+    // rounding, the last bit is set if any of the dropped digits is not zero.
     let (mut bits, mut dropped, mut rest) = (0_u64, 0_i64, false);
     for digit in integer.chars().chain(fraction.chars()) {
         let digit = u64::from(digit.to_digit(16)?);
@@ -158,7 +159,7 @@ fn hex_float(text: &str) -> Option<f64> {
         .saturating_sub(fraction_bits);
     #[allow(clippy::cast_precision_loss, reason = "this is the rounding")]
     let value = bits as f64;
-    // The scale is applied in four steps, so that no intermediate power is out of range.
+    // The scale is applied in four steps, so that no intermediate result is out of range.
     let scale = i32::try_from(scale.clamp(-3000, 3000)).ok()?;
     let half = scale / 2;
     let scaled = value * 2_f64.powi(half / 2) * 2_f64.powi(half - half / 2);

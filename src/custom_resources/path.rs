@@ -1,29 +1,31 @@
-//! Compiled paths, by which a configuration selects values of an object.
+//! Compiled paths. With a path, a configuration selects values in an object.
 
 use serde_json::Value;
 
 use super::number::to_number;
 use crate::decode::ITEMS;
 
-/// A path, applied step by step to a JSON value.
+/// A path, that is a sequence of steps. Each step selects a value inside the JSON value before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
-/// Maximum number of field names in a path for the decoder. The decoder reads everything below the last of these names.
+/// Maximum number of field names in a path that is given to the decoder. The decoder reads everything below the last of
+/// these fields.
 const MAX_FIELDS: usize = 64;
 
-/// A path element that is not valid: brackets without `=` inside.
+/// An invalid element of a path: its brackets do not contain `=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BadStep {
-    /// The index of the element in the path.
+    /// The index of the invalid element in the path.
     pub(super) at: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// `[key=text]`: in a list, selects the first item whose field `key` has the value `text`.
+    /// An element of the form `[key=text]`. In a list, it selects the first item whose field `key` has the value
+    /// `text`.
     Find(Box<Find>),
-    /// Selects an entry of a map by its key, or an item of a list by its index.
+    /// Any other element. It selects an entry of a map by its key, or an item of a list by its index.
     Key(Box<Key>),
 }
 
@@ -38,10 +40,10 @@ struct Find {
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     name: String,
-    /// The name read as an index of a list; negative indexes count from the end.
+    /// The name as an index of a list; `None` if the name is not a number. A negative index counts from the end.
     index: Option<i64>,
-    /// The key and the text, if the name has the form `key=text`. If a map has this text at this key, the step selects
-    /// the text.
+    /// The key and the text, if the name has the form `key=text`. If the entry `key` of a map has the value `text`, the
+    /// step selects this value.
     equals: Option<(String, String)>,
 }
 
@@ -60,7 +62,7 @@ impl Path {
         self.0.is_empty()
     }
 
-    /// The value at the path; `None` if it is absent or `null`.
+    /// Returns the value that the path finds in `from`; `None` if the value is absent or `null`.
     pub(super) fn find<'v>(&self, from: &'v Value) -> Option<&'v Value> {
         let found = self
             .0
@@ -69,23 +71,23 @@ impl Path {
         found.filter(|value| !value.is_null())
     }
 
-    /// The leading elements that are plain field names, as a dotted path.
+    /// Returns the first elements of the path as a dotted path, up to the first element that is not a plain field name.
     ///
-    /// The empty string means the whole object. Everything below a list index, a search, or a name with a dot is read
-    /// as a whole.
+    /// The empty string stands for the whole object. A list index, a search, or a name with a dot ends the dotted path.
+    /// The decoder then reads everything below.
     pub(super) fn fields(&self) -> String {
         self.fields_with(&Self::default())
     }
 
-    /// Whether all elements are plain field names.
+    /// Whether all elements of the path are plain field names.
     pub(super) fn is_of_names(&self) -> bool {
         self.0.iter().all(|step| step.name().is_some())
     }
 
-    /// Does the same as [`fields`](Self::fields) for this path followed by another path.
+    /// Returns the same as [`fields`](Self::fields) for the path that consists of `self` and then `behind`.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
-        // The code that reads field trees is recursive, so paths must be short.
+        // The code that reads trees of fields is recursive, so paths must be short.
         let names = names.take(MAX_FIELDS);
         names.collect::<Vec<_>>().join(".")
     }
@@ -94,7 +96,7 @@ impl Path {
 // === impl Step ===
 
 impl Step {
-    /// The name of the field that the step selects; `None` if the step may be an index or a search.
+    /// Returns the name of the field that the step selects; `None` if the step can be an index or a search.
     fn name(&self) -> Option<&str> {
         let Self::Key(key) = self else { return None };
         let name = key.name.as_str();

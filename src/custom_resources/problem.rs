@@ -1,10 +1,10 @@
-//! Problems of a configuration, with their positions.
+//! Problems in a configuration, with their positions.
 
 use std::fmt;
 
 use crate::errors::{debug_is_display, one_per_line};
 
-/// An error or a warning about a configuration.
+/// An error or a warning about a configuration document.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::Config;
@@ -15,19 +15,19 @@ use crate::errors::{debug_is_display, one_per_line};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigProblem {
-    /// The line, counted from 1; 0 if the problem has no position.
+    /// The number of the line, starting at 1; 0 if the problem has no position.
     pub line: usize,
-    /// The path in the document, such as `spec.resources[0].metrics[2].each.gauge.path[1]`.
+    /// The path of the problem in the document, such as `spec.resources[0].metrics[2].each.gauge.path[1]`.
     pub path: String,
-    /// The group, version and kind of the entry, as far as they can be read.
+    /// The group, version and kind of the entry. Names that cannot be read are replaced by `*`.
     pub resource: Option<String>,
-    /// The name of the metric, if the problem is about a metric.
+    /// The name of the metric if the problem concerns one metric.
     pub metric: Option<String>,
-    /// The problem, and how to solve it.
+    /// A text that describes the problem and its solution.
     pub message: String,
 }
 
-/// All errors of a configuration. No part of a configuration with errors is used.
+/// All errors in a configuration document. If a configuration has errors, no part of it is used.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::Config;
@@ -50,7 +50,7 @@ impl ConfigError {
         &self.problems
     }
 
-    /// The warnings, in the order of the document. A warning often explains an error.
+    /// The warnings, in the order of the document. Often, a warning helps to understand an error.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -65,7 +65,7 @@ impl ConfigError {
 }
 
 impl ConfigProblem {
-    /// Creates a problem without a position.
+    /// Creates a problem that concerns the whole configuration, so it has no position.
     pub(crate) fn of_all(message: String) -> Self {
         Self {
             line: 0,

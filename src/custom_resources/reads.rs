@@ -9,11 +9,11 @@ use super::labels::LabelPaths;
 use super::path::Path;
 use crate::decode::ITEMS;
 
-/// The maximum number of fields that a metric names for the decoder. If a metric reads more fields, it names their
-/// parent fields instead. Otherwise, the memory of a configuration would grow with the number of labels times the
-/// number of metrics.
+/// Maximum number of fields that a metric gives to the decoder. If a metric reads more fields, it gives the parent
+/// fields to the decoder instead. Without this maximum, the memory of a configuration would grow with the number of
+/// labels times the number of metrics.
 const MOST_READS: usize = 64;
-/// The maximum number of names in the path of such a parent field.
+/// Maximum number of names in the path of such a parent field.
 const DEPTH_AROUND: usize = 2;
 
 impl Inherited {
@@ -27,7 +27,8 @@ impl Inherited {
 }
 
 impl MetricPlan {
-    /// The fields of an object that the metric reads, as dotted paths. An empty path means the whole object.
+    /// Returns the fields of an object that the metric reads, as dotted paths. An empty path stands for the whole
+    /// object.
     pub(super) fn reads(&self) -> BTreeSet<String> {
         let each = &self.each;
         let mut reads = BTreeSet::clone(&self.inherited.reads);
@@ -36,11 +37,10 @@ impl MetricPlan {
         let expressions = expressions.chain(each.expr_labels.iter());
         reads.extend(expressions.flat_map(Expr::reads));
         match &each.kind {
-            // With `forEach`, the items come only from that expression. `reads` already has the fields of the
-            // expression.
+            // The elements come only from the expression `forEach`. The fields of this expression are already in
+            // `reads`.
             _ if each.for_each.is_some() => {}
-            // A state set does not iterate over the entries of a map, so it reads only the named
-            // fields.
+            // A state set does not visit the entries of a map, so it reads only the fields in its paths.
             EachKind::StateSet { value_from, .. }
                 if each.expr.is_none() && each.expr_labels.is_empty() =>
             {
@@ -56,8 +56,9 @@ impl MetricPlan {
 }
 
 impl Each {
-    /// The paths of the fields that the metric reads at the element and below. In a list, the metric reads only the
-    /// named fields of the items. In a map, the metric reads all entries.
+    /// Returns the fields that the metric reads in the element, as paths from the root of the object. If the element is
+    /// a list, the metric reads only these fields of its items. If the element is a map, the metric reads all its
+    /// entries.
     fn reads_below(&self) -> Vec<String> {
         let value_from = match &self.kind {
             EachKind::Gauge { value_from, .. } => Some(value_from),
@@ -84,14 +85,14 @@ impl Each {
             .collect()
     }
 
-    /// Whether the value or a label depends on the element itself.
+    /// Whether the value of the sample or a label needs the element itself.
     fn names_item(&self) -> bool {
         let value = self.expr.as_ref().is_none_or(Expr::names_item);
         value || self.expr_labels.iter().any(Expr::names_item)
     }
 }
 
-/// If there are too many fields, replaces them by their parent fields.
+/// If there are too many fields, returns their parent fields instead.
 fn limited(mut reads: BTreeSet<String>) -> BTreeSet<String> {
     for depth in (0..=DEPTH_AROUND).rev() {
         if reads.len() <= MOST_READS {
@@ -102,7 +103,7 @@ fn limited(mut reads: BTreeSet<String>) -> BTreeSet<String> {
     reads
 }
 
-/// The first `depth` names of a dotted path. An empty result means the whole object.
+/// Returns the first `depth` names of a dotted path. An empty result stands for the whole object.
 fn around(field: &str, depth: usize) -> String {
     let mut names = field.split('.');
     let first: Vec<_> = names.by_ref().take(depth).collect();

@@ -2,8 +2,8 @@
 
 use super::kinds::KnownKind;
 
-/// The kinds that an entry of a configuration selects, as [`Config::selectors`](super::Config::selectors)
-/// lists them.
+/// A selector of kinds, from an entry of a configuration. [`Config::selectors`](super::Config::selectors) returns the
+/// selectors.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -25,7 +25,7 @@ use super::kinds::KnownKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct KindSelector<'a> {
-    /// The API group, empty for the core group.
+    /// The API group; empty for the core group.
     pub group: &'a str,
     /// The API version; `None` selects all versions.
     pub version: Option<&'a str>,
@@ -36,25 +36,26 @@ pub struct KindSelector<'a> {
 // === impl KindSelector ===
 
 impl KindSelector<'_> {
-    /// Whether the entry names one kind, without a wildcard.
+    /// Whether the selector names one kind, without a wildcard.
     pub(super) fn is_exact(&self) -> bool {
         self.version.is_some() && self.kind.is_some()
     }
 
-    /// Whether the group, the version and the name of a kind match the entry.
+    /// Whether the selector matches this group, version and name of a kind.
     pub(crate) fn includes(&self, group: &str, version: &str, kind: &str) -> bool {
         let all = |own: Option<&str>, other: &str| own.is_none_or(|own| own == other);
         self.group == group && all(self.version, version) && all(self.kind, kind)
     }
 
-    /// Whether the entry selects a kind. A selector without a version or a kind matches custom resources
-    /// only.
+    /// Whether the selector matches a kind. A selector without a version or without a kind matches only custom
+    /// resources.
     #[must_use]
     pub fn matches(&self, kind: &KnownKind) -> bool {
         let resource = kind.resource();
         let (group, version, name) = (resource.group(), resource.version(), resource.kind());
         self.includes(group, version, name)
-            // A built-in type must be named exactly: wildcards select only definitions of custom resources.
+            // A wildcard matches only custom resources. A built-in kind matches if the selector names its version and
+            // kind.
             && (self.is_exact() || !group.is_empty() && !KnownKind::is_built_in(group, version, name))
     }
 }

@@ -114,7 +114,7 @@ spec:
     assert_eq!(problems(config), expected);
 }
 
-/// Returns an entry for widgets with some metrics, one per line.
+/// Returns an entry for widgets. Its metrics are `metrics`, one on each line.
 fn of_widgets(metrics: &[&str]) -> String {
     let head =
         "spec:\n  resources:\n  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }";
@@ -226,7 +226,7 @@ fn only_the_families_that_have_errors_can_be_left_out() {
     }
 }
 
-/// Without its kind, an entry would select all kinds and replace the other entries.
+/// An entry without a readable kind would select all kinds, and so replace the other entries.
 #[test]
 fn an_entry_whose_types_cannot_be_read_is_left_out_whole() {
     let of_widgets = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
@@ -329,7 +329,8 @@ fn merged_maps_that_merge_others_are_limited() {
             .any(|problem| problem.contains("maps are merged")),
         "{problems:?}"
     );
-    // Maps beyond the limit on merges are not merged, at any position.
+    // After the limit on merges is reached, no maps are merged at any position. So the only problem is the exceeded
+    // limit.
     let error = Config::parse_valid_families(&text).unwrap_err();
     assert_eq!(error.problems().len(), 1, "{error}");
 }
@@ -606,7 +607,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     let pods = text(&metrics, ExpositionFilter::default().resources(["pods"]));
     assert!(pods.starts_with("# HELP kube_pod_info"));
 
-    // Another version of the kind is added. The first version keeps its samples.
+    // The test adds another version of the kind. The samples of the first version must stay.
     let changes = metrics
         .custom_resources()
         .set_known_kinds([widget("v1"), widget("v2")])
@@ -614,7 +615,8 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
     assert_eq!((changes.added.len(), changes.removed.len()), (1, 0));
     feed(&metrics, &widget("v2"), 4);
     let all = text(&metrics, ExpositionFilter::default());
-    // Custom resources are sorted by `group/version, Resource=plural`, before `pods`.
+    // The resources are sorted by name. A custom resource has the name `group/version, Resource=plural`, so it comes
+    // before `pods`.
     let lines: Vec<_> = all.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(
         lines[..2],
@@ -643,7 +645,8 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
 
 #[test]
 fn replicas_leave_out_the_same_kinds() {
-    // The first names have the newest definitions. Two definitions were created in the same second.
+    // If the kinds are sorted by name, the first kind has the newest definition. Two of the definitions were created in
+    // the same second.
     let definition = |(plural, second): (&str, u32)| {
         let names = json!({ "kind": plural.to_uppercase(), "plural": plural });
         let created = format!("2026-01-01T00:00:{second:02}Z");
@@ -678,7 +681,8 @@ fn replicas_leave_out_the_same_kinds() {
             .collect::<Vec<_>>()
     };
 
-    // The first replica sees each definition appear. The second replica starts later.
+    // For the first replica, the definitions appear one after another. The second replica starts later, and finds all
+    // definitions.
     let running = start(Vec::new());
     for number in 1..=created.len() {
         let kinds = created[..number].iter().copied().flat_map(definition);
@@ -691,7 +695,7 @@ fn replicas_leave_out_the_same_kinds() {
     );
     assert_eq!(shown(&running), shown(&start(all())));
 
-    // A definition is deleted, and created again as the newest one.
+    // A definition is deleted. Then it is created again, so it becomes the newest definition.
     for recreated in [None, Some(("d", 4))] {
         let kinds = created[1..].iter().copied().chain(recreated);
         let kinds = kinds.flat_map(definition).collect::<Vec<_>>();
@@ -854,7 +858,8 @@ fn errors_are_counted_per_family_and_each_is_told_once() {
     );
 }
 
-/// Pods with one built-in family, the configured family `label_grace`, and the families in `more`, which is YAML.
+/// Returns a `StateMetrics` for pods. It has one built-in family, the configured family `label_grace`, and the families
+/// in `more` (YAML).
 fn pods_with_families(more: &str) -> StateMetrics {
     let yaml = "
 spec:
@@ -903,7 +908,7 @@ fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_sampl
              \"spec\": {{ \"terminationGracePeriodSeconds\": 30, \"extra\": {extra} }} }}"
         )
     };
-    // This list has more values than an object may have in the fields that a configuration reads.
+    // This list has too many values: it exceeds the limit on values in the fields that a configuration reads.
     let large = format!("[{}0]", "0,".repeat(500_000));
     let lines = || text(&metrics, ExpositionFilter::default().resources(["pods"]));
     let (in_rust, configured) = ("kube_pod_info{", "pod=\"p\"} 30\n");
@@ -921,7 +926,7 @@ fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_sampl
             store.unwrap().stats().decode_field_errors
         };
         assert_eq!((stats(false), stats(true)), (0, 1));
-        // A deletion removes both rows.
+        // A deletion removes the rows from both stores.
         writer.apply_json(pod("1").as_bytes()).unwrap();
         assert!(lines().contains(configured));
         writer.delete_json(pod(&large).as_bytes()).unwrap();

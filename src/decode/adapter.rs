@@ -1,4 +1,5 @@
-//! The layer around a deserializer. It prunes fields, reads `null` as absent, and normalises times and quantities.
+//! An adapter that wraps a deserializer. It removes fields, treats `null` as an absent field, and normalises times and
+//! quantities.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -15,43 +16,44 @@ use serde::forward_to_deserialize_any;
 use super::fields::{Fields, Tree};
 use crate::k8s::{normalize_base64, normalize_rfc3339};
 
-/// Maximum memory of all items of all lists in an object, without the memory below the items.
+/// Maximum memory for the items of all lists in an object. The memory to which the items point is not included.
 ///
-/// A list item such as `{}` has two bytes of JSON, and a container takes more than two kilobytes of memory.
+/// The limit is necessary, because a short text can need much memory. `{}` has two bytes, but as a container it takes
+/// more than two kilobytes.
 const ITEM_BYTES: usize = 128 << 20;
 const TOO_LARGE: &str = "too many items, expected lists whose items take at most 128 MiB of memory";
 
 thread_local! {
-    /// The memory that further items may take in the object that this thread decodes.
+    /// How much memory the items of lists may still take in the object that this thread decodes.
     static LEFT: Cell<usize> = const { Cell::new(ITEM_BYTES) };
 }
 
-/// The fields that the families read at one position of the object.
+/// The fields that families read below one value in the object.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
     All,
-    /// At the top level of an object: everything except these fields of the metadata, which no family reads.
+    /// At the top level of an object: all fields, but without these fields of the metadata. No family reads them.
     AllButMetadata(&'static [&'static str]),
     AllBut(&'static [&'static str]),
     Some(&'f Tree),
-    /// The fields of the items of a list. If the value is not a list, the decoder keeps the whole value.
+    /// In a list: these fields of each item. If the value is not a list, the decoder keeps the whole value.
     Items(&'f Tree),
 }
 
-/// A deserializer that yields only the wanted fields of another deserializer.
+/// A deserializer that passes on only the wanted fields from another deserializer.
 pub(super) struct Adapter<'f, D> {
     inner: D,
     wanted: Wanted<'f>,
 }
 
-/// Wraps a visitor or a seed of the object's type, so that the layer also applies to nested values.
+/// Wraps a visitor or a seed of the object's type, so that nested values also go through an [`Adapter`].
 struct Layer<'f, T> {
     inner: T,
     wanted: Wanted<'f>,
     null: Null,
 }
 
-/// The meaning of a `null` where a value is required.
+/// The value that replaces `null` if the type requires a value.
 #[derive(Clone, Copy)]
 enum Null {
     Unit,
@@ -74,7 +76,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// Returns the fields that the families read in each item of a list.
+    /// Returns the fields that families read in each item of a list.
     fn item(self) -> Self {
         match self {
             Self::Items(tree) => Self::Some(tree),
@@ -82,7 +84,7 @@ impl<'f> Wanted<'f> {
         }
     }
 
-    /// Returns the fields that the families read below the field `name`; `None` if the families do not read this field.
+    /// Returns the fields that families read below the field `name`; `None` if no family reads this field.
     pub(super) fn field(self, name: &str) -> Option<Self> {
         match self {
             Self::All => Some(Self::All),
@@ -93,8 +95,8 @@ impl<'f> Wanted<'f> {
                 Fields::AllBut(_) => Some(Self::All),
                 fields => Some(Self::of(fields)),
             },
-            // The families expect a list, so the tree has only the fields of items. If the value is a map, the tree
-            // does not say which fields of the map the families read, so the decoder keeps all of them.
+            // The families expect a list, so `tree` contains the fields of the items. The value is a map instead. It is
+            // unknown which fields of the map the families read, so the decoder keeps all fields.
             Self::Items(_) => Some(Self::All),
         }
     }
@@ -103,7 +105,7 @@ impl<'f> Wanted<'f> {
 // === impl Adapter ===
 
 impl<'f, D> Adapter<'f, D> {
-    /// Creates an adapter for a whole object.
+    /// Creates an adapter for one object.
     pub(super) fn of_object(inner: D, wanted: Wanted<'f>) -> Self {
         LEFT.set(ITEM_BYTES);
         Self::new(inner, wanted)
@@ -153,8 +155,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        // The type `ByteString` does not pass its name to the deserializer. The `TypeId` of the visitor's value is not
-        // available, because the visitor's type is not `'static`. Therefore, the names of the types are compared.
+        // The type `ByteString` does not pass its name to the deserializer, so the names of the types are compared. A
+        // comparison of `TypeId`s is not possible, because the type of the visitor is not `'static`.
         if type_name::<V::Value>() == type_name::<ByteString>() {
             let text = self.inner.deserialize_str(Base64Text)?;
             return visitor.visit_str(&text);
@@ -320,11 +322,11 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Layer<'_, S> {
     }
 }
 
-/// The entries of a list or a map, with only the wanted fields.
+/// The entries of a list or a map. Fields that are not wanted are skipped.
 struct Entries<'f, A> {
     inner: A,
     wanted: Wanted<'f>,
-    /// The wanted fields of the next value of a map.
+    /// For a map, the wanted fields below the next value.
     value: Wanted<'f>,
 }
 
@@ -389,7 +391,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
     }
 }
 
-/// An empty list or map, which replaces a `null`.
+/// An empty list or an empty map. It replaces `null`.
 struct Nothing<E>(std::marker::PhantomData<E>);
 
 impl<'de, E: Error> SeqAccess<'de> for Nothing<E> {
@@ -412,7 +414,7 @@ impl<'de, E: Error> MapAccess<'de> for Nothing<E> {
     }
 }
 
-/// A key as text, borrowed from the input if it has no escapes.
+/// The key of a map as text. If the key has no escapes, the text is borrowed from the input.
 pub(super) struct KeyText;
 
 impl<'de> DeserializeSeed<'de> for KeyText {
@@ -439,7 +441,7 @@ impl<'de> Visitor<'de> for KeyText {
     }
 }
 
-/// Converts a time to the notation that the object's type reads.
+/// Converts a time to the notation that the type of the object accepts.
 struct TimeText;
 
 impl<'de> Visitor<'de> for TimeText {
@@ -460,7 +462,7 @@ impl<'de> Visitor<'de> for TimeText {
     }
 }
 
-/// Converts bytes to the notation that the object's type reads.
+/// Converts Base64 to the notation that the type of the object accepts.
 struct Base64Text;
 
 impl<'de> Visitor<'de> for Base64Text {
@@ -479,7 +481,7 @@ impl<'de> Visitor<'de> for Base64Text {
     }
 }
 
-/// Reads a quantity as text, also if it is a number in JSON. `null` is zero.
+/// Reads a quantity as text, even if the quantity is a JSON number. `null` is zero.
 struct QuantityText;
 
 impl<'de> Visitor<'de> for QuantityText {

@@ -11,16 +11,17 @@ use super::json;
 use super::protobuf;
 use super::reason::Problem;
 
-/// How the bytes of an object are encoded.
+/// The encoding of an object: JSON or protobuf.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
     Json,
-    /// Protobuf, with or without an envelope. The message has the fields of the kind.
+    /// Protobuf. The bytes can start with an envelope, that is the header that Kubernetes adds. The `Message` describes
+    /// the fields of the kind.
     #[cfg(feature = "protobuf")]
     Protobuf(&'static Message),
 }
 
-/// The bytes of an object, as a source received them.
+/// The bytes of an object, as the source has received them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoded<'a> {
     encoding: Encoding,
@@ -30,7 +31,7 @@ pub(crate) struct Encoded<'a> {
 // === impl Encoding ===
 
 impl Encoding {
-    /// Returns an object in this encoding.
+    /// Returns `bytes` as an object in this encoding.
     pub(crate) fn object(self, bytes: &[u8]) -> Encoded<'_> {
         let encoding = self;
         Encoded { encoding, bytes }
@@ -48,7 +49,7 @@ impl<'a> Encoded<'a> {
         self.bytes
     }
 
-    /// Decodes the object, and keeps only `fields`.
+    /// Decodes the object, but only its fields in `fields`.
     pub(super) fn decode<K: DeserializeOwned>(self, fields: &Fields) -> Result<K, Problem> {
         match self.encoding {
             Encoding::Json => json::decode(self.bytes, fields),
@@ -57,7 +58,7 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Reads the metadata of an object, even if the object cannot be decoded as its kind.
+    /// Reads the metadata of an object. This also works for objects that cannot be decoded as their kind.
     pub(crate) fn metadata<T: DeserializeOwned>(self) -> Option<T> {
         #[derive(Deserialize)]
         struct Object<T> {

@@ -1,35 +1,35 @@
-//! The tree of the field names that the families read.
+//! The names of the fields that families read, as a tree.
 
-/// The wanted fields of an object: the fields that the families read.
+/// The wanted fields of an object, that is, the fields that families read.
 ///
-/// Paths apply to the items of lists: `spec.containers.name` is the name of every container.
+/// In a path, the name after a list is a field of its items: `spec.containers.name` is the name of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fields {
     /// All fields.
     #[default]
     All,
-    /// All fields except these fields of the metadata.
+    /// All fields, but not these fields of the metadata.
     AllBut(&'static [&'static str]),
     /// Only these fields.
     Some(Tree),
 }
 
-/// The wanted fields by name.
+/// Wanted fields. Each field has a name and the wanted fields below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
-    /// The fields, sorted by name. A linear search is fast, because there are few names, and most of them differ in
-    /// length from the name that is searched.
+    /// The fields, sorted by name. The search compares the names one after another. This is fast, because there are few
+    /// names, and names of different lengths differ immediately.
     fields: Vec<(String, Fields)>,
-    /// Whether the names apply only to the items of a list. If they do, and the value is not a list, the decoder keeps
-    /// all fields of the value.
+    /// Whether the names are fields of the items of a list. If they are, but the value in an object is not a list, the
+    /// decoder keeps all fields of the value.
     of_items: bool,
 }
 
-/// This suffix of a name states that the rest of the path applies to the items of a list. If the value is not a list,
-/// the decoder keeps all fields of the value.
+/// In a path, this suffix of a name states that the value is a list. The next name in the path is then a field of the
+/// items. If the value in an object is not a list, the decoder keeps all fields of the value.
 pub(crate) const ITEMS: &str = "[]";
 
-/// Fields that the decoder keeps for every object: the kind, the identity and the resource version.
+/// Fields that the decoder keeps in every object: the API version, the kind, the identity and the resource version.
 const ALWAYS: [&str; 6] = [
     "apiVersion",
     "kind",
@@ -40,10 +40,10 @@ const ALWAYS: [&str; 6] = [
 ];
 
 impl Fields {
-    /// The union of the fields of families; `None` means a family that may read everything.
+    /// Returns all fields that any of these families reads. `None` stands for a family that may read every field.
     ///
-    /// The parameter is a list and not a generic iterator. Otherwise, the program would contain a copy of this function
-    /// for each kind.
+    /// The parameter is a list, not a generic iterator. With a generic parameter, the compiled program would contain a
+    /// copy of this function for each kind.
     pub(crate) fn union(families: Vec<Option<Vec<&str>>>) -> Self {
         let mut tree = Self::Some(Tree::default());
         for path in ALWAYS {
@@ -63,14 +63,14 @@ impl Fields {
         tree
     }
 
-    /// The whole object except `metadata.managedFields`, which no metric reads and which is often more than half of an
-    /// object.
+    /// The whole object without `metadata.managedFields`. No metric reads this field, and it is often more than half of
+    /// the object.
     pub(crate) fn whole_object() -> Self {
         Self::AllBut(&["managedFields"])
     }
 
-    /// The paths of the wanted fields. If there is no tree, the only path is the empty path, which means the whole
-    /// object.
+    /// Returns the paths of the wanted fields. If all fields are wanted, the only path is the empty path, which stands
+    /// for the whole object.
     pub(super) fn paths(&self) -> Vec<Vec<&str>> {
         let Self::Some(tree) = self else {
             return vec![Vec::new()];
@@ -99,7 +99,7 @@ impl Fields {
         below.insert(path);
     }
 
-    /// Whether all wanted fields are within these paths, apart from `apiVersion` and `kind`.
+    /// Whether each wanted field is at or below one of these paths. The fields `apiVersion` and `kind` do not matter.
     pub(crate) fn are_within(&self, paths: &[&str]) -> bool {
         let is_within =
             |path: &[&str]| (0..=path.len()).any(|end| paths.contains(&&*path[..end].join(".")));
@@ -108,7 +108,7 @@ impl Fields {
     }
 }
 
-/// Whether `path` is `apiVersion` or `kind`. In protobuf, these fields are in the envelope and not in the object.
+/// Whether `path` is `apiVersion` or `kind`. In protobuf, these two fields are in the envelope, not in the object.
 pub(super) fn is_header(path: &[&str]) -> bool {
     matches!(path, ["apiVersion" | "kind"])
 }
@@ -116,7 +116,7 @@ pub(super) fn is_header(path: &[&str]) -> bool {
 // === impl Tree ===
 
 impl Tree {
-    /// The wanted fields below the field `name`; `None` if the field is not wanted.
+    /// Returns the wanted fields below the field `name`; `None` if this field is not wanted.
     pub(super) fn get(&self, name: &str) -> Option<&Fields> {
         let mut fields = self.fields.iter();
         fields
@@ -124,7 +124,8 @@ impl Tree {
             .map(|(_, fields)| fields)
     }
 
-    /// The wanted fields below the field `name`. If the tree lacks the field, adds the field with the value of `new`.
+    /// Returns the wanted fields below the field `name`. If the field `name` is not in the tree, adds it with the
+    /// result of `new`.
     fn at(&mut self, name: &str, new: impl FnOnce() -> Fields) -> &mut Fields {
         let at = match self.fields.binary_search_by(|(own, _)| (**own).cmp(name)) {
             Ok(at) => at,
@@ -136,8 +137,8 @@ impl Tree {
         &mut self.fields[at].1
     }
 
-    /// Whether the tree has the fields of the items of a list. If it does, and the value is not a list, the decoder
-    /// keeps all fields of the value.
+    /// Whether the names in this tree are fields of the items of a list. If they are, but the value in an object is not
+    /// a list, the decoder keeps all fields of the value.
     pub(super) fn is_of_items(&self) -> bool {
         self.of_items
     }

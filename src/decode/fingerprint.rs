@@ -8,28 +8,28 @@ use std::sync::LazyLock;
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 
-/// Maximum number of groups of a resource, so that the fingerprints of a row need at most 48 bytes.
+/// Maximum number of groups of a resource. With this limit, the fingerprints of an object take at most 48 bytes.
 pub(crate) const MAX_GROUPS: usize = 6;
 
-/// A set of groups, with a bit for each group.
+/// A set of groups. Each group has one bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupSet(u8);
 
-/// A hash of the bytes of each group of fields; 0 means that the hash is unknown.
+/// A hash for each group of fields. A hash of 0 means that the hash is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprints([u64; MAX_GROUPS]);
 
-/// Computes the fingerprints of one object.
+/// Computes the hashes of all groups for one object.
 pub(super) struct GroupHashers([FoldHasher<'static>; MAX_GROUPS]);
 
-/// The random key of the process.
+/// The random key of the process for the hash function.
 ///
-/// The hash function is foldhash, as for the cells of columns. SipHash would need about 1 µs per pod, which is a tenth
-/// of the time of an update. The key is random, because it is easy to find two texts with the same hash if the key is
-/// known. With such texts, a changed object would keep its old samples.
+/// The hash function is foldhash. SipHash would need about 1 µs for a pod, which is a tenth of the time of an update.
+/// The key is random: with a known key, it is easy to find two texts with the same hash. If an object changed from one
+/// of these texts to the other, its old samples would stay.
 static KEY: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
 
-/// Returns a random number, for the key of a hash function.
+/// Returns a random number, which becomes the key of a hash function.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
@@ -39,7 +39,7 @@ pub(crate) fn random() -> u64 {
 impl GroupSet {
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// Returns the set that contains only `group`.
+    /// Returns a set with `group` as its only member.
     pub(super) fn of(group: usize) -> Self {
         Self(1 << (group % MAX_GROUPS))
     }
@@ -61,7 +61,7 @@ impl GroupSet {
         Self(self.0 | other.0)
     }
 
-    /// Returns a number below `1 << MAX_GROUPS` that identifies the set.
+    /// Returns a number below `1 << MAX_GROUPS`. Different sets have different numbers.
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -74,12 +74,12 @@ impl GroupSet {
 // === impl Fingerprints ===
 
 impl Fingerprints {
-    /// The fingerprints of the first `count` groups.
+    /// Returns the hashes of the first `count` groups.
     pub(crate) fn first(&self, count: usize) -> &[u64] {
         self.0.get(..count).unwrap_or(&self.0)
     }
 
-    /// Converts the stored fingerprints of a row.
+    /// Converts the hashes that a store keeps for an object to `Fingerprints`.
     pub(crate) fn of_row(stored: &[u64]) -> Self {
         let mut hashes = [0; MAX_GROUPS];
         for (hash, stored) in hashes.iter_mut().zip(stored) {
@@ -88,12 +88,12 @@ impl Fingerprints {
         Self(hashes)
     }
 
-    /// Whether the fingerprints are known.
+    /// Whether the hashes are known.
     pub(crate) fn are_known(&self) -> bool {
         self.0.iter().any(|&hash| hash != 0)
     }
 
-    /// The groups whose stored fingerprint differs; `None` if the stored fingerprints are unknown.
+    /// Returns the groups whose hash differs from the stored hash; `None` if the stored hashes are unknown.
     pub(crate) fn changed_since(&self, stored: &[u64]) -> Option<GroupSet> {
         if stored.is_empty() || stored.contains(&0) {
             return None;
@@ -109,13 +109,13 @@ impl Fingerprints {
 // === impl GroupHashers ===
 
 impl GroupHashers {
-    /// Creates a hasher for each group. `seed` is the random key of the store.
+    /// Creates one hasher for each group. `seed` is the random key of the store.
     pub(super) fn new(seed: u64) -> Self {
         let hasher = |group: usize| FoldHasher::with_seed(seed.wrapping_add(group as u64), &KEY);
         Self(array::from_fn(hasher))
     }
 
-    /// Adds a number to the hashes of groups.
+    /// Adds a number to the hash of each of these groups.
     pub(super) fn add_number(&mut self, groups: GroupSet, number: u64) {
         for (group, hasher) in self.0.iter_mut().enumerate() {
             if groups.has(group) {
@@ -124,11 +124,11 @@ impl GroupHashers {
         }
     }
 
-    /// Adds bytes to the hashes of groups. `place` identifies the fields that the bytes contain.
+    /// Adds bytes to the hash of each of these groups. `place` is a number that identifies the fields in these bytes.
     pub(super) fn add(&mut self, groups: GroupSet, place: u32, bytes: &[u8]) {
         for (group, hasher) in self.0.iter_mut().enumerate() {
             if groups.has(group) {
-                // The length separates these bytes from the next ones.
+                // The length is added too, so that the end of these bytes is unambiguous.
                 hasher.write_u32(place);
                 hasher.write_usize(bytes.len());
                 hasher.write(bytes);

@@ -1,7 +1,7 @@
 //! [`FieldGroups`]: the fields that families read, in groups of fields that often change together.
 //!
-//! The store keeps a fingerprint per group and row. Few groups save memory. Many groups save CPU time, because the
-//! samples of a family are generated again only if a group that the family reads has changed.
+//! For each object, the store keeps a hash (*fingerprint*) for each group. Few groups save memory. Many groups save CPU
+//! time: the samples of a family are generated again only if a group that the family reads has changed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use super::fields::ITEMS;
 use super::fingerprint::{GroupSet, MAX_GROUPS};
 
-/// The fields that families read, each with its group. Paths end after the second name: for example,
-/// `status.conditions` for the path `status.conditions.type`.
+/// The fields that families read. Each field belongs to a group. Paths are cut after the second name: the path
+/// `status.conditions.type` becomes `status.conditions`.
 #[derive(Debug)]
 pub(crate) struct FieldGroups {
     /// The fields of the object. The first field is always the metadata.
@@ -19,45 +19,47 @@ pub(crate) struct FieldGroups {
     has_all_fields: bool,
 }
 
-/// A field of the object that families read.
+/// A top-level field of the object that families read.
 #[derive(Debug)]
 pub(super) struct GroupedField {
     pub(super) name: String,
-    /// The groups of all fields below. If the value of the field is not a map, the value belongs to all these groups.
+    /// The groups of all fields below this field. If the value of this field is not a map, the value belongs to all
+    /// these groups.
     pub(super) groups: GroupSet,
-    /// The fields below, each with its group; empty if a family reads the value as a whole.
+    /// The fields below this field, with their groups; empty if a family reads the whole value.
     pub(super) below: Vec<(String, GroupSet)>,
 }
 
-/// The changes of an object after which the samples of a family must be generated again.
+/// Which changes of an object require that the samples of a family are generated again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dependency {
-    /// The groups that the family reads.
+    /// The groups of the fields that the family reads.
     pub(crate) groups: GroupSet,
-    /// Whether each event may change the samples, because the family reads undeclared fields or the resource version.
+    /// Whether any event can change the samples. This is true if the family reads undeclared fields or the resource
+    /// version.
     pub(crate) each_event: bool,
 }
 
-/// The part of an object that a path selects.
+/// What a path selects in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part<'p> {
-    /// A part of the identity of a row.
+    /// The name, the namespace or the UID, which identify the object.
     Identity,
-    /// The resource version, the API version or the kind, which each event may change.
+    /// The resource version, the API version or the kind. Every event can change these fields.
     Header,
-    /// More than the fields that have a group, such as the whole metadata.
+    /// More than one grouped field, such as the whole metadata.
     Everything,
     Field(&'p str, Option<&'p str>),
 }
 
-/// The name of the field with the metadata.
+/// The name of the top-level field that contains the metadata.
 pub(super) const METADATA: &str = "metadata";
 const STATUS: &str = "status";
-/// This field of a status changes most often, because its entries contain the times of heartbeats.
+/// The field of a status that changes most often, because conditions can contain the time of a heartbeat.
 const CONDITIONS: &str = "conditions";
 
-/// Classifies a field that is not in the status: 0 for the metadata, 1 for the specification, 2 for all other fields.
-/// The fields of one class share a group.
+/// Returns the class of a field that is not in the status: 0 for the metadata, 1 for the specification, 2 for all other
+/// fields. All fields of a class share one group.
 fn group_outside_status(name: &str) -> usize {
     match name {
         METADATA => 0,
@@ -69,12 +71,12 @@ fn group_outside_status(name: &str) -> usize {
 // === impl FieldGroups ===
 
 impl FieldGroups {
-    /// Groups the paths that families read; `None` means a family that may read everything.
+    /// Divides the paths that families read into groups. `None` stands for a family that may read every field.
     ///
-    /// The parameter is a list and not a generic iterator. Otherwise, the program would contain a copy of this function
-    /// for each kind.
+    /// The parameter is a list, not a generic iterator. With a generic parameter, the compiled program would contain a
+    /// copy of this function for each kind.
     pub(crate) fn new(families: Vec<Option<Vec<&str>>>) -> Self {
-        // For each field, the number of paths of families that select the field.
+        // The key is a field. The value is the number of paths that select the field.
         let mut paths: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
         let mut has_all_fields = true;
         for reads in families {
@@ -90,7 +92,7 @@ impl FieldGroups {
         let whole: Vec<_> = (paths.keys().filter(|(_, below)| below.is_none()))
             .map(|(name, _)| *name)
             .collect();
-        // A value that a family reads as a whole is not split into its fields.
+        // If a family reads a whole value, the value is not divided into its fields.
         paths.retain(|(name, below), _| below.is_none() || !whole.contains(name));
         let is_hot = |(name, below): (&str, Option<&str>)| name == STATUS && below.is_some();
         let mut outside = [None; 3];
@@ -137,7 +139,7 @@ impl FieldGroups {
         }
     }
 
-    /// Whether families read only the grouped fields, the identity, the version and the kind of an object.
+    /// Whether families read no other fields than the grouped fields, the identity, the API version and the kind.
     pub(super) fn has_all_fields(&self) -> bool {
         self.has_all_fields
     }
@@ -147,8 +149,8 @@ impl FieldGroups {
         self.count
     }
 
-    /// Returns the changes after which a family that reads these paths must be generated again. `None` means a family
-    /// that may read everything.
+    /// Returns which changes require that the samples of a family with these paths are generated again. `None` stands
+    /// for a family that may read every field.
     pub(crate) fn dependency<'a>(
         &self,
         reads: Option<impl IntoIterator<Item = &'a str>>,
@@ -170,7 +172,7 @@ impl FieldGroups {
         dependency
     }
 
-    /// The grouped fields. The first field is always the metadata.
+    /// The grouped fields. The metadata is always the first field.
     pub(super) fn fields(&self) -> &[GroupedField] {
         &self.fields
     }
@@ -197,8 +199,8 @@ impl GroupedField {
         }
     }
 
-    /// Whether the scan splits the value, because its fields belong to different groups, or because some fields belong
-    /// to no group.
+    /// Whether the scan reads the fields inside the value one by one. This is necessary if they belong to different
+    /// groups, or if some of them belong to no group.
     pub(super) fn is_split(&self) -> bool {
         !self.below.is_empty() || self.name == METADATA
     }
@@ -207,7 +209,7 @@ impl GroupedField {
 // === impl Dependency ===
 
 impl Dependency {
-    /// Combines two dependencies: the result depends on all groups of both.
+    /// Combines two dependencies. The result contains the groups of both.
     pub(crate) fn with(self, other: Self) -> Self {
         Self {
             groups: self.groups.with(other.groups),
@@ -215,25 +217,25 @@ impl Dependency {
         }
     }
 
-    /// Whether an event that changes these groups may change the samples.
+    /// Whether an event that changes these groups can change the samples.
     pub(crate) fn is_on(self, changed: GroupSet) -> bool {
         self.each_event || self.groups.overlaps(changed)
     }
 }
 
-/// The part of an object that a path selects.
+/// Returns what a path selects in an object.
 fn part(path: &str) -> Part<'_> {
     let mut names = path.split('.');
     let name = names.next().unwrap_or_default();
     let (name, below) = match name.strip_suffix(ITEMS) {
-        // The value is a list, so the next name belongs to its items.
+        // The value is a list, so the next name is a field of its items.
         Some(name) => (name, None),
         None => (name, names.next()),
     };
     let below = below.map(|below| below.strip_suffix(ITEMS).unwrap_or(below));
     match (name, below) {
         ("", _) | (METADATA, None | Some("" | "managedFields")) => Part::Everything,
-        // The API server sends `apiVersion` and `kind` only with some objects, so each event may add or remove them.
+        // The API server does not send `apiVersion` and `kind` with every object, so each event can add or remove them.
         ("apiVersion" | "kind", _) | (METADATA, Some("resourceVersion")) => Part::Header,
         (METADATA, Some("name" | "namespace" | "uid")) => Part::Identity,
         (name, below) => Part::Field(name, below),

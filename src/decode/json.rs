@@ -1,4 +1,4 @@
-//! Decodes objects in JSON, and describes why an object cannot be decoded.
+//! Decodes JSON objects, and describes why an object cannot be decoded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::adapter::{Adapter, Wanted};
 use super::fields::Fields;
 use super::reason::{DecodeReason, Problem};
 
-/// Decodes an object, and keeps only `fields`.
+/// Decodes an object, but only its fields in `fields`.
 pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Result<K, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     K::deserialize(Adapter::of_object(&mut deserializer, Wanted::of(fields)))
@@ -19,19 +19,19 @@ pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Resul
         .map_err(|error| problem(json, &error))
 }
 
-/// Whether an object is nested deeper than `serde_json` allows. For such an object, `serde_json` reports a syntax
-/// error, although the syntax is correct.
+/// Whether the error states that an object has more nested levels than `serde_json` allows. For such an object,
+/// `serde_json` reports a syntax error, although the syntax is correct.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
 }
 
-/// The message of an error without the position that the JSON decoder adds.
+/// Returns the message of an error without the position that `serde_json` adds.
 pub(crate) fn without_position(message: &str) -> &str {
     let found = message.rsplit_once(" at line ");
     found.map_or(message, |(message, _)| message)
 }
 
-/// The problem and its position, without the invalid value.
+/// Describes an error and its position, but does not repeat the invalid value.
 fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
     let (line, column) = (error.line(), error.column());
     if is_too_deep(error) {
@@ -49,7 +49,7 @@ fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
     problem.at(&path.unwrap_or_default())
 }
 
-/// The path of the innermost value around an offset, such as `spec.containers[1].image`.
+/// Returns the path of the innermost value at an offset, such as `spec.containers[1].image`.
 fn path_at(json: &str, offset: usize) -> String {
     let mut path = String::new();
     let mut value = json;

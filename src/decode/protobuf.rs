@@ -1,4 +1,4 @@
-//! Decodes objects in protobuf, and describes why an object cannot be decoded.
+//! Decodes protobuf objects, and describes why an object cannot be decoded.
 
 use kube_protobuf::{Envelope, Error, Malformed, Message, Object, PREFIX};
 use serde::de::DeserializeOwned;
@@ -7,7 +7,7 @@ use super::adapter::{Adapter, Wanted};
 use super::fields::{Fields, is_header};
 use super::reason::{DecodeReason, Problem};
 
-/// Decodes an object, and keeps only `fields`.
+/// Decodes an object, but only its fields in `fields`.
 pub(super) fn decode<K: DeserializeOwned>(
     message: &'static Message,
     bytes: &[u8],
@@ -21,10 +21,10 @@ pub(super) fn decode<K: DeserializeOwned>(
         .map_err(|error| problem(&error))
 }
 
-/// Returns the object in `bytes`, which may have an envelope.
+/// Returns the object in `bytes`. The bytes can start with an envelope.
 ///
-/// An object without an envelope never begins with the bytes of [`PREFIX`]. In protobuf, these bytes would start a
-/// field of the type *group*, which Kubernetes does not use.
+/// The bytes of [`PREFIX`] mark an envelope. No object without an envelope starts with them. In protobuf, these bytes
+/// would start a field of the type *group*, which Kubernetes does not use.
 pub(super) fn object<'a>(
     message: &'static Message,
     bytes: &'a [u8],
@@ -48,15 +48,15 @@ fn problem(error: &Error) -> Problem {
 // === impl Fields ===
 
 impl Fields {
-    /// Whether a message has all fields that the families read. If the families read the whole object, the result is
+    /// Whether a protobuf message has all fields that families read. If families read the whole object, the result is
     /// true, because the message has all fields that the types of this crate have.
     pub(crate) fn are_in(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains(path))
     }
 
-    /// Whether the families read only values that have no fields below them, such as texts, numbers and lists of
-    /// numbers. Such values cannot get fields in a newer version of the API, because only messages have fields.
+    /// Whether families read only values without fields, such as texts, numbers and lists of numbers. A newer version
+    /// of the API cannot add fields to such values, because only messages have fields.
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains_value(path))

@@ -1,6 +1,6 @@
 //! [`DecodeReason`]: the reason why an object could not be decoded.
 
-/// The reason why an object could not be decoded.
+/// The reason why an object cannot be decoded.
 ///
 /// ```
 /// use kube_state_metrics::store::DecodeReason;
@@ -16,30 +16,30 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeReason {
-    /// The bytes are neither JSON nor protobuf, or end too early.
+    /// The bytes are not valid JSON or protobuf, or some bytes at the end are missing.
     Syntax,
-    /// A field is missing, or has a type or a value that the kind of the object does not allow.
+    /// A field is missing, or the kind of the object does not allow the type or the value of a field.
     Field,
 }
 
-/// The reason why bytes cannot be decoded. It contains no value of the object.
+/// A description of the reason why bytes cannot be decoded. The text contains no value from the object.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) reason: DecodeReason,
     pub(super) text: String,
-    /// The solution, which ends the sentence "the object yields no metrics until ...".
+    /// The solution. It is the end of the sentence "the object yields no metrics until ...".
     pub(super) cure: &'static str,
 }
 
-/// The solution for an object with an invalid value or syntax.
+/// The solution if a value or the syntax of an object is invalid.
 const CORRECTED: &str = "it is corrected";
-/// The solution for an object without a field that the type requires. Often, the mistake is in the Rust type and not in
+/// The solution if an object lacks a field that its Rust type requires. Often, the mistake is in the Rust type, not in
 /// the object.
 const HAS_FIELD: &str = "it has the field. If the field has another name in the type than in the API, rename the field \
     with serde (`rename_all = \"camelCase\"`). If objects may lack the field, make it an `Option`";
 
 impl DecodeReason {
-    /// The word for the reason in metrics and logs: `syntax` or `field`.
+    /// The reason as a word for metrics and logs: `syntax` or `field`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl DecodeReason {
 // === impl Problem ===
 
 impl Problem {
-    /// Creates a problem that is solved by correcting the object.
+    /// Creates a problem. The solution is to correct the object.
     pub(super) fn new(reason: DecodeReason, text: String) -> Self {
         Self {
             reason,
@@ -61,11 +61,11 @@ impl Problem {
         }
     }
 
-    /// The problem that a deserializer describes by `message`.
+    /// Creates a problem from the message of a deserializer.
     ///
-    /// A message of serde starts with the invalid value, and ends with the expected type. The value may be secret, so
-    /// only the end of the message is repeated. The name of a missing field comes from the type and not from the
-    /// object, so this name is repeated, too.
+    /// A message of serde starts with the invalid value, and ends with the expected type. The value can be secret, so
+    /// only the end of the message is repeated. The name of a missing field is also repeated, because it comes from the
+    /// type, not from the object.
     pub(super) fn of_message(message: &str) -> Self {
         let reason = DecodeReason::Field;
         if let Some((_, expected)) = message.rsplit_once(", expected ") {
@@ -81,7 +81,7 @@ impl Problem {
         }
     }
 
-    /// Adds the path of the field, if the path is not empty.
+    /// If the path is not empty, adds the path of the field to the text.
     pub(super) fn at(mut self, path: &str) -> Self {
         if !path.is_empty() {
             self.text = format!("{} at {path}", self.text);
@@ -90,14 +90,14 @@ impl Problem {
     }
 }
 
-/// The name of the missing field, if the message states only that a field is missing.
+/// If the message only states that a field is missing, returns the name of the field.
 fn missing_field(message: &str) -> Option<&str> {
     let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
     (name.len() <= 64 && name.bytes().all(is_name)).then_some(name)
 }
 
-/// The expected type as a JSON type, because the decoder names Rust types.
+/// Returns the expected type as a JSON type, because serde names a Rust type.
 fn in_json_terms(expected: &str) -> &str {
     let is_type = || {
         let name = expected.strip_prefix("struct ").unwrap_or(expected);

@@ -19,19 +19,20 @@ use super::fingerprint::{self, Fingerprints, GroupHashers};
 use super::groups::FieldGroups;
 use parts::JsonParts;
 
-/// Reads the identity of an object and computes the fingerprints of its groups of fields, without decoding the object.
+/// Scans objects before they are decoded. A scan reads the identity of the object, and computes a hash (*fingerprint*)
+/// for each group of fields.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     groups: FieldGroups,
-    /// The API version and the kind of the objects.
+    /// The API version and the kind of all objects.
     header: [String; 2],
-    /// The random key of the store.
+    /// The random key of the store for the hash function.
     seed: u64,
     #[cfg(feature = "protobuf")]
     wire: Option<wire::WireFields>,
 }
 
-/// The identity and the fingerprints of an object.
+/// The identity of an object, and the fingerprints of its groups of fields.
 #[derive(Debug)]
 pub(crate) struct Scanned<'a> {
     pub(crate) namespace: Cow<'a, str>,
@@ -39,7 +40,7 @@ pub(crate) struct Scanned<'a> {
     pub(crate) uid: Cow<'a, str>,
     pub(crate) resource_version: Cow<'a, str>,
     pub(crate) fingerprints: Fingerprints,
-    /// The fields that families read, in JSON. `None` if the object is in protobuf, or if families may read other
+    /// The JSON texts of the fields that families read. `None` if the object is protobuf, or if families may read other
     /// fields.
     parts: Option<JsonParts<'a>>,
 }
@@ -47,7 +48,7 @@ pub(crate) struct Scanned<'a> {
 // === impl Scanner ===
 
 impl Scanner {
-    /// Creates a scanner of the objects of a kind. `message` has the fields of the kind in protobuf.
+    /// Creates a scanner for the objects of a kind. `message` describes the fields of the kind in protobuf.
     pub(crate) fn new(
         groups: FieldGroups,
         header: [String; 2],
@@ -66,8 +67,8 @@ impl Scanner {
         &self.groups
     }
 
-    /// Reads an object. `None` if the object must be decoded as a whole, because it is malformed or unusual (for
-    /// example, its metadata occurs twice).
+    /// Reads an object. Returns `None` if the object is malformed or unusual (for example, if its metadata occurs
+    /// twice). The caller must then decode the whole object.
     pub(crate) fn scan<'a>(&self, object: Encoded<'a>) -> Option<Scanned<'a>> {
         let mut hashers = GroupHashers::new(self.seed);
         let (identity, parts) = match object.encoding() {
@@ -100,14 +101,14 @@ impl Scanner {
 // === impl Scanned ===
 
 impl Scanned<'_> {
-    /// Decodes the object from the parts that the scan has found, and keeps only `fields`.
+    /// Decodes the object, but only its fields in `fields`. The decoder reads only the texts that the scan has found.
     ///
-    /// Returns `None` if the scan has found no parts, or if the parts cannot be decoded. The caller must then decode
-    /// the bytes of the object, so that an error has a position.
+    /// Returns `None` if the scan has found no texts, or if they cannot be decoded. The caller must then decode all
+    /// bytes of the object, so that an error message contains the position.
     pub(crate) fn decode_parts<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
         let parts = self.parts.as_ref()?;
-        // The `Deserialize` of a type may panic. In this case, the caller decodes the object again and reports the
-        // panic.
+        // The `Deserialize` implementation of a type may panic. After a panic, the caller decodes the object again and
+        // reports the panic.
         catch_unwind(AssertUnwindSafe(|| parts.decode(fields))).ok()?
     }
 }

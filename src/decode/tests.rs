@@ -289,7 +289,7 @@ fn fields_of_items_leave_whatever_is_no_list_whole() {
     ] {
         assert_eq!(read(own, &["spec.l[].a"]), kept, "{own}");
     }
-    // If other families read more fields of the same items, the decoder keeps all these fields.
+    // Another family reads a further field of the same items, so the decoder keeps the fields of both families.
     let list = r#"[{"a":1,"b":2,"c":3}]"#;
     assert_eq!(
         read(list, &["spec.l[].a", "spec.l.b"]),
@@ -360,6 +360,6 @@ fn lists_of_many_small_items_are_an_error_before_they_take_gigabytes() {
             .contains("at most 128 MiB of memory at spec.containers"),
         "{error}"
     );
-    // The limit is for one object.
+    // Each object has its own limit.
     assert!(pod(&containers(50_000), &paths).is_ok());
 }

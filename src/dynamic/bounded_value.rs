@@ -1,4 +1,4 @@
-//! Reads a JSON value whose memory is bounded.
+//! Reads a JSON value, and limits its memory.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,17 +6,18 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Maximum number of values of an object, where a map counts as [`MAP`] values. A map takes more than 600 bytes, even
-/// if its text has eight bytes. So without this limit, the maps of a JSON text of 1.5 MB could take more than 100 MB.
+/// Maximum number of values in an object. A map counts as [`MAP`] values. A map takes more than 600 bytes of memory,
+/// even if its text has only eight bytes. So without this limit, the maps in a JSON text of 1.5 MB could take more than
+/// 100 MB of memory.
 const MAX_VALUES: u32 = 500_000;
 
-/// The number of values that take as much memory as a map.
+/// This number of values takes about as much memory as one map.
 const MAP: u32 = 10;
 
-/// The reader of one value. For each part of the value, the reader subtracts the cost of the part from `left`.
+/// The reader of one value. Each value that is read reduces `left`: a map by [`MAP`], any other value by 1.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
-    /// The number of further values that the limit allows.
+    /// How many further values the limit allows.
     left: &'a Cell<u32>,
 }
 
@@ -24,7 +25,7 @@ struct Bounded<'a> {
 ///
 /// # Errors
 ///
-/// Returns an error if the value is malformed, or has more than [`MAX_VALUES`] values.
+/// Returns an error if the JSON is malformed, or contains more than [`MAX_VALUES`] values.
 pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     let left = &Cell::new(MAX_VALUES);
     Bounded { left }.deserialize(deserializer)

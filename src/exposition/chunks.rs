@@ -9,12 +9,13 @@ use super::cursor::RunCursor;
 use super::snapshot::Exposition;
 use super::step::Step;
 
-/// A chunk is returned when it has at least this many bytes. Larger chunks would not fit into the processor's caches.
+/// A chunk ends as soon as it has at least this many bytes. Larger chunks would not fit into the caches of the
+/// processor.
 const CHUNK: usize = 64 * 1024;
 
-/// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB, or to 256 KiB with joined labels.
+/// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB; with joined labels, in chunks of up to 256 KiB.
 ///
-/// The memory of a dropped chunk is reused for a later chunk.
+/// After a chunk is dropped, a later chunk uses its memory again.
 ///
 /// ```
 /// use kube_state_metrics::exposition::{Format, ExpositionFilter};
@@ -36,13 +37,13 @@ pub struct Chunks {
 // === impl Chunks ===
 
 impl Chunks {
-    /// Continues to build the next chunk, and returns after a bounded amount of work.
+    /// Continues to build the next chunk. Returns after a limited amount of work, even if the chunk is not complete.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if self.done {
             return Step::End;
         }
-        // `reserve` reuses the memory of dropped chunks. The capacity is larger than `CHUNK`, because the last run of a
-        // chunk may end after `CHUNK` bytes.
+        // `reserve` uses the memory of dropped chunks again. The capacity is larger than `CHUNK`: the chunk ends only
+        // after a whole run of rows, so it can have more than `CHUNK` bytes.
         self.buffer.reserve(3 * CHUNK);
         match self.cursor.write_until(CHUNK, &mut self.buffer) {
             Step::Item(()) => {}
@@ -70,7 +71,7 @@ impl Iterator for Chunks {
 // === impl Exposition ===
 
 impl Exposition {
-    /// Returns the bytes in chunks of about 64 KiB. The memory of a dropped chunk is reused.
+    /// Returns the bytes of the exposition in chunks of about 64 KiB. The memory of dropped chunks is used again.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Format, ExpositionFilter};

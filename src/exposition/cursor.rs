@@ -17,46 +17,47 @@ use super::samples::FamilySamples;
 use super::snapshot::Exposition;
 use super::step::Step;
 
-/// A run has at most about this many bytes of text, or twice as many with joined labels.
+/// The maximum size of the text of a run is about this many bytes, or twice as many with joined labels.
 const RUN_BYTES: usize = 96 * 1024;
 
-/// A step ends after about this many rows. Without this limit, a step would not end while a filter by namespace
-/// excludes all rows.
+/// A step ends after about this many rows. The limit is necessary because a filter by namespace can exclude all rows.
+/// Without the limit, such a step would take long.
 const ROWS_PER_STEP: usize = 4096;
 
-/// The runs of an exposition, one after another.
+/// Iterates over the runs of an exposition. A run consists of consecutive rows of one page in one family; a page is a
+/// group of up to 255 rows of a store.
 #[derive(Debug)]
 pub(super) struct RunCursor {
     exposition: Exposition,
-    /// The family of the next run: its position in the plan.
+    /// The index of the next run's family in the plan.
     family: usize,
-    /// The column of the next run: its position in the family.
+    /// The index of the next run's column in the family.
     column: usize,
-    /// The page of the next run: its position in the store.
+    /// The index of the next run's page in the store.
     page: usize,
-    /// The first row of the next run: its position in the page.
+    /// The index of the next run's first row in the page.
     row: usize,
-    /// If the next row is written in parts, the last part that was written.
+    /// A long row is written in several parts. If the next row is such a row, this is the part that was written last.
     part: Option<RowPart>,
-    /// Whether a run already has the header of the current family.
+    /// Whether a run of the current family already contains the header of the family.
     has_header: bool,
-    /// The search for the repeated samples of the current family, while it is in progress.
+    /// The state of the search for the repeated samples of the current family; `None` if no search is in progress.
     search: Option<RepeatsReader>,
-    /// The repeated samples of the current family; `None` before the end of the search.
+    /// The samples of the current family that repeat an earlier series; `None` until the search has ended.
     repeated: Option<Arc<RepeatedSamples>>,
-    /// Counts the samples of the current family, if some of them are repeated.
+    /// If the current family has repeated samples, counts its samples.
     counter: SampleCounter,
-    /// The number of rows that were examined since the last pause.
+    /// The number of rows since the last pause.
     examined: usize,
 }
 
-/// Rows of one family that are written together.
+/// Consecutive rows of one family. Their text is written together.
 #[derive(Clone, Debug)]
 pub(super) struct RowRun {
-    /// The position of the family in the plan.
+    /// The index of the family in the plan.
     family: usize,
     extent: Extent,
-    /// The approximate length of the text, in bytes.
+    /// The approximate length of the text of these rows, in bytes.
     #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "sizes blocks"))]
     pub(super) size: usize,
 }
@@ -64,21 +65,22 @@ pub(super) struct RowRun {
 /// The rows of a run.
 #[derive(Clone, Debug)]
 enum Extent {
-    /// Some rows of one page, whose lines are copied.
+    /// Rows of one page. Their stored lines are copied.
     Rows {
-        /// The position of the column in the family.
+        /// The index of the column in the family.
         column: usize,
-        /// The position of the page in the store.
+        /// The index of the page in the store.
         page: usize,
         rows: Range<usize>,
-        /// The samples of the row that the run contains, if the row is written in parts.
+        /// The part of the row that the run contains; `None` if the run contains whole rows.
         part: Option<RowPart>,
         /// Whether the run starts with the header of the family.
         has_header: bool,
-        /// The samples that are written; `None` if all samples are written.
+        /// The samples of these rows that do not repeat an earlier series; `None` if all samples are written.
         new: Option<NewSamples>,
     },
-    /// The whole family, in a format that does not copy lines. Samples that repeat an earlier series are left out.
+    /// The whole family. Its stored lines cannot be copied, because the format has other lines. Samples that repeat an
+    /// earlier series are not written.
     Family { repeated: Arc<RepeatedSamples> },
 }
 
@@ -101,7 +103,7 @@ impl RunCursor {
         }
     }
 
-    /// Moves a new cursor to the family that contains the middle of the text.
+    /// Moves a new cursor to the family at the middle of the exposition.
     #[cfg(feature = "gzip")]
     pub(super) fn skip_first_half(&mut self) {
         let plan = Arc::clone(self.exposition.plan());
@@ -119,7 +121,8 @@ impl RunCursor {
         &self.exposition
     }
 
-    /// Finds the next run. A run of rows has at least one sample. A run that is a whole family may have no sample.
+    /// Finds the next run. A run of rows contains at least one sample. A run that consists of a whole family may
+    /// contain no samples.
     pub(super) fn next_run(&mut self) -> Step<RowRun> {
         let plan = Arc::clone(self.exposition.plan());
         let snapshots = Arc::clone(self.exposition.snapshots());
@@ -236,8 +239,8 @@ impl RunCursor {
         Step::Item(())
     }
 
-    /// The key and the revision of a run. `None` if the text depends on more than the columns of the run: a cache must
-    /// not store such a text.
+    /// Returns the key and the revision of a run, for the cache of compressed text. Returns `None` if the text depends
+    /// on more than the columns of the run, because such a text must not be cached.
     #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {
         let Extent::Rows {
@@ -283,9 +286,9 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of a page that has a sample, and the row at which the following run starts. If the run
-    /// contains a part of a row and further parts follow, the following run starts at the same row. In this case, also
-    /// returns the part that the run contains.
+    /// Returns the next run of this page that has a sample, and the index of the row at which the run after it starts.
+    /// If the run contains a part of a long row, and other parts of this row follow, the next run starts at the same
+    /// row. In this case, the method also returns the part that the run contains.
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;
@@ -296,14 +299,15 @@ impl RunCursor {
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let own = bytes.saturating_add(lines.saturating_mul(per_line));
         let joined = lines.saturating_mul(page.joined_len());
-        // If joined labels make the text longer, runs first become up to twice as long. Only then, the page is split
-        // into more runs, because each run and its compressed block takes time in each scrape.
+        // If joined labels make the text longer, runs may first become twice as long. If the text is even longer, the
+        // page has more runs. More runs are avoided, because each run and its compressed block takes time in each
+        // scrape.
         let size = own.max(own.saturating_add(joined) / 2);
-        // All runs of a page have the same number of rows, so that an unchanged column keeps its runs and their cached
-        // blocks.
+        // All runs of a page have the same number of rows. So if a column does not change, its runs stay the same, and
+        // their compressed text stays in the cache.
         let step = count.div_ceil(size.div_ceil(RUN_BYTES).max(1)).max(1);
-        // The first run of a family writes the header. A family without samples has no header, so a run must have a
-        // sample.
+        // The first run of a family contains the header of the family. A family without samples must have no header, so
+        // each run must have a sample.
         let has_sample = |rows: &Range<usize>| rows.clone().any(|row| self.has_sample(page, row));
         let mut ranges = (self.row..count)
             .step_by(step)
@@ -340,9 +344,9 @@ impl RunCursor {
         Some((run, end, written))
     }
 
-    /// Does a step of the search for the repeated samples of the current family. Returns `None` if the step did a part
-    /// of the search, even if this was the last part. The caller then pauses. Otherwise, small searches of many
-    /// families would become one long step.
+    /// Makes one step in the search for the repeated samples of the current family. After a step of the search, returns
+    /// `None`, even if this was the last step. The caller then pauses. Without this pause, the searches of many small
+    /// families would together become one long step.
     fn find_repeated(&mut self, family: &PlanFamily) -> Option<Arc<RepeatedSamples>> {
         if let Some(repeated) = &self.repeated {
             return Some(Arc::clone(repeated));
@@ -359,7 +363,7 @@ impl RunCursor {
         is_known.then_some(repeated)
     }
 
-    /// Leaves out the repeated samples of a run of `page`. Returns whether a sample remains.
+    /// Excludes the samples of a run that repeat an earlier series. Returns whether the run still has a sample.
     fn leave_out(
         &mut self,
         repeated: &Arc<RepeatedSamples>,
@@ -378,7 +382,7 @@ impl RunCursor {
         tails.any(|(row, _)| self.exposition.includes_row(page, row))
     }
 
-    /// The whole current family except the repeated samples.
+    /// Returns a run that consists of the whole current family, without repeated samples.
     fn whole_family(&self, family: &PlanFamily, repeated: Arc<RepeatedSamples>) -> RowRun {
         RowRun {
             family: self.family,
@@ -387,9 +391,9 @@ impl RunCursor {
         }
     }
 
-    /// The approximate length of the text of a family, in bytes.
+    /// Returns the approximate length of the text of a family, in bytes.
     fn text_size(&self, family: &PlanFamily) -> u64 {
-        /// The approximate length of the family name and the base labels in a line.
+        /// The approximate length of the family name and the base labels in each line.
         const PER_LINE: u64 = 128;
         let pages = (family.columns().iter())
             .flat_map(|column| FamilyRows::all(column, self.exposition.snapshots()));
@@ -397,7 +401,7 @@ impl RunCursor {
         sizes.sum()
     }
 
-    /// Whether a row has a sample and the filter includes its object.
+    /// Whether a row has a sample and the filter includes the object of this row.
     fn has_sample(&self, page: &FamilyRows<'_>, row: usize) -> bool {
         !page.tails(row).is_empty() && self.includes(page, row)
     }
@@ -408,7 +412,7 @@ impl RunCursor {
 
     fn write_rows(&self, page: &FamilyRows<'_>, rows: Range<usize>, out: &mut BytesMut) {
         for row in rows {
-            // The cell is read only once, because every scrape runs this loop for each row.
+            // The loop reads the samples of each row only once, because it runs for each row in every scrape.
             let tails = page.tails(row);
             if !tails.is_empty() && self.exposition.includes_row(page, row) {
                 page.write_lines(row, tails, out);

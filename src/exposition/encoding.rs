@@ -31,7 +31,7 @@ pub enum Encoding {
     Gzip,
 }
 
-/// The bytes of an exposition in some [`Encoding`], in chunks.
+/// The bytes of an exposition with an [`Encoding`], in chunks.
 ///
 /// ```
 /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
@@ -55,7 +55,7 @@ enum EncodedKind {
 // === impl Encoded ===
 
 impl Encoded {
-    /// Continues to build the next chunk, and returns after a bounded amount of work.
+    /// Continues to build the next chunk. Returns after a limited amount of work, even if the chunk is not complete.
     pub(crate) fn step(&mut self) -> Step<Bytes> {
         match &mut self.0 {
             EncodedKind::Identity(chunks) => chunks.step(),
@@ -75,10 +75,10 @@ impl Iterator for Encoded {
 // === impl Exposition ===
 
 impl Exposition {
-    /// Returns the bytes of the exposition in an encoding.
+    /// Returns the bytes of the exposition with this encoding.
     ///
-    /// All expositions of one [`StateMetrics`](crate::StateMetrics) share a cache of compressed blocks. Only text that
-    /// changed since the last compressed exposition is compressed again.
+    /// All expositions of the same [`StateMetrics`](crate::StateMetrics) share a cache of compressed text. If text has
+    /// not changed since the last compressed exposition, it is not compressed again.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};

@@ -2,19 +2,19 @@
 
 use crate::store::RowPrefix;
 
-/// The positions of two columns of a store: one has the samples of a family, and the other has the base labels of these
-/// samples.
+/// The indexes of two columns in a store: the column with the samples of a family, and the column with the base labels
+/// of these samples.
 #[derive(Debug)]
 pub(super) struct FamilyColumn {
-    /// The position of the store in the plan.
+    /// The index of the store in the plan.
     pub(super) store: usize,
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
-    /// Whether a row of this column can have the same series as another row of the family. If the other row is in
-    /// another column, that column also has this flag.
+    /// Whether a row of this column can have the same series as another row of the family. The other row can be in
+    /// another column of the family. Then this field is true for both columns.
     pub(super) may_repeat: bool,
-    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
-    /// get the joined label.
+    /// Whether samples of the family can have a label with the same name as a joined label. For such a sample, its own
+    /// label takes precedence over the joined label.
     pub(super) own_wins: bool,
 }

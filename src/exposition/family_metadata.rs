@@ -3,30 +3,31 @@
 use super::header_names::HeaderNames;
 use crate::family::{FamilyDescriptor, MetricType, Stability};
 
-/// Units that a name can end with, from the [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
+/// Units with which a name can end, from the [naming practice](https://prometheus.io/docs/practices/naming/#base-units)
 /// of Prometheus.
 const BASE_UNITS: &[&str] = &[
     "seconds", "bytes", "ratio", "celsius", "meters", "grams", "joules", "volts", "amperes",
 ];
 
-/// Name, help and type of a family, merged from all collectors that declare it.
+/// The name, the help and the type of a family. If several collectors declare the family, their declarations are
+/// merged.
 #[derive(Debug)]
 pub(crate) struct FamilyMetadata {
     name: String,
     help: String,
     metric_type: MetricType,
-    /// Whether the family is a state set: see [`is_state_set`](Self::is_state_set).
+    /// Whether the family is a state set (see [`is_state_set`](Self::is_state_set)).
     is_state_set: bool,
-    /// Whether the family has a short name: its name without the suffix of the type. If another family has that name,
-    /// the family has no short name.
+    /// Whether OpenMetrics uses the short name of the family, that is the name without the suffix of the type. If
+    /// another family has this name, the short name is not used.
     has_short_name: bool,
 }
 
 // === impl FamilyMetadata ===
 
 impl FamilyMetadata {
-    /// Merges the declarations of one family. The help text is from the first declaration. If the types of the
-    /// declarations differ, the family gets a more general type.
+    /// Merges several declarations of one family. The help text comes from the first declaration. If the declarations
+    /// have different types, the merged type is more general.
     pub(super) fn new(first: &FamilyDescriptor, others: &[&FamilyDescriptor]) -> Self {
         let name = first.name();
         let types = others.iter().map(|declared| declared.metric_type());
@@ -42,17 +43,18 @@ impl FamilyMetadata {
         }
     }
 
-    /// Reserves the name without the suffix of the type for OpenMetrics, if no other family has that name.
+    /// If no other family has the short name, reserves it for this family. The short name is the name without the
+    /// suffix of the type.
     pub(super) fn take_short_name(&mut self, header_names: &mut HeaderNames<'_>) {
         self.has_short_name = header_names.take(&self.name, self.metric_type);
     }
 
-    /// The name at the start of every sample.
+    /// The name with which every sample starts.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The help text, with a marker if the family is stable or deprecated.
+    /// The help text. For stable and deprecated families, it starts with a marker.
     pub(crate) fn help(&self) -> &str {
         &self.help
     }
@@ -61,22 +63,22 @@ impl FamilyMetadata {
         self.metric_type
     }
 
-    /// Whether the family is a state set by the rules of OpenMetrics.
+    /// Whether the family is a state set in OpenMetrics.
     ///
-    /// In a state set, a label with the name of the family contains the state, and the samples that differ only in this
-    /// label are adjacent. If a family has several declarations, two declarations can have samples that differ only in
-    /// the state. These samples are not adjacent, so the family is not a state set.
+    /// In a state set, the label with the name of the family contains the state. The samples that differ only in this
+    /// label must be adjacent. If a family has several declarations, samples of different declarations can differ only
+    /// in the state. Such samples are not adjacent. So a family with several declarations is not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }
 
-    /// The name without the suffix of its type (`_total`, `_info`); `None` if the name lacks the suffix or another
-    /// family has the short name.
+    /// The name without the suffix of the type (`_total` or `_info`). `None` if the name has no such suffix, or if
+    /// another family has the short name.
     pub(crate) fn short_name(&self) -> Option<&str> {
         (self.metric_type.short_name(&self.name)).filter(|_| self.has_short_name)
     }
 
-    /// The base unit at the end of the name, such as `seconds`.
+    /// The base unit with which the name ends, such as `seconds`.
     pub(crate) fn unit(&self) -> Option<&'static str> {
         let stem = (self.metric_type.short_name(&self.name)).unwrap_or(&self.name);
         let (_, last_word) = stem.rsplit_once('_')?;
@@ -84,7 +86,7 @@ impl FamilyMetadata {
     }
 }
 
-/// The help text with a marker if the family is stable or deprecated.
+/// Returns the help text. For stable and deprecated families, it starts with a marker.
 fn help(family: &FamilyDescriptor) -> String {
     let stable = match family.stability() {
         Stability::Stable => "[STABLE] ",

@@ -5,21 +5,22 @@ use bytes::BytesMut;
 use super::family_column::FamilyColumn;
 use crate::store::{Column, JoinedRows, Page, RowLabels, SampleLine, StoreSnapshot};
 
-/// The rows of one page, with the samples of one family.
+/// The rows of one page of a store, with the samples of one family. A page has up to 255 rows, and a row has the
+/// samples of one object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FamilyRows<'a> {
     pub(super) family_column: &'a FamilyColumn,
     pub(super) page: &'a Page,
     pub(super) base_labels: &'a Column,
     pub(super) samples: &'a Column,
-    /// The joined labels of the rows; `None` if the store has none.
+    /// The labels that are joined to these rows; `None` if the store has no joined labels.
     pub(super) joined: Option<JoinedRows<'a>>,
 }
 
 // === impl FamilyRows ===
 
 impl<'a> FamilyRows<'a> {
-    /// Returns the rows of the page with the index `page`; `None` if the store has fewer pages.
+    /// Returns the rows of the page with the index `page`; `None` if the store has no such page.
     pub(super) fn at(
         family_column: &'a FamilyColumn,
         snapshots: &'a [StoreSnapshot],
@@ -44,22 +45,22 @@ impl<'a> FamilyRows<'a> {
         (0..).map_while(|page| Self::at(family_column, snapshots, page))
     }
 
-    /// The number of rows, including rows without a sample.
+    /// The number of rows. Rows without a sample are included.
     pub(super) fn len(&self) -> usize {
         self.page.len()
     }
 
-    /// Returns the index of each row, with a copy of `self`.
+    /// Returns the index of each row, each time with a copy of `self`.
     pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
         (0..self.len()).map(move |row| (self, row))
     }
 
-    /// The tails of a row's samples. A tail is the part of a sample line after the base labels.
+    /// Returns the tails of all samples in a row. A tail is the end of a sample line, after the base labels.
     pub(super) fn tails(&self, row: usize) -> &'a [u8] {
         self.samples.cell(row)
     }
 
-    /// The labels of a row that precede the tails.
+    /// Returns the labels that come before the tail in each line of a row.
     fn labels(&self, row: usize) -> RowLabels<'a> {
         RowLabels {
             base: self.base_labels.cell(row),
@@ -68,18 +69,19 @@ impl<'a> FamilyRows<'a> {
         }
     }
 
-    /// Whether each line of a row begins with the same labels.
+    /// Whether all lines of a row start with the same labels.
     pub(super) fn copies_joined(&self) -> bool {
         let column = self.family_column;
         self.joined.is_none() || column.prefix.copies_joined(column.own_wins)
     }
 
-    /// A number that changes whenever the joined labels of a row change; 0 if the store has no joined labels.
+    /// Returns a number that changes if the joined labels of any of these rows change; 0 if the store has no joined
+    /// labels.
     pub(super) fn joined_version(&self) -> u64 {
         self.joined.as_ref().map_or(0, JoinedRows::version)
     }
 
-    /// The approximate length of the joined labels of a row, in bytes.
+    /// Returns the approximate length of the joined labels of one row, in bytes.
     pub(super) fn joined_len(&self) -> usize {
         self.joined.as_ref().map_or(0, JoinedRows::approximate_len)
     }
@@ -96,7 +98,7 @@ impl<'a> FamilyRows<'a> {
         })
     }
 
-    /// Appends the samples of a row that have these `tails`.
+    /// Appends the sample lines of a row. `tails` contains the ends of these lines.
     pub(super) fn write_lines(&self, row: usize, tails: &[u8], out: &mut BytesMut) {
         let shared = |code| self.page.shared_value(row, code);
         let prefix = &self.family_column.prefix;

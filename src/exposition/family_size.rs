@@ -5,28 +5,29 @@ use super::plan::Plan;
 use crate::resource::ResourceInfo;
 use crate::store::{StoreSnapshot, TextSize};
 
-/// The size of the samples of one family in the store of one resource.
+/// How many series and bytes one family has in the store of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FamilySize {
-    /// The resource of the store.
+    /// The resource whose objects are in the store.
     pub resource: ResourceInfo,
     /// The name of the family.
     pub family: String,
-    /// Stored series. Series that repeat a series of another object are included.
+    /// Stored series. A series that repeats a series of another object is included.
     pub series: u64,
-    /// Length of the sample lines in the text format, with newlines and without headers, in bytes.
+    /// The length of the sample lines in the Prometheus text format, in bytes. Newlines are included, headers are not
+    /// included.
     pub bytes: u64,
 }
 
 // === impl Plan ===
 
 impl Plan {
-    /// The size of each family that has samples, in the order of the stores.
+    /// Returns the size of each family that has samples, in the order of the stores.
     pub(crate) fn family_sizes(&self) -> Vec<FamilySize> {
         let (mut sizes, snapshots) = (Vec::new(), self.snapshots());
         for (index, store) in self.stores().iter().enumerate() {
-            // The outer loop is over the pages, so that the lengths of the dictionary values of a page are computed
+            // The outer loop is over the pages. So for each page, the lengths of the dictionary values are computed
             // only once for all families.
             let mut of_store: Vec<_> = (self.families().iter())
                 .flat_map(|family| {
@@ -44,7 +45,8 @@ impl Plan {
                     let rows = FamilyRows::at(column, &snapshots, at);
                     let joined = rows.and_then(|rows| rows.joined);
                     if let Some(rows) = rows.filter(|rows| !rows.copies_joined()) {
-                        // The joined labels of a row differ from line to line.
+                        // The lines of a row do not all have the same joined labels, so each line is counted
+                        // separately.
                         let lines = rows.rows().flat_map(|(rows, row)| rows.sample_lines(row));
                         *bytes += lines.map(|line| line.len() as u64).sum::<u64>();
                         continue;

@@ -13,7 +13,7 @@ use crate::resource::ResourceInfo;
 /// assert!(!filter.is_everything());
 /// ```
 ///
-/// Filters can also exclude resources, and include families:
+/// A filter can also exclude resources, and include only some families:
 ///
 /// ```
 /// use kube_state_metrics::exposition::ExpositionFilter;
@@ -25,7 +25,8 @@ use crate::resource::ResourceInfo;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpositionFilter {
-    // A client can request thousands of names, and each name can be looked up for each object. So the names are in sets.
+    // A client can request thousands of names, and the filter searches in these names for each object. So the names are
+    // in sets.
     resources: Option<BTreeSet<String>>,
     excluded: BTreeSet<String>,
     namespaces: Option<BTreeSet<String>>,
@@ -35,11 +36,11 @@ pub struct ExpositionFilter {
 // === impl ExpositionFilter ===
 
 impl ExpositionFilter {
-    /// Includes only these resources, by their names. An empty list includes nothing.
+    /// Includes only the resources with these names. If the list is empty, the exposition is empty.
     ///
-    /// The name of a kind from a configuration is its plural (`widgets`), its plural with the group
-    /// (`widgets.acme.dev`), or `acme.dev/v1, Resource=widgets`. The last form contains a comma. The filter also
-    /// accepts this form if the caller has split it at this comma.
+    /// A custom resource has three names: the plural (`widgets`), the plural with the group (`widgets.acme.dev`), and
+    /// `acme.dev/v1, Resource=widgets`. The last name contains a comma. If the caller has split this name at the comma,
+    /// the filter joins the two parts again.
     #[must_use]
     pub fn resources(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.resources = Some(rejoined(names));
@@ -53,7 +54,7 @@ impl ExpositionFilter {
         self
     }
 
-    /// Includes only objects of these namespaces, and no cluster-scoped objects.
+    /// Includes only objects in these namespaces. Cluster-scoped objects are not included.
     #[must_use]
     pub fn namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.namespaces = Some(names.into_iter().map(Into::into).collect());
@@ -73,9 +74,9 @@ impl ExpositionFilter {
         *self == Self::default()
     }
 
-    /// Whether a response also has the metrics of the embedding program. If the filter names resources, namespaces or
-    /// families to include, the client requests only a part of the metrics. In this case, the response lacks the
-    /// metrics of the program.
+    /// Whether a response also contains the metrics of the embedding program. If the filter selects resources,
+    /// namespaces or families, the client wants only some metrics. In this case, the response does not contain the
+    /// metrics of the embedding program.
     #[cfg(feature = "http")]
     pub(crate) fn includes_host_metrics(&self) -> bool {
         self.resources.is_none() && self.namespaces.is_none() && self.families.is_none()
@@ -97,7 +98,7 @@ impl ExpositionFilter {
             .is_none_or(|names| names.contains(name))
     }
 
-    /// Whether the filter includes the object with this key.
+    /// Whether the filter includes the object with this key (`namespace/name` or `name`).
     pub(super) fn includes_key(&self, key: &str) -> bool {
         let Some(names) = &self.namespaces else {
             return true;
@@ -106,13 +107,13 @@ impl ExpositionFilter {
         namespace.is_some_and(|namespace| names.contains(namespace))
     }
 
-    /// Whether the filter selects namespaces. Such a filter may include only some objects of a resource.
+    /// Whether the filter selects namespaces. If it does, it can include some objects of a resource and exclude others.
     pub(super) fn has_namespaces(&self) -> bool {
         self.namespaces.is_some()
     }
 }
 
-/// Joins each `Resource=plural` to the preceding `group/version`.
+/// If a name was split into `group/version` and `Resource=plural`, joins the two parts.
 fn rejoined(names: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
     let mut joined: Vec<String> = Vec::new();
     for name in names.into_iter().map(Into::into) {

@@ -4,8 +4,8 @@ mod spec;
 
 pub(crate) use spec::FormatSpec;
 
-/// Declares the formats. Each row names the module in the file `format/<module>.rs`, and the type in this module that
-/// implements [`FormatSpec`]. The variant of [`Format`] has the same name as the type.
+/// Declares the formats. Each row of a call names a module (the file `format/<module>.rs`) and a type in this module
+/// that implements [`FormatSpec`]. The macro adds a variant with the name of this type to the enum [`Format`].
 macro_rules! formats {
     ($($(#[$attribute:meta])* mod $module:ident: $name:ident;)*) => {
         $(mod $module;)*
@@ -24,7 +24,7 @@ macro_rules! formats {
         }
 
         impl Format {
-            /// All formats, in the order of preference if a client accepts several.
+            /// All formats. If a client accepts several formats, the first of them is used.
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
             pub(crate) fn spec(self) -> &'static dyn FormatSpec {
@@ -36,7 +36,8 @@ macro_rules! formats {
     };
 }
 
-// `cargo fmt` does not find the files of these modules, so `.ci/run lint` formats the files by name.
+// `cargo fmt` does not find the files of these modules, because a macro declares them. So `.ci/run lint` names the
+// files.
 formats! {
     /// Prometheus text, version 0.0.4.
     #[default]

@@ -1,8 +1,8 @@
-//! Compressed blocks of text, cached until their columns change.
+//! A cache of compressed text. The text is divided into blocks. A block stays in the cache until its columns change.
 //!
-//! A block is raw deflate that ends with a sync flush, so blocks can be joined in any order. A gzip header, joined
-//! blocks, an empty final block and the combined checksum form one gzip member. Sources:
-//! [RFC 1951](https://www.rfc-editor.org/rfc/rfc1951), [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
+//! A block is raw deflate data that ends with a sync flush. So blocks can be joined in any order. A gzip member
+//! consists of a gzip header, the joined blocks, an empty final block, and the combined checksum. Sources: [RFC
+//! 1951](https://www.rfc-editor.org/rfc/rfc1951), [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952).
 
 mod block;
 mod cache;

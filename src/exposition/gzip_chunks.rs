@@ -14,13 +14,13 @@ use super::gzip::{
 use super::snapshot::Exposition;
 use super::step::Step;
 
-/// Runs are joined until a block has this much text, because small blocks compress badly.
+/// A block contains as many runs as are necessary for this much text, because small blocks compress badly.
 const BLOCK: usize = 48 * 1024;
 
-/// A run of at least this size begins a new block, so that a change of earlier runs does not change this block.
+/// A run of at least this size starts a new block. So a change of earlier runs does not change the block of this run.
 const LARGE_RUN: usize = 32 * 1024;
 
-/// Minimum size of a chunk of compressed bytes.
+/// Minimum size of a chunk of compressed text.
 const CHUNK: usize = 16 * 1024;
 
 /// The bytes of an [`Exposition`] as one gzip member, in chunks.
@@ -31,18 +31,18 @@ pub(super) struct GzipChunks {
     text: BytesMut,
     deflated: Vec<u8>,
     out: BytesMut,
-    /// Whether a chunk was returned.
+    /// Whether the first chunk has been returned.
     has_begun: bool,
-    /// A block that is returned as a separate chunk, after the bytes in `out`.
+    /// A large block, which becomes its own chunk after the bytes in `out`.
     next_block: Option<Bytes>,
-    /// The runs that have been collected for the next block. `size` is the size of their text.
+    /// The runs that are already collected for the next block. `size` is the length of their text.
     runs: Vec<RowRun>,
     size: usize,
-    /// A run that did not fit into the previous block.
+    /// A run that was too large for the previous block.
     next_run: Option<RowRun>,
     crc: Crc,
     state: State,
-    /// Number of blocks that were not in the cache.
+    /// Number of blocks that had to be compressed, because they were not in the cache.
     #[cfg(test)]
     compressed: usize,
 }
@@ -50,7 +50,7 @@ pub(super) struct GzipChunks {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Blocks,
-    /// All text is compressed, but the end of the gzip member is still missing.
+    /// All text is compressed. Only the end of the gzip member is missing.
     End,
     Done,
 }
@@ -93,7 +93,7 @@ impl GzipChunks {
         }
     }
 
-    /// Compresses changed text before a scrape needs it.
+    /// Compresses the changed text of an exposition before a scrape needs it.
     fn refresh(exposition: Exposition, refresh: Refresh) -> Self {
         let is_second_half = refresh.is_second_half;
         let mut chunks = Self::new(exposition, refresh.session);
@@ -103,14 +103,14 @@ impl GzipChunks {
         chunks
     }
 
-    /// Continues to build the next chunk, and returns after a bounded amount of work: a step compresses at most one
+    /// Continues to build the next chunk. Returns after a limited amount of work: each step compresses at most one
     /// block. The last step also compresses the text after the last family.
     pub(super) fn step(&mut self) -> Step<Bytes> {
         if let Some(block) = self.next_block.take() {
             return Step::Item(block);
         }
         self.out.reserve(4 * CHUNK);
-        // The first block is a separate chunk, so that a client receives the first byte early.
+        // The first chunk contains only the first block, so that the client receives the first byte early.
         let wanted = if self.has_begun {
             CHUNK
         } else {
@@ -145,7 +145,7 @@ impl GzipChunks {
         Step::Item(self.out.split().freeze())
     }
 
-    /// Collects the runs of the next block.
+    /// Returns the runs of the next block.
     fn next_runs(&mut self) -> Step<Vec<RowRun>> {
         while self.size < BLOCK {
             let step = match self.next_run.take() {
@@ -202,8 +202,8 @@ impl GzipChunks {
         Step::Item(Origin::Compressor)
     }
 
-    /// Appends a block that is not cached. The filter by namespace excludes a part of each run, and the size of this
-    /// part is not known in advance. Therefore, the method writes runs until there is enough text for a block.
+    /// Appends a block that is not cached. A filter by namespace excludes some rows of each run, so the length of the
+    /// remaining text is not known in advance. So the method writes runs until there is enough text for a block.
     fn advance_uncached(&mut self) -> Step<Origin> {
         match self.cursor.write_until(BLOCK, &mut self.text) {
             Step::Pause => return Step::Pause,
@@ -215,12 +215,12 @@ impl GzipChunks {
         Step::Item(Origin::Compressor)
     }
 
-    /// The key and the revision of a block; `None` if it must not be cached.
+    /// Returns the key and the revision of a block; `None` if the block must not be cached.
     fn identify(&self, runs: &[RowRun]) -> Option<(Vec<RunKey>, Vec<RunRevision>)> {
         runs.iter().map(|run| self.cursor.identify(run)).collect()
     }
 
-    /// Compresses the text of a block, and clears the text.
+    /// Compresses the collected text to a block, and clears the text.
     fn compress(&mut self) -> Block {
         #[cfg(test)]
         {
@@ -240,7 +240,7 @@ impl GzipChunks {
         }
     }
 
-    /// Appends the text after the last family as a separate block, which is not cached.
+    /// Compresses the text after the last family to a separate block. This block is not cached.
     fn finish_text(&mut self) {
         self.cursor.exposition().write_end(&mut self.text);
         if !self.text.is_empty() {
@@ -249,7 +249,7 @@ impl GzipChunks {
         }
     }
 
-    /// Appends the end of the gzip member: the empty final block, the checksum and the length of the text.
+    /// Appends the end of the gzip member: the empty final block, the checksum, and the length of the text.
     fn finish_member(&mut self) {
         self.out.extend_from_slice(&FINAL_BLOCK);
         self.out.extend_from_slice(&self.crc.sum().to_le_bytes());
@@ -267,7 +267,7 @@ impl Iterator for GzipChunks {
 
 impl Drop for GzipChunks {
     fn drop(&mut self) {
-        // The session ends here and not in `finish_member`, because a client may disconnect before the end.
+        // The session ends here, because a client can disconnect before `finish_member` is called.
         let is_finished = self.state == State::Done;
         self.cache.end(&mut self.session, is_finished);
     }
@@ -282,8 +282,9 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// If a scrape is due soon, compresses the text that has changed. If a scrape is in progress that began without a
-    /// cached block, compresses the second half of its text. `exposition` returns the current state in a format.
+    /// If a scrape is expected soon, compresses the text that has changed. If a scrape is in progress that has begun
+    /// with an empty cache, compresses the second half of its text. `exposition` returns the current exposition in a
+    /// given format.
     pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
         if let Some(refresh) = self.begin_refresh() {
             GzipChunks::refresh(exposition(refresh.format), refresh).for_each(drop);

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use crate::family::MetricType;
 
-/// The names of families in the headers of OpenMetrics.
+/// The names that families have in the headers of OpenMetrics.
 ///
-/// The header of a counter or an info has a short name: the name of the family without the suffix `_total` or `_info`.
-/// This short name must differ from the names and from the short names of all other families.
+/// In the header, a counter or an info has a short name: the name of the family without the suffix `_total` or `_info`.
+/// No other family may have this short name as its name or as its short name.
 ///
-/// A counter with the short name `x` also reserves the name `x_created`. OpenMetrics reserves this name for the
-/// creation time of the counter. An exposition of this crate contains no creation times, but no other family may have
-/// the name.
+/// If a counter has the short name `x`, no other family may have the name `x_created`. OpenMetrics reserves this name
+/// for the creation time of the counter. The expositions of this crate contain no creation times, but the name stays
+/// reserved.
 #[derive(Debug)]
 pub(super) struct HeaderNames<'a> {
     taken: HashSet<Cow<'a, str>>,
@@ -21,15 +21,15 @@ pub(super) struct HeaderNames<'a> {
 // === impl HeaderNames ===
 
 impl<'a> HeaderNames<'a> {
-    /// Reserves the full names of all families.
+    /// Creates the set with the full names of all families.
     pub(super) fn new(families: impl Iterator<Item = &'a str>) -> Self {
         Self {
             taken: families.map(Cow::Borrowed).collect(),
         }
     }
 
-    /// Reserves the short name of a family. Returns `false` if a name is already reserved, or if the name of the family
-    /// lacks the suffix.
+    /// Reserves the short name of a family, and returns `true`. Returns `false` if one of the names is already
+    /// reserved, or if the name of the family does not have the suffix.
     pub(super) fn take(&mut self, name: &str, metric_type: MetricType) -> bool {
         let names = metric_type.header_names(name);
         let is_taken = |name: &String| self.taken.contains(name.as_str());

@@ -6,14 +6,14 @@ mod parse;
 use super::format::Format;
 use super::snapshot::Exposition;
 
-/// Metrics of the program that embeds this crate, as text, which an [`Exposition`] writes at its end.
+/// Metrics of the program that embeds this crate, as text. An [`Exposition`] can contain them after its own families.
 ///
-/// If the exposition has another format, the text is converted. Therefore, the program needs to write its metrics in
-/// only one format. Content that does not exist in the other format is left out. For example, Prometheus text has no
-/// exemplars.
+/// If the text has another format than the exposition, it is converted. So the program needs to write its metrics in
+/// only one format. The conversion drops content that does not exist in the other format. For example, Prometheus text
+/// has no exemplars.
 ///
-/// If the text and the exposition contain the same family, the response is invalid. The names of the built-in families
-/// start with `kube_`. Families that you register can have any name.
+/// No family may be in this text and also in the exposition. Otherwise, the response is invalid. The names of the
+/// built-in families start with `kube_`. Families that your program registers can have any name.
 ///
 /// ```
 /// use kube_state_metrics::exposition::HostMetrics;
@@ -45,7 +45,7 @@ pub struct HostMetrics {
 // === impl HostMetrics ===
 
 impl HostMetrics {
-    /// Metrics in the Prometheus text format, as `prometheus::TextEncoder` writes them.
+    /// Takes metrics in the Prometheus text format, as `prometheus::TextEncoder` writes them.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self {
@@ -54,8 +54,8 @@ impl HostMetrics {
         }
     }
 
-    /// Metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line `# EOF` at the end
-    /// of `text` is optional. An exposition in OpenMetrics writes this line itself.
+    /// Takes metrics in OpenMetrics, as `prometheus_client::encoding::text::encode` writes them. The line `# EOF` at
+    /// the end of `text` is optional. If the exposition is in OpenMetrics, it writes this line itself.
     ///
     /// ```
     /// use kube_state_metrics::exposition::HostMetrics;
@@ -76,7 +76,7 @@ impl HostMetrics {
         }
     }
 
-    /// Returns the lines in a format, without the last line `# EOF` of OpenMetrics.
+    /// Returns the lines in this format, but without the line `# EOF` of OpenMetrics.
     fn lines_in(&self, format: Format) -> String {
         match (self.format, format) {
             (Format::Text, Format::OpenMetrics) => convert::text_to_openmetrics(&self.text),
@@ -89,7 +89,7 @@ impl HostMetrics {
 // === impl Exposition ===
 
 impl Exposition {
-    /// Appends metrics of the embedding program, before the `# EOF` of OpenMetrics.
+    /// Appends metrics of the embedding program. In OpenMetrics, they come before the line `# EOF`.
     ///
     /// [`families`](Self::families) and [`samples`](Self::samples) do not include these metrics.
     #[must_use]

@@ -9,23 +9,23 @@ use super::family_rows::FamilyRows;
 use super::repeats::RepeatedSamples;
 use super::row_part::RowPart;
 
-/// The samples of a run that do not repeat an earlier series.
+/// The samples of a run, without those that repeat an earlier series. A run consists of consecutive rows of one family.
 #[derive(Clone, Debug)]
 pub(super) struct NewSamples {
     repeated: Arc<RepeatedSamples>,
-    /// The number of the first sample of the run, as [`RepeatedSamples`] counts.
+    /// The number of the first sample in the run. [`RepeatedSamples`] uses the same numbers.
     first: usize,
 }
 
-/// Counts the samples of a family up to a run.
+/// Counts the samples of a family that come before a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SampleCounter {
-    /// The number of samples before the current page.
+    /// The number of samples in all pages before the current page. A page is a group of up to 255 rows.
     before_page: usize,
-    /// The number of samples before `row` and `tails`.
+    /// The number of counted samples in the current page.
     counted: usize,
     row: usize,
-    /// The length of the counted samples in the cell of `row`.
+    /// The length of those samples in the row `row` that are already counted, in bytes.
     tails: usize,
 }
 
@@ -36,7 +36,7 @@ impl NewSamples {
         Self { repeated, first }
     }
 
-    /// The row and the tail of each new sample of the run.
+    /// Returns each sample of the run that does not repeat an earlier series: the index of its row, and its tail.
     pub(super) fn tails<'a>(
         &self,
         page: FamilyRows<'a>,
@@ -62,8 +62,8 @@ impl NewSamples {
 // === impl SampleCounter ===
 
 impl SampleCounter {
-    /// Counts the samples up to a run, which begins with the row `row`. Returns the number of the first sample of the
-    /// run. Runs are counted in the order in which they are written.
+    /// Counts the samples before a run that starts in the row `row`. Returns the number of the first sample in the run.
+    /// The caller must call this method for each run, in the order of the exposition.
     pub(super) fn count_to(
         &mut self,
         page: &FamilyRows<'_>,
@@ -81,14 +81,14 @@ impl SampleCounter {
         self.before_page + self.counted
     }
 
-    /// Counts the samples of the current row from the counted samples to the position `end` of the cell.
+    /// Counts the samples of the current row that are not counted yet and end before `end`.
     fn count(&mut self, page: &FamilyRows<'_>, end: usize) {
         let cell = page.tails(self.row);
         let tails = cell.get(self.tails..end.min(cell.len()));
         self.counted += memchr_iter(b'\n', tails.unwrap_or_default()).count();
     }
 
-    /// Counts the rest of a page.
+    /// Counts the remaining samples of a page.
     pub(super) fn end_page(&mut self, page: &FamilyRows<'_>) {
         let lines = usize::try_from(page.samples.lines()).unwrap_or(usize::MAX);
         *self = Self {

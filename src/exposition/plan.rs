@@ -12,19 +12,20 @@ use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
 use crate::store::{AnyStore, RowPrefix, StoreSnapshot};
 
-/// Names and values of the constant labels, which every sample has.
+/// The names and the values of the constant labels. Every sample has these labels.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
 
-/// The stores, and the families of all stores in the order of the exposition.
+/// All stores, and all families in the order of the exposition.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
-    /// The indexes of the stores whose families are declared in Rust. Only these stores can have a linked store.
+    /// The indexes of those stores whose families are declared in Rust. Only such a store can share its feed with
+    /// another store (a *linked* store).
     in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
 
-/// A family that two collectors in Rust declare differently.
+/// A difference between the declarations of one family by two collectors in Rust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlanProblem {
     pub(crate) family: String,
@@ -33,26 +34,26 @@ pub(crate) struct PlanProblem {
     pub(crate) second: String,
 }
 
-/// The declarations and columns of one family while a plan is built.
+/// The declarations of one family and its columns, while a plan is created.
 struct DeclaredFamily<'a> {
     first: &'a FamilyDescriptor,
-    /// The first declaration in Rust, with its resource.
+    /// The first declaration in Rust, and the resource of its collector.
     first_in_rust: Option<(&'a ResourceInfo, &'a FamilyDescriptor)>,
     others: Vec<&'a FamilyDescriptor>,
     columns: Vec<DeclaredColumn>,
 }
 
-/// A column, with the properties that decide whether its samples can repeat series.
+/// A column, and the properties that determine whether its samples can repeat a series.
 struct DeclaredColumn {
     column: FamilyColumn,
     is_in_rust: bool,
-    /// Whether the base labels distinguish all objects.
+    /// Whether each object has different base labels.
     has_identity: bool,
-    /// Whether all samples of the column have other series than the samples of configured families.
+    /// Whether no sample of this column can have the same series as a sample of a configured family.
     is_apart: bool,
 }
 
-/// The names of the labels that every configured sample (a sample of a configured family) has.
+/// Each sample of a configured family has labels with these names.
 const CONFIGURED_LABELS: [&str; 3] = [
     "customresource_group",
     "customresource_kind",
@@ -62,11 +63,11 @@ const CONFIGURED_LABELS: [&str; 3] = [
 // === impl Plan ===
 
 impl Plan {
-    /// Arranges the families of all stores: resources by name, and the families of a resource in their declared order.
+    /// Sorts the families of all stores: first by the name of the resource, then in the order of their declaration.
     ///
-    /// If several stores have the same family, the family is written once, at the position of its first store and with
-    /// the help text of that store. All declarations of a family in Rust must be equal. A declaration in a
-    /// configuration may differ from other declarations; the family then gets a more general type.
+    /// If several stores have the same family, the exposition contains it once: at the position of its first store, and
+    /// with the help text of this store. If several collectors in Rust declare the same family, the declarations must
+    /// be equal. A declaration in a configuration may differ. Then the family gets a more general type.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -93,8 +94,8 @@ impl Plan {
                     },
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
-                    // `excludes_configured_labels` requires that the labels of a configured sample are sorted by name.
-                    // With joined labels, they are not sorted, because the joined labels precede the other labels.
+                    // `excludes_configured_labels` is correct only if the labels of configured samples are sorted by
+                    // name. Joined labels come before the other labels, so with joined labels they are not sorted.
                     is_apart: !has_joins
                         && excludes_configured_labels(family.base_labels, constants.len()),
                 };
@@ -126,8 +127,8 @@ impl Plan {
                 (family, metadata)
             })
             .collect();
-        // A configuration must not change the OpenMetrics names of families in Rust, so these families reserve their
-        // names first.
+        // A configuration must not change the OpenMetrics names of families that are declared in Rust. So these
+        // families reserve their names first.
         for is_in_rust in [true, false] {
             for (family, metadata) in &mut families {
                 if family.first_in_rust.is_some() == is_in_rust {
@@ -152,7 +153,8 @@ impl Plan {
         &self.stores
     }
 
-    /// Snapshots of all stores. The joined labels in all snapshots come from the same state of the objects.
+    /// Returns snapshots of all stores. All joined labels in the snapshots come from the same
+    /// moment.
     pub(super) fn snapshots(&self) -> Arc<[StoreSnapshot]> {
         let stores = || self.stores.iter();
         let Some(joins) = stores().find_map(|store| store.row_joins()) else {
@@ -171,35 +173,36 @@ impl Plan {
         &self.families
     }
 
-    /// The store whose writers also feed `store`, if `store` is linked to another store.
+    /// Returns the store whose feed `store` shares; `None` if `store` has its own feed.
     pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
         let mut in_rust = self.in_rust.iter().filter_map(|at| self.stores.get(*at));
         in_rust.find(|own| own.is_linked_to(store))
     }
 
-    /// The stores that are not fed through another store.
+    /// Returns the stores that do not share the feed of another store.
     pub(crate) fn feeders(&self) -> impl Iterator<Item = &Arc<dyn AnyStore>> {
         (self.stores.iter()).filter(|store| self.feeder_of(&***store).is_none())
     }
 }
 
-/// Whether the series of samples with these base labels always differ from the series of configured samples.
+/// Whether samples with these base labels never have the same series as samples of configured families.
 ///
-/// The exposition compares series as text, so two series are equal only if their labels have the same order. The labels
-/// of a configured sample are sorted by name, after the constant labels, and include [`CONFIGURED_LABELS`]. So in the
-/// text of a configured sample, [`CONFIGURED_LABELS`] come before every label whose name sorts after theirs.
+/// Two series are equal if their texts are equal, so their labels must have the same order. A configured sample has
+/// first the constant labels, then its other labels, which include [`CONFIGURED_LABELS`], sorted by name. So in a
+/// configured sample, [`CONFIGURED_LABELS`] come before every label whose name sorts after these names.
 ///
-/// The series differ if the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of
-/// [`CONFIGURED_LABELS`].
+/// If the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of [`CONFIGURED_LABELS`], the
+/// series always differ.
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;
     let mut behind_constants = base_labels.iter().skip(constants);
-    // A constant label with one of these names replaces the label of a configured sample.
+    // If a constant label has one of these names, it replaces the label of the configured sample.
     !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
 }
 
-/// The sort key of a resource: `group/version, Resource=plural` for custom resources, and the plural for all others.
+/// Returns the key by which resources are sorted: `group/version, Resource=plural` for custom resources, and the plural
+/// for all other resources.
 fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
     (resource.name(), resource.group(), resource.version())
 }
@@ -207,7 +210,7 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
-    /// The columns. For each column, the result also states whether its samples can repeat series of other rows.
+    /// The columns. Returns the columns. Each column states whether its samples can repeat the series of another row.
     fn columns(self) -> Vec<FamilyColumn> {
         let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
         let is_only_in_rust = in_rust.count() == 1;
@@ -228,7 +231,7 @@ impl DeclaredFamily<'_> {
         columns.collect()
     }
 
-    /// Returns how a later declaration in Rust differs from the first declaration in Rust.
+    /// Compares a later declaration in Rust with the first declaration in Rust, and returns the differences.
     fn conflicts(
         &self,
         other: &FamilyDescriptor,

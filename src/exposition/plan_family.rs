@@ -9,11 +9,11 @@ use super::format::Format;
 use super::repeats::{ReadStep, RepeatedSamples, Repeats, RepeatsReader};
 use crate::store::StoreSnapshot;
 
-/// One family of the exposition: a header, and samples from one or more columns.
+/// One family in the exposition: its header, and the columns that contain its samples.
 #[derive(Debug)]
 pub(crate) struct PlanFamily {
     metadata: FamilyMetadata,
-    /// One header per format, in the order of [`Format::ALL`].
+    /// The header in each format, in the order of [`Format::ALL`].
     headers: Vec<Box<[u8]>>,
     columns: Vec<FamilyColumn>,
     repeats: Repeats,
@@ -44,23 +44,23 @@ impl PlanFamily {
         &self.columns
     }
 
-    /// The header: the lines before the samples.
+    /// Returns the header of the family, that is the lines before its samples.
     pub(super) fn header(&self, format: Format) -> &[u8] {
         self.headers
             .get(format as usize)
             .map_or(&[], |header| header)
     }
 
-    /// Whether two families have equal headers in all formats.
+    /// Whether the headers of two families are equal in each format.
     #[cfg(all(feature = "gzip", feature = "custom-resources"))]
     pub(crate) fn has_headers_of(&self, other: &Self) -> bool {
         self.headers == other.headers
     }
 
-    /// Returns the samples that repeat the series of an earlier row. The method searches again only if a column in
-    /// which repeats are possible has changed.
+    /// Returns the samples that repeat the series of an earlier row. The method uses the result of the last search if
+    /// no column in which repeats are possible has changed since then.
     ///
-    /// A search reads all series of the family at once. Code that must not block its thread uses
+    /// A new search reads all series of the family without a pause. Code that must not block its thread must use
     /// [`read_repeats`](Self::read_repeats).
     pub(super) fn repeated_samples(
         &self,
@@ -75,7 +75,7 @@ impl PlanFamily {
         }
     }
 
-    /// Begins to read the repeated samples in steps.
+    /// Creates a reader that searches for the repeated samples in steps.
     pub(super) fn read_repeats(&self, snapshots: &Arc<[StoreSnapshot]>) -> RepeatsReader {
         let searched = self.columns.iter().filter(|column| column.may_repeat);
         let all_rows = searched.flat_map(|column| FamilyRows::all(column, snapshots));
@@ -90,7 +90,7 @@ impl PlanFamily {
         RepeatsReader::new(revisions.collect(), snapshots)
     }
 
-    /// Does one step of the search for a reader of this family.
+    /// Lets `reader` do one step of its search for repeated samples. The reader must belong to this family.
     pub(super) fn step_repeats(&self, reader: &mut RepeatsReader) -> ReadStep {
         if self.columns.iter().any(|column| column.may_repeat) {
             self.repeats.step(reader, &self.columns)
@@ -99,7 +99,7 @@ impl PlanFamily {
         }
     }
 
-    /// The number of repeated samples in the last search. The method does not start a search.
+    /// Returns the number of repeated samples that the last search found. This method does not start a new search.
     #[cfg(feature = "prometheus")]
     pub(crate) fn last_repeats(&self) -> usize {
         self.repeats.last_len()

@@ -1,7 +1,7 @@
-//! Finds repeated series. If the base labels do not identify an object, its row can have the series of another row.
+//! Finds repeated series. If the base labels of two objects are equal, their rows can have the same series.
 //!
-//! A family can have millions of series, so a search does its work in steps. Readers of the same family share one
-//! search ([`Repeats`]).
+//! A family can have millions of series, so a search has many short steps. All readers of a family share one search
+//! ([`Repeats`]).
 
 mod repeated_samples;
 mod search;
@@ -20,27 +20,27 @@ use crate::store::StoreSnapshot;
 
 pub(super) use repeated_samples::RepeatedSamples;
 
-/// The result of the last search for repeated series in a family, and the search that is in progress.
+/// The result of the last search for the repeated samples of a family, and the current search.
 ///
-/// At most one search of a family is in progress, so that the memory for searches does not grow with the number of
+/// There is at most one current search for each family. So the memory for searches does not grow with the number of
 /// readers.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Identifies the state of the columns for which `samples` was found.
+    /// The versions of the columns from which `samples` was computed.
     revisions: Arc<[u64]>,
     samples: Arc<RepeatedSamples>,
-    /// The search in progress. Only the readers of the search hold strong references, so the memory is released when
-    /// the last reader is dropped.
+    /// The search in progress. The current search. Only its readers hold strong references, so when the last reader is
+    /// dropped, the memory of the search is freed.
     running: Weak<SharedSearch>,
 }
 
-/// A search that several readers share. Each reader does some of the steps.
+/// A search that several readers share. Each reader makes some of the steps.
 #[derive(Debug)]
 struct SharedSearch {
-    /// Identifies the state of the columns that the search reads.
+    /// The versions of the columns that the search reads.
     revisions: Arc<[u64]>,
     progress: Mutex<Progress>,
 }
@@ -54,38 +54,38 @@ enum Progress {
     Done(Arc<RepeatedSamples>),
 }
 
-/// A reader that waits for the repeated samples of one state of a family.
+/// A reader that needs the repeated samples of a family in these snapshots.
 #[derive(Debug)]
 pub(super) struct RepeatsReader {
     revisions: Arc<[u64]>,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search to which the reader contributes. If this search is for another state of the family, the search for
-    /// the state of the reader begins afterwards.
+    /// The search in which the reader makes steps. This search can belong to older or newer snapshots. Then the reader
+    /// first completes this search, and begins a search for its own snapshots afterwards.
     search: Option<Arc<SharedSearch>>,
 }
 
-/// The result of a step of a [`RepeatsReader`].
+/// The result of one step of a [`RepeatsReader`].
 #[derive(Debug)]
 pub(super) enum ReadStep {
-    /// The repeated samples were known, so the step did not search.
+    /// The repeated samples were already known, so the step did not search.
     Known(Arc<RepeatedSamples>),
-    /// The step ended the search.
+    /// This step completed the search.
     Found(Arc<RepeatedSamples>),
-    /// The search needs more steps.
+    /// The search is not complete yet.
     Pause,
 }
 
 // === impl Repeats ===
 
 impl Repeats {
-    /// The number of repeated samples in the last search.
+    /// Returns the number of repeated samples that the last search found.
     #[cfg(feature = "prometheus")]
     pub(super) fn last_len(&self) -> usize {
         self.0.lock().samples.len()
     }
 
-    /// Does one step of the search for the repeated samples that `reader` waits for. `columns` are the columns of the
-    /// family. All calls with one reader are for the same family.
+    /// Makes one step in the search for the repeated samples that `reader` needs. `columns` are the columns of the
+    /// family. All calls with the same reader must be for the same family.
     pub(super) fn step(&self, reader: &mut RepeatsReader, columns: &[FamilyColumn]) -> ReadStep {
         let search = match &reader.search {
             Some(search) => Arc::clone(search),
@@ -113,7 +113,7 @@ impl Repeats {
         }
     }
 
-    /// Stores the result of a search. Has no effect if another reader has already stored the result.
+    /// Stores the result of a completed search. If another reader has already stored the result, does nothing.
     fn finish(&self, search: &Arc<SharedSearch>, samples: &Arc<RepeatedSamples>) {
         let mut state = self.0.lock();
         if state.running.as_ptr() == Arc::as_ptr(search) {
@@ -129,7 +129,7 @@ impl Repeats {
 // === impl RepeatsReader ===
 
 impl RepeatsReader {
-    /// Creates a reader of one state of a family. `revisions` identifies this state.
+    /// Creates a reader for these snapshots of a family. `revisions` are the versions of the columns in the snapshots.
     pub(super) fn new(revisions: Vec<u64>, snapshots: &Arc<[StoreSnapshot]>) -> Self {
         Self {
             revisions: revisions.into(),
@@ -152,7 +152,7 @@ impl SharedSearch {
         }
     }
 
-    /// Does one step. Returns the repeated samples at the end of the search.
+    /// Makes one step. If the search is then complete, returns the repeated samples.
     fn step(&self, columns: &[FamilyColumn]) -> Option<Arc<RepeatedSamples>> {
         let mut progress = self.progress.lock();
         let found = match &mut *progress {
@@ -165,7 +165,8 @@ impl SharedSearch {
                 samples
             }
         };
-        // A reader that does all steps without a pause must not keep the others waiting for more than one step.
+        // One reader may make all its steps without a pause. The fair unlock lets the other readers continue after each
+        // step.
         MutexGuard::unlock_fair(progress);
         found
     }

@@ -7,42 +7,42 @@ use memchr::memchr2;
 use super::family_rows::FamilyRows;
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// A row with this much text in its cell is written in parts, so that chunks have similar sizes. A large chunk would
-/// delay other tasks, because no other task runs on the thread while a chunk is written. A large chunk would also need
-/// much memory, because each connection holds one chunk.
+/// If the samples of a row take at least this much memory, the row is written in several parts. So all chunks have
+/// similar sizes. A large chunk would delay other tasks, because no other task runs on the thread while a chunk is
+/// written. A large chunk would also need much memory, because each connection holds one chunk.
 const LARGE_CELL: usize = 32 * 1024;
 
-/// Samples of a row that are written together.
+/// Some of the samples in a large row, which are written together.
 #[derive(Clone, Debug)]
 pub(super) struct RowPart {
-    /// The number of the part, counted from 1.
+    /// The number of this part; the first part of a row has the number 1.
     pub(super) number: u16,
-    /// The range of the samples in the cell.
+    /// The byte range of these samples in the samples of the row.
     pub(super) tails: Range<usize>,
 }
 
 // === impl RowPart ===
 
 impl RowPart {
-    /// The first row that is written in parts, among the rows that `includes` selects.
+    /// Returns the first row that must be written in several parts. Only rows that `includes` selects are searched.
     pub(super) fn first_needed(
         page: &FamilyRows<'_>,
         mut rows: Range<usize>,
         includes: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        // Few pages have a large cell. For all other pages, this check avoids reading the rows.
+        // Few pages contain such a large row. For all other pages, this check makes the search unnecessary.
         if page.samples.longest() < LARGE_CELL {
             return None;
         }
         rows.find(|row| Self::is_needed(page, *row) && includes(*row))
     }
 
-    /// Whether a row is written in parts.
+    /// Whether a row must be written in several parts.
     fn is_needed(rows: &FamilyRows<'_>, row: usize) -> bool {
         rows.tails(row).len() >= LARGE_CELL
     }
 
-    /// The part of a row after the part `before`, with about `bytes` of text and at least one sample.
+    /// Returns the part of a row that follows the part `before`. It has about `bytes` of text, and at least one sample.
     pub(super) fn next(
         rows: &FamilyRows<'_>,
         row: usize,
@@ -76,7 +76,7 @@ impl RowPart {
         }
     }
 
-    /// Whether the row has no samples after the part.
+    /// Whether this part is the last part of the row.
     pub(super) fn is_last(&self, rows: &FamilyRows<'_>, row: usize) -> bool {
         self.tails.end >= rows.tails(row).len()
     }

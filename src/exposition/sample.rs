@@ -8,11 +8,11 @@ use bytes::BytesMut;
 use super::family_metadata::FamilyMetadata;
 use crate::store::SampleLine;
 
-/// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes the sample as a line of the text
-/// formats.
+/// One sample of an [`Exposition`](crate::exposition::Exposition). `Display` writes the sample as a line. The line is
+/// the same in both text formats.
 ///
-/// A sample borrows from the exposition. Label values are unescaped only when they are read, and copied only if they
-/// contain an escape.
+/// A sample borrows from the exposition. Label values are unescaped only when they are read. A value without escapes is
+/// not copied.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -66,20 +66,20 @@ impl<'a> StoredSample<'a> {
         self.line.value()
     }
 
-    /// The Unix time in seconds at which a counter started. The result is `None` for all current families, because
-    /// Kubernetes objects do not contain this time.
+    /// The time at which a counter started, as Unix time in seconds. For all current families, the result is `None`,
+    /// because Kubernetes objects do not contain this time.
     #[must_use]
     pub fn start_time(&self) -> Option<f64> {
         None
     }
 
-    /// The length of the sample's line in the text formats, in bytes, with the newline.
+    /// The length of the sample line in the text formats, in bytes. The newline is included.
     #[must_use]
     pub fn line_len(&self) -> usize {
         self.line.len()
     }
 
-    /// Appends the sample's line in the text formats, with the newline.
+    /// Appends the sample as a line of the text formats, with a newline.
     pub(in crate::exposition) fn write_line(&self, out: &mut BytesMut) {
         self.line.write(out);
     }

@@ -1,4 +1,4 @@
-//! The samples of an [`Exposition`], by family and as single samples.
+//! The samples of an [`Exposition`]: as families, or one after another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::sample::StoredSample;
 use super::snapshot::Exposition;
 use crate::family::MetricType;
 
-/// A family of an [`Exposition`] that has samples.
+/// One family of an [`Exposition`]. The family has at least one sample.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -38,7 +38,7 @@ use crate::family::MetricType;
 pub struct FamilySamples<'a> {
     exposition: &'a Exposition,
     family: &'a PlanFamily,
-    /// The samples that repeat an earlier series.
+    /// The numbers of the samples that repeat an earlier series.
     repeated: Arc<RepeatedSamples>,
 }
 
@@ -57,19 +57,19 @@ impl<'a> FamilySamples<'a> {
         }
     }
 
-    /// The name at the start of every sample.
+    /// The name of the family, with which every sample starts.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.family.metadata().name()
     }
 
-    /// The help text, with prefixes such as `[STABLE]`.
+    /// The help text. It can start with a marker such as `[STABLE]`.
     #[must_use]
     pub fn help(&self) -> &'a str {
         self.family.metadata().help()
     }
 
-    /// The type of the family. If collectors declare this family with different types, the result is
+    /// The type of the family. If collectors declare the family with different types, the result is
     /// [`MetricType::Gauge`], or [`MetricType::Unknown`] if one of the types is a counter or unknown. A format may
     /// write a more general type.
     #[must_use]
@@ -77,24 +77,24 @@ impl<'a> FamilySamples<'a> {
         self.family.metadata().metric_type()
     }
 
-    /// The base unit at the end of the name, such as `seconds` or `bytes`.
+    /// The base unit with which the name ends, such as `seconds` or `bytes`.
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {
         self.family.metadata().unit()
     }
 
-    /// The lines before the samples, in the format of the exposition.
+    /// The header, that is the lines before the samples, in the format of the exposition.
     #[must_use]
     pub fn header(&self) -> &'a str {
         let header = self.family.header(self.exposition.format());
         std::str::from_utf8(header).unwrap_or_default()
     }
 
-    /// The number of samples that are left out, because another object has the same series. The filter of the
-    /// exposition does not affect the number.
+    /// The number of samples that the exposition does not contain, because another object has the same series. This
+    /// number does not depend on the filter of the exposition.
     ///
-    /// Repeated series are possible only if the base labels do not identify the object, or if several collectors have
-    /// the family.
+    /// A family can have repeated series in two cases: the base labels do not identify the object, or several
+    /// collectors declare the family.
     #[must_use]
     pub fn repeated(&self) -> usize {
         self.repeated.len()
@@ -116,7 +116,7 @@ impl<'a> FamilySamples<'a> {
                 })
             })
         });
-        // The numbers include samples that the filter excludes, because the search for repeats includes these samples.
+        // Samples that the filter excludes have numbers too, because the search for repeats also reads these samples.
         let mut numbers = 0..;
         samples.filter_map(move |(may_repeat, is_included, sample)| {
             let number = may_repeat.then(|| numbers.next()).flatten();
@@ -137,7 +137,7 @@ impl fmt::Debug for FamilySamples<'_> {
 // === impl Exposition ===
 
 impl Exposition {
-    /// The families that have a sample, in the order of the exposition.
+    /// The families that have at least one sample, in the order of the exposition.
     pub fn families(&self) -> impl Iterator<Item = FamilySamples<'_>> {
         let families = self.plan().families().iter();
         let families =

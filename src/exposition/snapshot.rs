@@ -13,9 +13,9 @@ use super::gzip::GzipCache;
 use super::plan::Plan;
 use crate::store::StoreSnapshot;
 
-/// One consistent state of all stores, ready to be written.
+/// One consistent snapshot of all stores. It can be written as text.
 ///
-/// An exposition shares the memory of the stores. Writers continue while the exposition is read.
+/// An exposition shares the memory of the stores. The stores can change while the exposition is read.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Namespace;
@@ -40,7 +40,7 @@ pub struct Exposition {
     snapshots: Arc<[StoreSnapshot]>,
     format: Format,
     filter: ExpositionFilter,
-    /// Lines after the last family.
+    /// Further lines, which are written after the last family.
     appended: Vec<u8>,
     #[cfg(feature = "gzip")]
     gzip: Arc<GzipCache>,
@@ -61,20 +61,20 @@ impl Exposition {
         }
     }
 
-    /// Reads compressed blocks from `cache` and stores new blocks there.
+    /// Uses `cache` for compressed text.
     #[cfg(feature = "gzip")]
     pub(crate) fn with_cache(mut self, cache: &Arc<GzipCache>) -> Self {
         self.gzip = Arc::clone(cache);
         self
     }
 
-    /// Adds lines in the format of the exposition after the last family.
+    /// Adds lines after the last family. The lines must have the format of the exposition.
     pub(super) fn with_appended(mut self, lines: &[u8]) -> Self {
         self.appended.extend_from_slice(lines);
         self
     }
 
-    /// Writes the bytes after the last family: appended lines, and the last line of the format (`# EOF` in
+    /// Writes the text after the last family: the added lines, and the last line of the format (`# EOF` in
     /// OpenMetrics).
     pub(super) fn write_end(&self, out: &mut BytesMut) {
         out.extend_from_slice(&self.appended);
@@ -104,7 +104,7 @@ impl Exposition {
         &self.snapshots
     }
 
-    /// Whether the filter includes the resource that a column belongs to.
+    /// Whether the filter includes the resource of a column.
     pub(super) fn includes_column(&self, column: &FamilyColumn) -> bool {
         let store = self.plan.stores().get(column.store);
         store.is_some_and(|store| self.filter.includes_resource(store.resource()))

@@ -1,10 +1,10 @@
 //! [`Step`]: a bounded amount of work on an exposition.
 
-/// The result of a step. A step does a bounded amount of work on an exposition.
+/// The result of a step. A step does a limited amount of work on an exposition.
 #[derive(Debug)]
 pub(crate) enum Step<T> {
     Item(T),
-    /// The next item needs more work. The caller may let other tasks run before the next step.
+    /// The next item is not complete yet. Before the next step, the caller may let other tasks run.
     Pause,
     /// No item follows.
     End,
@@ -13,7 +13,7 @@ pub(crate) enum Step<T> {
 // === impl Step ===
 
 impl<T> Step<T> {
-    /// Calls `step` until it returns an item. Returns `None` after the last item.
+    /// Calls `step` until `step` returns an item. Returns `None` after the last item.
     pub(super) fn next_item(mut step: impl FnMut() -> Self) -> Option<T> {
         loop {
             match step() {

@@ -1,4 +1,4 @@
-//! The catalogue: all built-in families as data, and as a table, Markdown or JSON.
+//! The catalogue of all built-in families: as data, as a table, as Markdown, or as JSON.
 //!
 //! ```
 //! use kube_state_metrics::families::catalogue;
@@ -19,10 +19,10 @@ use crate::family::Collector;
 use crate::family::FamilyDescriptor;
 use crate::resource::{CollectedResource, ResourceInfo, Scope};
 
-/// Length of the lines of a page, in characters.
+/// Maximum length of a line in the Markdown pages, in characters.
 const LINE_LENGTH: usize = 120;
 
-/// One entry of the catalogue: a family of a built-in resource.
+/// One entry of the catalogue. It describes one family of a built-in resource.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::catalogue;
@@ -36,20 +36,20 @@ const LINE_LENGTH: usize = 120;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatalogueEntry {
-    /// The resource that has the family.
+    /// The resource to which the family belongs.
     pub resource: BuiltIn,
-    /// Names and scope of the resource.
+    /// The names and the scope of the resource.
     pub info: ResourceInfo,
-    /// The base labels of every sample.
+    /// The names of the base labels. Every sample has these labels.
     pub base_labels: Vec<String>,
-    /// The [joined labels](crate::registry::Join) of every sample. In the catalogue, this list is empty; a caller can
-    /// fill it.
+    /// The names of the [joined labels](crate::registry::Join). Every sample has these labels. The catalogue leaves
+    /// this list empty; a caller can fill it.
     pub joined_labels: Vec<String>,
-    /// Name, help, type and labels of the family.
+    /// The name, the help, the type and the labels of the family.
     pub descriptor: FamilyDescriptor,
 }
 
-/// The catalogue: all built-in families, by resource, in the order of the exposition.
+/// Returns all built-in families, sorted by resource, and then in the order of the exposition.
 ///
 /// ```
 /// let families = kube_state_metrics::families::catalogue::catalogue();
@@ -77,7 +77,8 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
         .collect()
 }
 
-/// Returns a line per family, in columns: resource, name, type, stability, `opt-in` and help text.
+/// Returns a table with one line for each family. The columns are: resource, name, type, stability, `opt-in` and help
+/// text.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, table};
@@ -112,8 +113,8 @@ pub fn table(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// Returns a Markdown page per resource, with a section per family: help text, labels, type, stability, and the fields
-/// that the family reads.
+/// Returns one Markdown page for each resource. Each family has a section with its help text, type, stability and
+/// labels, and with the fields that it reads.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, markdown};
@@ -139,8 +140,8 @@ pub fn markdown(entries: &[CatalogueEntry]) -> String {
     text
 }
 
-/// Returns a JSON array with an object per family. The object has all properties of the family that the catalogue
-/// contains.
+/// Returns a JSON array with one object for each family. The object contains everything that the catalogue states about
+/// the family.
 ///
 /// ```
 /// use kube_state_metrics::families::catalogue::{catalogue, json};
@@ -192,7 +193,7 @@ pub fn json(entries: &[CatalogueEntry]) -> String {
         }
     });
     let entries: Vec<_> = entries.collect();
-    // All fields are strings and booleans, so serialization cannot fail.
+    // The entries contain only strings, booleans and lists of strings, so the serialization cannot fail.
     let mut text = serde_json::to_string_pretty(&entries).unwrap_or_default();
     text.push('\n');
     text
@@ -256,13 +257,13 @@ fn section(text: &mut String, entry: &CatalogueEntry) {
     }
 }
 
-/// The labels of every sample of the resource.
+/// Returns the names of the labels that every sample of the resource has.
 fn labels_of_all(entry: &CatalogueEntry) -> impl Iterator<Item = &str> {
     let joined = entry.joined_labels.iter();
     entry.base_labels.iter().chain(joined).map(String::as_str)
 }
 
-/// Appends words in lines of at most [`LINE_LENGTH`] characters. All lines except the first one start with `indent`.
+/// Appends words as lines of at most [`LINE_LENGTH`] characters. Each line after the first line starts with `indent`.
 fn paragraph(text: &mut String, words: &str, indent: &str) {
     let mut length = 0;
     for word in words.split(' ') {
@@ -281,7 +282,7 @@ fn paragraph(text: &mut String, words: &str, indent: &str) {
     text.push('\n');
 }
 
-/// Returns names as code, with commas between them.
+/// Returns names as Markdown code, separated by commas.
 fn code<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     names.join(", ")

@@ -1,4 +1,4 @@
-//! `certificatesigningrequests`: decisions and issued certificates.
+//! The resource `certificatesigningrequests`: its families show decisions and issued certificates.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! `clusterrolebindings`: the role that they grant. The families do not show the subjects.
+//! The resource `clusterrolebindings`: its families show which role a binding grants. They do not show the subjects of
+//! the binding.
 
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 

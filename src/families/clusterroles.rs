@@ -1,4 +1,4 @@
-//! `clusterroles`: whether they exist. The families do not show their rules.
+//! The resource `clusterroles`: its families show which roles exist. They do not show the rules of the roles.
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 

@@ -1,4 +1,4 @@
-//! Code that families of several resources share: metadata, optional fields, conditions, quantities.
+//! Code that families of several resources share: metadata, optional fields, conditions and quantities.
 
 pub(super) mod admission;
 mod allowlisted;
@@ -20,9 +20,10 @@ pub(super) use metadata::{
 };
 pub(super) use optional::{if_present, optional, or_zero, text};
 
-/// Writes three samples of a condition, for `true`, `false` and `unknown`: 1 for the current status, otherwise 0.
+/// Writes three samples for a condition: one each for the statuses `true`, `false` and `unknown`. The sample of the
+/// current status has the value 1, the others have the value 0.
 ///
-/// `start` begins each sample with the labels before the status; `name` is the label of the status.
+/// `start` writes the first labels of each sample. `name` is the name of the label with the status.
 pub(super) fn condition<'a>(
     s: &mut Samples<'a>,
     name: &str,
@@ -34,7 +35,8 @@ pub(super) fn condition<'a>(
     }
 }
 
-/// The quantity called `name` of an optional map, if it exists and is valid.
+/// Returns the quantity with the key `name` in a map; `None` if the map or the key is absent, or if the quantity is
+/// invalid.
 pub(super) fn quantity<'a>(
     map: Option<&'a BTreeMap<String, QuantityText>>,
     name: &str,
@@ -42,7 +44,8 @@ pub(super) fn quantity<'a>(
     Quantity::parse(&map?.get(name)?.0)
 }
 
-/// Returns a resource name as a value of the label `resource`, sanitised while it is written.
+/// Returns the name of a resource (such as `nvidia.com/gpu`) as a label value. Each character that is not a letter, a
+/// digit or `_` becomes `_`.
 pub(super) fn resource_label(name: &str) -> impl LabelValue {
     struct ResourceName<'a>(&'a str);
     impl WriteLabel for ResourceName<'_> {

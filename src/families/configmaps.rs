@@ -1,4 +1,4 @@
-//! `configmaps`: whether they exist. The families do not show their content.
+//! The resource `configmaps`: its families show which ConfigMaps exist. They do not show the content of ConfigMaps.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 

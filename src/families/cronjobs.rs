@@ -1,4 +1,4 @@
-//! `cronjobs`: schedules, last runs and next runs.
+//! The resource `cronjobs`: its families show schedules, last runs and next runs.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus};
 
@@ -42,7 +42,8 @@ pub fn cronjobs() -> Collector<CronJob> {
             "Number of active jobs of the CronJob.",
         )
         .stable()
-        // The family only counts the entries. The decoder keeps each entry if one of its fields is declared.
+        // The family counts the entries of the list, but reads none of their fields. One field is declared
+        // nevertheless, because otherwise the decoder would skip the entries.
         .reads(["status.active.name"])
         .generate(or_zero(status, |status| {
             status.active.as_ref().map(Vec::len)
@@ -140,7 +141,7 @@ fn status(job: &CronJob) -> Option<&CronJobStatus> {
     optional(&job.status)
 }
 
-/// The schedule and its time zone, if the object has a time zone.
+/// Returns the schedule of a CronJob, and its time zone if the CronJob has one.
 fn schedule(job: &CronJob) -> (&str, Option<&str>) {
     spec(job).map_or(("", None), |spec| {
         (&spec.schedule, spec.time_zone.as_deref())
@@ -156,8 +157,8 @@ fn info(job: &CronJob, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first scheduled run after the last run. The result does not depend on the current time, so a missed run stays
-/// visible.
+/// Returns the time of the first scheduled run after the last run. This time does not depend on the current time, so a
+/// missed run stays visible.
 fn next_schedule_time(job: &CronJob) -> Option<i64> {
     if spec(job).is_some_and(|spec| spec.suspend == Some(true)) {
         return None;
@@ -176,7 +177,7 @@ mod tests {
     use super::cronjobs;
     use crate::families::testing::family;
 
-    /// The samples of a CronJob in the family `kube_cronjob_<name>`, without the base labels.
+    /// Returns the samples of a CronJob in the family `kube_cronjob_<name>`, without the base labels.
     fn samples(name: &str, spec: &Value, status: &Value) -> Vec<String> {
         let name = format!("kube_cronjob_{name}");
         let metadata = json!({ "name": "backup", "creationTimestamp": "2025-03-01T00:00:00Z" });
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn the_next_run_follows_the_last_one_or_else_creation() {
         let daily = json!({ "schedule": "@daily" });
-        // The next run after a missed run can be in the past, because the result does not depend on the current time.
+        // If a run was missed, the next run can be in the past, because the result does not depend on the current time.
         assert_eq!(
             next(&daily, &json!("2020-01-01T00:00:00Z")),
             ["} 1.5779232e+09"]

@@ -1,4 +1,4 @@
-//! `daemonsets`: the numbers of nodes that should run a pod, that run a pod, and that run a pod by mistake.
+//! The resource `daemonsets`: its families show how many nodes should run a pod, run a pod, or run a pod by mistake.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 

@@ -1,4 +1,5 @@
-//! `deployments`: desired and current replicas, conditions, and the limits of a rolling update.
+//! The resource `deployments`: its families show desired and current replicas, conditions, and the limits of a rolling
+//! update.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStatus, RollingUpdateDeployment,
@@ -10,7 +11,7 @@ use crate::family::{Samples, Stability};
 use crate::k8s::{IntOrPercent, scaled};
 use crate::{Collector, Family};
 
-/// The families of deployments.
+/// The families of Deployments.
 ///
 /// ```
 /// use kube_state_metrics::families::deployments;
@@ -168,8 +169,8 @@ pub fn deployments() -> Collector<Deployment> {
     ])
 }
 
-/// The reasons that the deployment controller sets. All other reasons share one label value, to limit the number of
-/// series.
+/// The reasons that the Deployment controller sets in conditions. All other reasons have the same label value, which
+/// limits the number of series.
 const REASONS: [&str; 10] = [
     "ReplicaSetUpdated",
     "ReplicaSetCreateError",
@@ -205,7 +206,8 @@ fn conditions(deployment: &Deployment, s: &mut Samples<'_>) {
     }
 }
 
-/// Returns a limit of a rolling update as a number of pods; `None` if the limit or the number of replicas is absent.
+/// Returns a limit of a rolling update as a number of pods. Returns `None` if the limit or the number of replicas is
+/// absent.
 fn limit(
     deployment: &Deployment,
     field: fn(&RollingUpdateDeployment) -> Option<&IntOrString>,
@@ -226,7 +228,8 @@ mod tests {
     use super::deployments;
     use crate::families::testing::family;
 
-    /// The samples of a deployment in the family `kube_deployment_<name>`, without the common prefix.
+    /// Returns the samples of a Deployment in the family `kube_deployment_<name>`, without the common start of the
+    /// lines.
     fn samples(name: &str, deployment: &Value) -> Vec<String> {
         let name = format!("kube_deployment_{name}");
         let start = format!("{name}{{namespace=\"\",deployment=\"\"");

@@ -1,4 +1,4 @@
-//! `endpoints`: the addresses and ports of services, in the older API.
+//! `endpoints`: the addresses and ports of services, from the older kind Endpoints. The newer kind is EndpointSlice.
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
@@ -85,7 +85,7 @@ pub fn endpoints() -> Collector<Endpoints> {
         ])
 }
 
-/// Returns every port with its subset.
+/// Returns every port, with the subset of the Endpoints that contains the port.
 fn ports(endpoints: &Endpoints) -> impl Iterator<Item = (&EndpointSubset, &EndpointPort)> {
     let subsets = endpoints.subsets.iter().flatten();
     subsets.flat_map(|subset| {

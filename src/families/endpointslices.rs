@@ -1,4 +1,4 @@
-//! `endpointslices`: the endpoints of services, their conditions, zones and ports.
+//! `endpointslices`: the endpoints of services, and the conditions, zones and ports of the endpoints.
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
@@ -16,7 +16,7 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn endpointslices() -> Collector<EndpointSlice> {
     type F = Family<EndpointSlice>;
-    // Unlike in families of other resources, the label with the name comes before the namespace.
+    // The order of the base labels differs from other resources: the name comes before the namespace.
     Collector::new()
         .no_base_labels()
         .name_label("endpointslice")

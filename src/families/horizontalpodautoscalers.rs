@@ -151,7 +151,7 @@ pub fn horizontalpodautoscalers() -> Collector<HorizontalPodAutoscaler> {
     ])
 }
 
-/// The target of a metric in the spec, or its current value in the status.
+/// One metric of an autoscaler: the target from the spec, or the current value from the status.
 struct Metric<'a> {
     name: &'a str,
     container: &'a str,
@@ -192,7 +192,7 @@ fn tolerance(
     Quantity::parse(&tolerance.0)?.nearest()
 }
 
-/// The target of a metric. The type of the metric names the field that has the target; `None` if this field is missing.
+/// The target of a metric, read from the field that belongs to the type of the metric; `None` if this field is missing.
 fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     let (name, container, target) = match metric.type_.as_str() {
         "Object" => metric
@@ -223,7 +223,7 @@ fn target(metric: &MetricSpec) -> Option<Metric<'_>> {
     })
 }
 
-/// The current value of a metric. The type of the metric names the field that has the value; `None` if this field is
+/// The current value of a metric, read from the field that belongs to the type of the metric; `None` if this field is
 /// missing.
 fn current(metric: &MetricStatus) -> Option<Metric<'_>> {
     let (name, container, current) = match metric.type_.as_str() {

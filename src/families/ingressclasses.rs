@@ -1,4 +1,4 @@
-//! `ingressclasses`: the controller of each class.
+//! `ingressclasses`: the controller of each ingress class.
 
 use k8s_openapi::api::networking::v1::IngressClass;
 

@@ -6,10 +6,10 @@ use super::common;
 use crate::family::{Samples, Stability};
 use crate::{Collector, Family};
 
-/// The annotation that names the class of an ingress and takes precedence over its spec.
+/// The annotation with the class of an ingress. The annotation takes precedence over the class in the spec.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
-/// The label value for an ingress that names no class.
+/// The value of the class label if an ingress has no class.
 const DEFAULT_CLASS: &str = "_default";
 
 /// The families of ingresses.
@@ -114,7 +114,7 @@ fn backend(host: Option<&str>, path: &HTTPIngressPath, s: &mut Samples<'_>) {
         .label("path", path.path.as_deref())
         .label("path_type", &path.path_type);
     if let Some(service) = &path.backend.service {
-        // A port that has only a name is 0, because the label is a number.
+        // If a port has only a name, the label is 0, because its value must be a number.
         let port = service.port.as_ref().and_then(|port| port.number);
         sample
             .label("service_name", &service.name)

@@ -134,7 +134,7 @@ pub fn jobs() -> Collector<Job> {
     ])
 }
 
-/// The failure reasons that each have a sample.
+/// The known reasons why a job fails. The family of failed pods has one sample per reason.
 const REASONS: [&str; 3] = ["BackoffLimitExceeded", "DeadlineExceeded", "Evicted"];
 
 fn spec(job: &Job) -> Option<&JobSpec> {
@@ -145,8 +145,7 @@ fn status(job: &Job) -> Option<&JobStatus> {
     optional(&job.status)
 }
 
-/// The conditions of one type. Usually, an object has at most one condition of each type, but the API server does not
-/// check this.
+/// The conditions of one type. A job usually has at most one such condition, but the API server accepts several.
 fn conditions<'a>(job: &'a Job, type_: &'static str) -> impl Iterator<Item = &'a JobCondition> {
     let conditions = status(job).and_then(|status| status.conditions.as_deref());
     conditions
@@ -185,7 +184,7 @@ mod tests {
     use super::jobs;
     use crate::families::testing::family;
 
-    /// The samples of a job with this status in the family `kube_job_<name>`, without the base labels.
+    /// The samples of the family `kube_job_<name>` for a job with this status, without the base labels.
     fn samples(name: &str, status: &Value) -> Vec<String> {
         let name = format!("kube_job_{name}");
         let job = json!({ "metadata": { "namespace": "etl", "name": "import" }, "status": status });

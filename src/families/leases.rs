@@ -17,7 +17,8 @@ use crate::{Collector, Family};
 #[must_use]
 pub fn leases() -> Collector<Lease> {
     type F = Family<Lease>;
-    // The namespace is a label of each family, at the same position as in kube-state-metrics.
+    // The namespace is not a base label here. Each family adds the label with the namespace at the same position as in
+    // kube-state-metrics.
     Collector::new()
         .no_base_labels()
         .name_label("lease")

@@ -10,7 +10,7 @@ use crate::{Collector, Family};
 
 /// The fields of a `MutatingAdmissionPolicy` that the families read.
 ///
-/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all versions.
+/// `k8s_openapi` has this kind only for the newest Kubernetes versions. This type is available for all versions.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicy;
@@ -43,9 +43,9 @@ pub struct MutatingAdmissionPolicy {
 pub struct MutatingAdmissionPolicySpec {
     /// The kind of the parameter objects, if the policy has parameters.
     pub param_kind: Option<ParamKind>,
-    /// The action if the policy cannot be evaluated: `Fail` or `Ignore`.
+    /// The action of the API server if the policy cannot be evaluated: `Fail` or `Ignore`.
     pub failure_policy: Option<String>,
-    /// Whether the policy may be called again in one admission: `Never` or `IfNeeded`.
+    /// Whether the API server may evaluate the policy again for the same request: `Never` or `IfNeeded`.
     pub reinvocation_policy: Option<String>,
 }
 

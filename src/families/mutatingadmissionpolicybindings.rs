@@ -1,4 +1,4 @@
-//! `mutatingadmissionpolicybindings`: policies and their parameters.
+//! `mutatingadmissionpolicybindings`: the policy and the parameters of each binding.
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::ParamRef;
@@ -10,7 +10,7 @@ use crate::{Collector, Family};
 
 /// The fields of a `MutatingAdmissionPolicyBinding` that the families read.
 ///
-/// `k8s_openapi` has the kind only for the newest Kubernetes versions; this type exists for all versions.
+/// `k8s_openapi` has this kind only for the newest Kubernetes versions. This type is available for all versions.
 ///
 /// ```
 /// use kube_state_metrics::families::MutatingAdmissionPolicyBinding;
@@ -43,7 +43,7 @@ pub struct MutatingAdmissionPolicyBinding {
 pub struct MutatingAdmissionPolicyBindingSpec {
     /// The policy's name.
     pub policy_name: Option<String>,
-    /// The reference to the parameters, if the policy has any.
+    /// The reference to the parameters, if the policy has parameters.
     pub param_ref: Option<ParamRef>,
 }
 

@@ -1,4 +1,4 @@
-//! `namespaces`: their phase and conditions.
+//! `namespaces`: phase and conditions.
 
 use k8s_openapi::api::core::v1::Namespace;
 

@@ -8,7 +8,7 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 3] = ["Lost", "Bound", "Pending"];
 
-/// The annotation with the storage class in manifests from the time before `spec.storageClassName` existed.
+/// The annotation with the storage class. Old manifests have this annotation instead of `spec.storageClassName`.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// The families of PersistentVolumeClaims.

@@ -11,7 +11,8 @@ use crate::{Collector, Family};
 
 const PHASES: [&str; 5] = ["Pending", "Available", "Bound", "Released", "Failed"];
 
-/// The labels of `kube_persistentvolume_info` for the volume source; labels of other sources stay empty.
+/// The labels of `kube_persistentvolume_info` for all types of volume sources. Labels that belong to another type are
+/// empty.
 #[derive(Default)]
 struct Source<'a> {
     gce_persistent_disk_name: &'a str,
@@ -231,7 +232,7 @@ fn info(volume: &PersistentVolume, s: &mut Samples<'_>) {
         .value(1);
 }
 
-/// The first volume source of a spec. The API allows only one source, but an object may have several.
+/// The labels for the first volume source of a spec. The API allows only one source, but an object may have several.
 fn source(spec: &PersistentVolumeSpec) -> Source<'_> {
     let mut labels = Source::default();
     if let Some(gce) = &spec.gce_persistent_disk {
@@ -273,7 +274,7 @@ fn internet_scsi<'a>(iscsi: &'a ISCSIPersistentVolumeSource, labels: &mut Source
     labels.iscsi_initiator_name = iscsi.initiator_name.as_deref().unwrap_or_default();
 }
 
-/// Joins strings with commas. Empty strings at the start add no comma.
+/// Joins strings with commas. Skips empty strings at the start of the list.
 fn join(texts: Option<&[String]>) -> String {
     let mut joined = String::new();
     for text in texts.unwrap_or_default() {
@@ -314,7 +315,8 @@ mod tests {
     use super::*;
     use crate::families::testing;
 
-    /// The samples of a volume with this spec in one family, without name and base labels.
+    /// The samples of one family for a volume with this spec. The samples are without the family name and the base
+    /// labels.
     fn samples(family: &str, spec: Value) -> Vec<String> {
         let volume = json!({ "metadata": { "name": "v" }, "spec": spec });
         let lines = testing::family(persistentvolumes(), family, &volume);
@@ -325,7 +327,7 @@ mod tests {
             .collect()
     }
 
-    /// The labels about the volume source, without empty labels.
+    /// The labels of the volume source that are not empty.
     fn source_labels(spec: Value) -> Vec<String> {
         let lines = samples("kube_persistentvolume_info", spec);
         let [line] = lines.as_slice() else {

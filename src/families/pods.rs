@@ -1,4 +1,5 @@
-//! `pods`: the families of pods. Each file has the families about one part of the pod object.
+//! `pods`: the families of pods. Each file contains the families that read one part of the pod object, such as its
+//! containers.
 
 mod access;
 mod claims;

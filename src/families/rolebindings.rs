@@ -1,4 +1,4 @@
-//! `rolebindings`: the role that they grant. The families do not show the subjects.
+//! `rolebindings`: the role that each binding grants. The families do not export the subjects.
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
 

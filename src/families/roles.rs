@@ -1,4 +1,4 @@
-//! `roles`: whether they exist. The families do not show their rules.
+//! `roles`: the existence of each role. The families do not export the rules.
 
 use k8s_openapi::api::rbac::v1::Role;
 

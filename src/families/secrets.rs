@@ -1,4 +1,4 @@
-//! `secrets`: whether they exist, their types and owners. The families do not show their content.
+//! `secrets`: the existence, type and owners of each secret. The families do not export the content.
 
 use k8s_openapi::api::core::v1::Secret;
 
@@ -6,7 +6,9 @@ use super::common;
 use crate::family::Stability;
 use crate::{Collector, Family};
 
-/// The families of secrets. No family reads the data, so the decoder skips the data.
+/// The families of secrets.
+///
+/// No family reads the data, so the decoder skips the data.
 ///
 /// ```
 /// use kube_state_metrics::families::secrets;

@@ -1,4 +1,4 @@
-//! `serviceaccounts`: whether they exist, and the secrets that they refer to.
+//! `serviceaccounts`: the existence of each service account, and the secrets that it refers to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 

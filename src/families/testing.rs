@@ -1,4 +1,5 @@
-//! Functions that the tests of all families share. They return the samples of an object that a test gives as JSON.
+//! Functions that the tests of all families share. The functions return the samples of an object. A test passes the
+//! object as JSON.
 
 use serde_json::Value;
 
@@ -7,9 +8,11 @@ use crate::family::Family;
 use crate::resource::CollectedResource;
 use crate::store::{CacheStore, MetricsStore};
 
-/// The sample lines of an object in all families except allowlist families, in order.
+/// The sample lines of an object in all families, in the order of the exposition. Families that need an allowlist are
+/// left out.
 ///
-/// Each family decodes the object separately. Therefore, a test detects a field that is missing in `reads`.
+/// The object is decoded once for each family. Therefore, a test fails if a family reads a field without declaring it
+/// with `reads`.
 pub(super) fn samples<K: CollectedResource>(
     collector: Collector<K>,
     object: &Value,
@@ -46,7 +49,7 @@ fn lines<K: CollectedResource>(
             .apply_json(json.as_bytes())
             .expect("the object decodes");
         for entry in store.list_keys().iter().filter_map(|key| store.get(key)) {
-            // `str::lines` is not used, because a carriage return is part of a label's value.
+            // `str::lines` would remove a carriage return, which can be part of a label value.
             lines.extend(entry.samples.split_terminator('\n').map(String::from));
         }
     }

@@ -1,4 +1,4 @@
-//! `validatingadmissionpolicybindings`: policies, their parameters and their actions.
+//! `validatingadmissionpolicybindings`: the policy, the parameters and the actions of each binding.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,

@@ -1,4 +1,4 @@
-//! `volumeattachments`: volumes that should be attached to nodes, and their state.
+//! `volumeattachments`: volumes that should be attached to nodes, and whether each volume is attached.
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 

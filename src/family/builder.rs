@@ -11,7 +11,7 @@ use super::descriptor::{Allowlisted, FamilyDescriptor, MetricType, Stability};
 use super::generator::FamilyGenerator;
 use super::samples::Samples;
 
-/// One metric family of a kind: its descriptor and its generator.
+/// One metric family for the objects of a kind: a descriptor and a generator.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -63,8 +63,8 @@ pub struct Family<K> {
 
 /// A [`Family`] that still lacks its generator.
 ///
-/// Setters never fail. [`build`](crate::registry::Builder::build) checks names and labels, and reports all problems
-/// together.
+/// The methods of this builder never fail. [`Builder::build`](crate::registry::Builder::build) checks the names of
+/// families and labels later, and reports all problems together.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -92,8 +92,9 @@ pub struct FamilyBuilder<K> {
 // === impl Family ===
 
 impl<K: Resource> Family<K> {
-    /// Starts the declaration of a gauge called `name`. `help` states what the gauge measures, its unit and when it is
-    /// absent.
+    /// Starts the declaration of a gauge with the name `name`.
+    ///
+    /// `help` states what the gauge measures, the unit, and the case in which an object has no sample.
     pub fn gauge(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -101,8 +102,10 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Gauge)
     }
 
-    /// Starts the declaration of a counter called `name`. In OpenMetrics, the name of a counter must end in `_total`. A
-    /// sample whose value is negative or not a number is left out.
+    /// Starts the declaration of a counter with the name `name`.
+    ///
+    /// OpenMetrics requires that the name of a counter ends in `_total`. A sample whose value is negative or not a
+    /// number is left out.
     pub fn counter(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -110,8 +113,10 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Counter)
     }
 
-    /// Starts the declaration of an info family called `name`. In OpenMetrics, the name of an info family must end in
-    /// `_info`. The value of each sample is 1, and the labels have the information.
+    /// Starts the declaration of an info family with the name `name`.
+    ///
+    /// OpenMetrics requires that the name of an info family ends in `_info`. The value of each sample is 1, and the
+    /// labels contain the information.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -119,8 +124,9 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::Info)
     }
 
-    /// Starts the declaration of a state set called `name`: one sample per state, with the state in a label that has
-    /// the name of the family.
+    /// Starts the declaration of a state set with the name `name`.
+    ///
+    /// A state set has one sample per state. The label with the name of the family contains the state.
     pub fn state_set(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -128,13 +134,13 @@ impl<K: Resource> Family<K> {
         FamilyBuilder::new(name.into(), help.into(), MetricType::StateSet)
     }
 
-    /// The fixed properties of the family.
+    /// The properties of the family that do not depend on objects, such as its name and help text.
     #[must_use]
     pub fn descriptor(&self) -> &FamilyDescriptor {
         &self.descriptor
     }
 
-    /// The same family without the declaration of the fields that it reads.
+    /// Removes the declaration of the fields that the family reads.
     #[cfg(feature = "testing")]
     pub(crate) fn reading_everything(mut self) -> Self {
         self.descriptor.reads = None;
@@ -179,58 +185,64 @@ impl<K: Resource> FamilyBuilder<K> {
         }
     }
 
-    /// Declares that the name and the labels of the family are stable. Default: [`Stability::Alpha`].
+    /// Declares that the name and the labels of the family are stable.
+    ///
+    /// Default: [`Stability::Alpha`].
     pub fn stable(mut self) -> Self {
         self.descriptor.stability = Stability::Stable;
         self
     }
 
-    /// Makes the family opt-in: it is exported only if the opt-in list matches its name.
+    /// Makes the family opt-in: the family is exported only if its name matches the opt-in list.
     pub fn opt_in(mut self) -> Self {
         self.descriptor.opt_in = true;
         self
     }
 
-    /// Marks the family as deprecated since `version`, also in its help text.
+    /// Marks the family as deprecated since `version`.
+    ///
+    /// The help text of the family then also names this version.
     pub fn deprecated(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.descriptor.deprecated_since = Some(version.into());
         self
     }
 
-    /// Declares the label names that follow the base labels, for checks and documentation.
+    /// Declares the names of the labels that follow the base labels.
     ///
-    /// A name that ends in `*`, such as `label_*`, stands for all names with this prefix. Such names come from data,
-    /// such as the keys of Kubernetes labels.
+    /// Checks and the documentation use these names.
+    ///
+    /// A name that ends in `*`, such as `label_*`, stands for all names that begin with `label_`. Use such a name if
+    /// the object determines the names of the labels, for example by the keys of its Kubernetes labels.
     pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.labels = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Declares the field paths that the generator reads, so that decoding skips all other fields.
+    /// Declares the paths of the fields that the generator reads, so that the decoder skips all other fields.
     ///
     /// A path is a dotted list of JSON field names, such as `status.conditions.type`. A path includes all fields below
-    /// its last name. If a field on the path is a list, the rest of the path applies to each item. With `[]` after a
-    /// name, as in `status.parts[].name`, the rest of the path applies only to the items of a list. If the value at
-    /// such a name is not a list, the decoder keeps the whole value.
+    /// the last name of the path. If a field on the path is a list, the rest of the path applies to each item. If a
+    /// name is followed by `[]`, as in `status.parts[].name`, the decoder expects a list at this name. If the value is
+    /// not a list, the decoder keeps the whole value.
     ///
-    /// `metadata.name`, `.namespace` and `.uid` need no declaration. Without a call of this method, the decoder keeps
-    /// the whole object, except `metadata.managedFields`.
+    /// The fields `metadata.name`, `metadata.namespace` and `metadata.uid` need no declaration. If you do not call this
+    /// method, the decoder keeps the whole object except `metadata.managedFields`.
     ///
-    /// The store calls the generator again only for events that change a declared field. So a generator must declare
-    /// every field that it reads, including `metadata.resourceVersion`, `apiVersion` and `kind`. A generator without a
-    /// declaration, or with a declaration of one of these three fields, is called for each event.
+    /// The store calls the generator again only if an event changes a declared field. So a generator must declare every
+    /// field that it reads, including `metadata.resourceVersion`, `apiVersion` and `kind`. If a generator declares one
+    /// of these three fields, or declares nothing, the store calls it for each event.
     /// [`testing::render`](crate::testing::render) fails if a generator reads more than it declares.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<Cow<'static, str>>>) -> Self {
         self.descriptor.reads = Some(paths.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Declares that the generator reads only the identity of the object: `metadata.name`, `.namespace` and `.uid`.
+    /// Declares that the generator reads only `metadata.name`, `metadata.namespace` and `metadata.uid` of the object.
     pub fn reads_identity_only(self) -> Self {
         self.reads([""; 0])
     }
 
-    /// Declares words by which people search for the family, in addition to its name, help text and label values.
+    /// Declares words with which people can find the family in the search of the exporter's web page.
     ///
     /// Search words are synonyms and symptoms, such as `out of memory`. By default, there are no search words. Search
     /// words have no effect on samples.

@@ -1,4 +1,4 @@
-//! Collectors: a resource, its base labels and its families, as an application registers them.
+//! Collectors: an application registers a collector, which consists of a resource, its base labels and its families.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use kube::core::ApiResource;
 use super::builder::Family;
 use crate::resource::{CollectedResource, ResourceInfo, Scope, StaticScope};
 
-/// A resource, the base labels of its samples and its families.
+/// A resource with its families and the base labels of its samples.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -49,7 +49,7 @@ pub struct Collector<K> {
     fed_by_host: bool,
 }
 
-/// One base label: a label with which every sample of a collector starts, and the source of its value.
+/// One base label (one of the first labels of every sample of a collector), and the source of the label's value.
 pub(crate) struct BaseLabel<K> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) source: BaseSource<K>,
@@ -74,10 +74,11 @@ impl<K> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
 {
-    /// Creates a collector without families for a type that determines its resource.
+    /// Creates a collector without families for the resource of the Rust type `K`.
     ///
-    /// The base labels are `namespace` (for namespaced kinds) and the lower-case kind, whose value
-    /// is the object's name. [`no_base_labels`](Self::no_base_labels) removes them.
+    /// The base labels of a pod, for example, are `namespace` and `pod` (the lower-case kind). The value of the label
+    /// `pod` is the name of the object. Cluster-scoped kinds have no label `namespace`.
+    /// [`no_base_labels`](Self::no_base_labels) removes the base labels.
     #[must_use]
     pub fn new() -> Self {
         Self::for_resource(ResourceInfo::of::<K>())
@@ -127,7 +128,7 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// Creates a collector without base labels and families.
+    /// Creates a collector that has no base labels and no families.
     pub(crate) fn without_base_labels(resource: ResourceInfo) -> Self {
         Self {
             resource,
@@ -137,11 +138,12 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// Declares that the host feeds the objects, so that the sources of the crate do not feed them.
+    /// Declares that the host feeds the objects of the resource, so that the sources of this crate, such as a watch, do
+    /// not feed them.
     ///
     /// The declaration covers all collectors of this type and resource. The declaration does not cover families that a
-    /// configuration adds to the resource. The sources of the crate feed these families, except if
-    /// [`Builder::fed_by_host`](crate::registry::Builder::fed_by_host) names the resource.
+    /// configuration adds to the resource. To feed such families from the host too, call
+    /// [`Builder::fed_by_host`](crate::registry::Builder::fed_by_host) with the resource.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;
@@ -169,7 +171,7 @@ impl<K: CollectedResource> Collector<K> {
         self
     }
 
-    /// Adds several families. They keep their order.
+    /// Adds several families in the given order.
     #[must_use]
     pub fn families(mut self, families: impl IntoIterator<Item = Family<K>>) -> Self {
         self.families.extend(families);
@@ -178,8 +180,8 @@ impl<K: CollectedResource> Collector<K> {
 
     /// Removes all base labels.
     ///
-    /// If the base labels that you add afterwards do not distinguish two objects, the objects can have equal series. In
-    /// this case, the exposition keeps only the series of the first object.
+    /// Afterwards, add base labels that distinguish all objects. If two objects have the same series, the exposition
+    /// keeps only the series of the first object.
     #[must_use]
     pub fn no_base_labels(mut self) -> Self {
         self.base_labels.clear();
@@ -204,7 +206,9 @@ impl<K: CollectedResource> Collector<K> {
         self.push(name.into(), BaseSource::Uid)
     }
 
-    /// Appends a base label whose value `value` computes from the object.
+    /// Appends a base label.
+    ///
+    /// The closure `value` computes the value of the label from the object.
     #[must_use]
     pub fn base_label(
         self,
@@ -232,7 +236,7 @@ impl<K: CollectedResource> Collector<K> {
         &self.resource
     }
 
-    /// The names of the base labels, in order.
+    /// The names of the base labels, in the order in which samples have them.
     pub fn base_label_names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.base_labels.iter().map(|label| label.name.as_ref())
     }
@@ -242,7 +246,7 @@ impl<K: CollectedResource> Collector<K> {
         self.families.iter()
     }
 
-    /// Whether a family declares the fields that it reads.
+    /// Whether at least one family declares the fields that it reads.
     #[cfg(feature = "testing")]
     pub(crate) fn declares_reads(&self) -> bool {
         self.families
@@ -250,7 +254,7 @@ impl<K: CollectedResource> Collector<K> {
             .any(|family| family.descriptor().reads().is_some())
     }
 
-    /// The same collector with only one of its families.
+    /// Returns the same collector with only this family.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_only(&self, family: &Family<K>) -> Self {
         Self {
@@ -261,7 +265,7 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// The same collector without declarations of fields, so that whole objects are decoded.
+    /// Removes the declarations of the fields that the families read, so that whole objects are decoded.
     #[cfg(feature = "testing")]
     pub(crate) fn reading_everything(mut self) -> Self {
         self.families = self

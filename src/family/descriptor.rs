@@ -16,16 +16,17 @@ use std::borrow::Cow;
 pub enum MetricType {
     /// A value that may go up and down.
     Gauge,
-    /// A value that only increases. The name of the family ends in `_total`. A sample whose value is negative or not a
+    /// A value that only increases. The name of a counter ends in `_total`. A sample whose value is negative or not a
     /// number is left out.
     Counter,
-    /// A value that is always 1. The labels contain the information. In the text format, the declared type is `gauge`.
+    /// A value that is always 1. The value is always 1, and the labels contain the information. In the text format, the
+    /// declared type is `gauge`.
     Info,
     /// One sample per possible state: 1 for the current state, otherwise 0. In the text format, the declared type is
     /// `gauge`.
     StateSet,
-    /// Families with the same name have different types, and one of these types is a counter. In the text format, the
-    /// declared type is `untyped`. No family declares this type itself.
+    /// The type of an exposed metric if several families have its name, and only some of these families are counters.
+    /// In the text format, the declared type is `untyped`. No single family has this type.
     Unknown,
 }
 
@@ -42,8 +43,8 @@ impl MetricType {
         }
     }
 
-    /// The name of a family of this type in the headers of OpenMetrics: the name without the suffix that the type
-    /// requires. `None` if the name lacks the suffix, or if the type requires no suffix.
+    /// The name of a family in the `# TYPE` and `# HELP` lines of OpenMetrics: the name without the suffix that this
+    /// type requires. Returns `None` if the type requires no suffix, or if the name does not have the suffix.
     pub(crate) fn short_name(self, name: &str) -> Option<&str> {
         let suffix = match self {
             Self::Counter => "_total",
@@ -53,10 +54,10 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// Returns the names that a family of this type reserves in OpenMetrics, in addition to its full name. The counter
-    /// `x_total` reserves its [short name](Self::short_name) `x` and the name of its creation time, `x_created`. An
-    /// info family reserves its short name. OpenMetrics reserves `x_created` also for counters without a creation time,
-    /// as in this crate.
+    /// Returns the further names that no other family may have in OpenMetrics if a family of this type has the name
+    /// `name`. For the counter `x_total`, these are the [short name](Self::short_name) `x` and `x_created`, the name of
+    /// the creation time. OpenMetrics reserves `x_created` even if the counter has no creation time. For an info
+    /// family, only the short name is reserved.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();
@@ -66,7 +67,7 @@ impl MetricType {
         names.collect()
     }
 
-    /// The type that covers the samples of two families with the same name.
+    /// The type to declare for two families with the same name: their common type, or a type that is valid for both.
     pub(crate) fn merged_with(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
@@ -90,7 +91,7 @@ impl MetricType {
 pub enum Stability {
     /// The name and the labels may change in any release.
     Alpha,
-    /// The name and the labels stay the same; the help text starts with `[STABLE]`.
+    /// The name and the labels do not change. The help text starts with `[STABLE]`.
     Stable,
 }
 
@@ -105,14 +106,14 @@ impl Stability {
     }
 }
 
-/// A family that has samples only if an allowlist selects keys of a string map.
+/// Marks a family of labels or annotations: it has samples only if an allowlist selects keys of labels or annotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Allowlisted {
     Labels,
     Annotations,
 }
 
-/// The fixed properties of a family: everything except its samples.
+/// The properties of a family that do not depend on objects, such as its name, help text and type.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -172,7 +173,9 @@ impl FamilyDescriptor {
         }
     }
 
-    /// The name of the family, with which every sample starts.
+    /// The name of the family.
+    ///
+    /// Every sample line starts with this name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -196,25 +199,26 @@ impl FamilyDescriptor {
         self.stability
     }
 
-    /// Whether the family is exported only if the opt-in list matches its name.
+    /// Whether the family is opt-in: such a family is exported only if its name matches the opt-in list.
     #[must_use]
     pub fn opt_in(&self) -> bool {
         self.opt_in
     }
 
-    /// The version since which the family is deprecated.
+    /// The version in which the family became deprecated, if it is deprecated.
     #[must_use]
     pub fn deprecated_since(&self) -> Option<&str> {
         self.deprecated_since.as_deref()
     }
 
-    /// The declared label names after the base labels. A name that ends in `*` stands for all names with this prefix,
-    /// which come from data.
+    /// The declared names of the labels that follow the base labels.
+    ///
+    /// A name that ends in `*` stands for all names with this prefix. The object determines such names.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = &str> {
         self.labels.iter().map(AsRef::as_ref)
     }
 
-    /// The field paths that the generator reads, or `None` if it may read the whole object.
+    /// The paths of the fields that the generator reads; `None` if the generator may read the whole object.
     #[must_use]
     pub fn reads(&self) -> Option<impl ExactSizeIterator<Item = &str>> {
         self.reads
@@ -222,7 +226,7 @@ impl FamilyDescriptor {
             .map(|paths| paths.iter().map(AsRef::as_ref))
     }
 
-    /// Returns further words by which people search for the family, such as `out of memory`.
+    /// Returns further words with which people can find the family in a search, such as `out of memory`.
     pub fn search_words(&self) -> impl ExactSizeIterator<Item = &str> {
         self.search_words.iter().map(AsRef::as_ref)
     }

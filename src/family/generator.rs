@@ -6,9 +6,9 @@ use super::samples::Samples;
 
 /// Appends the samples of one family for one object.
 ///
-/// Closures and types can be generators. Samples must depend only on the object, and only on the fields that the family
-/// declares in [`reads`](crate::family::FamilyBuilder::reads). If an event does not change these fields, the store may
-/// keep the samples of the object without a call of the generator.
+/// Closures and types can be generators. The samples must depend only on those fields of the object that the family
+/// declares with [`reads`](crate::family::FamilyBuilder::reads). If an event does not change these fields, the store
+/// may keep the samples and not call the generator.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -33,7 +33,7 @@ use super::samples::Samples;
 /// assert_eq!(family.descriptor().name(), "pod_claim_volumes");
 /// ```
 pub trait FamilyGenerator<K: Resource>: Send + Sync {
-    /// Appends the samples of this family for `object`. Appends no sample if the object has no data for the family.
+    /// Appends the samples of this family for `object`. If the object has no data for the family, append no sample.
     fn generate(&self, object: &K, samples: &mut Samples<'_>);
 }
 

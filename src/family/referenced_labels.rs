@@ -1,23 +1,25 @@
-//! Labels by reference: if several samples of an object repeat a value, a dictionary stores the value once per object.
+//! Labels by reference: if several samples of an object have the same label value, a dictionary stores the value once
+//! per object.
 //!
-//! For example, the samples of all requests and limits of a pod have the node as a label. Each image of the pod is a
-//! label of three samples. In a cell, such a value is two bytes: [`REFERENCE_MARK`], which occurs in no UTF-8 text, and
-//! a code. The value itself is in a column of the page. Therefore, pods on different nodes can have equal cells, and a
-//! column stores equal cells once. To store further values in this way, add a [`DictionaryColumn`].
+//! For example, the samples of all requests and limits of a pod have the node as a label. A *cell* is the stored text
+//! of one object in one family. In a cell, two bytes replace such a value: [`REFERENCE_MARK`] and a code. The byte
+//! [`REFERENCE_MARK`] occurs in no UTF-8 text. The dictionary of the object contains the value itself. Therefore, pods
+//! on different nodes can have equal cells, and equal cells are stored once. To store further values in this way, add a
+//! [`DictionaryColumn`].
 
 use crate::k8s::write_label_value;
 
-/// The byte that precedes each code in a cell, and that follows each value in the list of a dictionary column.
+/// The byte before each code in a cell, and after each value in the list of a dictionary column.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
 /// The number of [`DictionaryColumn`]s.
 pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The maximum number of values of an object that have codes in one column. If there are more values, cells contain the
-/// other values directly.
+/// The maximum number of values of an object that have codes in one column. Cells contain the text of all further
+/// values directly.
 const MAX_VALUES: usize = 32;
 
-/// A column of repeated values.
+/// A column of a dictionary, which contains values that several samples of an object repeat.
 ///
 /// Values belong to one column if they change together and if many objects share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +35,11 @@ pub(crate) enum DictionaryColumn {
 /// The maximum length of a value that has a code, in bytes. Cells contain longer values directly.
 const MAX_VALUE_LEN: usize = 1 << 10;
 
-/// The repeated values of one object, a list per column.
+/// The values that several samples of one object repeat, with one list per column.
 #[derive(Debug, Default)]
 pub(crate) struct ObjectDictionary {
     lists: [ValueList; DICTIONARY_COLUMNS],
-    /// Whether a value was added after the lists of a row were loaded.
+    /// Whether a value was added to a list after [`Self::load`].
     is_extended: bool,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct ObjectDictionary {
 struct ValueList {
     /// The values, each followed by [`REFERENCE_MARK`].
     text: Vec<u8>,
-    /// The position of each value in the text, so that a lookup does not search the text.
+    /// The range of each value in the text, so that a lookup does not search the text.
     ranges: Vec<(usize, usize)>,
 }
 
@@ -61,7 +63,7 @@ impl ObjectDictionary {
         self.is_extended = false;
     }
 
-    /// Loads the lists of a row, so that the values of the row keep their codes.
+    /// Loads the lists that are stored for an object, so that its values keep their codes.
     pub(crate) fn load<'l>(&mut self, lists: impl Iterator<Item = &'l [u8]>) {
         self.clear();
         for (list, stored) in self.lists.iter_mut().zip(lists) {
@@ -69,23 +71,22 @@ impl ObjectDictionary {
         }
     }
 
-    /// Whether a value was added after the lists of a row were loaded.
+    /// Whether a value was added to a list after [`Self::load`].
     pub(crate) fn is_extended(&self) -> bool {
         self.is_extended
     }
 
-    /// The lists, in the order of their columns.
+    /// The lists, in the order of [`DictionaryColumn`].
     pub(crate) fn lists(&self) -> impl Iterator<Item = &[u8]> {
         self.lists.iter().map(|list| list.text.as_slice())
     }
 
-    /// Appends a value, or a reference to it, to `out`.
+    /// Appends a value to `out`, or a reference if the value can have a code.
     pub(crate) fn write(&mut self, column: DictionaryColumn, value: &str, out: &mut Vec<u8>) {
         let Some(list) = self.lists.get_mut(column as usize) else {
             return;
         };
-        // A reference has two bytes, so it is not shorter than a value of two bytes. An empty value would be ambiguous
-        // in the list.
+        // A reference has two bytes, so it saves no memory for a value of up to two bytes.
         if value.len() <= 2 || value.len() > MAX_VALUE_LEN {
             return write_label_value(out, value);
         }
@@ -102,7 +103,7 @@ impl ObjectDictionary {
 // === impl ValueList ===
 
 impl ValueList {
-    /// Replaces the values by those of a stored list.
+    /// Replaces the values with the values of a stored list.
     fn load(&mut self, stored: &[u8]) {
         self.text.clear();
         self.text.extend_from_slice(stored);
@@ -132,7 +133,8 @@ impl ValueList {
     }
 }
 
-/// The code of the value at an index of its list. A code is not ASCII, so that it is never a newline.
+/// The code of the value with this index in the list of this column. A code is never an ASCII byte, so no code is a
+/// newline.
 fn code(column: DictionaryColumn, index: usize) -> u8 {
     // Three columns and 32 indices fit into seven bits.
     0x80 | (column as u8) << 5 | u8::try_from(index % MAX_VALUES).unwrap_or(0)
@@ -164,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// The text in `written`, with values in place of codes.
+    /// Returns the text of `written`, with each reference replaced by its value.
     fn read(dictionary: &ObjectDictionary, written: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         let mut bytes = written.iter();

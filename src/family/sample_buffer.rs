@@ -8,38 +8,37 @@ use super::values::LabelValue;
 use super::work;
 use crate::limits::Limit;
 
-/// Maximum memory that a buffer keeps between objects, in bytes.
+/// Maximum memory, in bytes, that a buffer keeps when it is cleared for the next object.
 const MAX_KEPT: usize = 1 << 20;
 
-/// The memory that [`Samples`](super::Samples) reuse for each object. It holds the tails of one object, one cell per
-/// family.
+/// The buffer for the tails of one object. The store reuses the memory of the buffer for the next object.
 #[derive(Debug, Default)]
 pub(crate) struct SampleBuffer {
     pub(super) text: Vec<u8>,
-    /// The amount of output that the generators have written.
+    /// The numbers of samples and bytes that the generators have written.
     written: Written,
-    /// The number of samples of the object that enter the store.
+    /// The number of samples of the object that the policy has accepted so far.
     exposed_samples: usize,
     /// The value of `exposed_samples` at the start of the current family.
     exposed_before_family: usize,
-    /// The length of the values that the codes in the current sample refer to.
+    /// The total length of the label values in the current sample that are stored as a reference.
     referenced: usize,
     /// The labels of each sample of the current family.
     series: TextSet,
-    /// The label names of the current sample.
+    /// The names of the labels of the current sample.
     names: TextSet,
     /// The number of labels that the generator has written for the current sample.
     labels: usize,
-    /// Values that samples of the object repeat.
+    /// The label values that several samples of the object have.
     pub(super) dictionary: ObjectDictionary,
     /// The limits that the current family has exceeded.
     exceeded: Vec<Limit>,
     dropped: DropCounts,
-    /// Whether a generator must run for each event of the object, because the generator counts something.
+    /// Whether the families must be generated for each event of the object, because a generator counts something.
     counts_events: bool,
 }
 
-/// A position in the sample that is being written. The sample can be truncated to this position.
+/// A position in the current sample. The sample can later be truncated to this position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     text: usize,
@@ -56,8 +55,8 @@ impl SampleBuffer {
         self.dictionary.clear();
     }
 
-    /// Begins an update of a row. `dictionary` has the repeated values of the row, so that the codes in unchanged cells
-    /// still refer to the same values.
+    /// Begins the next object, whose row the store already has. `dictionary` contains the stored label values of this
+    /// row, so that codes in unchanged cells stay valid.
     pub(crate) fn begin_update<'d>(&mut self, dictionary: impl Iterator<Item = &'d [u8]>) {
         self.clear_samples();
         self.dictionary.load(dictionary);
@@ -72,14 +71,14 @@ impl SampleBuffer {
         self.counts_events = false;
     }
 
-    /// Whether the store may keep the samples of the object until an event changes a field that their families read.
-    /// The store must not keep the samples if the policy dropped something or if a generator counts events, because
-    /// each event increases these counts.
+    /// Whether the store may keep the samples of the object until an event changes a field that the families read. If
+    /// the policy dropped something, or if a generator counts events, the result is false, because each event must
+    /// increase these counts.
     pub(crate) fn may_be_kept(&self) -> bool {
         self.dropped == DropCounts::default() && !self.counts_events
     }
 
-    /// The length of the text that the samples of the object have in the exposition, in bytes.
+    /// The length of the exposition text of all samples of the object, in bytes.
     pub(crate) fn exposed_text(&self) -> usize {
         self.written.text
     }
@@ -89,13 +88,13 @@ impl SampleBuffer {
         self.exposed_samples
     }
 
-    /// Declares that a generator must run for each event of the object, because the generator counts something.
+    /// Declares that the families must be generated for each event of the object, because a generator counts something.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_events(&mut self) {
         self.counts_events = true;
     }
 
-    /// The repeated values of the object.
+    /// The label values that several samples of the object have.
     pub(crate) fn dictionary(&self) -> &ObjectDictionary {
         &self.dictionary
     }
@@ -111,7 +110,7 @@ impl SampleBuffer {
     }
 
     /// Removes the samples of a generator that has panicked, and counts the panic. `start` is the length of the text
-    /// before the call of the generator.
+    /// before the generator was called.
     pub(crate) fn discard_after_panic(&mut self, start: usize) {
         self.text.truncate(start);
         let lost = std::mem::take(&mut self.written.family_text);
@@ -129,7 +128,7 @@ impl SampleBuffer {
         self.exceeded.clear();
     }
 
-    /// The work for the samples of the current family (see `family::work`).
+    /// The units of work that the samples of the current family cost (see `family::work`).
     pub(crate) fn work_of_family(&self) -> u64 {
         work::of_samples(self.written.samples, self.written.family_text)
     }
@@ -147,7 +146,7 @@ impl SampleBuffer {
         self.series.len()
     }
 
-    /// The amount of output that the generators have written.
+    /// The numbers of samples and bytes that the generators have written.
     pub(super) fn written(&self) -> Written {
         self.written
     }
@@ -156,20 +155,20 @@ impl SampleBuffer {
         self.written.samples += 1;
     }
 
-    /// Counts the length of the value that a code in the current sample refers to.
+    /// Counts the length of a label value that the current sample contains as a reference.
     pub(super) fn note_referenced(&mut self, value: &str) {
         self.referenced += value.len();
     }
 
-    /// The length of the current sample in the exposition: its tail, which starts at `start`, its base labels, and the
-    /// values that its codes refer to.
+    /// The length of the current sample in the exposition. It is the sum of the tail, which starts at `start`, the base
+    /// labels, and the label values that the tail contains as references.
     pub(super) fn exposed_len(&self, start: usize, base_len: usize) -> usize {
         let tail = self.text.len().saturating_sub(start);
         tail.saturating_add(base_len)
             .saturating_add(self.referenced)
     }
 
-    /// Counts a sample that enters the store, and its text.
+    /// Counts a sample that the policy has accepted, and the length of its text.
     pub(super) fn count_text(&mut self, exposed_len: usize) {
         self.exposed_samples += 1;
         self.written.family_text = self.written.family_text.saturating_add(exposed_len);
@@ -180,7 +179,7 @@ impl SampleBuffer {
         self.dropped.add(reason);
     }
 
-    /// Counts that the current family exceeds a limit, at most once per object and limit.
+    /// Counts that the current family exceeds a limit. The same limit is counted at most once per object and family.
     pub(super) fn count_exceeded(&mut self, limit: Limit) {
         if !self.exceeded.contains(&limit) {
             self.exceeded.push(limit);
@@ -195,13 +194,13 @@ impl SampleBuffer {
         self.text.push(b'"');
     }
 
-    /// Counts a label, and remembers its name, which is at the end of the text.
+    /// Counts a label, and remembers its name, which begins at `start` and ends at the end of the text.
     pub(super) fn note_name(&mut self, start: usize) {
         self.labels += 1;
         self.names.push(&self.text, start, self.text.len());
     }
 
-    /// Whether the current sample has a label with a name.
+    /// Whether the current sample has a label with this name.
     pub(super) fn has_name(&self, name: &[u8]) -> bool {
         self.names.contains(&self.text, name)
     }
@@ -211,13 +210,14 @@ impl SampleBuffer {
         self.labels
     }
 
-    /// Counts a label without remembering its name: the caller has checked that the name is new.
+    /// Counts a label, but does not remember its name, because the caller has checked that no other label has this
+    /// name.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_label(&mut self) {
         self.labels += 1;
     }
 
-    /// The current position in the sample that is being written.
+    /// The current position in the current sample.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             text: self.text.len(),
@@ -226,20 +226,21 @@ impl SampleBuffer {
         }
     }
 
-    /// Removes the text after a mark.
+    /// Removes the text and the labels after a mark.
     pub(super) fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
         self.names.truncate(mark.names);
         self.labels = mark.labels;
     }
 
-    /// Whether an earlier sample of the family has the same labels as the current sample, whose tail starts at `start`.
+    /// Whether an earlier sample of the family has the same labels as the current sample. The tail of the current
+    /// sample starts at `start`.
     pub(super) fn is_repeated(&self, start: usize) -> bool {
         let labels = self.text.get(start..).unwrap_or_default();
         self.series.contains(&self.text, labels)
     }
 
-    /// Remembers a sample whose tail starts at `start` and whose labels end at `labels_end`.
+    /// Remembers the labels of a sample: the text from `start` to `labels_end`.
     pub(super) fn note_sample(&mut self, start: usize, labels_end: usize) {
         self.series.push(&self.text, start, labels_end);
     }

@@ -1,7 +1,7 @@
-//! [`SamplePolicy`]: decides which labels and samples enter a store.
+//! [`SamplePolicy`]: decides which labels and samples a store keeps.
 //!
-//! In every family, the policy checks all output of the generator before the output becomes a cell. Rules for single
-//! labels or samples, and limits on their number, belong in this module.
+//! The policy checks all samples that a generator writes, before the store keeps them. Rules for a label or a sample,
+//! and limits on the number of labels or samples, belong in this module.
 
 use std::borrow::Cow;
 
@@ -10,20 +10,20 @@ use super::work;
 use crate::filter::LabelAllowlist;
 use crate::limits::{Limit, Limits};
 
-/// Decides which labels and samples of one family enter the store.
+/// Decides which labels and samples of one family the store keeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SamplePolicy<'a> {
     reserved_names: &'a [Cow<'static, str>],
     joined_names: &'a [Cow<'static, str>],
-    /// Whether a label of the generator replaces a joined label of the same name.
+    /// Whether a label that the generator writes replaces a joined label with the same name.
     own_wins: bool,
     is_counter: bool,
     allowlist: Option<&'a LabelAllowlist>,
     max_samples: usize,
     max_labels: usize,
-    /// Maximum text of all samples of the family, in bytes.
+    /// Maximum length of the text of all samples of the family, in bytes.
     max_family_text: usize,
-    /// Maximum text of all samples of the object, in bytes.
+    /// Maximum length of the text of all samples of the object, in bytes.
     max_text: usize,
     #[cfg(feature = "custom-resources")]
     expression_cost: u64,
@@ -31,58 +31,57 @@ pub(crate) struct SamplePolicy<'a> {
     base_len: usize,
 }
 
-/// The average size of a sample that the limit on the text of a family allows, in bytes. The limit is this size times
-/// the maximum number of samples.
+/// The limit on the text of a family is this number of bytes times the maximum number of samples.
 const TEXT_PER_SAMPLE: usize = 1 << 10;
 
-/// The amount of output that generators have written for an object.
+/// The numbers of samples and bytes that generators have written for an object.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
-    /// Samples of the current family, including those that the policy dropped.
+    /// Number of samples of the current family, including the samples that the policy dropped.
     pub(super) samples: usize,
-    /// Text of the current family in the exposition, in bytes.
+    /// Length of the exposition text of the current family, in bytes.
     pub(super) family_text: usize,
-    /// Text of all families in the exposition, in bytes.
+    /// Length of the exposition text of all families, in bytes.
     pub(super) text: usize,
 }
 
-/// The samples, labels and bytes that a family may still write for an object.
+/// The numbers of samples, labels and bytes that a family may still write for an object.
 #[cfg(feature = "custom-resources")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) samples: usize,
     /// Maximum number of labels per sample.
     pub(crate) labels: usize,
-    /// Maximum text of all further samples, in bytes.
+    /// Maximum length of the text of all further samples, in bytes.
     pub(crate) text: usize,
-    /// The limit that bounds `text`: the limit of the object, or the limit of the family.
+    /// The limit from which `text` results: the limit on the text of the object, or the limit of the family.
     pub(crate) text_limit: Limit,
     /// Maximum cost of the expressions of the family.
     pub(crate) expression_cost: u64,
 }
 
-/// The reasons why samples do not enter the store.
+/// The reasons why the store does not keep a sample or a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
-    /// An earlier sample of the object in the family has the same labels.
+    /// The object has an earlier sample with the same labels in the same family.
     RepeatedSeries,
     /// The value of a counter is negative or not a number.
     InvalidCounter,
     /// A generator or the closure of a base label panicked.
     Panic,
-    /// A label of the object replaces a joined label of the same name.
+    /// A label that a generator wrote replaces a joined label with the same name.
     JoinedLabel,
-    /// The object has exceeded a limit in the family.
+    /// The samples of the object exceed a limit.
     Limit(Limit),
 }
 
-/// How often samples or labels did not enter the store, by reason.
+/// How often the store did not keep a sample or a label, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DropCounts {
     pub(crate) repeated_series: u64,
     pub(crate) invalid_counters: u64,
     pub(crate) panics: u64,
-    /// Joined labels that were not added to samples, because a label of the object has the same name.
+    /// Joined labels that were not added to samples, because a generator wrote a label with the same name.
     pub(crate) joined_labels: u64,
     /// Families that exceeded [`Limits::samples_per_family`].
     pub(crate) over_sample_limit: u64,
@@ -98,7 +97,7 @@ pub(crate) struct DropCounts {
 
 impl<'a> SamplePolicy<'a> {
     /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is the
-    /// length of the base labels in bytes. A family of labels or annotations has an `allowlist`.
+    /// length of the base labels in bytes. Only a family of labels or annotations has an `allowlist`.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],
@@ -127,16 +126,16 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Sets the names of the joined labels. If `own_wins` is true, a label of the generator replaces a joined label of
-    /// the same name; otherwise, the policy refuses the label of the generator.
+    /// Sets the names of the joined labels. If `own_wins` is true, a label that the generator writes replaces a joined
+    /// label with the same name. Otherwise, the policy drops the label that the generator writes.
     pub(crate) fn with_joined(mut self, names: &'a [Cow<'static, str>], own_wins: bool) -> Self {
         self.joined_names = names;
         self.own_wins = own_wins;
         self
     }
 
-    /// Stops the generator early if the samples of the family would need more than `left` units of work (see
-    /// `family::work`). In this case, the samples are incomplete, and the caller must discard them.
+    /// Limits the samples of the family to `left` units of work (see `family::work`). If the generator needs more
+    /// units, the samples are incomplete, and the caller must discard them.
     pub(crate) fn within_work(mut self, left: u64) -> Self {
         let (samples, text) = work::room(left);
         self.max_samples = self.max_samples.min(samples);
@@ -144,7 +143,7 @@ impl<'a> SamplePolicy<'a> {
         self
     }
 
-    /// The limit that forbids another sample of the family; `None` if the family may write another sample.
+    /// The limit that the family has reached; `None` if the family may write another sample.
     pub(super) fn reached(&self, written: Written) -> Option<Limit> {
         if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
             Some(Limit::SamplesPerFamily)
@@ -155,7 +154,7 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Whether the limit on the text of the object allows `text` bytes.
+    /// Whether the object may have `text` bytes of text.
     pub(super) fn admits_text(&self, text: usize) -> bool {
         text <= self.max_text
     }
@@ -165,7 +164,7 @@ impl<'a> SamplePolicy<'a> {
         self.base_len
     }
 
-    /// The samples, labels and bytes that a family may still write.
+    /// The numbers of samples, labels and bytes that a family may still write.
     #[cfg(feature = "custom-resources")]
     pub(super) fn room(&self, written: Written) -> Room {
         let of_family = self.max_family_text.saturating_sub(written.family_text);
@@ -183,37 +182,37 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// The maximum number of labels that the generator writes in one sample.
+    /// The maximum number of labels that the generator may write in one sample.
     pub(super) fn max_labels(&self) -> usize {
         self.max_labels
     }
 
-    /// Whether the samples have labels before those of the generator.
+    /// Whether the samples have constant labels or base labels, which precede the labels of the generator.
     pub(super) fn has_reserved_names(&self) -> bool {
         !self.reserved_names.is_empty()
     }
 
-    /// Whether the generator must not write a label with this name. The names of constant labels and base labels are
-    /// reserved. If `own_wins` is false, the names of joined labels are reserved, too. A name occurs once per sample:
-    /// constant labels take precedence over base labels, and base labels over labels of the generator.
+    /// Whether the name is reserved, so that a label with this name is dropped. The names of constant labels and base
+    /// labels are reserved, so that no name occurs twice in a sample. If `own_wins` is false, the names of joined
+    /// labels are also reserved.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
         let is_name = |reserved: &Cow<'static, str>| reserved.as_bytes() == name;
         self.reserved_names.iter().any(is_name)
             || !self.own_wins && self.joined_names.iter().any(is_name)
     }
 
-    /// Whether a label of the generator with this name replaces a joined label.
+    /// Whether a label with this name, if the generator writes it, replaces a joined label.
     pub(super) fn replaces_joined(&self, name: &[u8]) -> bool {
         self.own_wins && self.joined_names.iter().any(|own| own.as_bytes() == name)
     }
 
-    /// Whether the allowlist of a family of labels or annotations includes a key.
+    /// Whether the allowlist matches the key of a label or an annotation.
     pub(super) fn admits_key(&self, key: &str) -> bool {
         self.allowlist.is_some_and(|list| list.matches(key))
     }
 
-    /// Whether a sample enters the store. `is_repeated` returns whether the object has a sample
-    /// with the same labels in the family.
+    /// Accepts a sample, or returns the reason why the store must drop it. `is_repeated` returns whether the object has
+    /// an earlier sample with the same labels in the family.
     pub(super) fn admit(
         &self,
         value: f64,

@@ -1,7 +1,7 @@
 //! [`Samples`] and [`Sample`]: the output of a generator.
 //!
-//! A sample line consists of `name{base labels` and a *tail* such as `,phase="Running"} 1`. The name belongs to the
-//! family and the base labels belong to the object, so generators write only tails.
+//! A sample line consists of a start, `name{base labels`, and a *tail*, such as `,phase="Running"} 1`. The start is the
+//! same for all samples of an object in a family. Therefore, generators write only tails.
 
 use std::fmt;
 
@@ -16,11 +16,12 @@ use crate::k8s::{
 };
 use crate::limits::Limit;
 
-/// The samples of one object in one family, while a generator appends them.
+/// Receives the samples of one object in one family from a generator.
 ///
-/// A sample with the labels of an earlier sample is dropped, so one object never has two equal series. An invalid label
-/// name is made valid. A label that the sample already has is left out. A sample of a counter is dropped if its value
-/// is negative or not a number. Samples and labels beyond the [limits](crate::registry::Limits) are left out.
+/// A sample with the same labels as an earlier sample is dropped, so that one object never has two equal series. In an
+/// invalid label name, `_` replaces the invalid characters. If two labels of a sample have the same name, the second
+/// label is left out. A sample of a counter is dropped if its value is negative or not a number. Samples and labels
+/// beyond the [limits](crate::registry::Limits) are left out.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -55,8 +56,9 @@ pub struct Samples<'a> {
     policy: SamplePolicy<'a>,
 }
 
-/// One sample while its labels are appended. [`value`](Sample::value) completes the sample; a sample without a value is
-/// not written.
+/// One sample, to which the generator appends labels and then a value.
+///
+/// [`value`](Sample::value) completes the sample. A sample without a value is dropped.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -79,7 +81,7 @@ pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
     /// The start of the tail of the sample.
     start: usize,
-    /// The limit that the sample exceeds. If there is such a limit, nothing is written.
+    /// The limit that the sample exceeds. If this is not `None`, nothing is written.
     exceeds: Option<Limit>,
 }
 
@@ -96,19 +98,21 @@ impl<'a> Samples<'a> {
         self.sample().value(value);
     }
 
-    /// Appends a sample that has only the base labels, if there is a value.
+    /// Appends a sample that has only the base labels.
+    ///
+    /// If `value` is `None`, appends nothing.
     pub fn maybe_value(&mut self, value: Option<impl SampleValue>) {
         if let Some(value) = value {
             self.value(value);
         }
     }
 
-    /// Starts a sample with a first label.
+    /// Starts a sample and appends its first label.
     pub fn label<'s>(&'s mut self, name: &str, value: impl LabelValue) -> Sample<'s, 'a> {
         self.sample().label(name, value)
     }
 
-    /// Starts a sample without labels, for callers that add the labels later.
+    /// Starts a sample to which you can add labels in a loop.
     pub fn sample<'s>(&'s mut self) -> Sample<'s, 'a> {
         let start = self.buffer.begin_sample();
         let exceeds = self.reached_limit();
@@ -126,23 +130,23 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// The current number of samples of the object in this family.
+    /// The number of samples that this family has of the object so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.sample_count()
     }
 
-    /// Whether the object has no sample in this family so far.
+    /// Whether this family has no sample of the object yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the object has reached a limit in this family, so that a further sample is left out.
+    /// Whether the samples have reached a limit, so that a further sample would be left out.
     ///
     /// Call this method in nested loops before each sample, and end the loops if the method returns `true`. Otherwise
-    /// the loops can run for minutes for one object. If the method returns `true`, it also counts the limit as
-    /// exceeded.
+    /// the loops can run for minutes for one object. If the method returns `true`, it also counts that the object has
+    /// exceeded the limit.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;
@@ -172,8 +176,8 @@ impl<'a> Samples<'a> {
         self.policy.reached(self.buffer.written())
     }
 
-    /// The samples, labels and bytes that the family may still write for the object. Generators that collect samples
-    /// before they write them need these numbers.
+    /// The numbers of samples, labels and bytes that the family may still write for the object. A generator that
+    /// collects samples before it writes them needs these numbers.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn room(&self) -> Room {
         self.policy.room(self.buffer.written())
@@ -185,14 +189,14 @@ impl<'a> Samples<'a> {
         self.buffer.count_exceeded(limit);
     }
 
-    /// Declares that the generator counts something. Therefore, it must run for each event of the object, even if the
-    /// fields that the family reads have not changed.
+    /// Declares that the generator counts something. Therefore, the store must call the generator for each event of the
+    /// object, even if no field that the family reads has changed.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn count_events(&mut self) {
         self.buffer.count_events();
     }
 
-    /// Whether the allowlist of a family of labels or annotations includes `key`.
+    /// Whether the allowlist matches `key`, the key of a label or an annotation.
     pub(crate) fn allows(&self, key: &str) -> bool {
         self.policy.admits_key(key)
     }
@@ -226,7 +230,7 @@ impl Sample<'_, '_> {
         }
     }
 
-    /// Appends a label whose value other samples of the object repeat, in this family or in another family.
+    /// Appends a label whose value also occurs in other samples of the object, in this family or in another family.
     ///
     /// The exposition is the same as with `label`, but the store needs less memory.
     pub(crate) fn referenced_label<'v>(
@@ -247,11 +251,14 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// Appends one label per entry of a string map. The name of a label is `prefix_` and the sanitised key.
+    /// Appends one label per entry of a map of strings.
     ///
-    /// `entries` must be in ascending order of their keys. Keys are sanitised as in kube-state-metrics
-    /// (`app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, `camelCase` becomes `label_camel_case`). If
-    /// the names of several keys are equal, each of these labels gets a suffix: `_conflict1`, `_conflict2` and so on.
+    /// The name of each label consists of `prefix`, `_` and the sanitised key.
+    ///
+    /// `entries` must be in ascending order of their keys. Keys are sanitised as in kube-state-metrics. For example,
+    /// with the prefix `label`, the key `app.kubernetes.io/name` becomes `label_app_kubernetes_io_name`, and
+    /// `camelCase` becomes `label_camel_case`. If several keys result in the same name, each of these labels gets a
+    /// suffix: `_conflict1`, `_conflict2` and so on.
     pub fn map_labels<'m>(
         mut self,
         prefix: &str,
@@ -263,7 +270,8 @@ impl Sample<'_, '_> {
                 break;
             }
             if !self.push_map_label(prefix, key, value) {
-                // Names rarely collide, so the list of all names is created only after a collision.
+                // Several keys rarely result in the same name. Only in this case, create the list of all names, which
+                // needs memory.
                 self.buffer().truncate(mark);
                 let keys = entries.clone().map(|(key, _)| key);
                 let names = label_names(prefix, keys.take(self.free_labels()));
@@ -279,7 +287,9 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// Completes the sample if there is a value. Otherwise the sample is dropped.
+    /// Completes the sample.
+    ///
+    /// If `value` is `None`, the sample is dropped.
     pub fn maybe_value(self, value: Option<impl SampleValue>) {
         if let Some(value) = value {
             self.value(value);
@@ -314,7 +324,7 @@ impl Sample<'_, '_> {
         self.start = buffer.text.len();
     }
 
-    /// Appends a label whose name is valid, and which the generator has not written yet.
+    /// Appends a label without a check of its name: the name must be valid, and new in this sample.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label(self, name: &str, value: impl LabelValue) -> Self {
         self.write_unchecked(name, |buffer| {
@@ -323,8 +333,8 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Appends a label like [`unchecked_label`](Self::unchecked_label). `label` is the text of the label:
-    /// `name="value"`, with the value escaped.
+    /// Appends a label like [`unchecked_label`](Self::unchecked_label), but from its text. `label` is `name="value"`
+    /// with the value escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))
@@ -347,7 +357,7 @@ impl Sample<'_, '_> {
         self.samples.buffer
     }
 
-    /// Whether the sample has a label, including the labels before the tail.
+    /// Whether the sample already has a label in the tail, or constant labels or base labels.
     fn has_labels(&self) -> bool {
         self.samples.policy.has_reserved_names() || self.samples.buffer.text.len() > self.start
     }
@@ -364,13 +374,13 @@ impl Sample<'_, '_> {
         self
     }
 
-    /// The number of labels that the generator may still write.
+    /// The number of labels that the generator may still add to this sample.
     fn free_labels(&self) -> usize {
         let written = self.samples.buffer.label_count();
         self.samples.policy.max_labels().saturating_sub(written)
     }
 
-    /// Whether the sample may have another label.
+    /// Whether the generator may add another label to this sample.
     fn admits_label(&mut self) -> bool {
         if self.exceeds.is_some() {
             return false;
@@ -382,8 +392,8 @@ impl Sample<'_, '_> {
         is_admitted
     }
 
-    /// Appends the name of a label. Returns `false`, and appends nothing, if the policy refuses the label or the sample
-    /// already has the name.
+    /// Appends the name of a label and returns `true`. Returns `false` and appends nothing if the policy refuses the
+    /// label, or if the sample already has a label with this name.
     fn begin_label(&mut self, name: &str) -> bool {
         if !self.admits_label() || self.samples.policy.is_reserved(name.as_bytes()) {
             return false;
@@ -408,8 +418,8 @@ impl Sample<'_, '_> {
         }
     }
 
-    /// Appends a label named after a map key. Returns `false` if the policy refuses the name or the sample already has
-    /// the name. The caller must then remove the name from the text.
+    /// Appends a label for an entry of a map. Returns `false` if the policy refuses the name of the label, or if the
+    /// sample already has a label with this name. In this case, the caller must remove the name from the text.
     fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
         let separator = self.separator();
         let Samples { buffer, policy } = &mut *self.samples;
@@ -431,7 +441,7 @@ impl Sample<'_, '_> {
 
 impl Drop for Sample<'_, '_> {
     fn drop(&mut self) {
-        // A sample without a value, or one that the policy drops, is removed completely.
+        // Remove the text of the sample if it has no value, or if the policy drops it.
         self.samples.buffer.text.truncate(self.start);
     }
 }

@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// The minimum number of strings for which a lookup uses a hash. With fewer strings, a comparison with each string is
-/// faster.
+/// From this number of strings on, a lookup uses hashes. With fewer strings, a comparison with each string is faster.
 const HASHED_FROM: usize = 32;
 
-/// Strings that are ranges of a buffer.
+/// A set of strings. Each string is a range of a buffer.
 ///
-/// The hash has a random key. Otherwise the author of an object could choose strings with equal hashes, which make
-/// lookups slow.
+/// The hash function has a random key. With a fixed key, the author of an object could choose many strings with the
+/// same hash, and lookups would be slow.
 #[derive(Debug, Default)]
 pub(super) struct TextSet {
     ranges: Vec<(usize, usize)>,
-    /// The index of the first string with each hash; empty while there are few strings.
+    /// For each hash, the index of the first string with this hash. Empty while there are few strings.
     hashes: HashMap<u64, usize>,
     hasher: RandomState,
 }
@@ -40,15 +39,14 @@ impl TextSet {
         }
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
-            // Different strings can have equal hashes. If the first string with the hash differs, all strings are
-            // therefore compared.
+            // Different strings can have the same hash, so if the first string differs, compare all strings.
             Some(&first) => {
                 self.ranges.get(first).is_some_and(equals) || self.ranges.iter().any(equals)
             }
         }
     }
 
-    /// Adds the text between `start` and `end`, which differs from the other strings.
+    /// Adds the text between `start` and `end`. The text must not be in the set yet.
     pub(super) fn push(&mut self, buffer: &[u8], start: usize, end: usize) {
         self.ranges.push((start, end));
         let from = match self.ranges.len() {
@@ -64,7 +62,7 @@ impl TextSet {
         }
     }
 
-    /// Removes the strings after the first `len`.
+    /// Keeps only the first `len` strings.
     pub(super) fn truncate(&mut self, len: usize) {
         self.ranges.truncate(len);
         if len < HASHED_FROM {

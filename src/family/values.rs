@@ -1,4 +1,4 @@
-//! The values of labels and samples, and how they are written.
+//! The types that can be the value of a label or of a sample.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::k8s::{Timestamp, write_label_value};
 
-/// A value of a label: a string, an integer, a boolean, or nothing (written as an empty value).
+/// A type that can be the value of a label: a string, an integer, a boolean, or an `Option` (`None` is an empty value).
 ///
-/// For other types that implement `Display`, use [`format_args!`]. The trait is sealed, so that every
-/// value is escaped.
+/// For other types that implement `Display`, use [`format_args!`]. Your crate cannot implement this trait, so this
+/// crate escapes every value.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Service;
@@ -38,10 +38,13 @@ use crate::k8s::{Timestamp, write_label_value};
 /// ```
 pub trait LabelValue: sealed::WriteLabel {}
 
-/// A value of a sample: any number, a boolean (1 or 0), a duration (in seconds), a time (as Unix seconds) or a
-/// quantity (in its base unit, exactly).
+/// A type that can be the value of a sample.
 ///
-/// An invalid quantity and the zero time have no value, so no sample is written. The trait is sealed.
+/// The types are numbers, booleans (1 or 0), durations (in seconds), times (as Unix seconds) and quantities (in their
+/// base unit, such as bytes).
+///
+/// An invalid quantity, and the time `0001-01-01T00:00:00Z`, which means "no time" in Kubernetes, have no value. In
+/// these cases, no sample is written. Your crate cannot implement this trait.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -76,15 +79,16 @@ pub trait LabelValue: sealed::WriteLabel {}
 pub trait SampleValue: sealed::Number {}
 
 pub(crate) mod sealed {
-    /// A value that can be written as the value of a label.
+    /// A value that can be written as a label value.
     pub trait WriteLabel {
         /// Appends the value's text, escaped.
         fn write_to(&self, out: &mut Vec<u8>);
     }
 
-    /// A value that is a number, or may be one.
+    /// A value that can be converted to a number.
     pub trait Number {
-        /// The value as a double; large integers are rounded to the nearest double.
+        /// Returns the value as a double, or `None` if there is no number. Large integers are rounded to the nearest
+        /// double.
         fn number(self) -> Option<f64>;
     }
 }
@@ -128,8 +132,7 @@ impl WriteLabel for fmt::Arguments<'_> {
                 Ok(())
             }
         }
-        // Only a `Display` implementation of the caller can fail. The text that the implementation has already written
-        // stays.
+        // An error can come only from a `Display` implementation of the caller. The text before the error is kept.
         let _ = fmt::Write::write_fmt(&mut Escaped(out), *self);
     }
 }
@@ -231,19 +234,19 @@ impl Number for &Quantity {
     }
 }
 
-/// Depending on the Kubernetes version, some fields are an `Option` or a plain number. Code that reads these fields
-/// accepts any [`Number`]. An `Option` is not a [`SampleValue`], so that each family must decide what it writes if
-/// there is no value.
+/// Some fields are an `Option` in one Kubernetes version and a plain number in another version. Code that reads these
+/// fields accepts any [`Number`]. An `Option` is not a [`SampleValue`], because each family must decide what it writes
+/// for `None`.
 impl<T: Number> Number for Option<T> {
     fn number(self) -> Option<f64> {
         self.and_then(Number::number)
     }
 }
 
-/// The Unix seconds of 0001-01-01T00:00:00Z. In Kubernetes, this time means that there is no time.
+/// The Unix seconds of 0001-01-01T00:00:00Z. In Kubernetes, this time means "no time".
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Returns the Unix seconds of a time, rounded down; `None` for the second of the zero time.
+/// Returns the Unix seconds of a time, rounded down; `None` for [`ZERO_TIME`].
 pub(crate) fn unix_seconds(time: &jiff::Timestamp) -> Option<i64> {
     let seconds = Timestamp::of(time).seconds;
     (seconds != ZERO_TIME).then_some(seconds)

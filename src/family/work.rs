@@ -1,41 +1,42 @@
-//! Counts the work of generators on the current thread, so that a source can move an expensive object to another
-//! thread.
+//! Counts the computing effort of generators on the current thread in *units of work*. With this count, a source can
+//! detect an expensive object and move it to another thread.
 //!
-//! The work for an object is not known in advance: an expression may have nested loops, and a family may have a sample
-//! for each pair of items of two lists. Therefore, a source starts to apply an object with a limit on the work. If the
-//! limit is reached, the generators end early, and the store discards their output. The source then applies the object
-//! again on a thread for blocking work, without a limit.
+//! The effort for an object is not known in advance. For example, an expression may have nested loops, and a family may
+//! have a sample for each pair of items of two lists. Therefore, a source first applies an object with a limit on the
+//! units of work. If the limit is reached, the generators stop early, and the store discards their samples. The source
+//! then applies the object again on a thread for blocking work, without a limit.
 //!
-//! A unit of work takes up to about 0.1 µs. The cost of expressions has the same unit
-//! ([`Limits::expression_cost`](crate::registry::Limits::expression_cost)).
+//! One unit of work takes at most about 0.1 µs. The limit
+//! [`Limits::expression_cost`](crate::registry::Limits::expression_cost) has the same unit.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// The remaining work on this thread; 0 if generators are interrupted, and `u64::MAX` if there is no limit.
+    /// The remaining units of work on this thread; 0 if generators must stop early, and `u64::MAX` if there is no
+    /// limit.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
 }
 
-/// The work of a sample, without its text.
+/// The units of work that a sample costs, without its text.
 const SAMPLE: u64 = 2;
 /// The number of bytes of text that cost one unit of work.
 const TEXT: u64 = 100;
 
-/// The result of a call with a limit on its work.
+/// The result of [`limited`].
 #[cfg(feature = "watch")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worked<T> {
     pub(crate) value: T,
-    /// The remaining units of work. If the number is 0, the limit was reached, and at least one store does not have the
-    /// object that was being applied.
+    /// The remaining units of work. If the number is 0, the limit was reached, and at least one store has not applied
+    /// the object.
     pub(crate) left: u64,
 }
 
-/// A guard that restores the earlier limit of the thread when the guard is dropped, even after a panic.
+/// When this guard is dropped, also by a panic, it restores the previous limit of the thread.
 #[cfg(feature = "watch")]
 struct Restore(u64);
 
-/// Calls `work`. After `limit` units of work, the generators that `work` calls are interrupted.
+/// Calls `work` with a limit: after `limit` units of work, the generators that `work` calls must stop early.
 #[cfg(feature = "watch")]
 pub(crate) fn limited<T>(limit: u64, work: impl FnOnce() -> T) -> Worked<T> {
     let _restore = Restore(LEFT.replace(limit));
@@ -49,22 +50,22 @@ pub(crate) fn left() -> u64 {
     LEFT.get()
 }
 
-/// Subtracts `units` from the remaining work on this thread.
+/// Subtracts `units` from the remaining units of work on this thread.
 pub(crate) fn spend(units: u64) {
     LEFT.set(LEFT.get().saturating_sub(units));
 }
 
-/// Whether generators must end early, because their output is discarded.
+/// Whether the limit is reached. Generators must then stop early, because their samples are discarded.
 pub(crate) fn is_interrupted() -> bool {
     LEFT.get() == 0
 }
 
-/// The work of samples with a total text of `bytes`.
+/// The units of work that `samples` samples with a total text of `bytes` bytes cost.
 pub(crate) fn of_samples(samples: usize, bytes: usize) -> u64 {
     SAMPLE * samples as u64 + bytes as u64 / TEXT
 }
 
-/// The numbers of samples and of bytes after which at least `work` units of work are spent.
+/// The number of samples, and the number of bytes, that each cost at least `work` units of work.
 pub(super) fn room(work: u64) -> (usize, usize) {
     let size = |units: u64| usize::try_from(units).unwrap_or(usize::MAX);
     (size(work.div_ceil(SAMPLE)), size(work.saturating_mul(TEXT)))

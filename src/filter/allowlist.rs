@@ -1,23 +1,23 @@
-//! The allowlist of one resource's label or annotation keys, a list of globs.
+//! The allowlist for the label keys or the annotation keys of one resource: a list of globs.
 //!
-//! Keys are matched as the object has them, before they become label names. When the list is built, a glob is split at
-//! each `*`. A match is then a prefix check, a suffix check and one substring search for each literal in the middle. A
-//! match needs no backtracking, and its time is linear in the length of the key.
+//! The globs apply to the keys in the object, not to the label names that result from the keys. When the list is built,
+//! each glob is split at each `*`. To match a key, the code checks the prefix and the suffix, and searches once for
+//! each text between two `*`. There is no backtracking, so the time is linear in the length of the key.
 
 use super::errors::FilterWarning;
 
-/// The keys of labels (or of annotations) of one resource that are exported.
+/// The label keys, or the annotation keys, that are exported for one resource.
 ///
-/// * An empty list allows nothing, and the family has no samples. With any other list, the family has one sample per
-///   object, even if no key matches: see [`is_empty`](Self::is_empty).
+/// * If the list is empty, the family has no samples. Otherwise, the family has one sample per object, even if the
+///   object has no key that the list allows.
 /// * The pattern `*`, anywhere in the list, allows every key.
 /// * In any other pattern, each `*` matches any sequence of characters without a newline, including the empty sequence.
 ///   All other characters are literal and case-sensitive. The pattern must match the whole key. The pattern `""` allows
 ///   only the empty key, and `.` matches only a dot.
-/// * The order of the patterns and duplicates do not matter. Blanks are not trimmed.
+/// * The order of the patterns has no effect. Duplicate patterns have no effect. Blanks are part of a pattern.
 ///
-/// kube-state-metrics ignores a `*` that is not the first item of its list, and patterns with two or more `*`. In this
-/// crate, these patterns have the meaning described above. A `*` that is not the first item causes a warning.
+/// kube-state-metrics ignores a pattern `*` that is not the first item of its list, and patterns that contain two or
+/// more `*`. This crate does not ignore these patterns. A pattern `*` that is not the first item causes a warning.
 ///
 /// ```
 /// use kube_state_metrics::filter::LabelAllowlist;
@@ -50,7 +50,8 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
     Exact(String),
-    /// The literals between the `*`s. Empty literals in the middle are left out, because `**` means the same as `*`.
+    /// The texts before, between and after the `*`s. Empty texts in the middle are left out, because `**` means the
+    /// same as `*`.
     Glob {
         prefix: String,
         middle: Vec<String>,
@@ -61,15 +62,15 @@ enum Pattern {
 // === impl LabelAllowlist ===
 
 impl LabelAllowlist {
-    /// The allowlist that allows nothing.
+    /// An allowlist without patterns.
     pub(super) const EMPTY: Self = Self {
         patterns: Vec::new(),
         rule: Rule::AnyOf(Vec::new()),
     };
 
-    /// Builds an allowlist, and returns warnings about patterns without effect.
+    /// Builds an allowlist, and returns warnings about patterns that have no effect.
     ///
-    /// The patterns are used as they are: blanks are not trimmed.
+    /// Blanks at the start or the end of a pattern are not removed.
     pub fn new<I>(patterns: I) -> (Self, Vec<FilterWarning>)
     where
         I: IntoIterator,
@@ -91,7 +92,7 @@ impl LabelAllowlist {
         (list, warnings)
     }
 
-    /// Whether the list has no pattern. With an empty list, the family has no samples.
+    /// Whether the list has no pattern, so that the family has no samples.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;
@@ -104,7 +105,7 @@ impl LabelAllowlist {
         self.patterns.is_empty()
     }
 
-    /// Whether a key is exported.
+    /// Whether the list allows a key, so that the key is exported.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;
@@ -121,7 +122,7 @@ impl LabelAllowlist {
         }
     }
 
-    /// Returns the patterns in the form and order in which the caller of `new` gave them.
+    /// Returns the patterns, unchanged and in the order in which they were passed to `new`.
     ///
     /// ```
     /// use kube_state_metrics::filter::LabelAllowlist;
@@ -133,7 +134,8 @@ impl LabelAllowlist {
         &self.patterns
     }
 
-    /// The warning about patterns that have no effect. The list belongs to `resource`.
+    /// The warning about patterns that have no effect, if there are such patterns. `resource` is the resource of the
+    /// list.
     pub(super) fn warning(&self, resource: Option<&str>) -> Option<FilterWarning> {
         if self.rule != Rule::Everything {
             return None;
@@ -191,8 +193,9 @@ impl Pattern {
         else {
             return false;
         };
-        // The first position of a literal is always correct, because it leaves the most text for the later literals. If
-        // there is a newline before the first position, there is also a newline before each later position.
+        // If a text occurs several times in the key, use its first position, because it leaves the longest rest for the
+        // later texts. A later position cannot help with a newline either, because the newline would also be before
+        // that position.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,
@@ -213,7 +216,7 @@ mod tests {
         LabelAllowlist::new(patterns.iter().copied()).0
     }
 
-    /// Implements the documented rules directly, in exponential time.
+    /// A simple implementation of the documented rules, which needs exponential time.
     fn naive(pattern: &[char], key: &[char]) -> bool {
         match pattern.split_first() {
             None => key.is_empty(),

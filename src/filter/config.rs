@@ -1,14 +1,14 @@
-//! The allowlists of all resources, and their grammar on the command line.
+//! The allowlists of all resources, and the grammar of their form on the command line.
 
 use std::{collections::BTreeMap, str::FromStr};
 
 use super::allowlist::LabelAllowlist;
 use super::errors::{FilterError, FilterWarning};
 
-/// The [`LabelAllowlist`]s of all resources, for labels or for annotations.
+/// The allowlists of all resources, either for labels or for annotations.
 ///
-/// Each entry is for one resource, which the entry names by its lower-case plural. The resource `*` means all
-/// resources. If the configuration has the resource `*`, all other entries are ignored.
+/// Each entry consists of the name of a resource (the lower-case plural, such as `pods`) and a [`LabelAllowlist`]. The
+/// name `*` means all resources. If there is an entry for `*`, all other entries are ignored.
 ///
 /// ```
 /// use kube_state_metrics::filter::AllowlistConfig;
@@ -27,7 +27,7 @@ pub struct AllowlistConfig {
     unclosed: Option<String>,
 }
 
-/// The key that means every resource.
+/// The name that means all resources.
 const ALL: &str = "*";
 
 static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
@@ -39,23 +39,25 @@ impl AllowlistConfig {
     ///
     /// The form has no quotation marks or escapes, so neither resources nor keys can contain `,`, `=`, `[` or `]`:
     ///
-    /// * `=` must be followed by `[` and not preceded by `,`. The trimmed text before `=` is the resource. Each `=`
-    ///   starts a new list for its resource, so the last of several lists for a resource is used.
+    /// * `=` must be followed by `[`, and the character before `=` must not be `,`. The text before `=` is the
+    ///   resource; white space around it is removed. If a resource has several lists, the last list is used.
     /// * `[` must be preceded by `=`.
-    /// * `]` must be followed by `,` or the end. The `]` ends an item, except directly after `[`: `pods=[]` is an empty
-    ///   list.
-    /// * `,` must not be the first or the last character, must not be doubled, and must not be followed by `]`. The `,`
-    ///   ends an item, except after `]`.
-    /// * Items are trimmed, but blanks inside an item are kept. An item can have any number of `*`.
+    /// * `]` must be followed by `,` or the end. `[]` is an empty list. Otherwise, `]` ends an item.
+    /// * `,` must not be the first or the last character. The character after `,` must not be `,` or `]`. A `,` after
+    ///   `]` separates two lists. Any other `,` ends an item.
+    /// * White space around an item is removed, but blanks inside an item are kept. An item can contain any number of
+    ///   `*`.
     ///
-    /// Some invalid strings are accepted, as in kube-state-metrics. Text at the end without a closing `]` is dropped
-    /// (with a [warning](Self::warnings)). `pods=[,a]` starts with an empty key. An item before the first resource
-    /// belongs to the resource `""`, which [`check_resources`](Self::check_resources) refuses.
+    /// As in kube-state-metrics, some strings are accepted that do not have this form. If the text does not end with
+    /// `]`, the last item is dropped, and there is a [warning](Self::warnings). The list in `pods=[,a]` contains an
+    /// empty key and `a`. If there is an item before the first resource, the result has an entry for the resource `""`.
+    /// [`check_resources`](Self::check_resources) returns an error for such an entry.
     ///
     /// # Errors
     ///
-    /// Returns [`FilterError::Grammar`] for the first rule that the text breaks, with the position. Returns
-    /// [`FilterError::NotAscii`] for a character outside ASCII, because no key in Kubernetes has such a character.
+    /// Returns [`FilterError::Grammar`] if the text breaks a rule. The error names the first broken rule and the
+    /// position. Returns [`FilterError::NotAscii`] if the text has a character outside ASCII, because no key in
+    /// Kubernetes has such a character.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -72,7 +74,7 @@ impl AllowlistConfig {
         }
         let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let mut resource = "";
-        // The start of the text after the last of the four special characters.
+        // The position after the last `,`, `=`, `[` or `]`, where the current item starts.
         let mut start = 0;
         let mut previous = None;
         let mut signs = value.char_indices().peekable();
@@ -91,7 +93,7 @@ impl AllowlistConfig {
                     resource = text;
                     lists.insert(resource, Vec::new());
                 }
-                // An empty list has no item, and the comma after a list does not end an item.
+                // `[]` has no item, and a `,` after `]` does not end an item.
                 (']', Some('[')) | (',', Some(']')) => {}
                 (']' | ',', _) => lists.entry(resource).or_default().push(text),
                 _ => {}
@@ -115,9 +117,11 @@ impl AllowlistConfig {
         Ok(config)
     }
 
-    /// Sets the patterns of a resource, and replaces its earlier patterns. The resource `*` means all resources.
+    /// Sets the patterns of a resource, and removes the earlier patterns of the resource.
     ///
-    /// The patterns are not trimmed or changed.
+    /// The resource `*` means all resources.
+    ///
+    /// White space around a pattern is not removed.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -137,7 +141,8 @@ impl AllowlistConfig {
         self
     }
 
-    /// The allowlist of a resource, given by its plural name; empty if no allowlist is configured for the resource.
+    /// The allowlist of the resource with this plural name; empty if the configuration has no allowlist for the
+    /// resource.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -155,7 +160,8 @@ impl AllowlistConfig {
             .unwrap_or(&NOTHING)
     }
 
-    /// Returns all entries, sorted by resource, including entries that the entry `*` replaces.
+    /// Returns all entries, sorted by resource, including entries that have no effect because there is an entry for
+    /// `*`.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -171,11 +177,11 @@ impl AllowlistConfig {
             .map(|(resource, list)| (resource.as_str(), list))
     }
 
-    /// Checks that every entry is for one of the known resources, or for `*`.
+    /// Checks that each entry names one of the known resources, or `*`.
     ///
     /// # Errors
     ///
-    /// Returns a [`FilterError::UnknownResource`] for each other entry.
+    /// Returns a [`FilterError::UnknownResource`] for each entry with another name.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -206,7 +212,9 @@ impl AllowlistConfig {
         }
     }
 
-    /// Warnings about entries that have no effect, for a log.
+    /// Returns warnings about entries and patterns that have no effect.
+    ///
+    /// Log these warnings.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -244,13 +252,13 @@ impl AllowlistConfig {
 impl FromStr for AllowlistConfig {
     type Err = FilterError;
 
-    /// The same as [`AllowlistConfig::parse`].
+    /// Parses the command-line form, like [`AllowlistConfig::parse`].
     fn from_str(value: &str) -> Result<Self, FilterError> {
         Self::parse(value)
     }
 }
 
-/// The rule that a character breaks, given the characters before and after it.
+/// The rule that the character `found` breaks, if any. `previous` and `next` are the characters before and after it.
 fn broken_rule(previous: Option<char>, found: char, next: Option<char>) -> Option<&'static str> {
     match (previous, found, next) {
         (Some(','), '=', _) => Some("the name of a resource must stand between `,` and `=`"),
@@ -275,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    /// A value, with its resources and patterns.
+    /// A text in the command-line form, and the resources and patterns that it contains.
     type Case = (
         &'static str,
         &'static [(&'static str, &'static [&'static str])],
@@ -315,7 +323,7 @@ mod tests {
                 &[("nodes", &["b"]), ("pods", &[])],
             ),
             ("Pods=[A]", &[("Pods", &["A"])]),
-            // items are trimmed, blanks inside are kept
+            // white space around items is removed, blanks inside items are kept
             (" pods =[ a b ,\n\tc ]", &[("pods", &["a b", "c"])]),
             ("pods=[ ]", &[("pods", &[""])]),
             // any number of stars

@@ -29,7 +29,7 @@ fn metric_filters() {
     assert_eq!(cases.len(), 38);
     for case in cases {
         let name = &case["case"];
-        // Joins the items and splits them again, as on the command line.
+        // Joins the items to the value of an option and splits the value, as the command line does.
         let list = |key: &str| -> Vec<String> {
             split_list(&texts(&case[key]).join(","))
                 .map(str::to_owned)
@@ -85,7 +85,7 @@ fn allowlist_grammar() {
                     .collect::<Value>()
             });
         let expected = match case["error"].as_str() {
-            // kube-state-metrics accepts bytes outside ASCII as letters. This crate refuses such values.
+            // kube-state-metrics reads bytes outside ASCII as letters. This crate refuses such values.
             _ if !value.is_ascii() => Err("not ASCII"),
             Some(kind) => Err(kind),
             None => Ok(case["parsed"].clone()),
@@ -94,7 +94,7 @@ fn allowlist_grammar() {
     }
 }
 
-/// The name by which the recorded cases refer to an error.
+/// The name of an error in the recorded cases.
 fn kind(error: &FilterError) -> &'static str {
     match error {
         FilterError::AllowAndDeny { .. } => "mutually exclusive",

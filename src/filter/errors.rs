@@ -5,7 +5,9 @@ use std::fmt;
 use super::metric_list::MetricList;
 use crate::errors::{debug_is_display, did_you_mean};
 
-/// An error in the configuration of a filter. The message names the item and the solution.
+/// An error in the configuration of a filter.
+///
+/// The message names the invalid item and how to correct it.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -41,7 +43,7 @@ pub enum FilterError {
         .offset + 1
     )]
     Grammar {
-        /// The position of the character, in bytes from the start.
+        /// The offset of the character from the start of the text, in bytes.
         offset: usize,
         /// The character that breaks the rule.
         found: char,
@@ -56,7 +58,7 @@ pub enum FilterError {
         .offset + 1
     )]
     NotAscii {
-        /// The position of the character, in bytes from the start.
+        /// The offset of the character from the start of the text, in bytes.
         offset: usize,
         /// The character.
         found: char,
@@ -68,7 +70,7 @@ pub enum FilterError {
         did_you_mean(resource, known.split(", "))
     )]
     UnknownResource {
-        /// The resource as written; empty if an item precedes the first `resource=[`.
+        /// The name of the resource in the configuration; empty if there is an item before the first `resource=[`.
         resource: String,
         /// The existing resources, joined by `, `.
         known: String,
@@ -77,28 +79,28 @@ pub enum FilterError {
 
 debug_is_display!(FilterError);
 
-/// A valid configuration of a filter that probably has a mistake.
+/// A configuration of a filter that is valid, but probably contains a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterWarning {
     /// A list has a `*`, which allows every key, and other patterns.
     ///
-    /// kube-state-metrics ignores a `*` that is not the first pattern. A list that was written for
-    /// kube-state-metrics may therefore export more keys in this crate.
+    /// kube-state-metrics ignores a `*` that is not the first pattern. Therefore, the same list may export more keys
+    /// with this crate than with kube-state-metrics.
     StarInList {
-        /// The resource, if the list belongs to an [`AllowlistConfig`](super::AllowlistConfig).
+        /// The resource, if the list is part of an [`AllowlistConfig`](super::AllowlistConfig).
         resource: Option<String>,
-        /// The patterns without effect.
+        /// The patterns that have no effect.
         covered: Vec<String>,
     },
-    /// An [`AllowlistConfig`](super::AllowlistConfig) has the resource `*`, which replaces its entries for
-    /// other resources.
+    /// An [`AllowlistConfig`](super::AllowlistConfig) has an entry for the resource `*`, so all other entries have no
+    /// effect.
     StarResource {
         /// The resources whose lists have no effect.
         covered: Vec<String>,
     },
-    /// The end of the command-line form of an [`AllowlistConfig`](super::AllowlistConfig) has no effect,
-    /// because no `]` closes it.
+    /// In the command-line form of an [`AllowlistConfig`](super::AllowlistConfig), the last list has no `]`, so the
+    /// text at the end has no effect.
     Unclosed {
         /// The text that was dropped.
         text: String,

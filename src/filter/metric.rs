@@ -1,4 +1,4 @@
-//! Enabled metric families: allow, deny and opt-in lists of regular expressions.
+//! The filter of metric families: an allowlist, a denylist and an opt-in list of regular expressions.
 
 use std::error;
 use std::sync::Arc;
@@ -11,41 +11,42 @@ use super::metric_list::MetricList;
 
 /// Decides by name which metric families are enabled.
 ///
-/// * With an allowlist, families that match one of its patterns are enabled. With a denylist, families
-///   that match none of its patterns are enabled. Only one of the lists is allowed. Without both lists, all families
-///   are enabled.
-/// * Families that are declared as opt-in also have to match a pattern of the opt-in list. The opt-in list has no
-///   effect on other families.
+/// * If there is an allowlist, only families that match one of its patterns are enabled. If there is a denylist, only
+///   families that match none of its patterns are enabled. You can set only one of these lists. If there is neither an
+///   allowlist nor a denylist, all families are enabled.
+/// * A family that is declared as opt-in must also match a pattern of the opt-in list. The opt-in list has no effect on
+///   other families.
 ///
 /// # Patterns
 ///
-/// Every item is a regular expression, even a plain name. It *matches anywhere in the name*: `pod_status` selects many
-/// families, and `kube_pod_info` also selects every longer name that contains `kube_pod_info`. Use `^kube_pod_info$`
-/// for one family. Matching is case-sensitive; `(?i)` at the start of a pattern makes the pattern case-insensitive.
+/// Every item is a regular expression, even a plain name. The expression *matches anywhere in the name* of a family.
+/// For example, `kube_pod_info` also selects every longer name that contains `kube_pod_info`. To select one family,
+/// write `^kube_pod_info$`. Matching is case-sensitive; `(?i)` at the start of a pattern makes the pattern
+/// case-insensitive.
 ///
-/// All three lists have the [syntax of `fancy-regex`][syntax]: that of the `regex` crate with
-/// look-around, back-references and atomic groups. `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
-/// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)` all work. `\w`, `\d` and `\s` match
-/// Unicode, which makes no difference, because names of metrics are ASCII.
+/// All three lists have the [syntax of `fancy-regex`][syntax], which is the syntax of the `regex` crate plus
+/// look-around, back-references and atomic groups. The syntax includes `(?<n>…)` and `(?P<n>…)`, `\k<n>` and `(?P=n)`,
+/// POSIX classes such as `[[:alpha:]]`, `\A`, `\z` and `(?#…)`. `\w`, `\d` and `\s` also match characters outside
+/// ASCII, but names of metrics contain only ASCII.
 ///
-/// kube-state-metrics uses the regular expressions of ECMAScript in allowlists and denylists, and those of RE2 in the
-/// opt-in list. You must change a pattern for one of these syntaxes only if it contains one of the following parts:
+/// In kube-state-metrics, allowlists and denylists have the syntax of ECMAScript, and the opt-in list has the syntax of
+/// RE2. Most patterns have the same meaning in this crate. Change a pattern if it contains one of the following
+/// elements:
 ///
-/// * `[`, `&&`, `--` or `~~` inside a character class. In this crate, these characters nest and combine classes, so
-///   escape them.
-/// * `{,n}`, which means up to `n` times in this crate, or `+` after a quantifier, which makes the quantifier
-///   possessive.
-/// * `\cX`, `\0`, `[]` and `[^]` of ECMAScript, or `\Q…\E` and `\C` of RE2, which are errors in this crate.
+/// * `[`, `&&`, `--` or `~~` inside a character class. In this crate, these characters have a special meaning in
+///   classes, so escape them.
+/// * `{,n}`, which means up to `n` times in this crate, and `+` after a quantifier, which makes the quantifier
+///   possessive in this crate.
+/// * `\cX`, `\0`, `[]` or `[^]` of ECMAScript, or `\Q…\E` or `\C` of RE2. These elements are errors in this crate.
 ///
 /// [syntax]: https://docs.rs/fancy-regex/0.20/fancy_regex/#syntax
 ///
 /// # Cost
 ///
-/// Patterns with look-around or back-references need backtracking. A search stops after a fixed number of steps, which
-/// take some milliseconds, so that it cannot block the program. If a search in a denylist stops early, the family is
-/// not enabled. If a search in an allowlist or opt-in list stops early, the family is enabled only if another pattern
-/// of the same list matches the family. [`MetricFilter::exhausted`] names the patterns whose searches have stopped
-/// early.
+/// Patterns with look-around or back-references need backtracking. So that such a pattern cannot block the program, a
+/// search stops after a fixed number of steps, which take some milliseconds. If a search with a pattern of a denylist
+/// stops early, the family is not enabled. If a search with a pattern of an allowlist or opt-in list stops early, this
+/// pattern does not match the family. [`MetricFilter::exhausted`] names the patterns whose searches have stopped early.
 ///
 /// ```
 /// use kube_state_metrics::filter::MetricFilter;
@@ -65,7 +66,7 @@ pub struct MetricFilter {
     opt_in: Patterns,
 }
 
-/// The test that every family must pass.
+/// The allowlist or denylist, which applies to every family.
 #[derive(Debug, Clone, Default)]
 enum AllowOrDeny {
     #[default]
@@ -80,7 +81,7 @@ struct Patterns(Vec<Pattern>);
 #[derive(Debug, Clone)]
 struct Pattern {
     regex: Regex,
-    /// The searches that stopped early. All clones of a filter share this count.
+    /// The number of searches that stopped early. All clones of a filter share this number.
     exhausted: Arc<Mutex<Exhausted>>,
 }
 
@@ -90,7 +91,7 @@ struct Exhausted {
     first_family: String,
 }
 
-/// A pattern whose searches stopped early, because they need too much backtracking.
+/// A pattern that needs too much backtracking, so that searches with this pattern stopped early.
 ///
 /// ```
 /// use kube_state_metrics::filter::{MetricFilter, MetricList};
@@ -107,13 +108,13 @@ struct Exhausted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExhaustedPattern {
-    /// The list that has the pattern.
+    /// The list that contains the pattern.
     pub list: MetricList,
     /// The pattern.
     pub pattern: String,
-    /// How many searches stopped early.
+    /// The number of searches that stopped early.
     pub searches: u64,
-    /// The first family whose search stopped early.
+    /// The name of the family for which a search with this pattern first stopped early.
     pub first_family: String,
 }
 
@@ -125,22 +126,24 @@ enum Search {
 }
 
 /// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have fewer than 200
-/// characters. Therefore, the number is enough for patterns that check every pair of positions.
+/// characters. So even a pattern that tries each pair of two positions in the name needs fewer steps.
 const BACKTRACK_LIMIT: usize = 50_000;
 
-/// Maximum number of instructions of a compiled pattern. Recursive groups are unrolled, so a compiled pattern can be
-/// exponentially larger than its text.
+/// Maximum number of instructions of a compiled pattern. The compiler expands recursive groups, so a compiled pattern
+/// can be exponentially larger than its text.
 const PROGRAM_LIMIT: usize = 50_000;
 
 // === impl MetricFilter ===
 
 impl MetricFilter {
-    /// Compiles the three lists. An empty list has no effect.
+    /// Compiles the three lists.
+    ///
+    /// An empty list has no effect.
     ///
     /// # Errors
     ///
-    /// Returns all problems: a [`FilterError::AllowAndDeny`] if there are both an allowlist and a denylist, and a
-    /// [`FilterError::Pattern`] for each item that is not a regular expression.
+    /// Returns all problems together. There is a [`FilterError::AllowAndDeny`] if both an allowlist and a denylist are
+    /// set. There is a [`FilterError::Pattern`] for each item that is not a regular expression.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -187,7 +190,9 @@ impl MetricFilter {
         })
     }
 
-    /// Whether a family is enabled, given its name and whether it is opt-in.
+    /// Whether the family with this name is enabled.
+    ///
+    /// `opt_in` states whether the family is opt-in.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -206,10 +211,10 @@ impl MetricFilter {
         kept && (!opt_in || self.opt_in.search(family) == Search::Found)
     }
 
-    /// The patterns whose searches have stopped early, because they need too much backtracking.
+    /// The patterns that need too much backtracking, so that searches with these patterns have stopped early.
     ///
-    /// If a search in a denylist stops early, the family is not enabled. If a search in an allowlist or opt-in list
-    /// stops early, the family is enabled only if another pattern of the same list matches the family.
+    /// If a search with a pattern of a denylist stops early, the family is not enabled. If a search with a pattern of
+    /// an allowlist or opt-in list stops early, this pattern does not match the family.
     #[must_use]
     pub fn exhausted(&self) -> Vec<ExhaustedPattern> {
         let first = match &self.allow_or_deny {
@@ -249,7 +254,7 @@ impl Patterns {
         Self(compiled)
     }
 
-    /// Searches for any of the patterns. One match is enough, so the order of the patterns does not matter.
+    /// Searches the name of a family for each pattern until one pattern matches.
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
         for pattern in &self.0 {
@@ -295,7 +300,7 @@ fn reason(error: &Error) -> String {
         return error.to_string();
     };
     match &**compile {
-        // The outer error states only that there was an error. The sources of the error contain the cause.
+        // The message of the outer error has no details. The sources of the error contain the cause.
         CompileError::InnerError(inner) => {
             let mut deepest: &dyn error::Error = inner;
             while let Some(source) = deepest.source() {
@@ -320,7 +325,7 @@ mod tests {
 
     use super::*;
 
-    /// A pattern that works on short names, but exceeds the maximum number of steps on names with dozens of letters.
+    /// A pattern that works for short names, but exceeds the maximum number of steps for names with dozens of letters.
     const COSTLY: &str = r"^(?:(\w+)\1*)+!$";
 
     fn strings(items: &[&str]) -> Vec<String> {
@@ -508,7 +513,7 @@ mod tests {
         assert!(!filter(&[COSTLY], &[], &[]).allows(family, false));
         assert!(!filter(&[], &[COSTLY], &[]).allows(family, false));
         assert!(!filter(&[], &[], &[COSTLY]).allows(family, true));
-        // `exhausted` names the pattern and its list.
+        // `exhausted` returns each pattern whose searches stopped early, with its list.
         let both = filter(&[], &["node", COSTLY], &[COSTLY]);
         let copy = both.clone();
         assert!(!copy.allows(family, true) && !copy.allows(family, false));
@@ -518,8 +523,7 @@ mod tests {
         };
         assert_eq!((denied.list, &*denied.pattern), (MetricList::Deny, COSTLY));
         assert_eq!((denied.searches, &*denied.first_family), (2, family));
-        // Ten seconds are far below the timeout of one minute in kube-state-metrics. The searches end in time even
-        // without optimization of the program.
+        // The searches must end soon. Ten seconds are enough for a debug build.
         assert!(start.elapsed().as_secs() < 10);
         // The same pattern works for short names.
         assert!(filter(&[], &[COSTLY], &[]).allows("kube", false));
@@ -555,7 +559,7 @@ mod tests {
             if let Ok(filter) = MetricFilter::new(std::slice::from_ref(&pattern), &[], &[]) {
                 let allowed = filter.allows(&family, false);
                 let deny = MetricFilter::new(&[], std::slice::from_ref(&pattern), &[]).unwrap();
-                // Neither list enables the family if the search stops early.
+                // If the search stops early, neither the allowlist nor the denylist enables the family.
                 prop_assert!(!allowed || !deny.allows(&family, false));
             }
         }

@@ -27,16 +27,18 @@ pub struct JoinConfig {
     joins: Vec<(ResourceName, Join)>,
 }
 
-/// The name that means every resource.
+/// The name that means all resources.
 const ALL: &str = "*";
 
 // === impl JoinConfig ===
 
 impl JoinConfig {
-    /// Adds a joined label to a resource. The resource `*` means all resources.
+    /// Adds a joined label to a resource.
     ///
-    /// If a resource and `*` have joined labels with the same name, the samples of the resource get only the label of
-    /// the resource.
+    /// The resource `*` means all resources.
+    ///
+    /// If a resource and `*` have joined labels with the same name, the samples of the resource get only the label that
+    /// was added to the resource.
     pub fn insert(&mut self, resource: impl Into<ResourceName>, join: Join) {
         self.joins.push((resource.into(), join));
     }
@@ -52,7 +54,7 @@ impl JoinConfig {
         self.joins.iter().map(|(resource, join)| (resource, join))
     }
 
-    /// The joined labels of `resources` and of `*`. A joined label may occur several times.
+    /// The joined labels of `resources` and of `*`. The result may contain the same joined label several times.
     pub(crate) fn of_resources<'a>(
         &'a self,
         resources: &'a [ResourceInfo],
@@ -69,7 +71,7 @@ impl JoinConfig {
         self.joins.extend(other.joins);
     }
 
-    /// The names that match no known resource, except `*`.
+    /// The names of resources in this configuration that are not known. The name `*` is always known.
     pub(crate) fn unknown_resources(&self, known: &[ResourceInfo]) -> Vec<&ResourceName> {
         let names = self.joins.iter().map(|(name, _)| name);
         let unknown = names.filter(|name| {
@@ -80,7 +82,7 @@ impl JoinConfig {
         unknown
     }
 
-    /// The joined labels of a resource: first those of the resource itself, then those of `*`.
+    /// The joined labels of a resource: first the labels of the resource itself, then the labels of `*`.
     ///
     /// ```
     /// use kube_state_metrics::BuiltIn;
@@ -106,7 +108,7 @@ impl JoinConfig {
     }
 }
 
-/// Writes the form of the command line.
+/// Writes the form that the command line accepts.
 impl fmt::Display for JoinConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let groups = self.joins.chunk_by(|(one, _), (other, _)| one == other);
@@ -128,7 +130,7 @@ impl fmt::Display for JoinConfig {
 impl FromStr for JoinConfig {
     type Err = JoinError;
 
-    /// Parses the form of the command line: groups `resource=[join,join,...]` that are separated by `,`.
+    /// Parses the form that the command line accepts: groups `resource=[join,join,...]` with `,` between them.
     fn from_str(text: &str) -> Result<Self, JoinError> {
         let mut config = Self::default();
         let mut rest = text.trim();

@@ -7,11 +7,12 @@ use std::str::FromStr;
 use crate::errors::debug_is_display;
 use crate::k8s::{is_valid_label_name, sanitize_label};
 
-/// A label that all samples of an object get from another object, or from the object's metadata.
+/// A label that all samples of an object get from another object, or from the metadata of the object itself.
 ///
-/// The text form is that of the command line: the object, then `/KEY` for a label, `@KEY` for an annotation or `:FACT`
-/// for a fact (`name` or `kind`). At the end, `=NAME` sets the name of the label. Without `=NAME`, the name of the
-/// label is the sanitised key, or the object and the fact, such as `node_name`.
+/// The command line accepts the text form of a join, such as `node/KEY`. The text begins with the object that has the
+/// value: `self`, `namespace`, `node` or `workload`. Then follows `/KEY` for a label, `@KEY` for an annotation, `:name`
+/// for the name, or `:kind` for the kind. The text may end with `=NAME`, which sets the name of the joined label. By
+/// default, this name is the sanitised key. For `:name` or `:kind`, the default is a name such as `node_name`.
 ///
 /// ```
 /// use kube_state_metrics::registry::Join;
@@ -30,7 +31,7 @@ use crate::k8s::{is_valid_label_name, sanitize_label};
 /// assert!(error.to_string().contains("`pod/team` names the unknown object `pod`"));
 /// ```
 ///
-/// All sources:
+/// The other functions that create a join:
 ///
 /// ```
 /// use kube_state_metrics::registry::Join;
@@ -52,10 +53,10 @@ pub struct Join {
     name: String,
 }
 
-/// The value of a joined label.
+/// The origin of the value of a joined label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum JoinedValue {
-    /// The value of a label or of an annotation.
+    /// The value of a label or an annotation of an object.
     Key {
         object: JoinedObject,
         map: MetadataMap,
@@ -69,7 +70,7 @@ pub(super) enum JoinedValue {
     WorkloadKind,
 }
 
-/// The object from which a joined label or annotation comes.
+/// The object that has the label or annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum JoinedObject {
     Itself,
@@ -78,18 +79,18 @@ pub(super) enum JoinedObject {
     Workload,
 }
 
-/// A map of texts in the metadata of an object.
+/// A map in the metadata of an object: the labels or the annotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum MetadataMap {
     Labels,
     Annotations,
 }
 
-/// The reason why a text is not a [`Join`] or a [`JoinConfig`](super::JoinConfig).
+/// An error in the text form of a [`Join`] or a [`JoinConfig`](super::JoinConfig).
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The text names an unknown object.
+    /// The text begins with the name of an unknown object.
     #[error(
         "`{join}` names the unknown object `{object}`; use `self`, `namespace`, `node` or `workload`"
     )]
@@ -99,12 +100,12 @@ pub enum JoinError {
         /// The whole text.
         join: String,
     },
-    /// The text names an unknown value after `:`.
+    /// The word after `:` is not valid for the object.
     #[error(
         "`{join}` names the unknown value `{fact}`; use `node:name`, `workload:name` or `workload:kind`"
     )]
     UnknownFact {
-        /// The value with its object, such as `node:zone`.
+        /// The object and the word, such as `node:zone`.
         fact: String,
         /// The whole text.
         join: String,
@@ -117,7 +118,7 @@ pub enum JoinError {
         /// The whole text.
         join: String,
     },
-    /// A name that no label can have.
+    /// The name after `=` is not a valid label name.
     #[error(
         "`{name}` in `{join}` is not a label name; use letters, digits and `_`; the first character must not be a digit"
     )]
@@ -127,7 +128,7 @@ pub enum JoinError {
         /// The whole text.
         join: String,
     },
-    /// A list of joins that does not have the form of the command line.
+    /// A list of joined labels does not have the form that the command line accepts.
     #[error(
         "`{text}` is not a list of joined labels; the form is `pods=[namespace/team,node/KEY=NAME],*=[self/tier]`"
     )]
@@ -142,7 +143,7 @@ debug_is_display!(JoinError);
 // === impl MetadataMap ===
 
 impl MetadataMap {
-    /// The path of the map in an object.
+    /// The path of the field that contains the map.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Labels => "metadata.labels",
@@ -182,7 +183,9 @@ impl Join {
         Self::of_key(JoinedObject::Node, MetadataMap::Annotations, key.into())
     }
 
-    /// The name of the object's node. The default name of the label is `node_name`.
+    /// The name of the object's node.
+    ///
+    /// The default name of the label is `node_name`.
     #[must_use]
     pub fn node_name() -> Self {
         Self::of(JoinedValue::NodeName)
@@ -190,34 +193,40 @@ impl Join {
 
     /// The value of a label of the object's workload.
     ///
-    /// The workload of an object depends on its controller:
+    /// The workload of an object depends on the object and on its controller:
     ///
     /// * If the controller is a ReplicaSet or a Job, the workload is the controller of this ReplicaSet or Job, such as
-    ///   a Deployment or a CronJob. A ReplicaSet or a Job without a controller is itself the workload.
-    /// * Any other controller is itself the workload.
-    /// * A Deployment, StatefulSet, DaemonSet or CronJob is its own workload. A ReplicaSet or a Job without a
-    ///   controller is also its own workload.
+    ///   a Deployment or a CronJob. If this ReplicaSet or Job has no controller, the ReplicaSet or Job is the workload.
+    /// * If the controller has another kind, the controller is the workload.
+    /// * If the object is a Deployment, StatefulSet, DaemonSet or CronJob, the object is its own workload. The same
+    ///   applies to a ReplicaSet or a Job that has no controller.
     ///
-    /// The crate reads labels only from the kinds in this list. If a ReplicaSet or a Job has a controller of another
-    /// kind, such as a Rollout, the value is the label of the ReplicaSet or Job.
+    /// The crate reads labels only from objects of the kinds in this list. If a ReplicaSet or a Job has a controller of
+    /// another kind, such as a Rollout, the value comes from the label of the ReplicaSet or Job.
     #[must_use]
     pub fn workload_label(key: impl Into<String>) -> Self {
         Self::of_key(JoinedObject::Workload, MetadataMap::Labels, key.into())
     }
 
-    /// The value of an annotation of the object's workload; see [`workload_label`](Self::workload_label).
+    /// The value of an annotation of the object's workload.
+    ///
+    /// [`workload_label`](Self::workload_label) defines the workload.
     #[must_use]
     pub fn workload_annotation(key: impl Into<String>) -> Self {
         Self::of_key(JoinedObject::Workload, MetadataMap::Annotations, key.into())
     }
 
-    /// The name of the object's workload. The default name of the label is `workload_name`.
+    /// The name of the object's workload.
+    ///
+    /// The default name of the label is `workload_name`.
     #[must_use]
     pub fn workload_name() -> Self {
         Self::of(JoinedValue::WorkloadName)
     }
 
-    /// The kind of the object's workload, such as `Deployment`. The default name of the label is `workload_kind`.
+    /// The kind of the object's workload, such as `Deployment`.
+    ///
+    /// The default name of the label is `workload_kind`.
     #[must_use]
     pub fn workload_kind() -> Self {
         Self::of(JoinedValue::WorkloadKind)
@@ -235,7 +244,9 @@ impl Join {
         Self::of_key(JoinedObject::Itself, MetadataMap::Annotations, key.into())
     }
 
-    /// Sets the name of the label. The default is the sanitised key.
+    /// Sets the name of the joined label.
+    ///
+    /// For a label or an annotation, the default is the sanitised key.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -337,7 +348,7 @@ impl fmt::Display for Join {
 // === impl JoinedValue ===
 
 impl JoinedValue {
-    /// The default name of the label.
+    /// The default name of the joined label.
     fn default_name(&self) -> Cow<'_, str> {
         match self {
             Self::Key { key, .. } => sanitize_label(key),

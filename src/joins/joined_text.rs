@@ -1,21 +1,22 @@
 //! [`JoinedText`]: the joined labels of the rows of a page.
 
-/// The joined labels of the rows of a page, each with a comma in front. Equal labels of several rows are stored once.
+/// The joined labels of the rows of a page. A comma precedes each label. If several rows have the same labels, the text
+/// of the labels is stored once.
 #[derive(Debug, Default)]
 pub(crate) struct JoinedText {
     text: Vec<u8>,
-    /// For each distinct text, the position of its end in `text`.
+    /// For each different text of labels, the position at which it ends in `text`.
     ends: Vec<u32>,
-    /// For each row, the number of its distinct text.
+    /// For each row, the index in `ends` of its text.
     rows: Vec<u16>,
 }
 
 // === impl JoinedText ===
 
 impl JoinedText {
-    /// Adds a row with these labels.
+    /// Adds the next row. `labels` are its joined labels.
     pub(super) fn push(&mut self, labels: &[u8]) {
-        // The pods of a workload are often adjacent, so a search from the end soon finds equal labels.
+        // Adjacent rows often have the same labels, such as pods of one workload. So search from the end.
         let known = (0..self.ends.len()).rev();
         let mut equal = known.filter(|&number| self.distinct(number) == labels);
         let number = equal.next().unwrap_or_else(|| {
@@ -35,20 +36,20 @@ impl JoinedText {
         self.rows.shrink_to_fit();
     }
 
-    /// The joined labels of a row, each with a comma in front.
+    /// The joined labels of a row. A comma precedes each label.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
         let number = self.rows.get(row);
         number.map_or(&[], |&number| self.distinct(usize::from(number)))
     }
 
-    /// Returns the memory of the labels, in bytes.
+    /// Returns the memory that the labels need, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.text.capacity()
             + self.ends.capacity() * size_of::<u32>()
             + self.rows.capacity() * size_of::<u16>()
     }
 
-    /// The distinct text with this number.
+    /// The text whose index in `ends` is `number`.
     fn distinct(&self, number: usize) -> &[u8] {
         let end_of = |number: usize| self.ends.get(number).map_or(0, |&end| end as usize);
         let start = number.checked_sub(1).map_or(0, end_of);

@@ -33,13 +33,13 @@ impl SourceKind {
         Self::CronJob,
     ];
 
-    /// The kind of a resource; `None` if no labels are joined from its objects.
+    /// The kind of a resource; `None` if labels cannot be joined from its objects.
     pub(crate) fn of(resource: &ResourceInfo) -> Option<Self> {
         let kind = Self::named(resource.group(), resource.kind())?;
         (kind.info().plural() == resource.plural()).then_some(kind)
     }
 
-    /// The kind that has this group and this name; `None` if labels are not joined from this kind.
+    /// The kind with this group and name; `None` if labels cannot be joined from objects of this kind.
     pub(super) fn named(group: &str, name: &str) -> Option<Self> {
         let kind = match (group, name) {
             ("", "Namespace") => Self::Namespace,
@@ -55,7 +55,7 @@ impl SourceKind {
         Some(kind)
     }
 
-    /// The names of the resource.
+    /// The resource of this kind.
     pub(crate) fn info(self) -> ResourceInfo {
         match self {
             Self::Namespace => ResourceInfo::of::<Namespace>(),
@@ -83,8 +83,8 @@ impl SourceKind {
         }
     }
 
-    /// Whether the workload of an object of this kind is the controller of the object. An object without a controller
-    /// is itself the workload.
+    /// Whether the kind is ReplicaSet or Job. The workload of such an object is the controller of the object, if there
+    /// is a controller.
     pub(super) fn is_intermediate(self) -> bool {
         matches!(self, Self::ReplicaSet | Self::Job)
     }
@@ -93,12 +93,12 @@ impl SourceKind {
         !matches!(self, Self::Namespace | Self::Node)
     }
 
-    /// The byte that stands for the kind in a stored reference.
+    /// The byte that represents the kind in a stored reference.
     pub(super) fn code(self) -> u8 {
         b'a' + self as u8
     }
 
-    /// The kind that a byte in a stored reference stands for.
+    /// The kind that a byte in a stored reference represents.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         let index = code.checked_sub(b'a')?;
         Self::ALL.get(usize::from(index)).copied()

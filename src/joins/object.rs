@@ -16,9 +16,9 @@ use crate::dynamic::JsonObject;
 use crate::k8s::label_value_len;
 use crate::resource::CollectedResource;
 
-/// The field with the name of the node that runs an object.
+/// The field with the name of the node on which an object runs.
 pub(super) const NODE_NAME: &str = "spec.nodeName";
-/// The fields with the controller of an object.
+/// The fields that identify the controller of an object.
 pub(super) const CONTROLLER: [&str; 4] = [
     "metadata.ownerReferences.apiVersion",
     "metadata.ownerReferences.kind",
@@ -27,11 +27,11 @@ pub(super) const CONTROLLER: [&str; 4] = [
 ];
 
 /// Maximum length of a joined value, in bytes, including the backslashes of escapes. Labels and names in Kubernetes are
-/// always shorter. A longer annotation is not joined, because each sample would repeat it.
+/// always shorter. A longer annotation is not joined, because it would be repeated in each sample.
 pub(super) const MAX_VALUE: usize = 1 << 10;
 
-/// Whether objects of a type may name a node. For other types, the field is not read. If the field were read, a source
-/// of the crate could request neither protobuf nor only the metadata of the objects.
+/// Whether objects of this type have the field [`NODE_NAME`]. For other types, the field is not read, so that the watch
+/// can request protobuf, or only the metadata of the objects.
 pub(super) fn has_node<K: 'static>() -> bool {
     let types = [
         TypeId::of::<Pod>(),
@@ -71,18 +71,18 @@ impl<'a> ObjectView<'a> {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The value of a label or of an annotation; `None` if it is too long.
+    /// The value of a label or an annotation; `None` if the key is missing or the value is too long.
     pub(super) fn value(self, map: MetadataMap, key: &str) -> Option<&'a str> {
         self.any_value(map, key).filter(is_short)
     }
 
-    /// The owner that controls the object; `None` if its kind or name is too long.
+    /// The owner that controls the object; `None` if there is no such owner, or if its kind or name is too long.
     pub(super) fn controller(self) -> Option<ObjectName<'a>> {
         let controller = self.any_controller();
         controller.filter(|owner| is_short(&owner.kind) && is_short(&owner.name))
     }
 
-    /// The node that runs the object: `spec.nodeName`.
+    /// The node on which the object runs: `spec.nodeName`.
     pub(super) fn node(self) -> Option<&'a str> {
         self.any_node().filter(is_short)
     }
@@ -141,8 +141,8 @@ impl<'a> ObjectView<'a> {
         object.data.get("spec")?.get("nodeName")?.as_str()
     }
 
-    /// The metadata of a [`JsonObject`], as JSON. The typed metadata of such an object contains no labels, annotations
-    /// and owners.
+    /// The metadata of a [`JsonObject`], as JSON. This function is needed because the typed metadata of a
+    /// [`JsonObject`] has no labels, annotations or owners.
     #[cfg(feature = "custom-resources")]
     fn json_metadata(self) -> Option<&'a Value> {
         let json = self.object?.downcast_ref::<JsonObject>()?;
@@ -154,7 +154,7 @@ fn is_short(value: &&str) -> bool {
     value.len() <= MAX_VALUE && label_value_len(value) <= MAX_VALUE
 }
 
-/// The group of an API version, empty for the core group.
+/// The group in an `apiVersion` such as `apps/v1`; empty for the core group.
 fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }

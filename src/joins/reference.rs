@@ -3,11 +3,12 @@
 use super::kinds::SourceKind;
 use crate::k8s::write_label_value;
 
-/// Separates the fields of a stored text. The byte occurs in no UTF-8 text.
+/// The byte that separates the fields of a stored text. It occurs in no UTF-8 text.
 pub(super) const FIELD_END: u8 = 0xff;
-/// Separates the kind and the name of a reference whose kind has no code. The byte occurs in no UTF-8 text.
+/// The byte between the kind and the name, in a reference whose kind is not a [`SourceKind`]. It occurs in no UTF-8
+/// text.
 const KIND_END: u8 = 0xfe;
-/// Precedes a kind that has no code.
+/// The byte before the kind, in a reference whose kind is not a [`SourceKind`].
 const OTHER_KIND: u8 = b'?';
 
 /// A reference to the controller of an object. Names are escaped.
@@ -28,9 +29,9 @@ pub(super) struct ObjectName<'a> {
 // === impl ObjectName ===
 
 impl ObjectName<'_> {
-    /// Appends the reference to this object, if the object can be a workload. In the core group, only a
-    /// ReplicationController is a workload. Other controllers of this group are not workloads: for example, a Node
-    /// controls its static pods, and a Service controls its EndpointSlices.
+    /// Appends a reference to this object, if the object can be a workload. In the core group, only a
+    /// ReplicationController can be a workload. Other objects of this group can be controllers, but not workloads. For
+    /// example, a Node controls its static pods, and a Service controls its EndpointSlices.
     pub(super) fn write_reference(self, out: &mut Vec<u8>) {
         let known = SourceKind::named(self.group, self.kind);
         match known.filter(|kind| kind.is_workload()) {

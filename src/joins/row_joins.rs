@@ -1,4 +1,4 @@
-//! [`RowJoins`]: the joined labels of one store.
+//! [`RowJoins`]: the joined labels of one store. The objects from which labels are joined are called sources.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,14 +26,14 @@ pub(crate) struct RowJoins {
     sources: Arc<JoinSources>,
     labels: Vec<JoinedLabel>,
     names: Vec<Cow<'static, str>>,
-    /// The kind of the objects in the rows. `None` if joined labels never come from objects of this kind.
+    /// The kind of the objects in the store. `None` if labels cannot be joined from objects of this kind.
     kind: Option<SourceKind>,
-    /// The labels and annotations that each row gets from its own object.
+    /// The keys of the labels and annotations that are joined from the object of the row itself.
     own: Vec<(MetadataMap, String)>,
     reads_namespace: bool,
     reads_node: bool,
     reads_workload: bool,
-    /// Counts the objects whose joined labels exceed the limit on their text.
+    /// Counts the objects whose samples have no joined labels, because the text of these samples would exceed a limit.
     over_text_limit: Arc<LimitCounter>,
 }
 
@@ -43,8 +43,8 @@ struct JoinedLabel {
     value: LabelSource,
 }
 
-/// Where the value of a joined label is stored. A number is the position of the value among the values of a source. For
-/// `Own`, it is the position among the values of the row.
+/// Where the value of a joined label is stored. A number is the index of the value in the source or, for `Own`, in the
+/// row.
 #[derive(Clone, Copy, Debug)]
 enum LabelSource {
     Own(usize),
@@ -56,31 +56,31 @@ enum LabelSource {
     WorkloadKind,
 }
 
-/// The objects that a row refers to.
+/// The sources of the joined labels of a row.
 #[derive(Clone, Copy, Default)]
 struct Resolved<'a> {
     namespace: Option<&'a Source>,
     node: Option<&'a Source>,
-    /// The ReplicaSet or Job between the row and its workload.
+    /// The controller of the row's object, if it is a ReplicaSet or a Job.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
-    /// The object from which labels of the workload are read: the workload, or the ReplicaSet or Job if the crate does
-    /// not read the kind of the workload.
+    /// The source of the labels of the workload. It is the workload itself or, if the crate does not read objects of
+    /// its kind, the ReplicaSet or Job that the workload controls.
     top: Option<&'a Source>,
 }
 
-/// The length of the quote after a value.
+/// The length of the quotation mark after a value.
 const END_LEN: usize = 1;
 /// The approximate length of a value, in bytes.
 const VALUE_LEN: usize = 12;
 
-/// The hash has a random key, so that nobody can choose objects whose hashes are equal.
+/// The hash function has a random key, so that nobody can create objects whose hashes are equal.
 static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 // === impl RowJoins ===
 
 impl RowJoins {
-    /// The joined labels of a resource. `None` if the resource has no joined labels.
+    /// Creates the joined labels of a resource. Returns `None` if the resource has no joined labels.
     pub(crate) fn new(
         resource: &ResourceInfo,
         joins: &[&Join],
@@ -101,8 +101,8 @@ impl RowJoins {
             over_text_limit: Arc::default(),
         };
         for join in joins {
-            // A configuration can have the same label twice, because `deployments` and `deployments.apps` are the same
-            // resource.
+            // A configuration can contain the same label twice, for `deployments` and for `deployments.apps`, which are
+            // the same resource.
             if !row_joins.names.iter().any(|name| name == join.label_name()) {
                 row_joins.add(join);
             }
@@ -113,7 +113,7 @@ impl RowJoins {
     fn add(&mut self, join: &Join) {
         let value = match &join.value {
             JoinedValue::Key { object, map, key } => {
-                // The sources have been created from all joins, so each key has a position.
+                // `sources` knows the keys of all joins, so `position` is never `None`.
                 let position = self.sources.wanted.position(*object, *map, key);
                 let position = position.unwrap_or(usize::MAX - 1);
                 match object {
@@ -155,7 +155,7 @@ impl RowJoins {
         &self.names
     }
 
-    /// Counts the objects whose joined labels exceed the limit on their text.
+    /// Counts the objects whose samples have no joined labels, because the text of these samples would exceed a limit.
     pub(crate) fn over_text_limit(&self) -> &Arc<LimitCounter> {
         &self.over_text_limit
     }
@@ -185,10 +185,11 @@ impl RowJoins {
         reads
     }
 
-    /// Appends the references of an object (to its node and its controller), and the values that come from the object
-    /// itself.
+    /// Appends to `out` the references of an object to its node and its controller, and the values that are joined from
+    /// the object itself.
     ///
-    /// If the joined labels of the object may exceed the limit on its text, `max_len` is their maximum length.
+    /// If the joined labels of the object can exceed the limit on its text, `max_len` is the maximum length of these
+    /// labels.
     pub(crate) fn write_links<K: CollectedResource>(
         &self,
         object: &K,
@@ -219,12 +220,13 @@ impl RowJoins {
             out.extend_from_slice(max_len.to_string().as_bytes());
         }
         if out.iter().skip(start).all(|&byte| byte == FIELD_END) {
-            // Rows without references and values have an empty cell, so that these cells are equal.
+            // If the object has neither references nor values, store an empty cell, so that all such cells are equal.
             out.truncate(start);
         }
     }
 
-    /// The workload, as far as the object itself shows it: the controller of the object, or the object itself.
+    /// The workload of an object, or the ReplicaSet or Job that leads to the workload. The result comes only from the
+    /// object: it is either the controller of the object, or the object itself.
     fn workload_of<'a>(
         &self,
         view: ObjectView<'a>,
@@ -242,8 +244,8 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases whenever a source changes. Kinds of sources that rows of the store cannot refer to are
-    /// not included.
+    /// A number that increases when a source changes. Only the kinds of sources to which rows of the store can refer
+    /// count.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {
@@ -254,10 +256,10 @@ impl RowJoins {
         kinds.map(|kind| table.generation(kind)).sum()
     }
 
-    /// A hash of the identities of all sources that the rows refer to.
+    /// A hash of the ids of all sources to which the rows refer.
     ///
-    /// If the hash and the rows have not changed, the joined labels have not changed. The hash has 64 bits and a random
-    /// key, so two states of a page practically never have equal hashes.
+    /// If neither the hash nor the rows have changed, the joined labels have not changed. The hash has 64 bits and a
+    /// random key, so two different sets of sources practically never have the same hash.
     pub(crate) fn fingerprint<'a>(
         &self,
         table: &'a SourceTable,
@@ -279,8 +281,8 @@ impl RowJoins {
         hasher.finish()
     }
 
-    /// The joined labels of rows. If the joined labels of a row exceed the limit on its text, the row gets no joined
-    /// labels, and is counted.
+    /// Returns the joined labels of rows. If the joined labels of a row exceed the limit on the text of its object, the
+    /// row gets no joined labels, and the object is counted.
     pub(crate) fn text<'a>(
         &self,
         table: &'a SourceTable,
@@ -343,7 +345,7 @@ impl RowJoins {
         let found = find(controller, key);
         match controller {
             Reference::Known { kind, .. } if kind.is_intermediate() => {
-                // The controller of an unknown ReplicaSet or Job is unknown, too.
+                // If the ReplicaSet or Job is not known, its controller is not known either.
                 let Some(intermediate) = found else {
                     return resolved;
                 };
@@ -373,7 +375,7 @@ impl fmt::Debug for RowJoins {
 // === impl LabelSource ===
 
 impl LabelSource {
-    /// The escaped value; empty if there is none.
+    /// Returns the escaped value; empty if there is no value.
     fn read<'a>(self, row: RowKey<'a>, resolved: &Resolved<'a>) -> &'a [u8] {
         let value = |source: Option<&'a Source>, position| {
             source.map_or(&[][..], |source| source.value(position))
@@ -390,7 +392,7 @@ impl LabelSource {
     }
 }
 
-/// Sets `key` to the key of an object in a namespace.
+/// Sets `key` to the key of an object: `namespace/name`, or `name` without a namespace.
 fn set_key(key: &mut String, namespace: &str, name: &[u8]) {
     key.clear();
     key.push_str(namespace);

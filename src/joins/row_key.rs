@@ -1,13 +1,13 @@
-//! [`RowKey`]: the parts of a row that its joined labels depend on.
+//! [`RowKey`]: the data of a row from which its joined labels result.
 
 use super::reference::FIELD_END;
 
-/// The parts of a row that its joined labels depend on.
+/// The data of a row from which its joined labels result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowKey<'a> {
-    /// `namespace/name`, or `name`.
+    /// The key of the row's object: `namespace/name`, or `name` for a cluster-scoped object.
     pub(crate) key: &'a str,
-    /// The cell that [`RowJoins::write_links`](super::RowJoins::write_links) has written.
+    /// The text that [`RowJoins::write_links`](super::RowJoins::write_links) has written: references and values.
     pub(crate) links: &'a [u8],
 }
 
@@ -27,13 +27,13 @@ impl<'a> RowKey<'a> {
         self.fields().nth(1).unwrap_or_default()
     }
 
-    /// The value with this position among the values of the row.
+    /// The value at this index among the values in the row.
     pub(super) fn own(self, position: usize) -> &'a [u8] {
         self.fields().nth(position + 2).unwrap_or_default()
     }
 
-    /// The maximum length of the joined labels of the row. `own` is the number of values that the row has from its
-    /// object. `None` if the length is not limited.
+    /// The maximum length of the joined labels of the row; `None` if the length is not limited. `own` is the number of
+    /// values in the row.
     pub(super) fn max_len(self, own: usize) -> Option<usize> {
         let field = self.fields().nth(own + 2)?;
         std::str::from_utf8(field).ok()?.parse().ok()

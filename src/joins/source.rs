@@ -1,4 +1,4 @@
-//! [`Source`]: the values of one object that joined labels need.
+//! [`Source`]: an object from which labels are joined, reduced to the values that joined labels need.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,12 +18,13 @@ pub(crate) struct SourceObject {
     pub(crate) metadata: ObjectMeta,
 }
 
-/// The values of one object that joined labels need.
+/// An object from which labels are joined, reduced to the values that joined labels need.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// Identifies this state of the source. Each state of each source has a different number.
+    /// Identifies the content of the source. If a source changes, it gets a new number that no other source has.
     id: u64,
-    /// The reference to the controller, then the escaped value of each wanted key. [`FIELD_END`] precedes each value.
+    /// The reference to the controller of the object. Then, for each key that joined labels need, [`FIELD_END`] and the
+    /// escaped value.
     text: Box<[u8]>,
 }
 
@@ -46,12 +47,13 @@ impl Source {
         &self.text
     }
 
-    /// The controller of the object.
+    /// Returns the controller of the object, if it has one.
     pub(super) fn controller(&self) -> Option<Reference<'_>> {
         Reference::read(self.fields().next().unwrap_or_default())
     }
 
-    /// The escaped value of a wanted key; empty if the object lacks the key.
+    /// The escaped value of the key at this position among the keys that joined labels need; empty if the object does
+    /// not have the key.
     pub(super) fn value(&self, position: usize) -> &[u8] {
         self.fields().nth(position + 1).unwrap_or_default()
     }
@@ -61,7 +63,7 @@ impl Source {
     }
 }
 
-/// Appends the values of an object that joined labels need.
+/// Appends to `out` the values of an object that joined labels need.
 pub(super) fn write_source(
     kind: SourceKind,
     wanted: &Wanted,

@@ -1,4 +1,4 @@
-//! [`SourceTable`]: one state of all sources.
+//! [`SourceTable`]: a snapshot of all sources, that is of the objects from which labels are joined.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use super::source::Source;
 /// The sources of one kind, by `namespace/name` or by `name`.
 pub(super) type SourceMap = HashMap<Arc<str>, FedSource, RandomState>;
 
-/// A source, and the feeder that has set it last.
+/// A source, and the number of the feeder that last set this source.
 #[derive(Clone, Debug)]
 pub(super) struct FedSource {
     pub(super) feeder: u64,
     pub(super) source: Arc<Source>,
 }
 
-/// One state of all sources. A clone shares the maps.
+/// A snapshot of all sources. A clone shares the maps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceTable {
-    /// For each kind, a number that increases with each change.
+    /// For each kind, a number that increases when a source of this kind changes.
     generations: [u64; SourceKind::ALL.len()],
     maps: [Arc<SourceMap>; SourceKind::ALL.len()],
 }
@@ -29,7 +29,7 @@ pub(crate) struct SourceTable {
 // === impl SourceTable ===
 
 impl SourceTable {
-    /// A number that increases with each change of a source of a kind.
+    /// A number that increases when a source of this kind changes.
     pub(super) fn generation(&self, kind: SourceKind) -> u64 {
         self.generations[kind as usize]
     }
@@ -43,7 +43,7 @@ impl SourceTable {
         self.map(kind).get(key).map(|fed| &*fed.source)
     }
 
-    /// A source, if this feeder has set it last.
+    /// The source with this key, if this feeder was the last to set it.
     pub(super) fn get_of(&self, kind: SourceKind, key: &str, feeder: u64) -> Option<&Source> {
         let fed = self.map(kind).get(key)?;
         (fed.feeder == feeder).then_some(&*fed.source)
@@ -53,7 +53,7 @@ impl SourceTable {
         &self.maps[kind as usize]
     }
 
-    /// Sets or replaces a source. If the text has not changed, the source keeps its number.
+    /// Adds or replaces a source. If the text of the source has not changed, the source keeps its id.
     pub(super) fn set(&mut self, kind: SourceKind, key: &str, feeder: u64, text: &[u8]) {
         match self.map(kind).get(key) {
             Some(fed) if *fed.source.text() == *text => {
@@ -72,7 +72,7 @@ impl SourceTable {
         }
     }
 
-    /// Removes a source, if this feeder has set it last.
+    /// Removes the source with this key, if this feeder was the last to set it.
     pub(super) fn remove(&mut self, kind: SourceKind, key: &str, feeder: u64) {
         if self
             .map(kind)
@@ -84,7 +84,7 @@ impl SourceTable {
         }
     }
 
-    /// Removes those sources of a feeder for which `keeps` returns false.
+    /// Removes the sources of a feeder for which `keeps` returns false.
     pub(super) fn retain_of(
         &mut self,
         kind: SourceKind,

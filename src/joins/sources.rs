@@ -1,4 +1,4 @@
-//! [`JoinSources`]: the objects from which labels are joined.
+//! [`JoinSources`]: the objects from which labels are joined. Such an object is called a source.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -16,16 +16,16 @@ use super::wanted::Wanted;
 use crate::decode::Fields;
 use crate::resource::CollectedResource;
 
-/// The objects from which the stores of a registry join labels. The feeds of stores, and separate feeds, keep these
-/// objects up to date.
+/// The objects from which the stores of a registry join labels. If a store has these objects, the feed of the store
+/// also updates them here. Otherwise, a separate feed updates them.
 pub(crate) struct JoinSources {
     pub(super) wanted: Wanted,
     state: Mutex<SourcesState>,
-    /// A writer holds this lock for writing while it changes a source, together with the row of the same object. An
-    /// exposition holds this lock for reading while it takes its snapshots. So a scrape has either both changes or none
-    /// of them.
+    /// A writer holds this lock for writing while it changes a source and the row of the same object. An exposition
+    /// holds this lock for reading while it takes its snapshots. Therefore, a scrape shows either both changes or
+    /// neither of them.
     step: RwLock<()>,
-    /// The kinds whose sources are fed together with a store of the registry.
+    /// The kinds of sources that the feed of a store updates.
     of_stores: Mutex<BTreeSet<SourceKind>>,
     feeders: AtomicU64,
 }
@@ -33,26 +33,26 @@ pub(crate) struct JoinSources {
 #[derive(Default)]
 struct SourcesState {
     table: Arc<SourceTable>,
-    /// The lists in progress, by kind and feeder.
+    /// For each kind and feeder that lists its objects now: the sources of the incomplete list.
     lists: HashMap<(SourceKind, u64), StagedList>,
 }
 
-/// The sources of a list in progress: the text of each source, by key.
+/// The sources of an incomplete list: the text of each source, by key.
 type StagedList = HashMap<Arc<str>, Box<[u8]>>;
 
-/// Feeds the sources of one kind.
+/// A handle that updates the sources of one kind.
 #[derive(Clone)]
 pub(crate) struct SourceFeed {
     sources: Arc<JoinSources>,
     kind: SourceKind,
-    /// The fields to decode, if only this feed and no store reads the object.
+    /// The fields to decode if no store needs the objects of this kind.
     fields: Arc<Fields>,
 }
 
 // === impl JoinSources ===
 
 impl JoinSources {
-    /// Creates the state of the sources that `joins` need, without objects.
+    /// Creates an empty set of sources for the joined labels in `joins`.
     pub(crate) fn new<'a>(joins: impl IntoIterator<Item = &'a Join>) -> Arc<Self> {
         let mut wanted = Wanted::default();
         joins.into_iter().for_each(|join| wanted.add(join));
@@ -61,20 +61,20 @@ impl JoinSources {
             state: Mutex::default(),
             step: RwLock::default(),
             of_stores: Mutex::default(),
-            // The feeders of a store are numbered from 0. Separate feeders have higher numbers, so that no number
-            // exists twice.
+            // The feeders of a store are numbered from 0. The numbers of feeders without a store begin here, so that
+            // all numbers are different.
             feeders: AtomicU64::new(1 << 32),
         })
     }
 
-    /// The feed of a kind, for the store of its resource. `None` if no join needs the kind, or if another store already
-    /// has this feed.
+    /// Returns the handle with which a store updates the sources of this kind. Returns `None` if no joined label needs
+    /// the kind, or if another store already has this handle.
     pub(crate) fn feed_of_store(self: &Arc<Self>, kind: SourceKind) -> Option<SourceFeed> {
         let is_new = self.wanted.needs(kind) && self.of_stores.lock().insert(kind);
         is_new.then(|| self.feed(kind))
     }
 
-    /// A feed that is separate from the stores.
+    /// Returns a handle that is independent of stores.
     pub(crate) fn feed(self: &Arc<Self>, kind: SourceKind) -> SourceFeed {
         SourceFeed {
             sources: Arc::clone(self),
@@ -83,13 +83,13 @@ impl JoinSources {
         }
     }
 
-    /// The kinds that joins need.
+    /// The kinds of sources that the joined labels need.
     pub(crate) fn needed(&self) -> impl Iterator<Item = SourceKind> {
         let kinds = SourceKind::ALL.into_iter();
         kinds.filter(|kind| self.wanted.needs(*kind))
     }
 
-    /// The kinds that joins need, but that are not fed together with a store.
+    /// The kinds of sources that the joined labels need, but that no store updates.
     pub(crate) fn without_store(&self) -> Vec<SourceKind> {
         let of_stores = self.of_stores.lock();
         self.needed()
@@ -97,18 +97,18 @@ impl JoinSources {
             .collect()
     }
 
-    /// Calls `read` with the current state. No writer changes a source together with a row until `read` returns.
+    /// Calls `read` with the current sources. Until `read` returns, no writer changes a source together with a row.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Arc<SourceTable>) -> T) -> T {
         let _step = self.step.read();
         read(&self.table())
     }
 
-    /// The current state.
+    /// Returns a snapshot of the current sources.
     pub(crate) fn table(&self) -> Arc<SourceTable> {
         Arc::clone(&self.state.lock().table)
     }
 
-    /// The number of a new feeder that is not the feeder of a store.
+    /// Returns a new number for a feeder that does not belong to a store.
     pub(crate) fn next_feeder(&self) -> u64 {
         self.feeders.fetch_add(1, Ordering::Relaxed)
     }
@@ -129,38 +129,39 @@ impl SourceFeed {
         self.kind
     }
 
-    /// The fields that the feed reads.
+    /// The fields of an object that joined labels need.
     pub(crate) fn reads(&self) -> Vec<&'static str> {
         self.sources.wanted.reads(self.kind)
     }
 
-    /// The fields to decode, if only this feed and no store reads the object.
+    /// The fields to decode if no store needs the objects of this kind.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
 
-    /// The number of sources of the kind.
+    /// The number of sources of this kind.
     pub(crate) fn len(&self) -> usize {
         self.sources.table().len(self.kind)
     }
 
-    /// The number of a new feeder that is not the feeder of a store.
+    /// Returns a new number for a feeder that does not belong to a store.
     pub(crate) fn next_feeder(&self) -> u64 {
         self.sources.next_feeder()
     }
 
-    /// Begins a change of sources and rows that a scrape sees in one step. The change ends when the guard is dropped.
+    /// Begins a change of sources and rows. A scrape sees all of these changes or none of them. The change ends when
+    /// the guard is dropped.
     pub(crate) fn begin_step(&self) -> RwLockWriteGuard<'_, ()> {
         self.sources.step.write()
     }
 
-    /// Writes the values of an object that joined labels need.
+    /// Writes to `out` the values of an object that joined labels need.
     pub(crate) fn read<K: CollectedResource>(&self, object: &K, out: &mut Vec<u8>) {
         out.clear();
         write_source(self.kind, &self.sources.wanted, ObjectView::of(object), out);
     }
 
-    /// Writes the values that joined labels need of an object of which only the metadata was decoded.
+    /// Like [`read`](Self::read), for an object of which only the metadata was decoded.
     pub(crate) fn read_metadata(&self, object: &SourceObject, out: &mut Vec<u8>) {
         out.clear();
         let view = ObjectView::of_metadata(&object.metadata);
@@ -176,8 +177,8 @@ impl SourceFeed {
         }
     }
 
-    /// Keeps the source of an object that has not changed, also in a list in progress. Returns false if the feeder has
-    /// not set the source before.
+    /// Keeps the source of an object that has not changed, and adds it to the list of the feeder that is in progress.
+    /// Returns false if the feeder has not set this source before.
     pub(crate) fn keep(&self, feeder: u64, key: &str) -> bool {
         let SourcesState { table, lists } = &mut *self.sources.state.lock();
         let mut list = lists.get_mut(&(self.kind, feeder));
@@ -202,7 +203,7 @@ impl SourceFeed {
         }
     }
 
-    /// Begins a list of the feeder's sources.
+    /// Begins a list. The sources that the feeder sets from now on belong to this list.
     pub(crate) fn begin_list(&self, feeder: u64) {
         let mut state = self.sources.state.lock();
         state
@@ -210,7 +211,7 @@ impl SourceFeed {
             .insert((self.kind, feeder), StagedList::default());
     }
 
-    /// Publishes a list: replaces the feeder's sources in one step.
+    /// Ends a list: replaces the sources of the feeder by the sources of the list in one step.
     pub(crate) fn end_list(&self, feeder: u64) {
         let SourcesState { table, lists } = &mut *self.sources.state.lock();
         let Some(list) = lists.remove(&(self.kind, feeder)) else {
@@ -223,7 +224,7 @@ impl SourceFeed {
         }
     }
 
-    /// Discards a list.
+    /// Discards the list of a feeder that is in progress.
     pub(crate) fn abandon_list(&self, feeder: u64) {
         self.sources.state.lock().lists.remove(&(self.kind, feeder));
     }

@@ -1,5 +1,4 @@
-//! Tests joined labels with a whole registry: in single steps, and with a scraper that runs at the same time as a
-//! writer.
+//! Tests joined labels with a complete registry. Some tests scrape while a writer changes objects.
 
 mod snapshots;
 mod text_limit;
@@ -45,8 +44,8 @@ fn pod(namespace: &str, name: &str, node: &str) -> Value {
     pod
 }
 
-/// Creates a builder with pods, of which only the creation time and the labels are exported, and with eight joined
-/// labels.
+/// Creates a builder with the resource `pods` and eight joined labels. Of each pod, only the creation time and the
+/// labels are exported.
 fn builder() -> Builder {
     let joins = "pods=[namespace/team,node/topology.kubernetes.io/zone=zone,workload/app,self/tier,\
                  namespace@acme.dev/cost=cost,workload:name=workload,workload:kind=kind,node:name=on]";
@@ -57,8 +56,8 @@ fn builder() -> Builder {
         .all_fed_by_host()
 }
 
-/// The lines of an exposition without the headers. The function also checks that the samples and the sizes of the
-/// exposition match the lines.
+/// The lines of an exposition without the headers. The function also checks the numbers of samples and bytes that the
+/// exposition reports.
 fn lines(metrics: &StateMetrics) -> Vec<String> {
     let exposition = metrics.exposition(Format::OpenMetrics, ExpositionFilter::default());
     let text = exposition.to_string();
@@ -131,7 +130,7 @@ fn the_labels_follow_the_objects_that_they_come_from() {
     let joined = ",team=\"blue \\\"1\\\"\",zone=\"a\",tier=\"web\",cost=\"7\",on=\"n1\"";
     assert_eq!(lines(&metrics), line(joined));
 
-    // Without a controller, the ReplicaSet is the workload.
+    // If the ReplicaSet has no controller, the ReplicaSet is the workload.
     apply(
         &mut sets,
         &object("shop", "web-1", &json!({ "app": "set" })),
@@ -166,7 +165,7 @@ fn the_labels_follow_the_objects_that_they_come_from() {
     );
     assert_eq!(lines(&metrics), joined("shop", "web", "Deployment"));
 
-    // A list replaces the sources of its writer in one step.
+    // The end of a list replaces all objects of its writer in one step.
     namespaces.begin_list();
     apply_namespace(&mut namespaces, "other", &json!({ "team": "red" }));
     assert_eq!(lines(&metrics), joined("shop", "web", "Deployment"));

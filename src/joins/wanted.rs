@@ -4,23 +4,24 @@ use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::kinds::SourceKind;
 use super::object::CONTROLLER;
 
-/// A label or an annotation, by its key.
+/// A key of the labels or of the annotations.
 pub(super) type WantedKey = (MetadataMap, String);
 
-/// The labels and annotations that are read from the sources. A source stores their values in this order.
+/// The labels and annotations that are read from the sources, that is from the objects from which labels are joined. A
+/// source stores the values in the order of these lists.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     namespace: Vec<WantedKey>,
     node: Vec<WantedKey>,
     workload: Vec<WantedKey>,
-    /// Whether a join reads the name or the kind of a workload.
+    /// Whether a joined label contains the name or the kind of a workload.
     has_workload_facts: bool,
 }
 
 // === impl Wanted ===
 
 impl Wanted {
-    /// Adds the label, the annotation or the fact that a join needs.
+    /// Adds the label, the annotation, the name or the kind that a joined label needs.
     pub(super) fn add(&mut self, join: &Join) {
         match &join.value {
             JoinedValue::Key { object, map, key } => {
@@ -36,7 +37,7 @@ impl Wanted {
         }
     }
 
-    /// The position of a label or an annotation among the values of a source.
+    /// The index of a label or an annotation in the values that a source stores.
     pub(super) fn position(
         &self,
         object: JoinedObject,
@@ -47,7 +48,7 @@ impl Wanted {
         keys.position(|(own_map, own)| *own_map == map && own == key)
     }
 
-    /// The labels and annotations to read from an object of a kind.
+    /// The labels and annotations to read from objects of this kind.
     pub(super) fn of_kind(&self, kind: SourceKind) -> &[WantedKey] {
         self.keys(match kind {
             SourceKind::Namespace => JoinedObject::Namespace,
@@ -56,7 +57,7 @@ impl Wanted {
         })
     }
 
-    /// The fields to read from an object of a kind.
+    /// The fields to read from objects of this kind.
     pub(super) fn reads(&self, kind: SourceKind) -> Vec<&'static str> {
         let keys = self.of_kind(kind).iter();
         let mut reads: Vec<_> = keys.map(|(map, _)| map.path()).collect();
@@ -66,7 +67,7 @@ impl Wanted {
         reads
     }
 
-    /// Whether a join needs the objects of a kind.
+    /// Whether a joined label needs the objects of this kind.
     pub(super) fn needs(&self, kind: SourceKind) -> bool {
         let needs_name = kind.is_intermediate() && self.has_workload_facts;
         needs_name || !self.of_kind(kind).is_empty()

@@ -1,8 +1,8 @@
 //! Base64 as the Kubernetes API accepts it.
 //!
 //! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves two decisions to a decoder: whether it skips
-//! line breaks, and whether it accepts unused bits that are set after the last byte. The API server does both; the
-//! decoder of the typed objects does neither.
+//! line breaks, and whether it accepts digits whose unused bits after the last byte are not 0. The API server skips
+//! line breaks and accepts such digits. The decoder of the typed objects reports an error in both cases.
 
 use std::borrow::Cow;
 
@@ -14,26 +14,27 @@ use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&ALPHABET, PAD.with_decode_allow_trailing_bits(true));
 
-/// The number of digits that encode three bytes, independent of the digits before and after them.
+/// The number of base64 digits that together encode three bytes.
 const GROUP: usize = 4;
 
-/// Decodes padded base64. Skips whitespace, and ignores unused bits.
+/// Decodes padded base64. Skips whitespace, and ignores unused bits after the last byte.
 #[cfg(any(feature = "custom-resources", feature = "manifests"))]
 pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.split_whitespace().collect();
     LENIENT.decode(digits).ok()
 }
 
-/// Removes line breaks and clears unused bits, so that a strict decoder accepts the text.
+/// Removes line breaks and sets unused bits to 0, so that the decoder of the typed objects accepts the text.
 ///
-/// Borrows a string that a strict decoder already accepts. The strict decoder reports all other mistakes.
+/// If that decoder already accepts the text, the result borrows the text. All other mistakes stay in the text, so that
+/// the decoder reports them.
 pub(crate) fn normalize_base64(text: &str) -> Cow<'_, str> {
     let text = if text.contains(['\r', '\n']) {
         Cow::Owned(text.replace(['\r', '\n'], ""))
     } else {
         Cow::Borrowed(text)
     };
-    // Only the last group can have unused bits.
+    // Only the last four digits can contain unused bits.
     let start = text.len().saturating_sub(GROUP);
     let Some((head, last)) = text.split_at_checked(start) else {
         return text;

@@ -1,17 +1,18 @@
-//! Cron schedules as the CronJob controller of Kubernetes reads them.
+//! Cron schedules, with the same meaning as in the CronJob controller of Kubernetes.
 //!
-//! The syntax is that of the standard parser of the [cron library] that the controller uses. A schedule has five
-//! fields, or is a descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from a
-//! prefix `TZ=`. Two rules differ, as in kube-state-metrics. First, 7 also means Sunday. Second, a step above 1 must be
-//! smaller than the number of values in its range, so `*/12` for months is invalid.
+//! The controller uses the standard parser of this [cron library]. This module accepts the same syntax. A schedule has
+//! five fields, or is a descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from
+//! a prefix `TZ=`. As in kube-state-metrics, two rules differ from the controller. First, 7 also means Sunday. Second,
+//! a step above 1 must be smaller than the number of values in the range to which the step applies. Therefore, `*/12`
+//! for months is invalid.
 //!
-//! The crates `croner`, `cron` and `cronexpr` were evaluated. These crates read other syntaxes, without `@every` and
-//! with other rules for days, steps or seconds. `croner` is the most similar one. But around a clock change, `croner`
-//! moves or merges runs that the controller skips or repeats. With these crates, every field would need validation and
-//! conversion, and their search would need a wrapper. A bit mask for each field needs less code, and `jiff` solves the
-//! difficult part, the time zones.
+//! This module does not use the crates `croner`, `cron` and `cronexpr`, because they accept other syntaxes than the
+//! controller. These crates have no `@every`, and have other rules for days, steps or seconds. `croner` is the most
+//! similar crate. But if the clock changes, for example for summer time, `croner` moves or merges runs that the
+//! controller skips or repeats. With these crates, this module would have to validate and convert every field. A bit
+//! mask for each field needs less code. The crate `jiff` handles the difficult part, the time zones.
 //!
-//! The time zone database is compiled in, so results do not depend on the host.
+//! The time zone database is part of the program, so results do not depend on the machine.
 //!
 //! [cron library]: https://pkg.go.dev/github.com/robfig/cron/v3
 
@@ -29,32 +30,32 @@ use self::duration::whole_seconds;
 use self::errors::ScheduleError;
 use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
 
-/// The compiled-in zone data, which caches the zones that were read.
+/// The time zone database that is part of the program. It caches the zones that were used.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Every day of the calendar occurs within this many years: the next 29 February can be eight years
-/// away.
+/// The maximum number of years between two occurrences of the same day of the year. For example, there is no 29
+/// February between 2096 and 2104.
 const CALENDAR_YEARS: i16 = 8;
 
-/// The calendar repeats after this many years, weekdays included.
+/// The calendar, including the weekdays, repeats after this number of years.
 const CYCLE_YEARS: i64 = 400;
 
-/// The seconds of [`CYCLE_YEARS`].
+/// The number of seconds in [`CYCLE_YEARS`] years.
 const CYCLE_SECONDS: i64 = 146_097 * SECONDS_PER_DAY;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// The Unix epoch on a clock without an offset.
+/// The Unix epoch in UTC.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// Maximum time to search, in seconds, if clock changes skip one run after another.
+/// The search for a run ends this number of seconds after its start. Without this limit, the search could take too long
+/// if clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
-/// The first run of a schedule after the time `base`. Both times are in Unix seconds.
+/// Returns the time of the first run of a schedule after the time `base`. Both times are in Unix seconds.
 ///
-/// `None` if the schedule never fires again, as on 30 February, or if `base` is outside of the years
-/// from -9999 to 9999.
-/// The search is bounded: it takes microseconds for every schedule.
+/// Returns `None` if the schedule has no further run, such as a schedule for 30 February. Also returns `None` if `base`
+/// is outside of the years from -9999 to 9999. The search takes only microseconds for every schedule.
 ///
 /// # Errors
 ///
@@ -67,7 +68,7 @@ pub(crate) fn next_after(
     Schedule::parse(schedule, time_zone).map(|schedule| schedule.next_after(base))
 }
 
-/// Checks that the CronJob controller can run a schedule in a time zone.
+/// Checks that the CronJob controller accepts a schedule and a time zone.
 ///
 /// # Errors
 ///
@@ -77,13 +78,13 @@ pub(crate) fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), Sc
 }
 
 enum Schedule {
-    /// The schedule fires this number of seconds after the last run.
+    /// The next run is this number of seconds after the previous run.
     Every(i64),
-    /// The schedule fires at each matching time on the clock of the zone.
+    /// A run occurs whenever the local time of the time zone matches.
     Clock(Clock, TimeZone),
 }
 
-/// The wall clock times at which a schedule fires.
+/// The local times at which a schedule has a run.
 struct Clock {
     minutes: Field,
     hours: Field,
@@ -96,7 +97,8 @@ impl Schedule {
     fn parse(text: &str, time_zone: Option<&str>) -> Result<Self, ScheduleError> {
         let (zone, text) = match (time_zone, split_zone(text)) {
             (Some(_), Some(_)) => return Err(ScheduleError::TwoTimeZones),
-            // The controller writes the zone of the object before the schedule, and trims the schedule.
+            // The controller puts `spec.timeZone` before the schedule, and then removes white space around the
+            // schedule. So do the same here.
             (Some(name), None) => (zone(name)?, text.trim()),
             (None, Some((name, text))) => (zone(name)?, text.trim()),
             (None, None) => (TimeZone::UTC, text),
@@ -155,11 +157,11 @@ impl Clock {
         })
     }
 
-    /// The first run in a zone at or after an instant.
+    /// The first run in a time zone at or after the time `from`. Both times are in Unix seconds.
     ///
-    /// Between two changes of its offset, the clock of a zone runs like that of UTC. The search covers these periods
-    /// one after another. Therefore, a time that the clock skips is in no period, and a time that the clock repeats is
-    /// in two periods.
+    /// Between two changes of the offset of a zone, the difference between local time and UTC is constant. The search
+    /// handles one such period after another. Therefore, a local time that the clock skips is in no period, and a local
+    /// time that the clock repeats is in two periods.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;
@@ -179,12 +181,13 @@ impl Clock {
         }
     }
 
-    /// The first run at or after a wall clock time, on a clock without changes.
+    /// The first run at or after the local time `from`, for a clock without changes.
     fn first_on_clock(&self, from: i64) -> Option<i64> {
         let from = from + (-from).rem_euclid(60);
         let mut start = EPOCH.checked_add(SignedDuration::from_secs(from)).ok()?;
         let mut shift = 0;
-        // `jiff` does not support the year 10000, so the search uses an earlier cycle of the calendar.
+        // `jiff` does not support the year 10000. Near this year, subtract 400 years for the search, because the
+        // calendar repeats after 400 years.
         if start.year() > DateTime::MAX.year() - CALENDAR_YEARS - 1 {
             start = start.checked_sub(CYCLE_YEARS.years()).ok()?;
             shift = CYCLE_SECONDS;
@@ -206,8 +209,8 @@ impl Clock {
         None
     }
 
-    /// Whether the schedule fires on a date. If both the day of the month and the day of the week are restricted, at
-    /// least one of them must match. Otherwise both must match.
+    /// Whether the schedule has a run on a date. If the schedule restricts both the day of the month and the day of the
+    /// week, one of them must match. Otherwise both must match.
     fn fires_on(&self, date: Date) -> bool {
         let day = self.days.has(number(date.day()));
         let weekday = date.weekday().to_sunday_zero_offset();
@@ -219,7 +222,8 @@ impl Clock {
         }
     }
 
-    /// The first matching minute of a day at or after the minute `from`. Both minutes are counted from midnight.
+    /// The first matching minute of a day, at or after the minute `from`. Both minutes are numbers of minutes since
+    /// midnight.
     fn first_in_day(&self, from: u32) -> Option<u32> {
         let (hour, minute) = (from / 60, from % 60);
         if self.hours.has(hour)
@@ -231,12 +235,12 @@ impl Clock {
     }
 }
 
-/// Converts a part of a date or of a time, which is never negative.
+/// Converts a day, month, hour or minute of `jiff`, which is never negative.
 fn number(part: i8) -> u32 {
     part.unsigned_abs().into()
 }
 
-/// Splits a zone from the start of a schedule such as `TZ=Asia/Tokyo 0 9 * * *`.
+/// Splits the time zone from a schedule such as `TZ=Asia/Tokyo 0 9 * * *`.
 fn split_zone(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .strip_prefix("CRON_TZ=")
@@ -244,15 +248,15 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
     Some(rest.split_once(' ').unwrap_or((rest, "")))
 }
 
-/// Finds a zone by its exact IANA name.
+/// Finds a time zone by its exact IANA name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    // In Go, `Local` is the zone of the process. The controller is assumed to run in UTC.
+    // In Go, `Local` is the time zone of the process. For the controller, assume UTC.
     if name == "Local" {
         return Ok(TimeZone::UTC);
     }
     match ZONES.get(name) {
-        // Unlike Go, the database accepts names in any case, and has a name for an unknown zone. The conditions refuse
-        // both.
+        // Unlike Go, `jiff` accepts names in lower case, and has a zone with the name `Etc/Unknown`. Refuse both, as Go
+        // does.
         Ok(zone) if zone.iana_name() == Some(name) && !zone.is_unknown() => Ok(zone),
         _ => Err(ScheduleError::TimeZone {
             name: name.to_owned(),

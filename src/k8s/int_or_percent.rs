@@ -1,6 +1,6 @@
 //! Values that are a number of replicas, or a percentage of all replicas.
 //!
-//! Kubernetes calls the type [`IntOrString`] and uses it for the limits of a rolling update.
+//! Kubernetes calls this type [`IntOrString`]. It uses the type for the limits of a rolling update, such as `maxSurge`.
 //!
 //! [`IntOrString`]: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 
@@ -9,14 +9,14 @@
 pub(crate) enum IntOrPercent<'a> {
     /// A number of replicas.
     Int(i32),
-    /// A percentage of all replicas, as the text in the object, such as `25%`.
+    /// A percentage of all replicas: the text from the object, such as `25%`.
     Text(&'a str),
 }
 
-/// The number of replicas that `value` means if there are `replicas` in total, rounded up or down.
+/// Converts `value` to a number of replicas. A percentage refers to `replicas`, and the result is rounded up or down.
 ///
-/// A number is returned unchanged. A string must be an optional sign, digits and one `%`; otherwise the result is
-/// `None`.
+/// If `value` is already a number, the result is the same number. A string must consist of an optional sign, digits and
+/// one `%`. For any other string, the result is `None`.
 pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> Option<f64> {
     match value {
         IntOrPercent::Int(replicas) => Some(f64::from(replicas)),
@@ -32,7 +32,7 @@ pub(crate) fn scaled(value: IntOrPercent<'_>, replicas: i32, round_up: bool) -> 
 }
 
 fn percent(text: &str) -> Option<i64> {
-    // `i64::from_str` accepts exactly this: an optional sign, then only ASCII digits.
+    // `i64::from_str` accepts exactly the valid strings: an optional sign, then only ASCII digits.
     text.strip_suffix('%')?.parse().ok()
 }
 

@@ -9,7 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The family of an address, `4` or `6`; `None` for a string that is not an address.
 ///
-/// An IPv4-mapped IPv6 address is of family `4`. A zone (`%eth0`) is allowed on IPv6 only.
+/// An IPv4-mapped IPv6 address, such as `::ffff:10.0.0.1`, belongs to family `4`. Only an IPv6 address may have a zone
+/// (`%eth0`).
 pub(crate) fn ip_family(address: &str) -> Option<&'static str> {
     if address.parse::<Ipv4Addr>().is_ok() {
         return Some("4");

@@ -1,4 +1,4 @@
-//! Names of metrics and labels: validity, and names made from data.
+//! Names of metrics and labels: checks whether a name is valid, and creates names from resource names and map keys.
 //!
 //! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts such names in the text
 //! format and in OpenMetrics.
@@ -15,16 +15,16 @@ pub(crate) fn is_valid_metric_name(name: &str) -> bool {
 
 /// Returns whether `name` is a label name in the classic character set, `[a-zA-Z_][a-zA-Z0-9_]*`.
 ///
-/// Names that begin with `__` are valid, although Prometheus reserves them. `__name__` is not valid, because this label
-/// contains the name of the metric, and a sample must not have two names.
+/// Names that begin with `__` are valid, although Prometheus reserves them. Only `__name__` is not valid, because
+/// Prometheus stores the name of the metric in this label.
 pub(crate) fn is_valid_label_name(name: &str) -> bool {
     is_name(name, is_name_byte) && name != METRIC_NAME
 }
 
-/// The label with the name of the metric.
+/// The label in which Prometheus stores the name of the metric.
 pub(crate) const METRIC_NAME: &str = "__name__";
 
-/// Turns any text into a valid label name.
+/// Converts any text to a valid label name.
 ///
 /// Each character outside `[A-Za-z0-9_]` becomes one `_`. An empty name, a name that begins with a digit, and
 /// `__name__` get the prefix `_`. A valid name is returned unchanged and without an allocation.
@@ -49,12 +49,13 @@ pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
 
 /// Appends a resource name as the value of a `resource` label: `nvidia.com/gpu` → `nvidia_com_gpu`.
 ///
-/// Each character outside `[A-Za-z0-9_]` becomes one `_`; upper case stays.
+/// Each character outside `[A-Za-z0-9_]` becomes one `_`. Upper-case letters stay upper-case.
 pub(crate) fn write_resource_name(out: &mut Vec<u8>, name: &str) {
     out.extend(name.chars().map(sanitized));
 }
 
-/// Appends the label name for a key of a map: `label`, `camelCase` → `label_camel_case`.
+/// Appends the label name for a key of a map. For example, the prefix `label` and the key `camelCase` result in
+/// `label_camel_case`.
 ///
 /// Characters outside `[A-Za-z0-9_]` become `_`. An upper-case letter after a lower-case letter or a digit gets a `_`
 /// before it, and all letters become lower-case.
@@ -64,13 +65,14 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
     for_each_byte_in_snake_case(key, |byte| out.push(byte));
 }
 
-/// The label names for the keys of a map, one for each key, all different.
+/// Returns a label name for each key of a map. All names are different.
 ///
-/// Names are created like those of [`write_map_label_name`]. Keys whose names collide get `_conflict1`, `_conflict2`
-/// and so on, in the order of `keys`. For the same result as in kube-state-metrics, `keys` must be in ascending order
-/// of their bytes. If a suffixed name is already in use, its number is skipped.
+/// [`write_map_label_name`] describes how a name is created from a key. If several keys result in the same name, each
+/// of these names gets a suffix: `_conflict1`, `_conflict2` and so on, in the order of `keys`. If a name with a suffix
+/// is already in use, its number is skipped. For the same result as in kube-state-metrics, `keys` must be in ascending
+/// order of their bytes.
 ///
-/// Allocates the names and, to find collisions, one list of references.
+/// The function allocates the names, and one list of references to find equal names.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: Vec<String> = keys.map(|key| map_label_name(prefix, key)).collect();
     if all_different(&names) {
@@ -94,11 +96,11 @@ fn all_different(names: &[String]) -> bool {
     sorted.windows(2).all(|pair| pair.first() != pair.last())
 }
 
-/// Renames all names that collide, in their order. The first label with the name also gets a suffix.
+/// Appends a suffix to all equal names, in their order. The first of several equal names also gets a suffix.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
     // Maps each name in use to its position.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
-    // The last suffix of each name that has collided.
+    // The last number in a suffix, for each name that occurs several times.
     let mut counters: HashMap<String, usize> = HashMap::new();
     let mut names: Vec<String> = Vec::with_capacity(bases.len());
     for base in bases {

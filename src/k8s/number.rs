@@ -1,19 +1,20 @@
-//! Sample values in the notation of the Prometheus text format.
+//! Writes sample values in the notation of the Prometheus text format.
 //!
-//! The digits are the shortest ones that parse to the same double, as in the [text format]. The notation differs from
-//! Rust's `Display`: numbers with an exponent below -4 or above 5 are written as `d.ddde±XX`, with at least two
-//! exponent digits.
+//! As in the [text format], a number has the smallest number of digits that parse to the same double. Unlike Rust's
+//! `Display`, numbers with an exponent below -4 or above 5 are written as `d.ddde±XX`, with at least two exponent
+//! digits.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 use std::fmt::{self, Write as _};
 
-/// Every integer below this number is a distinct double, so the decimal digits of the integer are the shortest ones.
+/// A double can represent every integer below this number exactly, so such an integer can be written without the code
+/// for fractions.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a sample value: `1`, `0.25`, `1.7e+09`, `NaN`, `+Inf`. Negative zero becomes `0`.
 ///
-/// Allocates only if `out` must grow.
+/// The function allocates only if `out` has too little capacity.
 pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
     if value == 0.0 {
         out.push(b'0');
@@ -35,7 +36,7 @@ pub(crate) fn write_f64(out: &mut Vec<u8>, value: f64) {
         write_integer(out, magnitude as u64);
     } else {
         let mut number = Scientific::default();
-        // Writing to the sink cannot fail, because the sink has room for the 17 digits that a double can need.
+        // Writing to `number` cannot fail, because it has room for 17 digits, and a double needs no more.
         let _ = write!(number, "{magnitude:e}");
         write_digits(out, number.digits(), number.exponent());
     }
@@ -105,7 +106,7 @@ fn write_exponent(out: &mut Vec<u8>, exponent: i32) {
     out.push(b'0' + (magnitude % 10) as u8);
 }
 
-/// Splits the text `d.ddde-X` into digits and exponent while the standard library prints it.
+/// Receives the text `d.ddde-X` that the standard library writes for a double, and splits it into digits and exponent.
 #[derive(Default)]
 struct Scientific {
     digits: [u8; 20],

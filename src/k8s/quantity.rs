@@ -1,15 +1,15 @@
 //! Kubernetes quantities: `500m`, `1Gi`, `1e3`.
 //!
-//! The grammar is that of [resource quantities] in the Kubernetes API, including special cases. For example, digits may
-//! be missing, so `m` is zero. The parsed value is exact: a decimal number times a power of 1024. A conversion rounds
-//! the value once to a double. Values up to about 10^38 are computed in 128 bits without an allocation. Longer values
-//! are computed with decimal digits, in time linear in the length of the text.
+//! This module accepts the grammar of [resource quantities] in the Kubernetes API, including special cases. For
+//! example, `m` without digits is zero. The parsed value is exact: a decimal number times a power of 1024. A conversion
+//! to a double rounds the value only once. Values up to about 10^38 are computed with integers of 128 bits, without an
+//! allocation. Larger values are computed with decimal digits. The time is then linear in the length of the text.
 //!
 //! [resource quantities]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 
 /// A parsed quantity, which is not yet rounded.
 ///
-/// The conversions return `None` if the value is beyond the range of doubles (above 1.8e308).
+/// The methods that convert the quantity return `None` if the value is too large for a double (above 1.8e308).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quantity<'a> {
     negative: bool,
@@ -26,20 +26,21 @@ pub(crate) struct Quantity<'a> {
 /// The absolute value of a quantity, rounded up to an integer.
 enum Rounded {
     Exact(u128),
-    /// An integer beyond 128 bits, as decimal digits and the power of ten that multiplies them.
+    /// An integer that does not fit into 128 bits: decimal digits, and the power of ten that multiplies them.
     Text {
         digits: String,
         exponent: i64,
     },
 }
 
-/// Maximum integer for which `milli` computes thousandths. The number of thousandths is then at most 2^63 - 1.
+/// The largest integer for which [`Quantity::milli`] computes thousandths. Above this number, the number of thousandths
+/// would exceed 2^63 - 1.
 const MAX_MILLI: u128 = i64::MAX as u128 / 1000;
 
 impl<'a> Quantity<'a> {
-    /// Parses a quantity; `None` for an invalid text. Surrounding blanks are ignored.
+    /// Parses a quantity; `None` for an invalid text. Blanks before and after the quantity are ignored.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        // Control characters are not blanks: JSON requires escapes for them, and an API server does not unescape them.
+        // Do not remove control characters, such as newlines: the API server does not accept them in a quantity.
         let text = text.trim_matches(|c: char| c.is_whitespace() && !c.is_ascii_control());
         if text.is_empty() {
             return None;
@@ -65,8 +66,9 @@ impl<'a> Quantity<'a> {
 
     /// The value rounded away from zero to a multiple of 0.001: `1u` → 0.001.
     ///
-    /// A value beyond ±9223372036854775 is rounded to an integer instead, because Kubernetes cannot store its
-    /// thousandths. The number of thousandths is converted to a double before it is divided by 1,000.
+    /// A value above 9223372036854775 or below -9223372036854775 is rounded to an integer instead, because Kubernetes
+    /// cannot store its thousandths. To get the same result as Kubernetes, the number of thousandths is converted to a
+    /// double and then divided by 1,000.
     pub(crate) fn milli(&self) -> Option<f64> {
         match self.rounded_up(0) {
             Rounded::Exact(whole) if whole <= MAX_MILLI => Some(self.scaled(3)? / 1000.0),
@@ -77,7 +79,7 @@ impl<'a> Quantity<'a> {
     /// The double nearest to the value, without rounding to an integer or to thousandths: `700m` → 0.7. This function
     /// allocates.
     ///
-    /// The finest quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
+    /// The smallest positive quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
         let nanos = match self.rounded_up(9) {
             Rounded::Exact(nanos) => format!("{nanos}e-9"),
@@ -90,9 +92,9 @@ impl<'a> Quantity<'a> {
 
     /// The value times 10^`places`, rounded away from zero to an integer. `places` is at most nine.
     ///
-    /// If a negative big decimal (see [`Self::is_big_decimal`]) has a remainder, the Kubernetes library truncates the
-    /// number and adds 1 to the resulting integer. This function does the same, so that values equal those of
-    /// kube-state-metrics.
+    /// There is a special case in the Kubernetes library: if a negative big decimal (see [`Self::is_big_decimal`]) is
+    /// not an integer, the library removes its fraction and adds 1. This function does the same, so that the values are
+    /// equal to the values of kube-state-metrics.
     fn scaled(&self, places: u32) -> Option<f64> {
         if self.negative && self.is_big_decimal() {
             let step = 10_u128.pow(9_u32.saturating_sub(places));
@@ -106,8 +108,8 @@ impl<'a> Quantity<'a> {
         self.signed(self.rounded_up(i64::from(places)).to_f64()?)
     }
 
-    /// Whether Kubernetes keeps the quantity as a big decimal. This is the case if the quantity has more than 18
-    /// digits, is finer than `1n`, or is a fraction of a binary unit.
+    /// Whether Kubernetes stores the quantity as a big decimal. This is the case if the quantity has more than 18
+    /// digits, is not a multiple of `1n`, or has a fraction and a binary unit, such as `1.5Gi`.
     fn is_big_decimal(&self) -> bool {
         self.integer.len() + self.fraction.len() > 18
             || self.exponent_of_last_digit() < -9
@@ -128,7 +130,7 @@ impl<'a> Quantity<'a> {
         }
     }
 
-    /// Rounds up with integers of 128 bits; `None` if an intermediate number exceeds 128 bits.
+    /// Like [`Self::rounded_up`], with integers of 128 bits; `None` if a number exceeds 128 bits.
     fn rounded_up_in_128_bits(&self, places: i64) -> Option<u128> {
         let digits = self.integer.bytes().chain(self.fraction.bytes());
         let mantissa = digits
@@ -148,7 +150,7 @@ impl<'a> Quantity<'a> {
             Some(power) if exponent >= 0 => mantissa.checked_mul(power),
             Some(power) => Some(mantissa.div_ceil(power)),
             None if exponent >= 0 => None,
-            // The divisor is larger than every number of 128 bits.
+            // The divisor exceeds 128 bits. So the quotient is below 1, and is rounded up to 1.
             None => Some(1),
         }
     }
@@ -209,7 +211,7 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-/// Returns the power of ten and the power of 1024 that a suffix means.
+/// Returns the power of ten and the power of 1024 that belong to a suffix such as `M` or `Mi`.
 fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     Some(match suffix {
         "" => (0, 0),
@@ -232,7 +234,8 @@ fn multiplier(suffix: &str) -> Option<(i64, u32)> {
     })
 }
 
-/// Parses the exponent after an `e`. An exponent beyond 64 bits becomes the maximum or the minimum.
+/// Parses the exponent after an `e`. If the exponent does not fit into 64 bits, the result is the largest or the
+/// smallest number of 64 bits.
 fn exponent(text: &str) -> Option<i64> {
     let negative = text.starts_with('-');
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -1,6 +1,6 @@
-//! Classes of resource names, which decide the `unit` label of a resource sample.
+//! Classes of resource names, such as `cpu` or `nvidia.com/gpu`. The class determines the label `unit` of a sample.
 //!
-//! The classes are those of the [Kubernetes resource model]; a name outside all classes has no sample.
+//! The [Kubernetes resource model] defines the classes. If a name belongs to no class, there is no sample.
 //!
 //! [Kubernetes resource model]: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
 
@@ -18,18 +18,19 @@ pub(crate) enum Unit {
     Integer,
 }
 
-/// The units of one resource name, in the order in which its samples are written.
+/// The units of one resource name. Each unit results in one sample, in this order.
 pub(crate) type Units = iter::Flatten<array::IntoIter<Option<Unit>, 2>>;
 
 /// Maximum length of a DNS subdomain, which is the prefix of a qualified name.
 const MAX_SUBDOMAIN: usize = 253;
 /// Maximum length of the name after the slash of a qualified name.
 const MAX_NAME: usize = 63;
-/// The prefix of a resource name in quotas. An extended name must be valid with this prefix.
+/// The prefix that ResourceQuotas put before a resource name. An extended resource name must also be valid with this
+/// prefix.
 const QUOTA_PREFIX: &str = "requests.";
 
 impl Unit {
-    /// The word in the `unit` label.
+    /// The value of the label `unit`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",
@@ -39,7 +40,7 @@ impl Unit {
     }
 }
 
-/// The units for a resource that a container requests or limits; none if the resource has no sample.
+/// The units of a resource in the requests or limits of a container. The result is empty if the resource has no sample.
 pub(crate) fn container_units(name: &str) -> Units {
     match name {
         "cpu" => one(Unit::Core),
@@ -48,7 +49,7 @@ pub(crate) fn container_units(name: &str) -> Units {
     }
 }
 
-/// The units for a resource that a node has; none if the resource has no sample.
+/// The units of a resource in the capacity of a node. The result is empty if the resource has no sample.
 pub(crate) fn node_units(name: &str) -> Units {
     if name == "pods" {
         one(Unit::Integer)
@@ -61,8 +62,8 @@ fn one(unit: Unit) -> Units {
     [Some(unit), None].into_iter().flatten()
 }
 
-/// Returns the unit of a resource with a known prefix, and the unit of an extended resource. The two tests are
-/// independent: `hugepages-x.example.com/y` passes both and has two samples.
+/// Returns the unit for a name with a known prefix, and the unit for an extended resource. The two tests are
+/// independent: `hugepages-x.example.com/y` passes both tests and has two samples.
 fn prefixed_or_extended(name: &str) -> Units {
     let is_byte = name.starts_with("hugepages-") || name.starts_with("attachable-volumes-");
     [
@@ -74,8 +75,8 @@ fn prefixed_or_extended(name: &str) -> Units {
 }
 
 /// Returns whether `name` is the name of an extended resource. Such a name is outside of the domain `kubernetes.io`,
-/// and does not start with `requests.`. With the prefix `requests.` of a quota, the name must still be a valid
-/// qualified name.
+/// and does not start with `requests.`. If a ResourceQuota puts the prefix `requests.` before the name, the result must
+/// be a valid qualified name.
 fn is_extended(name: &str) -> bool {
     let Some((domain, device)) = name.split_once('/') else {
         return false;

@@ -1,13 +1,15 @@
 //! Reads `metadata.resourceVersion` as a sample value, and as a number for comparisons.
 //!
 //! The API documentation calls the resource version an opaque text. But all API servers write a decimal integer, and
-//! newer servers guarantee it ([KEP-5504]). Other strings have no value and no order.
+//! newer servers guarantee this ([KEP-5504]). A resource version that is not a decimal integer has no sample value, and
+//! cannot be compared.
 //!
 //! [KEP-5504]: https://github.com/kubernetes/enhancements/issues/5504
 
 /// The version as a sample value; `None` if the text is not a plain decimal integer.
 ///
-/// The result is the double nearest to the integer. It is also `None` if the integer exceeds the range of doubles.
+/// The result is the double nearest to the integer. If the integer is too large for a double, the result is also
+/// `None`.
 pub(crate) fn parse(version: &str) -> Option<f64> {
     if !is_decimal(version) {
         return None;
@@ -18,7 +20,7 @@ pub(crate) fn parse(version: &str) -> Option<f64> {
         .filter(|value| value.is_finite())
 }
 
-/// The version for a comparison of two states of one object; `None` if versions have no order.
+/// The version as an integer, to compare two versions of one object; `None` if the text is not an integer.
 pub(crate) fn as_u64(version: &str) -> Option<u64> {
     if is_decimal(version) {
         version.parse().ok()

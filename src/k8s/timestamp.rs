@@ -1,9 +1,9 @@
-//! Points in time as the Kubernetes API writes and accepts them.
+//! Points in time, in the notation of the Kubernetes API.
 //!
-//! The notation is [RFC 3339] with the rules of Go's `time` package, which the API server uses. `T` and `Z` are capital
-//! letters. The hour may have one digit. A comma may replace the decimal point. Offsets go up to `+24:60`. There are no
-//! leap seconds. The typed objects contain `jiff` timestamps, so [`normalize_rfc3339`] converts a time in this notation
-//! to a notation that [`jiff`] accepts.
+//! The notation is [RFC 3339] with the rules of Go's `time` package, which the API server uses. The letters `T` and `Z`
+//! must be capital letters. The hour may have one digit. A comma may replace the decimal point. The largest offset is
+//! `+24:60`. There are no leap seconds. The typed objects contain `jiff` timestamps, but [`jiff`] has other rules.
+//! Therefore, [`normalize_rfc3339`] converts a time to a notation that [`jiff`] accepts.
 //!
 //! [RFC 3339]: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 
@@ -16,7 +16,7 @@ use jiff::civil::Date;
 pub(crate) struct Timestamp {
     /// Whole seconds, rounded down.
     pub(crate) seconds: i64,
-    /// Nanoseconds after that second, below 10^9.
+    /// Nanoseconds after `seconds`, below 10^9.
     pub(crate) nanos: u32,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct TimestampError {
     pub(crate) text: String,
 }
 
-/// Maximum number of digits of a fraction. Further digits are dropped.
+/// Maximum number of digits of a fraction. Further digits are ignored.
 const NANO_DIGITS: usize = 9;
 
 /// The day of the Unix epoch.
@@ -37,15 +37,16 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 /// The last second that `jiff` supports, 9999-12-30T22:00:00Z.
 const JIFF_LAST_SECOND: i64 = 253_402_207_200;
 
-/// The nanosecond of [`JIFF_LAST_SECOND`] that encodes this second itself. The nanoseconds after this one encode later
-/// seconds. With this encoding, times are exact until the end of the year 9999, and keep their order.
+/// From this nanosecond of [`JIFF_LAST_SECOND`] on, nanoseconds encode whole seconds. This nanosecond encodes
+/// [`JIFF_LAST_SECOND`] itself, and each following nanosecond encodes the next second. With this encoding, times are
+/// exact until the end of the year 9999, and keep their order.
 const FIRST_CODE: u32 = 999_000_000;
 
-/// Encodes the last second: 9999-12-31T23:59:59 with the offset -24:60.
+/// The nanosecond that encodes the last possible second: 9999-12-31T23:59:59 with the offset -24:60.
 const LAST_CODE: u32 = FIRST_CODE + 183_599;
 
 impl Timestamp {
-    /// Returns the time in a typed object.
+    /// Converts a time in a typed object. If the time encodes a later second, the result is the later second.
     pub(crate) fn of(time: &jiff::Timestamp) -> Self {
         let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
         let magnitude = nanos.unsigned_abs();
@@ -61,7 +62,7 @@ impl Timestamp {
         Self { seconds, nanos }
     }
 
-    /// Returns the time as a typed object stores it. From the stored time, [`Self::of`] returns the original seconds.
+    /// Converts the time to the form in which a typed object stores it. [`Self::of`] converts the stored time back.
     fn in_jiff(self) -> Self {
         let later = self.seconds.saturating_sub(JIFF_LAST_SECOND);
         match u32::try_from(later) {
@@ -83,7 +84,8 @@ impl Timestamp {
         read(text).map(|(timestamp, _)| timestamp)
     }
 
-    /// Writes the time in UTC like `jiff`; a fraction has nine digits. `None` for a time that `jiff` does not support.
+    /// Writes the time in UTC in the notation of `jiff`. A fraction has nine digits. Returns `None` for a time that
+    /// `jiff` does not support.
     fn to_text(self) -> Option<String> {
         let nanos = i32::try_from(self.nanos).ok()?;
         let time = jiff::Timestamp::new(self.seconds, nanos).ok()?;
@@ -97,13 +99,14 @@ impl Timestamp {
 
 /// Rewrites a time in a notation that [`jiff::Timestamp`] reads.
 ///
-/// The usual notation `2024-01-31T12:00:00Z`, with or without a fraction, is borrowed; other notations need an
-/// allocation. The last second that `jiff` supports is 26 hours before the end of the year 9999. Later seconds are
-/// encoded as nanoseconds of the last second of `jiff`, which [`Timestamp::of`] decodes.
+/// If the text has the usual notation `2024-01-31T12:00:00Z`, with or without a fraction, the result borrows the text.
+/// For other notations, the function allocates. The last second that `jiff` supports is 26 hours before the end of the
+/// year 9999. A later second is encoded as a nanosecond of this last second, and [`Timestamp::of`] decodes it.
 ///
 /// # Errors
 ///
-/// Returns an error if the text does not have the notation of this module, or names a day that does not exist.
+/// Returns an error if the text does not have the notation that this module describes, or contains a day that does not
+/// exist.
 pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampError> {
     let normalized = match read(text) {
         Some((timestamp, true)) if timestamp == timestamp.in_jiff() => Some(Cow::Borrowed(text)),
@@ -115,7 +118,7 @@ pub(crate) fn normalize_rfc3339(text: &str) -> Result<Cow<'_, str>, TimestampErr
     })
 }
 
-/// Parses a time without an allocation. The boolean is true if `jiff` supports the notation of the string.
+/// Parses a time without an allocation. The boolean is true if `jiff` accepts the notation of the text.
 fn read(text: &str) -> Option<(Timestamp, bool)> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
@@ -136,7 +139,7 @@ fn read(text: &str) -> Option<(Timestamp, bool)> {
         return None;
     }
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    // Unlike `jiff::Timestamp`, the difference of two dates has no limit.
+    // Compute with dates here, because `jiff::Timestamp` does not support the end of the year 9999.
     let days = date.duration_since(EPOCH);
     let second_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     let seconds = days.as_secs() + second_of_day - offset;
@@ -161,8 +164,8 @@ fn literal(rest: &mut &[u8], expected: u8) -> Option<()> {
     Some(())
 }
 
-/// Parses the fraction, if there is one, in nanoseconds. The boolean is true if `jiff` supports the notation of the
-/// fraction.
+/// Parses the fraction of a second, if there is a fraction. Returns nanoseconds. The boolean is true if `jiff` accepts
+/// the notation of the fraction.
 fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     let Some((mark @ (b'.' | b','), tail)) = rest.split_first() else {
         return Some((0, true));
@@ -181,7 +184,8 @@ fn fraction(rest: &mut &[u8]) -> Option<(u32, bool)> {
     Some((nanos, *mark == b'.' && count <= NANO_DIGITS))
 }
 
-/// Parses the offset in seconds east of UTC. The boolean is true if the offset is `Z`.
+/// Parses the offset from UTC. Returns seconds, which are positive east of UTC. The boolean is true if the offset is
+/// `Z`.
 fn offset(rest: &mut &[u8]) -> Option<(i64, bool)> {
     let (sign, tail) = rest.split_first()?;
     *rest = tail;
@@ -344,7 +348,7 @@ mod tests {
         }
         let last = jiff::Timestamp::MAX;
         assert_eq!(last.as_second(), JIFF_LAST_SECOND);
-        // These nanoseconds encode nothing, so the time stays unchanged.
+        // These nanoseconds do not encode a later second, so the time stays unchanged.
         let nanos = last.subsec_nanosecond().unsigned_abs();
         let seconds = JIFF_LAST_SECOND;
         assert_eq!(Timestamp::of(&last), Timestamp { seconds, nanos });

@@ -19,7 +19,8 @@ use crate::scope::{ObjectFilter, Shard};
 
 /// Configures and builds a [`StateMetrics`].
 ///
-/// Setters never fail. [`build`](Self::build) checks everything and reports all problems together.
+/// The methods that set options never fail. [`build`](Self::build) checks the names, patterns and resources, and
+/// reports all problems together.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -58,11 +59,12 @@ use crate::scope::{ObjectFilter, Shard};
 ///
 /// # Feeding
 ///
-/// By default, the sources of the crate, such as a watch or manifests, feed all resources. If the host feeds a
-/// resource, from an existing watch or in a test, declare this with [`fed_by_host`](Self::fed_by_host) for a resource,
-/// [`Collector::fed_by_host`] for a collector, or [`all_fed_by_host`](Self::all_fed_by_host). The sources of the crate
-/// then skip the resource, and the host gets a writer from [`StateMetrics::feed`] or [`StateMetrics::feeds`]. For any
-/// other resource, `feed` returns an error. The host may get its writers before or after it starts a watch.
+/// By default, the sources of this crate, such as a watch or manifests, feed all resources with objects. Your program
+/// (the host) can feed a resource instead, from its own watch or in a test. Declare this with
+/// [`fed_by_host`](Self::fed_by_host), [`Collector::fed_by_host`] or [`all_fed_by_host`](Self::all_fed_by_host). The
+/// sources of this crate then skip the resource. The host gets a writer from [`StateMetrics::feed`] or
+/// [`StateMetrics::feeds`], before or after it starts a watch. For a resource without such a declaration, `feed`
+/// returns an error.
 #[derive(Default)]
 #[must_use = "nothing is registered before `build`"]
 pub struct Builder {
@@ -84,7 +86,8 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// The allowlists of the application. `build` resolves the names of the resources.
+/// The allowlists that the application has set, by the names that it used. `build` finds the resources with these
+/// names.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -129,10 +132,9 @@ impl Builder {
 
     /// Adds a collector of the application.
     ///
-    /// Collectors of the same type and resource share a store, so a collector can add families to a
-    /// built-in resource. If two collectors of a resource have a family of the same name,
-    /// [`build`](Self::build) fails; [`replace_built_in`](Self::replace_built_in) replaces a
-    /// built-in collector.
+    /// Collectors of the same type and resource share a store, so a collector can add families to a built-in resource.
+    /// If two collectors of a resource have a family with the same name, [`build`](Self::build) fails. To replace a
+    /// built-in collector, call [`replace_built_in`](Self::replace_built_in).
     pub fn collector<K: CollectedResource>(mut self, collector: Collector<K>) -> Self {
         let origin = Origin::Added(self.registrations.len() + 1);
         self.registrations
@@ -167,10 +169,10 @@ impl Builder {
         self
     }
 
-    /// Declares that the host feeds a resource, so that the sources of the crate do not feed it.
+    /// Declares that the host feeds a resource, so that the sources of this crate do not feed the resource.
     ///
-    /// The declaration covers all collectors of the resource, and the families that a configuration
-    /// adds to the resource. [See above](Self#feeding) for the rules.
+    /// The declaration applies to all collectors of the resource, and to the families that a configuration of custom
+    /// resources adds to the resource. See the [rules for feeding](Self#feeding).
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::{Node, Pod};
@@ -189,16 +191,19 @@ impl Builder {
         self
     }
 
-    /// Declares that the host feeds all resources, as in a unit test or without a cluster.
+    /// Declares that the host feeds all resources, for example in a unit test.
     pub fn all_fed_by_host(mut self) -> Self {
         self.host_fed.all = true;
         self
     }
 
-    /// Adds families for the kinds of a configuration. Replaces an earlier configuration.
+    /// Adds the families of a configuration of custom resources.
     ///
-    /// Stores exist for the kinds that are [known](Self::known_kinds) at startup or
-    /// [become known](super::CustomResources::set_known_kinds) later.
+    /// Replaces an earlier configuration.
+    ///
+    /// A kind has families only if the registry knows that the kind exists. Pass the kinds that exist at startup to
+    /// [`known_kinds`](Self::known_kinds). For later changes, call
+    /// [`set_known_kinds`](super::CustomResources::set_known_kinds).
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -224,8 +229,9 @@ impl Builder {
         self
     }
 
-    /// Adds kinds that exist, for a configuration of [custom resources](Self::custom_resources). The configuration adds
-    /// families only for known kinds.
+    /// Adds kinds that exist in the cluster.
+    ///
+    /// A configuration of [custom resources](Self::custom_resources) adds families only for these kinds.
     #[cfg(feature = "custom-resources")]
     pub fn known_kinds(
         mut self,
@@ -237,14 +243,15 @@ impl Builder {
 
     /// Keeps only families whose name matches one of these regular expressions.
     ///
-    /// A pattern matches anywhere in the name. `^kube_pod_info$` selects exactly one family.
+    /// A pattern matches anywhere in the name. To select one family, write a pattern such as `^kube_pod_info$`.
     pub fn allow_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow.extend(patterns.into_iter().map(Into::into));
         self
     }
 
-    /// Drops families whose name matches one of these regular expressions. As in
-    /// [`allow_metrics`](Self::allow_metrics), a pattern matches anywhere in the name.
+    /// Drops families whose name matches one of these regular expressions.
+    ///
+    /// As in [`allow_metrics`](Self::allow_metrics), a pattern matches anywhere in the name.
     pub fn deny_metrics(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.deny.extend(patterns.into_iter().map(Into::into));
         self
@@ -256,10 +263,11 @@ impl Builder {
         self
     }
 
-    /// Exports the labels whose keys match one of these globs, in the family `*_labels` of the resource. The resource
-    /// `*` means all resources.
+    /// Exports the labels whose keys match one of these globs.
     ///
-    /// The patterns replace earlier patterns for the resource.
+    /// The family `*_labels` of the resource exports them. The resource `*` means all resources.
+    ///
+    /// A later call for the same resource replaces the patterns of an earlier call.
     pub fn allow_labels(
         mut self,
         resource: impl Into<ResourceName>,
@@ -269,10 +277,11 @@ impl Builder {
         self
     }
 
-    /// Exports the annotations whose keys match one of these globs, in the family `*_annotations` of the resource. The
-    /// resource `*` means all resources.
+    /// Exports the annotations whose keys match one of these globs.
     ///
-    /// The patterns replace earlier patterns for the resource.
+    /// The family `*_annotations` of the resource exports them. The resource `*` means all resources.
+    ///
+    /// A later call for the same resource replaces the patterns of an earlier call.
     pub fn allow_annotations(
         mut self,
         resource: impl Into<ResourceName>,
@@ -282,34 +291,40 @@ impl Builder {
         self
     }
 
-    /// Sets the label allowlists of several resources; [`allow_labels`](Self::allow_labels) overrides the allowlist of
-    /// one resource.
+    /// Sets the label allowlists of several resources.
+    ///
+    /// For a single resource, [`allow_labels`](Self::allow_labels) takes precedence.
     pub fn label_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.labels.parsed = allowlists;
         self
     }
 
-    /// Sets the annotation allowlists of several resources; [`allow_annotations`](Self::allow_annotations) overrides
-    /// the allowlist of one resource.
+    /// Sets the annotation allowlists of several resources.
+    ///
+    /// For a single resource, [`allow_annotations`](Self::allow_annotations) takes precedence.
     pub fn annotation_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.annotations.parsed = allowlists;
         self
     }
 
-    /// Adds a label to all samples of a resource. The value comes from the namespace, the node or the workload of the
-    /// object, or from the object itself. The resource `*` means all resources.
+    /// Adds a label to all samples of a resource (a *joined label*).
     ///
-    /// The labels follow the base labels. A sample lacks the label if the object that has the value is not known, or
-    /// does not have the key. If this object changes, the label changes in all samples in one step.
+    /// Its value comes from the namespace, the node or the workload of the object, or from the object itself. The
+    /// resource `*` means all resources.
     ///
-    /// The sources of the crate also watch the objects from which labels are joined. If the resource of these objects
-    /// is not registered, the sources watch only the metadata of the objects. If the host feeds the resource, the
-    /// sources do not watch the objects, and the host feeds the objects with [`StateMetrics::feeds_of`].
+    /// The joined labels follow the base labels. If, for example, the namespace of an object is not known or does not
+    /// have the key, the samples of the object do not have the label. If the label of the namespace changes, the value
+    /// changes in all samples in one step.
     ///
-    /// If a family declares a label with the name of the joined label, [`build`](Self::build) fails. In some families,
-    /// such as families of a configuration, each object determines the names of its labels. If such a label has the
-    /// name of the joined label, the label of the object replaces the joined label, and
-    /// [`StoreStats::joined_labels_replaced`](crate::store::StoreStats::joined_labels_replaced) counts the replacement.
+    /// The sources of this crate also watch the namespaces, nodes or workloads from which labels are joined. If such a
+    /// resource is not registered, the sources watch only the metadata of its objects. If the builder declares that the
+    /// host feeds this resource, the sources do not watch it, and the host must feed its objects with
+    /// [`StateMetrics::feeds_of`].
+    ///
+    /// If a family declares a label with the same name as the joined label, [`build`](Self::build) fails. In some
+    /// families, the object determines the names of the labels. If such a label has the same name as the joined label,
+    /// it replaces the joined label.
+    /// [`StoreStats::joined_labels_replaced`](crate::store::StoreStats::joined_labels_replaced) counts these cases.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{ExpositionFilter, Format};
@@ -351,7 +366,9 @@ impl Builder {
         self
     }
 
-    /// Accepts only objects of these namespaces; cluster-scoped objects are always accepted.
+    /// Accepts only objects of these namespaces.
+    ///
+    /// Cluster-scoped objects are always accepted.
     pub fn namespaces(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.filter
             .namespaces
@@ -371,7 +388,9 @@ impl Builder {
         self
     }
 
-    /// Sets the limits on the samples and labels of one object, instead of the [default](Limits::default) limits.
+    /// Sets the limits on the samples of one object.
+    ///
+    /// They replace the [default limits](Limits::default).
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

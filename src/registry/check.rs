@@ -1,5 +1,5 @@
-//! Checks a configuration, and renders the samples of objects. Authors of a configuration use this module for unit
-//! tests.
+//! Checks a configuration of custom resources, and renders the samples of example objects. Authors of a configuration
+//! use this module in unit tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,35 +21,38 @@ use crate::registry::StateMetrics;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The errors of the configuration. If there is an error, no part of the configuration is used.
+    /// The errors in the configuration. If there is an error, the whole configuration is ignored.
     pub errors: Vec<ConfigProblem>,
-    /// Warnings, such as unknown keys.
+    /// Warnings about the configuration, such as unknown keys.
     pub warnings: Vec<ConfigProblem>,
-    /// The exposition of the objects, if the configuration has no errors.
+    /// The exposition of the objects; empty if the configuration has errors.
     pub exposition: String,
     /// The number of samples that were dropped because an earlier sample has the same labels.
     pub repeated: u64,
-    /// Unreadable values, per family.
+    /// The number of values that a family could not read, for each family with such values.
     pub unread: Vec<FamilyErrors>,
-    /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
+    /// The number of objects that no entry of the configuration selects, for each `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
-    /// Facts that can be intended, but are often mistakes: a metric without a label that depends on the object, or a
-    /// state that is missing in the `list` of a state set. If there are ignored objects, the notes also name the
-    /// entries that select none of the objects.
+    /// Hints about possible mistakes. Examples are a metric without a label that depends on the object, and a state
+    /// that is missing in the `list` of a state set. If some objects are [ignored](Self::ignored), the hints also name
+    /// the entries that select none of the objects.
     pub notes: Vec<String>,
 }
 
 impl CheckReport {
-    /// Whether the configuration is valid. If `strict` is true, warnings are treated as errors.
+    /// Whether the configuration has no errors.
+    ///
+    /// If `strict` is true, it must also have no warnings.
     #[must_use]
     pub fn is_ok(&self, strict: bool) -> bool {
         self.errors.is_empty() && (!strict || self.warnings.is_empty())
     }
 }
 
-/// Checks a configuration and evaluates it for objects. The kinds of the objects are the known kinds.
+/// Checks a configuration of custom resources, and generates its metrics for some objects.
 ///
-/// Definitions of custom resources among the objects state the scope and names of their kinds.
+/// The registry knows only the kinds of these objects. To state the plural name and the scope of a kind, add its
+/// CustomResourceDefinition to the objects.
 ///
 /// ```
 /// use kube_state_metrics::registry::check::check;
@@ -73,7 +76,7 @@ pub fn check(config: &str, objects: impl IntoIterator<Item = Value>) -> CheckRep
     check_as(Format::Text, config, objects)
 }
 
-/// The same as [`check`], with the exposition in another format.
+/// Like [`check`], with the exposition in the given format.
 ///
 /// ```
 /// use kube_state_metrics::exposition::Format;
@@ -131,8 +134,8 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // An object cannot be decoded if it has too many values. All other objects that are not applied are objects
-        // that no entry selects.
+        // Here, an object is not applied for one of two reasons. Either no entry selects the object, or the object has
+        // too many values and cannot be decoded.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -143,8 +146,8 @@ pub fn check_as(
         }
     }
     report.notes.extend(metrics.custom_resources().notes());
-    // If an entry has a misspelt kind, the entry selects no object, and the objects that the entry should select are
-    // ignored.
+    // If the kind in an entry has a typing error, the entry selects no object, and the objects of the intended kind are
+    // ignored. So report such entries.
     if !report.ignored.is_empty() {
         let selectors = config.selectors().into_iter();
         let unused = selectors.filter(|selector| {
@@ -160,7 +163,8 @@ pub fn check_as(
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
-    // The store drops repeated samples of one object. The exposition drops repeated samples of different objects.
+    // The store drops repeated samples of one object. The exposition drops samples that another object already has.
+    // Count both.
     let stats = metrics.stores().into_iter().map(|store| store.stats());
     let made: u64 = stats.map(|stats| stats.series + stats.duplicates).sum();
     let shown = exposition.samples().count() as u64;

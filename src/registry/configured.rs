@@ -1,4 +1,5 @@
-//! Configured families of a registry: their collectors, and the links between stores of the same resource.
+//! The families that a configuration of custom resources adds to a registry: their collectors, and the links between
+//! two stores of the same resource.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use crate::custom_resources::{Config, ConfigProblem, CustomResourceCollector, Kn
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
-/// The configuration and the known kinds from the builder.
+/// The configuration of custom resources and the known kinds, as set in the builder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConfiguredOptions {
     pub(crate) config: Option<Config>,
     pub(crate) kinds: Vec<KnownKind>,
 }
 
-/// The configuration in use and its current collectors.
+/// The configuration of custom resources in use, and its current collectors.
 #[derive(Debug, Default)]
 pub(crate) struct Configured {
     pub(super) config: Option<Config>,
@@ -23,14 +24,14 @@ pub(crate) struct Configured {
     pub(super) collectors: Vec<CustomResourceCollector>,
     /// The kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds).
     pub(super) left_out: Vec<ResourceInfo>,
-    /// Warnings about families that differ from Rust families with the same name.
+    /// Warnings about configured families that differ from a family in Rust with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
 }
 
 // === impl ConfiguredOptions ===
 
 impl ConfiguredOptions {
-    /// The stores for the kinds that are known at startup, in addition to the stores of families in Rust.
+    /// Creates the stores for the kinds that are known at startup.
     pub(crate) fn start(
         self,
         settings: &Settings,
@@ -54,7 +55,8 @@ impl ConfiguredOptions {
     }
 }
 
-/// The collectors of known kinds, and the kinds that are left out because of a limit.
+/// Returns the collectors of the known kinds, and the resources that are left out because of the limit on wildcard
+/// kinds.
 pub(super) fn collectors(
     config: Option<&Config>,
     kinds: &[KnownKind],
@@ -66,12 +68,12 @@ pub(super) fn collectors(
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Keeps at most `max` of the kinds that wildcards select; 0 disables this limit. Returns the collectors that remain,
-/// and the resources that are left out.
+/// Keeps at most `max` of the kinds that wildcards select; 0 disables this limit. Returns the collectors of the kept
+/// kinds, and the resources that are left out.
 ///
-/// Kinds that are already served take precedence, so that a new definition does not remove the samples of another kind.
-/// Kinds with older definitions come next. A running replica has chosen older definitions earlier, so a replica that
-/// starts later chooses the same kinds.
+/// Kinds that already have stores take precedence, so that a new definition does not remove the samples of another
+/// kind. Among the other kinds, kinds with older definitions take precedence. Therefore, a replica that starts later
+/// usually chooses the same kinds as a replica that has been running for long.
 fn limit_kinds(
     mut collectors: Vec<CustomResourceCollector>,
     max: usize,
@@ -82,20 +84,21 @@ fn limit_kinds(
     if max == 0 || by_wildcard.len() <= max {
         return (collectors, Vec::new());
     }
-    // The sort is stable, so kinds whose definitions were created in the same second stay in the order of their names.
+    // The kinds are sorted by name before. The sort is stable, so kinds whose definitions were created in the same
+    // second stay in this order.
     by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
     let left_out = by_wildcard[max..].iter().map(|own| own.resource().clone());
     let left_out: Vec<_> = left_out.collect();
-    // Each kind has only one collector.
+    // Each kind has exactly one collector, so its resource identifies the collector.
     let resources: HashSet<_> = left_out.iter().collect();
     collectors.retain(|own| !resources.contains(own.resource()));
     (collectors, left_out)
 }
 
-/// Links each store of families in Rust to the store of the resource's configured families.
+/// Links each store of families in Rust to the store of the configured families of the same resource.
 ///
-/// The writers of a store also feed its linked store. If the host feeds only one of the two stores, the stores are not
-/// linked. A newly linked store is empty until the next list of a writer.
+/// A writer of a store also feeds the linked store. If the host feeds only one of the two stores, the stores are not
+/// linked. A newly linked store is empty until a writer lists the objects again.
 pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     let is_same = |one: &ResourceInfo, other: &ResourceInfo| {
         one.kind() == other.kind()
@@ -110,7 +113,7 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
         let linked = configured.iter().find(|other| {
             is_same(other.resource(), store.resource())
                 && other.is_host_fed() == store.is_host_fed()
-                // If several types share the resource, only the store of the first type is linked.
+                // If there are stores of several Rust types for the resource, link only the first store.
                 && !linked_resources.contains(other.resource())
         });
         linked_resources.extend(linked.map(|linked| linked.resource().clone()));
@@ -118,8 +121,8 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     }
 }
 
-/// Warnings about configured families that differ from Rust families with the same name, or that need the same
-/// OpenMetrics name as a Rust family.
+/// Returns warnings about configured families that differ from a family in Rust with the same name, or that need the
+/// same OpenMetrics name as a family in Rust.
 pub(super) fn differences(
     config: &Config,
     stores: &[Arc<dyn AnyStore>],

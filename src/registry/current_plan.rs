@@ -1,4 +1,4 @@
-//! The plan in use, and its caches.
+//! The plan in use, that is the order of the families in the exposition, and the caches of the plan.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use parking_lot::RwLock;
 use crate::exposition::GzipCache;
 use crate::exposition::{Exposition, ExpositionFilter, Format, Plan};
 
-/// The plan in use. A scrape uses the plan that is in use when the scrape begins.
+/// The plan in use. A scrape uses one plan from its beginning to its end, even if the plan changes.
 pub(crate) struct CurrentPlan {
     state: RwLock<State>,
-    /// Notifies sources of a new plan.
+    /// Notifies sources that there is a new plan.
     changed: tokio::sync::watch::Sender<()>,
 }
 
@@ -47,7 +47,8 @@ impl CurrentPlan {
     #[cfg(feature = "custom-resources")]
     pub(crate) fn replace(&self, plan: Plan) {
         let mut state = self.state.write();
-        // The cache identifies a block by its columns, so the cache would not detect a changed header.
+        // The cache identifies a compressed block by its samples, and does not detect a changed header. So clear the
+        // cache if a header changes.
         #[cfg(feature = "gzip")]
         if !keeps_headers(&state.plan, &plan) {
             state.gzip = Arc::default();
@@ -57,7 +58,7 @@ impl CurrentPlan {
         self.changed.send_replace(());
     }
 
-    /// Returns a receiver that is notified of each new plan.
+    /// Returns a receiver that is notified when there is a new plan.
     pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -84,7 +85,7 @@ impl State {
     }
 }
 
-/// Whether families that two plans share have the same headers.
+/// Whether each family that occurs in both plans has the same header in both.
 #[cfg(all(feature = "gzip", feature = "custom-resources"))]
 fn keeps_headers(old: &Plan, new: &Plan) -> bool {
     let new: std::collections::HashMap<_, _> = (new.families().iter())

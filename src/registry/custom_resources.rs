@@ -14,10 +14,10 @@ use crate::exposition::Plan;
 use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
-/// The families that a configuration adds to a running [`StateMetrics`].
+/// The families that a configuration of custom resources adds to a running [`StateMetrics`].
 ///
-/// A change of the configuration, or of the kinds that exist, adds and removes only stores of configured kinds. All
-/// other resources keep their stores and samples.
+/// You can change the configuration, and the kinds that exist, at run time. Only stores of configured kinds are then
+/// added or removed. All other resources keep their stores and samples.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -46,23 +46,23 @@ pub struct CustomResources {
     metrics: StateMetrics,
 }
 
-/// Resources that a change added and removed.
+/// The resources that a change of the configuration or of the known kinds has added and removed.
 ///
-/// The samples of a removed resource are already removed. If the host feeds a removed resource, the host should stop
-/// feeding it.
+/// If the host feeds a removed resource, the host should stop feeding it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceChanges {
-    /// Resources whose stores are empty until a source or the host feeds them.
+    /// New resources. Their stores are empty until a source or the host feeds them.
     pub added: Vec<ResourceInfo>,
-    /// Resources whose stores and samples are removed.
+    /// Removed resources. Their stores and samples no longer exist.
     pub removed: Vec<ResourceInfo>,
 }
 
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// The families that a configuration adds, which can change at run time.
+    /// Returns a handle for the families of a configuration of custom resources, with which you can change them at run
+    /// time.
     #[must_use]
     pub fn custom_resources(&self) -> CustomResources {
         CustomResources {
@@ -74,14 +74,16 @@ impl StateMetrics {
 // === impl CustomResources ===
 
 impl CustomResources {
-    /// Sets the kinds that currently exist, and adds and removes configured kinds accordingly.
+    /// Sets the kinds that currently exist.
     ///
-    /// Call this method when a definition of a custom resource is created, changed or deleted.
+    /// Adds stores for new kinds that the configuration selects, and removes the stores of kinds that no longer exist.
+    ///
+    /// Call this method when a CustomResourceDefinition is created, changed or deleted.
     ///
     /// # Errors
     ///
-    /// None in this version: `build` has checked the families in Rust, and configured families may differ from other
-    /// families with the same name (see [`warnings`](Self::warnings)). If a later version returns an error, nothing has
+    /// This version never returns an error. Conflicts between families in Rust are already found by `build`. Conflicts
+    /// of configured families are only [`warnings`](Self::warnings). If a later version returns an error, nothing has
     /// changed.
     pub fn set_known_kinds(
         &self,
@@ -93,14 +95,16 @@ impl CustomResources {
         self.change(&mut configured, config, kinds)
     }
 
-    /// Replaces the configuration, or removes it.
+    /// Replaces the configuration of custom resources.
+    ///
+    /// If `config` is `None`, removes the configuration.
     ///
     /// After the call, the stores of all configured kinds are empty until a source or the host feeds them.
     ///
     /// # Errors
     ///
-    /// None in this version, as for [`set_known_kinds`](Self::set_known_kinds). If a later version
-    /// returns an error, the running configuration stays.
+    /// This version never returns an error, as for [`set_known_kinds`](Self::set_known_kinds). If a later version
+    /// returns an error, the previous configuration stays in use.
     pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
         let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
@@ -119,9 +123,11 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
-    /// The kinds that have no families because of the limit
-    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds). Kinds with the oldest definitions come
-    /// first.
+    /// The kinds that have no metrics because of the limit
+    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds), in the order of the age of their
+    /// definitions.
+    ///
+    /// The oldest definition comes first.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;
@@ -151,12 +157,13 @@ impl CustomResources {
         self.metrics.configured().left_out.clone()
     }
 
-    /// Returns warnings about configured families. Each warning names a configured family. Either the help text or the
-    /// type of this family differs from that of the Rust family with the same name, or this family needs the same
-    /// OpenMetrics name as a Rust family.
+    /// Returns warnings about conflicts between configured families and families in Rust.
     ///
-    /// If families with the same name differ, the exposition has the help text of the first family, and a type that
-    /// covers all samples. [`Config::warnings`] names the families that differ within the configuration.
+    /// There is a warning if two families with the same name have a different help text or type. There is also a
+    /// warning if two families need the same OpenMetrics name.
+    ///
+    /// In such a case, the exposition has the help text of the first family, and a type that is valid for the samples
+    /// of both families. [`Config::warnings`] returns the conflicts between two families of the configuration.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -180,7 +187,9 @@ impl CustomResources {
         self.metrics.configured().warnings.clone()
     }
 
-    /// The errors of configured families since their kind was added. Families without errors are left out.
+    /// The numbers of values that configured families could not read since their kind was added.
+    ///
+    /// Families without such errors are left out.
     #[must_use]
     pub fn errors(&self) -> Vec<FamilyErrors> {
         let configured = self.metrics.configured();
@@ -190,7 +199,7 @@ impl CustomResources {
             .collect()
     }
 
-    /// Starts to collect notes about the values of objects.
+    /// Starts to collect hints about possible mistakes, which the values of objects reveal.
     pub(super) fn collect_notes(&self) {
         let configured = self.metrics.configured();
         configured
@@ -199,7 +208,7 @@ impl CustomResources {
             .for_each(CustomResourceCollector::collect_notes);
     }
 
-    /// The collected notes, each with its family and object.
+    /// The collected hints. Each hint names its family and object.
     pub(super) fn notes(&self) -> Vec<String> {
         let configured = self.metrics.configured();
         let collectors = configured.collectors.iter();
@@ -272,7 +281,7 @@ impl CustomResources {
     fn replace_plan(&self, stores: Vec<Arc<dyn AnyStore>>) -> Result<(), BuildError> {
         let plan = Plan::new(stores, &self.metrics.settings().constants)
             .map_err(|problems| BuildError::new(problems.into_iter().map(Into::into).collect()))?;
-        // The links must exist before a watch follows the new plan.
+        // Link the stores before the new plan is in use: a watch that sees the new plan expects the links.
         link_stores(plan.stores());
         self.metrics.current_plan().replace(plan);
         Ok(())

@@ -5,7 +5,7 @@ use crate::exposition::PlanProblem;
 use crate::families::UnknownResource;
 use crate::filter::FilterError;
 
-/// All problems of a builder.
+/// The error of [`Builder::build`](super::Builder::build), with all problems.
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -23,7 +23,7 @@ pub struct BuildError {
     problems: Vec<BuildProblem>,
 }
 
-/// One problem of a builder.
+/// One problem that [`Builder::build`](super::Builder::build) has found.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;
@@ -38,13 +38,13 @@ pub struct BuildError {
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildProblem {
-    /// A name that is not the name of a built-in resource.
+    /// There is no built-in resource with this name.
     #[error(transparent)]
     UnknownResource(#[from] UnknownResource),
     /// An error in a metric list or in an allowlist.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A family name that is not a valid metric name.
+    /// The name of a family is not a valid metric name.
     #[error(
         "`{name}` of {resource} is not a metric name; use letters, digits, `_` and `:`; the first \
          character must not be a digit"
@@ -55,7 +55,7 @@ pub enum BuildProblem {
         /// The resource that has the family.
         resource: String,
     },
-    /// A label name that is not valid.
+    /// The name of a label is not valid.
     #[error(
         "`{label}` of {subject} is not a label name; use letters, digits and `_`; the first character \
          must not be a digit"
@@ -66,23 +66,23 @@ pub enum BuildProblem {
         /// The family, the resource or the builder call that has the label.
         subject: String,
     },
-    /// A label name that occurs twice in every sample.
-    #[error("the label `{label}` of {subject} exists already; rename one of the two")]
+    /// Two labels of the same samples have the same name.
+    #[error("the label `{label}` of {subject} exists already; rename one of the two labels")]
     RepeatedLabel {
         /// The name.
         label: String,
         /// The family or the resource that has the label.
         subject: String,
     },
-    /// A family without a help text.
-    #[error("`{name}` of {resource} has no help text; describe what it measures")]
+    /// A family has no help text.
+    #[error("`{name}` of {resource} has no help text; describe what the metric measures")]
     MissingHelp {
         /// The family.
         name: String,
         /// The resource that has the family.
         resource: String,
     },
-    /// Several collectors of a resource have a family of the same name.
+    /// Two collectors of a resource have a family with the same name.
     #[error(
         "`{family}` of {resource} is in {first} and in {second}, so that each of its series would \
          exist twice; remove it from one of the two, or use `replace_built_in` to replace a \
@@ -98,7 +98,7 @@ pub enum BuildProblem {
         /// The second collector that has the family.
         second: String,
     },
-    /// A collector that should replace a built-in collector, but reads another resource.
+    /// A collector cannot replace a built-in collector, because it reads another resource.
     #[error(
         "`replace_built_in` got a collector of {given} for {built_in}; give it a collector of \
          {built_in}, or add the collector by `collector`"
@@ -109,7 +109,7 @@ pub enum BuildProblem {
         /// The built-in resource.
         built_in: String,
     },
-    /// Joined labels for a resource that does not exist.
+    /// The resource of a joined label does not exist.
     #[error(
         "joined labels are for `{resource}`, which is not a known resource; use the plural name of a resource, or `*` \
          for all"
@@ -118,7 +118,7 @@ pub enum BuildProblem {
         /// The name given.
         resource: String,
     },
-    /// A joined label with the name of another label of the same samples.
+    /// A joined label has the same name as another label of the same samples.
     #[error(
         "the joined label `{join}` has the name `{label}`, which is also a label of {subject}; give the joined label \
          another name with `=NAME`"
@@ -128,10 +128,10 @@ pub enum BuildProblem {
         join: String,
         /// The name.
         label: String,
-        /// The family, or the base labels or constant labels, that has the label.
+        /// The owner of the other label: a family, the base labels of a resource, or the constant labels.
         subject: String,
     },
-    /// `fed_by_host` names a resource that is not registered.
+    /// A resource that was passed to `fed_by_host` is not registered.
     #[error(
         "`fed_by_host` names `{resource}`, which is not registered; the registered resources are: {registered}"
     )]
@@ -141,7 +141,7 @@ pub enum BuildProblem {
         /// The registered resources, joined by `, `.
         registered: String,
     },
-    /// Two families with the same name, but a different type or help text.
+    /// Two families have the same name, but a different type or help text.
     #[error(
         "two families have the name `{family}`, one of {first} and one of {second}, but a different {what}; rename one \
          of the families"

@@ -1,4 +1,4 @@
-//! Feeds of a registry: the writers with which a host feeds the resources that it has declared.
+//! The writers with which a host feeds the resources for which the builder declares `fed_by_host`.
 
 use super::state_metrics::StateMetrics;
 use crate::errors::debug_is_display;
@@ -6,7 +6,7 @@ use crate::joins::SourceFeed;
 use crate::resource::{CollectedResource, ResourceName};
 use crate::store::{JoinWriter, MetricsStore, ObjectWriter, Writer};
 
-/// The reason why a host cannot feed a resource.
+/// The reason why a host cannot get a writer of a resource.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::{Node, Pod};
@@ -26,13 +26,13 @@ use crate::store::{JoinWriter, MetricsStore, ObjectWriter, Writer};
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
-    /// No collector reads the type or the resource.
-    #[error("no collector of {wanted} is registered; add one to the builder")]
+    /// No collector of this type or resource is registered.
+    #[error("no collector of {wanted} is registered; add a collector to the builder")]
     NotRegistered {
-        /// The name of the type, or of the resource.
+        /// The name of the requested type or resource.
         wanted: String,
     },
-    /// Several resources have the type.
+    /// Several registered resources have this type.
     #[error(
         "several resources have the type {kind}: {}; select one of them with `feed_of`",
         resources.join(", ")
@@ -40,7 +40,7 @@ pub enum FeedError {
     Ambiguous {
         /// The name of the type.
         kind: String,
-        /// The resources that have the type.
+        /// The resources that have this type.
         resources: Vec<String>,
     },
     /// The builder does not declare that the host feeds the resource.
@@ -52,7 +52,7 @@ pub enum FeedError {
         /// The resource.
         resource: String,
     },
-    /// A configuration adds families to the resource. Only JSON can feed them.
+    /// A configuration adds families to the resource, and these families need the objects as JSON.
     #[error(
         "{resource} also has families from a configuration, which need JSON; feed JSON with `feeds_of`, or \
          replace the declaration of the builder by `Collector::fed_by_host` on the Rust collector, so \
@@ -71,10 +71,10 @@ debug_is_display!(FeedError);
 impl StateMetrics {
     /// Returns a writer of typed objects for the resource of `K`.
     ///
-    /// The builder declares the resources that the host feeds, by [`fed_by_host`](super::Builder::fed_by_host) or
-    /// [`all_fed_by_host`](super::Builder::all_fed_by_host). Each writer has separate rows. A host with one watch per
-    /// namespace needs one writer per watch. The writer's [`store`](Writer::store) has the methods of
-    /// [`CacheStore`](crate::CacheStore).
+    /// First declare in the builder that the host feeds the resource, with [`fed_by_host`](super::Builder::fed_by_host)
+    /// or [`all_fed_by_host`](super::Builder::all_fed_by_host). A list of a writer replaces only the objects of the
+    /// same writer. So a host with one watch per namespace needs one writer per watch. The writer's
+    /// [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
     ///
     /// # Errors
     ///
@@ -88,11 +88,11 @@ impl StateMetrics {
         self.checked_writer(&self.store_of_type::<K>()?)
     }
 
-    /// Returns a writer of typed objects for one of the resources of type `K`.
+    /// Returns a writer of typed objects for the given resource, if several resources have the type `K`.
     ///
     /// # Errors
     ///
-    /// The same as for [`feed`](Self::feed).
+    /// Returns the same errors as [`feed`](Self::feed).
     ///
     /// ```
     /// use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -131,10 +131,12 @@ impl StateMetrics {
         }
     }
 
-    /// Returns a writer of JSON for each resource that the host feeds, in the order of the
-    /// exposition. Writers of objects that only provide [joined labels](super::Builder::join_label) follow.
+    /// Returns a writer of JSON for each resource that the host feeds.
     ///
-    /// There are no writers for resources that the builder does not declare as fed by the host.
+    /// The writers are in the order of the exposition. The last writers are for objects that only provide [joined
+    /// labels](super::Builder::join_label).
+    ///
+    /// If the builder does not declare that the host feeds a resource, there is no writer for this resource.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -155,15 +157,17 @@ impl StateMetrics {
         stores.chain(sources).collect()
     }
 
-    /// Returns the writers of JSON for one resource: one for each type that reads the resource.
+    /// Returns the writers of JSON for one resource.
     ///
-    /// The writers also feed the families that a configuration adds to the resource. JSON is independent of the host's
-    /// versions of `kube` and `k8s-openapi`.
+    /// There is one writer for each Rust type with a collector of the resource.
+    ///
+    /// The writers also feed the families that a configuration adds to the resource. With JSON, the host can use other
+    /// versions of `kube` and `k8s-openapi` than this crate.
     ///
     /// # Errors
     ///
-    /// Returns an error if nothing is registered for the resource, or if the builder does not declare that the host
-    /// feeds it.
+    /// Returns an error if no collector of the resource is registered, or if the builder does not declare that the host
+    /// feeds the resource.
     ///
     /// ```
     /// use kube_state_metrics::registry::FeedError;
@@ -210,14 +214,15 @@ impl StateMetrics {
         }
     }
 
-    /// Returns the feeds of objects that only provide joined labels. If `by_host` is true, these are the feeds of the
-    /// host, otherwise the feeds of the sources of the crate.
+    /// Returns the feeds of objects that only provide joined labels. If `by_host` is true, these are the feeds for the
+    /// host. Otherwise, these are the feeds for the sources of this crate.
     pub(crate) fn source_feeds(&self, by_host: bool) -> Vec<SourceFeed> {
         let settings = self.settings();
         settings.joins.without_store(&settings.host_fed, by_host)
     }
 
-    /// Returns the store whose objects have the type `K`. The host or a source feeds this store.
+    /// Returns the store whose objects have the type `K`, or an error if there is no such store or if there are
+    /// several.
     pub(crate) fn store_of_type<K: CollectedResource>(&self) -> Result<MetricsStore<K>, FeedError> {
         let stores = self.stores_of_type::<K>();
         match &stores[..] {
@@ -236,7 +241,8 @@ impl StateMetrics {
         stores.cloned().collect()
     }
 
-    /// Returns a writer of typed objects, if the declarations of the builder allow it.
+    /// Returns a writer of typed objects. Returns an error if the host does not feed the resource, or if the resource
+    /// needs JSON.
     fn checked_writer<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,

@@ -1,4 +1,4 @@
-//! [`JoinSettings`]: the joined labels of a registry, and their sources.
+//! [`JoinSettings`]: the joined labels of a registry, and the objects from which they are joined (their sources).
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,9 +21,9 @@ pub(crate) struct JoinSettings {
 // === impl JoinSettings ===
 
 impl JoinSettings {
-    /// Checks the configuration. `registered` are the resources with samples. `known` are the resources that the
-    /// configuration of joined labels may name. If there is a configuration of custom resources, both are `None`,
-    /// because this configuration can later add any resource. `constants` are the names of the constant labels.
+    /// Checks the configuration of joined labels. `registered` are the resources with samples. `known` are the
+    /// resources that the configuration may name. If there is a configuration of custom resources, `registered` and
+    /// `known` are `None`, because any resource can be added later. `constants` are the names of the constant labels.
     pub(super) fn new(
         config: JoinConfig,
         registered: Option<&[ResourceInfo]>,
@@ -57,7 +57,7 @@ impl JoinSettings {
                 resource: resource.to_string(),
             }
         }));
-        // Only the joined labels of registered resources need sources.
+        // Create sources only for the joined labels of registered resources.
         let used: Vec<_> = match registered {
             Some(registered) => config.of_resources(registered).collect(),
             None => joins,
@@ -66,17 +66,18 @@ impl JoinSettings {
         Self { config, sources }
     }
 
-    /// The joined labels of a resource, as its store needs them.
+    /// The joined labels of a resource, in the form that its store needs.
     pub(super) fn row_joins(&self, resource: &ResourceInfo) -> Option<Arc<RowJoins>> {
         let sources = self.sources.as_ref()?;
         RowJoins::new(resource, &self.config.of_resource(resource), sources)
     }
 
-    /// If labels are joined from the objects of a resource, returns a handle with which the store of the resource passes
-    /// these objects on. `None` if no labels are joined from them, or if another store already has this handle.
+    /// Returns a handle with which the store of a resource updates the sources, if labels are joined from the objects
+    /// of this resource. Returns `None` if no labels are joined from these objects, or if another store already has
+    /// this handle.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
-        // A store of a configuration may be removed at run time, so such a store does not update the sources.
+        // A store of configured families never updates the sources, because such a store may be removed at run time.
         let kind = SourceKind::of(resource).filter(|_| !resource.is_configured())?;
         sources.feed_of_store(kind)
     }
@@ -97,8 +98,8 @@ impl JoinSettings {
         needed.any(|kind| name.matches(&kind.info()))
     }
 
-    /// Returns the feeds of the kinds without a store. If `by_host` is true, these are the kinds that the host feeds,
-    /// otherwise the kinds that the sources of the crate feed.
+    /// Returns the feeds of the kinds of sources that no store updates. If `by_host` is true, returns the feeds for the
+    /// host. Otherwise, returns the feeds for the sources of this crate.
     pub(super) fn without_store(&self, host_fed: &HostFed, by_host: bool) -> Vec<SourceFeed> {
         let Some(sources) = &self.sources else {
             return Vec::new();
@@ -109,7 +110,7 @@ impl JoinSettings {
     }
 }
 
-/// Reports joined labels that have the name of a declared label. `declared` are the labels of `subject`.
+/// Reports joined labels that have the same name as a label in `declared`. `declared` are the labels of `subject`.
 pub(super) fn check_declared<'a>(
     problems: &mut Vec<BuildProblem>,
     joins: &[&Join],

@@ -1,4 +1,4 @@
-//! [`Registration`]: the collectors of one resource, which become one store.
+//! [`Registration`]: the collectors of one resource, from which one store is created.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use crate::resource::{CollectedResource, ResourceInfo, ResourceName};
 use crate::store::{Allowlists, AnyStore, MetricsStore, Schema};
 
 impl Settings {
-    /// The store of a collector from a configuration.
+    /// Creates the store of a collector from a configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     pub(super) fn store_of<K: CollectedResource>(
         &self,
@@ -38,12 +38,12 @@ pub(super) trait Registration: Send + Sync {
     fn resource(&self) -> &ResourceInfo;
     fn type_id(&self) -> TypeId;
     fn as_any(&mut self) -> &mut dyn Any;
-    /// Takes the collectors of another registration of the same type.
+    /// Moves the collectors of another registration, which has the same type, to this registration.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
-    /// Reports joined labels that have the same name as a label that an included family declares.
+    /// Reports joined labels that have the same name as a label of an enabled family.
     fn check_joins(&self, settings: &Settings, problems: &mut Vec<BuildProblem>);
-    /// The names of the families of each collector.
+    /// For each collector, the names of its families.
     fn family_names(&self) -> Vec<(Origin, Vec<&str>)>;
     fn into_store(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore>;
 }
@@ -54,12 +54,12 @@ pub(super) struct TypedRegistration<K> {
     others: Vec<(Origin, Collector<K>)>,
 }
 
-/// The origin of a collector, for messages.
+/// The origin of a collector, which error messages name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     BuiltIn,
     Replacement,
-    /// A collector that the application adds; the number counts these collectors from 1.
+    /// A collector that the application has added. The number is its position among these collectors, counted from 1.
     Added(usize),
     #[cfg(feature = "custom-resources")]
     Configuration,
@@ -88,7 +88,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Merges registrations of the same type and resource into the first of them.
+/// Merges all registrations of the same type and resource into one registration.
 pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>> {
     let mut places: BTreeMap<(TypeId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Box<dyn Registration>> = Vec::new();
@@ -109,7 +109,7 @@ pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Re
     merged
 }
 
-/// Reports families that several collectors of one resource have, because their series would be duplicates.
+/// Reports families that occur in several collectors of one resource, because each of their series would exist twice.
 pub(super) fn check_repeated_families(
     registrations: &[Box<dyn Registration>],
     problems: &mut Vec<BuildProblem>,
@@ -259,7 +259,7 @@ impl<K: CollectedResource> Registration for TypedRegistration<K> {
     }
 }
 
-/// Reports names that are invalid or repeated.
+/// Reports label names that are invalid or repeated.
 pub(super) fn check_labels<'a>(
     problems: &mut Vec<BuildProblem>,
     subject: &str,

@@ -11,7 +11,7 @@ use crate::filter::{AllowlistConfig, MetricFilter};
 use crate::limits::Limits;
 use crate::scope::ObjectFilter;
 
-/// The options for stores. Stores are created at startup and when a configuration changes.
+/// The options of all stores. The options are kept after startup, because a changed configuration can add stores.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(super) metrics: MetricFilter,
@@ -22,6 +22,6 @@ pub(crate) struct Settings {
     pub(super) host_fed: HostFed,
     pub(crate) joins: JoinSettings,
     pub(crate) limits: Limits,
-    /// The objects that stores accept. The filter changes when the shard changes at run time.
+    /// The filter for the objects that stores accept. The filter changes if the shard changes at run time.
     pub(crate) filter: RwLock<ObjectFilter>,
 }

@@ -14,7 +14,7 @@ use crate::resource::ResourceInfo;
 use crate::scope::{ObjectFilter, Shard};
 use crate::store::StoreReader;
 
-/// The metrics of a set of resources: their stores, and one exposition over all of them.
+/// The stores of all registered resources, and the exposition of their samples.
 ///
 /// A clone is another handle to the same stores.
 ///
@@ -43,7 +43,7 @@ pub struct StateMetrics {
     current: Arc<CurrentPlan>,
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
-    /// Locked while a change is prepared, so that changes run one after another.
+    /// The configured families. A change locks this field until it is complete, so that changes run one after another.
     #[cfg(feature = "custom-resources")]
     configured: Arc<parking_lot::Mutex<Configured>>,
 }
@@ -65,7 +65,7 @@ impl StateMetrics {
         }
     }
 
-    /// Adds the configuration whose families are in the plan.
+    /// Sets the configured families that the plan contains.
     #[cfg(feature = "custom-resources")]
     pub(super) fn with_configured(mut self, configured: Configured) -> Self {
         self.configured = Arc::new(parking_lot::Mutex::new(configured));
@@ -77,22 +77,23 @@ impl StateMetrics {
         self.configured.lock()
     }
 
-    /// Returns a snapshot of all samples.
+    /// Returns a snapshot of the samples of all stores.
     #[must_use]
     pub fn exposition(&self, format: Format, filter: ExpositionFilter) -> Exposition {
         self.current.exposition(format, filter)
     }
 
-    /// Compresses the changes since the last compressed scrape, if the next scrape is due within a second. Calls are
-    /// optional.
+    /// Compresses the changes since the last compressed scrape, if the next scrape is expected within a second.
     ///
-    /// If a compressed scrape is in progress that began with an empty cache, such as the first scrape, the function
-    /// compresses the second half of the text. The scrape then takes about half the time.
+    /// This call is optional.
     ///
-    /// If you call this function once a second, scrapes need to compress little. The function predicts the next scrape
-    /// from the times of the last dozen scrapes, and does nothing if no scrape is due. The function may run for some
-    /// hundred milliseconds, so call it on a thread that may block, for example in `spawn_blocking`. Without these
-    /// calls, each scrape compresses the changes. The cache evicts unused blocks with and without these calls.
+    /// The first compressed scrape has an empty cache. If this scrape is in progress, the function compresses the
+    /// second half of the text, so that the scrape takes about half the time.
+    ///
+    /// If you call this function once a second, a scrape needs to compress only few changes. Without these calls, each
+    /// scrape compresses all changes. The function predicts the next scrape from the times of the last scrapes, and
+    /// does nothing if no scrape is expected soon. The function may run for some hundred milliseconds, so call it on a
+    /// thread that may block, for example in `spawn_blocking`.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};
@@ -117,7 +118,7 @@ impl StateMetrics {
         self.current.gzip_cache_bytes()
     }
 
-    /// The stores of the registered resources, for reading, in the order of the exposition.
+    /// Returns a reader for the store of each registered resource, in the order of the exposition.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -138,9 +139,9 @@ impl StateMetrics {
             .collect()
     }
 
-    /// The series and bytes of each family that has samples, by resource.
+    /// The number of series and bytes of each family that has samples, for each resource.
     ///
-    /// Each call computes the result. The computation reads equal cells of a page once, and writes no text.
+    /// Each call computes the result from the stored samples, but does not write the text of the exposition.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -168,8 +169,8 @@ impl StateMetrics {
 
     /// Changes the shard of all stores.
     ///
-    /// Objects of other shards are removed. Objects that are new in the shard are added with the next list of each
-    /// feed.
+    /// The samples of objects of other shards are removed. Objects that now belong to the shard have samples after the
+    /// next list of each feed.
     ///
     /// ```
     /// use kube_state_metrics::registry::Shard;
@@ -185,9 +186,9 @@ impl StateMetrics {
         self.set_shards(shard, Vec::new());
     }
 
-    /// Changes the shard. `leaving` are the earlier shards whose objects the stores still accept.
+    /// Changes the shard. The stores also still accept the objects of the earlier shards in `leaving`.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        // A store that is added at the same time must get the new shard.
+        // With this lock, no store is added during the change, so each store gets the new shard.
         #[cfg(feature = "custom-resources")]
         let _changing = self.configured.lock();
         {
@@ -205,8 +206,10 @@ impl StateMetrics {
         }
     }
 
-    /// The resources from whose objects labels are [joined](super::Builder::join_label). The sources watch these
-    /// resources. If a resource is not registered, the sources watch only the metadata of its objects.
+    /// The resources from whose objects labels are [joined](super::Builder::join_label).
+    ///
+    /// The sources of this crate watch these resources. If such a resource is not registered, the sources watch only
+    /// the metadata of its objects.
     ///
     /// ```
     /// use kube_state_metrics::registry::Join;
@@ -224,7 +227,9 @@ impl StateMetrics {
         kinds.map(SourceKind::info).collect()
     }
 
-    /// Warnings for a log about valid filters that have no effect.
+    /// Returns warnings about filters that are valid, but have no effect.
+    ///
+    /// Log these warnings.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -239,9 +244,11 @@ impl StateMetrics {
         &self.warnings
     }
 
-    /// The patterns of the allowlist, denylist and opt-in list that need too much backtracking for the name of a
-    /// family. If such a pattern is in the denylist, the family has no metrics. If the pattern is in the allowlist or
-    /// opt-in list, the family has metrics only if another pattern of the same list matches it.
+    /// The patterns of the metric allowlist, denylist and opt-in list that need too much backtracking for the name of a
+    /// family.
+    ///
+    /// If such a pattern is in the denylist, the family is not exported. If such a pattern is in the allowlist or
+    /// opt-in list, this pattern does not match the family.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -1,4 +1,4 @@
-//! [`Body`]: an exposition in chunks. Each chunk is rendered when the connection can send it.
+//! [`Body`]: the body of a response. It renders the exposition in chunks, each when the connection can send it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,9 +13,9 @@ use crate::exposition::{Encoded, Encoding, Exposition, Step};
 
 /// The body of a response of [`StateMetrics::respond`](crate::StateMetrics::respond).
 ///
-/// The body renders one chunk of about 64 KiB at a time. Therefore, a response of any size needs only the memory of a
-/// few chunks, and the first bytes are sent immediately. After about 0.1 ms of rendering, the body yields to other
-/// tasks.
+/// The body renders one chunk of about 64 KiB at a time. Therefore, even a large response needs only the memory of a
+/// few chunks, and the first bytes are sent immediately. After each 0.1 ms of rendering, other tasks of the runtime can
+/// run.
 ///
 /// ```
 /// use http_body_util::BodyExt;
@@ -34,16 +34,17 @@ use crate::exposition::{Encoded, Encoding, Exposition, Step};
 pub struct Body {
     content: Content,
     has_begun: bool,
-    /// The time of rendering since the body last yielded to the runtime.
+    /// How long the body has rendered since it last let other tasks run.
     rendered: Duration,
 }
 
-/// The body yields to the runtime after this time of rendering. A runtime does not interrupt a task, and a connection
-/// polls the body until the buffer of the connection is full. Without yields, the requests of other clients would wait.
+/// After rendering for this time, the body lets other tasks run. This is necessary because a runtime does not interrupt
+/// a task, and a connection polls the body until its send buffer is full. Meanwhile, the requests of other clients
+/// would wait.
 const TURN: Duration = Duration::from_micros(100);
 
 enum Content {
-    /// No bytes: a response to `HEAD` has only the headers.
+    /// The response to a `HEAD` request, which has no body.
     HeadersOnly,
     Full(Option<Bytes>),
     Chunks(Box<Encoded>),
@@ -97,7 +98,8 @@ impl http_body::Body for Body {
                 Step::Item(chunk) => {
                     if !body.has_begun {
                         body.has_begun = true;
-                        // The body yields, so that this chunk is sent before the next one is rendered.
+                        // Let other tasks run next, so that the first chunk is sent before the second chunk is
+                        // rendered.
                         body.rendered = TURN;
                     }
                     return Poll::Ready(Some(Ok(Frame::data(chunk))));
@@ -117,8 +119,8 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            // The length of the body is not known. If the hint were exactly zero, a server would send `content-length:
-            // 0`.
+            // The length of the body is not known. Do not return the exact size 0 for `HEAD`, because a server would
+            // then send `content-length: 0`.
             Content::HeadersOnly | Content::Chunks(_) => SizeHint::default(),
             Content::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)

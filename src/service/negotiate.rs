@@ -1,7 +1,9 @@
-//! Content negotiation, as defined by [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
+//! Selects the format and the compression of a response by the request headers, as in [RFC
+//! 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5).
 //!
-//! The accepted format with the highest quality value is chosen; `q=0` excludes a format. If a header accepts none of
-//! the formats, the response is text, which is more useful to a scraper than the status 406.
+//! The response has the accepted format with the highest quality value (`q`). `q=0` excludes a format. If the header
+//! `Accept` accepts none of the formats, the response has the text format. For a scraper, this is more useful than the
+//! status 406.
 
 use http::HeaderValue;
 
@@ -11,9 +13,9 @@ use crate::exposition::Format;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Negotiated {
     pub(super) format: Format,
-    /// The version of the format that the request names.
+    /// The version of the format, for the parameter `version` of `Content-Type`.
     version: &'static str,
-    /// The escaping scheme that the request names.
+    /// The escaping scheme of names, for the parameter `escaping` of `Content-Type`.
     escaping: &'static str,
 }
 
@@ -27,11 +29,11 @@ struct Clause {
     media_type: String,
     version: Option<String>,
     escaping: Option<&'static str>,
-    /// The quality value in thousandths.
+    /// The quality value (`q`) in thousandths.
     quality: u16,
 }
 
-/// Chooses the format for the value of an `Accept` header.
+/// Selects the format for a value of the header `Accept`.
 pub(super) fn negotiate(accept: &str) -> Negotiated {
     let mut clauses: Vec<_> = split(accept, ',').filter_map(Clause::parse).collect();
     clauses.sort_by_key(|clause| (u16::MAX - clause.quality, clause.media_type.contains('*')));
@@ -42,7 +44,8 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
         .filter(|(_, clause)| clause.quality > 0)
     {
         escaping = clause.escaping.unwrap_or(escaping);
-        // A clause applies to a format only if no other clause is more specific about the format.
+        // For each format, only the most specific clause applies. For example, `text/plain` is more specific than
+        // `*/*`.
         let offer = offers().find(|(format, version)| {
             let specificity = |clause: &Clause| clause.specificity(*format, version);
             let this = specificity(clause);
@@ -71,7 +74,7 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
     }
 }
 
-/// Returns all formats and versions. If several offers are equally acceptable, the first offer is chosen.
+/// Returns all formats with their versions. If a request accepts several of them equally, the first one is selected.
 fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     Format::ALL.iter().flat_map(|&format| {
         let versions = format.spec().versions().iter();
@@ -79,7 +82,7 @@ fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     })
 }
 
-/// Whether the value of an `Accept-Encoding` header accepts gzip.
+/// Whether a value of the header `Accept-Encoding` accepts gzip.
 pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, 0);
     for element in split(accept_encoding, ',') {
@@ -140,7 +143,7 @@ impl Clause {
         Some(clause)
     }
 
-    /// Returns how closely the clause describes a format; 0 if the clause does not describe the format.
+    /// Returns how specific the clause is for a format; 0 if the clause does not match the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);
@@ -158,7 +161,7 @@ impl Clause {
     }
 }
 
-/// Splits at separators outside of quotes, and trims the parts.
+/// Splits a text at each separator that is not inside quotation marks. Removes white space around the parts.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |found| {
@@ -170,7 +173,8 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     parts.map(str::trim)
 }
 
-/// Returns a parameter's name in lower case and its value without quotes; `None` if the parameter is malformed.
+/// Returns the name of a parameter in lower case, and its value without quotation marks. Returns `None` if the
+/// parameter is malformed.
 fn parameter(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());

@@ -1,11 +1,11 @@
-//! The query of a request, as an [`ExpositionFilter`].
+//! Converts the query of a request to an [`ExpositionFilter`].
 
 use crate::exposition::ExpositionFilter;
 
-/// The filter that a query describes. Unknown parameters are ignored.
+/// Returns the filter for a query. Unknown parameters are ignored.
 ///
-/// Values are comma-separated lists. Items are trimmed, and empty items are dropped. An invalid pair (with
-/// a `;` or a broken `%` escape) is ignored, as in Go's `net/url`.
+/// A value is a list of items with `,` between them. White space around an item is removed, and empty items are
+/// ignored. As in Go's `net/url`, a parameter with a `;` or an invalid `%` escape is ignored.
 pub(super) fn filter(query: &str) -> ExpositionFilter {
     let mut resources = None;
     let mut excluded = Vec::new();
@@ -33,14 +33,15 @@ pub(super) fn filter(query: &str) -> ExpositionFilter {
     if let Some(namespaces) = namespaces {
         filter = filter.namespaces(namespaces);
     }
-    // As in the Prometheus client libraries, an empty list of names means no restriction.
+    // As in the Prometheus client libraries, an empty list of names selects all families.
     if !families.is_empty() {
         filter = filter.families(families);
     }
     filter
 }
 
-/// Whether Go's `net/url` accepts a pair. The crate `form_urlencoded` also accepts pairs that Go refuses.
+/// Whether Go's `net/url` accepts a parameter with its value. This check is needed because the crate `form_urlencoded`
+/// accepts more.
 fn is_valid(pair: &str) -> bool {
     let is_escape = |text: &str| {
         let digits = text.as_bytes().get(..2).unwrap_or_default();
@@ -106,7 +107,7 @@ mod tests {
         ] {
             assert!(filter(query).is_everything(), "{query}");
         }
-        // A name that is not UTF-8 belongs to no resource.
+        // No resource has a name that is not UTF-8.
         assert!(!filter("resources=%ff").is_everything());
     }
 }

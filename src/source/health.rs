@@ -1,4 +1,4 @@
-//! Health: the state of each resource and of its feeds, and readiness.
+//! Health: the state of each resource and of its feeds, and whether the program is ready.
 //!
 //! Every [`Source`](crate::source::Source) has a [`Health`]. Serve [`Health::readiness`] at `/readyz`, and
 //! [`Health::snapshot`] as JSON or on a page.
@@ -42,7 +42,9 @@ use crate::store::{StoreAddress, StoreStats};
 use clock::{Instant, sleep_until};
 use tracked::{ReportedFeed, TrackedResource};
 
-/// The health of every resource. A clone is another handle to the same health.
+/// A handle to the health of all resources.
+///
+/// A clone is another handle to the same health.
 ///
 /// ```
 /// # #[cfg(feature = "watch")]
@@ -82,15 +84,15 @@ pub struct Health {
 
 struct HealthInner {
     metrics: StateMetrics,
-    /// The kind of source that feeds each resource, unless `set_feeds` sets another kind for the resource.
+    /// The default kind of source of all resources. `set_feeds` can set another kind for a resource.
     origin: FeedOrigin,
     limits: HealthLimits,
     resources: RwLock<Resources>,
-    /// The reason why the shard is not known yet, if a StatefulSet determines the shard.
+    /// If a StatefulSet determines the shard: the reason why the shard is not known yet.
     sharding: Mutex<Option<String>>,
     /// Whether the source has started its feeds.
     is_started: AtomicBool,
-    /// Whether the default policy has been met at least once.
+    /// Whether the default readiness policy has been met at least once.
     was_ready: AtomicBool,
     changed: watch::Sender<()>,
 }
@@ -98,27 +100,28 @@ struct HealthInner {
 /// How long a source tolerates resources that fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HealthLimits {
-    /// How long readiness waits for failing resources after the first complete list.
+    /// How long readiness waits for failing resources, counted from the first complete list of any resource.
     pub(super) readiness_deadline: Option<Duration>,
     /// How long objects of a forbidden resource stay in the store.
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between two checks of readiness while the server refuses a resource. Readiness then waits until the
-/// refusal ends or has lasted long enough. The same interval applies after the deadline, because a list that delays
-/// readiness may stop making progress at any time.
+/// The interval between two checks of readiness when no event announces a change. This is the case while readiness
+/// waits until a refusal has lasted long enough. It is also the case after the deadline, while readiness waits for a
+/// list that may stop making progress.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
-/// Returns the pause after a check of readiness. `check` is the duration of the check. The pause is nine times as long
-/// as the check, so that checks take at most a tenth of the time. After a short check, there is no pause.
+/// Returns how long to pause after a check of readiness. `check` is the duration of the check. After a short check,
+/// there is no pause. Otherwise, the pause is nine times as long as the check, so that checks take at most a tenth of
+/// the time.
 #[cfg(feature = "watch")]
 fn pause_after(check: Duration) -> Duration {
-    // Without a tokio runtime, there is no timer for a pause.
+    // A pause needs the timer of a tokio runtime.
     let is_short = check < Duration::from_micros(100) || Handle::try_current().is_err();
     if is_short { Duration::ZERO } else { check * 9 }
 }
 
-/// Without the feature `watch`, there is no timer, so checks run without a pause.
+/// Without the feature `watch`, there is no timer, so there is no pause.
 #[cfg(not(feature = "watch"))]
 fn pause_after(_check: Duration) -> Duration {
     Duration::ZERO
@@ -126,11 +129,11 @@ fn pause_after(_check: Duration) -> Duration {
 
 #[derive(Default)]
 struct Resources {
-    /// The plan to which the resources in `tracked` belong.
+    /// The plan of the exposition from which the resources in `tracked` were taken.
     plan: Weak<Plan>,
     /// The resources, in the order of the plan.
     tracked: Vec<TrackedResource>,
-    /// The index of each store's resource in `tracked`.
+    /// For each store, the index of its resource in `tracked`.
     indexes: HashMap<StoreAddress, usize>,
     reported: Vec<ReportedFeed>,
 }
@@ -138,9 +141,9 @@ struct Resources {
 // === impl Health ===
 
 impl Health {
-    /// Creates the health of resources that the host feeds, without a watch or manifests of this crate.
+    /// Creates the health for a program that feeds all resources itself, without a watch or manifests of this crate.
     ///
-    /// Readiness depends on a resource if a [`reporter`](Self::reporter) reports on the resource.
+    /// Readiness depends only on the resources for which you create a [`reporter`](Self::reporter).
     #[must_use]
     pub fn new(metrics: &StateMetrics) -> Self {
         Self::of_origin(metrics, FeedOrigin::Host, HealthLimits::default(), true)
@@ -166,7 +169,7 @@ impl Health {
         }
     }
 
-    /// The current health of all resources.
+    /// Returns the current health of all resources, and whether the default readiness policy is met.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {
         let (readiness, resources) = self.check(ReadinessPolicy::Default);
@@ -184,13 +187,13 @@ impl Health {
         figures.map(|(_, _, health)| health).collect()
     }
 
-    /// Whether the policy is met, and which resources are missing.
+    /// Returns whether the policy is met, and which resources prevent readiness.
     #[must_use]
     pub fn readiness(&self, policy: ReadinessPolicy) -> Readiness {
         self.check(policy).0
     }
 
-    /// Checks a policy. Also returns the health of all resources, on which the result is based.
+    /// Checks a policy. Also returns the health of the resources that was used for this check.
     fn check(&self, policy: ReadinessPolicy) -> (Readiness, Vec<ResourceHealth>) {
         let inner = &self.inner;
         let sharding = inner.sharding.lock().clone();
@@ -204,7 +207,7 @@ impl Health {
             sharding.is_none() && is_started && blocking().is_none()
         };
         if is_met(ReadinessPolicy::Default) {
-            // `Relaxed` is enough, because no other memory depends on this flag.
+            // `Relaxed` is enough, because readers of this flag read no other data that depends on it.
             inner.was_ready.store(true, Ordering::Relaxed);
         }
         let ready = match policy {
@@ -217,8 +220,8 @@ impl Health {
         (readiness, resources)
     }
 
-    /// Returns when readiness stops waiting for failing resources. `None` if there is no deadline, or if no list is
-    /// complete yet.
+    /// Returns the time at which readiness stops waiting for failing resources. Returns `None` if there is no such
+    /// deadline, or if no list is complete yet.
     fn deadline(&self, resources: &[ResourceHealth]) -> Option<Instant> {
         let after = self.inner.limits.readiness_deadline?;
         readiness::served_since(resources)?.checked_add(after)
@@ -230,8 +233,8 @@ impl Health {
         let mut plans = self.inner.metrics.current_plan().changes();
         let mut pause = Duration::ZERO;
         loop {
-            // While many resources sync, one change follows another without a gap. Each check reads all resources, so a
-            // pause between two checks limits the CPU time.
+            // While many resources sync, there are many changes, and each check reads all resources. So make a pause
+            // between two checks, to limit the CPU time.
             if !pause.is_zero() {
                 sleep_until(Some(Instant::now() + pause)).await;
             }
@@ -265,14 +268,14 @@ impl Health {
         }
     }
 
-    /// Creates a reporter for a feed of the host, so that health and readiness include the feed.
+    /// Creates a reporter, with which the host reports the state of its feed of a resource.
     ///
-    /// Declare with [`fed_by_host`](crate::registry::Builder::fed_by_host) that the host feeds the resource. Without
-    /// this declaration, the health of a watch or of manifests ignores the reports. If a configuration registers the
-    /// resource after this call, the health includes the reports as soon as the resource is registered.
+    /// Also declare with [`fed_by_host`](crate::registry::Builder::fed_by_host) that the host feeds the resource.
+    /// Otherwise, if this health belongs to a watch or to manifests, the reports are ignored. The resource may be
+    /// registered after this call, by a configuration of custom resources.
     ///
-    /// A resource may have several reporters. The resource is complete when each reporter has reported a complete list.
-    /// A new reporter replaces the dropped reporters of the resource.
+    /// A resource may have several reporters. The resource is complete when each of its reporters has reported a
+    /// complete list. A new reporter replaces reporters of the resource that were dropped.
     #[must_use = "a dropped reporter reports that the feed has stopped"]
     pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
         let name = resource.into();
@@ -294,7 +297,7 @@ impl Health {
         FeedReporter::new(namespace, self.inner.changed.clone())
     }
 
-    /// The statistics and the health of each resource.
+    /// Returns the statistics of the store and the health, for each resource.
     pub(super) fn figures(&self) -> Vec<(ResourceInfo, StoreStats, ResourceHealth)> {
         loop {
             self.follow_plan();
@@ -306,21 +309,22 @@ impl Health {
                 (own.info().clone(), stats, health)
             });
             let figures = figures.collect();
-            // Meanwhile, a list of definitions may have added resources to the plan.
+            // If the plan has changed meanwhile, because resources were added or removed, start again.
             if resources.is_of(&self.inner.metrics.plan()) {
                 return figures;
             }
         }
     }
 
-    /// Sets the resources to those of the current plan. Resources of the previous plan keep their health.
+    /// Adds the new resources of the current plan, and removes resources that are no longer in the plan. All other
+    /// resources keep their health.
     fn follow_plan(&self) {
         let plan = self.inner.metrics.plan();
         if self.inner.resources.read().is_of(&plan) {
             return;
         }
         let mut resources = self.inner.resources.write();
-        // The plan is read again under the lock, so that an older plan cannot replace a newer plan.
+        // Read the plan again after locking, so that an older plan cannot replace a newer plan.
         let plan = self.inner.metrics.plan();
         let (mut before, mut counted) = (HashMap::new(), Vec::new());
         for own in std::mem::take(&mut resources.tracked) {
@@ -350,12 +354,12 @@ impl Health {
 // === impl Resources ===
 
 impl Resources {
-    /// Whether the resources belong to a plan.
+    /// Whether the resources were taken from this plan.
     fn is_of(&self, plan: &Arc<Plan>) -> bool {
         self.plan.as_ptr() == Arc::as_ptr(plan)
     }
 
-    /// The resource of a store of the plan.
+    /// The resource of a store.
     #[cfg(any(feature = "manifests", feature = "watch"))]
     fn of_store(&mut self, store: &Arc<dyn AnyStore>) -> Option<&mut TrackedResource> {
         let index = self.indexes.get(&StoreAddress::of(store))?;

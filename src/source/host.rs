@@ -1,4 +1,4 @@
-//! [`HostSource`]: a future of the host as a source.
+//! [`HostSource`]: a source that consists of a future of the host.
 
 use std::fmt;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::future::Future;
 use super::health::Health;
 use super::{Source, SourceFuture};
 
-/// A source that the host runs: a future that feeds stores and reports to a health.
+/// A source that consists of a future of the host, which feeds stores.
 ///
 /// ```
 /// use kube_state_metrics::source::health::{Health, ReadinessPolicy};
@@ -42,7 +42,9 @@ pub struct HostSource {
 // === impl HostSource ===
 
 impl HostSource {
-    /// Creates a source that runs `future`. The future reports to `health` through [reporters](Health::reporter).
+    /// Creates a source that runs `future`.
+    ///
+    /// The future must report the state of its feeds to `health`, with [reporters](Health::reporter).
     pub fn new(health: Health, future: impl Future<Output = ()> + Send + 'static) -> Self {
         let future = Box::pin(future);
         Self { health, future }

@@ -1,7 +1,7 @@
-//! Manifests as a source: reads objects from YAML, JSON and JSON lines instead of a cluster.
+//! Manifests as a source: reads objects from files with YAML, JSON or JSON lines instead of a cluster.
 //!
-//! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`.
-//! Documents that are invalid or of an unknown kind are skipped and reported with their location.
+//! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`. Invalid documents,
+//! and objects of an unknown kind, are skipped. The [`LoadReport`] names their locations.
 //!
 //! ```
 //! use kube_state_metrics::source::manifests::ManifestSource;

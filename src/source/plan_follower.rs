@@ -1,5 +1,5 @@
-//! Starts and stops the feeds of a source when the plan changes. A configuration adds stores to the plan and removes
-//! stores from it.
+//! Starts and stops the feeds of a source when stores are added or removed. A configuration of custom resources can add
+//! and remove stores at run time. The plan is the list of all current stores.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,32 +7,32 @@ use std::sync::Arc;
 use crate::exposition::Plan;
 use crate::store::{AnyStore, StoreAddress};
 
-/// The operations of a source that start and stop the feed of a store.
+/// The methods with which a source starts and stops the feed of a store.
 pub(super) trait StoreFeeder {
     /// The data that a source keeps for each store, such as a writer.
     type Feed;
 
     /// Starts to feed a store of the plan.
     ///
-    /// If the store is linked to another store, `leader` is the feed of the other store.
+    /// If the feed of another store also feeds this store, `leader` is the feed of the other store.
     fn start(&mut self, store: &Arc<dyn AnyStore>, leader: Option<&Self::Feed>) -> Self::Feed;
 
     /// Stops the feed of a store that is no longer in the plan.
     fn stop(&mut self, store: &dyn AnyStore, feed: Self::Feed);
 }
 
-/// The stores that a source feeds, with their feeds.
+/// The stores that a source feeds, and their feeds.
 #[derive(Debug)]
 pub(super) struct PlanFollower<F> {
     pub(super) feeds: Vec<(Arc<dyn AnyStore>, F)>,
-    /// The index of each store in `feeds`.
+    /// For each store, its index in `feeds`.
     indexes: HashMap<StoreAddress, usize>,
 }
 
 // === impl PlanFollower ===
 
 impl<F> PlanFollower<F> {
-    /// Stops the feeds of stores that are not in the plan, then starts the feeds of new stores.
+    /// Stops the feeds of stores that are no longer in the plan, then starts the feeds of new stores.
     #[cfg(feature = "manifests")]
     pub(super) fn follow(&mut self, plan: &Plan, feeder: &mut impl StoreFeeder<Feed = F>) {
         for store in self.stop_removed(plan, feeder) {
@@ -40,7 +40,7 @@ impl<F> PlanFollower<F> {
         }
     }
 
-    /// Stops the feeds of stores that are not in the plan. Returns the stores that have no feed yet, in the
+    /// Stops the feeds of stores that are no longer in the plan. Returns the stores whose feeds must be started, in the
     /// order in which to start them.
     pub(super) fn stop_removed(
         &mut self,
@@ -61,8 +61,8 @@ impl<F> PlanFollower<F> {
             .filter(|store| self.feed(store).is_none())
             .cloned()
             .partition(|store| plan.feeder_of(&**store).is_some());
-        // A linked store uses the feed of another store, its leader. Leaders are started first, so that each linked
-        // store finds the feed of its leader.
+        // A linked store uses the feed of another store, its leader. Start the leaders first, because a linked store
+        // needs the feed of its leader.
         [leaders, linked].concat()
     }
 
@@ -80,7 +80,7 @@ impl<F> PlanFollower<F> {
         self.feeds.push((Arc::clone(store), feed));
     }
 
-    /// Whether every store of the plan has a feed.
+    /// Whether the feed of every store of the plan has been started.
     #[cfg(feature = "manifests")]
     pub(super) fn is_up_to_date(&self, plan: &Plan) -> bool {
         plan.stores().iter().all(|store| self.feed(store).is_some())

@@ -19,16 +19,18 @@
 //! # }
 //! ```
 //!
-//! A resource that the server refuses to list does not delay readiness, unless the server refuses all resources. A
-//! resource that fails for another reason delays readiness for [at most a minute](WatchBuilder::readiness_deadline).
-//! [`Readiness`](crate::source::health::Readiness) names the refused resources and the failing resources.
+//! If the server refuses to list a resource, the resource does not delay readiness. But if the server refuses all
+//! resources, the watch does not become ready. If requests for a resource fail for another reason, the resource delays
+//! readiness for [at most a minute](WatchBuilder::readiness_deadline). [`Readiness`](crate::source::health::Readiness)
+//! names the refused resources and the failing resources.
 //!
-//! A watch uses the namespaces and the shard of the [`StateMetrics`](crate::StateMetrics). A resource that the host
-//! feeds is not watched. The host can feed the resource from an existing watch with [`RecordExt::record_into`].
+//! The watch requests only the objects in the namespaces and the shard of the [`StateMetrics`](crate::StateMetrics).
+//! The watch does not request a resource that the host feeds. The host can feed such a resource from its own watch,
+//! with [`RecordExt::record_into`].
 //!
-//! While a resource cannot be listed or watched, its last samples are served. Requests are retried with a growing
-//! backoff that respects `Retry-After`. A list is served only when it is complete. Objects that do not decode are
-//! skipped, counted and named in the log.
+//! While a resource cannot be listed or watched, its last samples are served. Failed requests are repeated after a
+//! growing pause, or after the time in the header `Retry-After`. The objects of a list are served when the list is
+//! complete. An object that cannot be decoded is skipped and counted, and the log names the object.
 
 mod audit;
 mod blocking_sink;

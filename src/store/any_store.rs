@@ -26,7 +26,7 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn snapshot(&self) -> StoreSnapshot;
     /// The joined labels of the samples; `None` if the samples have no joined labels.
     fn row_joins(&self) -> Option<&Arc<RowJoins>>;
-    /// The kind of the objects of the store, if other objects join labels from them.
+    /// The kind of the objects of the store, if their labels are joined to the samples of other objects.
     #[cfg(feature = "watch")]
     fn source_kind(&self) -> Option<SourceKind>;
     fn stats(&self) -> StoreStats;
@@ -38,22 +38,23 @@ pub(crate) trait AnyStore: Send + Sync + fmt::Debug {
     fn keys(&self) -> Vec<String>;
     /// The stored identity and samples of an object.
     fn stored_object(&self, key: &str) -> Option<StoredObject>;
-    /// Returns a writer for a new feeder. The writer also feeds the linked store.
+    /// Returns a writer for a new feeder. The writer also feeds the linked store, which has the configured families of
+    /// the same resource.
     fn object_writer(&self) -> Box<dyn ObjectWriter>;
     /// Returns a writer for a new feeder. An audit can read the rows of the writer.
     #[cfg(feature = "watch")]
     fn watch_writer(&self) -> Box<dyn WatchWriter>;
-    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
+    /// Whether the host feeds the store. If not, the sources of the crate feed the store.
     fn is_host_fed(&self) -> bool;
     /// Whether writers of this store also feed `other`.
     fn is_linked_to(&self, other: &dyn AnyStore) -> bool;
-    /// Changes the linked store, which writers of this store also feed.
+    /// Changes the linked store. Writers of this store also feed the linked store.
     #[cfg(feature = "custom-resources")]
     fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>);
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A family of a store, with the columns of its samples and of its base labels.
+/// A family of a store, with the indexes of the columns for its samples and for its base labels.
 pub(crate) struct StoreFamily<'a> {
     pub(crate) descriptor: &'a FamilyDescriptor,
     /// The names of the labels that precede the labels of the family: the constant labels, then the base labels.
@@ -69,7 +70,8 @@ pub(crate) struct StoreFamily<'a> {
     pub(crate) own_wins: bool,
 }
 
-/// Identifies a store, as the key of a map. Two stores that exist at the same time have different addresses.
+/// Identifies a store by its address, for use as the key of a map. Two stores that exist at the same time have
+/// different addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StoreAddress(usize);
 

@@ -1,4 +1,4 @@
-//! [`BaseLabels`]: the labels with which the samples of an object start.
+//! [`BaseLabels`]: the first labels of the samples of an object.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,13 +9,13 @@ use crate::family::{BaseLabel, BaseSource, SampleBuffer};
 use crate::k8s::write_label_value;
 use crate::resource::CollectedResource;
 
-/// Base labels that one or more families share.
+/// The base labels of one or more families.
 #[derive(Debug)]
 pub(super) struct BaseLabels<K> {
     pub(super) labels: Vec<BaseLabel<K>>,
     /// The names of the constant labels, then the names of the base labels.
     pub(super) reserved_names: Vec<Cow<'static, str>>,
-    /// The changes of an object after which the labels must be rendered again.
+    /// States which changes of an object require that the labels are rendered again.
     pub(super) dependency: Dependency,
 }
 

@@ -5,11 +5,11 @@ use bytes::BytesMut;
 use super::{MetricsStore, RowLabels, RowPrefix};
 use crate::resource::CollectedResource;
 
-/// A store of objects that a feed keeps up to date.
+/// A store that a feed updates with the methods of client-go's `cache.Store`.
 ///
-/// The names of the methods are those of client-go's
-/// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). Keys are `namespace/name`, or `name` for
-/// cluster-scoped objects.
+/// The methods have the same names as in client-go's
+/// [`cache.Store`](https://pkg.go.dev/k8s.io/client-go/tools/cache#Store). The key of an object is `namespace/name`, or
+/// `name` for a cluster-scoped object.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -37,10 +37,10 @@ pub trait CacheStore<K> {
     /// Does the same as [`add`](Self::add).
     fn update(&self, object: &K);
 
-    /// Removes the object.
+    /// Removes the object with the key of `object`.
     fn delete(&self, object: &K);
 
-    /// Replaces all objects of the store by `objects`. Readers see the change in one step.
+    /// Replaces all objects of the store by `objects`. Readers see either all old objects or all new objects.
     fn replace<'a>(&self, objects: impl IntoIterator<Item = &'a K>)
     where
         K: 'a;
@@ -48,7 +48,7 @@ pub trait CacheStore<K> {
     /// The keys of all objects, in ascending order.
     fn list_keys(&self) -> Vec<String>;
 
-    /// The record of the object with a key.
+    /// The record of the object with this key.
     fn get(&self, key: &str) -> Option<Self::Entry>;
 
     /// Feeds call this method at each resync interval.
@@ -75,20 +75,20 @@ pub trait CacheStore<K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredObject {
-    /// `namespace/name`, or `name`.
+    /// The key of the object: `namespace/name`, or `name` for a cluster-scoped object.
     pub key: String,
     /// `metadata.uid`.
     pub uid: String,
-    /// `metadata.resourceVersion`; `None` if it is 0 or not a decimal integer.
+    /// `metadata.resourceVersion`; `None` if this version is 0 or not a decimal integer.
     pub resource_version: Option<u64>,
     /// The sample lines of all families, as in the text format.
     pub samples: String,
 }
 
-/// The methods share one writer, so `replace` does not affect the rows of other writers.
+/// All methods of this trait use the same writer, so `replace` does not affect the rows of other writers.
 ///
-/// The store contains no objects, so `get` returns identity, version and rendered samples. `resync` does nothing,
-/// because samples depend only on objects, not on time.
+/// The store contains no objects, so `get` returns the identity, the version and the rendered samples of an object.
+/// `resync` does nothing, because samples depend only on objects, not on time.
 impl<K: CollectedResource> CacheStore<K> for MetricsStore<K> {
     type Entry = StoredObject;
 

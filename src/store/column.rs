@@ -1,4 +1,5 @@
-//! One column of a page. A column has a cell of text per row; equal cells are stored once.
+//! One column of a page. For each row of the page, a column has a *cell*, which is a piece of text. Equal cells are
+//! stored once.
 
 use std::hash::BuildHasher;
 use std::sync::LazyLock;
@@ -13,31 +14,34 @@ pub(super) use builder::ColumnBuilder;
 
 mod builder;
 
-/// Maximum number of rows of a page. A row has an entry number of one byte. Entry 0 is the empty cell, so 255 numbers
-/// are left for other cells.
+/// Maximum number of rows of a page. A column stores the number of a cell for each row, in one byte. Number 0 is the
+/// empty cell, so 255 numbers remain for other cells.
 pub(crate) const MAX_ROWS: usize = 255;
 
-/// Cells of all rows of a page for one family, or for one set of base labels.
+/// The cells of all rows of a page for one family, or for one set of base labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
-    /// A number that is unique for each state of each column in the process.
+    /// A number that changes whenever the column changes. No other column in the process has this number.
     version: u64,
-    /// The text of the distinct cells, one after another. Removed cells leave holes.
+    /// The text of the distinct cells, one after another. The text of removed cells stays until it is overwritten or
+    /// packed.
     text: Vec<u8>,
     /// The positions of the distinct cells. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
-    /// Whether cells have, or had, codes, which refer to values in the dictionary of the row.
+    /// Whether a cell has, or had, a code, that is a byte that refers to a value in the dictionary of the row.
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
-    /// The total length of the cells of all rows, in bytes. A shared cell counts for each of its rows.
+    /// The total length of the cells of all rows, in bytes. If several rows have the same cell, this cell counts
+    /// several times.
     bytes: u64,
-    /// The total number of lines of the cells of all rows. A shared cell counts for each of its rows.
+    /// The total number of lines of the cells of all rows. If several rows have the same cell, this cell counts several
+    /// times.
     lines: u64,
 }
 
-/// The entry of each row.
+/// For each row, the index of its cell in `entries`.
 #[derive(Clone, Debug)]
 enum Index {
     /// All rows have the same entry.
@@ -45,8 +49,8 @@ enum Index {
     Each(Vec<u8>),
 }
 
-/// The hash has a random key. Without the random key, an attacker could create many cells with the same hash. The
-/// search for a cell would then be slow, because it compares the text of all cells with the same hash.
+/// Computes the hashes of cells, with a random key. The search for a cell compares the text of all cells with the same
+/// hash. With a known key, an attacker could create many cells with the same hash, so that the search becomes slow.
 static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +84,14 @@ impl Column {
         self.version
     }
 
-    /// Whether cells may have codes, which refer to values in the dictionary of the row.
+    /// Whether cells may have codes, that is bytes that refer to values in the dictionary of the row.
     #[cfg(feature = "gzip")]
     pub(crate) fn is_coded(&self) -> bool {
         self.coded
     }
 
-    /// The total length of the cells of all rows, in bytes. A shared cell counts for each of its rows.
+    /// The total length of the cells of all rows, in bytes. If several rows have the same cell, this cell counts
+    /// several times.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -109,18 +114,19 @@ impl Column {
             .unwrap_or_default()
     }
 
-    /// The total number of lines of the cells of all rows. A shared cell counts for each of its rows.
+    /// The total number of lines of the cells of all rows. If several rows have the same cell, this cell counts several
+    /// times.
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// The cell of `row`; empty if there is no such row.
+    /// The cell of `row`. The result is empty if the page has no such row.
     pub(crate) fn cell(&self, row: usize) -> &[u8] {
         let entry = self.entries.get(self.cell_number(row));
         entry.map_or(&[], |entry| self.text_of(entry))
     }
 
-    /// The distinct cells, in the order of their numbers. A cell that no row uses any more may still be included.
+    /// The distinct cells, in the order of their numbers. The result may include cells that no row uses any more.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.iter().map(|entry| self.text_of(entry))
     }
@@ -191,7 +197,7 @@ impl Column {
         self.touch();
     }
 
-    /// Returns a copy of the rows in `range` as a column without holes and spare memory.
+    /// Returns a column with the cells of the rows in `range`, without unused text and without spare memory.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let mut column = Self::new(0);
         for (to, row) in range.enumerate() {
@@ -205,7 +211,7 @@ impl Column {
         column
     }
 
-    /// Whether holes and spare memory are a large part of the memory.
+    /// Whether unused text and spare memory are a large part of the column's memory.
     pub(crate) fn is_loose(&self) -> bool {
         let spare = self.text.capacity() - self.text.len() + self.unused as usize;
         spare > 64 && spare * 4 > self.text.len()
@@ -249,8 +255,8 @@ impl Column {
         }
     }
 
-    /// Returns the number of the entry for `cell`, and adds one to the number of rows of this entry. Creates the entry
-    /// if it is missing.
+    /// Returns the number of the entry for `cell`. Adds one to the number of rows that use this entry. Creates the
+    /// entry if it is missing.
     fn intern(&mut self, cell: &[u8]) -> u8 {
         if cell.is_empty() {
             if let Some(empty) = self.entries.first_mut() {
@@ -258,8 +264,8 @@ impl Column {
             }
             return 0;
         }
-        // A cell of 4 GiB or more does not fit into a page, so it becomes an empty cell. Objects that an API server can
-        // store are smaller.
+        // A cell of 4 GiB or more becomes an empty cell, because lengths have 32 bits. The objects that an API server
+        // can store never cause such a cell.
         let Ok(len) = u32::try_from(cell.len()) else {
             return self.intern(&[]);
         };
@@ -279,8 +285,8 @@ impl Column {
                 }
             }
         }
-        // Often the new cell has the same length as the cell that it replaces, for example if only a time or a count
-        // has changed. The new cell then reuses the memory of the old one.
+        // Often the new cell has the same length as the replaced cell, for example if only a time or a count has
+        // changed. Then the new cell overwrites the memory of the replaced cell.
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }
@@ -294,7 +300,7 @@ impl Column {
         }) else {
             return self.intern(&[]);
         };
-        // The memory grows by an eighth instead of doubling, because there are thousands of columns, each with spare
+        // The memory grows by one eighth and does not double, because there are thousands of columns, each with spare
         // memory.
         if self.text.capacity() - self.text.len() < cell.len() {
             self.text.reserve_exact(cell.len().max(self.text.len() / 8));
@@ -319,7 +325,7 @@ impl Column {
         }
     }
 
-    /// Writes `cell` over the cell `number`, which has the same length and which no row uses.
+    /// Overwrites the cell with this number, which has the same length as `cell` and which no row uses.
     fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
         if let Some(entry) = self.entries.get_mut(number) {
             let start = entry.start as usize;
@@ -343,7 +349,7 @@ impl Column {
         number_of(number)
     }
 
-    /// Copies the used cells to new memory, without holes.
+    /// Copies the text of the used cells to new memory.
     fn pack(&mut self) {
         let mut text = Vec::with_capacity(self.text.len() - self.unused as usize);
         for entry in &mut self.entries {
@@ -351,7 +357,7 @@ impl Column {
                 0 => &[],
                 _ => entry.text_in(&self.text),
             };
-            // The text never becomes longer, so its length still fits into 32 bits.
+            // The new text is not longer than the old text, so its length still fits into 32 bits.
             entry.start = u32::try_from(text.len()).unwrap_or(0);
             entry.len = u32::try_from(cell.len()).unwrap_or(0);
             text.extend_from_slice(cell);
@@ -391,8 +397,8 @@ fn count_lines(cell: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', cell).count() as u64
 }
 
-/// Converts the number of an entry to a byte. Entry numbers stay at most [`MAX_ROWS`], because a free entry is reused
-/// before a new one is created.
+/// Converts the number of an entry to a byte. No number is greater than [`MAX_ROWS`], because a free entry is reused
+/// before a new entry is created.
 fn number_of(entry: usize) -> u8 {
     u8::try_from(entry).unwrap_or(0)
 }

@@ -18,7 +18,7 @@ pub(crate) struct StoredIdentity<'a> {
     /// `namespace/name` or `name`.
     pub(crate) key: &'a str,
     pub(crate) uid: &'a Uid,
-    /// `metadata.resourceVersion`; 0 if it is not a number.
+    /// `metadata.resourceVersion`; 0 if this version is not a number.
     pub(crate) version: u64,
 }
 

@@ -7,8 +7,8 @@ use super::table::Table;
 
 /// The rows of one feeder.
 ///
-/// Each feeder has a separate table. Therefore, a list replaces only the rows of its feeder. A list in progress does
-/// not hide rows of other feeders.
+/// Each feeder has a separate table. Therefore, a list replaces only the rows of the feeder that lists. Readers still
+/// see the rows of other feeders during a list.
 pub(super) struct FeederTable {
     pub(super) feeder: usize,
     /// The rows that readers see.
@@ -34,12 +34,13 @@ impl FeederTable {
         self.staging.is_some()
     }
 
-    /// The table for changes: the table of a list in progress, otherwise the published table.
+    /// The table to which changes are applied: the staging table if a list is in progress, otherwise the published
+    /// table.
     pub(super) fn current(&mut self) -> &mut Arc<Table> {
         self.staging.as_mut().unwrap_or(&mut self.published)
     }
 
-    /// The published table and the table of a list in progress.
+    /// The published table and, if a list is in progress, the staging table.
     pub(super) fn tables(&mut self) -> impl Iterator<Item = &mut Arc<Table>> {
         [Some(&mut self.published), self.staging.as_mut()]
             .into_iter()
@@ -79,7 +80,7 @@ impl FeederTable {
         }
     }
 
-    /// Removes the rows whose keys are also in `other`, the table of another feeder.
+    /// Removes the rows whose keys also occur in `other`, the table of another feeder.
     pub(super) fn forget_all(&mut self, other: &Table) {
         let (Some(first), Some(last)) = (other.first_key(), other.last_key()) else {
             return;

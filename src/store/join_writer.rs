@@ -1,4 +1,4 @@
-//! [`JoinWriter`]: feeds the objects from which other objects join labels, for kinds without a store.
+//! [`JoinWriter`]: feeds objects whose labels are joined to the samples of other objects, for kinds without a store.
 
 use std::fmt;
 
@@ -9,16 +9,17 @@ use crate::decode::{DecodeError, Encoded, Encoding, decode};
 use crate::joins::{SourceFeed, SourceObject};
 use crate::resource::ResourceInfo;
 
-/// Feeds the objects of one kind, so that other objects can join labels from them. The objects of this kind have no
-/// samples.
+/// Feeds the objects of one kind, so that their labels can be joined to the samples of other objects. The objects of
+/// this kind have no samples.
 pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,
     feeder: u64,
-    /// The fields of the kind in protobuf.
+    /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
-    /// The key and the version of the last object, and the values that other objects join from this object.
+    /// The key and the version of the last object, and the values of this object that are joined to samples of other
+    /// objects.
     last: RowFeeder,
 }
 
@@ -57,7 +58,7 @@ impl JoinWriter {
         Ok(())
     }
 
-    /// Decodes an object, and remembers its key and version.
+    /// Decodes an object, and stores its key and version in `last`.
     fn read(&mut self, object: Encoded<'_>) -> Result<SourceObject, DecodeError> {
         let decoded = decode::<SourceObject>(self.resource.kind(), object, self.source.fields());
         let object = decoded.inspect_err(|error| {

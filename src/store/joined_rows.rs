@@ -1,4 +1,5 @@
-//! [`JoinedRows`]: the joined labels of the rows of a page, for one state of the objects that the labels come from.
+//! [`JoinedRows`]: the joined labels of the rows of a page. Joined labels come from other objects, such as the node of
+//! a pod. The labels belong to one state of these other objects.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,8 +12,8 @@ use crate::joins::{JoinedText, RowJoins, RowKey, SourceTable};
 pub(super) struct SnapshotJoins {
     joins: Arc<RowJoins>,
     table: Arc<SourceTable>,
-    /// For each page, the joined labels of its rows. The page returns these labels when an exposition needs them for
-    /// the first time.
+    /// For each page, the joined labels of its rows. These labels are computed when an exposition needs them for the
+    /// first time.
     texts: Box<[OnceLock<Arc<JoinedText>>]>,
 }
 
@@ -51,7 +52,7 @@ impl<'a> JoinedRows<'a> {
         self.page.joined_version(joins, table)
     }
 
-    /// The joined labels of a row, each with a comma in front.
+    /// The joined labels of a row, each with a leading comma.
     pub(crate) fn labels(&self, row: usize) -> &'a [u8] {
         let SnapshotJoins {
             joins,
@@ -72,7 +73,8 @@ impl<'a> JoinedRows<'a> {
 // === impl Page ===
 
 impl Page {
-    /// For each row, the key and the references that determine its joined labels. The store must have joined labels.
+    /// For each row, the key and the references to other objects, which determine the joined labels of the row. The
+    /// samples of the store must have joined labels.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
         (0..self.len()).map(|row| RowKey {
             key: self.key(row),

@@ -15,9 +15,10 @@ pub(super) struct JoinedState(Mutex<Option<KnownState>>);
 struct KnownState {
     inputs: JoinInputs,
     fingerprint: u64,
-    /// A number that is unique for each state of the joined labels of each page.
+    /// A number that changes whenever the joined labels of the page change. The joined labels of other pages have
+    /// different numbers.
     version: u64,
-    /// The joined labels; `None` if no exposition has needed them in this state.
+    /// The joined labels; `None` if no exposition has needed them since they changed.
     text: Option<Arc<JoinedText>>,
 }
 
@@ -26,7 +27,7 @@ struct KnownState {
 pub(super) struct JoinInputs {
     /// The version of the column with the references of the rows.
     pub(super) links: u64,
-    /// Identifies the state of the objects that rows may join labels from.
+    /// Identifies the state of the objects whose labels may be joined to the rows.
     pub(super) generation: u64,
 }
 
@@ -63,7 +64,7 @@ impl JoinedState {
 // === impl KnownState ===
 
 impl KnownState {
-    /// Replaces the last known state of a page by its current state.
+    /// Replaces the last known state of a page by the state for `inputs`.
     fn update(
         known: &mut Option<Self>,
         inputs: JoinInputs,

@@ -1,5 +1,5 @@
-//! Applies the limit on the text of an object: decides which rows may be updated in parts, and how long their joined
-//! labels may be.
+//! Applies the limit on the text of an object. This module decides for which rows an event may render only some
+//! families, and how long the joined labels of a row may be.
 
 use super::page::Page;
 use super::schema::Schema;
@@ -10,20 +10,23 @@ use crate::resource::CollectedResource;
 // === impl Schema ===
 
 impl<K: CollectedResource> Schema<K> {
-    /// Whether a row that was rendered as a whole is small enough that events may update it in parts.
+    /// Whether a row is so small that later events may render only some of its families. `rendered` has all samples of
+    /// the row.
     pub(super) fn is_small_row(&self, rendered: &SampleBuffer) -> bool {
         let max = self.max_kept_text();
         rendered.exposed_text() <= max && self.longest_joined(rendered.exposed_samples()) <= max
     }
 
-    /// Whether an update is small enough to keep the other cells of the row. `samples` is the number of samples that
+    /// Whether an update is so small that the other cells of the row may stay. `samples` is the number of samples that
     /// the row had before the update. The limit on the text of an object applies to all cells of the row together, but
-    /// an update renders only some of them.
+    /// an update renders only some cells.
     ///
-    /// A row gets fingerprints only if its text is at most half of the limit. The text of a small update is at most
-    /// this half, divided by the number of families plus one. Therefore, even if later updates replace each cell, the
-    /// row does not exceed the limit. If the store has joined labels, thirds of the limit replace the halves. The last
-    /// third is then for the joined labels, whose values may have the maximum length.
+    /// A row gets fingerprints only if its text is at most half of the limit. Only rows with fingerprints are updated.
+    /// The text of a small update is at most this half, divided by the number of families plus one. Therefore, the row
+    /// does not exceed the limit, even if later updates replace each cell.
+    ///
+    /// If the store has joined labels, the same rules apply with a third of the limit instead of half of the limit. The
+    /// last third of the limit is for the joined labels, whose values may have the maximum length.
     pub(super) fn is_small_update(&self, rendered: &SampleBuffer, samples: usize) -> bool {
         let max = self.max_kept_text();
         let samples = samples.saturating_add(rendered.exposed_samples());
@@ -31,7 +34,8 @@ impl<K: CollectedResource> Schema<K> {
             && self.longest_joined(samples) <= max
     }
 
-    /// The number of samples of a row; 0 if the store has no joined labels, because the number is then not needed.
+    /// The number of samples of a row. The result is 0 if the store has no joined labels, because then the caller does
+    /// not need the number.
     pub(super) fn samples_for_joins(&self, page: &Page, row: usize) -> usize {
         if self.joins().is_none() {
             return 0;
@@ -42,8 +46,8 @@ impl<K: CollectedResource> Schema<K> {
         lines.sum()
     }
 
-    /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if all joined labels are
-    /// within the limit on the text of the object, even with values of the maximum length.
+    /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if the text of the object
+    /// stays within its limit even if each joined label has the maximum length.
     pub(super) fn max_joined_len(
         &self,
         joins: &RowJoins,

@@ -1,15 +1,16 @@
 //! [`StoredLabel`]: one label in the stored text of a sample line.
 
-/// A stored label. The value is escaped text, or a reference to a value in the dictionary.
+/// A stored label. The value is escaped text, or a reference to a value in the dictionary of the row.
 #[derive(Clone, Copy)]
 pub(super) struct StoredLabel<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a [u8],
-    /// The whole label, with the comma or the brace in front of it.
+    /// The whole label, with the leading comma or brace.
     pub(super) text: &'a [u8],
 }
 
-/// The labels at the start of a part of a line. The iterator ends before the first text that is not a label.
+/// The labels at the start of `part`, which is a part of a sample line. The iterator ends before the first text that is
+/// not a label.
 pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
     let mut rest = part;
     std::iter::from_fn(move || {
@@ -28,7 +29,7 @@ pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>
     })
 }
 
-/// Whether a part of a line has a label.
+/// Whether `part`, a part of a sample line, has a label with this name.
 pub(super) fn has_label(part: &[u8], name: &str) -> bool {
     stored_labels(part).any(|label| label.name == name)
 }
@@ -50,7 +51,7 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Converts stored text to a string. A store contains only UTF-8 and references.
+/// Converts stored text without references to a string. Such text is always UTF-8.
 pub(super) fn as_text(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
-//! Linked stores: the stores of the families that a configuration adds to a resource with families in Rust.
+//! Linked stores: the stores of the families that a configuration adds to a built-in resource or a collector of the
+//! host.
 //!
-//! The configured families have a separate store. Therefore, configured families can be added and removed without a
-//! change to the other samples of the resource. A writer that applies JSON or protobuf to the resource's store feeds
-//! both stores. Therefore, both stores need only one watch.
+//! The configured families have a separate store, so that they can be added and removed without a change to the other
+//! samples of the resource. A writer that applies JSON or protobuf to the resource's store feeds both stores, so that
+//! one watch is sufficient.
 
 #[cfg(not(feature = "custom-resources"))]
 mod disabled;

@@ -8,10 +8,10 @@ use super::row_cells::RowCells;
 use crate::decode::Fingerprints;
 use crate::scope::ObjectFilter;
 
-/// Rows of a list that are in no table yet.
+/// Rows of a list that no table contains yet.
 ///
-/// A thread that helps the writer of a list collects rows here, and adds them to the table as a whole page. Therefore,
-/// two threads rarely need the lock of the tables at the same time.
+/// A thread that helps the writer of a list collects rows here, and adds the rows to the table as a whole page.
+/// Therefore, the two threads rarely wait for the lock of the tables.
 pub(super) struct ListPage {
     builder: PageBuilder,
     /// The filter that has accepted the objects of all rows.
@@ -32,7 +32,8 @@ impl ListPage {
         self.builder.contains(key)
     }
 
-    /// Whether a row with this key can be added after the other rows. `filter` has accepted the object.
+    /// Whether a row with this key can be added after the other rows. `filter` must have accepted the object of the
+    /// row.
     pub(super) fn takes(&self, key: &str, filter: &Arc<ObjectFilter>) -> bool {
         let is_last = self.builder.is_empty() || key > self.builder.last_key();
         is_last && !self.builder.is_full() && Arc::ptr_eq(filter, &self.filter)
@@ -48,8 +49,8 @@ impl ListPage {
         self.builder.push(identity, cells, fingerprints);
     }
 
-    /// Removes the rows, and returns them with their filter. `filter` accepts the objects of the next rows. `None` if
-    /// there are no rows.
+    /// Removes all rows, and returns these rows with the filter that has accepted their objects. Returns `None` if
+    /// there are no rows. `filter` is the filter for the next rows.
     pub(super) fn take(&mut self, filter: &Arc<ObjectFilter>) -> Option<(Page, Arc<ObjectFilter>)> {
         let before = std::mem::replace(&mut self.filter, Arc::clone(filter));
         (!self.builder.is_empty()).then(|| (self.builder.build(), before))

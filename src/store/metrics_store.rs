@@ -51,7 +51,7 @@ pub struct MetricsStore<K> {
 /// The state that all handles to one store share.
 struct StoreInner<K> {
     schema: Schema<K>,
-    /// Whether the host feeds the store; otherwise the sources of the crate feed it.
+    /// Whether the host feeds the store. If not, the sources of the crate feed the store.
     host_fed: bool,
     filter: RwLock<Arc<ObjectFilter>>,
     feeder_tables: Mutex<Vec<FeederTable>>,
@@ -68,9 +68,9 @@ struct StoreInner<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowChange {
     Applied(Applied),
-    /// The store does not accept the object, or no longer has the feeder. The object has no row.
+    /// The object has no row, because the filter of the store excludes the object, or because the feeder was removed.
     Excluded,
-    /// Nothing has changed, because the object must be rendered as a whole.
+    /// The update was not applied, because the object must be rendered as a whole.
     NeedsWholeObject,
 }
 
@@ -79,8 +79,8 @@ pub(super) enum RowChange {
 impl<K: CollectedResource> MetricsStore<K> {
     /// Creates an empty store for a collector's families, without filters and allowlists.
     ///
-    /// The host feeds such a store. The store does not check the names of families and base labels; a
-    /// [`StateMetrics`](crate::StateMetrics) refuses invalid names.
+    /// The host feeds a store that is created with this function. The store does not check the names of families and
+    /// base labels; a [`StateMetrics`](crate::StateMetrics) refuses invalid names.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
         let (resource, labels, families) = collector.into_parts();
@@ -89,8 +89,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Self::with_schema(schema, true)
     }
 
-    /// Creates an empty store. `host_fed` states whether the host feeds the store. Otherwise the sources of the crate
-    /// feed the store.
+    /// Creates an empty store. If `host_fed` is true, the host feeds the store. If not, the sources of the crate feed
+    /// the store.
     pub(crate) fn with_schema(schema: Schema<K>, host_fed: bool) -> Self {
         let over_text_limit = schema.joins().map(|joins| joins.over_text_limit().clone());
         Self {
@@ -114,7 +114,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.schema.resource()
     }
 
-    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
+    /// Whether the host feeds the store. If not, the sources of the crate feed the store.
     pub(crate) fn is_host_fed(&self) -> bool {
         self.inner.host_fed
     }
@@ -195,7 +195,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.apply_decoded(feeder, object, &Fingerprints::default());
     }
 
-    /// Adds an object with these fingerprints, or replaces its row.
+    /// Adds an object, or replaces its row. `fingerprints` are hashes of groups of fields of the object.
     pub(super) fn apply_decoded(
         &self,
         feeder: &mut RowFeeder,
@@ -210,7 +210,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         };
         let filter = self.filter();
         if !filter.takes(metadata.namespace, metadata.uid) {
-            // The object may have been in scope before, so its row is removed.
+            // The row of the object is removed, because the object may have matched the filter before.
             identity.uid = "";
             self.flush_row(feeder.id, &mut feeder.list_page, identity.key);
             let source = self.source_of(metadata.namespace);
@@ -226,13 +226,13 @@ impl<K: CollectedResource> MetricsStore<K> {
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
         if work::is_interrupted() {
-            // The result is discarded, because the source applies the object again on another thread.
+            // The rendered cells are discarded, because the source applies the object again on another thread.
             return;
         }
         self.count_dropped(&feeder.key, samples);
-        // A row gets no fingerprints if samples or labels were dropped, or if a generator counts events. Each event
-        // then renders the whole object, so that the counts are correct. A row with much text also gets no
-        // fingerprints: see `Schema::is_small_update`.
+        // A row gets no fingerprints if samples or labels were dropped, or if a generator counts events. Without
+        // fingerprints, each event renders the whole object, so that the counts are correct. A row with much text also
+        // gets no fingerprints; see `Schema::is_small_update`.
         let is_kept = samples.may_be_kept() && self.schema().is_small_row(samples);
         let unknown = Fingerprints::default();
         let fingerprints = if is_kept { fingerprints } else { &unknown };
@@ -260,7 +260,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         feeder.has_row = change != RowChange::Excluded;
     }
 
-    /// Updates the row of an object of which only some groups of fields were rendered.
+    /// Updates the row of an object. Only the families that read a changed group of fields were rendered.
     pub(super) fn update_row(
         &self,
         feeder: usize,
@@ -273,7 +273,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Calls `read` with the place, the page and the row of a key. Returns `None` if the feeder has no such row.
+    /// Calls `read` with the place, the page and the index of the row with this key. Returns `None` if the feeder has
+    /// no such row.
     pub(super) fn read_row<T>(
         &self,
         feeder: usize,
@@ -291,7 +292,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     #[cfg(feature = "watch")]
     pub(super) fn rows_of(&self, feeder: usize) -> Option<FeederRows> {
         let mut feeder_tables = self.inner.feeder_tables.lock();
-        // The lock prevents `set_filter` from removing rows between the two reads.
+        // The filter is read while the tables are locked, so that the rows and the filter belong together.
         let filter = self.filter();
         find(&mut feeder_tables, feeder).map(|table| FeederRows {
             table: Arc::clone(&table.published),
@@ -299,20 +300,22 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Counts the samples and labels of an object that the policy dropped.
+    /// Counts the samples and labels of an object that were dropped.
     pub(super) fn count_dropped(&self, key: &str, samples: &SampleBuffer) {
         self.inner.counters.count_dropped(key, samples.dropped());
     }
 
-    /// The feed for objects that other objects join labels from, if the store accepts objects of the namespace. The
-    /// shard does not matter, because objects of this shard may join labels from objects of all shards.
+    /// The feed for objects whose labels are joined to the samples of other objects, if the store accepts objects of
+    /// the namespace. The shard is not checked, because samples of this shard may get labels from objects of all
+    /// shards.
     pub(super) fn source_of(&self, namespace: &str) -> Option<&SourceFeed> {
         let source = self.schema().source()?;
         let filter = self.filter();
         filter.takes_namespace(namespace).then_some(source)
     }
 
-    /// Removes an object, unless a different object or a newer version has the same key.
+    /// Removes an object. Does nothing if the store has a different object with the same key, or a newer version of the
+    /// object.
     pub(super) fn delete_object(&self, feeder: &mut RowFeeder, object: &K) {
         let metadata = feeder.read(object, self.resource().scope());
         let identity = Identity {
@@ -327,21 +330,21 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    /// Removes the object with a key.
+    /// Removes the object with this key.
     pub(super) fn delete_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
         let _step = self.schema().source().map(SourceFeed::begin_step);
         self.forget_key(feeder, namespace, name);
         self.delete_source(feeder.id, &feeder.key);
     }
 
-    /// Removes the labels that other objects join from the object with a key.
+    /// Removes the labels of the object with this key that are joined to the samples of other objects.
     pub(super) fn delete_source(&self, feeder: usize, key: &str) {
         if let Some(source) = self.schema().source() {
             source.remove(feeder as u64, key);
         }
     }
 
-    /// Removes the row of the object with a key.
+    /// Removes the row of the object with this key.
     pub(super) fn forget_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) {
         feeder.set_key_in(self.resource().scope(), namespace, name);
         self.flush_row(feeder.id, &mut feeder.list_page, &feeder.key);
@@ -353,8 +356,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Calls `change` to store an object that `filter` accepts. The arguments of `change` are the table of the feeder,
-    /// and whether a version that is lower than the stored version must be ignored.
+    /// Calls `change` to store an object that `filter` accepts. The first argument of `change` is the table of the
+    /// feeder. The second argument states whether `change` must ignore a version that is lower than the stored version.
     fn change_row(
         &self,
         feeder: usize,
@@ -367,8 +370,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         if !Arc::ptr_eq(filter, &current)
             && !current.takes(namespace_of(identity.key), identity.uid)
         {
-            // The filter changed while the object was rendered. `set_filter` removes the rows of objects that the new
-            // filter excludes.
+            // The object is not stored, because the filter changed while the object was rendered, and the new filter
+            // excludes the object.
             return RowChange::Excluded;
         }
         let Some(feeder_table) = find(&mut feeder_tables, feeder) else {
@@ -380,7 +383,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         };
         self.inner.counters.count(applied);
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // The last feeder of an object owns the object, so the rows of other feeders with this key are removed.
+            // An object belongs to the feeder that applied it last, so the rows of other feeders with this key are
+            // removed.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)
@@ -391,14 +395,14 @@ impl<K: CollectedResource> MetricsStore<K> {
         RowChange::Applied(applied)
     }
 
-    /// If `list_page` has a row with the key, adds all its rows to the table.
+    /// If `list_page` has a row with the key, adds all rows of `list_page` to the table.
     fn flush_row(&self, feeder: usize, list_page: &mut Option<Box<ListPage>>, key: &str) {
         if let Some(list_page) = list_page.as_mut().filter(|page| page.contains(key)) {
             self.add_list_page(feeder, list_page, &self.filter());
         }
     }
 
-    /// Adds all rows that the feeder has collected to its table.
+    /// Adds all rows in the `list_page` of the feeder to the table of the feeder.
     #[cfg(feature = "watch")]
     pub(super) fn flush_list_page(&self, feeder: &mut RowFeeder) {
         if let Some(list_page) = &mut feeder.list_page {
@@ -407,7 +411,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     /// Adds the rows of `list_page` to the table of the list in progress. If the list was discarded, discards the rows.
-    /// `filter` accepts the objects of later rows.
+    /// `filter` is the filter for later rows of `list_page`.
     fn add_list_page(&self, feeder: usize, list_page: &mut ListPage, filter: &Arc<ObjectFilter>) {
         let Some((page, accepted_by)) = list_page.take(filter) else {
             return;
@@ -421,7 +425,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         let (table, rows) = (Arc::make_mut(staging), page.len());
         let left = match Arc::ptr_eq(&accepted_by, &current) {
             true => table.insert_page(page),
-            // The filter changed while the page was built.
+            // The filter changed while the page was built, so each row is checked below.
             false => Some(page),
         };
         let counters = &self.inner.counters;
@@ -436,8 +440,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         });
     }
 
-    /// Ends the page of the rows that the list in progress has added last. Rows of the following objects are in another
-    /// page.
+    /// Ends the last page of the list in progress. The rows of the following objects are added to another page.
     #[cfg(feature = "watch")]
     pub(super) fn end_page(&self, feeder: usize) {
         let mut feeder_tables = self.inner.feeder_tables.lock();
@@ -447,7 +450,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    /// Removes a row. `None` if there is no row with the key.
+    /// Removes a row. Returns `None` if there is no row with the key.
     fn delete_row(&self, feeder: usize, identity: Identity<'_>) -> Option<Deleted> {
         let mut feeder_tables = self.inner.feeder_tables.lock();
         let feeder_table = find(&mut feeder_tables, feeder)?;
@@ -515,7 +518,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         feeder
     }
 
-    /// Returns another feeder with the same number, which collects the rows of a list in pages.
+    /// Returns another [`RowFeeder`] with the same number, which collects the rows of a list in pages.
     #[cfg(feature = "watch")]
     pub(super) fn collecting_feeder(&self, feeder: usize) -> RowFeeder {
         let page = ListPage::new(self.schema().layout(), self.filter());
@@ -585,7 +588,7 @@ fn find(feeder_tables: &mut [FeederTable], feeder: usize) -> Option<&mut FeederT
         .find(|table| table.feeder == feeder)
 }
 
-/// The namespace in a key, empty for cluster-scoped objects.
+/// Returns the namespace in a key. For a cluster-scoped object, the namespace is empty.
 fn namespace_of(key: &str) -> &str {
     key.split_once('/').map_or("", |(namespace, _)| namespace)
 }

@@ -9,8 +9,8 @@ use crate::resource::CollectedResource;
 
 /// Decodes objects and stores their rows, for one feeder.
 ///
-/// A [`Writer`](super::Writer) has one applier. While a list is in progress, several threads may have an applier of the
-/// same feeder.
+/// A [`Writer`](super::Writer) has one applier. While a list is in progress, a second thread may have another applier
+/// for the same feeder.
 pub(super) struct ObjectApplier<K: CollectedResource> {
     pub(super) store: MetricsStore<K>,
     pub(super) feeder: RowFeeder,
@@ -21,7 +21,8 @@ pub(super) struct ObjectApplier<K: CollectedResource> {
 // === impl ObjectApplier ===
 
 impl<K: CollectedResource> ObjectApplier<K> {
-    /// Creates an applier with a table for its rows. The objects that it decodes also feed the linked store.
+    /// Creates an applier, and a table for its rows. The applier also feeds the linked store with the objects that it
+    /// decodes.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         let feeder = RowFeeder::new(store.add_feeder());
         let linked = LinkedWriter::new(&store);
@@ -32,8 +33,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
         }
     }
 
-    /// Creates an applier of the same feeder, for another thread. The applier collects rows, and
-    /// [`flush`](Self::flush) adds them to the table.
+    /// Creates another applier of the same feeder, for another thread. The new applier collects rows, and
+    /// [`flush`](Self::flush) adds these rows to the table.
     #[cfg(feature = "watch")]
     pub(super) fn for_another_thread(&self) -> Self {
         Self {
@@ -61,11 +62,12 @@ impl<K: CollectedResource> ObjectApplier<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The object is then counted and has no row.
+    /// Returns an error if the object does not decode. In this case, the store counts an error and removes the row of
+    /// the object.
     pub(super) fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
-            // The row with this name is removed, because the row may belong to a different object, or the object may
-            // have left the shard.
+            // The object belongs to another shard, so the row with its name is removed. The row may belong to an older
+            // object with the same name, or the object may have left this shard.
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
@@ -80,7 +82,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The object is then counted, and the row with its name is removed.
+    /// Returns an error if the object does not decode. In this case, the store counts an error and removes the row with
+    /// the object's name.
     pub(super) fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
             let scope = self.store.resource().scope();
@@ -96,9 +99,13 @@ impl<K: CollectedResource> ObjectApplier<K> {
         Ok(())
     }
 
-    /// Returns the identity of an object that the store does not accept. Most objects belong to other shards, so the
-    /// applier saves the time to decode them. `None` if the store accepts the object, if the identity is unreadable, or
-    /// if there is only one shard.
+    /// Returns the identity of an object that belongs to another shard. Such an object need not be decoded, which saves
+    /// time, because most objects belong to other shards.
+    ///
+    /// Returns `None` in these cases:
+    /// - The store accepts the object.
+    /// - The identity of the object is unreadable.
+    /// - There is only one shard.
     fn foreign(&self, object: Encoded<'_>) -> Option<Peeked> {
         let filter = self.store.filter();
         if filter.shard.total() == 1 {
@@ -107,8 +114,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
         decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    /// Removes the row of an object of another shard. If objects of this shard may join labels from the object, stores
-    /// these labels.
+    /// Removes the row of an object of another shard. Stores labels of the object that may be joined to samples of this
+    /// shard.
     fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
         let (store, feeder) = (&self.store, &mut self.feeder);
         let source = store.source_of(&foreign.namespace);

@@ -1,4 +1,4 @@
-//! [`ObjectWriter`]: a writer without the type of its objects, for sources of many kinds.
+//! [`ObjectWriter`]: a writer without the type of its objects, for sources that feed many kinds of objects.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use sealed::Sealed;
 
 /// Feeds objects of a kind that is not known at compile time, as JSON or protobuf.
 ///
-/// [`Writer`] describes the methods. The writer also feeds the families that a configuration adds to the resource.
-/// JSON is independent of the versions of `kube` and `k8s-openapi`, so a host with other versions of these crates can
-/// use this trait. The trait is sealed.
+/// The methods are like those of [`Writer`], whose documentation has more details. The writer also feeds the families
+/// that a configuration adds to the resource. The trait takes JSON, so it also works for a host with other versions of
+/// `kube` and `k8s-openapi`. The trait is sealed: only this crate can implement the trait.
 ///
 /// ```
 /// use kube_state_metrics::{BuiltIn, StateMetrics};
@@ -30,26 +30,27 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// The names and the scope of the resource.
     fn resource(&self) -> &ResourceInfo;
 
-    /// Decodes an object and applies it.
+    /// Decodes an object, and adds the object or replaces its samples.
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The earlier samples of the object are then removed.
+    /// Returns an error if the object does not decode. In this case, the earlier samples of the object are removed.
     fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The row with the name of the object is then removed.
+    /// Returns an error if the object does not decode. In this case, the samples of the stored object with the same
+    /// name are removed.
     fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
-    /// Decodes an object from protobuf and applies it.
+    /// Decodes an object from protobuf, and adds the object or replaces its samples.
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The store then removes the samples of the object, and counts the error. The error
-    /// names the object.
+    /// Returns an error if the object does not decode. In this case, the store removes the samples of the object, and
+    /// counts the error. The error contains the name of the object.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
@@ -58,7 +59,8 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The row with the name of the object is then removed.
+    /// Returns an error if the object does not decode. In this case, the samples of the stored object with the same
+    /// name are removed.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
@@ -68,28 +70,29 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn reads_protobuf(&self) -> bool;
 
-    /// Removes the object `namespace/name`.
+    /// Removes the object with this namespace and name. The namespace of a cluster-scoped object is empty.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
     fn last_version(&self) -> &str;
 
-    /// Begins a complete list. Readers see the earlier state until the list ends.
+    /// Begins a complete list. Readers see the earlier samples until the list ends.
     fn begin_list(&mut self);
 
-    /// Ends a list: removes the objects that the list did not contain, and publishes the result.
+    /// Ends a list: removes the objects that the list did not contain, and makes the new samples visible to readers.
     fn end_list(&mut self);
 
-    /// Discards a list and its changes.
+    /// Discards a list. Readers still see the samples from before the list.
     fn abandon_list(&mut self);
 
-    /// Whether a configuration has added families since the last list. Only a list can fill the new families.
+    /// Whether a configuration has added families since the last list. In this case a new list is needed, because only
+    /// a list can fill the new families.
     fn wants_list(&self) -> bool {
         false
     }
 
-    /// Whether `paths`, such as `metadata`, contain all fields that the enabled families read, apart from `apiVersion`
-    /// and `kind`. If the result is true, a source can request only these parts of objects.
+    /// Whether `paths`, such as `metadata`, contain all fields that the enabled families read. The fields `apiVersion`
+    /// and `kind` are not considered. If the result is true, a source can request only these fields of objects.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

@@ -1,4 +1,5 @@
-//! Pages: rows with adjacent keys, and a column per family. Pages and columns are shared until they change.
+//! Pages: rows with adjacent keys, and a column per family. Snapshots share pages and columns with the store until the
+//! store changes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,20 +15,20 @@ use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 /// Up to [`MAX_ROWS`] rows of objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// Identifies the page in the process. The number stays the same when rows of the page change.
+    /// A number that no other page in the process has. The number stays the same when rows of the page change.
     number: u64,
     rows: Arc<Rows>,
-    /// `metadata.resourceVersion` per row; 0 if it is not a decimal integer.
+    /// `metadata.resourceVersion` per row; 0 if the version is not a decimal integer.
     versions: Vec<u64>,
     /// For each row, the hashes of the fields from which the row was rendered.
     fingerprints: RowFingerprints,
-    /// The columns, in this order: base labels, families, references of the joined labels (only if the store has joined
-    /// labels), and the dictionary.
+    /// The columns, in this order: base labels, families, references to the objects with the joined labels, and the
+    /// dictionary. The column with the references exists only if the store has joined labels.
     columns: Vec<Arc<Column>>,
     joined: JoinedState,
 }
 
-/// The shape of all pages of a store.
+/// The numbers of columns and fingerprints in all pages of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageLayout {
     /// The number of columns.
@@ -51,7 +52,7 @@ pub(crate) struct Identity<'a> {
     pub(crate) version: u64,
 }
 
-/// The position of a row when it was read. The row may have moved since then.
+/// The position of a row at the time when the row was read. The row may have moved since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowPlace {
     /// The index of the page in the table.
@@ -66,7 +67,7 @@ impl Page {
         Self::without_columns(layout).with_columns(columns)
     }
 
-    /// Creates a page that lacks its columns. Inserted rows get no cells.
+    /// Creates a page without columns. Rows that are inserted into this page get no cells.
     pub(super) fn without_columns(layout: PageLayout) -> Self {
         Self {
             number: next_number(),
@@ -85,7 +86,7 @@ impl Page {
         self
     }
 
-    /// The number that identifies the page while its rows change.
+    /// A number that no other page in the process has. The number stays the same when rows of the page change.
     #[cfg(feature = "gzip")]
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -125,7 +126,7 @@ impl Page {
         self.versions.get(row).copied().unwrap_or(0)
     }
 
-    /// The fingerprints of a row; empty or 0 if they are unknown.
+    /// The fingerprints of a row. If they are unknown, the slice is empty or contains zeros.
     pub(crate) fn fingerprints(&self, row: usize) -> &[u64] {
         self.fingerprints.get(row)
     }
@@ -135,20 +136,20 @@ impl Page {
         self.fingerprints.differ(row, fingerprints)
     }
 
-    /// The columns, in this order: base labels, families, references of the joined labels (only if the store has joined
-    /// labels), and the dictionary.
+    /// The columns, in this order: base labels, families, references to the objects with the joined labels, and the
+    /// dictionary. The column with the references exists only if the store has joined labels.
     pub(crate) fn columns(&self) -> &[Arc<Column>] {
         &self.columns
     }
 
-    /// The columns of the dictionary: the values that several samples of a row share.
+    /// The columns of the dictionary, which has the values that several samples of a row share.
     pub(crate) fn shared(&self) -> &[Arc<Column>] {
         let first = self.columns.len().saturating_sub(DICTIONARY_COLUMNS);
         self.columns.get(first..).unwrap_or_default()
     }
 
-    /// The column with the references of the rows to other objects. The store must have joined labels; pages of other
-    /// stores lack this column.
+    /// The column with the references of the rows to other objects. Only call this method if the store has joined
+    /// labels, because pages of other stores lack this column.
     pub(super) fn links(&self) -> Option<&Arc<Column>> {
         let at = self.columns.len().checked_sub(DICTIONARY_COLUMNS + 1)?;
         self.columns.get(at)
@@ -158,7 +159,7 @@ impl Page {
         &self.joined
     }
 
-    /// The value in the dictionary of `row` that a code in a cell of this row refers to.
+    /// The value in the dictionary of `row` to which `code` refers. Cells of this row contain such codes.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))
@@ -166,8 +167,8 @@ impl Page {
 
     /// Returns a number that changes whenever a value in the dictionaries of the rows changes.
     pub(crate) fn shared_version(&self) -> u64 {
-        // Each change gets a higher number than all earlier changes, so the highest number identifies the state of all
-        // columns.
+        // Each change of a column gets a higher version than all earlier changes, so the highest version identifies the
+        // state of all columns.
         let versions = self.shared().iter().map(|column| column.version());
         versions.max().unwrap_or(0)
     }
@@ -221,7 +222,7 @@ impl Page {
         })
     }
 
-    /// Replaces the cells of `row` that differ from `cells`. `first` is the position of the first cell that differs;
+    /// Replaces the cells of `row` that differ from `cells`. `first` is the position of the first cell that differs, or
     /// `None` if no cell differs. `identity` must have the key of the row.
     pub(crate) fn update(
         &mut self,
@@ -267,7 +268,7 @@ impl Page {
         }
     }
 
-    /// Returns the page without the rows at and after the index `end`.
+    /// Returns a page with the rows before the index `end`.
     pub(crate) fn truncated(&self, end: usize) -> Self {
         Self {
             number: self.number,
@@ -307,7 +308,7 @@ impl Page {
         }
     }
 
-    /// Releases spare memory if there is much of it.
+    /// Releases spare memory if a large part of the memory is spare.
     pub(crate) fn compact(&mut self) {
         let count = self.len();
         self.fingerprints.shrink();
@@ -324,7 +325,7 @@ impl Page {
 
     /// Returns the memory of the page, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        // An `Arc` begins with two counters, and allocators round up to 16 bytes.
+        // An `Arc` begins with two counters, which need 16 bytes. Allocators round sizes up to multiples of 16 bytes.
         let columns = (self.columns.iter())
             .map(|column| column.heap_bytes() + size_of::<Column>() + 16 + size_of::<usize>());
         let uids = self

@@ -1,23 +1,23 @@
-//! [`PageBuilder`]: collects rows in the order of their keys, and builds a page of all these rows at once.
+//! [`PageBuilder`]: collects rows in the order of their keys, and builds one page from these rows.
 
 use super::column::ColumnBuilder;
 use super::page::{Identity, Page, PageLayout};
 use super::row_cells::RowCells;
 use crate::decode::Fingerprints;
 
-/// A page with at least this many bytes of text gets no more rows. Until the page is built, the text needs memory in
-/// addition to the memory of the pages.
+/// A page with at least this many bytes of text gets no more rows. This limit is needed, because the text uses
+/// additional memory until the page is built.
 const MAX_TEXT: usize = 8 * 1024 * 1024;
 
 /// Rows that will become a page.
 #[derive(Clone, Debug)]
 pub(super) struct PageBuilder {
     layout: PageLayout,
-    /// The identities and fingerprints of the rows, in a page that has no columns yet.
+    /// A page with the identities and fingerprints of the rows, but without columns.
     rows: Page,
-    /// The cells of the rows, row after row.
+    /// The text of all cells: first the cells of the first row, then the cells of the second row, and so on.
     text: Vec<u8>,
-    /// The end of each cell in `text`.
+    /// The offset in `text` after each cell.
     ends: Vec<usize>,
     column: ColumnBuilder,
 }

@@ -49,7 +49,8 @@ impl StoreReader {
         self.store.stats()
     }
 
-    /// The limits that objects have exceeded since the store was created, each with the first object that exceeded it.
+    /// The limits that objects have exceeded since the store was created. For each limit, the result names the first
+    /// object that exceeded the limit.
     #[must_use]
     pub fn exceeded_limits(&self) -> Vec<ExceededLimit> {
         self.store.exceeded_limits()
@@ -67,7 +68,7 @@ impl StoreReader {
         self.store.stored_object(key)
     }
 
-    /// Whether the host feeds the store. Otherwise the sources of the crate feed the store.
+    /// Whether the host feeds the store. If not, the sources of the crate feed the store.
     #[must_use]
     pub fn is_fed_by_host(&self) -> bool {
         self.store.is_host_fed()

@@ -1,5 +1,6 @@
-//! Writes the sample lines of a row. Each line is the family name, the constant labels, the base labels, the joined
-//! labels, and a tail from the cell. A tail is the rest of the line.
+//! Writes the sample lines of a row. Each line consists of the family name, the constant labels, the base labels, the
+//! joined labels, and a *tail*. The tail, which is stored in a cell, is the rest of the line: further labels and the
+//! value.
 
 use bytes::BytesMut;
 
@@ -7,7 +8,7 @@ use super::label_text::{has_label, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 
-/// The start of every line of a family, up to the base labels.
+/// The start of every line of a family: the text before the base labels.
 #[derive(Clone, Debug)]
 pub(crate) struct RowPrefix {
     text: Box<[u8]>,
@@ -18,7 +19,7 @@ pub(crate) struct RowPrefix {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowLabels<'a> {
     pub(crate) base: &'a [u8],
-    /// The joined labels, each with a comma in front.
+    /// The joined labels, each with a leading comma.
     pub(crate) joined: &'a [u8],
     /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
     /// get the joined label.
@@ -36,9 +37,9 @@ impl RowLabels<'_> {
 // === impl RowPrefix ===
 
 impl RowPrefix {
-    /// The prefix of a family with constant labels.
+    /// Creates the prefix of a family. `constants` contains the constant labels.
     ///
-    /// If `has_base_labels` is true, the prefix leaves the braces open for the base labels.
+    /// If `has_base_labels` is true, the prefix does not close the braces, because the base labels follow.
     pub(crate) fn new(family: &str, constants: &[(String, String)], has_base_labels: bool) -> Self {
         let mut text = family.as_bytes().to_vec();
         if has_base_labels || !constants.is_empty() {
@@ -71,9 +72,9 @@ impl RowPrefix {
         self.text.get(self.name_len..).unwrap_or_default()
     }
 
-    /// Appends the lines of one row. Each line is the prefix, the labels and a tail of the cell.
+    /// Appends the lines of one row. Each line consists of the prefix, the labels, and one tail of the cell.
     ///
-    /// `shared` returns the value of the dictionary that a code in the cell refers to.
+    /// `shared` takes a code from the cell and returns the value in the dictionary to which the code refers.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,
@@ -101,8 +102,8 @@ impl RowPrefix {
         }
     }
 
-    /// Whether the text of the joined labels is part of every line. `own_wins` states whether a label of a sample
-    /// replaces a joined label with the same name.
+    /// Whether every line contains all joined labels. `own_wins` states whether a label of a sample replaces a joined
+    /// label with the same name.
     pub(crate) fn copies_joined(&self, own_wins: bool) -> bool {
         self.has_open_brace() && !own_wins
     }
@@ -112,8 +113,8 @@ impl RowPrefix {
         self.text.len() > self.name_len
     }
 
-    /// Appends the start of a line. A joined label is left out if the tail has a label with the same name. Returns the
-    /// rest of the tail.
+    /// Appends the start of a line. Omits a joined label if the tail has a label with the same name. Returns the rest
+    /// of the tail.
     fn begin_line<'c>(
         &self,
         out: &mut BytesMut,

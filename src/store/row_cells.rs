@@ -3,12 +3,13 @@
 #[cfg(feature = "testing")]
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
-/// The cells of one object: base labels, families, references of the joined labels, and the dictionary.
+/// The cells of one object: for the base labels, the families, the references to the objects with the joined labels,
+/// and the dictionary.
 #[derive(Debug, Default)]
 pub(crate) struct RowCells {
     pub(super) text: Vec<u8>,
     pub(super) ends: Vec<usize>,
-    /// The columns of the cells; empty if there is a cell for each column.
+    /// The index of the column of each cell. Empty if every column has a cell.
     columns: Vec<usize>,
 }
 
@@ -21,7 +22,7 @@ impl RowCells {
         self.columns.clear();
     }
 
-    /// Removes all cells. The cells that are pushed next belong to these columns, in this order.
+    /// Removes all cells. The next cells that are pushed belong to `columns`, in this order.
     pub(super) fn begin_columns(&mut self, columns: &[usize]) {
         self.clear();
         self.columns.extend_from_slice(columns);
@@ -51,7 +52,7 @@ impl RowCells {
         end_of(at).saturating_sub(start)
     }
 
-    /// Returns the value of the dictionary that a code in a cell refers to.
+    /// Returns the value in the dictionary to which `code`, a byte in a cell, refers.
     #[cfg(feature = "testing")]
     pub(crate) fn dictionary_value(&self, code: u8) -> &[u8] {
         let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);

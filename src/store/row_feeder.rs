@@ -1,4 +1,4 @@
-//! [`RowFeeder`]: the number of a feeder and the buffers that it reuses.
+//! [`RowFeeder`]: the number of a feeder, and the buffers that the feeder reuses.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -8,13 +8,13 @@ use crate::family::SampleBuffer;
 use crate::k8s::resource_version;
 use crate::resource::{CollectedResource, Scope};
 
-/// The number of a feeder, and the buffers that it reuses for each object.
+/// The number of a feeder, and the buffers that the feeder reuses for each object.
 #[derive(Default)]
 pub(super) struct RowFeeder {
     pub(super) id: usize,
     pub(super) samples: SampleBuffer,
     pub(super) cells: RowCells,
-    /// The values that other objects join from the last object.
+    /// The values of the last object that are joined to samples of other objects.
     pub(super) source: Vec<u8>,
     /// The key of the last object.
     pub(super) key: String,
@@ -24,11 +24,11 @@ pub(super) struct RowFeeder {
     pub(super) has_row: bool,
     /// The rows of a list that the feeder collects. `None` if the feeder writes each row to its table.
     pub(super) list_page: Option<Box<ListPage>>,
-    /// Whether whole objects must be decoded, because the type refuses an object that has only the changed fields.
+    /// Whether whole objects must be decoded, because `K` does not decode an object that has only the changed fields.
     pub(super) needs_whole_objects: bool,
 }
 
-/// The parts of an object's metadata that a row depends on, in addition to its key.
+/// The metadata of an object that is needed to store its row, in addition to the key.
 pub(super) struct ObjectMetadata<'o> {
     pub(super) namespace: &'o str,
     pub(super) uid: &'o str,
@@ -45,7 +45,7 @@ impl RowFeeder {
         }
     }
 
-    /// Reads the metadata of an object and remembers its key and version.
+    /// Reads the metadata of an object, and stores the key and the version in this feeder.
     pub(super) fn read<'o, K: CollectedResource>(
         &mut self,
         object: &'o K,
@@ -54,7 +54,7 @@ impl RowFeeder {
         self.read_metadata(object.meta(), scope)
     }
 
-    /// Reads the metadata and remembers the key and the version.
+    /// Reads the metadata, and stores the key and the version in this feeder.
     pub(super) fn read_metadata<'o>(
         &mut self,
         meta: &'o ObjectMeta,
@@ -79,7 +79,8 @@ impl RowFeeder {
         write_key(&mut self.key, namespace, name);
     }
 
-    /// Remembers the version of an object, and returns the version as a number; 0 if it is not a number.
+    /// Stores the version of an object in this feeder, and returns the version as a number. Returns 0 if the version is
+    /// not a number.
     pub(super) fn set_version(&mut self, version: &str) -> u64 {
         self.version.clear();
         self.version.push_str(version);

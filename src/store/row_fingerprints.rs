@@ -6,8 +6,8 @@ use crate::decode::Fingerprints;
 
 /// The fingerprints of the rows of a page. A fingerprint is a hash of a group of fields of an object.
 ///
-/// The memory is allocated when the first row has fingerprints. A store that receives only typed objects never
-/// allocates this memory.
+/// The memory for fingerprints is allocated when the first row of the page gets fingerprints. Typed objects have no
+/// fingerprints, so a store that receives only typed objects never allocates this memory.
 #[derive(Clone, Debug)]
 pub(super) struct RowFingerprints {
     /// The number of groups of fields. Each row has one hash per group.
@@ -26,7 +26,7 @@ impl RowFingerprints {
         }
     }
 
-    /// The fingerprints of a row; empty or 0 if they are unknown.
+    /// The fingerprints of a row. If they are unknown, the slice is empty or contains zeros.
     pub(super) fn get(&self, row: usize) -> &[u64] {
         self.hashes.get(self.range(row)).unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl RowFingerprints {
         if self.hashes.is_empty() && !fingerprints.are_known() {
             return;
         }
-        // The memory grows by an eighth instead of doubling, because there are thousands of pages.
+        // The memory grows by one eighth and does not double, because there are thousands of pages.
         if self.hashes.capacity() - self.hashes.len() < self.groups {
             let spare = self.groups * (rows / 8).max(8);
             self.hashes.reserve_exact(spare);
@@ -71,7 +71,7 @@ impl RowFingerprints {
         }
     }
 
-    /// The fingerprints of the rows in `rows`, without spare memory.
+    /// Returns the fingerprints of the rows in the range `rows`, without spare memory.
     pub(super) fn slice(&self, rows: Range<usize>) -> Self {
         let hashes = self.range(rows.start).start..self.range(rows.end).start;
         Self {
@@ -88,7 +88,7 @@ impl RowFingerprints {
         self.hashes.capacity() * size_of::<u64>()
     }
 
-    /// Allocates memory for all rows of the page, if `fingerprints` are the first known fingerprints in the page.
+    /// Allocates memory for all rows of the page when the first row of the page gets fingerprints.
     fn allocate(&mut self, rows: usize, fingerprints: &Fingerprints) {
         if self.hashes.is_empty() && fingerprints.are_known() {
             self.hashes = vec![0; rows * self.groups];

@@ -34,7 +34,8 @@ impl<'a> SampleLine<'a> {
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))
     }
 
-    /// The value; NaN if the text is not a number. Stores contain only numbers.
+    /// The value of the sample. The text is always a number, because stores contain only numbers; for any other text,
+    /// the result is NaN.
     pub(crate) fn value(self) -> f64 {
         let text = self.tail.trim_ascii_end();
         let start = memchr::memrchr(b' ', text).map_or(0, |at| at + 1);
@@ -72,7 +73,7 @@ impl<'a> SampleLine<'a> {
     }
 }
 
-/// The value without the escapes of the text formats.
+/// Removes the escapes of the text formats from a label value.
 fn unescape(value: &[u8]) -> Cow<'_, str> {
     let value = as_text(value);
     if memchr::memchr(b'\\', value.as_bytes()).is_none() {

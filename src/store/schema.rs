@@ -1,4 +1,5 @@
-//! [`Schema`]: the base labels and families of a store. A schema renders an object to cells.
+//! [`Schema`]: the base labels and families of a store. A schema renders an object to *cells*, which contain the text
+//! of its labels and samples.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,17 +32,18 @@ pub(crate) struct Schema<K> {
     whole: UpdatePlan,
     /// Finds the groups of fields that have changed in an object. `None` if each event may change all families.
     scanner: Option<Scanner>,
-    /// For each set of changed groups, the base labels and families to render. The position is [`GroupSet::index`].
+    /// For each set of changed groups of fields, the base labels and families to render. The index of a set is
+    /// [`GroupSet::index`].
     plans: Vec<OnceLock<UpdatePlan>>,
     limits: Limits,
     /// The joined labels of the samples.
     joins: Option<Arc<RowJoins>>,
-    /// The feed for the objects of this store, if other objects join labels from them.
+    /// The feed for the objects of this store, if their labels are joined to the samples of other objects.
     source: Option<SourceFeed>,
-    /// The changes of an object after which its references, and the values that other objects join from it, must be
-    /// read again.
+    /// States which changes of an object require that the data for joined labels is read again. This data is the
+    /// object's references to other objects, and the object's values that are joined to other samples.
     joined_dependency: Dependency,
-    /// The fields of the kind in protobuf.
+    /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
 }
@@ -53,8 +55,8 @@ pub(crate) struct ActiveFamily<K> {
     /// The position of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
-    /// The changes of an object after which the family must be generated again. Changes of the base labels are
-    /// included, because the limits on the text depend on their length.
+    /// States which changes of an object require that the family is generated again. These changes include all changes
+    /// of the base labels, because the limits on the text depend on the length of the base labels.
     dependency: Dependency,
     /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
     /// get the joined label. If the flag is false, the family cannot write a label with the name of a joined label.
@@ -92,8 +94,8 @@ impl<K: CollectedResource> Schema<K> {
         self
     }
 
-    /// Sets the joined labels of the samples, and the feed for objects from which other objects join labels. The caller
-    /// must add families after this call.
+    /// Sets the joined labels of the samples, and the feed for objects whose labels are joined to samples of other
+    /// objects. The caller must add families after this call.
     pub(crate) fn with_joins(
         mut self,
         joins: Option<Arc<RowJoins>>,
@@ -113,12 +115,12 @@ impl<K: CollectedResource> Schema<K> {
         self.joins.as_ref()
     }
 
-    /// The feed for the objects of this store, if other objects join labels from them.
+    /// The feed for the objects of this store, if their labels are joined to the samples of other objects.
     pub(crate) fn source(&self) -> Option<&SourceFeed> {
         self.source.as_ref()
     }
 
-    /// The fields of the kind in protobuf; `None` if the kind has no protobuf encoding.
+    /// The fields of the protobuf message of the kind; `None` if the kind has no protobuf encoding.
     #[cfg(feature = "protobuf")]
     pub(crate) fn message(&self) -> Option<&'static kube_protobuf::Message> {
         self.message
@@ -126,8 +128,8 @@ impl<K: CollectedResource> Schema<K> {
 
     /// Whether a protobuf message has all fields that the families read.
     ///
-    /// Returns false if a configured family reads a value with nested fields as a whole, such as `spec`, because this
-    /// value may contain fields that this crate does not know.
+    /// Returns false if a configured family reads a value with nested fields as a whole, such as `spec`. Such a value
+    /// may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     pub(crate) fn is_in(&self, message: &'static kube_protobuf::Message) -> bool {
         if self.resource.is_configured() {
@@ -137,7 +139,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Returns an object in protobuf, for decoding.
+    /// Returns an object in protobuf with its message type, so that it can be decoded.
     #[cfg(feature = "protobuf")]
     pub(crate) fn protobuf<'a>(&self, object: &'a [u8]) -> Result<Encoded<'a>, DecodeError> {
         match self.message {
@@ -146,7 +148,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Adds families with their base labels. `constants` contains the names of constant labels.
+    /// Adds families with their base labels. `constants` contains the names of the constant labels.
     ///
     /// A family of labels or annotations with an empty allowlist never has samples, so the family is not added.
     pub(crate) fn add(
@@ -185,7 +187,7 @@ impl<K: CollectedResource> Schema<K> {
         self.group_fields();
     }
 
-    /// Groups the fields that the base labels and families read.
+    /// Divides the fields that the base labels and families read into groups.
     fn group_fields(&mut self) {
         let reads = self.reads_of_bases().chain(self.reads_of_families());
         let joined = self.reads_of_joins();
@@ -221,20 +223,22 @@ impl<K: CollectedResource> Schema<K> {
         self.whole = self.plan_of(bases, (0..self.families.len()).collect(), joined);
     }
 
-    /// Whether an event that changes these groups may change the references of the row, or the values that other
-    /// objects join from the object. The object is then rendered as a whole.
+    /// Whether an event that changes these groups of fields may change the data for joined labels. This data is the
+    /// object's references to other objects, and the object's values that are joined to other samples. After such an
+    /// event, the whole object is rendered.
     pub(super) fn changes_joins(&self, changed: GroupSet) -> bool {
         self.joined_dependency.is_on(changed)
     }
 
-    /// The fields of an object that are needed for its own joined labels, and for the joined labels of other objects.
+    /// The fields of an object that are needed for the joined labels of its samples and of the samples of other
+    /// objects.
     fn reads_of_joins(&self) -> Vec<&'static str> {
         let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
         let of_source = self.source.iter().flat_map(SourceFeed::reads);
         of_row.chain(of_source).collect()
     }
 
-    /// The base labels and families to render if the groups `changed` have changed.
+    /// The base labels and families to render if the groups of fields in `changed` have changed.
     pub(super) fn plan(&self, changed: GroupSet) -> &UpdatePlan {
         let Some(plan) = self.plans.get(changed.index()) else {
             return &self.whole;
@@ -250,7 +254,7 @@ impl<K: CollectedResource> Schema<K> {
         })
     }
 
-    /// The plan of these base labels and families. `joined` are the fields that joined labels need.
+    /// Returns the plan for these base labels and families. `joined` contains the fields that joined labels need.
     fn plan_of(
         &self,
         bases: Vec<usize>,
@@ -269,9 +273,9 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Whether a sample of a family can already have a label with the name of a joined label. This is possible for
-    /// configured families. It is also possible if the family declares names by a prefix such as `label_*`, and the
-    /// name of a joined label has this prefix.
+    /// Whether a sample of a family can already have a label with the name of a joined label. A configured family can
+    /// always have such a label. Another family can have such a label if it declares a prefix such as `label_*`, and
+    /// the name of a joined label has this prefix.
     fn has_joined_names_in(&self, family: &FamilyDescriptor) -> bool {
         let joined = self.joins.iter().flat_map(|joins| joins.names());
         let mut patterns = family.labels().filter_map(|label| label.strip_suffix('*'));
@@ -298,10 +302,11 @@ impl<K: CollectedResource> Schema<K> {
         &self.families
     }
 
-    /// The shape of the pages of the store.
+    /// The numbers of columns and fingerprints in the pages of the store.
     pub(super) fn layout(&self) -> PageLayout {
         PageLayout {
-            // Base labels, families, references of the joined labels, and the dictionary.
+            // The columns are: base labels, families, references to the objects with the joined labels, and the
+            // dictionary.
             columns: self.bases.len()
                 + self.families.len()
                 + usize::from(self.joins.is_some())
@@ -342,11 +347,12 @@ impl<K: CollectedResource> Schema<K> {
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object. The buffer counts the samples that the policy drops.
+    /// Renders all cells of an object. The buffer counts the samples that exceed a limit or are not valid, and are
+    /// therefore dropped.
     ///
-    /// If a generator panics, the object has no samples of that family. If a base label panics, the label is empty.
-    /// Other samples are not affected. If the object needs more work than the limit of the thread allows, the cells are
-    /// incomplete (see `work::is_interrupted`).
+    /// If a generator panics, the object has no samples of that family. If the function of a base label panics, the
+    /// label is empty. Other samples are not affected. If rendering the object exceeds the limit of work of the current
+    /// thread, the cells are incomplete; see `work::is_interrupted`.
     pub(crate) fn render(&self, object: &K, buffer: &mut SampleBuffer, cells: &mut RowCells) {
         cells.clear();
         buffer.clear();

@@ -17,11 +17,11 @@ pub(crate) struct StoreSnapshot {
 }
 
 impl StoreSnapshot {
-    /// Creates a snapshot of tables without reading each page. A store can have thousands of pages. A cache miss of the
-    /// processor for each page would delay the first byte of a response.
+    /// Creates a snapshot of tables without reading each page. A store can have thousands of pages, so reading each
+    /// page would delay the first byte of a response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
-        // In this order, all rows of the store are sorted by key if each feeder has one namespace.
+        // If each feeder has one namespace, this order sorts all rows of the store by key.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
         let ends = tables.iter().scan(0, |end, table| {
             *end += table.pages().len();
@@ -35,7 +35,7 @@ impl StoreSnapshot {
         }
     }
 
-    /// Adds the joined labels of the store. `table` is the state of the objects that the labels come from.
+    /// Adds the joined labels of the store. `table` contains the objects from which the labels come.
     pub(crate) fn with_joins(mut self, joins: &Arc<RowJoins>, table: &Arc<SourceTable>) -> Self {
         let pages = self.ends.last().copied().unwrap_or_default();
         let joined = SnapshotJoins::new(Arc::clone(joins), Arc::clone(table), pages);
@@ -62,7 +62,7 @@ impl StoreSnapshot {
         self.tables.get(table)?.page(at - start)
     }
 
-    /// The page and row of a key.
+    /// The page and the index of the row with this key.
     pub(crate) fn find(&self, key: &str) -> Option<(&Page, usize)> {
         self.tables.iter().find_map(|table| table.find(key))
     }
@@ -71,7 +71,7 @@ impl StoreSnapshot {
         self.tables.iter().map(|table| table.len()).sum()
     }
 
-    /// The number of lines in all columns from the index `first` on.
+    /// The number of lines in the column `first` and all later columns.
     pub(crate) fn lines(&self, first: usize) -> u64 {
         let columns = self
             .pages()

@@ -37,7 +37,7 @@ pub struct StoreStats {
     pub changed: u64,
     /// Applied objects whose samples did not change.
     pub unchanged: u64,
-    /// Objects that single deletes removed. Objects that the end of a list removed are not included.
+    /// Objects that were removed by single deletes. Objects that were removed at the end of a list are not included.
     pub deleted: u64,
     /// Applies and deletes that were ignored because the store had a newer version of the object.
     pub stale: u64,
@@ -45,7 +45,7 @@ pub struct StoreStats {
     pub relists: u64,
     /// Objects that were removed because a list did not contain them.
     pub swept: u64,
-    /// Samples that were dropped because the object already had the series.
+    /// Samples that were dropped because the object already had a sample with the same name and labels.
     pub duplicates: u64,
     /// Samples of counters that were dropped because the value was negative or not a number.
     pub invalid_counters: u64,
@@ -62,8 +62,8 @@ pub struct StoreStats {
     /// [`Limits::labels_per_sample`](crate::registry::Limits::labels_per_sample).
     pub over_label_limit: u64,
     /// Families of applied objects that lost samples because of
-    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object). The number also includes how often an
-    /// object has lost its joined labels because of this limit.
+    /// [`Limits::text_per_object`](crate::registry::Limits::text_per_object). Objects that lost their joined labels
+    /// because of this limit also count.
     pub over_text_limit: u64,
     /// Families of applied objects that lost samples because of
     /// [`Limits::expression_cost`](crate::registry::Limits::expression_cost).
@@ -78,9 +78,10 @@ pub struct StoreStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExceededLimit {
-    /// The limit.
+    /// The exceeded limit.
     pub limit: Limit,
-    /// How often objects have exceeded the limit since the store was created. [`StoreStats`] has the same count.
+    /// How often objects have exceeded the limit since the store was created. A field of [`StoreStats`] has the same
+    /// number.
     pub count: u64,
     /// The first object that exceeded the limit, as `namespace/name` or `name`.
     pub first_object: String,
@@ -101,7 +102,7 @@ pub(super) struct StoreCounters {
     joined_labels: Counter,
     over_sample_limit: LimitCounter,
     over_label_limit: LimitCounter,
-    /// The joined labels of the store add to this count.
+    /// The code that writes joined labels also increments this counter.
     over_text_limit: Arc<LimitCounter>,
     over_expression_limit: LimitCounter,
     pub(super) decode_syntax: Counter,
@@ -131,7 +132,7 @@ impl StoreCounters {
         }
     }
 
-    /// Counts the samples and labels of the object with this key that the policy dropped.
+    /// Counts the samples and labels of the object with this key that were dropped.
     pub(super) fn count_dropped(&self, key: &str, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);

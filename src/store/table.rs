@@ -1,4 +1,4 @@
-//! Tables: the pages of one feeder in key order, and the marks of a relist.
+//! Tables: the pages of one feeder in key order. During a list, a table marks the rows that the list contains.
 
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::decode::Fingerprints;
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pages: Vec<PageSlot>,
-    /// During a list, the rows after the last page. The objects of a list arrive in the order of their keys, so most
-    /// rows are added at the end of the table. `None` outside a list, or if the order of the list was different.
+    /// During a list, the rows after the last page. Usually the objects of a list arrive in the order of their keys, so
+    /// most rows are added at the end of the table. `None` if no list is in progress, or if the objects did not arrive
+    /// in the order of their keys.
     tail: Option<Box<PageBuilder>>,
     layout: PageLayout,
 }
@@ -33,11 +34,11 @@ struct PageSlot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Applied {
     Inserted,
-    /// Some cells changed, or a different object now has the key.
+    /// Some cells of the row changed, or a different object now has the key.
     Updated,
-    /// All cells are the same as before.
+    /// All cells of the row are the same as before.
     Unchanged,
-    /// The version is lower than the stored version, so nothing changed.
+    /// The version of the object is lower than the stored version, so nothing changed.
     Stale,
 }
 
@@ -47,7 +48,7 @@ pub(crate) enum Deleted {
     Removed,
     /// There is no object with this key and uid.
     Absent,
-    /// The version is lower than the stored version, so nothing changed.
+    /// The version of the object is lower than the stored version, so nothing changed.
     Stale,
 }
 
@@ -74,7 +75,7 @@ impl Table {
         self.pages().map(|page| page.len()).sum()
     }
 
-    /// Whether there are no rows. The table removes pages without rows.
+    /// Whether there are no rows. A table without rows has no pages, because the table removes pages without rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }
@@ -99,26 +100,27 @@ impl Table {
         self.find(key).is_some() || self.tail.as_ref().is_some_and(|tail| tail.contains(key))
     }
 
-    /// The page and row of `key`. Does not find the rows of a list in progress that are in no page yet.
+    /// The page and the index of the row with this key. Does not find the rows of a list in progress that are still in
+    /// the tail.
     pub(crate) fn find(&self, key: &str) -> Option<(&Page, usize)> {
         self.place_of(key).and_then(|place| self.row_at(place))
     }
 
-    /// The place of `key`.
+    /// The place of the row with this key.
     pub(crate) fn place_of(&self, key: &str) -> Option<RowPlace> {
         let (page, row) = self.position(key).ok()?;
         Some(RowPlace { page, row })
     }
 
-    /// The page and row at a place.
+    /// The page and the index of the row at a place.
     pub(crate) fn row_at(&self, place: RowPlace) -> Option<(&Page, usize)> {
         Some((self.page(place.page)?, place.row))
     }
 
-    /// Stores an object. `ordered` is false during a list.
+    /// Stores an object. `ordered` is false while a list is in progress.
     ///
-    /// Outside a list, ignores the object if the stored version of the same uid is higher. During a list, ignores the
-    /// object only if the list has already contained its key with a higher version.
+    /// If `ordered` is true, ignores the object if the stored version of the same uid is higher. If `ordered` is false,
+    /// ignores the object if the same list has already contained a higher version.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,
@@ -154,10 +156,10 @@ impl Table {
         }
     }
 
-    /// Updates the row of an object of which only some groups of fields were rendered.
+    /// Updates the row of an object. Only the families that read a changed group of fields were rendered.
     ///
-    /// If the row is missing, or if its other cells do not belong to this state of the object, returns `None` and
-    /// changes nothing.
+    /// Returns `None` and changes nothing if the row is missing, or if the other cells of the row belong to a different
+    /// version of the object.
     pub(crate) fn update(
         &mut self,
         identity: Identity<'_>,
@@ -257,8 +259,8 @@ impl Table {
         self.pages.shrink_to_fit();
     }
 
-    /// Adds the row of a list in progress after all other rows. Returns false if the key is not the greatest key, or if
-    /// no list is in progress.
+    /// Adds a row of the list in progress after all other rows. Returns false if the key is not greater than all other
+    /// keys, or if no list is in progress.
     fn append(
         &mut self,
         identity: Identity<'_>,
@@ -266,8 +268,8 @@ impl Table {
         fingerprints: &Fingerprints,
     ) -> bool {
         if self.tail.is_some() && self.last_key().is_some_and(|last| identity.key <= last) {
-            // The list is not in key order, or repeats objects. Therefore, later rows of the list are not expected at
-            // the end either.
+            // The list is not in key order, or repeats objects. Therefore, later rows of the list probably do not
+            // belong at the end of the table either.
             self.finish_tail();
         }
         let Some(tail) = &mut self.tail else {
@@ -280,13 +282,13 @@ impl Table {
         true
     }
 
-    /// Moves the rows of the tail to a page, and adds no further rows to the tail.
+    /// Moves the rows of the tail to a page, and removes the tail.
     fn finish_tail(&mut self) {
         self.end_page();
         self.tail = None;
     }
 
-    /// Moves the rows of the tail to a page. Later rows of the list are in another page.
+    /// Moves the rows of the tail to a page. Later rows of the list are added to another page.
     pub(crate) fn end_page(&mut self) {
         if let Some(tail) = &mut self.tail
             && !tail.is_empty()
@@ -295,8 +297,8 @@ impl Table {
         }
     }
 
-    /// Inserts a page of the list in progress. If the range of its keys overlaps the range of another page, or of the
-    /// tail, returns the page and does not insert it.
+    /// Inserts a page of the list in progress. If the range of the page's keys overlaps the range of another page or of
+    /// the tail, returns the page and inserts nothing.
     pub(crate) fn insert_page(&mut self, page: Page) -> Option<Page> {
         let (first, last) = (page.first_key(), page.last_key());
         if self
@@ -350,7 +352,8 @@ impl Table {
         }
         let full = self.pages.get(at).is_some_and(|slot| slot.page.is_full());
         if full && row == MAX_ROWS {
-            // The objects of a list arrive in key order. Therefore, a new page begins, and the full page is not split.
+            // The objects of a list usually arrive in key order, so more rows are expected at the end. Therefore, a new
+            // page begins, and the full page is not split.
             if let Some(slot) = self.pages.get_mut(at) {
                 Arc::make_mut(&mut slot.page).compact();
             }
@@ -386,7 +389,7 @@ impl Table {
         }
     }
 
-    /// Joins a page that became small with the next page, if both pages together fill at most half of a page.
+    /// Joins a page with the next page, if both pages together fill at most half of a page.
     fn join(&mut self, at: usize) {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
             return;
@@ -436,7 +439,7 @@ impl PageSlot {
 
     /// Whether the list in progress has already contained the object of a row. `ordered` is false during a list.
     ///
-    /// Two threads may apply the objects of one list. If a list contains an object twice, the higher version wins,
+    /// Two threads may apply the objects of one list. If a list contains an object twice, the higher version is stored,
     /// independent of the order in which the threads apply the two versions.
     fn was_listed_before(&self, row: usize, ordered: bool) -> bool {
         !ordered && self.listed.get(row)
@@ -473,7 +476,8 @@ impl PageSlot {
         }
     }
 
-    /// Marks a row as listed, and replaces the parts that differ. Returns whether a cell differs.
+    /// Marks a row as listed, and replaces the cells, the identity and the fingerprints that differ. Returns whether a
+    /// cell differs.
     fn update(
         &mut self,
         row: usize,
@@ -484,7 +488,7 @@ impl PageSlot {
         self.listed.set(row);
         let page = &self.page;
         let first = page.first_difference(row, cells);
-        // The page is changed only if something differs, because a change copies a page that a snapshot shares.
+        // The page is not changed if nothing differs, because a change copies a page that a snapshot shares.
         let differs = first.is_some()
             || page.version(row) != identity.version
             || page.uid(row).is_some_and(|uid| !uid.is(identity.uid))

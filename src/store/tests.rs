@@ -33,7 +33,7 @@ fn node_of(store: &MetricsStore<Pod>, name: &str) -> Option<String> {
     Some(rest.split_once('"')?.0.to_owned())
 }
 
-/// Checks that the pages of all feeders are numbered in their order, and that no page is empty.
+/// Checks that the pages of all feeders have consecutive indexes, and that no page is empty.
 fn numbers_its_pages(snapshot: &StoreSnapshot) {
     let pages: Vec<_> = snapshot.pages().collect();
     for (at, page) in pages.iter().enumerate() {
@@ -251,7 +251,7 @@ fn a_namespace_on_an_object_of_a_cluster_scoped_kind_is_not_part_of_its_key() {
     assert_eq!(store.list_keys(), [""; 0]);
 }
 
-/// The operations of a feeder.
+/// One operation of a feeder.
 #[derive(Clone, Debug)]
 enum Step {
     Apply {
@@ -382,7 +382,7 @@ proptest! {
                 held.push((store.snapshot(), model.rows().len()));
             }
         }
-        // Snapshots keep their content after later changes.
+        // A snapshot has the same content as before, although the store has changed.
         for (snapshot, rows) in &held {
             prop_assert_eq!(snapshot.objects(), *rows);
             numbers_its_pages(snapshot);
@@ -418,7 +418,7 @@ fn objects_of_other_shards_are_not_even_decoded() {
     let good = serde_json::to_vec(&pod("a", own, 1, "x")).unwrap();
     writer.apply_json(&good).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "1"));
-    // The object is invalid. It belongs to another shard, so this store does not decode it and returns no error.
+    // The object is invalid. The store returns no error, because it does not decode objects of other shards.
     writer.delete_json(json(foreign, 2).as_bytes()).unwrap();
     assert_eq!((store.list_keys().len(), writer.last_version()), (1, "2"));
     writer.apply_json(json(foreign, 3).as_bytes()).unwrap();

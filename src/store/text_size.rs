@@ -5,11 +5,11 @@ use super::joined_rows::JoinedRows;
 use super::page::Page;
 use crate::family::referenced_labels::{REFERENCE_MARK, column_of, index_of, values_of};
 
-/// Counts the bytes of the lines of a page. Equal cells are read once, not once per row.
+/// Counts the bytes of the lines of a page. If several rows have the same cell, this cell is read once.
 pub(crate) struct TextSize<'a> {
     page: &'a Page,
-    /// The lengths of the values in the dictionaries. The indexes are the column of the dictionary, the distinct cell
-    /// of this column, and the value in this cell.
+    /// The lengths of the values in the dictionaries, for each column of the dictionary, each distinct cell of the
+    /// column, and each value in the cell.
     shared: Vec<Vec<Vec<u64>>>,
 }
 
@@ -37,8 +37,8 @@ impl<'a> TextSize<'a> {
         }
     }
 
-    /// The length of the lines of the column `samples`, in bytes. Each line begins with a prefix of `prefix` bytes. The
-    /// cell of the column `base_labels` and the joined labels follow.
+    /// The length of the lines of the column `samples`, in bytes. Each line begins with a prefix of `prefix` bytes, the
+    /// cell of the column `base_labels`, and the joined labels.
     pub(crate) fn bytes(
         &self,
         samples: usize,
@@ -63,14 +63,15 @@ impl<'a> TextSize<'a> {
             let joined = joined.map_or(0, |joined| joined.labels(row).len());
             bytes += cell.lines * (base_labels.cell(row).len() + joined) as u64;
             let values = cell.codes.iter().map(|&code| self.value_len(row, code));
-            // The bytes of the cell include its references, so the result is never negative.
+            // The number of bytes of the cell includes its references, so the difference is never negative.
             bytes = (bytes + values.sum::<u64>())
                 .saturating_sub(cell.codes.len() as u64 * REFERENCE_LEN);
         }
         bytes
     }
 
-    /// Returns the length of the value in the dictionary of `row` that a code in a cell of this row refers to.
+    /// Returns the length of the value in the dictionary of `row` to which `code` refers. Cells of this row contain
+    /// such codes.
     fn value_len(&self, row: usize, code: u8) -> u64 {
         let at = column_of(code);
         let length = || {

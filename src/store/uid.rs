@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A `metadata.uid`. A lower-case UUID, as API servers create it, needs 16 bytes.
+/// A `metadata.uid`. A lower-case UUID needs 16 bytes; API servers create such UUIDs.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Uid {
     Uuid([u8; 16]),

@@ -1,5 +1,5 @@
-//! Updates rows. An update decodes only the fields that have changed, and renders only the families that read these
-//! fields.
+//! Updates rows. If an object has changed, an update decodes only the fields that have changed, and renders only the
+//! families that read these fields.
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;
@@ -17,7 +17,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     ///
     /// # Errors
     ///
-    /// If the object does not decode.
+    /// Returns an error if the object does not decode.
     pub(super) fn apply_encoded(
         &self,
         feeder: &mut RowFeeder,
@@ -25,8 +25,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     ) -> Result<(), DecodeError> {
         let schema = self.schema();
         let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
-        // An object of a cluster-scoped kind may have a namespace in its metadata, but the key of its row has none. An
-        // update would not notice a change of this namespace, so the whole object is decoded.
+        // An object of a cluster-scoped kind may have a namespace in its metadata, but the key of its row has no
+        // namespace. The whole object is decoded, because an update cannot detect a change of this namespace.
         let is_in_key = |scanned: &Scanned<'_>| {
             namespace_in(self.resource().scope(), &scanned.namespace) == scanned.namespace
         };
@@ -38,8 +38,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         if self.update(feeder, object, &scanned).is_none() {
             let decoded = self.decode_scanned(object, &scanned, schema.fields());
             let decoded = decoded.inspect_err(|_| {
-                // The whole object is invalid. Therefore, decoding a part of it did not fail because the type requires
-                // whole objects. The type may accept a part of the next object.
+                // The whole object does not decode either, so the object itself is invalid. The failure does not prove
+                // that the type requires whole objects.
                 feeder.needs_whole_objects = false;
             })?;
             self.apply_decoded(feeder, &decoded, &scanned.fingerprints);
@@ -53,8 +53,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         decode(schema.resource().kind(), object, schema.fields())
     }
 
-    /// Decodes `fields` of an object from the parts that the scan has found. If this fails, decodes the bytes of the
-    /// object.
+    /// Decodes `fields` of an object from the byte ranges that the scan has found. If this fails, decodes the fields
+    /// from all bytes of the object.
     fn decode_scanned(
         &self,
         object: Encoded<'_>,
@@ -67,7 +67,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         )
     }
 
-    /// Updates the row of an object. Returns `None` if the object must be applied as a whole.
+    /// Updates the row of an object. Returns `None` if the caller must render the whole object.
     ///
     /// The namespace in `scanned` must be the namespace in the key of the row.
     fn update(
@@ -90,7 +90,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             return None;
         }
         if work::is_interrupted() {
-            // The result is discarded, because the source applies the object again on another thread.
+            // The rendered cells are discarded, because the source applies the object again on another thread.
             return Some(());
         }
         if let Some(source) = self.schema().source()
@@ -122,7 +122,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     /// Returns the place of the row, the groups of fields that have changed since the row was rendered, and the number
-    /// of samples for `is_small_update`. `None` if the changed groups are unknown.
+    /// of samples for `is_small_update`. Returns `None` if the changed groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,
@@ -168,9 +168,9 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
         let samples = &mut feeder.samples;
         schema.render_update(&decoded, plan, samples, &mut feeder.cells);
-        // An update does not write the dictionary of the row. If the update needs a value that the dictionary lacks,
-        // the whole object is rendered. A value that no cell uses any more stays in the dictionary until the whole
-        // object is rendered.
+        // An update does not change the dictionary of the row. If the update needs a value that the dictionary lacks,
+        // the whole object is rendered. A value that is no longer used stays in the dictionary until the whole object
+        // is rendered again.
         let has_new_values = samples.dictionary().is_extended();
         (!has_new_values).then_some(())
     }

@@ -5,8 +5,7 @@ use crate::decode::Fields;
 /// The base labels and families to render again if some groups of an object's fields have changed.
 #[derive(Debug)]
 pub(super) struct UpdatePlan {
-    /// The indexes of the base labels, in ascending order. The list includes the base labels of all families of the
-    /// plan.
+    /// The indexes of the base labels, in ascending order. These include the base labels of all families of the plan.
     pub(super) bases: Vec<usize>,
     /// The indexes of the families, in ascending order.
     pub(super) families: Vec<usize>,
@@ -19,7 +18,7 @@ pub(super) struct UpdatePlan {
 // === impl UpdatePlan ===
 
 impl UpdatePlan {
-    /// Whether nothing is rendered, so that the object need not be decoded.
+    /// Whether the plan is empty. In this case, the object need not be decoded.
     pub(super) fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }

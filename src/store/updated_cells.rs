@@ -1,31 +1,34 @@
-//! [`UpdatedCells`]: the cells of an object of which only a part was rendered.
+//! [`UpdatedCells`]: the rendered cells of an object, if only some of its families were rendered.
 
 use super::page::{Identity, Page, RowPlace};
 use super::row_cells::RowCells;
 use crate::decode::{Fingerprints, GroupSet};
 use crate::family::referenced_labels::ObjectDictionary;
 
-/// The cells of an object of which only some groups of fields were rendered.
+/// The rendered cells of an object. Only the families that read a changed group of fields were rendered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpdatedCells<'a> {
-    /// Where the row was when it was read.
+    /// The place of the row at the time when the row was read.
     pub(crate) place: RowPlace,
     /// The rendered cells.
     pub(crate) cells: &'a RowCells,
     /// The fingerprints of the object.
     pub(crate) fingerprints: &'a Fingerprints,
-    /// The groups that were rendered. For all other groups, the row must have the same fingerprints as the object.
+    /// The groups of fields that have changed. For all other groups, the row must have the same fingerprints as the
+    /// object.
     pub(crate) rendered: GroupSet,
     /// The dictionary to which the cells refer. The row must have the same dictionary.
     pub(crate) dictionary: &'a ObjectDictionary,
-    /// Whether later events may keep these cells. Otherwise, the row is stored without fingerprints.
+    /// Whether later updates may keep these cells. If not, the row is stored without fingerprints, so that the next
+    /// event renders the whole object.
     pub(crate) are_kept: bool,
 }
 
 // === impl UpdatedCells ===
 
 impl UpdatedCells<'_> {
-    /// Whether the cells of a row that were not rendered belong to this state of the object.
+    /// Whether the cells of the row that were not rendered belong to the same state of the object as the rendered
+    /// cells.
     pub(super) fn fits(&self, page: &Page, row: usize, identity: Identity<'_>) -> bool {
         let is_same = page.uid(row).is_some_and(|uid| uid.is(identity.uid));
         let changed = self.fingerprints.changed_since(page.fingerprints(row));

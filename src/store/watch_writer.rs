@@ -8,36 +8,36 @@ use super::writer::Writer;
 use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
-/// The writer through which a watch feeds a store.
+/// A writer with which a watch feeds a store.
 pub(crate) trait WatchWriter: ObjectWriter {
     /// The rows of the writer, for an audit. `None` if the writer stores no rows.
     fn written_rows(&self) -> Option<&dyn WrittenRows> {
         None
     }
 
-    /// Returns a helper that applies objects of the list in progress on another thread. `None` if only one thread may
-    /// apply objects.
+    /// Returns a helper that applies objects of the list in progress on another thread. Returns `None` if only one
+    /// thread may apply objects.
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
         None
     }
 
-    /// Ends the page with the last rows, because a helper adds the next page.
+    /// Ends the page to which the writer adds rows, because a helper adds the next page.
     fn end_page(&self) {}
 }
 
 /// Applies objects of the list in progress while the writer of the list also applies objects.
 pub(crate) trait ListHelper: WrittenRows + Send + Sync {
-    /// Decodes an object and adds or replaces its row.
+    /// Decodes an object, and adds or replaces its row.
     ///
     /// # Errors
     ///
-    /// If the object does not decode.
+    /// Returns an error if the object does not decode.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
     fn last_version(&self) -> &str;
 
-    /// Adds the rows of the objects to the table of the writer.
+    /// Adds the rows that the helper has collected to the table of the writer.
     fn flush(&mut self);
 }
 
@@ -61,7 +61,8 @@ impl<K: CollectedResource> WatchWriter for Writer<K> {
     }
 
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
-        // A store with a filter has rows for only some of the objects, so the pages of a helper would be small.
+        // A store with a filter has rows for only some of the objects. Such a store gets no helper, because the pages
+        // of the helper would be small.
         let has_all = self.store().filter().is_everything();
         has_all.then(|| Box::new(self.applier().for_another_thread()) as Box<dyn ListHelper>)
     }
@@ -155,7 +156,7 @@ mod tests {
                     continue;
                 }
                 writer.end_page();
-                // The helper applies its objects later than the writer.
+                // The helper applies its objects after the writer has applied later objects.
                 for json in pending.drain(..) {
                     let json: String = json;
                     apply(&mut helper, &json).unwrap();

@@ -1,4 +1,4 @@
-//! [`Writer`]: the handle through which one source of objects changes a store.
+//! [`Writer`]: the handle with which one source of objects changes a store.
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ use crate::resource::CollectedResource;
 /// Feeds the objects of one source into a [`MetricsStore`].
 ///
 /// Each source (a watch, the watch of a namespace, a directory of manifests) has one writer. A list replaces only the
-/// rows of its writer. Dropping a writer keeps its rows and discards a list in progress; [`close`](Self::close)
-/// removes the rows.
+/// rows of its writer. If a writer is dropped, its rows stay, and a list in progress is discarded.
+/// [`close`](Self::close) removes the rows.
 ///
 /// A writer takes an object in one of four forms:
 ///
 /// * [`apply_object`](Self::apply_object) takes a typed object;
 /// * `apply_watcher_event` (feature `watch`) takes an event of a [`kube`] watcher;
-/// * [`apply_json`](Self::apply_json) takes the JSON of an object. This form is independent of the versions of `kube`
-///   and `k8s-openapi`, so a host with other versions of these crates can use it;
+/// * [`apply_json`](Self::apply_json) takes the JSON of an object. This method also works for a host with other
+///   versions of `kube` and `k8s-openapi`;
 /// * `apply_protobuf` (feature `protobuf`) takes the protobuf encoding of an object of a built-in kind.
 ///
 /// ```
@@ -97,7 +97,7 @@ impl<K: CollectedResource> MetricsStore<K> {
 // === impl Writer ===
 
 impl<K: CollectedResource> Writer<K> {
-    /// Creates a writer with a table for its rows. JSON and protobuf that the writer applies also feed the linked
+    /// Creates a writer, and a table for its rows. If the writer applies JSON or protobuf, it also feeds the linked
     /// store.
     pub(super) fn new(store: MetricsStore<K>) -> Self {
         Self {
@@ -113,9 +113,10 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Adds an object or replaces its samples.
     ///
-    /// Outside a list, an object with the same uid as the stored object and a lower `resourceVersion` is ignored. An
-    /// object with a different uid and the same namespace and name replaces the stored object. An object outside the
-    /// namespaces or the shard of the store gets no row, and an earlier row with its namespace and name is removed.
+    /// If no list is in progress, an object with the same uid as the stored object and a lower `resourceVersion` is
+    /// ignored. An object with a different uid and the same namespace and name replaces the stored object. An object
+    /// outside the namespaces or the shard of the store gets no samples. In this case, the samples of a stored object
+    /// with the same namespace and name are removed.
     pub fn apply_object(&mut self, object: &K) {
         self.applier
             .store
@@ -124,15 +125,15 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Removes an object.
     ///
-    /// The call is ignored if the store has an object with the same namespace and name, but a different uid or a
-    /// higher `resourceVersion`.
+    /// The call has no effect if the stored object with the same namespace and name has a different uid or a higher
+    /// `resourceVersion`.
     pub fn delete_object(&mut self, object: &K) {
         self.applier
             .store
             .delete_object(&mut self.applier.feeder, object);
     }
 
-    /// Removes the object that is stored as `namespace/name`; cluster-scoped kinds have no namespace.
+    /// Removes the object with this namespace and name. The namespace is ignored for cluster-scoped kinds.
     pub fn delete_key(&mut self, namespace: &str, name: &str) {
         self.applier
             .store
@@ -140,15 +141,17 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.delete_key(namespace, name);
     }
 
-    /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
+    /// Decodes an object from JSON, and adds the object or replaces its samples. Fields that no family reads are
+    /// skipped.
     ///
-    /// This method is independent of the versions of `kube` and `k8s-openapi`. The method also feeds the families that
-    /// a configuration adds to the resource.
+    /// This method also works for a host with other versions of `kube` and `k8s-openapi`. The method also feeds the
+    /// families that a configuration adds to the resource.
     ///
     /// # Errors
     ///
-    /// If the object does not decode. The store then removes the samples of the object, and counts the error in its
-    /// [`stats`](MetricsStore::stats). The error names the object, and never contains a value of the object.
+    /// Returns an error if the object does not decode. In this case, the store removes the samples of the object, and
+    /// counts the error in its [`stats`](MetricsStore::stats). The error contains the name of the object, but no values
+    /// of its fields.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.applier.apply(Encoding::Json.object(json))
     }
@@ -157,16 +160,17 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// The errors are those of [`apply_json`](Self::apply_json). If there is an error, the stored object with the same
+    /// Returns the same errors as [`apply_json`](Self::apply_json). After an error, the stored object with the same
     /// name is removed.
     pub fn delete_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.applier.delete(Encoding::Json.object(json))
     }
 
-    /// Decodes an object from the API's protobuf, skipping the fields that no family reads, and applies it.
+    /// Decodes an object from the protobuf of the Kubernetes API, and adds the object or replaces its samples. Fields
+    /// that no family reads are skipped.
     ///
-    /// The object may be an item of a list, or may have the envelope of single objects and events. The samples equal
-    /// the samples of the same object in JSON.
+    /// `object` is the bytes of an item of a list, or of a single object with its envelope (`runtime.Unknown`). The
+    /// samples are the same as for the same object in JSON.
     ///
     /// ```
     /// use kube_state_metrics::{CacheStore, MetricsStore, families};
@@ -180,8 +184,8 @@ impl<K: CollectedResource> Writer<K> {
     ///
     /// # Errors
     ///
-    /// The errors are those of [`apply_json`](Self::apply_json). Only built-in kinds have a protobuf encoding; for
-    /// other kinds, the result is an error.
+    /// Returns the same errors as [`apply_json`](Self::apply_json). Also returns an error if the kind is not built into
+    /// Kubernetes, because only built-in kinds have a protobuf encoding.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
@@ -189,12 +193,12 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.apply(object)
     }
 
-    /// Decodes an object from the API's protobuf and removes it.
+    /// Decodes an object from the protobuf of the Kubernetes API, and removes the object.
     ///
     /// # Errors
     ///
-    /// The errors are those of [`apply_protobuf`](Self::apply_protobuf). If there is an error, the stored object with
-    /// the same name is removed.
+    /// Returns the same errors as [`apply_protobuf`](Self::apply_protobuf). After an error, the stored object with the
+    /// same name is removed.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     pub fn delete_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError> {
@@ -205,8 +209,8 @@ impl<K: CollectedResource> Writer<K> {
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
     /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
-    /// crate. Also returns false if a configured family reads a value with nested fields as a whole, such as `spec`,
-    /// because this value may contain fields that this crate does not know.
+    /// crate. Also returns false if a configured family reads a value with nested fields as a whole, such as `spec`.
+    /// Such a value may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     #[must_use]
@@ -219,26 +223,27 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Begins a complete list of this writer's objects.
     ///
-    /// Until [`end_list`](Self::end_list), readers see the earlier state. If a list is already in progress, the list
-    /// starts again.
+    /// Until [`end_list`](Self::end_list), readers see the samples from before the list. If a list is already in
+    /// progress, this list is discarded and a new list begins.
     pub fn begin_list(&mut self) {
         self.applier.store.begin_list(self.applier.feeder.id);
         self.applier.linked.begin_list(&self.applier.store);
     }
 
-    /// Ends a list: removes the objects that the list did not contain, and publishes the result in one step.
+    /// Ends a list: removes the objects that the list did not contain, and makes the new samples visible to readers in
+    /// one step.
     pub fn end_list(&mut self) {
         self.applier.store.end_list(self.applier.feeder.id);
         self.applier.linked.end_list();
     }
 
-    /// Discards a list and its changes.
+    /// Discards a list. Readers still see the samples from before the list.
     pub fn abandon_list(&mut self) {
         self.applier.store.abandon_list(self.applier.feeder.id);
         self.applier.linked.abandon_list();
     }
 
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.applier.feeder.version
@@ -250,7 +255,8 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.close();
     }
 
-    /// Whether a configuration has added families since the last list. Only a list can fill the new families.
+    /// Whether a configuration has added families since the last list. In this case a new list is needed, because only
+    /// a list can fill the new families.
     pub(crate) fn wants_list(&self) -> bool {
         self.applier.linked.wants_list(&self.applier.store)
     }

@@ -1,4 +1,5 @@
-//! The validity check finds problems that scrapers, linters or readers of the metrics would have.
+//! The validity check of families: finds names, labels and values that cause problems for scrapers, linters or readers
+//! of the metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use crate::family::MetricType;
 use crate::registry::BuildProblem;
 use crate::registry::StateMetrics;
 
-/// Suffixes that belong to the series of histograms and summaries.
+/// Suffixes of the names of series of histograms and summaries.
 const RESERVED_SUFFIXES: &[&str] = &["_bucket", "_count", "_sum"];
 
 debug_is_display!(Problem);
@@ -28,7 +29,7 @@ debug_is_display!(Problem);
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A problem because of which [`build`](crate::registry::Builder::build) fails, such as an invalid name, a repeated
+    /// A problem that causes [`build`](crate::registry::Builder::build) to fail, such as an invalid name, a repeated
     /// label or a missing help text.
     #[error(transparent)]
     Build(#[from] BuildProblem),
@@ -44,14 +45,16 @@ pub enum Problem {
         /// The name of the family.
         family: String,
     },
-    /// A family that has the name of a counter, but is not a counter.
-    #[error("`{family}` ends in `_total`, which is for counters; make it a counter or rename it")]
+    /// A family whose name ends in `_total` like that of a counter, but which is not a counter.
+    #[error("`{family}` ends in `_total`, which is for counters; use a counter or another name")]
     TotalWithoutCounter {
         /// The name of the family.
         family: String,
     },
-    /// A family that has the name of a series of a histogram or a summary.
-    #[error("`{family}` ends in `{suffix}`, which is for histograms and summaries; rename it")]
+    /// A family whose name has a suffix that only series of histograms and summaries have.
+    #[error(
+        "`{family}` ends in `{suffix}`, which is for histograms and summaries; rename the family"
+    )]
     ReservedSuffix {
         /// The name of the family.
         family: String,
@@ -59,7 +62,7 @@ pub enum Problem {
         suffix: &'static str,
     },
     /// A name with a colon.
-    #[error("`{family}` has a `:`, which is for recording rules; use `_`")]
+    #[error("`{family}` has a `:`, which is for recording rules; use `_` instead")]
     Colon {
         /// The name of the family.
         family: String,
@@ -76,21 +79,21 @@ pub enum Problem {
         other: String,
     },
     /// A label name that Prometheus reserves.
-    #[error("the label `{label}` of `{family}` is reserved by Prometheus; rename it")]
+    #[error("the label `{label}` of `{family}` is reserved by Prometheus; rename the label")]
     ReservedLabel {
-        /// The family.
+        /// The name of the family.
         family: String,
-        /// The label.
+        /// The name of the label.
         label: String,
     },
     /// A sample with a label that its family does not declare.
     #[error(
-        "`{family}` has samples with the label `{label}`, which it does not declare; add it to `labels`"
+        "`{family}` has samples with the undeclared label `{label}`; add the label to `labels`"
     )]
     UndeclaredLabel {
-        /// The family.
+        /// The name of the family.
         family: String,
-        /// The label.
+        /// The name of the label.
         label: String,
     },
     /// An info family with a value other than 1.
@@ -105,13 +108,13 @@ pub enum Problem {
         /// The name of the family.
         family: String,
     },
-    /// Samples that were dropped because their object already had the same series.
+    /// Samples that were dropped because their object already had a sample with the same name and labels.
     #[error(
         "samples of {resource} were dropped ({count}) because their object already had the same \
          series; add a label that distinguishes them"
     )]
     RepeatedSeries {
-        /// The resource.
+        /// The name of the resource.
         resource: String,
         /// The number of dropped samples.
         count: u64,
@@ -123,7 +126,7 @@ pub enum Problem {
         if *count == 1 { "time" } else { "times" }
     )]
     Panicked {
-        /// The resource.
+        /// The name of the resource.
         resource: String,
         /// The number of panics.
         count: u64,
@@ -132,8 +135,8 @@ pub enum Problem {
 
 /// Returns the problems of families. Checks names, labels, help texts, conflicts and the rules of OpenMetrics.
 ///
-/// If a [`StateMetrics`] contains objects, the check includes its samples: labels that their family does not declare,
-/// values that are invalid for the type, and dropped samples.
+/// If `source` is a [`StateMetrics`] that contains objects, the function also checks the samples. It finds labels that
+/// a family does not declare, values that are invalid for the type of the family, and dropped samples.
 ///
 /// ```
 /// use kube_state_metrics::{families, testing::check};
@@ -207,9 +210,9 @@ pub fn assert_valid(source: impl Source) {
 /// The properties that the samples of a family must have.
 pub(super) struct Declared {
     metric_type: MetricType,
-    /// The declared labels after the base labels.
+    /// The labels that the family declares, without the base labels.
     labels: Vec<String>,
-    /// Whether the family comes from a configuration, which does not declare labels.
+    /// Whether a configuration declares the family. Such a family does not declare labels.
     is_configured: bool,
     base: BTreeSet<String>,
 }
@@ -292,7 +295,7 @@ fn declared_problems(
     problems
 }
 
-/// The problems of samples, each once per family.
+/// The problems of samples. If several samples of a family have the same problem, the result contains the problem once.
 pub(super) fn sample_problems(
     rendered: &Rendered,
     families: &BTreeMap<String, Declared>,

@@ -7,12 +7,12 @@ use super::line::Line;
 /// The first line of a message about differences.
 const DIFFER: &str = "the samples differ (- expected, + rendered)";
 
-/// The common lines and the differences of two lists.
+/// The common lines and the differences of two lists of samples.
 #[derive(Default)]
 struct Difference {
-    /// Lines with their mark: ` ` for both, `-` for only expected, `+` for only rendered.
+    /// Lines with a mark: `-` if the line is only expected, `+` if the line is only rendered, and a space otherwise.
     lines: Vec<(char, String)>,
-    /// The problems, one per item.
+    /// The descriptions of the differences, one per item.
     remarks: Vec<String>,
 }
 
@@ -118,7 +118,8 @@ impl Difference {
     }
 
     fn add_samples(&mut self, wanted: &[&Line], rendered: &[&Line]) {
-        // Exact matches are found first, so that a similar sample does not use up an exact match.
+        // Equal samples are paired first, so that a rendered sample is not paired with a similar sample if there is an
+        // equal sample.
         let mut left: Vec<Option<&Line>> = rendered.iter().copied().map(Some).collect();
         let mut take = |matches: &dyn Fn(&Line) -> bool| {
             let found = left.iter_mut().find(|own| own.is_some_and(matches));

@@ -8,14 +8,14 @@ use super::intake::Intake;
 use super::source::AnyKind;
 use crate::resource::CollectedResource;
 
-/// An object, or several, for [`render`](super::render).
+/// One or more objects for [`render`](super::render).
 ///
 /// * `&K`, a typed value;
-/// * [`serde_json::Value`], usually from [`serde_json::json!`]. The value is decoded like objects of an API server, so
-///   that families see only the fields that they declare to read;
+/// * [`serde_json::Value`], usually from [`serde_json::json!`]. The value is decoded like an object of an API server,
+///   so that a family sees only the fields that it declares;
 /// * `&str`, one or more documents of JSON or, with the feature `manifests`, of YAML;
-/// * [`&Path`](Path) or [`PathBuf`], a file with such documents. A relative path starts in the folder of the package,
-///   because tests run there;
+/// * [`&Path`](Path) or [`PathBuf`], a file with such documents. A relative path starts in the directory of the
+///   package, because tests run in this directory;
 /// * arrays and vectors of these types.
 ///
 /// Objects are skipped if no collector reads their kind, so that several tests can use one file. Rendering fails if all

@@ -1,4 +1,4 @@
-//! The cost of the generators alone, for benchmarks.
+//! Runs generators without a store, for benchmarks.
 
 use bytes::BytesMut;
 
@@ -27,7 +27,8 @@ pub struct Generator<K> {
 }
 
 impl<K: CollectedResource> Generator<K> {
-    /// Creates a generator of all families of a collector except those that need an allowlist.
+    /// Creates a generator of all families of a collector. Families of labels and annotations are excluded, because
+    /// these families need an allowlist.
     #[must_use]
     pub fn new(collector: Collector<K>) -> Self {
         let (resource, labels, families) = collector.into_parts();
@@ -46,15 +47,16 @@ impl<K: CollectedResource> Generator<K> {
         }
     }
 
-    /// Generates all samples of an object. Returns the total size of the generated cells, in bytes. A store keeps these
-    /// bytes for the object, but keeps equal cells of several objects once.
+    /// Generates all samples of an object. Returns the total size of the generated cells, in bytes. A store needs these
+    /// bytes for the object, but stores equal cells of several objects only once.
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema
             .render(object, &mut self.buffer, &mut self.cells);
         self.cells.iter().map(<[u8]>::len).sum()
     }
 
-    /// The lines of an object, one text per family in the order of the collector.
+    /// The sample lines of an object. The result has one text per family, in the order of the families in the
+    /// collector.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Pod;

@@ -10,8 +10,8 @@ use crate::store::MetricsStore;
 
 /// Feeds the objects of a fixture into the stores, and counts the objects that no collector reads.
 ///
-/// A fixture may have objects of kinds that the test does not need. The intake skips these objects. If all objects are
-/// skipped, the test has the wrong fixture.
+/// A *fixture* is the objects of a test. A fixture may have objects of kinds that the test does not need. These objects
+/// are skipped. If all objects are skipped, the fixture is wrong for the test.
 #[derive(Debug)]
 pub struct Intake<'m> {
     metrics: &'m StateMetrics,
@@ -67,8 +67,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the only collector, or skips an object of a different kind. An object without a kind has the
-    /// kind of the collector.
+    /// Feeds an object to the only collector. Skips the object if its kind is not the kind of the collector. An object
+    /// without a kind is assumed to have the kind of the collector.
     pub(super) fn add_json<K: CollectedResource>(&mut self, object: &Value) -> Result<(), String> {
         let store = self.store::<K>()?;
         let is_other = |field: &str, wanted: &str| {
@@ -117,7 +117,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// The store of a type. A test may feed the store even if the sources of the crate feed it in a program.
+    /// The store of a type. A test may feed every store, although in a program the sources of the crate feed some
+    /// stores.
     fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, String> {
         let store = self.metrics.store_of_type::<K>();
         store.map_err(|error| error.to_string())

@@ -33,7 +33,8 @@ impl Line {
         }
     }
 
-    /// Parses `name{label="value",...} number`; blanks between labels and a trailing comma are allowed.
+    /// Parses `name{label="value",...} number`. The labels may be separated by blanks, and a comma may follow the last
+    /// label.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let end = text.find(['{', ' ', '\t']).ok_or("it has no value")?;
@@ -74,7 +75,7 @@ impl Line {
         })
     }
 
-    /// Whether both lines are the same series, with the same value.
+    /// Whether both lines have the same name, labels and value.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.is_same_series(other) && self.has_value_of(other)
     }
@@ -88,7 +89,7 @@ impl Line {
         self.value == other.value || self.value.is_nan() && other.value.is_nan()
     }
 
-    /// The labels that differ between two lines, each with both values.
+    /// The labels that differ between two lines. For each label, the result has the value in each line.
     pub(super) fn label_differences<'l>(&'l self, other: &'l Self) -> Vec<LabelDifference<'l>> {
         let mut names: Vec<_> = self.labels.keys().chain(other.labels.keys()).collect();
         names.sort_unstable();

@@ -6,7 +6,7 @@ use super::diff::{compare_with_text, find_missing};
 use super::line::Line;
 use crate::exposition::Exposition;
 
-/// The samples from [`render`](super::render), and their headers.
+/// The samples from [`render`](super::render), and the headers of their families.
 ///
 /// `Display` writes the sample lines exactly as in a scrape.
 ///
@@ -31,7 +31,7 @@ pub struct Rendered {
     skipped: Vec<String>,
 }
 
-/// One family's part of an exposition.
+/// The headers and samples of one family.
 #[derive(Clone, Debug)]
 struct Family {
     name: String,
@@ -42,7 +42,7 @@ struct Family {
 // === impl Rendered ===
 
 impl Rendered {
-    /// The samples and headers of an exposition; `skipped` are the kinds of the skipped objects.
+    /// Creates the samples and headers of an exposition. `skipped` contains the kinds of the skipped objects.
     pub(super) fn of(exposition: &Exposition, skipped: Vec<String>) -> Self {
         let families = exposition.families().map(|family| Family {
             name: family.name().to_owned(),
@@ -57,7 +57,7 @@ impl Rendered {
 
     /// Keeps only the rendered samples of these families.
     ///
-    /// A name selects nothing if no family has this name, or if the family has no samples.
+    /// A name that no family has is ignored. The name of a family without samples is also ignored.
     #[must_use]
     pub fn only(&self, families: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names: Vec<_> = families
@@ -94,12 +94,11 @@ impl Rendered {
         self.samples().next().is_none()
     }
 
-    /// Asserts that the samples are exactly those of `expected`.
+    /// Asserts that the samples are exactly the samples in `expected`.
     ///
-    /// `expected` has one sample per line, in the text format. The order of lines and of labels, the
-    /// notation of numbers, and blanks around a line do not matter. If `expected` has `# HELP` or
-    /// `# TYPE` lines, it must have the headers of all families. Other lines that start with `#` are
-    /// comments.
+    /// `expected` has one sample per line, in the text format. The comparison ignores the order of lines and labels,
+    /// the notation of numbers, and blanks around a line. If `expected` has `# HELP` or `# TYPE` lines, it must have
+    /// the headers of all families. Other lines that start with `#` are comments.
     ///
     /// # Panics
     ///
@@ -115,8 +114,8 @@ impl Rendered {
 
     /// Asserts that the samples of `expected` are among the rendered samples. Other samples are ignored.
     ///
-    /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). If `expected` contains headers, these
-    /// headers are required.
+    /// `expected` has the same form as for [`assert_eq`](Self::assert_eq). The rendered samples must have all headers
+    /// that `expected` contains.
     ///
     /// ```
     /// use kube_state_metrics::{families, testing::render};
@@ -130,7 +129,7 @@ impl Rendered {
     /// # Panics
     ///
     /// The method panics if a sample is missing, or if `expected` has no sample and no header. The message contains
-    /// each missing sample with the most similar rendered sample.
+    /// each missing sample, together with the most similar rendered sample.
     #[track_caller]
     #[expect(clippy::panic, reason = "an assertion fails by panicking")]
     pub fn assert_contains(&self, expected: &str) {
@@ -145,7 +144,7 @@ impl Rendered {
         headers.map(String::as_str).collect()
     }
 
-    /// Returns a line about skipped objects for the message of a failure; empty if no objects were skipped.
+    /// Returns a line about skipped objects for the message of a failure. The line is empty if no objects were skipped.
     fn skipped(&self) -> String {
         match self.skipped.as_slice() {
             [] => String::new(),

@@ -1,4 +1,4 @@
-//! The inputs of a rendering: a family, a collector, a whole `StateMetrics`.
+//! The inputs of [`render`](super::render) that define families: a family, a collector, or a whole `StateMetrics`.
 
 use kube::Resource;
 
@@ -8,13 +8,13 @@ use crate::registry::BuildError;
 use crate::registry::StateMetrics;
 use crate::resource::{CollectedResource, StaticScope};
 
-/// The input of [`render`](super::render) and [`check`](super::check): a [`Family`], a [`Collector`] or
-/// a [`StateMetrics`], or a reference to one.
+/// The input of [`render`](super::render) and [`check`](super::check): a [`Family`], a [`Collector`], a
+/// [`StateMetrics`], or a reference to one of these types.
 ///
 /// * A **family** gets the default base labels of its type: the namespace and the kind.
 /// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
-///   allowlist; use a `StateMetrics` for them.
-/// * A **`StateMetrics`** renders the families that it was built with. The `StateMetrics` keeps the samples afterwards.
+///   allowlist; use a `StateMetrics` for such families.
+/// * A **`StateMetrics`** renders all its families. The `StateMetrics` keeps the samples of the objects.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;
@@ -38,10 +38,10 @@ pub trait Source: sealed::Build {}
 
 impl<S: sealed::Build> Source for S {}
 
-/// The parameter of [`Fixture`](super::Fixture) for a [`StateMetrics`]. A `StateMetrics` accepts objects of any
-/// registered kind.
+/// The parameter of [`Fixture`](super::Fixture) for a [`StateMetrics`]. For a `StateMetrics`, a fixture may contain
+/// objects of any registered kind.
 ///
-/// This type has no values. It only distinguishes implementations of [`Fixture`](super::Fixture).
+/// This type has no values. The type only distinguishes implementations of [`Fixture`](super::Fixture).
 ///
 /// ```
 /// use kube_state_metrics::testing::{AnyKind, Fixture};
@@ -67,7 +67,8 @@ pub(super) mod sealed {
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,
-        /// If families declare fields, the same stores without these declarations.
+        /// The same stores, but without the declarations of fields, so that families can read whole objects. `None` if
+        /// no family declares fields.
         pub(in crate::testing) undeclared: Option<StateMetrics>,
         /// The families that declare fields.
         pub(in crate::testing) declared: Vec<DeclaredFamily>,
@@ -78,15 +79,16 @@ pub(super) mod sealed {
     pub(in crate::testing) struct DeclaredFamily {
         pub(in crate::testing) name: String,
         pub(in crate::testing) metrics: StateMetrics,
-        /// The fields that the store always decodes, but that the family does not declare. A rendering removes these
-        /// fields from the objects.
+        /// The fields that the store always decodes, but that the family does not declare. The test removes these
+        /// fields from the objects, to detect that the family reads them.
         pub(in crate::testing) hidden: Vec<&'static [&'static str]>,
     }
 }
 
 use sealed::{Build, Built, DeclaredFamily};
 
-/// The fields that a store always decodes. A family must nevertheless declare these fields if it reads them.
+/// The fields that a store always decodes. Although these fields are always available, a family must declare them if it
+/// reads them.
 const DECLARABLE: [&[&str]; 3] = [&["metadata", "resourceVersion"], &["apiVersion"], &["kind"]];
 
 impl<S: Build> Build for &S {
@@ -151,7 +153,7 @@ impl Build for StateMetrics {
     }
 }
 
-/// Whether one of the declared paths contains a field.
+/// Whether the field `path` is at or below one of the declared paths `reads`.
 fn is_read(path: &[&str], reads: &[&str]) -> bool {
     let contains = |read: &&str| {
         let read = read.split('.').filter(|name| !name.is_empty());

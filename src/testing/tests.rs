@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{BuiltIn, Collector, Family};
 
-/// The message of a failing test.
+/// Returns the panic message of a failing test.
 fn failure(test: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(test)).expect_err("it passed");
     let text = panic.downcast_ref::<String>().cloned();
     text.unwrap_or_else(|| panic.downcast_ref::<&str>().unwrap().to_string())
 }
 
-/// The file and the line in the panic message of a failing test.
+/// Returns the file and the line in the panic message of a failing test.
 fn place_of_failure(test: impl FnOnce()) -> (String, u32) {
     static HOOK: Once = Once::new();
     thread_local! {
@@ -64,7 +64,7 @@ fn config_map(name: &str) -> Value {
     })
 }
 
-/// Returns a gauge with a label per key, and a gauge with the number of keys.
+/// Returns a gauge with one sample per key of a ConfigMap, and a gauge with the number of keys.
 fn keys() -> Collector<ConfigMap> {
     let data = |map: &ConfigMap| map.data.clone().unwrap_or_default();
     Collector::new()
@@ -377,7 +377,7 @@ fn objects_of_other_kinds_are_skipped_and_named_where_a_test_fails() {
              registered collectors: v1 ConfigMap\n"
         );
     }
-    // A kind in another version is a different kind.
+    // The same kind in another API version counts as a different kind.
     let old = json!({ "apiVersion": "v1beta1", "kind": "ConfigMap", "metadata": {} });
     let message = failure(|| drop(render(keys(), old)));
     assert!(message.contains("of v1beta1 ConfigMap is"), "{message}");
@@ -458,16 +458,13 @@ fn declarations_that_do_not_hold_fail() {
         .labels(["color", "label_*"])
         .generate(|_: &ConfigMap, s| s.label("colour", "red").label("label_x", "y").value(1));
     let message = failure(|| drop(render(&undeclared_label, config_map("x"))));
-    assert!(
-        message.contains("label `colour`, which it does not declare"),
-        "{message}"
-    );
+    assert!(message.contains("undeclared label `colour`"), "{message}");
 
     let no_labels = Family::gauge("seen", "Always 1.")
         .generate(|_: &ConfigMap, s| s.label("color", "red").value(1));
     let message = failure(|| drop(render(&no_labels, config_map("x"))));
     assert!(
-        message.contains("label `color`, which it does not declare; add it to `labels`"),
+        message.contains("undeclared label `color`; add the label to `labels`"),
         "{message}"
     );
 }
@@ -523,7 +520,7 @@ fn the_check_finds_what_a_scraper_or_a_linter_would() {
         "`starts_total` is called `starts` in OpenMetrics",
         "the label `__a` of `reserved`",
         "the label `le` of `reserved`",
-        "`undeclared` has samples with the label `b`",
+        "`undeclared` has samples with the undeclared label `b`",
         "info family `node_info` has a sample that is not 1",
         "state set `states` has a sample that is neither 0 nor 1",
         "samples of nodes were dropped (1)",

@@ -1,4 +1,4 @@
-//! The entries of a map, and the entries of the maps that it merges.
+//! The entries of a map, including the entries of maps that the key `<<` merges into this map.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use super::{Node, Scalar, Value};
 
-/// An entry of a map: its key, and the value.
+/// An entry of a map.
 pub(crate) struct Entry<'n> {
     pub(crate) key: Cow<'n, str>,
     pub(crate) line: usize,
     pub(crate) value: &'n Arc<Node>,
 }
 
-/// The number of entries that were merged into other maps of a document. Merged maps can merge other maps, so this
-/// number can be very large for a small text.
+/// Counts the entries that were merged into other maps of a document. Merged maps can merge further maps, so a small
+/// text can cause a very large number of merged entries.
 #[derive(Debug, Default)]
 pub(crate) struct Merges(usize);
 
-/// The limit of [`Merges`].
+/// Maximum number of merged entries in a document.
 const MAX_MERGED: usize = 100_000;
 
-/// A problem of a map.
+/// A problem in a map.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapProblem {
     #[error("a key must be a string, a number, true or false")]
@@ -42,17 +42,19 @@ pub(crate) enum MapProblem {
     TooManyMerges,
 }
 
-/// Reads the key of an entry; `None` if the node cannot be a key.
+/// Returns the text of a key, or `None` if the node cannot be a key.
 pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 
-/// Receives each problem with its node.
+/// A function that is called for each problem, with the node that has the problem.
 pub(crate) type Problems<'p> = dyn FnMut(&Node, MapProblem) + 'p;
 
-/// The entries of a map in their order, then those entries of merged maps whose keys the map lacks. If two merged maps
-/// have the same key, the first map is used. A key that occurs twice in a map is a problem, and its second entry is
-/// left out.
+/// Returns the entries of a map in their order, and then the entries of merged maps. Three rules apply if a key occurs
+/// several times:
+/// - An entry of the map replaces entries of merged maps.
+/// - If two merged maps have the same key, the entry of the first map is used.
+/// - If one map has the same key twice, this is reported as a problem, and the second entry is skipped.
 ///
-/// The recursion is as deep as the maps are nested. [`MAX_DEPTH`](super::MAX_DEPTH) limits this depth.
+/// This function is recursive. [`MAX_DEPTH`](super::MAX_DEPTH) limits the depth of the recursion.
 pub(crate) fn entries<'n>(
     pairs: &'n [(Arc<Node>, Arc<Node>)],
     key_text: &KeyText<'_>,
@@ -89,7 +91,7 @@ pub(crate) fn entries<'n>(
         .into_iter()
         .flat_map(|(_, value)| match &value.value {
             Value::List(items) => items.as_slice(),
-            // The loop below reports a scalar as a problem, because a scalar is not a map.
+            // The loop below reports a problem if this value is a scalar.
             Value::Map(_) | Value::Scalar(_) => std::slice::from_ref(value),
         });
     for map in maps {
@@ -126,8 +128,8 @@ fn is_merge(key: &Node) -> bool {
 // === impl Merges ===
 
 impl Merges {
-    /// Counts the entries of a map that is merged. Returns `false` if the number exceeds the limit, and calls `report`
-    /// only the first time.
+    /// Counts the entries of a map that is merged. Returns `false` if the total exceeds the limit. Calls `report` when
+    /// the total exceeds the limit for the first time.
     fn add(&mut self, entries: usize, report: impl FnOnce()) -> bool {
         let is_first = self.0 <= MAX_MERGED;
         self.0 += 1 + entries;

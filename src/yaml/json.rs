@@ -6,11 +6,11 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// The maximum size of a document as JSON is this number of bytes, plus [`GROWTH`] times the size of the YAML.
+/// A document as JSON may have this number of bytes, plus [`GROWTH`] times the size of the document as YAML.
 const FREE_BYTES: usize = 1 << 20;
 
-/// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. Without aliases, a document
-/// needs at most six bytes for each byte.
+/// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. A document without aliases
+/// needs at most six bytes of JSON for each byte of YAML.
 const GROWTH: usize = 8;
 
 struct JsonWriter {
@@ -41,8 +41,8 @@ pub(crate) fn to_json(root: &Node, yaml_bytes: usize) -> Result<String, SyntaxEr
 // === impl JsonWriter ===
 
 impl JsonWriter {
-    /// Writes a node and the nodes below it. The recursion is as deep as the document, and the depth of a document is
-    /// limited.
+    /// Writes a node and all nodes below the node. This method is recursive. [`MAX_DEPTH`](super::MAX_DEPTH) limits the
+    /// depth of the recursion.
     fn value(&mut self, node: &Node) -> Result<(), SyntaxError> {
         match &node.value {
             Value::Scalar(scalar) => {
@@ -97,7 +97,7 @@ impl JsonWriter {
     }
 
     fn scalar(&mut self, value: &Resolved<'_>) {
-        // Writing to memory cannot fail.
+        // The result is ignored, because writing to memory cannot fail.
         let _ = match value {
             Resolved::Null => write!(self.out, "null"),
             Resolved::Flag(flag) => write!(self.out, "{flag}"),
@@ -113,7 +113,7 @@ impl JsonWriter {
     }
 
     fn text(&mut self, text: &str) {
-        // Writing a string to memory cannot fail.
+        // The result is ignored, because writing a string to memory cannot fail.
         let _ = serde_json::to_writer(&mut self.out, text);
     }
 
@@ -124,8 +124,8 @@ impl JsonWriter {
     }
 }
 
-/// Whether kubectl writes a number without an exponent. For example, `1e3` becomes `1000`, which integer fields of
-/// objects accept.
+/// Whether kubectl writes a number without an exponent. For example, kubectl writes `1e3` as `1000`, because integer
+/// fields of objects accept only this form.
 fn is_short(number: f64) -> bool {
     number == 0.0 || (1e-6..1e21).contains(&number.abs())
 }

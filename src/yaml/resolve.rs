@@ -1,7 +1,7 @@
-//! Finds the types of plain scalars like kubectl.
+//! Finds the types of scalars by the same rules as kubectl.
 //!
-//! kubectl turns YAML into JSON by the rules of [YAML 1.1](https://yaml.org/type/), with some
-//! differences: numbers of base 60 do not exist, and times stay strings.
+//! kubectl converts YAML to JSON by the rules of [YAML 1.1](https://yaml.org/type/). However, kubectl does not support
+//! numbers of base 60, and reads times as strings.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ pub(super) enum Resolved<'n> {
     Text(Cow<'n, str>),
 }
 
-/// Why a scalar has no value.
+/// Why a scalar cannot be converted to a value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {
     #[error("`{0}` is not a JSON number; put it in quotes if it is a string")]
@@ -64,11 +64,11 @@ impl Scalar {
         }
     }
 
-    /// Returns the scalar as the key of an entry; `None` if the scalar cannot be a key.
+    /// Returns the scalar as the key of an entry, or `None` if the scalar cannot be a key.
     pub(super) fn key(&self) -> Option<Cow<'_, str>> {
         match self.resolve() {
             Ok(value) => value.into_key(),
-            // A key is a string in JSON, so infinite numbers and NaN are also allowed.
+            // In JSON, a key is a string, so a key can also be an infinite number or NaN.
             Err(Unresolved::NotFinite(text)) => {
                 let text = text.to_ascii_lowercase();
                 Some(Cow::Owned(text.trim_start_matches('+').to_owned()))
@@ -81,7 +81,7 @@ impl Scalar {
 // === impl Resolved ===
 
 impl<'n> Resolved<'n> {
-    /// Returns the key of an entry; `None` if the value cannot be a key.
+    /// Returns the value as the key of an entry, or `None` if the value cannot be a key.
     fn into_key(self) -> Option<Cow<'n, str>> {
         Some(match self {
             Self::Null => return None,
@@ -94,8 +94,8 @@ impl<'n> Resolved<'n> {
     }
 }
 
-/// Formats a float as a key like Go's `%g`: the shortest text for the 32-bit value. Small numbers, and numbers with
-/// more than six digits before the point, get an exponent.
+/// Formats a float as a key in the same way as Go's `%g`, with the shortest text for the 32-bit value. Small numbers,
+/// and numbers with more than six digits before the point, are written with an exponent.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "kubectl formats float keys as 32-bit values"
@@ -143,7 +143,7 @@ fn number<'n>(text: &str) -> Option<Resolved<'n>> {
     }
 }
 
-/// Whether each `_` of a string stands between two digits.
+/// Whether each `_` in a string is between two digits.
 fn separates_digits(text: &str) -> bool {
     let ends_with_digit = |part: &str| part.ends_with(|c: char| c.is_ascii_digit());
     let starts_with_digit = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
@@ -168,7 +168,7 @@ fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
         .or_else(|| prefixed("0").map(|digits| (8, digits)))
         .filter(|(_, digits)| !digits.is_empty())
         .unwrap_or((10, digits));
-    // Without this check, a second sign would be accepted.
+    // This check is needed, because `from_str_radix` would accept a second sign.
     let is_digits = digits.chars().all(|digit| digit.is_digit(radix));
     let magnitude = u64::from_str_radix(digits, radix);
     let magnitude = magnitude.ok().filter(|_| is_digits)?;
@@ -182,11 +182,11 @@ fn integer<'n>(text: &str) -> Option<Resolved<'n>> {
     }
 }
 
-/// Parses a finite number with a point or an exponent, or with more digits than integers can have.
+/// Parses a finite number that is not a 64-bit integer: a number with a point or an exponent, or with too many digits.
 fn float<'n>(text: &str) -> Option<Resolved<'n>> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let starts = unsigned.strip_prefix('.').unwrap_or(unsigned);
-    // Rust's parser also accepts words such as `inf`.
+    // This check is needed, because Rust's parser also accepts words such as `inf`.
     let is_number = starts.starts_with(|c: char| c.is_ascii_digit());
     let number: f64 = text.parse().ok().filter(|_| is_number)?;
     number.is_finite().then_some(Resolved::Float(number))

@@ -1,4 +1,4 @@
-//! Reads scalars as their source text, or as booleans and integers of a configuration.
+//! Reads the scalars of a configuration: as their source text, as booleans or as integers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::k8s::decode_base64;
 // === impl Node ===
 
 impl Node {
-    /// The source text of a scalar. The text of `!!binary` is decoded, and null is an empty text. `None` for lists,
-    /// maps and invalid base64.
+    /// The source text of a scalar. For a scalar with the tag `!!binary`, the text is the decoded base64. For null, the
+    /// text is empty. `None` for lists, maps and invalid base64.
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         let Value::Scalar(scalar) = &self.value else {
             return None;
@@ -25,7 +25,7 @@ impl Node {
         Some(Cow::Borrowed(&scalar.text))
     }
 
-    /// The type of the node, for messages.
+    /// The type of the node, for error messages.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(_) if self.is_null() => "nothing",
@@ -54,8 +54,8 @@ impl Node {
 // === impl Scalar ===
 
 impl Scalar {
-    /// Reads a boolean as in YAML 1.1. The words that YAML 1.2 also has (`true` and `false`) must not be in quotes. The
-    /// other words, such as `yes`, may be in quotes.
+    /// Reads a boolean by the rules of YAML 1.1. The words `true` and `false` must not be in quotes. Other words for
+    /// booleans, such as `yes`, may be in quotes.
     pub(crate) fn flag(&self) -> Option<bool> {
         Some(match self.text.as_str() {
             "true" | "True" | "TRUE" if self.plain => true,
@@ -66,7 +66,8 @@ impl Scalar {
         })
     }
 
-    /// Reads a 32-bit integer: decimal, hexadecimal, octal, binary, or a float whose fraction is dropped.
+    /// Reads a 32-bit integer in decimal, hexadecimal, octal or binary notation. Also reads a float and drops its
+    /// fraction.
     pub(crate) fn integer(&self) -> Option<i32> {
         if !self.plain {
             return None;

@@ -1,4 +1,5 @@
-//! Tests that the metrics of custom resources appear and disappear with the definitions of their kinds.
+//! Tests that the metrics of custom resources appear when their CustomResourceDefinition is created, and disappear when
+//! it is deleted.
 
 use kube::Api;
 use kube::api::DeleteParams;

@@ -1,8 +1,8 @@
 //! Watches a real control plane, and compares the exposition with the objects of its API.
 //!
-//! `KUBECONFIG` must select a cluster that the tests may break, with the controller manager, the scheduler and
-//! simulated nodes. `CLUSTER_SH` is the path of the script that controls the cluster (`restart-apiserver`,
-//! `restart-etcd`). See docs/explanation/testing.md.
+//! `KUBECONFIG` must select a cluster that the tests may damage. The cluster must have the controller manager, the
+//! scheduler and simulated nodes. `CLUSTER_SH` is the path of the script that controls the cluster
+//! (`restart-apiserver`, `restart-etcd`). See docs/explanation/testing.md.
 
 #![allow(
     clippy::unwrap_used,

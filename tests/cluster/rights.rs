@@ -99,8 +99,8 @@ async fn withdrawn_rights_and_absent_kinds_concern_only_themselves() {
     let granted = || ["configmaps", "secrets"].map(state) == [ResourceState::Synced; 2];
     until("the grant shows", 90, granted).await;
 
-    // The administrator may list everything. So for a kind that does not exist, the reason is `not_found`, not
-    // `forbidden`.
+    // The test has the permissions of an administrator, who may list all resources. Therefore, for a kind that does not
+    // exist, the reason is `not_found` and not `forbidden`.
     let metrics = StateMetrics::builder();
     let seen = Family::gauge("widget_seen", "Always 1.");
     let seen = seen.generate(|_: &DynamicObject, s| s.value(1));

@@ -1,4 +1,5 @@
-//! Tests several instances, each for some namespaces or nodes. Together, the instances must export all objects.
+//! Tests several instances, each of which exports the objects of some namespaces or nodes. Together, the instances must
+//! export all objects.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod};
@@ -85,7 +86,7 @@ async fn namespaces_and_nodes_divide_the_objects() {
             && all_lines(&parts, &starts) == expected
     };
     until("all parts together have all objects", 60, same).await;
-    // While pods are created and deleted, all instances together still export all pods.
+    // While pods are created and deleted, all instances together must still export all pods.
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), spaces[0]);
     scale(&deployments, "web", 2).await;
     until("all parts together have all objects", 60, same).await;

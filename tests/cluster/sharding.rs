@@ -15,7 +15,7 @@ use crate::support::{
     until_there,
 };
 
-/// Creates a new namespace with sixty configmaps, in addition to the configmap with the root certificate.
+/// Creates a new namespace with sixty configmaps. Kubernetes adds the configmap with the root certificate.
 async fn sixty_config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     fresh_namespace(client, namespace).await;
     let config_maps = Api::namespaced(client.clone(), namespace);
@@ -152,8 +152,8 @@ async fn nothing_is_missing_while_shards_are_handed_over() {
     }
 }
 
-/// With `APISERVER_FLAGS=--feature-gates=ShardedListAndWatch=true`, the server sends only the objects of a shard.
-/// Without this flag, the result is the same, but the server sends all objects to each shard.
+/// If `APISERVER_FLAGS` is `--feature-gates=ShardedListAndWatch=true`, the server sends only the objects of a shard.
+/// Otherwise, the server sends all objects to each shard. In both cases, the shards must export the same objects.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: KUBECONFIG and CLUSTER_SH"]
 async fn a_server_that_selects_ranges_sends_each_object_to_one_shard() {

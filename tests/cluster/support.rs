@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-/// The tests share the cluster and restart its components, so they run one after another.
+/// Lets the tests run one after another, because all tests use the same cluster and restart its components.
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn config() -> Config {
@@ -88,7 +88,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until the exposition is equal to that of the API's objects.
+    /// Waits until the exposition is equal to the exposition of the objects that the API server lists.
     pub(crate) async fn agrees(&self, client: &Client) {
         let mut expected = String::new();
         for _ in 0..60 {
@@ -111,7 +111,7 @@ impl Running {
         );
     }
 
-    /// Returns the configmaps of a namespace that have samples.
+    /// Returns the names of the configmaps in a namespace that have samples.
     pub(crate) fn config_maps(&self, namespace: &str) -> Vec<String> {
         let start = format!("kube_configmap_info{{namespace=\"{namespace}\",configmap=\"");
         let text = self.text();
@@ -133,7 +133,7 @@ pub(crate) fn everything() -> StateMetrics {
 }
 
 fn builder() -> Builder {
-    // Leases change continuously, so they cannot be compared.
+    // Leases are excluded, because they change continuously, so that a comparison would fail.
     let resources = BuiltIn::ALL
         .iter()
         .copied()
@@ -143,7 +143,7 @@ fn builder() -> Builder {
         .opt_in_metrics([".*"])
 }
 
-/// Lists the objects from the API, and renders them as an exposition.
+/// Lists the objects from the API server, and renders their exposition.
 async fn listed(client: &Client) -> String {
     let metrics = builder().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
@@ -189,7 +189,7 @@ async fn insist<T>(mut request: impl AsyncFnMut() -> kube::Result<T>) -> kube::R
     request().await
 }
 
-/// Creates an object. Retries for at most `seconds` seconds until the server accepts the object.
+/// Creates an object. If the server does not accept the object, repeats the request for at most `seconds` seconds.
 pub(crate) async fn create_at_last<K>(api: &Api<K>, object: &K, seconds: u64)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
@@ -202,8 +202,8 @@ where
     }
 }
 
-/// Waits until an object exists, or no longer exists if `there` is false. After a restart, controllers may take a
-/// minute.
+/// If `there` is true, waits until an object exists. Otherwise, waits until the object no longer exists. The timeout is
+/// two minutes, because controllers may need a minute after a restart.
 pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, there: bool)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned,
@@ -218,7 +218,8 @@ where
     panic!("{name}: not within two minutes: there is one: {there}");
 }
 
-/// Creates a namespace that contains only the default root certificate. Deletes an earlier namespace with its content.
+/// Creates a namespace. If the namespace already exists, first deletes it with all its objects. The new namespace
+/// contains only the configmap with the root certificate.
 pub(crate) async fn fresh_namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
     let _ = insist(async || api.delete(name, &DeleteParams::default()).await).await;

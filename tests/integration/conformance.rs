@@ -1,11 +1,15 @@
-//! Tests the cases of tests/conformance: objects with their expected samples. There is one test per resource. If
-//! kube-state-metrics has no families for a resource, the resource has no cases, and unit tests in its file test it.
+//! Tests the cases in the directory tests/conformance. A case is an object with its expected samples. There is one test
+//! per resource. If kube-state-metrics has no families for a resource, there are no cases for this resource; unit tests
+//! check its families instead.
 //!
-//! Other modules use the same cases. `pruning` checks that families read only the fields that they declare.
-//! `properties` generates random objects with the same fields. `catalogue` compares names and metadata of the families
-//! with those of kube-state-metrics and with the docs. `cluster` compares the metrics of a whole cluster with a golden
-//! file. `queries` checks queries for common questions about a cluster. `times` replaces all times with the earliest
-//! and the latest possible times. `updates` applies random sequences of events.
+//! These modules have other tests:
+//! - `pruning` checks that families read only the fields that they declare.
+//! - `properties` generates random objects with the same fields as the cases.
+//! - `catalogue` compares the names and metadata of the families with kube-state-metrics and with the docs.
+//! - `cluster` compares the metrics of a whole cluster with a golden file.
+//! - `queries` checks queries for common questions about a cluster.
+//! - `times` replaces all times in the cases with the earliest and the latest possible times.
+//! - `updates` applies random sequences of events.
 
 mod catalogue;
 #[cfg(feature = "manifests")]
@@ -28,10 +32,10 @@ use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{StateMetrics, families};
 use serde::Deserialize;
 
-/// Cases whose recorded result is inexact, because kube-state-metrics rounds quantities. This list has the exact
-/// results.
+/// Cases with the exact samples. The recorded samples of these cases are inexact, because kube-state-metrics rounds
+/// quantities.
 const CORRECTED: &[(&str, &str)] = &[(
-    // The value is 12345678901234567890 times a thousand, truncated to 64 bits.
+    // The recorded value is 12345678901234567890 times a thousand, truncated to 64 bits.
     "common/quantity-json/6-number",
     r#"kube_resourcequota{namespace="n",resourcequota="q",resource="r",type="hard"} 1.2345678901234567e+19"#,
 )];
@@ -49,7 +53,7 @@ struct Case {
     allow_labels: Vec<String>,
     #[serde(default)]
     allow_annotations: Vec<String>,
-    /// The object in protobuf, as the API's own encoder writes it.
+    /// The object in protobuf, written by the encoder of the Kubernetes API.
     #[serde(skip)]
     protobuf: Option<Vec<u8>>,
 }
@@ -68,7 +72,7 @@ enum Wire {
     Protobuf,
 }
 
-/// Returns a builder with all families of a resource, including those that are disabled by default.
+/// Returns a builder with all families of a resource, including the families that are disabled by default.
 fn builder(resource: &str, case: &Case) -> Builder {
     StateMetrics::builder()
         .resources([resource])
@@ -80,7 +84,8 @@ fn builder(resource: &str, case: &Case) -> Builder {
 
 /// Adds configured families to a resource, so that a linked store also receives the objects.
 ///
-/// `families` is YAML of the configuration. Its lines after the first are indented by 12 spaces.
+/// `families` is the part of the configuration with the families, as YAML. All lines except the first line are indented
+/// by 12 spaces.
 #[cfg(feature = "custom-resources")]
 fn beside_configured(
     resource: kube_state_metrics::BuiltIn,
@@ -103,13 +108,13 @@ fn beside_configured(
         .known_kinds(KnownKind::built_in())
 }
 
-/// Returns the sample lines of a case's object, or an error. Removes the object from `metrics` afterwards.
+/// Adds the object of a case to `metrics`, and removes it again. Returns the sample lines of the object, or an error.
 fn lines(metrics: &StateMetrics, case: &Case) -> Result<Vec<String>, String> {
     lines_of(metrics, case, Wire::Json)
 }
 
-/// Returns the sample lines of a case's object in the encoding `wire`, or an error. Removes the object from `metrics`
-/// afterwards.
+/// Adds the object of a case to `metrics` in the encoding `wire`, and removes it again. Returns the sample lines of the
+/// object, or an error.
 fn lines_of(metrics: &StateMetrics, case: &Case, wire: Wire) -> Result<Vec<String>, String> {
     let mut writers = metrics.feeds();
     let applied = writers.iter_mut().try_for_each(|writer| {
@@ -153,7 +158,7 @@ fn cases(resource: &str) -> Vec<Case> {
     cases
 }
 
-/// Returns the differences between the expected and the actual samples of a case, compared as sets.
+/// Returns the differences between the expected and the actual samples of a case. The order of the samples is ignored.
 fn difference(resource: &str, case: &Case, wire: Wire) -> Option<String> {
     let alone = builder(resource, case);
     #[cfg(feature = "custom-resources")]

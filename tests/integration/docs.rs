@@ -1,5 +1,5 @@
-//! Tests the book: the summary must list all pages, all links must resolve, and the code and the numbers on the pages
-//! must be correct.
+//! Tests the book in `docs`. The summary must list all pages, all links must resolve, and the code and the numbers on
+//! the pages must be correct.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The address of the repository, without the path of a file.
+/// The start of the address of a file in the repository, without the path of the file.
 const FILE_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 const DIRECTORY_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
 
@@ -37,7 +37,7 @@ fn book() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the pages of the book, and those at the root of the repository and in examples/cluster.
+/// Returns the pages of the book, the pages at the root of the repository, and the pages in examples/cluster.
 fn pages() -> Vec<PathBuf> {
     let mut pages = book();
     for directory in ["", "examples/cluster"] {
@@ -46,7 +46,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Returns the targets of the links of a page, without links in code.
+/// Returns the targets of the links of a page. Links in code are ignored.
 fn links(page: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut is_code = false;
@@ -79,7 +79,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns the reason why a link of a page is broken. Returns `None` if the link resolves or leads out of the
+/// Returns the reason why a link of a page is broken. Returns `None` if the link resolves or its target is outside the
 /// repository.
 fn broken(page: &Path, link: &str) -> Option<String> {
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
@@ -95,7 +95,8 @@ fn broken(page: &Path, link: &str) -> Option<String> {
     let Ok(file) = file.canonicalize() else {
         return Some(format!("{}: there is no {link}", page.display()));
     };
-    // The built book contains only its own pages, so relative links in the book must not lead to other files.
+    // The built book contains only the pages in `docs`, so a relative link on such a page must not lead to another
+    // file.
     let book = root().join("docs").canonicalize().unwrap();
     if page.starts_with(&book) && in_repository.is_none() && !file.starts_with(&book) {
         let page = page.display();
@@ -192,7 +193,8 @@ fn without_layout(code: &str) -> String {
 fn rust_code_of_the_book_is_compiled() {
     // `src/custom_resources.rs` includes this page, so that documentation tests compile its code.
     let included = "reference/custom-resources.md";
-    // This page shows a test of this package and explains it with comments. The code is compared with that of the test.
+    // This page shows the code of a test of this package, with additional comments. The code on the page is compared
+    // with the code of the test.
     let extract = "explanation/testing.md";
     let tests = without_layout(include_str!("watch/faults.rs"));
     let directory = root().join("docs");
@@ -272,7 +274,7 @@ fn the_guide_has_all_how_tos_and_leads_into_the_book() {
                 format!("#{anchor}")
             };
             let name = format!("{}{anchor}", path.trim_end_matches(".md"));
-            // Rustdoc includes the page, but has no file at the target of a relative link. So the page must use
+            // Rustdoc includes the page, but a relative link does not resolve in rustdoc. Therefore, the page must use
             // reference links.
             let (page, definition) = (page.display(), format!("[{name}]: {link}"));
             assert!(
@@ -311,7 +313,7 @@ fn the_versions_are_those_of_the_manifest() {
     assert_eq!(cells[2], value("kube = "));
     assert_eq!(cells[3], value("k8s-openapi = "));
     assert_eq!(cells[5], format!("{} or newer", value("rust-version = ")));
-    // These are the versions of Kubernetes with which `.ci/run versions` builds.
+    // The versions of Kubernetes for which `.ci/run versions` builds.
     let steps = fs::read_to_string(root().join(".ci/run")).unwrap();
     let versions = steps
         .lines()

@@ -223,7 +223,7 @@ async fn the_operator_exposes_its_kinds_from_one_watch_each() {
         ),
         (1, 1)
     );
-    // The library watches pods itself, with a streaming list.
+    // The controller does not watch pods. The watch of the library requests pods with one streaming list.
     assert_eq!(server.counts("pods"), (0, 1, 0));
     assert!(text().contains("kube_pod_status_phase{namespace=\"shop\",pod=\"cart-1\""));
     let source = |name: &str| {
@@ -340,7 +340,7 @@ fn custom_family_writes_its_families_beside_the_built_in_ones() {
 
 #[test]
 fn unit_test_families_are_valid() {
-    // The module of the example contains tests, which also run here.
+    // The module of the example also contains tests. This binary runs these tests, too.
     assert_valid(unit_test_families::backups());
 }
 

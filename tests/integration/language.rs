@@ -1,8 +1,8 @@
-//! Checks the language of docs, comments, help texts and messages. Refused phrases and long lines of prose fail the
-//! test.
+//! Checks the language of docs, comments, help texts and messages. A test fails if a file contains a refused phrase or
+//! a long line of prose.
 //!
-//! CONTRIBUTING.md ("Language") has the rules. A phrase matches whole words in upper or lower case, even if a line
-//! break separates the words.
+//! CONTRIBUTING.md ("Language") has the rules. A phrase matches only whole words. Upper and lower case are equal, and a
+//! line break may separate the words.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,10 +36,11 @@ const REFUSED: &[(&str, &str)] = &[
 /// Maximum length of a line of prose in a Markdown file, in characters.
 const LINE_LENGTH: usize = 120;
 
-/// Extensions of files that contain prose. Files without an extension are scripts.
+/// Extensions of files that contain prose. The empty extension is for scripts without an extension.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
 
-/// Directories and files without prose of this project, and this file.
+/// Directories and files that are not checked: files without prose of this project, and this file, which contains the
+/// refused phrases.
 const SKIPPED: &[&str] = &[
     ".git",
     "LICENSE",
@@ -97,8 +98,8 @@ fn refused(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     found
 }
 
-/// Returns the lines of prose in a Markdown file that are too long, with the number and the length of each line. Code
-/// and tables are skipped, and the length does not include the targets of links.
+/// Returns the lines of prose in a Markdown file that are too long, with the number and the length of each line.
+/// Ignores code and tables. The length of a line does not include the targets of links.
 fn long_lines(markdown: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut is_code = false;

@@ -1,9 +1,10 @@
-//! Checks that each file imports only from the same layer or from lower layers, and that imports form no cycle of files
-//! or folders. DESIGN.md lists the layers.
+//! Checks that each file imports only from the same layer or from lower layers. Also checks that imports form no cycle
+//! of files or folders. DESIGN.md lists the layers.
 //!
-//! The test parses the sources. An import is a path in a `use`, a type, an expression or a macro that refers to an item
-//! of another file. If a path leads to a re-export, the test finds the file that defines the item. It ignores test
-//! code. It does not recognize method calls, but the file usually also imports the type of the receiver.
+//! The test parses the sources, and ignores test code. An import is a path in a `use`, a type, an expression or a macro
+//! that refers to an item of another file. If a path leads to a re-export, the test finds the file that defines the
+//! item. The test does not recognize the import of a method by a call. But a file that calls a method usually also
+//! imports the type of the receiver.
 
 mod circles;
 mod imports;
@@ -22,7 +23,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the folders of the packages. The path of the package at the root is empty.
+/// Returns the folders of the packages. For the package at the root of the repository, the path is empty.
 fn packages() -> Vec<PathBuf> {
     let mut packages = vec![PathBuf::new(), PathBuf::from("exporter")];
     let crates = fs::read_dir(root().join("crates")).into_iter().flatten();
@@ -32,7 +33,7 @@ fn packages() -> Vec<PathBuf> {
     packages
 }
 
-/// Returns the Rust files of a package, by their path from the root of the repository.
+/// Returns the Rust files of a package. The keys are the paths from the root of the repository.
 fn files(package: &Path) -> Files {
     let mut files = Files::new();
     let mut folders = vec![package.join("src")];
@@ -50,8 +51,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// Returns the layers of a package, lowest first. They are in the code block of DESIGN.md whose language is `layers`,
-/// or `layers` and the folder of the package.
+/// Returns the layers of a package, with the lowest layer first. A code block of DESIGN.md lists the layers. The
+/// language of this block is `layers`, followed by the folder of the package if the package is not at the root.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());
@@ -93,8 +94,8 @@ fn the_layers_of_the_packages_are_in_the_design() {
     assert_eq!(layers(Path::new("crates/unknown")), None);
 }
 
-/// Returns the problems that the check finds in a small crate. In `text`, each line that starts with `--` begins a
-/// file. The first file is the root.
+/// Returns the problems that the check finds in a small crate. `text` contains the files of the crate. Each line that
+/// starts with `--` begins a file. The first file is the root.
 fn planted(layers: &[&str], text: &str) -> Vec<String> {
     let parts = text
         .split("--")
@@ -183,7 +184,7 @@ fn a_circle_of_files_is_found_and_an_index_of_re_exports_is_none() {
         planted(&[], &text),
         ["circle of files: a/b.rs -> a/c.rs (C), a/c.rs -> a/b.rs (B)"]
     );
-    // If a child module uses a type that its parent defines, this is an import.
+    // A child module that uses a type of its parent imports this type.
     let text = "
         --lib.rs\nmod a;
         --a.rs\nmod b; use b::B; struct A(B); enum Kind { One }

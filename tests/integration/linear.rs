@@ -1,7 +1,8 @@
-//! Checks that the processing time of an object grows linearly with its size, for every kind of content.
+//! Checks that the processing time of an object grows linearly with the size of the object, for many kinds of content.
 //!
-//! A test measures the CPU time of its thread for an object, and for an object of four times the size. An algorithm
-//! that compares all pairs takes 16 times as long for the larger object.
+//! A test measures the CPU time of its thread for a small object, and for an object that is four times as large. A
+//! linear algorithm takes four times as long for the larger object. An algorithm that compares all pairs takes 16 times
+//! as long.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -27,12 +28,12 @@ use super::support::tools::Directory;
 /// Maximum ratio of the times for the two objects. A linear algorithm has the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
-/// The smaller of the two sizes of an object.
+/// The size of the small object.
 const SIZE: usize = 8_000;
 
 /// Returns the CPU time of this thread.
 fn processor_time() -> Duration {
-    // The kernel updates the CPU time when it schedules the thread.
+    // Yields to the scheduler, because the kernel updates the CPU time when it schedules the thread.
     thread::yield_now();
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
@@ -48,13 +49,13 @@ fn time(mut run: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-/// Fails unless the time of `run` is linear in the size of its input.
+/// Panics if the time of `run` grows faster than linearly with the size of its input.
 #[track_caller]
 fn assert_linear<I>(what: &str, input: impl Fn(usize) -> I, run: impl FnMut(&I)) {
     assert_linear_from(SIZE, what, input, run);
 }
 
-/// Does the same as [`assert_linear`], with `size` as the smaller of the two sizes.
+/// Does the same as [`assert_linear`], with `size` as the size of the small input.
 #[track_caller]
 fn assert_linear_from<I>(
     size: usize,
@@ -71,7 +72,8 @@ fn assert_linear_from<I>(
     assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
 }
 
-/// Joins `size` parts. `part` creates a part from its number, so that the parts can have different names.
+/// Joins `size` texts with `separator`. `part` creates a text from its number, so that the texts can contain different
+/// names.
 fn each(size: usize, separator: &str, part: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for number in 0..size {
@@ -98,7 +100,7 @@ fn unlimited() -> Limits {
         .text_per_object(0)
 }
 
-/// Fails unless the time to apply an object is linear in the size of the object.
+/// Panics if the time to apply an object grows faster than linearly with the size of the object.
 #[track_caller]
 fn assert_object_linear(what: &str, builder: Builder, object: impl Fn(usize) -> String) {
     let metrics = builder.build().unwrap();
@@ -119,7 +121,7 @@ fn labels_and_annotations() {
     ] {
         let name = |number: usize| match key {
             "collide" => format!("k{}{}", number / 2, ["-a", ".a"][number % 2]),
-            // The key consists of dots and dashes, which are the bits of its number.
+            // The key consists of dots and dashes. A dot is a bit 0 of `number`, and a dash is a bit 1.
             "all" => format!("{number:017b}").replace('0', ".").replace('1', "-"),
             _ => format!("k{number}"),
         };
@@ -221,7 +223,8 @@ fn custom_resources_with_labels_from_data() {
             .all_fed_by_host()
     };
     let entries = |size| each(size, ",", |number| format!(r#""k{number}":"1""#));
-    // Without a limit, each entry of the map would have a sample with all entries as labels.
+    // The default limits apply here. Without a limit, there would be a sample for each entry of the map, and each
+    // sample would have all entries as labels.
     let product = "{ type: Gauge, gauge: { path: [spec], labelsFromPath: { '*': [] } } }";
     assert_object_linear(
         "entries and labels",
@@ -339,10 +342,10 @@ fn labels_and_metrics_of_a_configuration() {
     );
 }
 
-/// The time for the kinds that one wildcard selects must be linear in the number of these kinds.
+/// If one wildcard of a configuration selects many kinds, the time must be linear in the number of these kinds.
 ///
-/// The time is that of creating the stores, starting the watches, and recording their failures in the health and the
-/// log.
+/// The measured time includes the creation of the stores and the start of the watches. It also includes the reports of
+/// failed watches in the health and the log.
 #[test]
 fn kinds_of_a_configuration() {
     const CONFIG: &str =
@@ -366,7 +369,7 @@ fn kinds_of_a_configuration() {
             .unwrap();
         let custom = metrics.custom_resources();
         custom.set_known_kinds(kinds.clone()).unwrap();
-        // Only the first kind disappears.
+        // The first kind disappears from the cluster, and all other kinds stay.
         custom.set_known_kinds(kinds[1..].iter().cloned()).unwrap();
         runtime.block_on(async {
             let (asked, all_asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
@@ -386,7 +389,7 @@ fn kinds_of_a_configuration() {
             let (running, ready) = (tokio::spawn(watch.run()), health.clone());
             let waiting = tokio::spawn(async move { ready.ready(ReadinessPolicy::Default).await });
             all_asked.notified().await;
-            // During this pause, the watches report their failures, and the log gathers them.
+            // During this pause, the watches report their failures, and the log collects these failures.
             tokio::time::sleep(Duration::from_millis(20)).await;
             assert_eq!(health.resources().len(), expected);
             running.abort();
@@ -414,6 +417,6 @@ fn a_filter_with_many_names_takes_as_long_as_a_filter_with_one() {
         })
     });
     println!("one name: {one:.4} s, many names: {many:.4} s");
-    // The difference is the time to copy the filter.
+    // Many names may take longer by the time that is needed to copy the filter.
     assert!(many < 20.0 * one + 0.01, "{one:.4} {many:.4}");
 }

@@ -1,9 +1,10 @@
-//! The integration tests of the library. They are in one binary, so that cargo links the dependencies only once.
+//! The integration tests of the library. All tests are in one binary, so that cargo links the dependencies only once.
 //!
 //! The attribute before a module states the features that the module needs. `support` has code that several modules
-//! share: the simulated API server, the strict parser of expositions, golden files. The library has two other test
-//! binaries. `footprint` counts all allocations of its process, so it must not contain other tests. `cluster` breaks
-//! the cluster that it tests, so it only runs on request.
+//! share: the simulated API server, the strict parser of expositions, and golden files.
+//!
+//! The library has two other test binaries. `footprint` counts all allocations of its process, so it must not contain
+//! other tests. `cluster` damages the cluster that it tests, so it runs only on request.
 
 #![allow(
     clippy::unwrap_used,

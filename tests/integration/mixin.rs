@@ -1,5 +1,5 @@
-//! Tests the alerts, recording rules and dashboards of deploy/mixin. The files must be valid, and must use only metrics
-//! that exist.
+//! Tests the alerts, recording rules and dashboards in deploy/mixin. The files must be valid, and must use only
+//! existing metrics.
 //!
 //! `exporter/tests/integration/dashboards.rs` evaluates the rules and dashboards over the example cluster.
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::golden;
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// The files with rules, each with the name of the `PrometheusRule` that has the same rules.
+/// The files with rules, and for each file the name of the `PrometheusRule` with the same rules.
 const RULES: [(&str, &str); 3] = [
     ("alerts", "kube-state-metrics-alerts"),
     ("rules", "kube-state-metrics-rules"),
@@ -24,8 +24,8 @@ const RULES: [(&str, &str); 3] = [
 
 const DASHBOARDS: [&str; 2] = ["cluster", "exporter"];
 
-/// The metrics that scrapers add for each target: Prometheus by default, Prometheus with `extra-scrape-metrics`, and
-/// VictoriaMetrics.
+/// The metrics that scrapers add for each target. The scrapers are Prometheus by default, Prometheus with
+/// `extra-scrape-metrics`, and VictoriaMetrics.
 const OF_SCRAPERS: [&str; 8] = [
     "scrape_body_size_bytes",
     "scrape_duration_seconds",
@@ -48,7 +48,7 @@ fn rules(name: &str) -> String {
     golden::read(&format!("deploy/mixin/{name}.yaml"))
 }
 
-/// Returns the values of `key` in a YAML file of rules. Each rule has one value.
+/// Returns the values of `key` in a YAML file of rules: one value per rule.
 fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
     let lines = text
         .lines()
@@ -58,7 +58,7 @@ fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// Returns the queries of rules: the value of `expr`, or the indented lines after it.
+/// Returns the queries of rules. A query is the value of `expr`, or the indented lines after `expr`.
 fn queries(text: &str) -> Vec<String> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<_> = text.lines().collect();
@@ -87,7 +87,7 @@ fn scenarios(tests: &str) -> Vec<&str> {
     scenarios.collect()
 }
 
-/// Whether a test of an alert expects that the alert does not fire.
+/// Whether `case`, a test of an alert, expects that the alert does not fire.
 fn silent(case: &str) -> bool {
     case.contains("exp_alerts: []")
 }
@@ -111,7 +111,7 @@ fn panels(dashboard: &Value) -> Vec<(&str, &str)> {
     panels.collect()
 }
 
-/// Returns a query as Grafana sends it.
+/// Returns a query in the form in which Grafana sends the query.
 fn interpolated(query: &str) -> String {
     query
         .replace("$__rate_interval", "5m")
@@ -191,7 +191,8 @@ fn queries_ask_only_for_metrics_that_exist() {
 fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guide() {
     let (text, tests) = (rules("alerts"), rules("tests/alerts.test"));
     let alerts: BTreeSet<_> = values(&text, "alert").into_iter().collect();
-    // For each alert, what its tests expect: that it fires, that it does not fire, or both.
+    // For each alert, the expected results in its tests: `true` means that the alert fires, and `false` means that it
+    // does not fire.
     let mut tested: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for case in tests.split("  - alertname: ").skip(1) {
         let name = case.lines().next().unwrap();
@@ -201,7 +202,7 @@ fn each_alert_has_a_test_that_fires_one_that_is_silent_and_a_section_of_the_guid
     let scenarios = scenarios(&tests);
     for alert in &alerts {
         assert_eq!(tested.get(alert), Some(&both), "{alert}");
-        // At least one scenario must expect that the alert never fires.
+        // Each alert needs a scenario in which the alert never fires.
         let case = format!("  - alertname: {alert}\n");
         let is_quiet = |scenario: &str| {
             let mut cases = scenario.split(&case).skip(1).peekable();
@@ -249,7 +250,8 @@ fn without_its_duration_an_alert_fires_in_each_scenario_that_is_too_short_for_it
     promtool.current_dir(directory.path());
     let output = run(promtool.args(["test", "rules", "short.yaml"]), b"");
     let output = said(&output);
-    // The evaluations may fail only because they expect no alert, although the condition of the alert is true.
+    // The rules have no `for` here, so each of these alerts fires. The only errors of promtool must be that the
+    // scenarios expect no alert.
     let wrong = output.matches("exp:[]").count();
     assert_eq!(wrong, short.len(), "{output}");
 }
@@ -357,7 +359,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
             .iter()
             .find(|own| own["name"] == "cluster")
             .unwrap();
-        // With this value, a query also selects series that lack the label.
+        // With the value `.*` for all clusters, a query also selects series without the label `cluster`.
         assert_eq!(
             (&cluster["includeAll"], &cluster["allValue"]),
             (&true.into(), &".*".into())
@@ -385,7 +387,8 @@ fn dashboards_can_be_imported_and_select_clusters() {
                     "{name}: {title}"
                 );
                 let query = target["expr"].as_str().unwrap();
-                // Each selector of a query has one opening brace, so the number of braces is the number of selectors.
+                // Each selector in a query has exactly one opening brace, so the number of braces is the number of
+                // selectors.
                 let selectors = query.matches('{').count();
                 assert!(selectors > 0, "{name}: {title}: {query}");
                 let selected = query.matches(r#"cluster=~"$cluster""#).count();

@@ -1,9 +1,9 @@
 //! Tests that the content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
 //!
-//! The tests start this binary again as a child process. The allocator of the child clears the memory that it frees.
-//! The child feeds objects that contain a marker, and drops the inputs. Then it searches all of its memory for the
-//! marker, through `/proc/self/mem`. Three other children keep or print the marker on purpose. The search must find the
-//! marker in these children.
+//! The tests start this binary again as a child process. The allocator of the child process clears the memory that it
+//! frees. The child process feeds objects that contain a marker, and drops the inputs. Then the child process searches
+//! all its memory for the marker, through `/proc/self/mem`. Three other child processes keep or print the marker on
+//! purpose. There, the tests must find the marker.
 
 mod inputs;
 mod memory;
@@ -28,13 +28,14 @@ use kube_state_metrics::{BuiltIn, Collector, Family, StateMetrics};
 use inputs::{documents, manifests};
 use memory::{Form, clear_stack, search};
 
-/// The environment variable that names the scenario of a child process.
+/// The environment variable with the scenario of a child process.
 const SCENARIO: &str = "SECRECY_SCENARIO";
 
 #[global_allocator]
 static ALLOCATOR: Clearing = Clearing;
 
-/// In a child process, clears memory before freeing it, so that the search finds only kept data.
+/// The allocator. In a child process, it clears memory before it frees the memory, so that the search finds only data
+/// that is still in use.
 struct Clearing;
 
 /// Whether this process is a child. Only the allocator of a child clears memory.
@@ -47,7 +48,7 @@ unsafe impl GlobalAlloc for Clearing {
         unsafe { System.alloc(layout) }
     }
 
-    // This impl has no `realloc`, because the default `realloc` calls `alloc` and `dealloc`. So the old memory is
+    // This impl does not define `realloc`. The default `realloc` calls `alloc` and `dealloc`, so that the old memory is
     // cleared.
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -68,9 +69,9 @@ unsafe impl GlobalAlloc for Clearing {
 enum Scenario {
     /// Only feeds objects that contain the marker.
     Feed,
-    /// Keeps an object of the API's type.
+    /// Keeps an object of the API type.
     KeepObject,
-    /// Keeps the text of an object.
+    /// Keeps the JSON of an object.
     KeepText,
     /// Logs an error of serde_json, which quotes values of the object.
     Log,
@@ -96,7 +97,7 @@ fn contents_that_are_kept_or_logged_are_found() {
     assert_eq!(marks(&said(&watched(Scenario::Log))), [Form::Plain]);
 }
 
-/// Runs a child process. It also reads secrets from its standard input.
+/// Runs a child process. The child process also reads secrets from its standard input.
 fn watched(scenario: Scenario) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -139,7 +140,8 @@ fn marks(text: &str) -> Vec<Form> {
 #[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
-        // Without a scenario, this process is not a child. It runs the other tests, which have the marker in memory.
+        // Without a scenario, this process is not a child process, and the search would find the marker in the memory
+        // of the other tests.
         return;
     };
     CLEARS.store(true, Ordering::Relaxed);
@@ -180,14 +182,14 @@ struct Kept {
     writers: Vec<Vec<Box<dyn ObjectWriter>>>,
     feeds: Vec<kube_state_metrics::source::manifests::ManifestFeed>,
     expositions: Vec<Vec<u8>>,
-    /// The errors in all forms that a log could contain.
+    /// The texts of the errors, in all forms that a log could contain.
     log: BTreeSet<String>,
 }
 
 /// Returns three registries of secrets and config maps.
 ///
-/// The first has no allowlists, the second has allowlists, and the third has a family that may read whole objects.
-/// Manifests feed the registries, or the host if `by_host` is true.
+/// The first registry has no allowlists. The second registry has allowlists. The third registry has a family that may
+/// read whole objects. If `by_host` is true, the host feeds the registries. Otherwise, manifests feed the registries.
 fn registrations(by_host: bool) -> [StateMetrics; 3] {
     fn curious<K: CollectedResource>(collector: Collector<K>) -> Collector<K> {
         let curious = Family::gauge("curious", "Nothing, but it may read all of an object.");
@@ -272,7 +274,7 @@ fn feed_manifests(kept: &mut Kept) {
     }
 }
 
-/// Makes an exposition in each of the two formats, and keeps its bytes.
+/// Creates an exposition in each of the two formats, and keeps the bytes of both expositions.
 fn look(metrics: &StateMetrics, kept: &mut Kept) {
     for format in [Format::Text, Format::OpenMetrics] {
         let mut bytes = Vec::new();
@@ -288,7 +290,8 @@ fn look(metrics: &StateMetrics, kept: &mut Kept) {
     kept.log.insert(format!("{metrics:?} {stats:?}"));
 }
 
-/// Writes an error as logs do: its message with its sources, and its `Debug` form.
+/// Writes an error in the forms that logs contain: the message, the messages of its sources, and the `Debug` form of
+/// each error.
 fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
     log.insert(format!("{error} ({error:?})"));
     if let Some(source) = error.source() {
@@ -296,7 +299,7 @@ fn note(log: &mut BTreeSet<String>, error: &(dyn Error + 'static)) {
     }
 }
 
-/// Returns a value that a careless program would keep or log.
+/// Returns a value with the marker, which a careless program would keep or log.
 fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     let mut bytes = documents().swap_remove(0);
     let stray: Box<dyn std::any::Any> = match scenario {
@@ -313,8 +316,8 @@ fn stray(scenario: Scenario) -> Box<dyn std::any::Any> {
     stray
 }
 
-/// Overwrites an input. In a real program, the owner of the input does this or not. The crate must not keep a copy in
-/// either case.
+/// Overwrites an input of the test, so that the search does not find the input itself. If the search still finds the
+/// marker, the crate has kept a copy.
 fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);

@@ -1,4 +1,4 @@
-//! Tests `/metrics` with the HTTP cases of tests/conformance/process, and with other cases.
+//! Tests requests for `/metrics`. Some requests are the recorded HTTP cases in tests/conformance/process.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -18,20 +18,20 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Cases in which this crate follows RFC 9110 and kube-state-metrics does not. Each row has the content type and the
-/// encoding of this crate's response.
+/// Cases in which this crate follows RFC 9110, but kube-state-metrics does not. Each row has the number of the case,
+/// and the content type and the encoding of this crate's response.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    // The client prefers protobuf, which this crate does not support. So the response has the format with the next
-    // lower quality value.
+    // The client prefers protobuf, which this crate does not support. Therefore, the response has the format with the
+    // next lower quality value.
     ("019", "openmetrics 1.0.0", ""),
-    // A media range matches all types that it covers.
+    // A media range such as `text/*` matches all types in this range.
     ("027", "openmetrics 0.0.1", ""),
     // The value of a parameter may be a quoted string.
     ("034", "openmetrics 1.0.0", ""),
     // Media types are case-insensitive.
     ("035", "openmetrics 0.0.1", ""),
-    // The response is compressed if the client accepts gzip, even if it accepts gzip only by `*`. The names of codings
-    // are case-insensitive.
+    // The response is compressed if the client accepts `*`, which includes gzip. The names of encodings are
+    // case-insensitive.
     ("157", "text", "gzip"),
     ("160", "text", "gzip"),
 ];
@@ -53,7 +53,7 @@ struct Case {
     resources_shown: Vec<String>,
 }
 
-/// Returns the cluster of the cases: one namespace, one pod and no config map.
+/// Returns a registry with the objects of the recorded cases: one namespace, one pod and no config map.
 fn cluster() -> StateMetrics {
     let metrics = StateMetrics::builder()
         .built_in([BuiltIn::Namespaces, BuiltIn::ConfigMaps, BuiltIn::Pods])
@@ -97,13 +97,13 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
             Poll::Ready(None) => return bytes,
-            // The body yields to other tasks, and requests another poll.
+            // The body yields to other tasks. It has already requested another poll.
             Poll::Pending => {}
         }
     }
 }
 
-/// Returns how often a body yields to other tasks before it ends.
+/// Returns how often the body of a response yields to other tasks before the body ends.
 fn yields(response: Response<Body>) -> usize {
     let mut body = response.into_body();
     let mut context = Context::from_waker(Waker::noop());
@@ -246,8 +246,8 @@ fn head_has_the_headers_of_get_and_no_body() {
         let head = answer(&metrics, Method::HEAD.as_str(), "/", &headers);
         assert_eq!(head.headers(), get.headers());
         assert!(head.body().is_end_stream());
-        // The length of the body of a GET response is not known. So the HEAD response must not state a `content-length`
-        // of zero.
+        // The HEAD response must not have a `content-length` of zero, because the GET response has a body of unknown
+        // length.
         assert_eq!(head.body().size_hint().exact(), None);
         assert_eq!(bytes(head), b"");
     }
@@ -346,7 +346,7 @@ fn a_body_yields_while_it_searches_and_compresses() {
     }
     let gzip = [("accept-encoding", "gzip")];
     for headers in [&[][..], &gzip] {
-        // The filter selects no row, so the body has no chunk until the search ends.
+        // The filter selects no row, so the body sends no chunk before the search for rows ends.
         let searched = yields(answer(&metrics, "GET", "/metrics?namespace=none", headers));
         assert!(searched > 3, "{headers:?}: {searched}");
     }
@@ -377,7 +377,7 @@ fn objects_are_served_only_while_each_condition_is_met() {
     let openmetrics = get("/metrics", &[("accept", "application/openmetrics-text")]);
     assert_eq!(openmetrics, "# TYPE own gauge\nown 1\n# EOF\n");
     assert_eq!(get("/metrics?resources=pods", &[]), "");
-    // A change takes effect with the next response.
+    // A change of `leads` takes effect in the next response.
     leads.store(1, Ordering::Relaxed);
     let all = get("/metrics", &[]);
     assert!(

@@ -19,12 +19,12 @@ pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On, Wire};
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits until a condition is true. Fails after ten minutes on the paused clock of the test.
+/// Waits until a condition is true. Panics after ten minutes on the paused clock of the test.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     within(what, Duration::from_secs(600), &mut holds).await;
 }
 
-/// Waits until a condition is true. Fails after the time limit.
+/// Waits until a condition is true. Panics after the time limit.
 pub(crate) async fn within(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + time;
     let mut pause = Duration::from_millis(5);

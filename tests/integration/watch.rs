@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ApiServer, Background, background, eventually};
 
-/// Running watches of a server.
+/// A running set of watches, with the simulated server and the registry.
 struct Running {
     server: ApiServer,
     metrics: StateMetrics,
@@ -59,7 +59,7 @@ fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }
 
-/// Returns families for pods. One of them shows the node of a pod.
+/// Returns families for pods. One family shows the node of a pod.
 fn pods() -> Collector<Pod> {
     let on = Family::gauge("pod_on", "Node of the pod.").labels(["node"]);
     Collector::new().family(on.generate(|pod: &Pod, s| {
@@ -90,7 +90,7 @@ fn server() -> ApiServer {
     server
 }
 
-/// Starts the watches of `metrics` in the background. Audits are disabled, but `configure` can enable them.
+/// Starts the watches of `metrics` in the background. Audits are disabled by default. `configure` can enable audits.
 fn start(
     server: &ApiServer,
     metrics: StateMetrics,
@@ -132,7 +132,7 @@ fn expected(server: &ApiServer) -> String {
     let metrics = two_resources().all_fed_by_host().build().unwrap();
     for writer in &mut metrics.feeds() {
         for object in server.objects(writer.resource().plural()) {
-            // If an object does not decode, it also has no samples in the expected exposition.
+            // The error is ignored: an object that does not decode has no samples in the expected exposition either.
             let _ = writer.apply_json(object.to_string().as_bytes());
         }
     }
@@ -150,7 +150,7 @@ impl Running {
         text(&self.metrics)
     }
 
-    /// Waits until the exposition agrees with the server, and all resources are synced.
+    /// Waits until the exposition contains the objects of the server, and all resources are synced.
     async fn agrees(&self) {
         let holds = || {
             self.text() == expected(&self.server)
@@ -169,8 +169,8 @@ impl Running {
         resources.find(|own| own.resource == resource).unwrap()
     }
 
-    /// Returns the value of a metric of the watches. `series` is the name with its labels in the text format. The
-    /// labels must be sorted.
+    /// Returns the value of a metric of the watches. `series` is the name of the metric with its labels, as in the text
+    /// format. The labels must be in alphabetical order.
     fn metric(&self, series: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&self.registry.gather())

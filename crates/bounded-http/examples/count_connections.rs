@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use bounded_http::{CloseReason, Listener, Observer, Server};
 
-/// The counts of the server. A real program would keep these counts in a metrics registry.
+/// The counts of the server. A real program would keep these numbers in a metrics registry.
 #[derive(Default)]
 struct Counts {
     open: AtomicI64,
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("listening on http://{}/", server.local_addr());
 
     tokio::signal::ctrl_c().await?;
-    // Waits for responses in progress. A second signal ends the program immediately.
+    // Waits until the responses in progress are complete. A second signal ends the program immediately.
     tokio::select! {
         aborted = server.drain(Duration::from_secs(15)) => {
             eprintln!("{aborted} connections did not finish in time");

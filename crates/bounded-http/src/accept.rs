@@ -20,15 +20,15 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::peer::Peer;
 
-/// A spare file descriptor of one server.
+/// A file descriptor that each server keeps in reserve.
 ///
-/// If no descriptor is free for the next connection, the server closes the spare descriptor, and accepts the connection
-/// with the freed descriptor. In this way, each server of the process can accept at least one connection.
+/// If no descriptor is free for the next connection, the server closes this spare descriptor. It then accepts the
+/// connection with the freed descriptor. So each server of the process can accept at least one connection.
 struct SpareDescriptor(#[expect(dead_code, reason = "keeps the socket open")] Socket);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Maximum pause of the server after the operating system fails to accept a connection.
+/// If the operating system fails to accept a connection, the server tries again after at most this time.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Accepts connections until shutdown, then waits until the open connections are closed.
@@ -57,7 +57,7 @@ pub(crate) async fn run<A, S, B>(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            // The client closed the connection before the server accepted it.
+            // The client has closed the connection before the server accepted it.
             Err(error) if is_about_client(&error) => continue,
             Err(error) => {
                 shared.observer.accept_failed(&error);
@@ -65,9 +65,9 @@ pub(crate) async fn run<A, S, B>(
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
-                // The connection that waits to be accepted needs a descriptor: the spare descriptor, or that of an
-                // evicted connection. The server opens a new spare only after it has accepted the waiting connection.
-                // An earlier spare would take the freed descriptor.
+                // The waiting connection needs a file descriptor: either the spare descriptor, or the descriptor of an
+                // evicted connection. The server opens a new spare descriptor only after it has accepted the waiting
+                // connection. Otherwise, the new spare would take the freed descriptor.
                 if spare.take().is_none() {
                     tokio::select! {
                         () = shared.registry.evict_quietest(ACCEPT_RETRY) => {}
@@ -107,7 +107,7 @@ fn is_about_client(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the process (`EMFILE`) or the machine (`ENFILE`) has no free file descriptor.
+/// Returns `true` if the process (`EMFILE`) or the machine (`ENFILE`) has no free file descriptor.
 ///
 /// The function compares error numbers, because `ErrorKind` has no variants for these errors. The numbers are the same
 /// on all Unix systems.
@@ -119,7 +119,8 @@ fn lacks_descriptors(error: &io::Error) -> bool {
 
 impl SpareDescriptor {
     fn new() -> Option<Self> {
-        // The spare is a socket that is not bound, because it costs little and is available on all systems.
+        // The spare descriptor is an unbound socket, because such a socket costs little and is available on all
+        // systems.
         Socket::new(Domain::IPV4, Type::DGRAM, None).ok().map(Self)
     }
 }

@@ -31,13 +31,13 @@ use tokio::net::TcpStream;
 pub trait Acceptor: Send + Sync + 'static {
     /// The stream for HTTP.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// The reason why the server does not serve a connection.
+    /// The error because of which the server does not serve a connection.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
     /// Accepts one connection.
     ///
-    /// The call runs in the task of the connection, and [`Limits::request_timeout`](crate::Limits::request_timeout)
-    /// includes the time of the call.
+    /// The call runs in the task of the connection. The time of the call is part of
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout).
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ pub trait Acceptor: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Accepted<Self::Stream>, Self::Error>> + Send;
 }
 
-/// A stream that is ready for HTTP.
+/// A stream that is ready for HTTP, and its settings.
 pub struct Accepted<S> {
     pub(crate) stream: S,
     pub(crate) http2: bool,
@@ -57,7 +57,7 @@ pub struct Accepted<S> {
     pub(crate) outdated: Outdated,
 }
 
-/// A future that completes when the connection is outdated.
+/// A future that completes when the server must close the connection because it is outdated.
 pub(crate) type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The default acceptor: plain HTTP/1 and HTTP/2.
@@ -77,7 +77,7 @@ impl<S> Accepted<S> {
         }
     }
 
-    /// Sets whether a client may speak HTTP/2. Default: `true`.
+    /// Sets whether the client may use HTTP/2. Default: `true`.
     #[must_use]
     pub fn http2(mut self, http2: bool) -> Self {
         self.http2 = http2;
@@ -92,12 +92,14 @@ impl<S> Accepted<S> {
         self
     }
 
-    /// Sets when the connection is outdated, for example because other certificates are required now. Default: never.
+    /// Sets when the connection is outdated, for example because the server now requires other client certificates.
+    /// Default: never.
     ///
-    /// When `outdated` completes, the server closes an idle connection immediately. If responses are in progress, the
-    /// server closes the connection after these responses. The limits on slow clients still apply. An HTTP/2 client may
-    /// send further requests before it learns that the connection ends. The server responds to these requests for one
-    /// second. After that second, the server refuses them with status 421.
+    /// When the future `outdated` completes, the server closes the connection immediately if it is idle. If responses
+    /// are in progress, the server closes the connection when these responses are complete. During this time, the
+    /// limits on slow clients still apply. An HTTP/2 client may send further requests before it learns that the
+    /// connection ends. The server responds to these requests for one second. After that second, the server refuses
+    /// such requests with the status 421.
     #[must_use]
     pub fn until(mut self, outdated: impl Future<Output = ()> + Send + 'static) -> Self {
         self.outdated = Box::pin(outdated);

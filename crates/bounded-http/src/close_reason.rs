@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why the server closed a connection.
+/// The reason why the server closed a connection.
 ///
 /// [`as_str`](Self::as_str) and `Display` return a short name for a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,12 +19,12 @@ pub enum CloseReason {
     /// A response was incomplete after
     /// [`Limits::response_timeout`](crate::Limits::response_timeout).
     SlowResponse,
-    /// The connection was evicted, because there were more connections than
+    /// The server evicted the connection to make room, because there were more connections than
     /// [`Limits::max_connections`](crate::Limits::max_connections) or more responses than
     /// [`Limits::max_responses`](crate::Limits::max_responses).
     Evicted,
-    /// An HTTP/2 client sent more control frames than its requests need. Control frames are pings, settings, resets,
-    /// priorities, window updates and empty data frames.
+    /// An HTTP/2 client sent many more control frames than its requests need. Control frames are pings, settings,
+    /// resets, priorities, window updates and empty data frames.
     FrameFlood,
 }
 

@@ -29,23 +29,24 @@ use crate::registry::Registry;
 use crate::state::{ConnectionState, ResponseGuard};
 use crate::tracked::{TrackedBody, TrackedStream};
 
-/// Maximum size in bytes of a request's header, and of the unsent part of a response in the program's memory.
+/// Maximum size in bytes of a request's header. Also the maximum number of response bytes that wait in the program's
+/// memory.
 const BUFFER: usize = 16 * 1024;
 /// Maximum number of fields in a request's header.
 const FIELDS: usize = 64;
 /// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 8;
-/// Maximum size in bytes of the unsent part of a response in the kernel's memory.
+/// Maximum number of response bytes that wait in the kernel's memory.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// Maximum size in bytes of a response body that counts as a refusal.
+/// Maximum size in bytes of the response body of a refusal (see [`is_refusal`]).
 const REFUSAL: u64 = 4096;
 
-/// Time during which the server still responds to the requests of an outdated connection.
+/// Time after which the server refuses further requests on an outdated connection.
 ///
-/// In this time, an HTTP/2 client learns that the connection ends. Without the limit, a client that ignores this
-/// information could send requests until the server stops.
+/// Within this time, an HTTP/2 client can learn that the server closes the connection. Without this limit, a client
+/// that ignores this information could send requests until the server stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -56,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// A connection that the registry treats as open until this value is dropped.
+/// A connection of the registry. When this value is dropped, the registry removes the connection.
 pub(crate) struct OpenConnection {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,
@@ -70,11 +71,11 @@ struct Responder<S> {
     limits: Limits,
     /// The extensions that the acceptor adds to every request.
     extensions: Extensions,
-    /// The time from which the server refuses requests, because the connection is outdated.
+    /// The time after which the server refuses requests. This time is set when the connection becomes outdated.
     refuses_from: Arc<OnceLock<Instant>>,
 }
 
-/// Serves a connection until either side closes it.
+/// Serves a connection until the client or the server closes it.
 pub(crate) async fn serve<A, S, B>(
     open: OpenConnection,
     stream: TcpStream,
@@ -107,19 +108,19 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // If a request has already arrived on an evicted connection, the server responds before it closes the
-        // connection.
+        // If a request has already arrived on an evicted connection, the server first responds to the request, because
+        // `biased` polls this branch first.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
         },
-        // The server calls the observer before it closes the connection. When the client notices the close, the
-        // observer has already counted it.
+        // The server calls the observer before it closes the connection, so the observer has counted the close before
+        // the client can notice it.
         reason = state.closed(&limits) => shared.observer.limit_exceeded(peer, reason),
     }
 }
 
-/// Sets socket options. Responses are correct without these options, so the function ignores failures.
+/// Sets socket options. Responses are also correct without these options, so the function ignores failures.
 fn configure(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
@@ -129,7 +130,8 @@ fn configure(stream: &TcpStream) {
 // === impl OpenConnection ===
 
 impl OpenConnection {
-    /// Waits until the server may have one more connection, and adds the connection.
+    /// Adds the connection to the registry. If the server has too many connections, waits until another connection is
+    /// closed.
     pub(crate) async fn admit(shared: &Arc<Shared>, peer: Peer, limits: &Limits) -> Self {
         Self {
             state: shared.registry.admit(peer, limits).await,
@@ -176,7 +178,7 @@ where
             .header_read_timeout(None);
         (builder.http2())
             .max_concurrent_streams(STREAMS)
-            // The window sizes also limit the memory for the unread part of request bodies.
+            // The window sizes also limit how many bytes of request bodies the server holds in memory.
             .initial_stream_window_size(BUFFER as u32)
             .initial_connection_window_size(BUFFER as u32)
             .max_header_list_size(BUFFER as u32)
@@ -187,8 +189,8 @@ where
         let mut connection = pin!(builder.serve_connection(io, self));
         let shutdown = async { drop(shutdown.wait_for(|shutdown| *shutdown).await) };
         tokio::select! {
-            // With `biased`, the task first checks whether the connection is outdated. If it is, no further request
-            // begins.
+            // With `biased`, the task first checks whether the connection is outdated, so that no request begins on an
+            // outdated connection.
             biased;
             () = outdated => drop(refuses_from.set(Instant::now() + LAST_REQUESTS)),
             () = shutdown => {}
@@ -241,15 +243,16 @@ where
     }
 }
 
-/// Whether a response refuses the request, and is so small that it fits in the kernel's buffer. A refusal does not
-/// evict another response. Otherwise, refused clients could evict the responses of accepted clients.
+/// Returns `true` if a response refuses the request and is small enough for the kernel's send buffer. A refusal does
+/// not evict another connection. Otherwise, clients whose requests are refused could evict the connections of other
+/// clients.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// Returns an empty response that refuses a request before the service receives it. If the connection uses HTTP/1, the
-/// response closes it.
+/// Returns an empty response to a request that the server refuses before the service receives it. On an HTTP/1
+/// connection, this response also closes the connection.
 fn refusal<B>(
     status: StatusCode,
     version: Version,

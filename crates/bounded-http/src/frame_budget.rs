@@ -11,24 +11,25 @@ use tokio::time::Instant;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER: usize = 9;
 
-/// Frames that a client may send in one burst. A normal client begins with fewer than ten frames.
+/// Number of control frames that a client may send at once. A normal client sends fewer than ten control frames when it
+/// connects.
 const BURST: u64 = 1_000;
-/// Frames that a client may send per second on average while no response makes progress.
+/// Number of control frames that a client may send per second on average while no response makes progress.
 const PER_SECOND: u64 = 100;
-/// Frames that a client may send for each response that begins.
+/// Number of control frames that each new response allows the client to send.
 const PER_RESPONSE: u64 = 4;
-/// Number of sent response bytes after which the client may send one more frame. A usual client sends at most two
-/// `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection. So a client may
-/// send four times as many frames as a usual client.
+/// Number of response bytes that the server must send until the client may send one more frame. A usual client sends at
+/// most two `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection. With
+/// this number, a client may send four times as many frames.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that a budget remembers, so that these bytes allow frames later.
+/// Maximum number of sent bytes that a budget counts for later frames.
 ///
-/// A client that decompresses slowly may read much of a response only after the server has sent all of it. Such a
-/// client extends its windows late.
+/// A client that decompresses slowly may read a large part of a response only after the server has sent the whole
+/// response. The window updates of such a client arrive late, so the budget must still count these bytes.
 const UNREAD: u64 = 64 << 20;
 
-/// Cost of a frame that resets a request. The cost is higher than [`PER_RESPONSE`]. Therefore, a client that resets
-/// each of its requests immediately soon uses up its budget.
+/// Cost of a frame that resets a request. This cost is higher than [`PER_RESPONSE`]. So if a client resets each of its
+/// requests immediately, its budget soon ends.
 const RESET_COST: u64 = 8;
 /// Number of payload bytes that increase the cost of a frame by 1.
 const PAYLOAD_PER_COST: u64 = 256;
@@ -38,33 +39,33 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 
-/// The frames that one connection may still send.
+/// The number of frames that one connection may still send, and the data to increase this number.
 pub(crate) struct FrameBudget {
     position: Position,
     left: u64,
     refilled: Instant,
-    /// Sent bytes that have not yet increased the budget, at most [`UNREAD`].
+    /// Sent bytes for which the budget has not been increased yet, at most [`UNREAD`].
     sent: u64,
-    /// The number of responses that are already added to the budget.
+    /// The number of responses for which the budget has already been increased.
     responses: u64,
 }
 
-/// The part of the byte stream that the next byte belongs to.
+/// What the next byte from the client belongs to.
 enum Position {
-    /// In the preface. The field is the number of bytes of the preface that have arrived.
+    /// The preface. The field is the number of bytes of the preface that have arrived.
     Preface(usize),
-    /// In the header of a frame. The fields are the header and the number of its bytes that have arrived.
+    /// The header of a frame. The fields are the header and the number of its bytes that have arrived.
     Header([u8; FRAME_HEADER], usize),
-    /// In the payload of a frame. The field is the number of bytes of the payload that are missing.
+    /// The payload of a frame. The field is the number of bytes of the payload that have not arrived yet.
     Payload(usize),
-    /// The connection does not speak HTTP/2.
+    /// The connection does not use HTTP/2.
     NotHttp2,
 }
 
 // === impl FrameBudget ===
 
 impl FrameBudget {
-    /// The budget of a new connection.
+    /// Returns the budget of a new connection.
     pub(crate) fn new() -> Self {
         Self {
             position: Position::Preface(0),
@@ -82,8 +83,8 @@ impl FrameBudget {
         }
     }
 
-    /// Records bytes from the client. `responses` is the number of responses that have begun so far. Returns whether
-    /// the budget suffices.
+    /// Counts the frames in bytes from the client. `responses` is the number of responses that have begun so far.
+    /// Returns `false` if the client has sent more frames than its budget allows.
     ///
     /// The function subtracts the cost of each frame separately, because one read can contain more frames than
     /// [`BURST`].
@@ -96,7 +97,7 @@ impl FrameBudget {
         suffices
     }
 
-    /// Subtracts the cost of a frame. Returns whether the budget suffices.
+    /// Subtracts the cost of a frame. Returns `false` if the budget is too small.
     fn pay(&mut self, cost: u64, responses: u64) -> bool {
         if cost > self.left {
             self.refill(responses);
@@ -106,10 +107,10 @@ impl FrameBudget {
         suffices
     }
 
-    /// Increases the budget by the frames that the time, the responses and the sent bytes since the last call allow.
+    /// Increases the budget for the time since the last call, and for the responses and the sent bytes since then.
     ///
-    /// The budget never exceeds [`BURST`]. The function drops the excess for time and responses, and keeps excess bytes
-    /// for later calls.
+    /// The budget never exceeds [`BURST`]. If the time and the responses allow more frames than that, the function
+    /// ignores the excess. Excess bytes count in later calls.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;

@@ -1,10 +1,10 @@
-//! Checks the host that a request names, by the rules of RFC 9112 (section 3.2) and RFC 9113 (section 8.3.1).
+//! Checks the host of a request by the rules of RFC 9112 (section 3.2) and RFC 9113 (section 8.3.1).
 
 use http::header::HOST;
 use http::uri::Authority;
 use http::{Request, Version};
 
-/// Whether a request has the host in the form that its HTTP version requires.
+/// Returns `true` if the request has a valid host, in the form that its HTTP version requires.
 ///
 /// - HTTP/1.1 has exactly one valid field `Host`, which may be empty. Requests of earlier versions may omit the field.
 /// - HTTP/2 has `:authority`. If there is also a field `Host`, it must be equal to `:authority`.
@@ -29,7 +29,7 @@ pub(crate) fn has_valid_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether a string is empty, or a host with or without a port.
+/// Returns `true` if a string is empty, or is a host with or without a port.
 fn is_host(text: &str) -> bool {
     text.is_empty()
         || text
@@ -37,7 +37,7 @@ fn is_host(text: &str) -> bool {
             .is_ok_and(|authority| is_valid(&authority))
 }
 
-/// Whether an authority is a host with or without a port, and without a user name.
+/// Returns `true` if an authority is a host with or without a port, and has no user name.
 fn is_valid(authority: &Authority) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     let is_port = port.is_some_and(|port| match port.strip_prefix(':') {

@@ -1,10 +1,10 @@
-//! The limits that a host configures.
+//! [`Limits`]: the limits on the clients of a server.
 
 use std::time::Duration;
 
 /// Limits on the time and the number of connections that clients can use.
 ///
-/// A timeout of `None` is disabled. A maximum number of 0 has the same effect as 1.
+/// The value `None` disables a timeout. A maximum number of 0 has the same effect as 1.
 ///
 /// ```
 /// use bounded_http::Limits;
@@ -17,33 +17,34 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum time until the header of a request is complete. For the first request, the time starts when the
-    /// connection is accepted, and includes the TLS handshake. For a later request, the time starts with the first byte
-    /// of the request. Default: 5 seconds.
+    /// Maximum time until the header of a request is complete. For the first request of a connection, the time starts
+    /// when the server accepts the connection, so it includes the TLS handshake. For a later request, the time starts
+    /// with the first byte of the request. Default: 5 seconds.
     pub request_timeout: Option<Duration>,
     /// Maximum time from the end of a request's header to the end of its response. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
-    /// Maximum time without a sent byte during a response. Default: 10 seconds.
+    /// Maximum time in which the server cannot send any byte of a response. Default: 10 seconds.
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
     /// Maximum number of open connections. Default: 1024.
     ///
-    /// The process needs this number of free file descriptors. If the maximum is exceeded, a new connection evicts a
-    /// connection of the peer with the most connections. The server first evicts an idle connection, then a connection
-    /// that has sent no request, then a connection with a request in progress. Among connections of the same kind, the
-    /// server evicts the connection that has been inactive for the longest time.
+    /// The process needs at least this number of free file descriptors. When the maximum is reached, the server evicts
+    /// (closes) a connection of the peer with the most connections for each new connection. A peer is the address of a
+    /// client. The server first evicts an idle connection, then a connection that has sent no request, and last a
+    /// connection with a request in progress. Among connections of the same kind, the server evicts the connection that
+    /// has been inactive for the longest time.
     ///
     /// The share of a peer is the maximum divided by the number of peers, or a sixteenth of the maximum if there are
     /// more than 16 peers. If a peer has at most its share of connections, its connections with a request in progress
-    /// are protected. The server evicts a protected connection only if all connections are protected.
+    /// are protected. The server evicts protected connections only if all its connections are protected.
     pub max_connections: usize,
-    /// Maximum number of responses in progress, on all connections together. Default: 32.
+    /// Maximum number of responses in progress on all connections of a server together. Default: 32.
     ///
     /// A response begins when the service returns its status and header fields. Each stream of an HTTP/2 connection is
-    /// a separate response. If the maximum is exceeded, a new response evicts a connection that has made no progress
-    /// for a second. If there is no such connection, the response evicts a connection of the peer with the most
-    /// responses. A refusal (status 4xx with at most 4 KiB) does not evict a connection.
+    /// a separate response. If a new response exceeds the maximum, the server evicts a connection that has made no
+    /// progress for a second. If there is no such connection, the server evicts a connection of the peer with the most
+    /// responses. A refusal (a response with a status 4xx and a body of at most 4 KiB) never evicts a connection.
     pub max_responses: usize,
 }
 

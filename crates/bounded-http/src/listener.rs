@@ -6,17 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Maximum number of connections that the kernel queues until the server accepts them.
+/// Maximum number of new connections in the queue of the kernel, from which the server accepts connections.
 const BACKLOG: i32 = 1024;
 
-/// A TCP socket that listens.
+/// A TCP socket that listens for connections.
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) tcp: TcpListener,
     address: SocketAddr,
 }
 
-/// An address on which the server cannot listen.
+/// The reason why the server cannot listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -49,14 +49,15 @@ pub enum ListenError {
 impl Listener {
     /// Listens on a port of a host. `host` is a name, or an address with or without brackets.
     ///
-    /// If the host is empty or `::`, the socket listens on all IPv6 and IPv4 addresses. If the machine has no IPv6, the
-    /// socket listens only on the IPv4 addresses. If the port is 0, the operating system chooses a port. The socket has
-    /// the option `SO_REUSEADDR`. With this option, a restarted program can bind the port while the kernel still has
-    /// closed connections of the previous process.
+    /// If the host is empty or `::`, the socket listens on all IPv6 and IPv4 addresses of the machine. If the machine
+    /// has no IPv6, the socket listens on its IPv4 addresses only. If the port is 0, the operating system chooses a
+    /// port. The socket has the option `SO_REUSEADDR`. With this option, a program can listen on the port immediately
+    /// after a restart, while the kernel still keeps closed connections of the previous process.
     ///
     /// # Errors
     ///
-    /// If the host name does not resolve, if the address belongs to another machine, or if the port cannot be bound.
+    /// Returns an error if the host name does not resolve, if the address belongs to another machine, or if the port
+    /// cannot be bound.
     pub async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = if host.is_empty() { "::" } else { host };
@@ -85,7 +86,7 @@ impl Listener {
         })
     }
 
-    /// Returns the address of the socket, with the actual port.
+    /// Returns the address of the socket. If the requested port was 0, this address has the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -108,8 +109,8 @@ fn is_any_v6(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V6(ip) if ip.is_unspecified())
 }
 
-/// Whether an error may mean that the machine has no IPv6. Errors about a port that is in use or forbidden have another
-/// cause.
+/// Returns `true` if an error may mean that the machine has no IPv6. An error about a port that is in use or forbidden
+/// has another cause, so the function returns `false`.
 fn lacks_v6(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
@@ -137,7 +138,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
-    /// Returns the address that a machine without IPv6 binds for `address`.
+    /// Simulates a machine without IPv6, and returns the address that is bound in place of `address`.
     fn without_v6(address: &str) -> io::Result<SocketAddr> {
         with_fallback(address.parse().unwrap(), |address| match address {
             // On a machine without IPv6, the creation of the socket fails with EAFNOSUPPORT (97).

@@ -8,8 +8,8 @@ use crate::close_reason::CloseReason;
 
 /// Receives the events of a server, so that a program can count or log the events.
 ///
-/// The default methods ignore events that only change a count, and log all other events with `tracing`. The server
-/// calls the methods while it holds locks, so the methods must not block.
+/// By default, each method whose event only changes a count does nothing, and each other method logs its event with
+/// `tracing`. The server calls some methods while it holds a lock, so no method may block.
 ///
 /// ```
 /// use bounded_http::Observer;
@@ -35,7 +35,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Runs after the client or the server has closed a connection.
     fn connection_closed(&self) {}
 
-    /// Runs after a connection became busy: a response has begun, or bytes of a response wait to be sent.
+    /// Runs after a connection has become busy: a response has begun, or bytes of a response wait to be sent.
     fn connection_busy(&self) {}
 
     /// Runs when a connection is no longer busy.
@@ -46,20 +46,20 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
-    /// Runs after a connection has failed in its handshake or in the HTTP protocol. Any client can cause such a failure
-    /// at any time. Logs at level debug by default.
+    /// Runs after a connection has failed, in its handshake or in the HTTP protocol. Any client can cause such a
+    /// failure at any time. Logs at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
     }
 
     /// Runs after the operating system could not accept a connection, usually because no file descriptor is free. The
-    /// server then evicts its least active connection. The server retries when this connection is closed, but not later
-    /// than after 50 milliseconds. While there are no free descriptors, the server may call this method many times per
-    /// second. Logs a warning by default.
+    /// server then evicts a connection, as if the maximum number of connections were reached. The server accepts again
+    /// when this connection is closed, or after 50 milliseconds. While no descriptor is free, the server may call this
+    /// method many times per second. Logs a warning by default.
     fn accept_failed(&self, error: &io::Error) {
         tracing::warn!("cannot accept a connection: {error}");
     }
 }
 
-/// An observer with only the default methods, which log events but do not count them.
+/// An observer that has only the default methods. They log events, but do not count them.
 impl Observer for () {}

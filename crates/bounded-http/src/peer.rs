@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The address of the client of a connection. The extensions of every request contain its peer.
+/// The address of a client. The extensions of every request contain the `Peer` of its connection.
 ///
 /// ```
 /// use bounded_http::Peer;
@@ -21,8 +21,8 @@ pub struct Peer(SocketAddr);
 // === impl Peer ===
 
 impl Peer {
-    /// Creates the peer with this address. If the address is an IPv4-mapped IPv6 address (`::ffff:10.1.2.3`), the peer
-    /// gets the IPv4 address (`10.1.2.3`).
+    /// Creates a peer from the address of a client. If this address is an IPv4-mapped IPv6 address (`::ffff:10.1.2.3`),
+    /// the peer has the IPv4 address (`10.1.2.3`).
     pub fn new(address: SocketAddr) -> Self {
         Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
@@ -32,10 +32,10 @@ impl Peer {
         self.0
     }
 
-    /// Returns the address by which the limits count clients: the IPv4 address, or the first 64 bits of the IPv6
+    /// Returns the address by which the limits distinguish clients: the IPv4 address, or the first 64 bits of the IPv6
     /// address.
     ///
-    /// A single client can usually use all addresses of an IPv6 network of 64 bits.
+    /// The reason: one client can usually use all addresses of an IPv6 network of 64 bits.
     pub fn group(&self) -> IpAddr {
         match self.0.ip() {
             IpAddr::V6(ip) if !ip.is_loopback() => {

@@ -1,13 +1,13 @@
-//! Keeps the connections of a server, and chooses which connection is evicted when there are too many.
+//! Stores the connections of a server, and chooses which connection to close (evict) when there are too many.
 //!
-//! Until a limit is reached, a single peer may use all connections and responses of the server. If there are too many
-//! connections, the server evicts a connection of the peer with the most connections. If there are too many responses,
-//! the server evicts a connection of the peer with the most responses.
+//! Before a limit is reached, a single peer (the address of a client) may use all connections and responses of the
+//! server. If there are too many connections, the server evicts a connection of the peer with the most connections. If
+//! there are too many responses, the server evicts a connection of the peer with the most responses.
 //!
-//! If a peer has at most an equal share of the connections, its connections with a request in progress are protected,
-//! so that scrapes complete. The server evicts a protected connection only if all connections are protected. The
-//! connections of a peer with more than its share are not protected. Otherwise, a peer could occupy the server with
-//! requests that wait for a response.
+//! Some connections are protected, so that scrapes complete: the server evicts them only if all its connections are
+//! protected. A connection is protected if it has a request in progress, and if its peer has at most an equal share of
+//! the connections. The connections of a peer with more than its share are not protected. If they were protected, one
+//! peer could occupy the server with requests that wait for a response.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -28,10 +28,11 @@ use crate::observer::Observer;
 use crate::peer::Peer;
 use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 
-/// Time without progress after which a response is stalled. The server evicts stalled responses first.
+/// If a response has made no progress for this time, it is stalled. The server evicts the connections of stalled
+/// responses first.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// Maximum number of peers by which the server divides the connections to compute an equal share.
+/// Maximum number by which the server divides the connections to compute the equal share of a peer.
 const SHARES: usize = 16;
 
 /// The open connections of a server.
@@ -50,21 +51,21 @@ struct OpenConnections {
     by_peer: HashMap<IpAddr, usize>,
 }
 
-/// A connection that may be evicted.
+/// A connection that the server may evict.
 struct Candidate<'a> {
     connection: &'a Arc<ConnectionState>,
     activity: Activity,
     since: Instant,
-    /// The number of connections of this connection's peer.
+    /// The number of connections that the same peer has.
     peer: usize,
 }
 
 /// The reason why the server cannot add a new connection yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Full {
-    /// The server has evicted connections that are not closed yet.
+    /// The server has evicted enough connections, but some of them are not closed yet.
     Closing,
-    /// The least active connection is protected from eviction until this time.
+    /// The connection to evict is protected until this time.
     Until(Instant),
 }
 
@@ -81,8 +82,8 @@ impl Registry {
         }
     }
 
-    /// Adds a new connection. If the limit is exceeded, evicts another connection and waits until the task of that
-    /// connection has closed it.
+    /// Adds a new connection. If the server has too many connections, first evicts another connection and waits until
+    /// its task has closed it.
     pub(crate) async fn admit(&self, peer: Peer, limits: &Limits) -> Arc<ConnectionState> {
         loop {
             let mut removed = pin!(self.removed.notified());
@@ -112,7 +113,8 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Evicts the least active connection, and waits at most `time` until it is closed.
+    /// Evicts the first connection of [`quietest`](OpenConnections::quietest), and waits at most `time` until it is
+    /// closed.
     ///
     /// If the server has no connection to evict, the function waits for `time`.
     pub(crate) async fn evict_quietest(&self, time: Duration) {
@@ -123,7 +125,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // When the protection ends, another connection may be the least active one, so the loop chooses again.
+            // When the protection ends, another connection may be the first one, so the loop chooses again.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -131,10 +133,10 @@ impl Registry {
         }
     }
 
-    /// Evicts the least active connection if no connection is being closed already.
+    /// Evicts the first connection of [`quietest`](OpenConnections::quietest). Does nothing if another connection is
+    /// being closed already.
     ///
-    /// If the least active connection is still protected, the function evicts nothing and returns the end of the
-    /// protection.
+    /// If this connection is still protected, the function does not evict it, and returns the end of the protection.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -149,8 +151,8 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // The state is marked as closed, because a closed connection must not increase the number of busy connections.
-        // Any close reason is possible here: the task of the connection has ended, so the reason is not reported.
+        // A closed connection must not increase the number of busy connections, so the state is marked as closed. The
+        // reason is not used: the task of the connection has ended and reports nothing.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
@@ -178,9 +180,10 @@ impl Registry {
 // === impl OpenConnections ===
 
 impl OpenConnections {
-    /// Evicts the `count` least active connections.
+    /// Evicts the first `count` connections of [`quietest`](Self::quietest).
     ///
-    /// If one of these connections is still protected, the function stops there and returns the end of the protection.
+    /// If one of these connections is still protected, the function stops at this connection, and returns the end of
+    /// the protection.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -210,16 +213,16 @@ impl OpenConnections {
         true
     }
 
-    /// The number of connections that are not being closed.
+    /// The number of connections that the server is not closing.
     fn remaining(&self) -> usize {
         let all = self.all.values();
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The `count` connections that must be evicted first, in this order, to make room for new connections.
+    /// The first `count` connections in the order in which the server evicts connections.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // With many peers, an equal share would be so small that even a peer with few connections has more than its
-        // share. Therefore, the share is computed for at most `SHARES` peers.
+        // With many peers, an equal share would be so small that even a peer with few connections exceeds it. So the
+        // server divides the connections by at most `SHARES` peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
             let (activity, since) = connection.quiet_since()?;
@@ -237,8 +240,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // The loop assumes that the earlier candidates of a peer are evicted. Each later candidate of the peer
-        // therefore counts one connection less.
+        // The loop assumes that the server evicts the candidates of a peer one by one. Each later candidate therefore
+        // counts one connection less for this peer.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -251,7 +254,7 @@ impl OpenConnections {
         candidates
     }
 
-    /// The connection that is evicted when `newest` begins a response.
+    /// The connection that the server evicts if `newest` begins a response and there are too many responses.
     fn slowest(&self, newest: &ConnectionState) -> Option<&Arc<ConnectionState>> {
         let answering: Vec<_> = (self.all.values())
             .filter_map(|connection| match connection.quiet_since()? {
@@ -269,7 +272,7 @@ impl OpenConnections {
         let slowest = others.min_by_key(|(since, connection)| {
             let is_stalled = since.elapsed() >= STALLED;
             let peer = by_peer.get(&connection.peer.group()).copied();
-            // Stalled connections are ordered by time only.
+            // For stalled connections, only the time of the last progress determines the order.
             let peer = if is_stalled { None } else { peer };
             (!is_stalled, Reverse(peer), *since, connection.id)
         });
@@ -280,19 +283,21 @@ impl OpenConnections {
 // === impl Candidate ===
 
 impl Candidate<'_> {
-    /// The order in which the connections of one peer are evicted.
+    /// A key that sorts the connections of one peer by the order in which the server evicts them.
     fn order_in_peer(&self) -> (Activity, Instant, u64) {
         (self.activity, self.since, self.connection.id)
     }
 
-    /// The order in which connections are evicted if each peer has this share.
+    /// A key that sorts all connections by the order in which the server evicts them. `share` is the equal share of a
+    /// peer.
     fn order(&self, share: usize) -> impl Ord + use<> {
         let in_use = matches!(self.activity, Activity::Waiting | Activity::Answering);
         let is_protected = in_use && self.peer <= share;
         (is_protected, Reverse(self.peer), self.order_in_peer())
     }
 
-    /// The time until which the connection is protected from eviction, if that time is in the future.
+    /// The time until which the server does not evict the connection, because it is new. `None` if this time has
+    /// passed.
     fn admitted_until(&self, room: usize) -> Option<Instant> {
         let until = self.connection.admitted_until(room);
         (self.activity == Activity::Silent && until > Instant::now()).then_some(until)

@@ -1,4 +1,4 @@
-//! The server: accepts connections until it is drained or dropped.
+//! The server: accepts connections until the program drains or drops it.
 
 use std::error::Error;
 use std::fmt;
@@ -53,17 +53,17 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
-    /// Sets the observer, which receives the events of the server. Default: `()`, which logs events but does not count
-    /// them.
+    /// Sets the observer, which receives the events of the server. The default is `()`, which logs events but does not
+    /// count them.
     ///
-    /// Several servers may share one observer. An example is a server that is being drained, and its successor on
-    /// another port.
+    /// Several servers may share one observer. For example, a server that completes its last responses can share an
+    /// observer with its successor on another port.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Arc::new(observer);
         self
     }
 
-    /// Sets the acceptor, for example one that does a TLS handshake. Default: [`Plain`].
+    /// Sets the acceptor, for example an acceptor that does a TLS handshake. Default: [`Plain`].
     pub fn acceptor<T: Acceptor>(self, acceptor: T) -> ServerBuilder<T> {
         ServerBuilder {
             acceptor,
@@ -79,7 +79,7 @@ impl<A: Acceptor> ServerBuilder<A> {
     ///
     /// # Panics
     ///
-    /// If it is called outside a Tokio runtime.
+    /// Panics if the method is called outside a Tokio runtime.
     pub fn serve<S, B>(self, listener: Listener, service: S) -> Server
     where
         S: Service<Request<Incoming>, Response = Response<B>, Future: Send, Error: Into<BoxError>>
@@ -152,7 +152,7 @@ impl Server {
     /// progress are complete. The limits on slow clients still apply.
     ///
     /// Returns the number of connections that were still open after `timeout`. The server closes these connections. If
-    /// the future is dropped before it completes, all connections are closed immediately.
+    /// the returned future is dropped before it completes, the server closes all connections immediately.
     pub async fn drain(mut self, timeout: Duration) -> usize {
         let _ = self.shutdown.send(true);
         match tokio::time::timeout(timeout, &mut self.task).await {

@@ -1,7 +1,8 @@
-//! The state of one connection, and the time when the connection exceeds a limit.
+//! [`ConnectionState`]: the state of one connection, and the deadlines that follow from it.
 //!
-//! Only sent bytes, received bytes and requests change the state. If the client stops reading, the server cannot send
-//! bytes, so the connection makes no progress. In this way, the server detects such a client.
+//! The state changes only when the connection receives a request, or receives or sends bytes. If the client stops
+//! reading, the server cannot send bytes, so the state does not change and a deadline passes. In this way, the server
+//! detects such a client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,27 +17,27 @@ use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
 
-/// Time after the handshake during which a connection is not evicted.
+/// Time after the handshake during which the server does not evict a connection.
 ///
 /// The time is shorter if the task of the connection finds nothing to read (see [`FIRST_REQUEST`]). Many clients send a
-/// request as soon as they are connected. With this time, the server reads such a request even during a flood of
-/// connections and with a low limit.
+/// request as soon as the connection is open. Because of this time, the server reads such a request even if many
+/// connections arrive and the limit on connections is low.
 const ADMISSION: Duration = Duration::from_millis(50);
-/// Maximum time during which a connection is not evicted before the end of its handshake. A TLS handshake needs several
-/// round trips and CPU time.
+/// Maximum time during which the server does not evict a connection whose handshake is incomplete. A TLS handshake
+/// needs several round trips and CPU time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// If the limit on connections is low, [`HANDSHAKE`] is shortened to this time per allowed connection.
+/// If the limit on connections is low, the server uses this time multiplied by the limit instead of [`HANDSHAKE`].
 ///
-/// During a flood of connections that complete no handshake, the server therefore still accepts 80 connections per
+/// So if many connections arrive and none of them completes its handshake, the server still accepts 80 connections per
 /// second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
-/// Time during which a connection is not evicted after its task has found nothing to read for the first time. Within
-/// this time, the operating system reports bytes that arrived before.
+/// Time during which the server does not evict a connection after its task has found nothing to read for the first
+/// time. Within this time, the operating system reports bytes that arrived before.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// The number of responses in progress on all connections of a server.
 ///
-/// If all responses of a connection are complete, but some of their bytes are not sent yet, the connection counts as
+/// If all responses of a connection are complete, but some of their bytes are not sent yet, these responses count as
 /// one response.
 pub(crate) struct BusyCount {
     responses: AtomicUsize,
@@ -50,27 +51,26 @@ pub(crate) struct ConnectionState {
     opened: Instant,
     progress: Mutex<Progress>,
     busy: Arc<BusyCount>,
-    /// Responses that have begun so far.
+    /// The number of responses that have begun so far.
     responses: AtomicU64,
-    /// Notifies the task of the connection that the deadline has moved to an earlier time, or that the task must close
-    /// the connection.
+    /// Notifies the task of the connection of an earlier deadline, or that the task must close the connection.
     changed: Notify,
 }
 
-/// The activity of a connection. Variants are in the order in which connections are evicted.
+/// What a connection is doing. The server evicts connections in the order of these variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Activity {
     /// The last response is complete, and no request has arrived after it.
     Idle,
     /// The client has sent no request yet, or only a part of a request.
     Silent,
-    /// The service is working on the request.
+    /// The service has received a request, and has not returned a response yet.
     Waiting,
     /// A response has begun, or bytes of a response wait to be sent.
     Answering,
 }
 
-/// A request in progress and its response. Dropping this value ends the request.
+/// A request in progress, together with its response. Dropping this value ends the request.
 pub(crate) struct ResponseGuard {
     connection: Arc<ConnectionState>,
     id: u64,
@@ -89,11 +89,12 @@ struct Progress {
     /// Responses in progress, oldest first.
     responses: Vec<Response>,
     next_response: u64,
-    /// The last time at which bytes were sent, or were passed to the connection for sending.
+    /// The last time at which the server sent bytes, or passed bytes of a response to the connection.
     last_progress: Instant,
     /// Whether the connection has bytes that it cannot send yet.
     blocked: bool,
-    /// Whether the connection uses HTTP/2. Bytes between requests do not always start a request in HTTP/2.
+    /// Whether the connection uses HTTP/2. With HTTP/2, bytes that arrive between two requests do not always belong to
+    /// a request.
     http2: bool,
     close: Option<CloseReason>,
 }
@@ -103,7 +104,7 @@ struct Response {
     id: u64,
     /// The time at which the header of the request was complete.
     since: Instant,
-    /// Whether the header of the response was passed to the connection.
+    /// Whether the service has returned the header of the response.
     begun: bool,
 }
 
@@ -122,7 +123,7 @@ impl BusyCount {
         self.responses.load(Ordering::Relaxed)
     }
 
-    /// Records that the number of responses of one connection has changed.
+    /// Records that the number of responses of one connection has changed from `before` to `after`.
     fn change(&self, before: usize, after: usize) {
         if after >= before {
             self.responses.fetch_add(after - before, Ordering::Relaxed);
@@ -140,7 +141,7 @@ impl BusyCount {
 // === impl ConnectionState ===
 
 impl ConnectionState {
-    /// Creates the state of a connection that the server has just accepted. The timeout of the first request starts
+    /// Creates the state of a connection that the server has just accepted. The time limit of the first request starts
     /// now.
     pub(crate) fn new(id: u64, peer: Peer, busy: Arc<BusyCount>) -> Self {
         let now = Instant::now();
@@ -171,7 +172,7 @@ impl ConnectionState {
         self.responses.load(Ordering::Relaxed)
     }
 
-    /// Records that no unread bytes of the client are available.
+    /// Records that no bytes from the client are available.
     pub(crate) fn record_nothing_to_read(&self) {
         let mut progress = self.progress.lock();
         progress.waits_since.get_or_insert_with(Instant::now);
@@ -182,8 +183,8 @@ impl ConnectionState {
         self.progress.lock().accepted = Some(Instant::now());
     }
 
-    /// The time until which the connection is protected from eviction although it has not sent a complete request.
-    /// `room` is the number of connections that the server may have.
+    /// The time until which the server does not evict the connection, even if the client has not sent a complete
+    /// request. `room` is the number of connections that the server may have.
     pub(crate) fn admitted_until(&self, room: usize) -> Instant {
         let progress = self.progress.lock();
         let latest = match progress.accepted {
@@ -216,7 +217,7 @@ impl ConnectionState {
         });
     }
 
-    /// Records whether bytes wait to be sent.
+    /// Records whether the connection has bytes that it cannot send yet.
     pub(crate) fn set_blocked(&self, blocked: bool) {
         let mut began = false;
         self.update(|progress| {
@@ -228,7 +229,8 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a request whose header is complete. The response does not count until it begins.
+    /// Begins a request whose header is complete. The response of this request does not count as a response until it
+    /// begins.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
@@ -250,7 +252,8 @@ impl ConnectionState {
         }
     }
 
-    /// Asks the task of the connection to close the connection. The first call decides the reason.
+    /// Asks the task of the connection to close the connection. If the function is called several times, the first call
+    /// determines the reason.
     pub(crate) fn close(&self, reason: CloseReason) {
         self.update(|progress| {
             progress.close.get_or_insert(reason);
@@ -258,8 +261,8 @@ impl ConnectionState {
         self.changed.notify_one();
     }
 
-    /// Waits until the connection exceeds one of `limits` or [`close`](Self::close) was called. Returns the reason to
-    /// close the connection.
+    /// Waits until the connection exceeds one of the `limits`, or until [`close`](Self::close) is called. Returns the
+    /// reason to close the connection.
     pub(crate) async fn closed(&self, limits: &Limits) -> CloseReason {
         loop {
             let changed = self.changed.notified();
@@ -274,8 +277,8 @@ impl ConnectionState {
                 Some((at, reason)) => tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {
-                        // Progress moves the deadline to a later time without a notification, so the loop computes the
-                        // deadline again.
+                        // The deadline moves to a later time without a notification, so the loop computes the deadline
+                        // again.
                         let deadline = self.progress.lock().deadline(limits);
                         if deadline.is_some_and(|(at, _)| at <= Instant::now()) {
                             return reason;
@@ -292,8 +295,8 @@ impl ConnectionState {
         self.progress.lock().close.is_some()
     }
 
-    /// The activity of the connection, and the time since which the connection is inactive. `None` if the connection is
-    /// already being closed.
+    /// What the connection is doing, and since when it has been inactive. `None` if the server is already closing the
+    /// connection.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {
@@ -312,7 +315,7 @@ impl ConnectionState {
         Some(quiet)
     }
 
-    /// The number of responses of the connection, as [`BusyCount`] counts them.
+    /// The number of responses of the connection, by the rules of [`BusyCount`].
     pub(crate) fn answering(&self) -> usize {
         self.progress.lock().answering()
     }
@@ -333,7 +336,8 @@ impl Progress {
         self.answering() > 0
     }
 
-    /// The number of responses that have begun. If all responses are complete but bytes wait to be sent, returns 1.
+    /// The number of responses that have begun. If all responses are complete but some bytes are not sent yet, the
+    /// function returns 1.
     fn answering(&self) -> usize {
         if self.close.is_some() {
             return 0;
@@ -378,7 +382,7 @@ impl ResponseGuard {
         &self.connection
     }
 
-    /// Records that the response begins, or that the next piece of the response is ready to be sent.
+    /// Records that the response begins, or that its next bytes are ready to be sent.
     pub(crate) fn record_progress(&self) {
         let mut begins = false;
         self.connection.update(|progress| {

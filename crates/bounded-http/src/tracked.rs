@@ -1,4 +1,4 @@
-//! A byte stream and a response body that record the progress of their connection.
+//! A byte stream and a response body that record the progress of a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -25,7 +25,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// A response body that records each of its pieces as progress. A body of `None` is empty.
+    /// A response body that records progress for each piece of the body. If `body` is `None`, the body is empty.
     pub(crate) struct TrackedBody<B> {
         #[pin]
         body: Option<B>,
@@ -84,7 +84,8 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         if let Some(frames) = this.frames
             && !frames.record_received(received, this.connection.responses())
         {
-            // The call wakes the task, which closes the connection. The stream does not pass on the received bytes.
+            // `close` wakes the task of the connection, and the task closes the connection. hyper does not receive
+            // these bytes.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;
@@ -127,7 +128,7 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         let flushed = this.stream.poll_flush(cx);
-        // The TLS layer may have accepted all plain bytes, but may still have encrypted bytes to send.
+        // The TLS layer may have accepted all bytes of the response, but may still have encrypted bytes to send.
         this.connection.set_blocked(flushed.is_pending());
         flushed
     }

@@ -138,7 +138,7 @@ async fn one_connection_too_many_evicts_the_quietest() {
     ask(&mut first).await;
     let mut second = connect(&running.server).await;
     ask(&mut second).await;
-    // The first connection was used more recently than the second connection, so the server evicts the second one.
+    // The first connection was active after the second connection, so the server evicts the second connection.
     ask(&mut first).await;
     let mut third = connect(&running.server).await;
     assert!(ask(&mut third).await.ends_with("hello"));
@@ -209,7 +209,7 @@ async fn an_address_that_cannot_be_used_is_named() {
     assert!(error.to_string().starts_with(&start), "{error}");
     let error = Listener::bind("not an ip", 0).await.unwrap_err();
     assert!(matches!(error, ListenError::Resolve { .. }));
-    // This address is reserved for documentation, so no machine has it.
+    // This address is reserved for documentation, so no machine has this address.
     let error = Listener::bind("192.0.2.1", 0).await.unwrap_err();
     let told = "192.0.2.1 is not an address of this machine; choose an address of this machine";
     assert_eq!(error.to_string(), told);
@@ -276,9 +276,9 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 #[tokio::test]
 async fn an_authority_of_http_2_has_no_user() {
     let running = start(Limits::default(), Handshake::Succeeds, router()).await;
-    // The response begins with its status: 200 or 400, as an index of the static table of HPACK.
+    // The response begins with its status (200 or 400). The byte is an index into the static table of HPACK.
     for (authority, expected) in [("localhost:1", 0x88), ("evil@localhost", 0x8c)] {
-        // The authority is encoded as a literal whose name is in the static table.
+        // The authority is a literal, and its name is in the static table of HPACK.
         let mut headers = vec![0x82, 0x86, 0x84, 0x41, authority.len() as u8];
         headers.extend(authority.as_bytes());
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -297,7 +297,7 @@ async fn an_authority_of_http_2_has_no_user() {
 
 #[tokio::test]
 async fn a_flood_of_control_frames_closes_the_connection() {
-    // `:method: GET`, `:scheme: http`, `:path: /`, of the static table of HPACK.
+    // The bytes are the entries `:method: GET`, `:scheme: http` and `:path: /` of the static table of HPACK.
     let headers = frame(1, 4, 1, &[0x82, 0x86, 0x84]);
     let floods = [
         ("SETTINGS", Vec::new(), frame(4, 0, 0, &[])),
@@ -309,7 +309,7 @@ async fn a_flood_of_control_frames_closes_the_connection() {
         ("DATA of a byte", headers, frame(0, 0, 1, b"x")),
         ("unknown", Vec::new(), frame(99, 0, 0, &[])),
     ];
-    // The response never begins, so that the stream stays open for the DATA frames of the request.
+    // The service never responds, so that the stream stays open for the DATA frames of the request.
     let router = Router::new().route("/", get(std::future::pending::<()>));
     let mut running = start(Limits::default(), Handshake::Succeeds, router).await;
     for (name, start, flood) in floods {
@@ -318,8 +318,8 @@ async fn a_flood_of_control_frames_closes_the_connection() {
         bytes.extend(frame(4, 0, 0, &[]));
         bytes.extend(start);
         stream.write_all(&bytes).await.unwrap();
-        // When the server closes the connection, the next write fails. The test then stops before it has sent the whole
-        // flood.
+        // When the server has closed the connection, the next write fails, and the loop ends before it has sent the
+        // whole flood.
         let flood = flood.repeat(100);
         let mut frames = 0;
         while stream.write_all(&flood).await.is_ok() {
@@ -330,7 +330,7 @@ async fn a_flood_of_control_frames_closes_the_connection() {
             closed = running.closed.recv() => format!("{closed:?}"),
             failed = running.failed.recv() => format!("{failed:?}"),
         };
-        // hyper has a lower limit on small DATA frames.
+        // For small DATA frames, the limit of hyper is lower than the limit of this crate.
         let expected = match name {
             "empty DATA" | "DATA of a byte" => "Some(\"http2 error\")",
             _ => "Some(FrameFlood)",
@@ -377,13 +377,13 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // All connections of the flood make progress after the other connection, so the other connection is the least
-        // active one.
+        // All connections of the flood make progress later than the other connection. So the other connection has been
+        // inactive for the longest time.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;
         }
-        // This client is slow, but it reads.
+        // The client of this connection is slow, but reads.
         other.read_exact(&mut [0; 1 << 15]).await.unwrap();
     }
     let mut response = Vec::new();
@@ -440,13 +440,13 @@ async fn every_request_has_the_extensions_of_its_connection() {
     }
 }
 
-/// A server whose connections are outdated when `outdate` sends `true`.
+/// A server. Its connections become outdated when `outdate` sends `true`.
 struct Outdating {
     server: Server,
     outdate: watch::Sender<bool>,
-    /// Is notified when a request for `/slow` has arrived.
+    /// The service notifies the test when a request for `/slow` has arrived.
     arrived: Arc<Notify>,
-    /// Permits the response to `/slow` to begin.
+    /// The test permits the service to begin the response to `/slow`.
     release: Arc<Notify>,
 }
 
@@ -513,7 +513,7 @@ async fn an_outdated_connection_of_http_2_refuses_a_client_that_ignores_the_end(
     stream.write_all(start).await.unwrap();
     stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
     let mut goes_away = false;
-    // The server sends a ping when it ends the connection. The client does not acknowledge this ping.
+    // The server sends a ping frame when it begins to close the connection. The client does not acknowledge this ping.
     for id in (1..=99).step_by(2) {
         let headers = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
         stream.write_all(&frame(1, 5, id, &headers)).await.unwrap();

@@ -1,19 +1,21 @@
-//! Finds the key at the position of an error in a YAML text, so that an error message can name the key. Messages name
-//! only the keys that the caller expects, because other text may be secret.
+//! Finds the key near an error in a YAML text, so that the error message can name this key. Messages show only keys
+//! that the caller expects, because other text may be secret.
 
 /// Maximum length of a key in a message, in bytes.
 const LONGEST: usize = 40;
 
-/// Returns the key of the value at a line and column (both counted from 1), if the key is one of `known`.
+/// Returns the key that belongs to a position in the text, if this key is one of `known`. `line` and `column` are
+/// counted from 1.
 ///
-/// The key is the last key before the column. If no key precedes the column, the key is the first key of the line. If
-/// the line has no key, the key is that of an earlier line with less indentation.
+/// The result is the last known key before the column. If there is no such key, the result is the first known key of
+/// the line. If the line has no known key, the result is the first known key of an earlier line with less indentation.
 pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
     let above = usize::try_from(line).ok()?.checked_sub(1)?;
     let lines: Vec<&str> = text.lines().take(above + 1).collect();
     let last = lines.get(above)?;
     let column = usize::try_from(column).ok()?;
-    // Columns count characters, not bytes. If the error is at the key itself, no key precedes the column.
+    // Columns count characters, not bytes. If the error is at the key itself, there is no key before the column, so the
+    // next step searches the whole line.
     let end = last.char_indices().nth(column.saturating_sub(1));
     let before = end.map_or(*last, |(end, _)| &last[..end]);
     if let Some(key) = keys_of(before, known).last() {
@@ -36,8 +38,8 @@ pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) 
     None
 }
 
-/// Whether a key resembles one of `known`. The parser can mistake a secret for a key, and a message must not show a
-/// secret. So a message shows only keys that resemble a known key.
+/// Returns `true` if a key resembles one of `known`. The parser can mistake a secret for a key, and an error message
+/// must not show a secret. So the message shows only keys for which this function returns `true`.
 pub(crate) fn resembles(key: &str, known: &[&str]) -> bool {
     key.len() <= LONGEST
         && known.iter().any(|known| {
@@ -53,14 +55,15 @@ fn keys_of<'a>(line: &str, known: &[&'a str]) -> impl Iterator<Item = &'a str> {
         let key = line[..end].trim_end().trim_end_matches(['"', '\'']);
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let start = key.rfind(|c| !is_part(c)).map_or(0, |at| at + 1);
-        // `get` avoids a panic if the slice starts inside a multi-byte character. A multi-byte character is not part of
-        // a key.
+        // With `get`, the code does not panic if the slice starts inside a multi-byte character. Such a character
+        // cannot be part of a known key.
         let key = key.get(start..)?.trim_start_matches('-');
         known.iter().copied().find(|known| *known == key)
     })
 }
 
-/// Returns the indentation of a line: its first blanks, the dash of a list item, and the blanks after the dash.
+/// Returns the length of the indentation of a line: the blanks at its start, the dash of a list item, and the blanks
+/// after the dash.
 fn indentation_of(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '-', '\t']).len()
 }

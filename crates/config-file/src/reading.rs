@@ -4,10 +4,10 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The byte order mark, encoded in UTF-8.
+/// The byte order mark in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why a file cannot be read. The message does not name the file, so the caller must name it.
+/// The reason why a file cannot be read. The message does not contain the path of the file, so the caller must add it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -40,7 +40,7 @@ pub enum ReadError {
 // === impl ReadError ===
 
 impl ReadError {
-    /// Whether the file does not exist.
+    /// Returns `true` if the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
@@ -49,28 +49,28 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// The function follows symbolic links. It checks the type of the file before it opens the file, because opening a
-/// named pipe would block.
+/// The function follows symbolic links. Before the function opens the file, it checks the type of the file, because
+/// opening a named pipe could block.
 ///
 /// # Errors
 ///
-/// If the file is not a regular file, is too large, or cannot be read.
+/// Returns an error if the file is not a regular file, is too large, or cannot be read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     check(&std::fs::metadata(path)?, limit)?;
     let file = File::open(path)?;
-    // The file may have been replaced since the first check.
+    // Another process may have replaced the file since the first check.
     let metadata = file.metadata()?;
     check(&metadata, limit)?;
-    // The file may grow while it is read, and files in /proc report the length 0.
+    // The size can be wrong: the file may grow during the read, and files in /proc have the size 0.
     read_at_most(file, metadata.len(), limit)
 }
 
-/// Reads all bytes of a reader, such as standard input. `expected` is the number of bytes for which the function
-/// reserves memory.
+/// Reads all bytes from a reader, such as standard input. `expected` is the probable number of bytes, for which the
+/// function reserves memory.
 ///
 /// # Errors
 ///
-/// If there are more than `limit` bytes, or the bytes cannot be read.
+/// Returns an error if the reader has more than `limit` bytes, or if reading fails.
 pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
     reader
@@ -82,20 +82,20 @@ pub fn read_at_most(reader: impl Read, expected: u64, limit: u64) -> Result<Vec<
     Ok(content)
 }
 
-/// Reads a regular file of at most `limit` bytes as UTF-8, without its byte order mark.
+/// Reads a regular file of at most `limit` bytes as UTF-8, and removes its byte order mark.
 ///
 /// # Errors
 ///
-/// The errors of [`read`], and an error if the content is not UTF-8.
+/// Returns an error if [`read`] returns an error, or if the content is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, ReadError> {
     text(read(path, limit)?)
 }
 
-/// Returns the content of a file as UTF-8, without its byte order mark.
+/// Converts the content of a file to a string, and removes its byte order mark.
 ///
 /// # Errors
 ///
-/// If the content is not UTF-8.
+/// Returns an error if the content is not UTF-8.
 pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
         return Err(ReadError::Utf16);
@@ -108,7 +108,7 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Refuses files that are not regular, and files that are too large.
+/// Returns an error if the file is not a regular file, or is too large.
 fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);

@@ -1,5 +1,5 @@
-//! Describes errors in a YAML text. A description depends only on the kind of the error and the expected type, not on
-//! the text, which may contain secrets.
+//! Describes errors in a YAML text. A description is made only from the kind of the error and the expected type. It
+//! does not contain the text, which may be secret.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde_saphyr::Error;
 
 use crate::keys::{key_at, resembles};
 
-/// An error in a YAML text, and its position. The description contains no value of the text, because values may be
-/// secret.
+/// An error in a YAML text, and its position. The description does not contain a value of the text, because the value
+/// may be secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct YamlProblem {
@@ -16,9 +16,9 @@ pub struct YamlProblem {
     pub line: u64,
     /// The column in characters, counted from 1.
     pub column: u64,
-    /// The key whose value is wrong. `None` if the key is not known.
+    /// The key whose value has the error. `None` if this key is unknown.
     pub key: Option<String>,
-    /// The problem, and how to solve it.
+    /// A description of the error, and how to fix it.
     pub reason: String,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for YamlProblem {
 
 impl std::error::Error for YamlProblem {}
 
-/// Describes the error with fixed words, because the messages of parsers and types may quote the text.
+/// Describes an error with fixed words, because the message of the parser may quote the text.
 fn reason(error: &Error, keys: &[&str]) -> String {
     match error.without_snippet() {
         Error::SerdeInvalidType { expected, .. }
@@ -111,7 +111,7 @@ fn reason(error: &Error, keys: &[&str]) -> String {
     }
 }
 
-/// Returns the usual name of a collection instead of the parser's name.
+/// Returns the usual name of a YAML collection. `event` is the name that the parser uses.
 fn collection(event: &str) -> &str {
     match event {
         "mapping start" => "a map",
@@ -123,7 +123,7 @@ fn collection(event: &str) -> &str {
 const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
 
 /// Returns the cause of a syntax error. The function searches the parser's message for words that show the cause. The
-/// description does not contain the message itself, because it may quote a character of the text.
+/// result does not contain the parser's message, because this message may quote a character of the text.
 fn syntax(message: &str) -> &'static str {
     let causes = [
         ("unclosed quote", "a quotation mark is not closed"),

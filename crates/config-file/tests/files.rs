@@ -1,4 +1,4 @@
-//! Tests the reading of all types of files, and the error messages for YAML texts.
+//! Tests the reading of all types of files, and the messages about errors in YAML.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::process::Command;
 use config_file::{ReadError, read, read_text, yaml_problem};
 use serde::Deserialize;
 
-/// A directory that is removed when dropped.
+/// A directory. When this value is dropped, the directory is removed.
 struct Directory(PathBuf);
 
 // === impl Directory ===

@@ -1,4 +1,4 @@
-//! The trusted certificates: authorities, and single certificates of servers or clients.
+//! [`Authorities`]: the trusted certificates.
 
 use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
@@ -6,16 +6,16 @@ use x509_cert::der::Encode;
 
 use crate::certificate::Certificate;
 
-/// The trusted certificates: authorities, and single certificates of servers or clients.
+/// The trusted certificates: authorities, and single certificates of servers or clients (leaves).
 #[derive(Clone, Debug)]
 pub struct Authorities {
     signers: Vec<Certificate>,
-    /// Each signer in the form that webpki uses, in the same order.
+    /// The signers in the form that webpki uses. Both lists have the same order.
     anchors: Vec<TrustAnchor<'static>>,
     leaves: Vec<Certificate>,
 }
 
-/// The error if no certificate is usable.
+/// The error if none of the given certificates is usable.
 #[derive(Debug, thiserror::Error)]
 #[error("no certificate can be parsed; at least one must be an X.509 certificate")]
 #[non_exhaustive]
@@ -24,15 +24,15 @@ pub struct NoAuthority;
 // === impl Authorities ===
 
 impl Authorities {
-    /// Creates the trusted certificates from those of `all` that can be parsed. Also returns the number of certificates
-    /// that cannot be parsed.
+    /// Creates the set of trusted certificates from the certificates in `all` that can be parsed. Also returns the
+    /// number of certificates that cannot be parsed.
     ///
-    /// A certificate that cannot be parsed is not trusted, because it cannot be checked. For example, it may have
-    /// expired.
+    /// The crate does not trust a certificate that it cannot parse, because it cannot check such a certificate. For
+    /// example, the certificate may have expired.
     ///
     /// # Errors
     ///
-    /// If `all` has certificates, and none of them can be parsed.
+    /// Returns an error if `all` contains certificates, but none of them can be parsed.
     pub fn new(all: &[CertificateDer<'_>]) -> Result<(Self, usize), NoAuthority> {
         let mut authorities = Self {
             signers: Vec::new(),
@@ -48,8 +48,8 @@ impl Authorities {
 
     fn add(&mut self, der: &CertificateDer<'_>) -> Option<()> {
         let certificate = Certificate::parse(der)?;
-        // Without this check, webpki would treat a leaf as an authority, and accept certificates that the leaf's key
-        // signed.
+        // A leaf is not given to webpki: webpki would treat the leaf as an authority, and accept certificates that the
+        // key of the leaf has signed.
         if certificate.is_authority() {
             let anchor = webpki::anchor_from_trusted_cert(der).ok()?;
             self.anchors.push(anchor.to_owned());
@@ -66,7 +66,7 @@ impl Authorities {
         all.find(|own| own.der() == der)
     }
 
-    /// The certificates that may sign other certificates.
+    /// The trusted certificates that may sign other certificates.
     pub(crate) fn signers(&self) -> &[Certificate] {
         &self.signers
     }
@@ -76,7 +76,8 @@ impl Authorities {
         &self.anchors
     }
 
-    /// The subjects of the trusted certificates. Clients use the subjects to choose a certificate.
+    /// The subjects of the trusted certificates. A server sends these subjects to clients, and each client uses them to
+    /// choose a certificate.
     pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
         let anchors = self.anchors.iter();
         let mut subjects: Vec<_> = anchors

@@ -14,7 +14,7 @@ use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::time::Time;
 
-/// The purpose of a certificate.
+/// The purpose for which a certificate is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Server,
@@ -25,13 +25,14 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     der: CertificateDer<'static>,
-    /// The profile `Raw` accepts serial numbers of any length, as Go and webpki do.
+    /// Because of the profile `Raw`, serial numbers can have any length, as in Go and webpki.
     parsed: CertificateInner<Raw>,
 }
 
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// The extensions that Go processes. If another extension is critical, the certificate is refused.
+/// The extensions that Go's `crypto/x509` can process. If another extension of a certificate is critical, the crate
+/// refuses the certificate.
 const CRITICAL: [ObjectIdentifier; 10] = [
     // Key usage, and subject alternative names.
     ObjectIdentifier::new_unwrap("2.5.29.15"),
@@ -86,8 +87,8 @@ impl Certificate {
         Some(key.into())
     }
 
-    /// Whether the certificate may sign other certificates. A version 3 certificate declares this right in an
-    /// extension. Earlier versions have no extensions, so all their certificates may sign.
+    /// Whether the certificate may sign other certificates. A version 3 certificate states this in an extension.
+    /// Certificates of earlier versions have no extensions, so all of them may sign.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.tbs().get_extension::<BasicConstraints>();
         let usage = self.tbs().get_extension::<KeyUsage>();
@@ -103,7 +104,8 @@ impl Certificate {
             }
     }
 
-    /// Checks that the certificate may be the root of a chain with this number of intermediate certificates.
+    /// Checks that the certificate may be the root of a chain. `intermediates` is the number of intermediate
+    /// certificates in the chain.
     pub(crate) fn check_root(
         &self,
         purpose: Purpose,
@@ -157,7 +159,7 @@ impl Certificate {
         }
     }
 
-    /// Whether the key of `authority` signed the certificate.
+    /// Returns `true` if the key of `authority` signed this certificate.
     pub(crate) fn is_signed_by(
         &self,
         authority: &Self,
@@ -193,7 +195,7 @@ impl Certificate {
     }
 }
 
-/// The signed part of a certificate, in its original bytes.
+/// Returns the bytes of a certificate that its signature covers.
 fn signed_bytes(der: &[u8]) -> Option<&[u8]> {
     let content = AnyRef::from_der(der).ok()?.value();
     SliceReader::new(content).ok()?.tlv_bytes().ok()
@@ -214,7 +216,7 @@ impl Purpose {
         [self.oid(), ANY_PURPOSE]
     }
 
-    /// Returns the error for a certificate that does not allow the purpose.
+    /// Returns the error about a certificate that does not allow the purpose.
     fn missing(self) -> Error {
         Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
             required: match self {
@@ -226,7 +228,8 @@ impl Purpose {
     }
 }
 
-/// Checks leaves and intermediate certificates for webpki, because webpki's validator ignores `anyExtendedKeyUsage`.
+/// Replaces webpki's check of extended key usages, which does not accept `anyExtendedKeyUsage`. webpki calls this check
+/// for leaves and intermediate certificates.
 impl ExtendedKeyUsageValidator for Purpose {
     fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
         let (allowed, mut is_limited) = (self.usages(), false);

@@ -1,4 +1,4 @@
-//! Checks a chain of certificates by the rules of webpki and by the additional rules of Go.
+//! Checks a chain of certificates by the rules of webpki, and by the rules that Go has in addition.
 
 use std::ptr;
 
@@ -9,7 +9,8 @@ use crate::Authorities;
 use crate::certificate::{Certificate, Purpose};
 
 impl Authorities {
-    /// Verifies that an authority signed a certificate, directly or by intermediate certificates.
+    /// Verifies that a trusted authority signed the certificate `der`, either directly or through intermediate
+    /// certificates.
     pub(crate) fn verify_chain(
         &self,
         der: &CertificateDer<'_>,
@@ -33,8 +34,8 @@ impl Authorities {
         Ok(())
     }
 
-    /// Checks the rules that webpki does not check. webpki reads only the name, key and name constraints of a root, and
-    /// accepts every intermediate certificate with `CA:TRUE`.
+    /// Checks the rules that webpki does not check. webpki reads only the name, the key and the name constraints of a
+    /// root, and accepts every intermediate certificate with `CA:TRUE`.
     fn check_path(
         &self,
         path: &VerifiedPath<'_>,
@@ -50,8 +51,8 @@ impl Authorities {
             intermediates += 1;
         }
         let mut roots = self.anchors().iter().zip(self.signers());
-        // Several roots can have the same name and key, and webpki tries each of them. So this search compares
-        // addresses.
+        // Several roots can have the same name and key, and webpki tries each of them. To find the root that webpki
+        // used, the search compares the addresses of the roots in memory.
         let root = roots.find(|(anchor, _)| ptr::eq(*anchor, path.anchor()));
         let (_, root) = root.ok_or(Error::UnknownIssuer)?;
         root.check_root(purpose, intermediates, now)

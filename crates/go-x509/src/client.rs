@@ -1,4 +1,4 @@
-//! Checks client certificates for a server.
+//! [`ClientVerifier`]: checks the certificates of clients, for use in a server.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -11,13 +11,14 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// Maximum number of certificates that a client sends in addition to its own certificate.
+/// Maximum number of further certificates that a client may send after its own certificate.
 ///
-/// If several of these certificates have the same name, a verifier tries all their orders. With 60 such certificates,
-/// the check of a client would take seconds of CPU time before the client is refused. A usual chain has at most three.
+/// If several of these certificates have the same name, a verifier tries them in every order. With 60 such
+/// certificates, it would take seconds of CPU time to refuse a client. A usual chain has at most three further
+/// certificates.
 const MAX_INTERMEDIATES: usize = 5;
 
-/// A verifier for servers. It accepts the clients that a server in Go accepts.
+/// A verifier for servers. This verifier accepts the same clients as a server in Go.
 #[derive(Debug)]
 pub struct ClientVerifier {
     authorities: Authorities,
@@ -29,8 +30,8 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// Creates a verifier that accepts clients with a certificate of one of these authorities. If `is_mandatory` is
-    /// true, the verifier refuses clients without a certificate.
+    /// Creates a verifier that accepts clients whose certificate is signed by one of these authorities, or is itself
+    /// trusted. If `is_mandatory` is true, the verifier refuses clients without a certificate.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {
@@ -63,8 +64,9 @@ impl ClientVerifier {
 
     /// Checks a version 1 certificate.
     ///
-    /// Several authorities can have the same name and key. The certificate is accepted if the checks of one authority
-    /// pass. Otherwise, the error is that of the first authority.
+    /// Several of the trusted authorities can have the same name and key. The function accepts the certificate if the
+    /// checks of at least one of these authorities pass. If no authority passes its checks, the function returns the
+    /// error of the first one.
     fn check_version_1(&self, old: &Certificate, now: UnixTime) -> Result<(), webpki::Error> {
         old.check_period(now)?;
         let mut problem = None;

@@ -1,4 +1,4 @@
-//! Reads the certificate that this process presents, and its key.
+//! Reads the certificate that this process uses, and its key.
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -7,7 +7,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
 
-/// Why a certificate and its key cannot be used.
+/// The reason why the process cannot use a certificate and its key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
@@ -20,7 +20,7 @@ pub enum IdentityError {
     /// The key is not PEM.
     #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]
     Key(String),
-    /// The key has a type that cannot sign.
+    /// The key has a type that cannot be used for signatures in TLS.
     #[error(
         "the key of the certificate {subject} cannot be used: {problem}; it must be RSA of 2048 to \
          8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
@@ -42,11 +42,12 @@ pub enum IdentityError {
     },
 }
 
-/// Reads a chain of certificates and the key of the first certificate. X.509 version 1 certificates are allowed.
+/// Reads a chain of certificates, and the key of the first certificate. The function also accepts X.509 version 1
+/// certificates.
 ///
 /// # Errors
 ///
-/// If the chain or the key is not PEM, or if the key cannot sign or belongs to another certificate.
+/// Returns an error if the chain or the key is not PEM, or if the key cannot sign or belongs to another certificate.
 pub fn certified_key(
     chain: &[u8],
     key: &[u8],

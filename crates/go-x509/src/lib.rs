@@ -1,8 +1,8 @@
-//! Checks certificates by the rules of Go's `crypto/x509` in the cases where rustls' webpki decides differently.
+//! Checks certificates by the rules of Go's `crypto/x509` where webpki, which rustls uses, has other rules.
 //!
 //! This crate uses webpki to build and verify chains of version 3 certificates. webpki reads only the name, the key and
-//! the name constraints of a trusted authority. Its rules are made for public authorities. webpki and Go decide
-//! differently in these cases:
+//! the name constraints of a trusted authority. The rules of webpki are made for public authorities. webpki and Go
+//! decide differently in these cases:
 //!
 //! | certificate | webpki | Go | here |
 //! |---|---|---|---|
@@ -17,9 +17,9 @@
 //! | extended key usage `anyExtendedKeyUsage` | for no purpose | for every purpose | as Go |
 //! | trusted, with a validity period that starts before 1970 | treated as an authority | accepted | ignored, because `x509-cert` does not parse it |
 //!
-//! This crate accepts a certificate without webpki in two cases only: a certificate that is itself trusted, and a
-//! version 1 certificate of a client. In these cases, this crate checks the same as Go: signature, validity period,
-//! name, purpose and critical extensions. Certificates that cannot be parsed are not trusted.
+//! This crate accepts two kinds of certificates without webpki: a certificate that is itself trusted, and a version 1
+//! certificate of a client. For these certificates, this crate makes the same checks as Go: signature, validity period,
+//! name, purpose and critical extensions. This crate does not trust certificates that it cannot parse.
 
 #![forbid(unsafe_code)]
 

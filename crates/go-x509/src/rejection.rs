@@ -10,14 +10,15 @@ use rustls::{CertificateError, Error, OtherError};
 
 use crate::certificate::Certificate;
 
-/// Why a certificate is refused: its subject, the broken rule, and how to fix the problem.
+/// The reason why a certificate is refused. The text has the subject of the certificate and the broken rule, and states
+/// how to fix the problem.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rejection(String);
 
 // === impl Rejection ===
 
 impl Rejection {
-    /// Finds the rejection among the causes of an error. Returns `None` if no cause is a rejection.
+    /// Finds a `Rejection` among the causes of an error. Returns `None` if no cause is a `Rejection`.
     #[must_use]
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
@@ -27,7 +28,8 @@ impl Rejection {
             {
                 return cause.downcast_ref();
             }
-            // `io::Error::source` skips the inner error, so the inner error is checked here.
+            // `io::Error::source` skips the error inside the `io::Error`, so this code gets the inner error with
+            // `get_ref`.
             let content = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
@@ -97,7 +99,7 @@ impl Rejection {
     }
 }
 
-/// Converts an error of webpki to an error of rustls. rustls has the same conversion, but it is private.
+/// Converts an error of webpki to an error of rustls. rustls has the same conversion as a private function.
 pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error as Own;
     let error = match error {
@@ -117,7 +119,7 @@ pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     error.into()
 }
 
-/// Returns the webpki error inside a rustls error. Returns `None` if rustls has its own variant for the webpki error.
+/// Returns the webpki error inside a rustls error. Returns `None` if rustls has a separate variant for this error.
 fn unnamed(error: &CertificateError) -> Option<&webpki::Error> {
     match error {
         CertificateError::Other(OtherError(error)) => error.downcast_ref(),
@@ -171,7 +173,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// rustls writes the `Debug` form of this error in its messages.
+/// rustls formats this error with `Debug` in its messages, so `Debug` writes the same text as `Display`.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

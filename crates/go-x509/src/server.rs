@@ -1,4 +1,4 @@
-//! Checks server certificates for a client.
+//! Checks the certificates of servers, for use in a client.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::certificate::{Certificate, Purpose};
 use crate::rejection::{Rejection, certificate_error};
 use crate::signature::{Protocol, verify};
 
-/// A verifier for clients. It accepts the servers that a client in Go accepts.
+/// A verifier for clients. This verifier accepts the same servers as a client in Go.
 #[derive(Debug)]
 pub struct ServerVerifier {
     authorities: Authorities,
@@ -22,23 +22,24 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// A wrapper of another verifier, such as the verifier with the system's authorities. The wrapper accepts the same
-/// servers, and its errors explain why a server is refused.
+/// A verifier that contains another verifier, for example one with the authorities of the system. It accepts the same
+/// servers as the inner verifier, but its errors explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
     origin: String,
 }
 
-/// A verifier that checks only that the server has the key of its certificate, like Go's `InsecureSkipVerify`.
+/// A verifier that does not check certificates, like Go's `InsecureSkipVerify`. It checks only that the server has the
+/// key of its certificate.
 #[derive(Debug)]
 pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 
 // === impl ServerVerifier ===
 
 impl ServerVerifier {
-    /// Creates a verifier that accepts servers with a certificate of one of these authorities. `origin` is the name of
-    /// the authorities' file in error messages.
+    /// Creates a verifier that accepts servers whose certificate is signed by one of these authorities, or is itself
+    /// trusted. In error messages, `origin` stands for the authorities, for example the path of their file.
     #[must_use]
     pub fn new(
         authorities: Authorities,
@@ -115,7 +116,7 @@ impl ServerCertVerifier for ServerVerifier {
 // === impl ExplainedVerifier ===
 
 impl ExplainedVerifier {
-    /// Wraps a verifier. `origin` is the name of the authorities in error messages.
+    /// Wraps a verifier. In error messages, `origin` stands for the authorities.
     pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
         let origin = origin.into();
         Self { inner, origin }
@@ -165,7 +166,7 @@ impl ServerCertVerifier for ExplainedVerifier {
 // === impl UncheckedServer ===
 
 impl UncheckedServer {
-    /// Creates a verifier that checks only that the server has the key of its certificate.
+    /// Creates a verifier that checks only whether the server has the key of its certificate.
     #[must_use]
     pub fn new(provider: &CryptoProvider) -> Self {
         Self(provider.signature_verification_algorithms)

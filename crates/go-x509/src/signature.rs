@@ -1,4 +1,4 @@
-//! Verifies signatures of TLS handshakes, including signatures by the keys of version 1 certificates.
+//! Verifies signatures in TLS handshakes, including signatures with the key of a version 1 certificate.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -8,14 +8,14 @@ use webpki::RawPublicKeyEntity;
 
 use crate::certificate::Certificate;
 
-/// The protocol of a handshake.
+/// The TLS version of a handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Protocol {
     Tls12,
     Tls13,
 }
 
-/// Verifies the signature of a handshake by the key of a certificate.
+/// Verifies a signature in a handshake, which the key of the certificate `der` made.
 pub(crate) fn verify(
     protocol: Protocol,
     message: &[u8],
@@ -36,8 +36,8 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // In TLS 1.3, each signature scheme has exactly one curve, so only the first candidate is valid. TLS 1.3 does
-        // not allow PKCS #1.
+        // In TLS 1.3, each signature scheme belongs to exactly one curve, so only the first candidate is valid. TLS 1.3
+        // does not allow PKCS #1 signatures.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

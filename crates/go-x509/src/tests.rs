@@ -18,7 +18,7 @@ use super::*;
 
 mod chains;
 
-/// The time of the checks, in 2030. The certificates are valid from 2025 to 2035.
+/// The time at which the tests check certificates, in 2030. The test certificates are valid from 2025 to 2035.
 const NOW: Duration = Duration::from_secs(1_893_456_000);
 const YEARS: (i32, i32) = (2025, 2035);
 
@@ -68,7 +68,7 @@ impl Pair {
         Self { params, key, der }
     }
 
-    /// Returns the same certificate as version 1, without extensions and signed by `signer`.
+    /// Returns a copy of this certificate as version 1, without extensions. `signer` signs the copy.
     fn as_version_1(&self, signer: &Self) -> CertificateDer<'static> {
         let parsed = x509_cert::Certificate::from_der(&self.der).unwrap();
         let tbs = parsed.tbs_certificate();
@@ -103,7 +103,7 @@ fn authorities(all: &[&CertificateDer<'static>]) -> Authorities {
     authorities
 }
 
-/// Returns the reason why a client refuses a server. The text is empty if the client accepts the server.
+/// Returns the reason why a client refuses a server. Returns an empty text if the client accepts the server.
 fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &str) -> String {
     let verifier = ServerVerifier::new(authorities(&[trusted]), &provider(), "ca.pem");
     let name = ServerName::try_from(name).unwrap();
@@ -111,7 +111,7 @@ fn server(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>, name: &st
     result.err().map_or(String::new(), said)
 }
 
-/// Returns the reason why a server refuses a client. The text is empty if the server accepts the client.
+/// Returns the reason why a server refuses a client. Returns an empty text if the server accepts the client.
 fn client(trusted: &CertificateDer<'static>, der: &CertificateDer<'_>) -> String {
     let verifier = ClientVerifier::new(authorities(&[trusted]), &provider(), true);
     let result = verifier.verify_client_cert(der, &[], UnixTime::since_unix_epoch(NOW));
@@ -180,7 +180,7 @@ fn an_authority_that_serves_itself_is_accepted() {
     );
     let impostor = Pair::new("own", Is::Authority);
     assert_ne!(server(&own.der, &impostor.der, "api.test"), "");
-    // The certificate can also sign other certificates.
+    // The trusted certificate can also sign other certificates.
     let signed = own.issue(params("signed", Is::Leaf, YEARS));
     assert_eq!(server(&own.der, &signed.der, "api.test"), "");
 }
@@ -227,7 +227,7 @@ fn what_an_authority_outside_of_its_period_signed_is_refused() {
         refuses(&server(&root.der, &leaf.der, "api.test"), &said);
         refuses(&client(&root.der, &leaf.der), &said);
     }
-    // If a renewed authority is trusted too, the chain ends at the renewed authority and is accepted.
+    // If a renewed authority is also trusted, the chain ends at the renewed authority, and the leaf is accepted.
     let renewed = Pair::new("other", Is::Authority);
     let leaf = renewed.issue(params("leaf", Is::Leaf, YEARS)).der;
     let all = || authorities(&[&expired.der, &renewed.der]);
@@ -267,7 +267,8 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
     assert_eq!(client(&root.der, &leaf(YEARS).as_version_1(&root)), "");
-    // The same is true for an authority of version 1. Its certificate cannot declare that it is an authority.
+    // Clients are also accepted if their authority has a version 1 certificate, although such a certificate cannot
+    // declare that it is an authority.
     let old_root = root.as_version_1(&root);
     assert_eq!(client(&old_root, &leaf(YEARS).as_version_1(&root)), "");
     assert_eq!(client(&old_root, &leaf(YEARS).der), "");
@@ -301,7 +302,7 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
         .issue(params("v1", Is::Leaf, YEARS))
         .as_version_1(&expired);
     refuses(&client(&expired.der, &of_expired), &["has expired"]);
-    // A certificate that is not an authority cannot sign others.
+    // A certificate that is not an authority must not sign other certificates.
     let no_root = Pair::new("root", Is::Leaf);
     let of_leaf = no_root
         .issue(params("v1", Is::Leaf, YEARS))
@@ -350,7 +351,7 @@ fn a_key_belongs_to_its_certificate_in_every_version() {
     let leaf = root.issue(params("leaf", Is::Leaf, YEARS));
     let pem = |der: &CertificateDer<'_>| {
         let parsed = x509_cert::Certificate::from_der(der).unwrap();
-        // rcgen can write PEM only for certificates that rcgen has made, so the test encodes this certificate.
+        // rcgen can encode only its own certificates as PEM, so the test encodes this certificate itself.
         let encoded = base64(&parsed.to_der().unwrap());
         format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n")
     };

@@ -1,24 +1,26 @@
-//! Rewrites a message whose fields are out of order or split. No encoder of the API writes such a message.
+//! Rewrites a message whose fields are in an unusual order, or whose fields are split into several pieces. The encoders
+//! of the API never write such a message.
 //!
-//! Protobuf permits fields in any order. It also permits several parts of one message, which a decoder must merge. A
-//! deserializer needs each field once. The objects of an API server have each field once and in order, so this crate
-//! does not check the order in advance. If [`Object::read`](crate::Object::read) finds a field that is out of order, it
-//! stops, rewrites the object with this module, and reads the object again.
+//! Protobuf permits fields in any order. It also permits that a message is split into several pieces, which a decoder
+//! must merge. A deserializer must get each field once. The objects of an API server have each field once and in the
+//! usual order, so this crate does not check the order in advance. If [`Object::read`](crate::Object::read) finds a
+//! field in an unusual order, it stops. It then rewrites the object with this module, and reads the object again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};
 use crate::wire::{Payload, Records};
 
-/// Maximum size in bytes of an object that is rewritten. Objects in etcd have at most about 1.5 MiB.
+/// Maximum size in bytes of an object that the crate rewrites. Objects in etcd have at most about 1.5 MiB.
 ///
-/// To rewrite a nested message, the code also copies each message that contains the nested message. The code may
-/// therefore need several times this amount of memory.
+/// To rewrite a nested message, the code also copies each message around it. So the code may need several times this
+/// amount of memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
-/// Returns the same message with its fields in the order of the table, and with all records of a field together.
+/// Returns the same message with its fields in the order of the table. All records (encoded pieces) of a field are
+/// together.
 ///
-/// The recursion follows the messages of the tables, and no message of the tables contains itself. Therefore, the depth
-/// of the recursion is limited.
+/// The recursion follows the tables. No message in the tables contains itself, so the depth of the recursion is
+/// limited.
 pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     if bytes.len() > MAX_REWRITTEN {
         return Err(Malformed::TooLarge);
@@ -32,7 +34,7 @@ pub(crate) fn rewritten(message: &'static Message, bytes: &[u8]) -> Result<Vec<u
 
 /// Writes the records of one field.
 ///
-/// The function reads the whole message once per field. It does not store the positions of the records, because a
+/// The function reads the whole message once for each field. It does not store the positions of the records, because a
 /// message may have millions of records.
 fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut records = Records::new(message);
@@ -48,11 +50,11 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
                 put_bytes(field.number, &entry(field, payload.bytes()?)?, out);
             }
             (_, payload) if field.content.is_number() => number = Some(payload.number()?),
-            // If a text or bytes field occurs several times, the last occurrence is used.
+            // If a text field or a bytes field occurs several times, only the last record counts.
             (_, payload) if matches!(field.content, Type::Text | Type::Bytes) => {
                 joined = Some(payload.bytes()?.to_vec());
             }
-            // To merge the parts of a message, the code writes their bytes one after another.
+            // To merge the pieces of a message, the code writes their bytes one after another.
             (_, payload) => {
                 let parts = joined.get_or_insert_default();
                 parts.extend_from_slice(payload.bytes()?);
@@ -68,7 +70,7 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
     Ok(())
 }
 
-/// Returns a map entry with one key and one value.
+/// Returns a map entry that has exactly one key and one value.
 fn entry(field: &Field, entry: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(entry.len());
     write_field(&always(1, "", Type::Text), entry, &mut out)?;

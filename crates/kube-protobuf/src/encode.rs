@@ -12,7 +12,7 @@ use crate::object::message_of;
 use crate::schema::{Field, Message, Presence, Type, always};
 use crate::tables::{LIST_META, STATUS};
 
-/// The error for a JSON value whose type does not fit its field.
+/// The error if a JSON value does not have the type of its field.
 #[derive(Debug, thiserror::Error)]
 #[error("{field} cannot be encoded: {value} is not of its type")]
 pub struct EncodeError {
@@ -22,9 +22,9 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// If a field is absent, the function writes a zero value, as the API server does. It writes nothing for an absent
-/// pointer, list, map or bytes field. It ignores unknown fields. A time in the JSON may also be a number of seconds
-/// since 1970.
+/// If a field is absent in the JSON, the function writes the zero value, as the API server does. For an absent pointer,
+/// list, map or bytes field, the function writes nothing. The function ignores unknown fields. In the JSON, a time may
+/// also be a number of seconds since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};
@@ -39,7 +39,7 @@ pub struct EncodeError {
 ///
 /// # Errors
 ///
-/// If a value does not have the type of its field.
+/// Returns an error if a value does not have the type of its field.
 pub fn message(message: &'static Message, json: &Value) -> Result<Vec<u8>, EncodeError> {
     let nothing = Map::new();
     let mut out = Vec::new();
@@ -47,11 +47,11 @@ pub fn message(message: &'static Message, json: &Value) -> Result<Vec<u8>, Encod
     Ok(out)
 }
 
-/// Encodes an object with its envelope. Returns `None` if its kind has no table.
+/// Encodes an object with its envelope. Returns `None` if the kind of the object has no table.
 ///
 /// # Errors
 ///
-/// If a value does not have the type of its field.
+/// Returns an error if a value does not have the type of its field.
 pub fn object(json: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let text = |name| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -62,11 +62,12 @@ pub fn object(json: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     Some(message(table, json).map(|raw| envelope(api_version, kind, &raw)))
 }
 
-/// Encodes a list of objects of one kind. Returns `None` if the kind has no table. `meta` is the metadata of the list.
+/// Encodes a list of objects of one kind. Returns `None` if the kind has no table. `meta` is the metadata of the list
+/// (`ListMeta`).
 ///
 /// # Errors
 ///
-/// If a value does not have the type of its field.
+/// Returns an error if a value does not have the type of its field.
 pub fn list<'a>(
     api_version: &str,
     kind: &str,
@@ -85,7 +86,8 @@ pub fn list<'a>(
     Some(encoded())
 }
 
-/// Encodes an event as a frame of a watch. `kind` is the type of the event, `object` an object with its envelope.
+/// Encodes an event of a watch as a frame, that is, the length of the event and then the event. `kind` is the type of
+/// the event, such as `ADDED`. `object` is an encoded object with its envelope.
 #[must_use]
 pub fn watch_event(kind: &str, object: &[u8]) -> Vec<u8> {
     let (mut raw, mut event) = (Vec::new(), Vec::new());
@@ -100,7 +102,7 @@ pub fn watch_event(kind: &str, object: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Returns the message inside an envelope.
+/// Returns an envelope that contains the encoded object `raw`.
 #[must_use]
 pub fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     let mut type_meta = Vec::new();
@@ -144,7 +146,8 @@ fn write_message(
             }
             (Presence::List | Presence::Map | Presence::Pointer, Value::Null) => {}
             (Presence::List | Presence::Map, value) => return Err(refused(field, value)),
-            // In Go, absent bytes (`nil`) differ from empty bytes, so nothing is written for absent bytes.
+            // In Go, absent bytes (`nil`) are not the same as empty bytes, so the function writes nothing for absent
+            // bytes.
             (_, Value::Null) if matches!(field.content, Type::Bytes) => {}
             (_, value) => write_value(field, value, out)?,
         }
@@ -152,7 +155,7 @@ fn write_message(
     Ok(())
 }
 
-/// Writes a value. For `null`, writes the zero value.
+/// Writes a value. If the value is `null`, writes the zero value of the type.
 fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let number = match (field.content, value) {
         (content, Value::Null) if content.is_number() => Some(0),
@@ -173,8 +176,8 @@ fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), En
     Ok(())
 }
 
-/// Returns the payload of a value that is not a number on the wire. Returns `None` if `value` does not have the type
-/// `content`.
+/// Returns the payload of a value that protobuf does not encode as a number. Returns `None` if `value` does not have
+/// the type `content`.
 fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let mut out = Vec::new();
     match (content, value) {
@@ -186,7 +189,7 @@ fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>
         (Type::Bytes, Value::String(text)) => out = STANDARD.decode(text).ok()?,
         (Type::Time | Type::MicroTime, Value::String(text)) => {
             let (seconds, nanos) = time(text)?;
-            // The zero time is an empty message.
+            // Protobuf encodes the zero time as an empty message.
             if (seconds, nanos) != (ZERO_TIME, 0) {
                 let micros = nanos / 1000 * 1000;
                 let nanos = if matches!(content, Type::Time) {
@@ -198,7 +201,8 @@ fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>
                 put_number(2, nanos, &mut out);
             }
         }
-        // A number of seconds can also be a time that RFC 3339 cannot express, such as a time after the year 9999.
+        // A number of seconds can also stand for a time that RFC 3339 cannot express, such as a time after the year
+        // 9999.
         (Type::Time | Type::MicroTime, Value::Number(seconds)) => {
             put_number(1, seconds.as_i64()?.cast_unsigned(), &mut out);
             put_number(2, 0, &mut out);
@@ -238,10 +242,10 @@ fn refused(field: &Field, value: &Value) -> EncodeError {
     }
 }
 
-/// Go's zero time, `0001-01-01T00:00:00Z`, in seconds since 1970.
+/// The zero time of Go, `0001-01-01T00:00:00Z`, in seconds since 1970.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// Parses a time in the notation of RFC 3339. Returns the seconds since 1970, and the nanoseconds.
+/// Parses a time in the format of RFC 3339. Returns the seconds since 1970, and the nanoseconds.
 fn time(text: &str) -> Option<(i64, u64)> {
     let number = |range: Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);

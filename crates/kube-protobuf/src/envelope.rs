@@ -1,17 +1,17 @@
-//! Reads the data around an object: the envelope with its kind, and the event of a watch.
+//! Reads the data around an object: the envelope, which names the kind, and the event of a watch.
 
 use crate::error::Malformed;
 use crate::object::{Object, message_of};
 use crate::schema::Message;
 use crate::wire::Records;
 
-/// The first bytes of every object, list or error in this encoding.
+/// The first bytes of every response with an object, a list or an error in this encoding.
 pub const PREFIX: [u8; 4] = *b"k8s\0";
 
-/// The media type of this encoding. In the media type of a watch, the parameter `stream=watch` follows.
+/// The media type of this encoding. For a watch, the parameter `stream=watch` follows this media type.
 pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
-/// An object with the API version and the kind that the API server states.
+/// An object together with the API version and the kind, which the API server adds to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     header: [&'a str; 2],
@@ -32,7 +32,7 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     ///
-    /// If the bytes do not begin with the [prefix](PREFIX), are malformed, or are compressed.
+    /// Returns an error if the bytes do not begin with the [prefix](PREFIX), are malformed, or are compressed.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let bytes = bytes.strip_prefix(&PREFIX).ok_or(Malformed::Prefix)?;
         let (mut records, mut header, mut raw) = (Records::new(bytes), [""; 2], &[][..]);
@@ -59,20 +59,20 @@ impl<'a> Envelope<'a> {
         self.header[1]
     }
 
-    /// The object, if its kind has a table.
+    /// The object. `None` if its kind has no table.
     #[must_use]
     pub fn object(&self) -> Option<Object<'a>> {
         message_of(self.api_version(), self.kind()).map(|message| self.object_as(message))
     }
 
-    /// Returns the object. Its fields are those of the table `message`.
+    /// Returns the object. The table `message` describes the fields of the object.
     #[must_use]
     pub fn object_as(&self, message: &'static Message) -> Object<'a> {
         Object::new(message, self.raw).with_header(self.header)
     }
 }
 
-/// Returns the API version and the kind that a `TypeMeta` contains.
+/// Returns the API version and the kind from a `TypeMeta` message.
 pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
     let (mut records, mut header) = (Records::new(message), [""; 2]);
     while let Some(record) = records.next()? {
@@ -81,7 +81,7 @@ pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
             2 => &mut header[1],
             _ => continue,
         };
-        // If the kind is not UTF-8, it is treated as unknown.
+        // If the text is not UTF-8, the kind counts as unknown.
         *text = std::str::from_utf8(record.payload.bytes()?).unwrap_or_default();
     }
     Ok(header)
@@ -90,11 +90,11 @@ pub(crate) fn type_meta(message: &[u8]) -> Result<[&str; 2], Malformed> {
 // === impl WatchEvent ===
 
 impl<'a> WatchEvent<'a> {
-    /// Reads an event from a frame of a watch.
+    /// Reads an event from one frame of a watch.
     ///
     /// # Errors
     ///
-    /// If the bytes are malformed.
+    /// Returns an error if the bytes are malformed.
     pub fn parse(frame: &'a [u8]) -> Result<Self, Malformed> {
         let (mut records, mut kind, mut object) = (Records::new(frame), "", &[][..]);
         while let Some(record) = records.next()? {
@@ -113,7 +113,7 @@ impl<'a> WatchEvent<'a> {
         self.kind
     }
 
-    /// The bytes of the object with its envelope.
+    /// The bytes of the object, including its envelope.
     #[must_use]
     pub fn object(&self) -> &'a [u8] {
         self.object

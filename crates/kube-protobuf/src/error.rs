@@ -2,18 +2,19 @@
 
 use std::fmt::{self, Write as _};
 
-/// The reason why the crate could not read bytes.
+/// The reason why the crate could not read an object.
 ///
-/// The error message contains a value of the object only if the deserialized type writes the value into its own error.
+/// The error message does not contain values of the object. The only exception is a value that the deserialized type
+/// writes into its own error.
 pub struct Error {
-    // The details are in a box, so that each `Result` is small. Errors are rare.
+    // The details are in a box, so that a `Result` with this error is small. Errors are rare.
     details: Box<Details>,
 }
 
 #[derive(Debug)]
 struct Details {
     problem: Problem,
-    /// The steps of the path to the value, the innermost first.
+    /// The steps of the path to the value, from the innermost step to the outermost step.
     path: Vec<Step>,
 }
 
@@ -22,21 +23,21 @@ struct Details {
 pub(crate) enum Step {
     Field(&'static str),
     Element(usize),
-    /// A value of a map, whose key may be secret.
+    /// A value of a map. The step has no key, because the key may be secret.
     Entry,
 }
 
 #[derive(Debug)]
 pub(crate) enum Problem {
     Malformed(Malformed),
-    /// The fields of a message are out of order or split. The API's encoder writes no such message. The reader rewrites
-    /// the object and reads it again.
+    /// The fields of a message are in an unusual order, or a field is split into several pieces. The encoders of the
+    /// API never write such a message. The crate rewrites the object and reads it again.
     NotCanonical,
     /// The deserialized type refuses a value.
     Data(String),
 }
 
-/// The reason why bytes are not valid protobuf, or do not contain the expected messages.
+/// The reason why bytes are not valid protobuf, or are not the expected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -46,19 +47,20 @@ pub enum Malformed {
     /// A number has more than 64 bits.
     #[error("a number has more than 64 bits")]
     Number,
-    /// A tag has the field number 0, a field number of more than 32 bits, or an unknown wire type.
+    /// A tag (the start of a field) has the field number 0, a field number of more than 32 bits, or an unknown wire
+    /// type.
     #[error("a tag is invalid")]
     Tag,
     /// A field has the wire type of a group. Groups are obsolete, and the API does not use them.
     #[error("a field is a group, which the API does not use")]
     Group,
-    /// A field has a wire type that differs from the type of the field in the API.
+    /// The wire type of a field differs from the type that the API declares for this field.
     #[error("a field has the wrong wire type")]
     WireType,
-    /// The bytes do not begin as the API's protobuf encoding does.
+    /// The bytes do not begin with the [prefix](crate::PREFIX) of the API's protobuf encoding.
     #[error("the bytes do not begin with the API's protobuf prefix")]
     Prefix,
-    /// The envelope states a content encoding, such as a compression. The API does not use content encodings.
+    /// The envelope states a content encoding, for example a compression. The API does not use content encodings.
     #[error("the object has an unknown content encoding")]
     Encoding,
     /// An object, or the metadata of a list, is too large.
@@ -80,20 +82,20 @@ impl Error {
         }
     }
 
-    /// Adds a step at the start of the path to the value.
+    /// Adds a step at the front of the path.
     #[cold]
     pub(crate) fn inside(mut self, step: Step) -> Self {
         self.details.path.push(step);
         self
     }
 
-    /// Whether the bytes are valid protobuf, but the deserialized type refuses a value.
+    /// Returns `true` if the bytes are valid protobuf, but the deserialized type refuses a value.
     #[must_use]
     pub fn is_data(&self) -> bool {
         matches!(self.details.problem, Problem::Data(_))
     }
 
-    /// Returns the path to the value, such as `spec.containers[1].image`. The path is empty if the error concerns the
+    /// Returns the path to the value, such as `spec.containers[1].image`. The path is empty if the error is about the
     /// whole object.
     #[must_use]
     pub fn path(&self) -> String {

@@ -2,8 +2,8 @@
 
 use crate::piece::Piece;
 
-/// Splits the response of a watch into frames. A frame consists of a length in four bytes (the highest byte first) and
-/// an event.
+/// Splits the response of a watch into frames. Each frame consists of the length of an event in four bytes (the highest
+/// byte first), and the event.
 ///
 /// ```
 /// use kube_protobuf::FrameReader;
@@ -21,27 +21,28 @@ use crate::piece::Piece;
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    /// The bytes of an incomplete frame length that have arrived.
+    /// The bytes of the length of the next event, as far as they have arrived.
     length: [u8; 4],
     known: usize,
-    /// The number of bytes of the current event that have not arrived.
+    /// The number of bytes of the current event that have not arrived yet.
     left: Option<u64>,
 }
 
 // === impl FrameReader ===
 
 impl FrameReader {
-    /// Whether the last frame is incomplete.
+    /// Returns `true` if the last frame is incomplete.
     #[must_use]
     pub fn is_in_frame(&self) -> bool {
         self.known > 0 || self.left.is_some()
     }
 
-    /// Reads the next bytes and calls `each` with every piece of an event. The method stops if `each` fails.
+    /// Reads the next bytes of the response, and calls `each` with every piece of an event. If `each` returns an error,
+    /// the method stops and returns this error.
     ///
     /// # Errors
     ///
-    /// The error of `each`.
+    /// Returns the error of `each`.
     pub fn feed<E>(
         &mut self,
         mut bytes: &[u8],

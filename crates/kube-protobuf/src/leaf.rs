@@ -1,4 +1,4 @@
-//! Reads values that are messages in protobuf, but strings or numbers in JSON.
+//! Reads values that are messages in protobuf, and strings or numbers in JSON.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use crate::error::{Error, Malformed};
 use crate::wire::Records;
 
-/// A time in the notation of RFC 3339, as the API writes it in JSON.
+/// A time in the format of RFC 3339, as in the JSON of the API.
 pub(crate) struct TimeText {
     bytes: [u8; TimeText::MAX],
     length: usize,
@@ -27,8 +27,8 @@ pub(crate) enum IntOrString<'de> {
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// Converts bytes to text. Each byte that is not UTF-8 becomes U+FFFD. The API server does the same when it writes an
-/// object as JSON.
+/// Converts bytes to text. Each invalid byte becomes U+FFFD. The API server does the same when it writes an object as
+/// JSON.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -45,7 +45,8 @@ fn replace_invalid(bytes: &[u8]) -> String {
     text
 }
 
-/// Reads the text of a `Quantity`, which is field 1. Without this field, the quantity is zero.
+/// Reads a `Quantity`. Field 1 of this message is the text of the quantity. If the field is missing, the quantity is
+/// zero.
 pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     match last_bytes(message)? {
         [] => Ok(Cow::Borrowed("0")),
@@ -53,8 +54,8 @@ pub(crate) fn quantity(message: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     }
 }
 
-/// Returns the bytes of field 1, which contain the JSON of a `FieldsV1` or `RawExtension`. The result is empty if the
-/// field is missing.
+/// Returns the bytes of field 1. In a `FieldsV1` or a `RawExtension`, these bytes are JSON. The result is empty if the
+/// message has no field 1.
 pub(crate) fn last_bytes(message: &[u8]) -> Result<&[u8], Malformed> {
     let (mut records, mut last) = (Records::new(message), &[][..]);
     while let Some(record) = records.next()? {
@@ -65,8 +66,8 @@ pub(crate) fn last_bytes(message: &[u8]) -> Result<&[u8], Malformed> {
     Ok(last)
 }
 
-/// Reads an `IntOrString`: field 1 is the type (0 for a number, 1 for a text), field 2 is the number, field 3 is the
-/// text.
+/// Reads an `IntOrString`. Field 1 is the type (0 for a number, 1 for a text), field 2 is the number, and field 3 is
+/// the text.
 pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed> {
     let (mut records, mut is_text, mut int, mut string) =
         (Records::new(message), false, 0, &[][..]);
@@ -84,8 +85,8 @@ pub(crate) fn int_or_string(message: &[u8]) -> Result<IntOrString<'_>, Malformed
     })
 }
 
-/// Reads a `Time` or `MicroTime`, which contains seconds since 1970 and nanoseconds. An empty message means that no
-/// time is set. The caller must not pass an empty message.
+/// Reads a `Time` or a `MicroTime`. These messages contain the seconds since 1970, and the nanoseconds. An empty
+/// message means that no time is set. The caller must handle an empty message before this call.
 pub(crate) fn time(message: &[u8], precision: Precision) -> Result<TimeText, Error> {
     let (mut records, mut seconds, mut nanos) = (Records::new(message), 0, 0);
     while let Some(record) = records.next()? {
@@ -150,7 +151,7 @@ impl TimeText {
         std::str::from_utf8(written).unwrap_or_default()
     }
 
-    /// Appends a number with leading zeros, and a separator.
+    /// Appends a number with leading zeros, and then a separator.
     fn number(&mut self, mut number: i64, digits: usize, separator: u8) {
         let end = self.length + digits;
         let Some([written @ .., last]) = self.bytes.get_mut(self.length..=end) else {
@@ -165,11 +166,13 @@ impl TimeText {
     }
 }
 
-/// Returns the year, month and day for a number of days since 1970. Returns `None` outside the years 0 to 9999.
+/// Returns the year, month and day of a date, which is given as the number of days since 1970. Returns `None` if the
+/// year is not between 0 and 9999.
 ///
 /// Source: [`civil_from_days`](https://howardhinnant.github.io/date_algorithms.html#civil_from_days).
 fn civil_date(days: i64) -> Option<(i64, i64, i64)> {
-    // The code counts days from 0000-03-01. A year of this count ends in February, so a leap day is its last day.
+    // The calculation counts the days from 0000-03-01. In this calculation, a year ends in February, so a leap day is
+    // the last day of a year.
     let days = days.checked_add(719_468)?;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

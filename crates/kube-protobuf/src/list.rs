@@ -7,22 +7,22 @@ use crate::piece::Piece;
 use crate::tables::LIST_META;
 use crate::wire::RecordStart;
 
-/// Splits the response of a list into its objects. The whole response is never in memory at once.
+/// Splits the response of a list into objects. The reader never stores the whole response.
 ///
 /// The reader keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// The bytes that have arrived of an incomplete prefix, or of an incomplete start of a record.
+    /// The bytes of an incomplete prefix, or of an incomplete start of a record, that have arrived.
     start: Vec<u8>,
-    /// The number of missing bytes of the message that contains the objects. `None` outside this message.
+    /// The number of bytes that are missing of the message with the objects. `None` before this message and after it.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,
     meta: Vec<u8>,
 }
 
-/// The metadata and the kind of a list.
+/// The metadata and the kind of a complete list.
 #[derive(Debug)]
 pub struct ListEnd {
     type_meta: Vec<u8>,
@@ -35,7 +35,7 @@ enum State {
     Prefix,
     /// At the start of a record.
     Start,
-    /// In a payload of which this number of bytes is missing.
+    /// In the payload of a record. The number states how many bytes of the payload are missing.
     Payload(Content, u64),
 }
 
@@ -53,11 +53,11 @@ const MAX_META: usize = 1 << 20;
 // === impl ListReader ===
 
 impl ListReader {
-    /// Reads the next bytes and calls `each` with every piece of an object.
+    /// Reads the next bytes of the response, and calls `each` with every piece of an object.
     ///
     /// # Errors
     ///
-    /// If the bytes are malformed, or the metadata of the list is too large.
+    /// Returns an error if the bytes are malformed, or if the metadata of the list is too large.
     pub fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -77,7 +77,7 @@ impl ListReader {
     ///
     /// # Errors
     ///
-    /// If the list is not complete, or if the bytes are not a list.
+    /// Returns an error if the list is not complete, or if the bytes are not a list.
     pub fn finish(self) -> Result<ListEnd, Malformed> {
         let is_complete =
             self.state == State::Start && self.start.is_empty() && self.list.is_none();
@@ -105,7 +105,8 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Reads one byte of the start of a record. When the start is complete, the method handles it.
+    /// Reads one byte of the start of a record, that is, of the bytes before its payload. When the start is complete,
+    /// the method decides what the payload contains.
     fn start<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -117,7 +118,7 @@ impl ListReader {
         self.start.push(byte);
         let start = match RecordStart::take(&self.start) {
             Ok((start, _)) => start,
-            // The longest start has two numbers of ten bytes.
+            // The longest start consists of two numbers with ten bytes each.
             Err(Malformed::Truncated) if self.start.len() < 20 => return Ok(rest),
             Err(malformed) => return Err(malformed),
         };
@@ -134,7 +135,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Determines from the start of a record what its payload contains.
+    /// Decides what the payload of a record contains. `start` is the start of the record.
     fn enter(&mut self, start: &RecordStart) -> Result<(), Malformed> {
         let content = match (self.list, start.number) {
             (None, 2) if start.is_bytes => {
@@ -175,7 +176,7 @@ impl ListReader {
         Ok(rest)
     }
 
-    /// Ends the payload of a record. The next byte belongs to another record.
+    /// Ends the payload of a record, so that the next byte begins another record.
     fn end_payload(&mut self) {
         self.state = State::Start;
         if self.list == Some(0) {
@@ -201,8 +202,8 @@ impl ListEnd {
         type_meta(&self.type_meta).map_or("", |[_, kind]| kind)
     }
 
-    /// Returns the metadata of the list: its resource version, and the token with which a client requests the next
-    /// page.
+    /// Returns the metadata of the list. This includes its resource version, and the token with which a client requests
+    /// the next page.
     #[must_use]
     pub fn meta(&self) -> Object<'_> {
         Object::new(&LIST_META, &self.meta)

@@ -9,7 +9,7 @@ use crate::schema::{Kind, Message, pointer};
 use crate::tables::{KINDS, OBJECT_META};
 use crate::value::Value;
 
-/// The encoded bytes of an object, or of another message that has a table.
+/// The encoded bytes of an object, or of another message with a table.
 ///
 /// ```
 /// use kube_protobuf::{Object, message_of};
@@ -24,7 +24,7 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug)]
 pub struct Object<'a> {
     message: &'static Message,
-    /// The API version and the kind. Both are empty if the object has no envelope.
+    /// The API version and the kind. Both texts are empty if the object has no envelope.
     header: [&'a str; 2],
     raw: &'a [u8],
 }
@@ -35,7 +35,7 @@ pub static ANY_OBJECT: Message = Message {
     fields: &[pointer(1, "metadata", Nested(&OBJECT_META))],
 };
 
-/// Returns the fields of a kind. Returns `None` if the kind has no table.
+/// Returns the table with the fields of a kind. Returns `None` if the kind has no table.
 ///
 /// ```
 /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -56,7 +56,7 @@ pub fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
 // === impl Object ===
 
 impl<'a> Object<'a> {
-    /// Creates an object without an envelope. The items of a list are such objects.
+    /// Creates an object from a message without an envelope. The items of a list have no envelope.
     #[must_use]
     pub fn new(message: &'static Message, raw: &'a [u8]) -> Self {
         Self {
@@ -76,23 +76,23 @@ impl<'a> Object<'a> {
         self.raw
     }
 
-    /// Deserializes the object to a type.
+    /// Deserializes the object into a type.
     ///
     /// # Errors
     ///
-    /// If the bytes are malformed, or if the type refuses a value.
+    /// Returns an error if the bytes are malformed, or if the type refuses a value.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, Error> {
         self.read(|value| T::deserialize(value))
     }
 
-    /// Passes the object to a function that deserializes it.
+    /// Calls a function that deserializes the object.
     ///
-    /// If fields of the object are out of order or split into parts, this method rewrites the object and calls the
-    /// function a second time.
+    /// The fields of the object may be in an unusual order, or split into several pieces. In this case, this method
+    /// rewrites the object, and calls the function a second time.
     ///
     /// # Errors
     ///
-    /// The error of the function.
+    /// Returns the error of the function, or an error if the object cannot be rewritten.
     pub fn read<T>(&self, mut read: impl FnMut(Value<'_>) -> Result<T, Error>) -> Result<T, Error> {
         match read(Value::object(self.message, self.header, self.raw)) {
             Err(error) if error.is_not_canonical() => {

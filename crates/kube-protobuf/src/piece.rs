@@ -1,8 +1,8 @@
 //! [`Piece`]: a part of an object whose bytes arrive one after another.
 
-/// A part of an object or of an event, which a reader returns as soon as the part arrives.
+/// A piece of an object or of an event. A reader returns a piece as soon as its bytes arrive.
 ///
-/// The readers do not store the bytes of objects. In this way, the caller decides how much memory an object may use.
+/// The readers do not store the bytes of objects. So the caller decides how much memory an object may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Piece<'a> {
@@ -15,8 +15,8 @@ pub struct Piece<'a> {
 // === impl Piece ===
 
 impl<'a> Piece<'a> {
-    /// Splits `bytes` into the next piece of an object and the bytes that follow. `left` is the number of missing bytes
-    /// of the object.
+    /// Splits `bytes` into the next piece of an object, and the bytes after this piece. `left` is the number of missing
+    /// bytes of the object.
     pub(crate) fn take(left: u64, bytes: &'a [u8]) -> (Self, &'a [u8]) {
         let whole = usize::try_from(left).ok();
         let (bytes, rest) = whole

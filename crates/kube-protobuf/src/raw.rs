@@ -3,7 +3,7 @@
 use crate::error::Malformed;
 use crate::wire::{Payload, Records};
 
-/// The fields of a message in the order of its bytes. Each element of a list and each entry of a map is a separate
+/// The fields of a message, in the order of their bytes. Each element of a list and each entry of a map is a separate
 /// field.
 ///
 /// ```
@@ -27,9 +27,9 @@ pub struct RawFields<'a> {
 pub struct RawField<'a> {
     /// The number of the field.
     pub number: u32,
-    /// The bytes of the field, including its number and its length.
+    /// All bytes of the field, including its number and its length.
     pub bytes: &'a [u8],
-    /// The content of a text, of a message or of another type with a length. `None` for a number.
+    /// The content of a text, a message or another field with a length. `None` for a number.
     pub payload: Option<&'a [u8]>,
 }
 

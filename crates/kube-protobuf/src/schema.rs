@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Kind {
-    /// The API version, such as `v1` or `apps/v1`.
+    /// The API version of the kind, such as `v1` or `apps/v1`.
     pub api_version: &'static str,
     /// The kind, such as `Pod`.
     pub kind: &'static str,
-    /// The fields of its objects.
+    /// The fields of the objects of this kind.
     pub message: &'static Message,
 }
 
@@ -30,22 +30,22 @@ pub(crate) struct Field {
     pub(crate) content: Type,
 }
 
-/// How many records a field has in protobuf, and when JSON contains the field.
+/// How protobuf encodes a field, and when JSON contains the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// One record, without a pointer. JSON contains the field if protobuf contains it.
+    /// One record (an encoded value), which is not a pointer in Go. JSON contains the field if the message contains it.
     Always,
-    /// A pointer. The API's encoder writes the field only if the pointer is set. JSON contains the field if protobuf
-    /// contains it.
+    /// A pointer in Go. The message contains the field only if the pointer is set. JSON contains the field if the
+    /// message does.
     Pointer,
-    /// Protobuf contains the field even if its value is zero (0, false or empty). JSON contains the field only if its
-    /// value is not zero.
+    /// The message contains the field even if its value is zero (0, false or empty). JSON contains the field only if
+    /// its value is not zero.
     NonZero,
-    /// A list. The field has a record for each element.
+    /// A list. The message contains one record for each element.
     List,
-    /// A map from strings. The field has a record for each entry.
+    /// A map from strings. The message contains one record for each entry.
     Map,
-    /// A message in protobuf. In JSON, its fields belong to the message that contains it.
+    /// A message in protobuf. In JSON, the fields of this message belong to the surrounding object.
     Inline,
 }
 
@@ -56,32 +56,33 @@ pub(crate) enum Type {
     Bool,
     Int32,
     Int64,
-    /// Bytes, which are base64 in JSON.
+    /// Bytes. In JSON, they are a base64 string.
     Bytes,
     Message(&'static Message),
     Time,
     MicroTime,
     Quantity,
     IntOrString,
-    /// A message whose only field contains JSON.
+    /// A message with one field, which contains JSON.
     Json,
-    /// A message with a list of strings. In protobuf, a map can contain a message, but not a list.
+    /// A message that contains a list of strings. The reason for this type: in protobuf, the values of a map can be
+    /// messages, but not lists.
     Texts,
 }
 
-/// The field number of a field, and the table of its message. [`Message::place_of`] finds both by the JSON name of the
-/// field.
+/// The number of a field, and the table of the message that the field contains. [`Message::place_of`] finds both by the
+/// name of the field in JSON.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WirePlace {
-    /// The number of the field. A field of an inline message has the number of the inline message.
+    /// The number of the field. If the field belongs to an inline message, this is the number of the inline message.
     pub number: u32,
-    /// The table of the message in the field. `None` if the field contains a list, a map, or a value that is not a
-    /// message. Also `None` if the field belongs to an inline message.
+    /// The table of the message that the field contains. `None` if the field contains a list, a map, or a value that is
+    /// not a message. The value is also `None` if the field belongs to an inline message.
     pub message: Option<&'static Message>,
 }
 
-/// The type of the value to which a path leads.
+/// What a path leads to.
 enum Found {
     Nothing,
     Message,
@@ -91,33 +92,32 @@ enum Found {
 // === impl Message ===
 
 impl Message {
-    /// The name of the Go type, such as `PodSpec`.
+    /// The name of the Go type of the message, such as `PodSpec`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether a path of JSON names, such as `["spec", "nodeName"]`, leads to a field.
+    /// Returns `true` if a path of JSON names, such as `["spec", "nodeName"]`, leads to a field.
     ///
-    /// The path does not name the elements of a list: the name after a list is a field of its elements. Below a map,
-    /// and below a value that is not a message, the function accepts every name.
+    /// In a path, the name after a list is the name of a field of the list's elements. Below a map, and below a value
+    /// that is not a message, the function returns `true` for every name.
     #[must_use]
     pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         !matches!(self.find(path), Found::Nothing)
     }
 
-    /// Whether a path of JSON names leads to a value that contains no message: a text, a number, or a map or list of
-    /// these.
+    /// Returns `true` if a path of JSON names leads to a text, to a number, or to a list or map of texts or numbers.
     ///
-    /// Newer versions of the API add fields only to messages. So the tables describe a value without messages
-    /// completely.
+    /// New versions of the API add fields only to messages. So the tables describe such a value completely, even for a
+    /// newer API server.
     #[must_use]
     pub fn contains_value<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         matches!(self.find(path), Found::Value)
     }
 
-    /// Returns the number and the table of the field with this name in JSON. Returns `None` if the message has no such
-    /// field.
+    /// Returns the number and the table of a field. `name` is the name of the field in JSON. Returns `None` if the
+    /// message has no such field.
     ///
     /// ```
     /// let pod = kube_protobuf::message_of("v1", "Pod").unwrap();
@@ -161,7 +161,7 @@ impl Message {
         Found::Message
     }
 
-    /// Returns the field with this name in JSON.
+    /// Returns the field whose name in JSON is `name`.
     pub(crate) fn named(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find_map(|field| match field.content {
             Type::Message(inline) if field.presence == Presence::Inline => inline.named(name),
@@ -173,8 +173,8 @@ impl Message {
 // === impl Type ===
 
 impl Type {
-    /// Whether protobuf encodes the type as a number. One record may contain several numbers of a list (a packed
-    /// record).
+    /// Returns `true` if protobuf encodes values of this type as numbers. In a list of such values, one record may
+    /// contain several numbers (a packed record).
     pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Bool | Self::Int32 | Self::Int64)
     }

@@ -1,14 +1,15 @@
-//! Reads an object's names and version from its first bytes. The other bytes need not have arrived.
+//! Reads the name, the namespace and the resource version of an object from its first bytes. The remaining bytes of the
+//! object do not have to be available.
 
 use crate::envelope::PREFIX;
 use crate::wire::RecordStart;
 
-/// The event type, the names and the version in the first bytes of an object. A field is empty if the first bytes do
-/// not contain it.
+/// What the first bytes of an object or an event contain. A text is empty if the first bytes do not contain it
+/// completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectStart<'a> {
-    /// The type of the event. The field is empty for an item of a list.
+    /// The type of the event. The text is empty for an item of a list.
     pub event: &'a str,
     /// `metadata.namespace`.
     pub namespace: &'a str,
@@ -18,19 +19,19 @@ pub struct ObjectStart<'a> {
     pub resource_version: &'a str,
 }
 
-/// The fields of a message that may be incomplete. The iterator ends at malformed bytes.
+/// The fields of a message whose last bytes may be missing. If the bytes are malformed, the iterator ends.
 struct Fields<'a> {
     rest: &'a [u8],
 }
 
-/// A field. The last field of a message may be incomplete.
+/// A field of a message. The last field of the message may be incomplete.
 struct Field<'a> {
     number: u32,
     payload: &'a [u8],
     is_complete: bool,
 }
 
-/// Reads the first bytes of an item of a list.
+/// Reads the first bytes of an item in a list.
 ///
 /// ```
 /// // Field 1, metadata, of 100 bytes, of which only field 1, the name, has arrived.
@@ -44,7 +45,7 @@ pub fn item_start(start: &[u8]) -> ObjectStart<'_> {
     found
 }
 
-/// Reads the first bytes of an event of a watch.
+/// Reads the first bytes of an event in a watch.
 #[must_use]
 pub fn event_start(start: &[u8]) -> ObjectStart<'_> {
     let mut found = ObjectStart::default();
@@ -60,7 +61,7 @@ pub fn event_start(start: &[u8]) -> ObjectStart<'_> {
     found
 }
 
-/// Returns the payload of the first field with this number. The payload may be incomplete.
+/// Returns the payload of the first field with this number. This payload may be incomplete.
 fn field(message: &[u8], number: u32) -> Option<&[u8]> {
     let mut fields = Fields::of(message);
     let found = fields.find(|field| field.number == number);
@@ -71,10 +72,10 @@ fn field(message: &[u8], number: u32) -> Option<&[u8]> {
 
 impl<'a> ObjectStart<'a> {
     fn read_object(&mut self, object: &'a [u8]) {
-        // All kinds have the metadata in field 1.
+        // In every kind, field 1 is the metadata.
         let metadata = Fields::of(object).filter(|field| field.number == 1);
         for field in metadata.flat_map(|metadata| Fields::of(metadata.payload)) {
-            // The field numbers of `ObjectMeta`.
+            // These numbers are those of the fields in `ObjectMeta`.
             let place = match field.number {
                 1 => &mut self.name,
                 3 => &mut self.namespace,
@@ -114,7 +115,7 @@ impl<'a> Iterator for Fields<'a> {
 // === impl Field ===
 
 impl<'a> Field<'a> {
-    /// The text, if it has arrived completely.
+    /// The text of the field, if all its bytes are available.
     fn text(&self) -> Option<&'a str> {
         let text = std::str::from_utf8(self.payload);
         text.ok().filter(|_| self.is_complete)

@@ -1,5 +1,5 @@
-//! Tests the decoder with random objects of every kind and with malformed bytes. A model of the API's JSON gives the
-//! expected values.
+//! Tests the decoder with random objects of every kind and with malformed bytes. The expected values come from a
+//! separate implementation of the API's JSON (`model`).
 
 mod disorder;
 mod model;
@@ -22,7 +22,7 @@ fn read(message: &'static Message, bytes: &[u8]) -> Value {
     Object::new(message, bytes).to().unwrap()
 }
 
-/// Returns a random object of one of the kinds.
+/// Returns a random object of a random kind, and the table of the kind.
 fn random_object(kind: usize, seed: u64) -> (&'static Message, Value) {
     let message = KINDS[kind % KINDS.len()].message;
     (message, random(message, &mut Random::new(seed)))
@@ -147,7 +147,8 @@ fn map_entries_may_lack_the_key_or_the_value_and_have_them_in_any_order() {
 #[test]
 fn numbers_may_be_packed() {
     let pod = message_of("v1", "Pod").unwrap();
-    // spec.securityContext.supplementalGroups: a packed record with 1 and 300, then a record with 2.
+    // spec.securityContext.supplementalGroups is encoded in two records: a packed record with 1 and 300, then a record
+    // with 2.
     let groups = b"\x22\x03\x01\xac\x02\x20\x02";
     let (mut context, mut spec) = (Vec::new(), Vec::new());
     crate::canonical::put_bytes(14, groups, &mut context);
@@ -182,7 +183,8 @@ fn hostile_bytes_are_errors_with_the_path() {
         .to::<Value>()
         .unwrap_err();
     assert_eq!(error.path(), "spec.containers[0]");
-    // The deserializer skips a message that the type does not read. It does not check the fields of that message.
+    // If the deserialized type does not read a message, the deserializer skips the message and does not check its
+    // fields.
     Object::new(pod, b"\x12\x02\x13\x14")
         .to::<IgnoredAny>()
         .unwrap();
@@ -201,7 +203,8 @@ fn a_list_of_too_many_messages_is_an_error() {
 #[test]
 fn only_objects_of_a_usual_size_are_rewritten() {
     let config = message_of("v1", "ConfigMap").unwrap();
-    // The field `data` comes before the field `metadata`, although the number of `metadata` is lower.
+    // In the encoded bytes, the field `data` comes before the field `metadata`, although `metadata` has the lower
+    // number.
     let out_of_order = |size: usize| {
         let (mut entry, mut bytes) = (Vec::new(), Vec::new());
         crate::canonical::put_bytes(2, &vec![b'x'; size], &mut entry);
@@ -294,7 +297,7 @@ fn a_watch_is_cut_the_same_however_its_bytes_arrive() {
 #[test]
 fn the_start_of_an_object_tells_its_name() {
     let pod = message_of("v1", "Pod").unwrap();
-    // The annotations follow the names, so the annotations are the incomplete part.
+    // The annotations come after the names, so only the annotations are incomplete.
     let metadata = json!({
         "name": "a", "namespace": "b", "resourceVersion": "7", "annotations": { "x": "long" },
     });

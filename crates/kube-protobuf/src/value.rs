@@ -15,9 +15,9 @@ use crate::wire::{Payload, Records, varint};
 
 /// A value of an object: the object itself, or the content of one of its fields.
 ///
-/// The value is a [`Deserializer`] that represents the data as JSON does. Messages are maps with the JSON names of
-/// their fields, times and quantities are strings, and bytes are base64. If the deserialized type does not need a
-/// value, the deserializer skips the value by its length.
+/// The value is a [`Deserializer`]. It gives the deserialized type the same data as JSON would. Messages are maps with
+/// the JSON names of their fields. Times and quantities are strings, and bytes are base64 strings. If the type does not
+/// need a value, the deserializer skips the bytes of the value.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'de> {
     content: Content<'de>,
@@ -25,13 +25,12 @@ pub struct Value<'de> {
 
 #[derive(Clone, Copy, Debug)]
 enum Content<'de> {
-    /// The object itself, with its API version and its kind. The bytes of the message do not contain the API version
-    /// and the kind.
+    /// The object itself, with its API version and its kind, which are not in the bytes of the message.
     Object(&'static Message, [&'de str; 2], &'de [u8]),
     Message(&'static Message, &'de [u8]),
-    /// A value of a type that is not a message of the tables.
+    /// A value that is not a message with a table.
     Leaf(Type, Payload<'de>),
-    /// The records of a list: the type of the elements, the number of the field, and the records.
+    /// A list: the type of its elements, the number of the field, and the records of the field.
     List(Type, u32, &'de [u8]),
     /// The records of a map.
     Map(Type, &'de [u8]),
@@ -47,10 +46,10 @@ struct Elements<'de> {
     index: usize,
 }
 
-/// The entries of a message or a map.
+/// The entries of a map, or the fields of a message as entries.
 struct Entries<'de> {
     source: Source<'de>,
-    /// The value that belongs to the key that was read last.
+    /// The value for the key that was read last.
     value: Option<(Content<'de>, Step)>,
 }
 
@@ -59,10 +58,10 @@ enum Source<'de> {
     Map(Type, Records<'de>),
 }
 
-/// The fields of a message, including those of its inline messages.
+/// The fields of a message. The fields of its inline messages are among them.
 struct Fields<'de> {
     at: Position<'de>,
-    /// The messages that contain the inline message that is being read.
+    /// The messages around the inline message that is being read, from the outermost message.
     outer: Vec<Position<'de>>,
     /// The API version and the kind.
     header: [&'de str; 2],
@@ -72,23 +71,23 @@ struct Fields<'de> {
 struct Position<'de> {
     message: &'static Message,
     records: Records<'de>,
-    /// The field number of the last record.
+    /// The field number of the record that was read last.
     last: u32,
-    /// The index in the table of the first field that may come next.
+    /// The position in the table of the first field that may come next.
     next: usize,
 }
 
-/// The JSON names of the two fields that only the envelope contains in protobuf.
+/// The JSON names of two fields that are in the envelope, and not in the message.
 const HEADER: [&str; 2] = ["apiVersion", "kind"];
 
-/// Maximum number of messages in a list. An object that fits into etcd has fewer messages.
+/// Maximum number of messages in one list of an object. An object that fits into etcd has fewer messages.
 const MAX_MESSAGES: usize = 1 << 18;
 
 // === impl Value ===
 
 impl<'de> Value<'de> {
-    /// Creates the value of an object. If `header` is empty, as in a list, the object has no fields `apiVersion` and
-    /// `kind`.
+    /// Creates the value for an object. If the texts in `header` are empty, as for an item of a list, the value has no
+    /// fields `apiVersion` and `kind`.
     pub(crate) fn object(message: &'static Message, header: [&'de str; 2], raw: &'de [u8]) -> Self {
         Self {
             content: Content::Object(message, header, raw),
@@ -169,7 +168,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Returns the value of a map entry whose value is missing in protobuf.
+    /// Returns the default value of a map entry, for an entry without a value in protobuf.
     fn missing(content: Type) -> Self {
         match content {
             Type::Message(message) => Self::Message(message, &[]),
@@ -178,7 +177,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Whether the value is `null` in JSON. The zero time and an empty embedded JSON text are `null`.
+    /// Returns `true` if the value is `null` in JSON. A zero time is `null`, and so is an empty JSON text.
     fn is_null(&self) -> bool {
         match self {
             Self::Leaf(Type::Time | Type::MicroTime | Type::Json, Payload::Bytes(bytes)) => {
@@ -188,7 +187,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Whether the value is the zero value of its type in Go.
+    /// Returns `true` if the value is the zero value of its Go type.
     fn is_zero(&self) -> bool {
         match self {
             Self::Leaf(Type::Int32, Payload::Varint(number)) => leaf::int32(*number) == 0,
@@ -299,7 +298,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
 // === impl Fields ===
 
 impl<'de> Fields<'de> {
-    /// Returns the next field that JSON contains.
+    /// Returns the next field that the JSON of the API contains.
     fn next(&mut self) -> Result<Option<(&'static str, Content<'de>)>, Error> {
         for (name, text) in HEADER.into_iter().zip(&mut self.header) {
             if !text.is_empty() {
@@ -342,7 +341,7 @@ impl<'de> Fields<'de> {
         }
     }
 
-    /// Starts to read the fields of an inline message.
+    /// Continues with the fields of an inline message.
     fn enter(&mut self, field: &Field, payload: Payload<'de>) -> Result<(), Malformed> {
         if let Type::Message(message) = field.content {
             let inline = Position::new(message, payload.bytes()?);
@@ -364,7 +363,8 @@ impl<'de> Position<'de> {
         }
     }
 
-    /// Returns the field with the number of the current record. Returns `None` if the table has no such field.
+    /// Returns the field with this number, which is the number of the last record. Returns `None` if the table has no
+    /// such field.
     fn field(&mut self, number: u32) -> Result<Option<&'static Field>, Error> {
         if number < self.last {
             return Err(Error::not_canonical());
@@ -383,7 +383,8 @@ impl<'de> Position<'de> {
         Ok(field)
     }
 
-    /// Returns the records of a list or map. The records begin at `start`, and the first record has been read.
+    /// Returns the bytes of all records of a list or map. The first record begins at `start`, and has already been
+    /// read.
     fn records_of(&mut self, field: &Field, start: &'de [u8]) -> Result<&'de [u8], Malformed> {
         let (mut ahead, mut count) = (self.records, 1);
         while ahead
@@ -458,7 +459,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// Returns the key and the value of a map entry. The key or the value may be missing, and their order may vary.
+/// Returns the key and the value of a map entry. The key or the value may be missing, and the value may come before the
+/// key.
 fn entry(content: Type, entry: &[u8]) -> Result<(&[u8], Content<'_>), Error> {
     let (mut records, mut key, mut value) = (Records::new(entry), &[][..], None);
     while let Some(record) = records.next()? {

@@ -4,7 +4,7 @@
 
 use crate::error::Malformed;
 
-/// The unread records of a message.
+/// The records of a message that have not been read yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Records<'de> {
     rest: &'de [u8],
@@ -17,22 +17,23 @@ pub(crate) struct Record<'de> {
     pub(crate) payload: Payload<'de>,
 }
 
-/// The payload of a record. Each variant is a wire type.
+/// The payload of a record. The variants are the wire types of protobuf.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Payload<'de> {
     Varint(u64),
-    /// Eight or four bytes. No type of the tables uses this payload.
+    /// Eight or four bytes. No type in the tables is encoded in this way.
     Fixed,
     Bytes(&'de [u8]),
 }
 
-/// The start of a record, up to its payload.
+/// The bytes of a record before its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordStart {
     pub(crate) number: u32,
-    /// Whether a length precedes the payload.
+    /// Whether the record states the length of its payload.
     pub(crate) is_bytes: bool,
-    /// The number of payload bytes that follow the start. For a number it is 0, because the start includes the number.
+    /// The number of bytes of the payload after the start of the record. This is 0 if the payload is a number, because
+    /// then the start includes the number.
     pub(crate) length: u64,
 }
 
@@ -43,12 +44,12 @@ impl<'de> Records<'de> {
         Self { rest: message }
     }
 
-    /// Returns the bytes of the unread records.
+    /// Returns the bytes of the records that have not been read yet.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }
 
-    /// Returns the next record. Returns `None` at the end.
+    /// Returns the next record. Returns `None` after the last record.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'de>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -97,8 +98,8 @@ impl<'de> Payload<'de> {
 // === impl RecordStart ===
 
 impl RecordStart {
-    /// Reads the start of a record, and returns the bytes after the start. If the payload is a number, the start
-    /// includes the payload.
+    /// Reads the start of a record, and returns the bytes after the start. If the payload is a number, the start of the
+    /// record includes the payload.
     pub(crate) fn take(mut bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (number, wire_type) = tag(&mut bytes)?;
         let (is_bytes, length) = match wire_type {
@@ -121,11 +122,11 @@ impl RecordStart {
 enum WireType {
     Varint,
     Bytes,
-    /// The payload always has this number of bytes.
+    /// The payload has exactly this number of bytes.
     Fixed(u64),
 }
 
-/// Reads the field number and the wire type of a record, and removes them from the front of the bytes.
+/// Reads the field number and the wire type of a record, and removes their bytes from the front of `bytes`.
 #[inline]
 fn tag(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     let tag = varint(bytes)?;
@@ -142,7 +143,7 @@ fn tag(bytes: &mut &[u8]) -> Result<(u32, WireType), Malformed> {
     Ok((number, wire_type))
 }
 
-/// Reads a number, and removes it from the front of the bytes.
+/// Reads a number, and removes its bytes from the front of `bytes`.
 #[inline]
 pub(crate) fn varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     if let [byte @ ..0x80, rest @ ..] = *bytes {
@@ -157,7 +158,7 @@ fn long_varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
     let mut number = 0_u64;
     for (at, &byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
-        // The tenth byte may contain only the last of the 64 bits.
+        // The tenth byte may contain only one bit, which is the last of the 64 bits.
         if at == 9 && bits > 1 {
             return Err(Malformed::Number);
         }

@@ -1,6 +1,6 @@
 //! Serves metrics with a web configuration file. Run
 //! `cargo run -p prometheus-web-config --example secured_metrics -- web.yaml`, then `curl localhost:9100/metrics`.
-//! Change the file while the server runs, for example to `rate_limit: {burst: 2, interval: 10s}`.
+//! You can change the file while the server runs, for example to `rate_limit: {burst: 2, interval: 10s}`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use bounded_http::{Accepted, Listener, Peer, Server};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 
-/// Turns a TCP connection into a plain or an encrypted stream, according to the current content of the file.
+/// Turns a TCP connection into a plain or an encrypted stream. The current content of the file determines which of
+/// them.
 async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: secured_metrics FILE")?;
     let file = Arc::new(WebConfigFile::open(path)?);
 
-    // The layer wraps the whole router, so that unknown paths also need a password.
+    // The layer wraps the whole router, so that requests for unknown paths also need a password.
     let layer_file = Arc::clone(&file);
     let router = Router::new()
         .route("/metrics", get(async || "up 1\n"))

@@ -1,4 +1,4 @@
-//! HTTP basic authentication with passwords stored as bcrypt hashes.
+//! HTTP basic authentication. The file contains the passwords as bcrypt hashes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,29 +14,29 @@ use http::header::AUTHORIZATION;
 use crate::fair_queue::QueueFull;
 use crate::password_checks::PasswordChecks;
 
-/// The base64 decoder. As in Go, it requires padding and ignores the unused bits of the last digit.
+/// The base64 decoder. As in Go, the decoder requires padding, and ignores the unused bits of the last digit.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// The allowed bcrypt costs of a hash.
+/// The allowed costs of a bcrypt hash.
 ///
-/// A check with the cost 16 takes a few seconds, 64 times as long as with the usual cost of 10. A check cannot be
-/// interrupted. Until it ends, all requests without a remembered password wait.
+/// A check of a hash with the cost 16 takes a few seconds, 64 times as long as with the usual cost of 10. A check
+/// cannot be interrupted. Until a check ends, every request must wait if its password is not remembered.
 const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The users that may send requests.
 pub(crate) struct BasicAuth {
-    /// The hash of each user's password.
+    /// The bcrypt hash of the password of each user.
     users: BTreeMap<String, String>,
-    /// Unknown users are checked against the most expensive hash. If all hashes have the same cost, response times do
-    /// not reveal which users exist.
+    /// The password of an unknown user is compared with this hash, which is the most expensive one. If all hashes have
+    /// the same cost, response times therefore do not reveal which users exist.
     most_expensive: String,
     checks: Arc<PasswordChecks>,
 }
 
-/// The error for a user whose password cannot be checked. The message never contains the hash.
+/// The error if the hash of a user cannot be used. The message never contains the hash.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BasicAuthError {
     #[error(
@@ -56,7 +56,7 @@ pub(crate) enum BasicAuthError {
 // === impl BasicAuth ===
 
 impl BasicAuth {
-    /// Reads the bcrypt hash of each user's password.
+    /// Checks and stores the bcrypt hash of the password of each user.
     pub(crate) fn new(
         users: BTreeMap<String, String>,
         checks: Arc<PasswordChecks>,
@@ -81,16 +81,16 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets each remembered password that was checked against another hash than that of this configuration.
+    /// Forgets all remembered passwords whose user has another hash in this configuration.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }
 
-    /// Whether a request has the name and password of a user.
+    /// Returns `true` if a request has the name and the password of a user.
     ///
     /// # Errors
     ///
-    /// If too many requests wait for a check.
+    /// Returns an error if too many requests wait for a check.
     pub(crate) async fn allows(
         &self,
         client: Option<IpAddr>,
@@ -118,11 +118,11 @@ impl fmt::Debug for BasicAuth {
     }
 }
 
-/// Returns the user and password of a request.
+/// Returns the user and the password in the headers of a request.
 ///
-/// A password with a zero byte is refused. bcrypt repeats the password with a zero byte at its end, so a password with
-/// a zero byte can have the same hash as a shorter password. bcrypt uses only the first 72 bytes of a password. Longer
-/// passwords are accepted, because other exporters accept them.
+/// The function refuses a password with a zero byte. The reason: bcrypt repeats the password with a zero byte at its
+/// end. So a password with a zero byte can have the same hash as a shorter password. bcrypt uses only the first 72
+/// bytes of a password. The function accepts longer passwords, because other exporters accept them.
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
@@ -150,7 +150,7 @@ mod tests {
             ("Og==", Some(("", ""))),
             ("YTpi", Some(("a", "b"))),
             ("YTpiYw==", Some(("a", "bc"))),
-            // The unused bits of the last digit are ignored.
+            // The decoder ignores the unused bits of the last digit.
             ("YTpiYx==", Some(("a", "bc"))),
             ("YTpiY2Q=", Some(("a", "bcd"))),
             ("YTpiYw", None),
@@ -175,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_correct_password_of_a_known_user_passes() {
         let users = users(&bcrypt::hash("open", 4).unwrap(), &Arc::default());
-        // The first request checks the password. The second request finds the remembered password.
+        // The first request checks the password. The second request uses the remembered password.
         for _ in 0..2 {
             let allowed = users.allows(None, &authorization(RIGHT)).await;
             assert_eq!(allowed, Ok(true));
@@ -225,11 +225,11 @@ mod tests {
         };
         let hash = bcrypt::hash("open", 4).unwrap();
         assert_eq!(allows(&hash, "open").await, Ok(true));
-        // bcrypt repeats the password with a zero byte at its end.
+        // bcrypt repeats the password with a zero byte at its end, so these passwords could match the hash of `open`.
         for wrong in ["open\0open", "open\0", "\0open"] {
             assert_eq!(allows(&hash, wrong).await, Ok(false), "{wrong:?}");
         }
-        // As in the exporter-toolkit, only the first 72 bytes count.
+        // As in the exporter-toolkit, bcrypt uses only the first 72 bytes.
         let long = "x".repeat(72);
         let hash = bcrypt::hash(&long, 4).unwrap();
         assert_eq!(allows(&hash, &format!("{long}y")).await, Ok(true));
@@ -244,13 +244,13 @@ mod tests {
         for (header, password) in [("Basic YW5uOnNodXQ=", "shut"), (RIGHT, "open")] {
             let headers = authorization(header);
             let mut request = Box::pin(users.allows(None, &headers));
-            // No other check runs, so the first poll begins the check.
+            // No other check is in progress, so the first poll begins the check.
             let polled = request
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()));
             assert!(polled.is_pending());
             drop(request);
-            // The next check begins when the check of the disconnected client is complete.
+            // This check begins when the check of the disconnected client is complete.
             let next = authorization("Basic Ym9iOm9wZW4=");
             assert_eq!(users.allows(None, &next).await, Ok(false));
             let remembered = checks.remembers("ann", password, &hash);

@@ -1,4 +1,4 @@
-//! A web configuration whose file, certificates and keys are loaded.
+//! [`WebConfig`]: the content of a web configuration file, with its certificates and keys.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,9 +21,9 @@ use crate::rate_limit::RateLimit;
 use crate::stream::WebStream;
 use crate::tls::{AcceptError, ServerTls};
 
-/// The content of a web configuration file, with its certificates loaded.
+/// The content of a web configuration file, with the certificates and keys that the file names.
 ///
-/// The default equals an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
+/// The default is the same as an empty file: plain HTTP/1 and HTTP/2 without users, limits and headers.
 #[derive(Debug)]
 pub struct WebConfig {
     md5: [u8; 16],
@@ -52,7 +52,8 @@ pub enum Rejection {
 impl WebConfig {
     /// Reads a web configuration file, and the certificates and keys that it names.
     ///
-    /// `files` reads each file and records a stamp of it. The stamp later shows whether the file has changed.
+    /// `files` reads each file and records a stamp (metadata of the file), which later shows whether the file has
+    /// changed.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,
@@ -61,7 +62,7 @@ impl WebConfig {
         let content = files.read(path)?;
         let md5 = Md5::digest(&content).into();
         let text = config_file::text(content)?;
-        // An empty file counts as a file without settings.
+        // An empty file is valid, and has no settings.
         let document = serde_saphyr::from_str::<Option<Document>>(&text);
         let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
         let document = document.unwrap_or_default();
@@ -94,30 +95,30 @@ impl WebConfig {
         })
     }
 
-    /// Returns the MD5 sum of the file, without the certificates and keys that it names.
+    /// Returns the MD5 sum of the file. The sum does not include the certificates and keys that the file names.
     ///
-    /// With this sum, people can compare the content in use with a file. MD5 does not detect a file that an attacker
-    /// has made to have the same sum.
+    /// With this sum, people can check whether the content in use is that of a given file. MD5 does not protect against
+    /// an attacker, who can create another file with the same sum.
     pub fn md5(&self) -> [u8; 16] {
         self.md5
     }
 
-    /// Whether connections are encrypted.
+    /// Returns `true` if connections are encrypted.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Whether clients may speak HTTP/2.
+    /// Returns `true` if clients may use HTTP/2.
     pub fn http2(&self) -> bool {
         self.http2
     }
 
-    /// Whether requests need a user and a password.
+    /// Returns `true` if requests need a user and a password.
     pub fn requires_password(&self) -> bool {
         self.users.is_some()
     }
 
-    /// Returns what the configuration requires of connections and clients.
+    /// Returns the protections of this configuration, such as TLS and passwords.
     pub fn protections(&self) -> Protections {
         let tls = self.tls.as_ref();
         Protections {
@@ -128,10 +129,10 @@ impl WebConfig {
         }
     }
 
-    /// Whether both configurations accept the same connections.
+    /// Returns `true` if both configurations accept the same connections.
     ///
-    /// They do if their settings for TLS, HTTP/2 and client certificates are the same. The certificates of the server
-    /// may differ.
+    /// This is the case if their settings for TLS, HTTP/2 and client certificates are the same. The certificate of the
+    /// server may be different.
     pub fn accepts_like(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,
@@ -146,20 +147,20 @@ impl WebConfig {
         &self.headers
     }
 
-    /// Forgets remembered passwords that are not valid in this configuration. The caller must call this method as soon
-    /// as the configuration is in use.
+    /// Forgets remembered passwords that are wrong in this configuration. The caller must call this method as soon as
+    /// the configuration is in use.
     pub(crate) fn forget_others(&self) {
         if let Some(users) = &self.users {
             users.forget_others();
         }
     }
 
-    /// Whether there is a section `tls_server_config` that enables nothing.
+    /// Returns `true` if the file has a section `tls_server_config` that does not enable TLS.
     pub(crate) fn tls_section_is_empty(&self) -> bool {
         self.tls_section_is_empty
     }
 
-    /// Whether the file configures nothing.
+    /// Returns `true` if the file has no settings.
     pub(crate) fn is_empty(&self) -> bool {
         self.tls.is_none()
             && !self.tls_section_is_empty
@@ -169,14 +170,14 @@ impl WebConfig {
             && self.http2
     }
 
-    /// Performs the TLS handshake if connections are encrypted. Otherwise returns the connection unchanged.
+    /// Performs the TLS handshake if the configuration enables TLS. Otherwise, returns the connection unchanged.
     ///
-    /// A client that speaks plain HTTP on a TLS port receives the status 400. The handshake has no timeout, so the
-    /// server must set one.
+    /// If a client sends plain HTTP to a TLS port, it receives a response with the status 400. The handshake has no
+    /// timeout, so the server must set a timeout.
     ///
     /// # Errors
     ///
-    /// If the handshake fails, or the client's certificate is not allowed.
+    /// Returns an error if the handshake fails, or if the certificate of the client is not allowed.
     pub async fn accept(&self, stream: TcpStream) -> Result<WebStream, AcceptError> {
         match &self.tls {
             Some(tls) => Ok(tls.accept(stream).await?.into()),
@@ -184,15 +185,16 @@ impl WebConfig {
         }
     }
 
-    /// Checks the rate limit, and the user and password in the headers of a request.
+    /// Checks the rate limit, and the user and the password in the headers of a request.
     ///
-    /// Each call counts as one request for the rate limit. The method checks one password at a time on Tokio's blocking
-    /// threads. If several requests wait, the checks alternate between the addresses of the clients (`peer`). A correct
-    /// user and password are remembered as a keyed hash until the user's hash in the file changes.
+    /// Each call counts as one request for the rate limit. The method checks one password at a time, on Tokio's threads
+    /// for blocking work. If several requests wait, the method serves the addresses of the clients (`peer`) in turn.
+    /// The method remembers a correct user and password as a keyed hash, until the bcrypt hash of the user changes in
+    /// the file.
     ///
     /// # Errors
     ///
-    /// If the request must be refused.
+    /// Returns an error if the server must refuse the request.
     pub async fn check(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Rejection> {
         if self.rate_limit.as_ref().is_some_and(|limit| !limit.take()) {
             return Err(Rejection::TooManyRequests);
@@ -225,7 +227,7 @@ impl Default for WebConfig {
 // === impl Rejection ===
 
 impl Rejection {
-    /// Returns the response to the refused request, as plain text.
+    /// Returns the response to a refused request, with a plain text body.
     pub fn into_response<B: From<&'static str>>(self) -> Response<B> {
         let (status, text) = match self {
             Self::TooManyRequests | Self::TooManyChecks => {

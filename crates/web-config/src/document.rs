@@ -1,4 +1,4 @@
-//! The sections of the file as serde types.
+//! The sections of the web configuration file as serde types.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::file_reader::FileReader;
 
-/// The keys of all sections. Error messages may show only these keys.
+/// The keys of all sections. Error messages may show these keys, and no other text of the file.
 pub(crate) const KEYS: &[&str] = &[
     "tls_server_config",
     "http_server_config",
@@ -77,20 +77,20 @@ pub(crate) struct RateLimitSection {
     pub(crate) interval: String,
 }
 
-/// The certificates and the key of the server, and the client authorities, as PEM text.
+/// The certificate and the key of the server, and the authorities of client certificates, as PEM text.
 pub(crate) struct Pem {
     pub(crate) cert: Part,
     pub(crate) key: Part,
     pub(crate) client_ca: Option<Part>,
 }
 
-/// PEM text with its origin: the configuration key or the file that contains the text. Errors name the origin.
+/// A PEM text and its origin: the key in the configuration, or the file with the text. Errors name the origin.
 pub(crate) struct Part {
     pub(crate) origin: String,
     pub(crate) text: Vec<u8>,
 }
 
-/// A certificate or key that cannot be read.
+/// The error if a certificate or a key cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PemError {
     #[error("{key}_file {}: {source}", path.display())]
@@ -121,7 +121,7 @@ impl Default for HttpSection {
 // === impl TlsSection ===
 
 impl TlsSection {
-    /// Treats an empty path as absent, as the exporter-toolkit does.
+    /// Removes empty paths, because the exporter-toolkit treats them as absent.
     pub(crate) fn without_empty_paths(mut self) -> Self {
         for path in [
             &mut self.cert_file,
@@ -133,7 +133,7 @@ impl TlsSection {
         self
     }
 
-    /// Whether the section sets none of the keys that enable TLS in the exporter-toolkit.
+    /// Returns `true` if the section has none of the keys that enable TLS in the exporter-toolkit.
     pub(crate) fn is_disabled(&self) -> bool {
         let texts = [
             &self.cert,
@@ -145,8 +145,8 @@ impl TlsSection {
         texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
     }
 
-    /// Reads the certificates and the key, each from the section or from the file that the section names. Paths are
-    /// relative to `directory`.
+    /// Reads the certificates and the key. Each of them is in the section, or in a file that the section names.
+    /// Relative paths of these files begin at `directory`.
     pub(crate) fn pem(&self, directory: &Path, files: &mut FileReader) -> Result<Pem, PemError> {
         let mut read = |key, inline: &str, file: Option<&PathBuf>| match (inline, file) {
             ("", None) => Ok(None),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Why a string is not a duration.
+/// The reason why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DurationError {
@@ -27,12 +27,13 @@ pub enum DurationError {
 
 /// Parses a duration: `0`, or one or more decimal numbers, each with a unit (`ns`, `us`, `ms`, `s`, `m` or `h`).
 ///
-/// A negative duration becomes zero. Fractions of a nanosecond are ignored.
+/// The result for a negative duration is zero. The function ignores fractions of a nanosecond.
 ///
 /// # Errors
 ///
-/// If the text is not a duration, or if the duration is longer than Go can represent. The message has no subject, such
-/// as `is not a duration`, so the caller must write the text of the duration before it.
+/// Returns an error if the text is not a duration, or if the duration is longer than Go can represent. The error
+/// message has no subject (for example, `is not a duration`), so the caller must write the text of the duration before
+/// the message.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -60,7 +61,8 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     })
 }
 
-/// Parses the first number of a text with its unit. Returns the amount in nanoseconds, and the rest of the text.
+/// Parses the first number of a text and the unit of this number. Returns the amount in nanoseconds, and the rest of
+/// the text.
 fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -73,7 +75,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
     let (unit, rest) = split_at(rest, |c| c == '.' || c.is_ascii_digit());
     let unit = match unit {
         "ns" => 1,
-        // Go accepts both the micro sign and the Greek letter.
+        // Go accepts the micro sign (U+00B5) and the Greek letter (U+03BC).
         "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
         "ms" => 1_000_000,
         "s" => SECOND,
@@ -92,7 +94,7 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
 
 /// Converts the digits of a decimal fraction to nanoseconds, rounded down. `unit` is the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Further digits are less than a nanosecond, even if the unit is an hour.
+    // The digits after this number of digits are less than a nanosecond, even if the unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -1,4 +1,4 @@
-//! The error for a web configuration file that cannot be used.
+//! [`WebConfigError`]: the error if a web configuration file cannot be used.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::headers::HeaderError;
 use crate::rate_limit::RateLimitError;
 use crate::tls::TlsError;
 
-/// The error for a web configuration that cannot be used. The message names the file and the wrong key, and states how
+/// The error if a web configuration file cannot be used. The message names the file and the wrong key, and states how
 /// to fix the problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]

@@ -1,10 +1,11 @@
-//! A short and fair queue for expensive checks, such as password checks of clients that are not authenticated yet.
+//! A short and fair queue for expensive checks, such as password checks of clients that have not logged in yet.
 //!
-//! A request may run its check when it gets a turn. The queue alternates between the waiting clients, so a client with
-//! one request waits for at most one check of each other client. Until the queue is full, one client may have any
-//! number of waiting requests.
+//! A request must wait for a turn, which is the right to run one check. The clients get their turns in rotation. So a
+//! client with one request waits for at most one check of each other client. Until the queue is full, one client may
+//! have any number of waiting requests.
 //!
-//! If the queue is full when a new request arrives, the queue uses the first of these rules whose condition is true:
+//! If the queue is full when a new request arrives, the queue uses the first of the following rules whose condition is
+//! true:
 //!
 //! - If another client has at least two more waiting requests than the client of the new request, the new request
 //!   replaces the newest request of the client with the most requests. The replaced request is refused.
@@ -15,7 +16,7 @@
 //! - If no client has had a turn, the new request replaces a random request. So all new clients have the same chance,
 //!   whatever their number is.
 //!
-//! Clients that have not had a turn are therefore served first. The queue remembers the last 256 turns.
+//! So clients that have not had a turn are served first. The queue remembers the last 256 turns.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -39,34 +40,34 @@ use tokio::sync::oneshot;
 
 /// The number of turns that the queue remembers.
 ///
-/// After this number of turns of other clients, the queue treats a client as new again. So a flood in which each
-/// request comes from a different address does not delay a client for long.
+/// A client counts as new again after this number of turns of other clients. So a client does not wait for long even
+/// during a flood in which each request comes from a different address.
 const COUNTED_TURNS: u64 = 256;
 
-/// A queue that gives turns to clients. A key identifies each client.
+/// A queue that gives turns (rights to run a check) to clients. A key, such as an address, identifies each client.
 pub struct FairQueue<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
     /// Maximum number of waiting requests.
     places: usize,
 }
 
-/// The right to run one check. The right ends when this value is dropped.
+/// The right to run one check. When this value is dropped, the turn ends, and the next request gets a turn.
 #[must_use = "the turn ends when it is dropped"]
 pub struct Turn<K: Eq + Hash + Copy> {
     state: Arc<Mutex<State<K>>>,
 }
 
-/// The error for a request that is refused because too many requests wait.
+/// The error if the queue refuses a request because too many requests wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests wait for a check")]
 pub struct QueueFull;
 
 struct State<K: Eq + Hash + Copy> {
-    /// The number of turns that are free.
+    /// The number of checks that may begin immediately.
     free: usize,
-    /// Waiting requests in order of arrival.
+    /// The waiting requests, in the order of their arrival.
     waiting: Vec<Waiting<K>>,
-    /// The number of the last turn of each client. The numbers are kept only while requests wait.
+    /// For each client, the number of its last turn. The queue keeps these numbers only while requests wait.
     last_turns: HashMap<K, u64>,
     turns: u64,
     next_id: u64,
@@ -78,7 +79,7 @@ struct Waiting<K: Eq + Hash + Copy> {
     turn: oneshot::Sender<Turn<K>>,
 }
 
-/// A place in the queue. When the place is dropped, its request leaves the queue.
+/// The place of a waiting request in the queue. When this value is dropped, the request leaves the queue.
 struct Place<'a, K: Eq + Hash + Copy> {
     queue: &'a FairQueue<K>,
     id: u64,
@@ -87,7 +88,8 @@ struct Place<'a, K: Eq + Hash + Copy> {
 // === impl FairQueue ===
 
 impl<K: Eq + Hash + Copy> FairQueue<K> {
-    /// Creates a queue for `turns` concurrent checks and `places` requests that wait.
+    /// Creates a queue. `turns` is the number of concurrent checks, and `places` is the number of requests that may
+    /// wait.
     #[must_use]
     pub fn new(turns: usize, places: usize) -> Self {
         let state = State {
@@ -103,12 +105,12 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
         }
     }
 
-    /// Waits for a turn. If the future is dropped, the request leaves the queue.
+    /// Waits for a turn. If the returned future is dropped, the request leaves the queue.
     ///
     /// # Errors
     ///
-    /// If the queue is full and this request does not replace another request, or if another request replaces this
-    /// request. The [module](self) explains the rules.
+    /// Returns an error if the queue is full and this request does not replace another request. Also returns an error
+    /// if another request replaces this request. The [module](self) explains the rules.
     pub async fn turn(&self, client: K) -> Result<Turn<K>, QueueFull> {
         let (id, turn) = {
             let mut state = self.state.lock();
@@ -157,8 +159,8 @@ impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
         let next = self.state.lock().next();
         if let Some(next) = next {
-            // If the request has left the queue in the meantime, the send fails and drops the turn. Dropping the turn
-            // passes it to the next request.
+            // If the request has left the queue in the meantime, the send fails, and the new turn is dropped. The drop
+            // of this turn then gives a turn to the next request.
             drop(next.turn.send(Turn {
                 state: Arc::clone(&self.state),
             }));
@@ -175,12 +177,13 @@ impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
 // === impl State ===
 
 impl<K: Eq + Hash + Copy> State<K> {
-    /// Removes the request that gets the next turn from the queue. If no request waits, frees the turn.
+    /// Removes the request that gets the next turn from the queue, and returns it. If no request waits, another check
+    /// may begin immediately.
     fn next(&mut self) -> Option<Waiting<K>> {
         let last_turn = |waiting: &Waiting<K>| self.last_turn(&waiting.client);
         let order = self.waiting.iter().map(last_turn).enumerate();
-        // If several elements are equal, `min_by_key` returns the first one. So the requests of one client keep their
-        // order.
+        // If several requests are equal in this order, `min_by_key` returns the first one. So the requests of one
+        // client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
             self.free += 1;
             self.last_turns.clear();
@@ -194,7 +197,7 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn record_turn(&mut self, client: K) {
         self.turns += 1;
         self.last_turns.insert(client, self.turns);
-        // Old turns are removed to limit the memory.
+        // The queue forgets old turns, so that its memory is limited.
         if self.last_turns.len() as u64 > 2 * COUNTED_TURNS {
             let turns = self.turns;
             self.last_turns.retain(|_, turn| counts(*turn, turns));
@@ -207,10 +210,10 @@ impl<K: Eq + Hash + Copy> State<K> {
         turn.filter(|turn| counts(*turn, self.turns))
     }
 
-    /// Refuses a waiting request, so that a request of `client` can take its place.
+    /// Removes a waiting request, so that a request of `client` can take its place.
     ///
     /// The refused request is the newest request of the client with the most requests, or the request that
-    /// [`Self::of_last_served`] returns. Returns whether the queue has a free place now.
+    /// [`Self::of_last_served`] returns. Returns `true` if the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -232,10 +235,10 @@ impl<K: Eq + Hash + Copy> State<K> {
         })
     }
 
-    /// Returns the position of the waiting request whose client had a turn last.
+    /// Returns the position of the waiting request whose client had the most recent turn.
     ///
-    /// Returns `None` if `client` had a turn later than every waiting client. If no waiting client has had a turn,
-    /// returns a random position.
+    /// Returns `None` if the last turn of `client` is more recent than the turns of all waiting clients. If no waiting
+    /// client has had a turn, returns a random position.
     fn of_last_served(&self, client: K) -> Option<usize> {
         let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
         let latest = last_turns.clone().max()?;
@@ -248,8 +251,8 @@ impl<K: Eq + Hash + Copy> State<K> {
     }
 }
 
-/// Whether the queue still remembers a turn. `turn` is the number of this turn, and `turns` is the number of all turns
-/// so far.
+/// Returns `true` if the queue still remembers a turn. `turn` is the number of this turn, and `turns` is the number of
+/// all turns so far.
 fn counts(turn: u64, turns: u64) -> bool {
     turn + COUNTED_TURNS > turns
 }
@@ -309,7 +312,7 @@ mod tests {
             let (at, next) = ready.next().unwrap();
             turn = next.unwrap();
             order.push(clients[at]);
-            // A future must not be polled again after it is complete.
+            // The code replaces the future, because a future must not be polled again after it is complete.
             asking[at] = Box::pin(std::future::pending());
         }
         assert_eq!(order, "bcabaa");
@@ -322,7 +325,7 @@ mod tests {
         let queue = FairQueue::new(1, 4);
         let turn = first(&queue);
         let mut flood: Vec<_> = (0..4).map(|_| ask(&queue, 'a')).collect();
-        // The new request is from the client with the most requests, so it is refused.
+        // The new request comes from the client with the most requests, so the queue refuses this request.
         let mut more: Asking<'_> = Box::pin(queue.turn('a'));
         assert_eq!(poll(&mut more).map(|result| result.is_err()), Some(true));
         let mut other = ask(&queue, 'b');
@@ -340,10 +343,11 @@ mod tests {
         );
     }
 
-    /// Simulates attacking clients, and returns the number of tries and turns until a new client has its turn.
+    /// Simulates attacking clients. Returns the number of tries of a new client, and the number of turns until it has
+    /// its turn.
     ///
-    /// Each of the `attackers` clients asks again as soon as it is refused or has had its turn. After `warm_up` turns,
-    /// the new client does the same.
+    /// Each of the `attackers` requests a turn again as soon as it is refused or has had its turn. After `warm_up`
+    /// turns, the new client does the same.
     fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
         let queue = FairQueue::new(1, 32);
         let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
@@ -356,7 +360,7 @@ mod tests {
             } else {
                 attackers + 1
             };
-            // In each round, half of the attackers ask before the new client.
+            // In each round, half of the attackers request a turn before the new client.
             let order = (0..attackers / 2).chain([attackers]);
             let order = order.chain(attackers / 2..attackers);
             for number in order.filter(|number| *number < clients) {
@@ -388,10 +392,10 @@ mod tests {
         // Each of the 48 attackers has had a turn, so the new client is next.
         let (tries, turns) = first_turn_of_a_newcomer(48, 100).unwrap();
         assert!(tries == 1 && turns <= 1, "{tries} tries, {turns} turns");
-        // Here, the 48 attackers have not had a turn yet when the new client asks.
+        // In this case, the 48 attackers have not had a turn yet when the new client requests its turn.
         let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
         assert!(turns <= 60, "{tries} tries, {turns} turns");
-        // The 300 attackers are more clients than the queue remembers, so the new client gets its turn by chance.
+        // The queue cannot remember the turns of 300 attackers, so the new client gets its turn by chance.
         assert!(first_turn_of_a_newcomer(300, 0).is_some());
     }
 
@@ -416,7 +420,7 @@ mod tests {
         assert_eq!(queue.waiting(), 1);
         let late = ask(&queue, 'b');
         drop(turn);
-        // Client `c` gets the turn, but drops it without a check.
+        // Client `c` gets the turn, but its future is dropped before the check.
         drop(std::mem::replace(
             &mut stays,
             Box::pin(std::future::pending()),

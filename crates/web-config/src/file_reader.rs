@@ -5,16 +5,17 @@ use std::time::SystemTime;
 
 use config_file::ReadError;
 
-/// Maximum size of each file, in bytes. The files are the web configuration, its certificates and its keys.
+/// Maximum size of each file, in bytes. This limit applies to the web configuration file, its certificates and its
+/// keys.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Reads files, and records a stamp of each.
+/// Reads files, and records a stamp (metadata) of each file.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     stamps: Vec<FileStamp>,
 }
 
-/// The metadata of a file just before it was read.
+/// The metadata of a file at the time just before the file was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct FileStamp {
     path: PathBuf,
@@ -22,13 +23,13 @@ pub(crate) struct FileStamp {
     metadata: Option<FileMetadata>,
 }
 
-/// The metadata of a file that changes when its content changes.
+/// The metadata that changes when the content of a file changes.
 #[derive(Debug, PartialEq)]
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// The inode number of the file. It changes if another file replaces the file, even if both have the same time and
-    /// length.
+    /// The inode number of the file. This number changes if another file replaces the file, also if both files have the
+    /// same time and length.
     #[cfg(unix)]
     inode: u64,
 }
@@ -38,12 +39,12 @@ struct FileMetadata {
 impl FileReader {
     /// Reads the content of a regular file.
     pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        // The stamp is recorded before the read, so that a later check detects a change during the read.
+        // The stamp is recorded before the read, so that a later check also detects a change during the read.
         self.stamps.push(FileStamp::of(path.to_owned()));
         config_file::read(path, LARGEST)
     }
 
-    /// Returns the stamps of all files, including files that could not be read.
+    /// Returns the stamps of all files. Files that could not be read are included.
     pub(crate) fn into_stamps(self) -> Vec<FileStamp> {
         self.stamps
     }
@@ -67,7 +68,7 @@ impl FileStamp {
         }
     }
 
-    /// Whether the file has changed since the stamp was recorded.
+    /// Returns `true` if the file has changed since the stamp was recorded.
     pub(crate) fn is_outdated(&self) -> bool {
         Self::of(self.path.clone()) != *self
     }

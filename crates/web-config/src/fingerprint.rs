@@ -1,4 +1,4 @@
-//! Keyed hashes of secrets, for caches that must not contain the credentials themselves.
+//! Keyed hashes of secrets, for caches that must not contain the secrets themselves.
 //!
 //! ```
 //! use prometheus_web_config::fingerprint::FingerprintKey;
@@ -10,11 +10,11 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// A random key. Only a program that has the key can compute the fingerprints.
+/// A random key. Only a program with this key can compute the fingerprints (keyed hashes).
 #[derive(Debug, Default)]
 pub struct FingerprintKey(RandomState, RandomState);
 
-/// The keyed hash of a secret, 128 bits.
+/// The keyed hash of a secret. It has 128 bits.
 pub type Fingerprint = (u64, u64);
 
 // === impl FingerprintKey ===

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that the exporter-toolkit can add, each with its allowed values. If the list of values is empty, every
-/// value is allowed.
+/// The headers that the exporter-toolkit can add, and the allowed values of each header. If a list of values is empty,
+/// every value is allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("X-XSS-Protection", &[]),
 ];
 
-/// The error for a header that cannot be added. The message does not contain the value, because it may be secret.
+/// The error if a header cannot be added. The message does not contain the value, because it may be secret.
 #[derive(Debug, thiserror::Error)]
 #[error("http_server_config: headers: `{name}` {problem}")]
 pub(crate) struct HeaderError {
@@ -32,11 +32,11 @@ enum HeaderProblem {
     Invalid,
 }
 
-/// Turns names and values into headers.
+/// Converts names and values to headers.
 ///
 /// # Errors
 ///
-/// If a name or value is not allowed, or not valid in HTTP.
+/// Returns an error if a name or a value is not allowed, or is not valid in HTTP.
 pub(crate) fn headers(section: &BTreeMap<String, String>) -> Result<HeaderMap, HeaderError> {
     let mut headers = HeaderMap::new();
     for (name, value) in section {

@@ -1,4 +1,4 @@
-//! A tower layer that refuses requests and adds headers.
+//! A tower layer that refuses requests, and adds headers to responses.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::config::WebConfig;
 
-/// Applies the rate limit, the users and the headers of a configuration to a service.
+/// A tower layer that applies the rate limit, the users and the headers of a configuration to a service.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -32,12 +32,13 @@ pub struct WebConfigLayer<F> {
     peer: PeerOf,
 }
 
-/// A marker in the extensions of a request whose user and password the layer has verified.
+/// A marker in the extensions of a request. It means that the layer has verified the user and the password of the
+/// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PasswordVerified;
 
-/// Finds the address of the client in the extensions of a request.
+/// Returns the address of the client, which it finds in the extensions of a request.
 type PeerOf = fn(&Extensions) -> Option<IpAddr>;
 
 /// The service that [`WebConfigLayer`] creates.
@@ -51,10 +52,10 @@ pub struct WebConfigService<S, F> {
 // === impl WebConfigLayer ===
 
 impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
-    /// Creates a layer that uses the configuration from `current`.
+    /// Creates a layer that gets its configuration from `current`.
     ///
-    /// The layer calls `current` for each request and waits for its future. So if a user is removed from the file, the
-    /// layer also refuses the user's requests on open connections.
+    /// The layer calls `current` for each request, and waits for the returned future. So if a user is removed from the
+    /// file, the layer refuses further requests of this user, also on open connections.
     pub fn new(current: F) -> Self {
         Self {
             current,
@@ -62,10 +63,10 @@ impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
         }
     }
 
-    /// Sets the function that finds the address of a client, or of its network, in the extensions of a request.
-    /// Default: the layer treats all clients as one client.
+    /// Sets the function that returns the address of a client, or of its network, from the extensions of a request.
+    /// By default, the layer treats all clients as one client.
     ///
-    /// If several requests wait, the password checks alternate between the addresses.
+    /// If several requests wait for a password check, the layer serves these addresses in turn.
     #[must_use]
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
         self.peer = peer;
@@ -113,8 +114,8 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let config = (self.current)();
         let peer = (self.peer)(request.extensions());
-        // The current request must use the service that is ready. A clone may not be ready yet, so it is kept for the
-        // next request.
+        // This request must use the service for which `poll_ready` was called. A clone of this service may not be ready
+        // yet, so the clone is kept for the next request.
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! Checks passwords one at a time, in fair order, and remembers correct passwords.
+//! Checks passwords one at a time, in a fair order, and remembers correct passwords.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -10,18 +10,17 @@ use parking_lot::Mutex;
 use crate::fair_queue::{FairQueue, QueueFull};
 use crate::fingerprint::{Fingerprint, FingerprintKey};
 
-/// Number of concurrent checks. Only one check runs at a time, so that clients with wrong passwords cannot use all
-/// CPUs.
+/// Number of concurrent checks. This number is 1, so that clients with wrong passwords cannot use all CPUs.
 const CHECKS: usize = 1;
-/// Maximum number of requests that wait for a check. With bcrypt's usual cost of 10, the checks of a full queue take
+/// Maximum number of requests that wait for a check. With the usual bcrypt cost of 10, the checks of a full queue take
 /// about two seconds.
 const WAITING: usize = 32;
 
-/// A checker of passwords with bcrypt. After a reload, the new configuration uses the same `PasswordChecks`, so that
-/// the passwords of users with an unchanged hash stay remembered.
+/// Checks passwords with bcrypt. After a reload, the new configuration uses the same `PasswordChecks`. So the passwords
+/// of users with an unchanged hash stay remembered.
 pub(crate) struct PasswordChecks {
     key: FingerprintKey,
-    /// The last correct password of each user, and the hash against which the password was checked.
+    /// For each user, the last correct password, and the hash with which the password was compared.
     correct: Mutex<HashMap<String, Correct>>,
     turns: FairQueue<Option<IpAddr>>,
 }
@@ -34,7 +33,7 @@ struct Correct {
 // === impl PasswordChecks ===
 
 impl PasswordChecks {
-    /// Whether this password of a known user was correct before, with the same hash.
+    /// Returns `true` if this password of the user was correct before, with the same hash.
     pub(crate) fn remembers(&self, user: &str, password: &str, hash: &str) -> bool {
         let correct = self.correct.lock();
         correct.get(user).is_some_and(|correct| {
@@ -44,16 +43,16 @@ impl PasswordChecks {
 
     /// Waits for the turn of the client, and then compares a password with a hash on a blocking thread.
     ///
-    /// `known` states whether the user exists. If the user exists, a correct password is remembered. If the user does
-    /// not exist, the result is `false`.
+    /// `known` is `true` if the user exists. If the user exists and the password is correct, the method remembers the
+    /// password. If the user does not exist, the method returns `false`.
     ///
-    /// If the client disconnects and the future is dropped, a check that has begun still continues to its end. A
-    /// correct password is then remembered. So a client whose timeout is shorter than one check succeeds with its next
-    /// request.
+    /// If the client disconnects, the future is dropped. A check that has already begun then still continues to its
+    /// end. If the password is correct, it is remembered. So if the timeout of a client is shorter than one check, the
+    /// next request of the client succeeds.
     ///
     /// # Errors
     ///
-    /// If too many requests wait.
+    /// Returns an error if too many requests wait.
     pub(crate) async fn verify(
         self: &Arc<Self>,
         client: Option<IpAddr>,
@@ -62,7 +61,7 @@ impl PasswordChecks {
         known: bool,
     ) -> Result<bool, QueueFull> {
         let turn = self.turns.turn(client).await?;
-        // While this request waited for its turn, another request with the same password may have succeeded.
+        // While this request waited for its turn, another request with the same password may have been successful.
         if known && self.remembers(&user, &password, &hash) {
             return Ok(true);
         }
@@ -72,7 +71,7 @@ impl PasswordChecks {
             if correct {
                 checks.remember(user, &password, hash);
             }
-            // The turn ends when the check ends, even if the client has disconnected before.
+            // The turn ends when the check ends, even if the client has already disconnected.
             drop(turn);
             correct
         });
@@ -84,7 +83,7 @@ impl PasswordChecks {
         self.correct.lock().insert(user, Correct { hash, pair });
     }
 
-    /// Forgets each remembered password that was checked against another hash than that in `users`.
+    /// Forgets all remembered passwords whose user has another hash in `users`.
     pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
         let mut correct = self.correct.lock();
         correct.retain(|user, correct| users.get(user) == Some(&correct.hash));

@@ -1,4 +1,5 @@
-//! The protections of a configuration. The module also finds protections that a changed configuration would disable.
+//! [`Protections`]: what a configuration requires of connections and clients. The module also finds the protections
+//! that a changed configuration would disable.
 
 /// What a configuration requires of connections and clients.
 ///
@@ -27,7 +28,7 @@ pub struct Protections {
 // === impl Protections ===
 
 impl Protections {
-    /// Returns the names of the protections that `self` has and `after` lacks, each with its key in the file.
+    /// Returns the names of the protections that `self` has and `after` lacks. Each name includes the key in the file.
     #[must_use]
     pub fn lost_in(self, after: Self) -> Vec<&'static str> {
         let lost = [

@@ -1,5 +1,5 @@
-//! Limits the rate of requests with a token bucket. It allows a burst of requests at once, and then one request per
-//! interval.
+//! Limits the rate of requests with a token bucket. The token bucket allows a burst of requests at once, and then one
+//! request per interval.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct RateLimit {
     bucket: Mutex<Bucket>,
 }
 
-/// Why the section `rate_limit` cannot be used.
+/// The reason why the section `rate_limit` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RateLimitError {
     #[error("rate_limit: interval: the value {0}")]

@@ -1,4 +1,4 @@
-//! Reads the web configuration file again when the file changes.
+//! [`WebConfigFile`]: reads the web configuration file again when the file changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::error::{Problem, WebConfigError};
 use crate::file_reader::{FileReader, FileStamp};
 use crate::password_checks::PasswordChecks;
 
-/// A web configuration file that is read again if it changes, or if a certificate or key that it names changes.
+/// A web configuration file. The file is read again if it changes, or if a certificate or a key that it names changes.
 ///
 /// ```
 /// use prometheus_web_config::WebConfigFile;
@@ -31,9 +31,9 @@ use crate::password_checks::PasswordChecks;
 pub struct WebConfigFile {
     path: PathBuf,
     in_use: watch::Sender<Arc<WebConfig>>,
-    /// The stamps of the files. The mutex is locked while a thread checks and reads the files.
+    /// The stamps of the files. A thread holds the lock of this mutex while it checks and reads the files.
     stamps: Mutex<Vec<FileStamp>>,
-    /// A lock that the thread holds while it checks the files for [`latest`](Self::latest).
+    /// A lock that a thread holds while it checks the files for [`latest`](Self::latest).
     turn: Arc<tokio::sync::Mutex<()>>,
     /// The number of checks that have begun for [`latest`](Self::latest).
     begun: AtomicU64,
@@ -46,23 +46,23 @@ pub struct WebConfigFile {
 /// Maximum time that a request waits for a check of the files.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Receives events when the file is read again, so that a program can log them in its own format.
+/// Receives events about reloads of the file, so that a program can log these events in its own format.
 ///
-/// Each method logs with `tracing` by default.
+/// By default, each method logs its event with `tracing`.
 pub trait ReloadObserver: Send + Sync + 'static {
-    /// Runs after the file has changed and its new content is in use. Logs at level info by default.
+    /// Runs after the file has changed, when its new content is in use. Logs at level info by default.
     fn reloaded(&self, path: &Path, _config: &WebConfig) {
         tracing::info!("{}: reloaded", path.display());
     }
 
-    /// Runs once for each change after which the new content cannot be used. The previous content stays in use. Logs an
-    /// error by default.
+    /// Runs if the file has changed, but its new content cannot be used. The method runs once for each change. The
+    /// program continues to use the previous content. Logs an error by default.
     fn reload_failed(&self, error: &WebConfigError) {
         tracing::error!("{error}; the previous configuration stays in use");
     }
 
-    /// Runs if the section `tls_server_config` has no certificate, no key and no client authority. Connections are then
-    /// not encrypted. Logs a warning by default.
+    /// Runs if the section `tls_server_config` exists, but names no certificate, no key and no client authority.
+    /// Connections are then not encrypted. Logs a warning by default.
     fn tls_section_is_empty(&self, path: &Path) {
         tracing::warn!(
             "{}: tls_server_config names no certificate, so connections are not encrypted; write \
@@ -71,7 +71,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         );
     }
 
-    /// Runs if the file configures nothing. Connections are then not encrypted, and everyone may send requests. Logs a
+    /// Runs if the file has no settings. Connections are then not encrypted, and every client may send requests. Logs a
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
@@ -82,27 +82,27 @@ pub trait ReloadObserver: Send + Sync + 'static {
     }
 }
 
-/// An observer with only the default methods, which log.
+/// An observer that has only the default methods, which log the events.
 impl ReloadObserver for () {}
 
 // === impl WebConfigFile ===
 
 impl WebConfigFile {
-    /// Reads a file, and the certificates and keys that the file names. Relative paths begin at the directory of the
-    /// file.
+    /// Reads a file, and the certificates and keys that the file names. Relative paths in the file begin at the
+    /// directory of the file.
     ///
     /// # Errors
     ///
-    /// If the file, or a file that it names, cannot be read or used.
+    /// Returns an error if the file, or a file that it names, cannot be read or is not valid.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, WebConfigError> {
         Self::open_with_observer(path, ())
     }
 
-    /// Reads a file as [`open`](Self::open) does, and reports later results to an observer.
+    /// Reads a file in the same way as [`open`](Self::open), and reports later reloads to an observer.
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](Self::open).
+    /// Returns the same errors as [`open`](Self::open).
     pub fn open_with_observer(
         path: impl Into<PathBuf>,
         observer: impl ReloadObserver,
@@ -112,14 +112,15 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file that replaces this file, for example when the program reloads all its settings.
+    /// Reads a file whose settings replace the settings of this file, for example when the program reloads its own
+    /// configuration.
     ///
-    /// The returned value keeps the remembered passwords of users whose hash is the same in both files.
+    /// If a user has the same hash in both files, the returned value keeps the remembered password of this user.
     ///
     /// # Errors
     ///
-    /// The errors of [`open`](Self::open), and an error if `path` is the same file and has become empty or lacks
-    /// [`Protections`](crate::Protections) that it had before.
+    /// Returns the same errors as [`open`](Self::open). Also returns an error if `path` is the path of this file, and
+    /// its new content is empty or lacks [`Protections`](crate::Protections) of the content in use.
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
@@ -135,7 +136,7 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. As soon as the file is in use, the caller must inform the observer about missing settings.
+    /// Reads a file. The caller must inform the observer about missing settings when the file is in use.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -168,31 +169,31 @@ impl WebConfigFile {
         &self.path
     }
 
-    /// Returns the configuration in use, without a check of the files.
+    /// Returns the configuration in use. The method does not check whether the files have changed.
     pub fn in_use(&self) -> Arc<WebConfig> {
         Arc::clone(&self.in_use.borrow())
     }
 
-    /// Waits until the configuration in use does not accept the same connections as `accepted` (see
+    /// Waits until the configuration in use and `accepted` no longer accept the same connections (see
     /// [`WebConfig::accepts_like`]). A server can then close the connections that it accepted with `accepted`.
     ///
-    /// The method itself does not check the files. Only [`latest`](Self::latest) and [`current`](Self::current) detect
-    /// changes.
+    /// The method does not check whether the files have changed. Only [`latest`](Self::latest) and
+    /// [`current`](Self::current) do this.
     pub async fn outdates(&self, accepted: &WebConfig) {
         let mut in_use = self.in_use.subscribe();
         // The wait cannot fail, because `self` owns the sender.
         let _ = in_use.wait_for(|now| !now.accepts_like(accepted)).await;
     }
 
-    /// Returns the configuration in use, after a check of the files on a thread for blocking work.
+    /// Checks the files on a thread for blocking work, and then returns the configuration in use.
     ///
-    /// The check is the same as that of [`current`](Self::current). It always begins after the call, and concurrent
-    /// calls share a check. A check may take longer than a second, for example because a network file system does not
-    /// respond. Until such a check ends, the method returns the configuration in use.
+    /// The method makes the same check as [`current`](Self::current). The check begins after the call, and several
+    /// concurrent calls share one check. A check may take longer than a second, for example because a network file
+    /// system does not respond. Until such a check ends, the method returns the configuration in use without waiting.
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// Panics if the method is called outside a Tokio runtime.
     pub async fn latest(self: Arc<Self>) -> Arc<WebConfig> {
         let arrived = self.begun.load(Ordering::SeqCst);
         if self.is_late.load(Ordering::SeqCst) && self.turn.try_lock().is_err() {
@@ -202,39 +203,41 @@ impl WebConfigFile {
         let checked = async move {
             let turn = Arc::clone(&file.turn).lock_owned().await;
             if file.begun.load(Ordering::SeqCst) > arrived {
-                // Another check has begun and ended since this call, so its result is recent enough.
+                // Another check has begun and ended since this call, so no further check is necessary.
                 return;
             }
-            // The thread owns the lock, so the lock is held even if the future of this call is dropped.
+            // The thread holds the lock until the check ends, even if the future of this call is dropped.
             let check = spawn_blocking(move || {
                 file.begun.fetch_add(1, Ordering::SeqCst);
                 file.current();
                 file.is_late.store(false, Ordering::SeqCst);
                 drop(turn);
             });
-            // The error of the task is ignored. It occurs only if the runtime shuts down, or if the observer panics.
+            // The code ignores the error of this task. The task fails only if the runtime shuts down, or if the
+            // observer panics.
             let _ = check.await;
         };
-        // The check may have ended just when the timeout expired.
+        // The check may have ended just after the timeout.
         if timeout(PATIENCE, checked).await.is_err() && self.turn.try_lock().is_err() {
             self.is_late.store(true, Ordering::SeqCst);
         }
         self.in_use()
     }
 
-    /// Returns the configuration in use. If one of the files has changed, reads all files again first.
+    /// Returns the configuration in use. If one of the files has changed, the method first reads all files again.
     ///
-    /// Each call reads the metadata of every file and may read the files, so the calling thread may wait for a file
-    /// system. In a server, use [`latest`](Self::latest).
+    /// Each call reads the metadata of every file, and may read the files. So the calling thread may wait for a file
+    /// system. In a server, use [`latest`](Self::latest) instead.
     ///
-    /// If the new content cannot be used, the previous content stays in use. The previous content also stays in use if
-    /// the new content is empty or lacks previous [`Protections`](crate::Protections), because a program that writes
-    /// the file may have just truncated it. To disable protections, restart the program.
+    /// If the new content is not valid, the previous content stays in use. The previous content also stays in use if
+    /// the new content is empty, or if it lacks [`Protections`](crate::Protections) of the previous content. The
+    /// reason: a program that writes the file may have truncated the file just before. To disable protections, restart
+    /// the program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut stamps = self.stamps.lock();
         if stamps.iter().any(FileStamp::is_outdated) {
             let (config, new_stamps) = read(&self.path, &self.checks);
-            // The new stamps are kept even after a failure, so that each change is reported only once.
+            // The new stamps are stored even if the new content is not valid, so that each change is reported once.
             *stamps = new_stamps;
             let config = config.and_then(|config| {
                 not_weakened(&self.in_use(), &config)
@@ -262,8 +265,8 @@ impl fmt::Debug for WebConfigFile {
     }
 }
 
-/// Returns an error if the new content has no settings although the old content had some, or if it lacks a protection
-/// that the old content had.
+/// Returns an error if the new content has no settings and the old content had some. Also returns an error if the new
+/// content lacks a protection of the old content.
 fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     if after.is_empty() && !before.is_empty() {
         return Err(Problem::Emptied);
@@ -282,7 +285,7 @@ fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &dyn ReloadObser
     }
 }
 
-/// Reads a file. Returns the stamps of all files that were read, even after a failure.
+/// Reads a file. Returns the stamps of all files that were read, even if the content is not valid.
 fn read(
     path: &Path,
     checks: &Arc<PasswordChecks>,

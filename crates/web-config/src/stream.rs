@@ -1,4 +1,4 @@
-//! The stream of a connection, plain or encrypted.
+//! [`WebStream`]: the byte stream of a connection, which is plain or encrypted.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A plain or encrypted connection. The configuration at the time of the handshake determines whether it is encrypted.
+/// A plain or encrypted connection. The configuration that is in use when the connection begins determines whether the
+/// connection is encrypted.
 #[derive(Debug)]
 pub struct WebStream(Transport);
 
@@ -21,12 +22,12 @@ enum Transport {
 // === impl WebStream ===
 
 impl WebStream {
-    /// Whether the connection is encrypted.
+    /// Returns `true` if the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.0, Transport::Tls(_))
     }
 
-    /// Whether the client presented a certificate. The handshake has verified the certificate.
+    /// Returns `true` if the client has presented a certificate. The handshake has verified the certificate.
     pub fn has_client_certificate(&self) -> bool {
         match &self.0 {
             Transport::Plain(_) => false,

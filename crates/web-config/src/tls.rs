@@ -1,7 +1,7 @@
 //! Configures TLS in rustls from the section `tls_server_config`.
 //!
-//! rustls supports only TLS 1.2 and 1.3, and only cipher suites with forward secrecy. If a file sets an older minimum
-//! version, the minimum is TLS 1.2. A cipher suite without forward secrecy is an error.
+//! rustls supports only TLS 1.2 and 1.3, and only cipher suites with forward secrecy. If the file sets a lower minimum
+//! version, the minimum is TLS 1.2. If the file names a cipher suite without forward secrecy, this is an error.
 
 mod client_auth;
 mod crypto;
@@ -24,26 +24,26 @@ use crate::fingerprint::{Fingerprint, FingerprintKey};
 use client_auth::ClientAuthError;
 use crypto::CryptoError;
 
-/// The response to plain HTTP on a TLS port. Go's server sends the same text.
+/// The response to a plain HTTP request on a TLS port. Servers in Go send the same text.
 const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
      connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-/// The first byte of a TLS connection: the type of a handshake record.
+/// The first byte of a TLS connection. It means that the first record belongs to a handshake.
 const HANDSHAKE: u8 = 22;
-/// Maximum number of bytes of a plain request that are read before the request is refused.
+/// Maximum number of bytes that the server reads of a plain HTTP request on a TLS port.
 const PLAIN_REQUEST: usize = 16 * 1024;
 
-/// Encrypts connections and checks the certificates of clients.
+/// Performs TLS handshakes, and checks the certificates of clients.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     acceptor: TlsAcceptor,
-    /// The allowed names. If the list is not empty, each client certificate must have one of these names.
+    /// The allowed names. If this list is not empty, each client certificate must have at least one of the names.
     allowed_sans: Arc<[String]>,
     requires_certificate: bool,
-    /// The hash of all settings that apply to connections, except the certificate of the server.
+    /// The hash of all TLS settings except the certificate of the server.
     settings: Fingerprint,
 }
 
-/// Why the server refuses a connection.
+/// The reason why the server refuses a connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
@@ -53,12 +53,12 @@ pub enum AcceptError {
     /// The client certificate has none of the names in `client_allowed_sans`.
     #[error("TLS handshake failed: the client's certificate has none of the client_allowed_sans")]
     NameNotAllowed,
-    /// The client spoke plain HTTP on a TLS port. The server responded with the status 400.
+    /// The client sent plain HTTP to a TLS port. The server responded with the status 400.
     #[error("the client sent plain HTTP to a TLS port")]
     PlainHttp,
 }
 
-/// Why the section `tls_server_config` cannot be used.
+/// The reason why the section `tls_server_config` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error("{origin}: {source}")]
@@ -106,9 +106,9 @@ impl ServerTls {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         if verifies_clients {
-            // When a client resumes a session, rustls does not verify the client's certificate again. The certificate
-            // may have expired in the meantime. Therefore, the session cache (TLS 1.2) and the tickets (TLS 1.3) are
-            // disabled, and every connection has a full handshake.
+            // When a client resumes a TLS session, rustls does not verify the certificate of the client again. The
+            // certificate may have expired since the first handshake. So this code disables the session cache (TLS 1.2)
+            // and the tickets (TLS 1.3), and every connection has a full handshake.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -127,22 +127,24 @@ impl ServerTls {
         })
     }
 
-    /// Whether `self` and `other` accept the same connections. The certificates of the server may differ.
+    /// Returns `true` if `self` and `other` accept the same connections. The certificates of the server may be
+    /// different.
     pub(crate) fn accepts_like(&self, other: &Self) -> bool {
         self.settings == other.settings
     }
 
-    /// Whether each client needs a certificate.
+    /// Returns `true` if each client needs a certificate.
     pub(crate) fn requires_certificate(&self) -> bool {
         self.requires_certificate
     }
 
-    /// Whether a client needs a certificate with one of the allowed names. A client without a certificate has no names.
+    /// Returns `true` if each client needs a certificate with one of the allowed names. A client without a certificate
+    /// does not have such a name.
     pub(crate) fn requires_name(&self) -> bool {
         !self.allowed_sans.is_empty()
     }
 
-    /// Performs the handshake and checks the client's certificate.
+    /// Performs the handshake, and checks the certificate of the client.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -174,8 +176,8 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// The hash of all settings that decide which connections are accepted. A renewed certificate of the server does not
-/// change the hash, because the certificate does not decide which clients may connect.
+/// Returns the hash of all settings that decide which connections the server accepts. The certificate of the server is
+/// not one of these settings, so a renewed certificate does not change the hash.
 fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
     static KEY: LazyLock<FingerprintKey> = LazyLock::new(FingerprintKey::default);
     let authorities = pem.client_ca.as_ref().map(|authorities| &authorities.text);
@@ -193,11 +195,11 @@ fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
     KEY.fingerprint(&(clients, protocol))
 }
 
-/// Informs a client that speaks plain HTTP that the port expects TLS.
+/// Tells a client that has sent plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // The code reads the request before it closes the connection. If a server closes a connection with unread bytes,
-    // the operating system resets the connection, and the client loses the response. This can still happen if the
-    // request is longer than the buffer.
+    // The server reads the request before it closes the connection. If a server closes a connection that has unread
+    // bytes, the operating system resets the connection, and the client loses the response. This can still happen if
+    // the request is longer than this buffer.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! Tests the public interface: content of the file, reload, layer and connections.
+//! Tests the public interface: the content of the file, reloads, the layer and connections.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -18,10 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, ServiceExt, service_fn};
 
-/// A directory that is removed when dropped.
+/// A directory. When this value is dropped, the directory is removed.
 struct Directory(PathBuf);
 
-/// The reload events of a file, as text.
+/// Records the reload events of a file as texts.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<String>>>);
 
@@ -37,7 +37,7 @@ impl Directory {
         Self(path)
     }
 
-    /// Replaces a file, as a mounted volume does.
+    /// Replaces a file by a rename, as Kubernetes does in a mounted volume.
     fn write(&self, name: &str, content: &str) -> PathBuf {
         let (path, new) = (self.0.join(name), self.0.join("new"));
         fs::write(&new, content).unwrap();
@@ -45,7 +45,7 @@ impl Directory {
         path
     }
 
-    /// Writes a certificate of `localhost` with its key, and returns the certificate.
+    /// Writes a certificate for `localhost` and its key, and returns the certificate.
     fn write_pair(&self) -> CertificateDer<'static> {
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         self.write("server.crt", &pair.cert.pem());
@@ -106,7 +106,8 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
     assert_eq!(events.take(), ["reloaded"]);
-    // The sums are the same as those of the program `md5sum`. The previous configuration keeps its sum.
+    // These are the first bytes of the sums that the program `md5sum` computes. The previous configuration still
+    // returns its own sum.
     assert_eq!(file.in_use().md5()[..3], [0x3a, 0xb2, 0x33]);
     assert_eq!(first.md5()[..3], [0xd4, 0x1d, 0x8c]);
 
@@ -125,7 +126,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     assert_eq!(events.take(), ["empty", "reloaded"]);
 }
 
-/// An observer that delays a check, as a file system that does not respond would do.
+/// An observer that delays a check of the file, like a file system that does not respond.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicU32>);
 
@@ -137,7 +138,7 @@ impl ReloadObserver for Slow {
 
 const HEADER: &str = "http_server_config: {headers: {X-Frame-Options: deny}}\n";
 
-/// Writes a configuration file, and returns a function that sends a request to a service with this file.
+/// Writes a web configuration file. Returns a function that sends a request to a service that uses this file.
 fn served(directory: &Directory, slow: &Slow) -> impl AsyncFn() -> Response<String> + use<> {
     let path = directory.write("web.yaml", HEADER);
     let file = Arc::new(WebConfigFile::open_with_observer(&path, slow.clone()).unwrap());
@@ -169,10 +170,11 @@ async fn other_tasks_run_while_the_file_is_read() {
             }
         }
     };
-    // The runtime of this test has only one thread. If reading the file blocked this thread, the loop would be late.
+    // This test has only one thread. If the check of the file blocked this thread, an iteration of the loop would take
+    // longer.
     longest = longest.max(last.elapsed());
     assert!(longest < Duration::from_millis(300), "held for {longest:?}");
-    // Each response has the headers of the new content, which adds none.
+    // The new content adds no headers, so each response is without the header.
     let responses = <[_; 3]>::from(responses);
     assert!(
         responses
@@ -194,7 +196,7 @@ async fn requests_do_not_wait_for_a_file_system_that_does_not_respond() {
     }
     let waited = began.elapsed();
     assert!(waited < Duration::from_secs(2), "{waited:?}");
-    // When the file system responds again, the service reads changes of the file again.
+    // When the file system responds again, the service detects changes of the file again.
     slow.0.store(0, Ordering::SeqCst);
     directory.write("web.yaml", HEADER);
     while !ask().await.headers().contains_key("x-frame-options") {
@@ -218,7 +220,7 @@ fn an_empty_file_does_not_take_the_place_of_settings() {
         };
         assert!(error.contains("the file is empty now"), "{error}");
         assert!(file.reopen(&path, events.clone()).is_err(), "{nothing}");
-        // The refused content is not in use, so a warning about this content would be wrong.
+        // The service does not use the refused content, so it must not warn about this content.
         assert_eq!(events.take(), Vec::<String>::new(), "{nothing}");
     }
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
@@ -282,14 +284,14 @@ fn a_change_does_not_turn_protections_off() {
         let error = reopened.unwrap_err().to_string();
         assert!(error.contains(&says), "{after}: {error}");
         assert_eq!(events.take(), Vec::<String>::new(), "{after}");
-        // The new content is used if it has more protections, or if it has other settings but the same protections.
+        // New content comes into use if it has more protections, or if it has the same protections and other settings.
         directory.write(
             "web.yaml",
             &format!("{before}\nhttp_server_config: {{http2: false}}\n"),
         );
         assert!(!file.current().http2());
         assert_eq!(events.take(), ["reloaded"]);
-        // After a restart, the program uses the file even though it lacks a protection.
+        // After a restart, the program uses the file although the file lacks a protection.
         directory.write("web.yaml", &after);
         assert!(WebConfigFile::open_with_observer(&path, ()).is_ok());
     }
@@ -327,7 +329,7 @@ async fn connections_are_outdated_by_other_requirements_but_not_by_a_new_certifi
         assert!(is_outdated(&accepted).await, "{content}");
         accepted = file.in_use();
     }
-    // A renewed certificate of the server, changed users and changed headers do not make open connections outdated.
+    // Open connections are not outdated after a change of the server's certificate, of the users or of the headers.
     directory.write_pair();
     assert!(!is_outdated(&accepted).await);
     directory.write("ca.crt", &authority().cert.pem());
@@ -413,7 +415,7 @@ fn an_error_names_the_file_the_key_and_the_cure() {
     assert!(error.to_string().starts_with("/no/such/file: No such file"));
 }
 
-/// Returns the response of a service that uses a configuration.
+/// Sends a request to a service that uses `config`, and returns the response.
 async fn ask(config: &Arc<WebConfig>, authorization: &str) -> Response<String> {
     let config = Arc::clone(config);
     let inner = service_fn(async |_: Request<()>| {
@@ -466,7 +468,7 @@ async fn an_empty_file_leaves_requests_as_they_are() {
     assert!(response.headers().is_empty());
 }
 
-/// Connects a client, and accepts the connection with a configuration.
+/// Connects a client to a server that uses `config`.
 async fn accept(
     config: Arc<WebConfig>,
 ) -> (

@@ -1,8 +1,9 @@
-//! A synthetic API server with pods and nodes. The server supports complete, paged and streaming lists, watches, and
-//! changes.
+//! A synthetic API server with pods and nodes. The server supports complete, paged and streaming lists, and watches.
+//! The server also changes pods at a given rate.
 //!
-//! The server runs as a separate process, so that no figure includes its cost. Lines on its standard input control the
-//! server. The server answers each line with a line on its standard output.
+//! The server runs as a separate process, so that the measured CPU time and memory of an exporter do not include the
+//! server. Each line on the standard input of the server is a command. The server answers each command with a line on
+//! its standard output.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -18,11 +19,11 @@ use serde_json::{Value, json};
 
 use super::pods;
 
-/// Number of pods that changes affect.
+/// Number of pods that the server changes. The other pods never change.
 const POOL: usize = 2_000;
 /// Number of pods per node.
 const PODS_PER_NODE: usize = 30;
-/// Maximum time for which a watch sends nothing. After this time, the watch sends a bookmark.
+/// Time without events after which a watch sends a bookmark.
 const BOOKMARKS: Duration = Duration::from_secs(30);
 
 /// The state of the server.
@@ -52,7 +53,8 @@ struct Rate {
 struct Collection {
     kind: &'static str,
     objects: Vec<Object>,
-    /// The objects that change, each with its index in `objects`, the texts of its states, and its current state.
+    /// The objects that change: the index in `objects`, the three texts that the object alternates between, and the
+    /// number of the current text.
     pool: Vec<(usize, [Text; 3], usize)>,
     watches: Vec<Sender<Arc<[u8]>>>,
 }
@@ -62,7 +64,7 @@ struct Object {
     version: u64,
 }
 
-/// An object as JSON: the text in front of its version, and the text after it.
+/// An object as JSON: the text before the number of `resourceVersion`, and the text after the number.
 #[derive(Clone)]
 struct Text {
     head: Arc<str>,
@@ -97,7 +99,8 @@ pub(crate) fn run(count: usize) -> io::Result<()> {
                 };
             }
             ["paged", on] => *server.paged_only.lock() = on == "on",
-            // Some pods change without an event, and all watches of pods end as expired.
+            // The server changes `changed` pods without an event, and ends all watches of pods with the error
+            // "Expired".
             ["expire", changed] => server.expire(changed.parse().map_err(io::Error::other)?),
             ["status"] => {}
             _ => return Err(io::Error::other(format!("unknown command: {line:?}"))),
@@ -134,7 +137,8 @@ impl Server {
             kind: "Pod",
             ..Collection::default()
         };
-        // The changes are spread over all pods, so that they affect every page of a store.
+        // The pods that change are spread over all pods, so that the changes affect every page (block of rows) of a
+        // store.
         let step = (count / POOL).max(1);
         for (place, (_, text, at)) in keyed.into_iter().enumerate() {
             if place % step == 0 {
@@ -163,7 +167,7 @@ impl Server {
         }
     }
 
-    /// Makes changes at the requested rate.
+    /// Changes pods at the requested rate.
     fn change(&self) {
         let mut next = 0;
         loop {
@@ -177,7 +181,8 @@ impl Server {
             }
             let mut pods = self.pods.lock();
             for _ in 0..rate.batch.max(1) {
-                // 7919 is a prime number, so steps of this size visit the whole pool in an irregular order.
+                // 7919 is a prime number, so steps of this size reach every pod of the pool, but not in the order of
+                // the pods.
                 next += 7919;
                 let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
                 pods.change(next, version, true);
@@ -201,7 +206,7 @@ impl Server {
         } });
         let line: Arc<[u8]> = format!("{status}\n").into_bytes().into();
         for watch in pods.watches.drain(..) {
-            // Dropping the sender ends the watch after the error.
+            // `drain` drops the sender, which ends the watch after this error.
             let _ = watch.send(Arc::clone(&line));
         }
     }
@@ -390,7 +395,7 @@ impl Server {
 // === impl Collection ===
 
 impl Collection {
-    /// Puts a pod of the pool in its next state. If `seen` is true, sends an event to the watches.
+    /// Replaces a pod of the pool by its next text. If `seen` is true, sends an event to the watches.
     fn change(&mut self, at: usize, version: u64, seen: bool) {
         let len = self.pool.len().max(1);
         let Some((place, states, state)) = self.pool.get_mut(at % len) else {
@@ -441,7 +446,8 @@ impl Text {
     }
 }
 
-/// Returns a pod in its original state (0), with its first container crashed (1), or running again (2).
+/// Returns a pod in one of three states: the original pod (0), the first container has crashed (1), or the container
+/// runs again (2).
 fn crashed(mut pod: Value, state: usize) -> Value {
     if state == 0 {
         return pod;

@@ -1,14 +1,15 @@
-//! Measures the exporter from end to end, compared with a stand-in: a simple exporter of the usual design.
+//! Measures the exporter from end to end, and compares it with a stand-in, that is a simple exporter of the usual
+//! design.
 //!
 //! ```console
 //! $ cargo bench -p kube-state-metrics-exporter --bench end_to_end -- 1000 10000
 //! ```
 //!
 //! For each number of pods and each exporter, the benchmark starts a synthetic API server and the exporter as separate
-//! processes. So the figures of one process do not include the cost of other processes. `--only crate` or
-//! `--only usual` measures one of the two exporters. `--scrapes N` and `--seconds S` make a run longer.
-//! `--program PATH` measures another build of the exporter, such as a static program. The benchmark needs Linux,
-//! because CPU times and memory come from `/proc`. docs/explanation/performance.md has the figures.
+//! processes. So the CPU time and the memory of an exporter do not include the API server. `--only crate` measures only
+//! the exporter of this repository, and `--only usual` measures only the stand-in. `--scrapes N` and `--seconds S` make
+//! a run longer. `--program PATH` measures another build of the exporter, such as a static program. The benchmark needs
+//! Linux, because CPU times and memory come from `/proc`. docs/explanation/performance.md shows the results.
 
 #![allow(
     clippy::print_stdout,
@@ -78,7 +79,8 @@ fn compare(words: &[&str]) -> Result<(), AnyError> {
         let mut columns = Vec::new();
         for exporter in [Exporter::Crate, Exporter::Usual] {
             if only.is_none_or(|only| only == exporter.name()) {
-                // Each exporter gets a separate server, so both exporters see the same changes in the same order.
+                // Each exporter uses a separate API server, so that both exporters receive the same changes in the same
+                // order.
                 let mut api = Process::start(
                     Command::new(std::env::current_exe()?).args(["apiserver", &size.to_string()]),
                 )?;
@@ -93,7 +95,7 @@ fn compare(words: &[&str]) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Prints the figures of exporters side by side, as a table for a document.
+/// Prints the results of the exporters as a Markdown table with one column for each exporter.
 fn print(pods: usize, columns: &[(&str, Figures)]) {
     println!("\n{pods} pods\n");
     let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();

@@ -16,13 +16,13 @@ pub(crate) enum Exporter {
     Usual,
 }
 
-/// The extent of the measurements.
+/// The number and the duration of the measurements.
 pub(crate) struct Plan {
     /// Maximum number of scrapes of each kind.
     pub(crate) scrapes: usize,
     /// Duration of the changes, and maximum duration of the scrapes of each kind, in seconds.
     pub(crate) seconds: f64,
-    /// The path of the crate's exporter.
+    /// The path of the program of this repository's exporter.
     pub(crate) program: PathBuf,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Figures {
 
 /// Number of changes of pods per second, if the changes arrive one by one.
 const RATE: f64 = 500.0;
-/// Number of changes of pods per second, if the changes arrive in bursts, and number of changes in a burst.
+/// If the changes arrive in bursts: the number of changes of pods per second, and the number of changes in a burst.
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between two scrapes while pods change.
 const INTERVAL: f64 = 5.0;
@@ -63,7 +63,8 @@ impl Exporter {
                         .arg(apiserver)
                         .stderr(Stdio::inherit()),
                 )?;
-                // `watching ...; listening on http://localhost:PORT/metrics, telemetry on ...`
+                // The exporter writes a line `watching ...; listening on http://localhost:PORT/metrics, telemetry on
+                // ...`, which contains the port.
                 let line = loop {
                     let line = process.line()?;
                     if line.contains(", telemetry on ") {
@@ -96,7 +97,7 @@ impl Default for Plan {
     }
 }
 
-/// Measures an exporter on a new API server with `pods` pods.
+/// Measures an exporter that watches a new API server with `pods` pods.
 pub(crate) fn measure(
     exporter: Exporter,
     pods: usize,
@@ -203,7 +204,8 @@ pub(crate) fn measure(
             "CPU of a relist in pages",
         ),
     ] {
-        // The watcher of the stand-in cannot fall back from streaming lists to pages.
+        // The stand-in cannot request lists in pages after a streaming list has failed, so this measurement is left
+        // out.
         let (seen, used) = match (exporter, paged) {
             (Exporter::Usual, "on") => (f64::NAN, f64::NAN),
             _ => relist(api, &process, paged)?,
@@ -224,7 +226,8 @@ impl Figures {
         self.rows.push((name, unit, value));
     }
 
-    /// Measures some scrapes: the median time, the CPU time, and the time to the first byte.
+    /// Measures up to `scrapes` scrapes: the median duration, the CPU time, and the time until the first byte of the
+    /// response.
     fn scrapes(
         &mut self,
         process: &Process,
@@ -235,7 +238,7 @@ impl Figures {
     ) -> io::Result<()> {
         let (started, before) = (Instant::now(), process.cpu()?);
         let mut all = Vec::new();
-        // CPU times have a resolution of 10 ms. Fast scrapes are repeated until the error is small.
+        // CPU times have a resolution of 10 ms, so fast scrapes are repeated until the rounding error is small.
         while all.is_empty()
             || started.elapsed().as_secs_f64() < plan.seconds
                 && (all.len() < plan.scrapes || process.cpu()? - before < 0.5)
@@ -257,7 +260,7 @@ fn status(api: &mut Process, line: &str) -> io::Result<[u64; 3]> {
     Ok([(); 3].map(|()| numbers.next().unwrap_or(0)))
 }
 
-/// Waits until `lists` lists have been sent in total, and both watches are open.
+/// Waits until the server has sent `lists` lists in total, and the watches of pods and nodes are open.
 fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     let begun = Instant::now();
     loop {
@@ -274,8 +277,8 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
 
 /// The difference between the peak of memory during a scrape and the memory before the scrape, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
-    // The exporter may keep memory that its first scrapes allocate. An additional first scrape excludes this memory
-    // from the difference.
+    // The first scrape may allocate memory that the exporter keeps. This additional scrape allocates such memory before
+    // the measurement starts.
     scraper.scrape(gzip)?;
     process.settle()?;
     process.forget_peak()?;
@@ -292,8 +295,8 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
-    // An exporter may compress before the next scrape is due. The wait excludes the cost of this compression from the
-    // cost of the updates.
+    // The exporter may compress its response before the next scrape is due. After this wait, the compression has ended,
+    // so its CPU time does not count as CPU time of the updates.
     thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));
@@ -305,8 +308,8 @@ fn changes(
     Ok(used / after.saturating_sub(before).max(1) as f64)
 }
 
-/// Measures compressed scrapes while pods change: the median time, and the CPU time per scrape without the CPU time of
-/// updates.
+/// Measures compressed scrapes while pods change: the median duration, and the CPU time per scrape. The CPU time does
+/// not include the CPU time of the updates.
 fn under_churn(
     api: &mut Process,
     process: &Process,
@@ -315,7 +318,7 @@ fn under_churn(
     per_update: f64,
 ) -> io::Result<(Taken, f64)> {
     status(api, &format!("rate {RATE} 1"))?;
-    // After two scrapes, an exporter can predict when the next scrape is due.
+    // These two scrapes are not measured. After these scrapes, the exporter can predict when the next scrape is due.
     for _ in 0..2 {
         thread::sleep(Duration::from_secs_f64(INTERVAL));
         scraper.scrape(true)?;
@@ -338,7 +341,7 @@ fn under_churn(
     Ok((taken, cpu.max(0.0) / all.len() as f64))
 }
 
-/// Measures the peak memory and CPU seconds of a relist of pods, after a watch that expired.
+/// Measures the peak memory and the CPU seconds of a relist of pods. The relist happens because the watch expires.
 fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64, f64)> {
     let lists = status(api, &format!("paged {paged}"))?[1];
     process.forget_peak()?;
@@ -349,7 +352,7 @@ fn relist(api: &mut Process, process: &Process, paged: &str) -> io::Result<(f64,
     Ok((process.peak()?, cpu - before))
 }
 
-/// Fails if a body lacks a pod, or if fewer than `restarts` containers of the body have restarted.
+/// Fails if the response body does not contain all pods, or if it shows fewer than `restarts` restarted containers.
 fn check(body: &[u8], pods: usize, restarts: usize) -> io::Result<()> {
     let text = std::str::from_utf8(body).map_err(io::Error::other)?;
     let infos = text.matches("\nkube_pod_info{").count();

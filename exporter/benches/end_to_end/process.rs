@@ -6,14 +6,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A process that is killed when it is dropped.
+/// A running process. When this value is dropped, the process is killed.
 pub(crate) struct Process {
     child: Child,
     lines: BufReader<ChildStdout>,
     input: ChildStdin,
 }
 
-/// Ticks of `/proc/PID/stat` per second; the same on every Linux.
+/// Clock ticks per second in `/proc/PID/stat`. The number is the same on every Linux system.
 const TICKS: f64 = 100.0;
 
 impl Process {
@@ -49,7 +49,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
     }
 
-    /// Returns the CPU seconds so far, of all threads, in user and kernel mode.
+    /// Returns the CPU seconds that all threads of the process have used, in user and kernel mode.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         let stat = self.file("stat")?;
         let fields: Vec<_> = (stat.rsplit(')').next().unwrap_or_default())
@@ -84,14 +84,15 @@ impl Process {
             .ok_or_else(|| io::Error::other(format!("no {name} in /proc/PID/status")))
     }
 
-    /// Waits until the process has used no CPU for a while. Returns the time of its last CPU use, and its CPU time.
+    /// Waits until the process has used no CPU for a while. Returns the time at which the process last used CPU, and
+    /// the CPU time of the process.
     pub(crate) fn settle(&self) -> io::Result<(Instant, f64)> {
         const QUIET: Duration = Duration::from_millis(700);
         let (mut active, mut cpu) = (Instant::now(), self.cpu()?);
         while active.elapsed() < QUIET {
             thread::sleep(Duration::from_millis(10));
             let now = self.cpu()?;
-            // A single tick is ignored, because background tasks cause such ticks.
+            // CPU use of a single clock tick does not count, because background tasks cause it.
             if now > cpu + 0.015 {
                 (active, cpu) = (Instant::now(), now);
             }

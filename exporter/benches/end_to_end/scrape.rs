@@ -1,4 +1,5 @@
-//! A scraper, which keeps one connection, reads whole bodies, and measures the times of the first and the last byte.
+//! A scraper that reuses one connection. The scraper reads whole bodies, and measures the times until the first and the
+//! last byte.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! The stand-in: a simple exporter of the usual design, as efficient as this design allows.
+//! The stand-in: a simple exporter. The stand-in has the usual design of such exporters, and the code is as efficient
+//! as this design allows.
 //!
 //! `kube` decodes complete objects into `k8s_openapi` types. A map behind a lock holds the rendered text of each
 //! object, one piece per family. A scrape iterates over the map once per family, and compresses the whole text each
@@ -147,7 +148,7 @@ fn connection(stream: TcpStream, stores: &[Arc<Store>]) -> io::Result<()> {
             out,
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ntransfer-encoding: chunked\r\n\r\n"
         )?;
-        // The response is sent in pieces of 32 KiB. The buffer passes on writes of at least this size without a copy.
+        // The response is sent in chunks of 32 KiB. If a write has at least this size, the buffer does not copy it.
         let mut chunked = BufWriter::with_capacity(32 * 1024, Chunked(&mut out));
         if gzip {
             let mut encoder = GzEncoder::new(&mut chunked, Compression::default());
@@ -167,7 +168,7 @@ fn connection(stream: TcpStream, stores: &[Arc<Store>]) -> io::Result<()> {
     }
 }
 
-/// Writes each piece as a chunk.
+/// A writer that sends each write as a chunk of the HTTP response.
 struct Chunked<W>(W);
 
 impl<W: Write> Write for Chunked<W> {

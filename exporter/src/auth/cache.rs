@@ -7,15 +7,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The maximum number of cached results.
+/// The maximum number of verdicts in a cache.
 pub(super) const REMEMBERED: usize = 1024;
 
-/// Verdicts of the API server.
+/// A cache of verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// While the API server does not answer, a verdict stays usable for this time after its review.
+    /// If the API server does not answer, the exporter uses an expired verdict for this time after the review.
     grace: Duration,
-    /// A key counts as known for this time after its last verdict. Reviews of known keys have a separate queue.
+    /// A key, such as a token, counts as known for this time after its last verdict. Reviews of known keys wait in a
+    /// separate queue.
     known: Duration,
 }
 
@@ -24,7 +25,8 @@ pub(super) struct Cache<K, V> {
 pub(super) enum Found<V> {
     /// A verdict that is still valid.
     Valid(V),
-    /// A verdict that is still valid, and that the caller must renew. No other caller renews this verdict.
+    /// A verdict that is still valid, but must be renewed. The caller must renew the verdict, because no other caller
+    /// receives this result.
     Renew(V),
     /// The verdict has expired, but the key still counts as known.
     Expired,
@@ -51,7 +53,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Looks up a key. In the second half of the lifetime of a verdict, the caller must renew the verdict.
+    /// Looks up a key. In the second half of the lifetime of a verdict, one caller receives [`Found::Renew`] and must
+    /// renew the verdict.
     pub(super) fn find(&self, key: &K) -> Found<V> {
         let mut answers = self.answers.lock();
         let Some(answer) = answers.get_mut(key) else {
@@ -80,14 +83,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         (answer.until > Instant::now()).then(|| answer.value.clone())
     }
 
-    /// Lets another caller renew a verdict after a renewal has failed.
+    /// Records that a renewal has failed, so that another caller renews the verdict.
     pub(super) fn renewal_failed(&self, key: &K) {
         if let Some(answer) = self.answers.lock().get_mut(key) {
             answer.is_renewed = false;
         }
     }
 
-    /// The last verdict; `None` after its grace period. A caller uses this verdict only if the API server does not
+    /// The last verdict; `None` after its grace period. The caller uses this verdict only if the API server does not
     /// answer.
     pub(super) fn get_within_grace(&self, key: &K) -> Option<V> {
         let answers = self.answers.lock();

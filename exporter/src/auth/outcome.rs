@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::review::ReviewError;
 
-/// Logs, for one kind of review, the first failure after a success, and the first success after a failure.
+/// A log of the failures of one kind of review: it logs the first failure after a success, and the first success after
+/// a failure.
 pub(super) struct OutcomeLog {
     /// What is reviewed, such as `token`.
     what: &'static str,

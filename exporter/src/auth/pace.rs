@@ -5,11 +5,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Lets the requests of a burst begin at once, and then one request per interval.
+/// A rate limit: `burst` requests begin immediately, and each further request begins one interval after the request
+/// before it.
 pub(super) struct Pace {
     interval: Duration,
     burst: u32,
-    /// The time at which the next request begins if bursts are not allowed.
+    /// The time at which the next request would begin if the limit did not allow bursts.
     scheduled: Mutex<Option<Instant>>,
 }
 

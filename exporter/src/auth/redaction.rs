@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 /// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
-/// The minimum length of the parts of a token that are hidden, in characters. Shorter parts stay visible.
+/// The minimum length of a part of a token that is hidden, in characters. Shorter parts stay visible.
 const PART: usize = 8;
 const HIDDEN: &str = "[hidden]";
 
@@ -28,8 +28,8 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
 
 /// Replaces each part of the token that the text contains, if the part is long enough to be secret.
 ///
-/// A token is ASCII (`bearer` refuses other headers), so each part of the token in the text starts and ends at a
-/// character boundary.
+/// The function compares bytes. A comparison of bytes is correct because a token is ASCII: `bearer` refuses all other
+/// tokens.
 fn without_token(text: &str, token: &str) -> String {
     let part = PART.min(token.len());
     if part == 0 {
@@ -74,7 +74,7 @@ mod tests {
                 "\u{fc}c2lnbmF0dXJl\u{fc}",
                 "\u{fc}[hidden]\u{fc}".to_owned(),
             ),
-            // Seven common characters are too few to be hidden.
+            // This text and the token have only seven characters in common, fewer than the minimum of eight.
             ("eyJhbGc", "eyJhbGc".to_owned()),
         ] {
             assert_eq!(without_token(text, TOKEN), expected, "{text}");

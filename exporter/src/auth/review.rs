@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::pace::Pace;
 use super::redaction::for_log;
 
-/// The maximum size of an answer in bytes. The size of the review is added to this number, because the API server
-/// repeats the review in its answer.
+/// The maximum size of an answer in bytes. The code adds the size of the request to this number, because the API server
+/// repeats the request in its answer.
 pub(super) const LARGEST_ANSWER: usize = 64 << 10;
 /// The time between a failed connection and the second attempt. There is no third attempt.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Why a review failed. The log can show the message, because the message is short and contains no part of the token.
+/// Why a review failed. The message is safe for the log: it is short, and contains no part of the token.
 #[derive(Debug)]
 pub(super) enum ReviewError {
     /// The API server does not answer, or fails (5xx). `--auth-filter-grace` applies only to this case.
@@ -37,15 +37,15 @@ enum Failure {
     Final(ReviewError),
 }
 
-/// The part of an API server's error that a message shows.
+/// The field of an API server's error response that the exporter logs.
 #[derive(Deserialize)]
 struct ErrorStatus {
     #[serde(default)]
     message: String,
 }
 
-/// Sends a review. If the connection fails, waits for `pace` and sends the review a second time. `token` is the token
-/// under review; errors do not show it.
+/// Sends a review. If the connection fails, waits for the rate limit `pace` and sends the review a second time. `token`
+/// is the token under review. The function removes the token from error messages.
 pub(super) async fn send<K>(
     client: &Client,
     review: &K,
@@ -67,9 +67,9 @@ where
     })
 }
 
-/// Sends a review once. Only an answer with a success status is a review. This function replaces the method of kube,
-/// which also accepts the body of a redirect as a review. The method of kube also reads answers of any length, and
-/// shows the whole error in its messages.
+/// Sends a review once. The function accepts only an answer with a success status. The function does not use
+/// `Api::create` of kube, which accepts the body of a redirect as a review. `Api::create` also reads answers of any
+/// length, and shows the whole error in its messages.
 async fn send_once<K>(client: &Client, review: &K, token: &str) -> Result<K, Failure>
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
@@ -91,7 +91,8 @@ where
     }
     let body = Limited::new(response.into_body(), limit).collect().await;
     if !status.is_success() {
-        // A body that cannot be read is treated as empty, because the body of an error only contains a message.
+        // The request has failed, and the body contains only a message about the failure. If the body cannot be read,
+        // the exporter logs no message.
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         return Err(Failure::Final(ReviewError::of_status(status, &body, token)));
     }
@@ -99,7 +100,7 @@ where
         true => rejected(format!("its answer has more than {limit} bytes")),
         false => Failure::Connection(for_log(&error.to_string(), token)),
     })?;
-    // The message of the parser is not shown, because it may quote the answer, and the answer contains the token.
+    // The error omits the message of the JSON parser: it may quote the answer, and the answer contains the token.
     let parsed = serde_json::from_slice(&body.to_bytes());
     parsed.map_err(|_| rejected(format!("its answer is not a {kind}")))
 }
@@ -117,7 +118,7 @@ impl Failure {
     }
 }
 
-/// Whether an error or one of its sources is about the credentials of the exporter.
+/// Whether an error or one of its sources means that the exporter has no valid credentials for the API server.
 fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut source = Some(error);
     while let Some(error) = source {

@@ -16,13 +16,14 @@ use super::outcome::OutcomeLog;
 use super::pace::Pace;
 use super::review::{self, ReviewError};
 
-/// The maximum number of requests to the API server per second, of all reviews together.
+/// The maximum number of requests to the API server per second. All kinds of reviews share this limit.
 pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
 /// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens, and also of concurrent reviews of permissions. Both kinds
-/// of review have separate queues, so that reviews of unknown tokens do not delay them.
+/// The maximum number of concurrent reviews of known tokens. The same number is the maximum of concurrent reviews of
+/// permissions. Each of the two has a queue that is separate from the queue of unknown tokens, so that many unknown
+/// tokens do not delay them.
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
@@ -36,7 +37,7 @@ pub(super) struct User {
     info: UserInfo,
 }
 
-/// What a review checks. Each kind of review has a separate queue.
+/// What a review checks. Reviews of each kind wait in a separate queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// A token that the API server has not accepted before.
@@ -46,14 +47,15 @@ pub(super) enum Kind {
     Permission,
 }
 
-/// The queue of reviews, by client address. All clients with an unknown address count as one client.
+/// A queue of reviews that serves the client addresses in rotation. All clients with an unknown address count as one
+/// client.
 type Turns = FairQueue<Option<IpAddr>>;
 
 /// The permission to run one review. Dropping this value lets the next review run.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
-/// The error if a review cannot run because too many reviews are waiting. In this case, the exporter sends no request
-/// to the API server.
+/// The error if too many reviews are waiting. If a caller receives this error, the exporter has sent no request to the
+/// API server.
 pub(super) struct Busy;
 
 /// Sends reviews to the API server at a limited rate.
@@ -100,7 +102,7 @@ impl Reviewer {
     ///
     /// # Errors
     ///
-    /// If too many reviews wait, or the wait is too long.
+    /// The function fails if too many reviews wait, or if the review waits longer than [`MAX_QUEUE_TIME`].
     pub(super) async fn turn(
         &self,
         kind: Kind,
@@ -111,7 +113,8 @@ impl Reviewer {
             Kind::KnownToken => &self.known_tokens,
             Kind::Permission => &self.permissions,
         };
-        // This wait has a separate timeout, because a long queue does not mean that the API server is slow.
+        // The timeout of a review does not include the time in the queue: the queue may be long although the API server
+        // is fast.
         match tokio::time::timeout(MAX_QUEUE_TIME, turns.turn(client)).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => {
@@ -124,7 +127,7 @@ impl Reviewer {
         }
     }
 
-    /// Asks which user a token belongs to; `None` if the token is invalid.
+    /// Asks the API server which user a token belongs to; `None` if the token is invalid.
     pub(super) async fn user_of(&self, token: &str) -> Result<Option<User>, ReviewError> {
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -146,7 +149,7 @@ impl Reviewer {
         }))
     }
 
-    /// Asks whether a user may read a path.
+    /// Asks the API server whether a user may read a path.
     pub(super) async fn may(
         &self,
         user: &User,
@@ -172,7 +175,7 @@ impl Reviewer {
             },
             ..SubjectAccessReview::default()
         };
-        // The request does not contain the token, so errors cannot repeat it.
+        // The request does not contain the token, so an error message cannot contain the token.
         let review = self.ask(&review, "").await;
         self.permission_outcomes.record(review.as_ref().err());
         let status = review?.status;
@@ -184,7 +187,7 @@ impl Reviewer {
     where
         K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
     {
-        // The timeout excludes this wait, because a long wait does not mean that the API server is slow.
+        // The timeout of a review does not include this wait for the rate limit.
         self.pace.wait().await;
         let asked = review::send(&self.client, review, &self.pace, token);
         let Some(timeout) = self.timeout else {

@@ -87,7 +87,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
     let before = asked.load(Ordering::Relaxed);
     assert_eq!(before, 1 + WRONG);
     assert_eq!(check(&filter, "right").await, Ok(()));
-    // A permission is cached unless its path is too long.
+    // The filter caches the permission for a short path, but not for a path that is too long.
     for (path, more) in [("/a".to_owned(), 1), (format!("/{}", "a".repeat(9999)), 0)] {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer right".parse().unwrap())]);
         let before = filter.0.decisions.len();
@@ -97,7 +97,7 @@ async fn a_flood_of_wrong_tokens_does_not_make_us_forget_the_right_one() {
         let now = filter.0.decisions.len();
         assert_eq!(now - before, more);
     }
-    // The last of the invalid tokens is cached, too.
+    // The filter has cached the last invalid token, so the filter sends no further request.
     let last = (WRONG - 1).to_string();
     assert_eq!(check(&filter, &last).await, Err(Refusal::Unauthorized));
     assert_eq!(asked.load(Ordering::Relaxed), before);
@@ -150,7 +150,7 @@ fn a_verdict_holds_for_the_grace_while_the_api_server_does_not_answer() {
         tokio::time::advance(Duration::from_secs(240)).await;
         assert_eq!(check(&filter, "right").await, Err(Refusal::Unavailable));
 
-        // A refusal by the API server ends the grace period.
+        // If the API server refuses a token, the grace period of the token ends.
         *server.lock() = Some(true);
         assert_eq!(check(&filter, "right").await, Ok(()));
         tokio::time::advance(TOKEN_VALID).await;
@@ -373,7 +373,8 @@ fn slow_filter() -> (AuthFilter, Arc<SlowServer>) {
             state.reviews.lock().push(Instant::now());
             let running = state.running.fetch_add(1, Ordering::SeqCst) + 1;
             state.most_running.fetch_max(running, Ordering::SeqCst);
-            // The review runs in a separate task, because an API server continues after its client has disconnected.
+            // The review runs in a separate task, because an API server continues a review after its client has
+            // disconnected.
             let ended = Arc::clone(&state);
             let work = tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -424,7 +425,7 @@ fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize
                     Err(Refusal::Unauthorized | Refusal::Busy)
                 ));
                 refused += 1;
-                // A request needs a connection, which takes time even if the request is refused immediately.
+                // The pause simulates the time that a client needs to connect for the next request.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             refused
@@ -509,7 +510,7 @@ async fn a_review_holds_its_turn_after_its_client_has_left() {
     }
     let most = server.most_running.load(Ordering::SeqCst);
     assert!(most <= STRANGERS, "{most}");
-    // The verdict of an abandoned review is cached.
+    // The client of this token dropped its request, but the filter has cached the verdict on the token.
     let before = server.reviews.lock().len();
     let checked = check_from(&filter, "192.0.2.1", "wrong-0").await;
     assert_eq!(checked, Err(Refusal::Unauthorized));
@@ -532,7 +533,8 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
     assert_eq!(check_from(&filter, "192.0.2.1", "right").await, Ok(()));
     assert_eq!(start.elapsed(), Duration::ZERO, "the verdict was renewed");
 
-    // Even after its result has expired, a known token does not wait behind a flood from the same address.
+    // The verdict on the known token has expired. The review of the known token does not wait for the many unknown
+    // tokens from the same address.
     tokio::time::sleep(TOKEN_VALID).await;
     let clients = flood(&filter, 5);
     tokio::time::sleep(Duration::from_secs(3)).await;

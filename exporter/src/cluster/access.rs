@@ -66,22 +66,24 @@ pub(super) struct Access {
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) proxy: Option<Proxy>,
-    /// The source of the certificate authorities, for errors.
+    /// The file or setting that contains the certificate authorities. Error messages name this source.
     pub(super) authority: String,
-    /// Whether the kubeconfig has credentials that are not sent because the server's URL is not HTTPS.
+    /// Whether the kubeconfig has credentials that the exporter does not send, because the URL of the server is not
+    /// HTTPS.
     pub(super) withholds_credentials: bool,
-    /// The file whose certificate authority is empty. The authorities of the system are trusted instead.
+    /// The name of the configured file of certificate authorities if the file is empty; otherwise `None`. If the file
+    /// is empty, the exporter trusts the authorities of the system.
     pub(super) empty_authority: Option<String>,
 }
 
-/// The directory of a pod's credentials; the kubelet replaces them about once an hour.
+/// The directory of a pod's credentials. The kubelet replaces the credentials about once an hour.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 // === impl ClusterError ===
 
 impl ClusterError {
-    /// Creates the error. If the program of an `auth-provider` has failed, the error does not show the environment and
-    /// the standard output of the program, because they may contain secrets.
+    /// Creates the error. If the program of an `auth-provider` has failed, the error shows only the standard error of
+    /// the program. The environment and the standard output of the program may contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
@@ -200,7 +202,8 @@ impl Access {
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
                     .map_err(|source| match source {
-                        // kube also reads the proxy variables of the environment, so this error is about a variable.
+                        // Here, kube reads the proxy from the environment, so this error is about an environment
+                        // variable.
                         KubeconfigError::ParseProxyUrl(_) => {
                             let setting = "HTTPS_PROXY";
                             ClusterError::ProxyVariable(InvalidProxy { setting })
@@ -219,12 +222,13 @@ impl Access {
         }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
-        // As in other clients, an empty file is accepted. The file is watched, so content that is written later is
-        // used.
+        // Like other Kubernetes clients, the exporter accepts an empty file of authorities. The exporter watches the
+        // file, and uses certificates that are written later.
         let has_no_root = config.root_cert.take_if(|roots| roots.is_empty()).is_some();
         let trusts_system = has_no_root && is_https && !config.accept_invalid_certs;
         if trusts_system && has_content {
-            // Without this error, a damaged file would make the exporter trust the authorities of the system.
+            // The file has content, but no certificate. Without this error, the exporter would trust the authorities of
+            // the system instead.
             return Err(ClusterError::Authority(format!(
                 "{authority}: no certificate found; a PEM certificate is required"
             )));
@@ -235,7 +239,7 @@ impl Access {
         });
         let user = &mut config.auth_info;
         let token_file = user.token_file.clone();
-        // As in other clients, the token file takes precedence over an inline token.
+        // As in other Kubernetes clients, the token file takes precedence over a token in the kubeconfig.
         if let Some(path) = user.token_file.take() {
             match config_file::read_text(Path::new(&path), file_limits::TOKEN) {
                 Ok(token) if token.trim().is_empty() => {
@@ -250,7 +254,8 @@ impl Access {
                 }
             }
         }
-        // A header cannot contain a token with invalid characters.
+        // An HTTP header cannot contain every character. If the token has such characters, the error names the source
+        // of the token.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
             let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());
@@ -266,8 +271,8 @@ impl Access {
     }
 }
 
-/// The source of a cluster's certificate authorities; `None` if the cluster has none. Inline data takes precedence over
-/// the file.
+/// The source of a cluster's certificate authorities; `None` if the cluster has none. `certificate-authority-data`
+/// takes precedence over the file `certificate-authority`.
 fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
     let is_set = |text: &&String| !text.is_empty();
     let data = cluster.certificate_authority_data.as_ref().filter(is_set);
@@ -320,8 +325,8 @@ fn forget_credentials(user: &mut AuthInfo) -> bool {
         || exec.is_some()
 }
 
-/// The URL of a server. As in other clients, a URL without a scheme means HTTPS if the configuration
-/// has any TLS setting, and HTTP otherwise.
+/// The URL of a server. As in other Kubernetes clients, a URL without a scheme means HTTPS if the configuration has any
+/// TLS setting. Otherwise it means HTTP.
 fn with_scheme(server: &http::Uri, config: &Config) -> http::Uri {
     if server.scheme().is_some() {
         return server.clone();

@@ -4,8 +4,8 @@ use http_body_util::Limited;
 use kube::Client;
 use kube::client::Body;
 
-/// Returns a client whose responses fail after `limit` bytes. Without this limit, the methods of [`Client`] read
-/// responses of any size into memory.
+/// Returns a client that stops with an error if a response has more than `limit` bytes. Without this limit, the methods
+/// of [`Client`] read responses of any size into memory.
 pub(crate) fn bounded(client: Client, limit: usize) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: http::Request<Body>| {

@@ -1,4 +1,5 @@
-//! Connections to the API server, direct or through a proxy. Another layer adds TLS with the API server.
+//! Connections to the API server, direct or through a proxy. This layer does not add TLS with the API server; another
+//! layer does this.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -61,7 +62,8 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// Whether the proxy forwards each request. If it does, the requests must have the full URL of the server.
+    /// Whether the proxy forwards each request separately, without a tunnel. If the proxy does this, the requests must
+    /// contain the full URL of the server.
     forwards: bool,
 }
 
@@ -161,13 +163,14 @@ impl Service<Uri> for Connector {
             server: authority(&server),
             timeout,
         };
-        // The timeout starts here, and not at the first poll, so that it expires before the timeout of the caller.
+        // The timeout starts in this call, not at the first poll of the future. So this timeout expires before the
+        // timeout of the caller, and the error names the proxy.
         let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
         Box::pin(async move { stream.await.unwrap_or(Err(late)) })
     }
 }
 
-/// The host and the port of a server as an `http` URL, because another layer adds TLS.
+/// The host and the port of a server as an `http` URL. The scheme is never `https`, because another layer adds TLS.
 fn plain(server: &Uri, is_https: bool) -> Result<Uri, http::Error> {
     let host = server.host().unwrap_or_default();
     let port = server.port_u16().unwrap_or(if is_https { 443 } else { 80 });
@@ -185,7 +188,7 @@ fn authority(server: &Uri) -> String {
         .unwrap_or_default()
 }
 
-/// Returns a connector whose stream is already open.
+/// Returns a connector that does not connect, but returns the open connection `stream`.
 fn connected<S>(
     stream: S,
 ) -> impl Service<Uri, Response = S, Error = io::Error, Future: Send + 'static>

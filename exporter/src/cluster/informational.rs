@@ -1,8 +1,8 @@
 //! A limit on the informational responses (1xx) before the response to a request.
 //!
-//! hyper skips each informational response, and reads the next response in the same poll. Without a limit, if a server
-//! sends an endless series of informational responses, the request never ends, and one poll occupies a worker thread
-//! for seconds. With the limit, the request fails, and each poll is short.
+//! hyper skips each informational response, and reads the next response in the same poll. If a server sends
+//! informational responses without end, the request never ends, and one poll occupies a worker thread for seconds. This
+//! limit makes such a request fail, and keeps each poll short.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// Maximum number of bytes of informational responses before a response. Most servers send none, and some send a few
-/// hundred bytes.
+/// Maximum number of bytes of informational responses before the final response. Most servers send no informational
+/// responses. Some servers send informational responses of a few hundred bytes.
 const LIMIT: usize = 64 << 10;
-/// Maximum number of bytes that one call reads before the response has begun.
+/// Maximum number of bytes that one call reads before the final response has begun.
 const STEP: usize = 4 << 10;
-/// The length of `HTTP/1.1 200`, the start of a response up to its status.
+/// The length of a text such as `HTTP/1.1 200`, with which a response begins.
 const STATUS_END: usize = 12;
 
 /// A connection that fails after too many bytes of informational responses.
@@ -36,15 +36,16 @@ struct Heads {
 
 #[derive(Debug)]
 enum Place {
-    /// In the first bytes of a response. The fields are these bytes and their number.
+    /// The next byte belongs to the first bytes of a response. The fields are the first bytes, and how many of them
+    /// have arrived.
     Status([u8; STATUS_END], usize),
-    /// In an informational response. Its end is an empty line.
+    /// The next byte belongs to an informational response, which ends with an empty line.
     Informational { is_line_empty: bool },
-    /// In the response to the request. The bytes of this response are not checked.
+    /// The next byte belongs to the final response. The limit does not apply to this response.
     Response,
 }
 
-/// The error if the server sends too many informational responses.
+/// The error if informational responses exceed the limit.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the API server, or a proxy, sent {} KiB of informational responses (1xx) and no response",
@@ -55,7 +56,7 @@ struct TooManyInformational;
 // === impl Heads ===
 
 impl Heads {
-    /// Begins to look for the next response when a request is sent.
+    /// Records that a request is sent, so that the next bytes begin a response.
     fn expect(&mut self) {
         if matches!(self.place, Place::Response) {
             *self = Self::default();
@@ -66,11 +67,11 @@ impl Heads {
         matches!(self.place, Place::Response)
     }
 
-    /// Processes bytes that were read.
+    /// Processes bytes that the connection has received.
     ///
     /// # Errors
     ///
-    /// If informational responses exceed the limit.
+    /// The function fails if informational responses exceed the limit.
     fn read(&mut self, bytes: &[u8]) -> Result<(), TooManyInformational> {
         for byte in bytes {
             if self.is_in_response() {
@@ -87,7 +88,7 @@ impl Heads {
 
     fn step(&mut self, byte: u8) {
         match &mut self.place {
-            // hyper skips empty lines before a response.
+            // hyper skips empty lines before a response, so this code skips them, too.
             Place::Status(_, 0) if matches!(byte, b'\r' | b'\n') => {}
             Place::Status(start, length) => {
                 start[*length] = byte;
@@ -119,8 +120,8 @@ impl Default for Place {
     }
 }
 
-/// Whether hyper skips a response that starts like this. hyper does not skip a response with status 101, because the
-/// connection then changes to another protocol.
+/// Whether a response with this start is an informational response that hyper skips. Status 101 is an exception,
+/// because it changes the protocol of the connection.
 fn is_informational(start: &[u8; STATUS_END]) -> bool {
     start.starts_with(b"HTTP/1.") && start[9] == b'1' && !start.ends_with(b"101")
 }
@@ -199,7 +200,7 @@ impl<S: Connection> Connection for InformationalLimit<S> {
 mod tests {
     use super::*;
 
-    /// The state after all bytes, which arrive in pieces of `size` bytes.
+    /// Returns the [`Heads`] after all bytes have arrived, in pieces of `size` bytes.
     fn after(bytes: &[u8], size: usize) -> Result<Heads, TooManyInformational> {
         let mut heads = Heads::default();
         for piece in bytes.chunks(size) {
@@ -237,7 +238,7 @@ mod tests {
         for _ in 0..3 {
             for _ in 0..LIMIT / HINTS.len() {
                 heads.read(HINTS.as_bytes()).unwrap();
-                // A request that is written in several parts.
+                // The client writes a request in several parts, so `expect` is called several times.
                 heads.expect();
             }
             heads.read(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();

@@ -8,8 +8,8 @@ use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::file_limits;
 
-/// The keys of a kubeconfig that messages may name. Another key may be a secret value that a user wrote in the wrong
-/// place.
+/// The keys of a kubeconfig that error messages may name. An unknown key may be a secret that a user wrote in the wrong
+/// place, so messages do not name it.
 const KEYS: &[&str] = &[
     "apiVersion",
     "args",
@@ -54,15 +54,16 @@ const KEYS: &[&str] = &[
     "users",
 ];
 
-/// The reason why a kubeconfig cannot be used. The messages quote no value of the file, because a value may be secret.
+/// The reason why a kubeconfig cannot be used. The messages contain no value of the file, because a value may be
+/// secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidKubeconfig {
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The message of the parser is not shown, because it quotes the line.
+    /// A YAML error. The error does not contain the message of the parser, because this message quotes the line.
     #[error(transparent)]
     Syntax(YamlProblem),
-    #[error("it is empty; give a kubeconfig with a cluster, a user and a context")]
+    #[error("the file is empty; write a kubeconfig with a cluster, a user and a context to it")]
     Empty,
     #[error(
         "the server's URL has a user name or a password, which the exporter does not send; remove \
@@ -90,8 +91,8 @@ pub(super) struct UnreadableAuthority {
     source: ReadError,
 }
 
-/// Adds a kubeconfig to the previous kubeconfigs, which take precedence. As with kubectl, an empty value is treated as
-/// not set.
+/// Adds the kubeconfig `next` to the merged kubeconfigs, whose values take precedence. As in kubectl, an empty value
+/// counts as not set.
 pub(super) fn merge(
     merged: Kubeconfig,
     mut next: Kubeconfig,
@@ -115,12 +116,12 @@ pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
     cluster.cluster.as_ref()
 }
 
-/// Checks that the cluster and the user of the current context exist. kube accepts a missing user, and would send
-/// requests without credentials. A context without a user is valid.
+/// Checks that the cluster and the user of the current context exist. Without this check, kube would accept the name of
+/// a missing user, and send requests without credentials. A context that names no user is valid.
 pub(super) fn check_context(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeconfig> {
     let (Some(current), Some(context)) = (&kubeconfig.current_context, context_of(kubeconfig))
     else {
-        // kube reports a missing context.
+        // This function need not report a missing context: kube reports it.
         return Ok(());
     };
     let check = |part, name: &str, is_known: bool| match is_known {
@@ -150,16 +151,15 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
     context.context.as_ref()
 }
 
-/// Reads a kubeconfig. Paths in the kubeconfig are relative to its directory.
+/// Reads a kubeconfig. Relative paths in the kubeconfig become relative to the directory of the kubeconfig.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
-    // kube reads the file again, because it makes paths relative to the directory of the file only if it reads the file
-    // itself.
+    // kube must read the file again: it resolves the paths in the file only if it reads the file itself.
     Kubeconfig::read_from(path).map_err(|error| InvalidKubeconfig::new(error, &text))
 }
 
-/// Copies the certificate authority of the current context from its file into the kubeconfig, so that kube does not
-/// read the file.
+/// Copies the certificate authority of the current context from its file into the kubeconfig. Then kube does not read
+/// the file. The copy is necessary because kube has no limit on the size of the file.
 pub(super) fn inline_authority(kubeconfig: &mut Kubeconfig) -> Result<(), UnreadableAuthority> {
     let Some(cluster) = current_cluster_mut(kubeconfig) else {
         return Ok(());
@@ -191,7 +191,7 @@ fn current_cluster_mut(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {
 // === impl InvalidKubeconfig ===
 
 impl InvalidKubeconfig {
-    /// Describes an error of kube. The description does not show the content of the file; `text` is this content.
+    /// Converts an error of kube. `text` is the content of the file; the error message does not show it.
     pub(super) fn new(error: KubeconfigError, text: &str) -> Self {
         match error {
             KubeconfigError::Parse(error) => {

@@ -1,14 +1,14 @@
 //! Hides the exporter's own credentials in responses of the API server and of proxies.
 //!
-//! A server or a proxy may repeat a header of the request in its response. Without this module, the credentials in such
-//! a header would appear in the log, in `/readyz` and on the landing page. The credentials are taken from the headers
-//! of each request, so that this also works for the credentials of plugins and for renewed ones.
+//! A server or a proxy may repeat a header of the request in the response. Without this module, the credentials in such
+//! a header would appear in the log, in `/readyz` and on the landing page. The module reads the credentials from the
+//! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins.
 //!
-//! - In a response with an error status, `[hidden]` replaces the credentials: the token, each part of it that has
-//!   [`PART`] bytes, the password, and the Base64 text of user and password.
-//! - In another response, only long credentials are replaced, by a text of the same length. Because the length stays
-//!   the same, protobuf stays valid. Because short credentials stay, a short password does not change objects that
-//!   contain the same word.
+//! - In a response with an error status, the text `[hidden]` replaces the token and the password. The text also
+//!   replaces each part of the token that has at least [`PART`] bytes, and the Base64 text of user and password.
+//! - In a response with another status, only long credentials are replaced, by a text of the same length. The length
+//!   must stay the same because the response may be protobuf. Short credentials are not replaced: otherwise a password
+//!   that is a common word would change objects that contain this word.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ use http_body::{Body, Frame};
 #[derive(Default)]
 pub(super) struct OwnSecrets {
     texts: Vec<Vec<u8>>,
-    /// The tokens, which are also in `texts`. Parts of tokens are secret, too.
+    /// The tokens. `texts` contains the tokens, too. This field exists because parts of tokens are also secret.
     tokens: Vec<Vec<u8>>,
 }
 
-/// The body of a response without the credentials of the request.
+/// A response body in which the credentials of the request are hidden.
 pub(super) struct HidingBody<B> {
     body: B,
     hider: Hider,
@@ -39,12 +39,12 @@ enum Hider {
     Content(ContentHider),
 }
 
-/// Hides all secrets in a message of any length.
+/// Hides all secrets in the body of an error response.
 struct ErrorHider {
     texts: Vec<Vec<u8>>,
-    /// The parts of tokens that are hidden.
+    /// All parts of the tokens that have [`PART`] bytes.
     parts: HashSet<Vec<u8>>,
-    /// The bytes that are not passed on yet, because a secret may begin in them.
+    /// The last bytes that arrived. These bytes are not passed on yet, because they may be the beginning of a secret.
     held: Vec<u8>,
     /// The number of bytes at the start of `held` that belong to a secret.
     hidden: usize,
@@ -54,13 +54,13 @@ struct ErrorHider {
     was_hidden: bool,
 }
 
-/// Hides long secrets, and keeps the length of the content.
+/// Hides long secrets, and does not change the length of the response body.
 struct ContentHider {
     secrets: Vec<Vec<u8>>,
-    /// The first bytes of a secret, at the end of the content that was already passed on. The hider passed on these
-    /// bytes, because they are fewer than [`START`].
+    /// The last bytes that were passed on, if they may be the beginning of a secret. The number of these bytes is less
+    /// than [`START`].
     passed: Vec<u8>,
-    /// The bytes after `passed` that are not passed on yet, because they may belong to a secret.
+    /// The bytes after `passed`. These bytes are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
 }
 
@@ -70,10 +70,11 @@ const PART: usize = 16;
 /// A shorter secret is hidden only if it is a separate word. Otherwise a password such as `test` would change words
 /// such as `latest`.
 const WORD: usize = 8;
-/// Shorter texts are not hidden, because they would occur in most messages.
+/// Shorter texts are not hidden, because most messages contain such texts by chance.
 const SHORTEST: usize = 3;
-/// The minimum length of the start of a secret that is held until more content arrives. A shorter start often occurs by
-/// chance at the end of an event, and would delay the event. So at most `START - 1` bytes of a secret stay visible.
+/// If the content ends with the first bytes of a secret, and there are at least this number of them, the hider holds
+/// these bytes until more content arrives. Fewer bytes often match by chance. If the hider held such bytes, watch
+/// events would be late. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
 
 // === impl OwnSecrets ===
@@ -99,7 +100,8 @@ impl OwnSecrets {
         own
     }
 
-    /// Adds a text, and the same text as a JSON string. In JSON, Go writes the characters `&`, `<` and `>` as escapes.
+    /// Adds a secret text. Also adds the forms of this text in JSON strings, including the form of Go, which escapes
+    /// the characters `&`, `<` and `>`.
     fn add(&mut self, text: &str) {
         if text.len() < SHORTEST {
             return;
@@ -136,7 +138,8 @@ impl ErrorHider {
         self.texts.iter().map(Vec::len).max().unwrap_or_default()
     }
 
-    /// The length of the secret, or of the part of a token, at a position of `held`; 0 if there is none.
+    /// The length of the secret, or of the part of a token, that begins at a position of `held`; 0 if none begins
+    /// there.
     fn length_at(&self, at: usize) -> usize {
         let rest = self.held.get(at..).unwrap_or_default();
         let before = match at.checked_sub(1) {
@@ -153,10 +156,11 @@ impl ErrorHider {
         found.max().unwrap_or_default()
     }
 
-    /// Returns the next part of the message. `ends` states whether `bytes` are the last ones.
+    /// Returns the next bytes of the message without secrets. `ends` states whether `bytes` are the last bytes of the
+    /// message.
     fn hide(&mut self, bytes: &[u8], ends: bool) -> Bytes {
         self.held.extend_from_slice(bytes);
-        // If a secret begins before this position, `held` contains all its bytes.
+        // If a secret begins before position `complete`, `held` contains the whole secret.
         let complete = match ends {
             true => self.held.len(),
             false => self.held.len().saturating_sub(self.longest()),
@@ -185,7 +189,7 @@ impl ContentHider {
     fn new(secrets: OwnSecrets) -> Self {
         let mut secrets = secrets.texts;
         secrets.retain(|secret| secret.len() >= PART);
-        // A long secret may contain a shorter secret, so the longest secrets are replaced first.
+        // A long secret may contain a shorter secret, so longer secrets are replaced before shorter ones.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self {
             secrets,
@@ -194,7 +198,8 @@ impl ContentHider {
         }
     }
 
-    /// Returns the next part of the content. `ends` states whether `bytes` are the last ones.
+    /// Returns the next bytes of the content without secrets. `ends` states whether `bytes` are the last bytes of the
+    /// content.
     fn hide(&mut self, bytes: Bytes, ends: bool) -> Bytes {
         let passed = self.passed.len();
         let bytes = match passed + self.held.len() {
@@ -221,7 +226,8 @@ impl ContentHider {
         bytes.split_off(passed)
     }
 
-    /// The position of the first secret that may continue after the end of `bytes`; `None` if there is no such secret.
+    /// The position at which a secret begins that may continue after the end of `bytes`; `None` if no secret begins
+    /// near the end.
     fn start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let of = |secret: &Vec<u8>| {
             let first = bytes.len().saturating_sub(secret.len().saturating_sub(1));
@@ -284,7 +290,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for HidingBody<B> {
                 return Poll::Ready(None);
             }
             let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
-            // No client of the exporter reads trailers, so the first trailers end the body.
+            // The body ends at the first trailers, because no client of the exporter reads trailers.
             let data = match frame.transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => this.hide(data, false),
                 Some(Err(_)) | None => {

@@ -1,9 +1,9 @@
 //! Runs credential plugins (`exec` in a kubeconfig).
 //!
-//! kube runs a plugin without limits. A plugin that hangs occupies a thread, and continues to run after the exporter
-//! has stopped waiting for it. So each renewal would add a process. kube also reads the whole output into memory.
-//! Therefore the exporter runs plugins itself, one at a time, and limits their time and their output. The exporter
-//! follows these rules of kube:
+//! The exporter does not let kube run plugins, because kube sets no limits: kube reads output of any length into
+//! memory. A plugin that hangs occupies a thread, and is not killed when the exporter stops waiting for it. So each
+//! renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time, and limits the
+//! duration and the output of the plugin. The exporter follows these rules of kube:
 //!
 //! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
 //! - An interactive plugin inherits standard input and standard error.
@@ -31,7 +31,7 @@ pub(crate) use process::kill_running;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum number of bytes that a plugin prints.
 const OUTPUT_LIMIT: usize = 1 << 20;
-/// Maximum number of characters of a plugin's standard error, or of its install hint, in a message.
+/// Maximum number of characters of a plugin's standard error, or of its install hint, in an error message.
 const SHOWN: usize = 1 << 10;
 
 /// What a plugin printed.
@@ -105,10 +105,11 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// The lock that is held while a plugin runs, because several clients may need credentials at the same time.
+/// A lock that prevents several clients from running plugins at the same time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// The plugin that provides the credentials of a user. As in kube, other credentials of the user take precedence.
+/// The plugin that provides the credentials of a user. As in kube, the plugin is not used if the user has other
+/// credentials.
 pub(super) fn in_use(user: &AuthInfo) -> Option<&ExecConfig> {
     let has_password = user.username.is_some() && user.password.is_some();
     let has_token = user.token.is_some() || user.token_file.is_some();
@@ -125,7 +126,8 @@ pub(super) fn name(plugin: &ExecConfig) -> &str {
 ///
 /// # Errors
 ///
-/// If the plugin cannot be started, takes longer than [`TIMEOUT`], prints too much, fails, or prints no credentials.
+/// The function fails if the plugin cannot be started, fails, takes longer than [`TIMEOUT`], prints too much, or prints
+/// no credentials.
 pub(super) async fn run(plugin: &ExecConfig) -> Result<Printed, PluginError> {
     let _turn = TURN.lock().await;
     run_within(plugin, TIMEOUT).await
@@ -183,8 +185,9 @@ fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
     Ok(command)
 }
 
-/// The time of an `expirationTimestamp`; `None` if the text is not a time. The end of the year 9999 means that the
-/// credentials do not expire. `jiff` does not support these times, so the result is `Some(None)`.
+/// The time of an `expirationTimestamp`; `None` if the text is not a time. Plugins print the end of the year 9999 for
+/// credentials that do not expire. `jiff` cannot represent all times of that year, so the result is then `Some(None)`:
+/// no expiry.
 fn expiry(text: &str) -> Option<Option<Timestamp>> {
     match text.parse() {
         Ok(time) => Some(Some(time)),
@@ -216,8 +219,8 @@ impl Printed {
                 },
             });
         }
-        // As in kube, the output may be YAML, which includes JSON. An error of the parser is not shown, because it
-        // quotes the output.
+        // As in kube, the output may be YAML or JSON. The error does not contain the message of the parser, because
+        // this message quotes the output.
         let Ok(ExecCredential { status }) = serde_saphyr::from_slice(&output.stdout) else {
             return Err(PluginError::Malformed(name));
         };
@@ -229,7 +232,7 @@ impl Printed {
         let pair = status.client_certificate_data.zip(status.client_key_data);
         let credentials = match (pair, status.token) {
             (Some((certificate, key)), _) => Credentials::Certificate(certificate, key.into()),
-            // A header cannot contain such a token.
+            // An HTTP header cannot contain this token.
             (None, Some(token)) if http::HeaderValue::from_str(&token).is_err() => {
                 return Err(PluginError::InvalidToken(name));
             }
@@ -249,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    /// A plugin that runs a script. `NAME` in the script is the value of an environment variable.
+    /// A plugin that runs a shell script. The script can use the environment variable `NAME`.
     fn plugin(script: &str) -> ExecConfig {
         serde_json::from_value(json!({
             "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
@@ -324,7 +327,7 @@ mod tests {
             error.ends_with("printed more than 1048576 bytes and was killed"),
             "{error}"
         );
-        // Standard error is read to its end, but only its last bytes are kept.
+        // The exporter reads the whole standard error, but keeps only its last bytes.
         let error = error_of("head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1").await;
         assert!(error.len() < 2 * SHOWN, "{}", error.len());
     }
@@ -348,7 +351,7 @@ mod tests {
         let pids = std::fs::read_to_string(&file).unwrap();
         let mut pids: Vec<&str> = pids.split_whitespace().collect();
         assert_eq!(pids.len(), 2);
-        // A killed process may exist as a zombie until its parent reads its status.
+        // After a process is killed, it may exist as a zombie (`Z`) until its parent reads its exit status.
         while !pids.is_empty() {
             pids.retain(|pid| {
                 let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));

@@ -1,9 +1,10 @@
-//! Selects the proxy for connections to the API server, by the rules of Go's clients.
+//! Selects the proxy for connections to the API server, by the same rules as Kubernetes clients in Go.
 //!
 //! A kubeconfig's `proxy-url` applies to every server. Without `proxy-url`, the environment decides: the scheme of the
 //! server's URL selects `HTTPS_PROXY` or `HTTP_PROXY`. There is no proxy if `NO_PROXY` names the server, or if the
-//! server is on the loopback interface. `ALL_PROXY` has no effect. The exporter uses hyper-util's `Matcher` only to
-//! parse the URL of a proxy. For the environment, `Matcher` has the rules of curl, which differ from Go's rules.
+//! server is on the loopback interface. `ALL_PROXY` has no effect. The exporter uses `Matcher` of hyper-util only to
+//! parse the URL of a proxy. The exporter reads the environment variables itself, because `Matcher` would interpret
+//! them by the rules of curl, which differ from the rules of Go.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,10 +17,10 @@ use ipnet::IpNet;
 /// A proxy and its protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Proxy {
-    /// The address to connect to; `https` means TLS with the proxy itself.
+    /// The address of the proxy; the scheme `https` means that the connection to the proxy uses TLS.
     pub(super) uri: Uri,
     pub(super) protocol: Protocol,
-    /// The URL without credentials, and the setting that contains the URL.
+    /// The text for messages: the URL without credentials, and the name of the setting that contains the URL.
     name: String,
 }
 
@@ -28,7 +29,7 @@ pub(super) struct Proxy {
 pub(super) enum Protocol {
     /// An HTTP proxy. The exporter sends `CONNECT` for an HTTPS server, and complete requests for an HTTP server.
     Http { authorization: Option<HeaderValue> },
-    /// SOCKS 5. As in Go, the proxy resolves names even if the scheme is `socks5` without `h`.
+    /// SOCKS 5. As in Go, the proxy resolves host names for both schemes, `socks5` and `socks5h`.
     Socks5 { user: Option<(String, String)> },
 }
 
@@ -48,8 +49,8 @@ pub(super) struct Environment {
     https_proxy: String,
     http_proxy: String,
     no_proxy: String,
-    /// Whether the process is a CGI program. For such a program, the web server sets `HTTP_PROXY` from a header of the
-    /// request, so the variable has no effect.
+    /// Whether the process is a CGI program. The web server sets `HTTP_PROXY` of a CGI program from a request header,
+    /// so the exporter ignores the variable in this case.
     is_cgi: bool,
 }
 
@@ -71,7 +72,8 @@ struct Exemption {
 enum Host {
     Network(IpNet),
     Address(IpAddr),
-    /// A domain with a leading dot. Matches subdomains and, if `itself` is true, the domain.
+    /// A domain. `suffix` is the domain with a leading dot, and matches all subdomains. If `itself` is true, the domain
+    /// without a subdomain also matches.
     Domain {
         suffix: String,
         itself: bool,
@@ -81,14 +83,15 @@ enum Host {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Parses a URL. A URL without a scheme means an HTTP proxy. `setting` names the origin of the URL.
+    /// Parses a URL. A URL without a scheme means an HTTP proxy. `setting` is the name of the setting that contains the
+    /// URL, for errors.
     pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
         let invalid = || InvalidProxy { setting };
         if has_late_credentials(url) {
             return Err(invalid());
         }
         let matcher = Matcher::builder().all(url.trim()).build();
-        // This matcher selects the same proxy for every server.
+        // The server in this call does not matter, because the matcher selects the same proxy for every server.
         let proxy = matcher
             .intercept(&Uri::from_static("http://server/"))
             .ok_or_else(invalid)?;
@@ -123,8 +126,9 @@ impl Proxy {
     }
 }
 
-/// Whether an `@` follows the end of the authority of a URL. In this case, the password contains `/`, `?` or `#` without
-/// an escape, so a part of the password would be read as the host or the port of the proxy, and would be logged.
+/// Whether a URL contains an `@` after its authority, which ends at the first `/`, `?` or `#`. Such a URL has a
+/// password with one of these characters, without an escape. A parser would read a part of the password as the host or
+/// the port of the proxy, and the exporter would log this part.
 fn has_late_credentials(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = rest.find(['/', '?', '#']);
@@ -155,11 +159,11 @@ impl Environment {
         }
     }
 
-    /// The proxy for a server; `None` if the exporter connects to the server directly.
+    /// The proxy for a server; `None` if the exporter connects to the server without a proxy.
     ///
     /// # Errors
     ///
-    /// If the variable that applies is not the URL of a proxy.
+    /// The function fails if the value of the variable for this server is not the URL of a proxy.
     pub(super) fn proxy_for(&self, server: &Uri) -> Result<Option<Proxy>, InvalidProxy> {
         let is_https = server.scheme() == Some(&Scheme::HTTPS);
         let (url, setting) = match is_https {
@@ -191,7 +195,7 @@ impl Exemptions {
         }
     }
 
-    /// Whether the exporter connects to a server directly.
+    /// Whether the exporter connects to a server without a proxy.
     fn is_direct(&self, host: &str, port: u16) -> bool {
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host);
@@ -210,7 +214,7 @@ impl Exemptions {
 // === impl Exemption ===
 
 impl Exemption {
-    /// Parses an entry in lower case; `None` if the entry matches no server.
+    /// Parses an entry of `no_proxy`, which has no uppercase letters. Returns `None` if the entry matches no server.
     fn parse(entry: &str) -> Option<Self> {
         if let Ok(network) = entry.parse::<IpNet>() {
             let (host, port) = (Host::Network(network), String::new());
@@ -245,7 +249,7 @@ impl Host {
     }
 }
 
-/// The host and the port of `HOST:PORT` or `[ADDRESS]:PORT`.
+/// Splits a text `HOST:PORT` or `[ADDRESS]:PORT`, and returns the host and the port.
 fn split_port(entry: &str) -> Option<(&str, &str)> {
     let (host, port) = entry.rsplit_once(':')?;
     match host.strip_prefix('[') {

@@ -31,18 +31,20 @@ struct Renewal {
     access: Access,
     current: watch::Sender<Current>,
     file_watcher: FileWatcher,
-    /// Whether a plugin provides the credentials. Another run of the plugin may provide newer credentials.
+    /// Whether a credential plugin provides the credentials. If the server refuses these credentials, the exporter runs
+    /// the plugin again.
     has_plugin: bool,
-    /// Whether the certificate authority is empty, so that the authorities of the system are trusted instead.
+    /// Whether the configured file of certificate authorities is empty. The exporter then trusts the authorities of the
+    /// system.
     trusts_system: bool,
     schedule: Schedule,
 }
 
 /// The client that requests use, and the problem of the last attempt to renew its credentials.
 struct Current {
-    /// `None` until a credential plugin has printed credentials for the first time.
+    /// The current client; `None` until a credential plugin has printed credentials for the first time.
     client: Option<Client>,
-    /// Why there are no newer credentials; `None` if the last attempt to obtain them succeeded.
+    /// Why the last attempt to renew the credentials failed; `None` if the attempt succeeded.
     problem: Option<String>,
 }
 
@@ -56,7 +58,8 @@ struct Schedule {
 /// A client that is being created. A credential plugin may be running for it.
 type Connecting = Pin<Box<dyn Future<Output = Result<Client, ClusterError>> + Send>>;
 
-/// Creates a client whose credentials are renewed until it is dropped; returns it with the URL of its server.
+/// Creates a client whose credentials are renewed until the client is dropped. Returns the client and the URL of the
+/// server.
 ///
 /// If a credential plugin takes longer than `patience`, the function returns a client whose requests fail until the
 /// plugin has printed credentials.
@@ -64,7 +67,7 @@ pub(super) async fn client(
     access: Access,
     patience: Duration,
 ) -> Result<(Client, String), ClusterError> {
-    // The watcher starts before the files are read, so that it reports every later change.
+    // The file watcher starts before the files are read, so that it reports every change after the read.
     let file_watcher = FileWatcher::new(access.files());
     let connection = access.connection().await?;
     let config = &connection.config;
@@ -114,7 +117,7 @@ pub(super) async fn client(
         format!("the credential plugin `{plugin}` has printed no credentials yet")
     });
     let (current, requests) = watch::channel(Current { client, problem });
-    // One pending refusal is enough to trigger a renewal.
+    // The capacity is 1, because one refusal in the channel is enough to trigger a renewal.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
@@ -140,7 +143,8 @@ pub(super) async fn client(
     Ok((Client::new(service, namespace), url))
 }
 
-/// The client for a request. If there are no valid credentials, the function waits for them, at most [`REQUEST_WAIT`].
+/// The client for a request. If there are no valid credentials, the function waits at most [`REQUEST_WAIT`] for valid
+/// credentials.
 async fn usable(
     mut current: watch::Receiver<Current>,
     refuse: &mpsc::Sender<()>,
@@ -169,7 +173,7 @@ async fn dropped(refusals: &mut mpsc::Receiver<()>) {
 // === impl Current ===
 
 impl Current {
-    /// Creates the state after credentials were obtained.
+    /// Creates the state after a successful attempt to renew the credentials.
     fn of(client: Client) -> Self {
         Self {
             client: Some(client),
@@ -177,8 +181,8 @@ impl Current {
         }
     }
 
-    /// The client; `None` if its credentials have expired and cannot be renewed. Credentials that were just obtained
-    /// are used in any case, because the clock may be wrong.
+    /// The client; `None` if its credentials have expired and cannot be renewed. If the last attempt to renew
+    /// succeeded, the function does not check the expiry time, because the clock may be wrong.
     fn usable(&self) -> Option<Client> {
         let is_valid = |own: &&Client| valid_for(own).is_none_or(|valid| !valid.is_zero());
         let client = self.client.as_ref();
@@ -191,10 +195,12 @@ impl Current {
 // === impl Renewal ===
 
 impl Renewal {
-    /// Renews the credentials until the last client is dropped. A plugin that runs at that time is killed.
+    /// Renews the credentials until the last client is dropped. If a plugin is running when the last client is dropped,
+    /// the plugin is killed.
     ///
-    /// `first` is the client that is still being created. `refusals` receives an item if the server refuses the
-    /// credentials, or if a request finds no valid credentials. It ends when the last client is dropped.
+    /// `first` is the client that is still being created. The channel `refusals` receives an item in two cases: the
+    /// server refuses the credentials, or a request finds no valid credentials. The channel is closed when the last
+    /// client is dropped.
     async fn run(mut self, first: Option<Connecting>, mut refusals: mpsc::Receiver<()>) {
         if let Some(connecting) = first {
             let client = tokio::select! {
@@ -206,8 +212,8 @@ impl Renewal {
         loop {
             let due = self.schedule.due(self.valid_for());
             tokio::select! {
-                // A credential plugin may write to a watched file. Without the interval, each run of the plugin would
-                // trigger the next run immediately.
+                // A credential plugin may write to a file that the exporter watches. Without this minimum interval,
+                // each run of the plugin would immediately trigger another run.
                 () = self.file_watcher.changed() => {
                     sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
                 }
@@ -216,7 +222,8 @@ impl Renewal {
                     if refusal.is_none() {
                         return;
                     }
-                    // If it is too early for an attempt, the next refused request triggers the renewal.
+                    // If the minimum interval has not passed, this refusal is ignored. The next refused request
+                    // triggers the renewal.
                     let earliest = self.schedule.earliest(RETRY_INTERVAL);
                     if !self.has_plugin || Instant::now() < earliest {
                         continue;
@@ -245,7 +252,8 @@ impl Renewal {
                 empty_authority: Some(file),
                 ..
             }) if !self.trusts_system => {
-                // A program that writes the file may have just truncated it.
+                // The file may be empty for a short time while a program writes it. So the exporter refuses the empty
+                // file, and does not start to trust the authorities of the system.
                 let problem = "the certificate authority is empty now; restore it, or restart the exporter \
                                to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
@@ -260,7 +268,8 @@ impl Renewal {
         self.finish(client);
     }
 
-    /// Uses a new client, or keeps the current one if the attempt failed.
+    /// Records the result of an attempt: a new client replaces the current client; after a failure, the current client
+    /// stays in use.
     fn finish(&mut self, client: Result<Client, ClusterError>) {
         let failed_before = self.schedule.has_failed;
         self.schedule.record(client.is_ok());
@@ -305,8 +314,8 @@ impl Schedule {
         self.has_failed = !succeeded;
     }
 
-    /// The time of the next attempt. After a failure, the next attempt is a retry. After a success, it is a renewal
-    /// before the credentials expire, which happens after `valid_for`.
+    /// The time of the next attempt. After a failure, the next attempt is a retry. After a success, the next attempt is
+    /// due shortly before the credentials expire. The credentials expire after `valid_for`.
     fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
         let earliest = self.earliest(RETRY_INTERVAL);
         if self.has_failed {
@@ -323,7 +332,7 @@ impl Schedule {
     }
 }
 
-/// Sleeps until `time`; never resolves if it is `None`.
+/// Sleeps until `time`. If `time` is `None`, the future never resolves.
 async fn sleep_until_some(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -349,7 +358,7 @@ mod tests {
         assert_eq!(schedule.due(None), None, "the certificate does not expire");
         assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
-        // A certificate that expires soon does not cause constant renewals.
+        // Even if each new certificate expires soon, the minimum interval between renewals applies.
         schedule.record(true);
         advance(Duration::from_secs(1)).await;
         assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start + RETRY_INTERVAL));
@@ -368,7 +377,7 @@ mod tests {
         }
         schedule.record(true);
         assert_eq!(schedule.due(None), None);
-        // After a change of a file, the next attempt is due earlier.
+        // If a file has changed, the minimum interval between attempts is shorter.
         let soon = Instant::now() + Duration::from_secs(1);
         assert_eq!(schedule.earliest(FILE_CHANGE_INTERVAL), soon);
     }
@@ -392,7 +401,7 @@ mod tests {
         expires
     }
 
-    // The clock is not paused, because a paused clock does not wait for processes.
+    // This test does not pause the clock, because a paused clock does not wait for processes.
     #[tokio::test]
     async fn the_client_has_the_certificate_that_a_plugin_gives_before_the_old_one_expires() {
         let directory = std::env::temp_dir().join(format!("renewal-{}", std::process::id()));
@@ -467,7 +476,7 @@ mod tests {
         current.send_modify(|current| current.client = Some(Client::new(service(), "x")));
         assert!(request.await.unwrap());
 
-        // The clock may be wrong, so new credentials are used even if they seem to have expired.
+        // New credentials are used even if they seem to have expired, because the clock may be wrong.
         let (refuse, _refusals) = mpsc::channel(1);
         let client = Client::new(service(), "x").with_valid_until(at(1));
         current.send_replace(Current::of(client));

@@ -1,5 +1,5 @@
-//! TLS with the API server: the authorities that the exporter trusts, and the certificate that it
-//! presents.
+//! The TLS configuration of connections to the API server: the certificate authorities that the exporter trusts, and
+//! the client certificate that it sends.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Identity {
 // === impl Identity ===
 
 impl Identity {
-    /// The certificate of a kubeconfig's user. Inline data takes precedence over files.
+    /// The client certificate of a user in a kubeconfig. Data in the kubeconfig takes precedence over files.
     pub(super) fn of_user(user: &AuthInfo) -> Result<Option<Self>, ClusterError> {
         let data = user.client_certificate_data.as_deref();
         let certificate = read("client-certificate", data, user.client_certificate.as_ref())?;
@@ -56,7 +56,7 @@ impl Identity {
     }
 }
 
-/// Reads a value that a kubeconfig has inline or in a file; returns the value with a name for errors.
+/// Reads a value from the kubeconfig (`data`) or from a file. Returns the value and a name of its source, for errors.
 fn read(
     setting: &str,
     data: Option<&str>,
@@ -122,7 +122,7 @@ pub(super) fn client_config(
     Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))))
 }
 
-/// Returns the error. If the cause is a refused certificate, the error states the reason for the refusal.
+/// Improves an error message: if the cause is a certificate that the exporter refuses, the message states the reason.
 pub(super) fn explain(error: BoxError) -> BoxError {
     match Rejection::find(&*error) {
         Some(rejection) => format!("invalid peer certificate: {rejection}").into(),

@@ -1,7 +1,7 @@
-//! The HTTP service that kube's client uses: credentials, TLS and connections.
+//! The HTTP service that kube's client uses. The service adds credentials to requests, and opens connections with TLS.
 //!
-//! kube's default service supports fewer kinds of proxies. Like the default service, this service follows no redirects,
-//! so that no other server receives the credentials.
+//! This service replaces the default service of kube, which supports fewer kinds of proxies. Both services follow no
+//! redirects, so that no other server receives the credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 ///
-/// If the configuration is invalid, or the plugin fails or takes too long.
+/// The function fails if the configuration is invalid, if the plugin fails, or if the plugin takes too long.
 pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterError> {
     let printed = match plugin::in_use(&connection.config.auth_info) {
         Some(plugin) => Some(plugin::run(plugin).await?),
@@ -57,7 +57,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         authority,
         ..
     } = connection;
-    // Without this line, kube would run the plugin again.
+    // The plugin has already run. If `exec` stayed set, kube would run the plugin again.
     config.auth_info.exec = None;
     let expires = printed.as_ref().and_then(|printed| printed.expires);
     let identity = match printed.map(|printed| printed.credentials) {
@@ -101,10 +101,11 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         .option_layer(authorization)
         .layer(config.extra_headers_layer().map_err(ClusterError::client)?)
         .service(service_fn(move |mut request: Request<Body>| {
-            // The headers are not logged, because they contain credentials.
+            // This line does not log the headers, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
             let secrets = OwnSecrets::of(request.headers(), proxy_authorization.as_ref());
-            // With an HTTPS server, only the request that opens the tunnel has the credentials for the proxy.
+            // For an HTTP server, each request needs the credentials for the proxy. For an HTTPS server, only the
+            // `CONNECT` request needs these credentials.
             if let Some(value) = proxy_authorization.as_ref().filter(|_| !is_https) {
                 let headers = request.headers_mut();
                 headers.insert(PROXY_AUTHORIZATION, value.clone());

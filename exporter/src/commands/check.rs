@@ -1,4 +1,5 @@
-//! `check`: validates a Custom Resource State configuration and shows the metrics that it yields for objects.
+//! `check`: validates a Custom Resource State configuration, and prints the metrics that the configuration defines for
+//! objects.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub(crate) struct CheckArgs {
     format: MetricsFormat,
 }
 
-/// A summary of the problems. The problems themselves have been written to standard error.
+/// The error that ends `check`. Before this error, `check` has written each problem to standard error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckError {
     #[error("cannot read the configuration {file}: {source}")]
@@ -49,12 +50,13 @@ pub(super) enum CheckError {
     Write(#[from] io::Error),
 }
 
-/// Checks the configuration; metrics go to `out`, problems to `err`.
+/// Checks the configuration. Writes metrics to `out`, and problems to `err`.
 ///
 /// # Errors
 ///
-/// If the configuration is invalid, or an object could not be read. An unreadable value is not an error, because
-/// optional fields may be absent from some objects. The report lists unreadable values.
+/// The function fails if the configuration is invalid, or if an object cannot be read. The function does not fail if a
+/// value of an object cannot be read, because optional fields may be absent from some objects. The function writes such
+/// values to `err`.
 pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,
@@ -87,7 +89,7 @@ pub(super) fn run(
         return Err(CheckError::Errors { file, errors });
     }
     if args.objects.is_empty() {
-        // The check found no errors, so parsing succeeds.
+        // The default 0 is never used: the check found no errors, so `parse` succeeds.
         let families = Config::parse(&config).map_or(0, |config| config.family_names().count());
         let families = counted(families, "metric");
         let warnings = counted(report.warnings.len(), "warning");
@@ -119,7 +121,7 @@ fn write_report(
     err: &mut impl Write,
 ) -> Result<(), CheckError> {
     for problem in &report.errors {
-        // A message about the configuration may have several lines.
+        // `visible` keeps line breaks, because a message about the configuration may have several lines.
         let problem = visible(problem.to_string());
         writeln!(err, "error: {file}: {problem}")?;
     }
@@ -159,8 +161,8 @@ fn write_report(
     Ok(())
 }
 
-/// Writes a line. Names and values of objects may have characters that control a terminal, or that begin a new line, so
-/// the function writes such characters as escapes.
+/// Writes a line. Names and values of objects may contain characters that control a terminal or begin a new line. The
+/// function writes such characters as escapes.
 fn write_line(err: &mut impl Write, line: String) -> io::Result<()> {
     writeln!(err, "{}", visible_line(line))
 }

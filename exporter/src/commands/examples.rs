@@ -1,6 +1,6 @@
-//! The last lines of the help texts: examples, and the address of the documentation.
+//! The last lines of the help texts: examples, and the URL of the documentation.
 
-/// Examples with an indentation of two spaces, followed by the address of the documentation.
+/// Returns the examples with an indentation of two spaces, and then the URL of the documentation.
 macro_rules! examples {
     ($($line:literal)*) => {
         concat!(
@@ -12,7 +12,7 @@ macro_rules! examples {
     };
 }
 
-/// Examples of the exporter without a subcommand.
+/// Examples of command lines without a subcommand.
 pub(crate) const EXPORTER: &str = examples!(
     "kube-state-metrics                                 # the cluster of the pod, or of kubectl"
     "kube-state-metrics --kubeconfig ~/.kube/config --resources=pods,nodes"

@@ -13,7 +13,7 @@ pub(crate) struct FamiliesArgs {
     /// List only the families of this resource, such as `pods`
     #[arg(long, value_name = "RESOURCE", allow_hyphen_values = true)]
     resource: Option<String>,
-    /// Add these joined labels to the labels of the families, as the exporter does with the same flag
+    /// Also list the labels that this value of the exporter's flag --join-labels adds to the families
     #[arg(long, value_name = "JOINS", allow_hyphen_values = true)]
     join_labels: Option<String>,
 }
@@ -29,7 +29,7 @@ enum ListFormat {
 ///
 /// # Errors
 ///
-/// If the resource does not exist, or if the joined labels are invalid.
+/// The function fails if the resource does not exist, or if the joined labels are invalid.
 pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = args.resource.as_deref().map(str::parse::<BuiltIn>);
     let resource = resource
@@ -51,7 +51,7 @@ pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     })
 }
 
-/// Parses the joined labels. A name that a family of the resources already declares is an error.
+/// Parses the joined labels. Fails if a family of the resources already declares a label with the same name.
 fn checked(text: &str, entries: &[CatalogueEntry]) -> Result<JoinConfig, String> {
     let joins = text.parse::<JoinConfig>();
     let joins = joins.map_err(|error| error.to_string())?;

@@ -11,14 +11,14 @@ pub(crate) enum MetricsFormat {
     Openmetrics,
 }
 
-/// The output of `render`: an exposition, or the same samples for another program.
+/// The output of `render`: a format that Prometheus scrapes, or a file for tests with promtool.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RenderFormat {
     /// Prometheus text, version 0.0.4
     Text,
     /// OpenMetrics, version 1.0.0
     Openmetrics,
-    /// Input series for `promtool test rules`, with constant values for a day
+    /// Input series for `promtool test rules`; the values stay constant for a day
     Promtool,
 }
 

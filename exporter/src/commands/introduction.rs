@@ -1,4 +1,4 @@
-//! The first lines that the exporter writes: its source, and the resources that are disabled by default.
+//! The first lines that the exporter logs: the source of its objects, and the resources that are disabled by default.
 
 use kube_state_metrics::BuiltIn;
 
@@ -6,8 +6,8 @@ use super::output::list;
 use crate::options::{MetricsOptions, SourceOptions};
 use crate::reload::Configuration;
 
-/// The lines about a configuration: the files and the source that are read, and the resources that are disabled by
-/// default.
+/// The lines about a configuration: the files that the exporter reads, the source of its objects, and the resources
+/// that are disabled by default.
 pub(super) fn lines(configuration: &Configuration) -> Vec<String> {
     let mut read: Vec<_> = configuration
         .options_file()

@@ -13,7 +13,7 @@ pub(crate) struct ManArgs {
     command: Option<String>,
 }
 
-/// A man page that cannot be written.
+/// The reason why a man page cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ManError {
     #[error("there is no subcommand `{0}`; `kube-state-metrics help` lists them")]
@@ -26,9 +26,9 @@ pub(super) enum ManError {
 ///
 /// # Errors
 ///
-/// If the subcommand does not exist.
+/// The function fails if the subcommand does not exist.
 pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManError> {
-    // clap sets the names of subcommands when it builds the command line.
+    // `build` is necessary, because clap sets the full names of subcommands only there.
     let mut definition = definition;
     definition.build();
     let command = match &args.command {
@@ -43,7 +43,7 @@ pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManEr
     };
     let mut page = Vec::new();
     Man::new(with_manual(command)).render(&mut page)?;
-    // clap writes the heading EXTRA before the text after the options.
+    // clap writes the heading EXTRA before the examples. The following line replaces this heading by EXAMPLES.
     let page = String::from_utf8_lossy(&page);
     Ok(page
         .replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n")

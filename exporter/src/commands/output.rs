@@ -23,7 +23,7 @@ pub(super) fn print(bytes: &[u8]) -> io::Result<()> {
     write(&mut io::stdout().lock(), bytes)
 }
 
-/// Writes and flushes. It is not an error if the reader has closed the pipe, as `head` does.
+/// Writes and flushes. If the reader, such as `head`, has closed the pipe, this is not an error.
 pub(super) fn write(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     unless_closed(out.write_all(bytes).and_then(|()| out.flush()))
 }

@@ -1,5 +1,5 @@
-//! `probe`: checks whether a running exporter answers. An image that contains only this program has no other HTTP
-//! client.
+//! `probe`: checks whether a running exporter answers. This command exists because an image with only this program
+//! contains no HTTP client such as curl.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -45,18 +45,19 @@ pub(super) enum ProbeError {
     Io(#[from] io::Error),
 }
 
-/// If the status of a response is not 200, the error shows at most this number of bytes of its body. The body of
+/// The maximum number of bytes of a response body that an error shows. The body is useful: for example, the body of
 /// /readyz names the resources that are not ready.
 const SHOWN: usize = 4096;
 
 /// The pause before an address is requested again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Requests the addresses until each has answered with status 200, and writes a line for each to `out`.
+/// Requests each address until it answers with status 200, and writes one line for each address to `out`.
 ///
 /// # Errors
 ///
-/// The last answer of the first address that did not answer with status 200 in time.
+/// Returns an error for the first address that does not answer with status 200 in time. The error contains the last
+/// answer of this address.
 pub(super) fn run(args: &ProbeArgs, mut out: impl Write) -> Result<(), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -72,7 +73,7 @@ pub(super) fn run(args: &ProbeArgs, mut out: impl Write) -> Result<(), ProbeErro
     })
 }
 
-/// The size of the first answer with status 200.
+/// The size in bytes of the body of the first answer with status 200.
 async fn answer_before(
     client: &Client<HttpConnector, Body>,
     url: &Uri,
@@ -95,7 +96,7 @@ async fn answer_before(
     }
 }
 
-/// Requests an address once, and reads the answer to its end.
+/// Requests an address once, and reads the whole answer. Returns the size of the body in bytes.
 async fn answer(client: &Client<HttpConnector, Body>, url: &Uri) -> Result<usize, ProbeError> {
     let no_answer = |error: &dyn Error| ProbeError::NoAnswer {
         url: url.clone(),

@@ -1,4 +1,4 @@
-//! Input series for `promtool test rules`: the samples of an exposition, with constant values for a day.
+//! Writes the samples of an exposition as input series for `promtool test rules`. The values stay constant for a day.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,14 +7,15 @@ use std::io::{self, Write};
 use kube_state_metrics::exposition::Exposition;
 use kube_state_metrics::exposition::StoredSample;
 
-/// The number of intervals of a series: a day at the usual interval of one minute.
+/// How many values follow the first value of a series. If the interval of the test is one minute, these values cover a
+/// day.
 const INTERVALS: u32 = 24 * 60;
 
-/// Writes a YAML list that continues the `input_series:` of a test file.
+/// Writes a YAML list. Users paste the list below the line `input_series:` of a test file for promtool.
 ///
 /// # Errors
 ///
-/// If `out` cannot be written.
+/// The function fails if it cannot write to `out`.
 pub(super) fn write_series(exposition: &Exposition, mut out: impl Write) -> io::Result<()> {
     exposition.samples().try_for_each(|sample| {
         let (series, value) = (series(&sample), value(sample.value()));
@@ -26,7 +27,7 @@ pub(super) fn write_series(exposition: &Exposition, mut out: impl Write) -> io::
     })
 }
 
-/// The name and the labels in PromQL.
+/// The name and the labels of a sample as a PromQL selector.
 fn series(sample: &StoredSample<'_>) -> String {
     let mut series = sample.name().to_owned();
     for (number, (name, value)) in sample.labels().enumerate() {

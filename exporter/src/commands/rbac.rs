@@ -20,7 +20,8 @@ use crate::reload::{Configuration, ConfigurationError};
 
 /// The maximum time for all requests of `--check` together.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The maximum size of a response to `--check`, in bytes. The resources of an API group are the largest responses.
+/// The maximum size of a response to `--check`, in bytes. The largest responses are lists of the resources of an API
+/// group.
 const LARGEST_RESPONSE: usize = 16 << 20;
 
 #[derive(Args, Debug)]
@@ -28,14 +29,15 @@ pub(crate) struct RbacArgs {
     /// Ask the API server which permissions the user of this program lacks, instead of writing roles
     #[arg(long)]
     check: bool,
-    /// Name of the roles and of their bindings, and of the StatefulSet if --pod does not contain it
+    /// Name of the roles and of their bindings. If --pod does not name the StatefulSet, also the name of the
+    /// StatefulSet
     #[arg(long, value_name = "NAME", default_value = "kube-state-metrics")]
     name: String,
-    /// Service account that the roles are bound to [default: kube-system/ and --name]
+    /// Service account to which the bindings grant the roles [default: kube-system/ and --name]
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service_account)]
     service_account: Option<(String, String)>,
-    /// CustomResourceDefinitions of the configured kinds, for their plural names and scopes: files or
-    /// directories; `-` is standard input
+    /// Files or directories with the CustomResourceDefinitions of the configured kinds; `-` is standard input. The
+    /// command reads the plural names and the scopes of the kinds from these files
     #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     definitions: Vec<PathBuf>,
     #[command(flatten)]
@@ -71,7 +73,7 @@ pub(super) enum RbacError {
 ///
 /// # Errors
 ///
-/// If the options are wrong, the API server does not answer, or permissions are missing.
+/// The function fails if the options are invalid, if the API server does not answer, or if permissions are missing.
 pub(super) fn run(
     args: &RbacArgs,
     mut out: impl Write,

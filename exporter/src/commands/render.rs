@@ -1,4 +1,4 @@
-//! `render`: the metrics of manifests on standard output.
+//! `render`: writes the metrics of manifests to standard output.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub(super) enum RenderError {
     Build(#[from] BuildError),
     #[error("no object could be read from {0}; give files or directories with manifests")]
     Nothing(String),
-    #[error("some manifests could not be read; the log above has the reasons")]
+    #[error("some manifests could not be read; the log lines above this line show the reasons")]
     Skipped,
     #[error("cannot write the metrics: {0}")]
     Write(#[from] io::Error),
@@ -46,9 +46,9 @@ pub(super) enum RenderError {
 ///
 /// # Errors
 ///
-/// If the options are wrong, no object could be read, or a path, a document or an object could not be read. In the last
-/// case, the function still writes the metrics of the other objects. Objects without metrics are not an error, because
-/// the input may have all objects of a cluster.
+/// The function fails if the options are invalid, or if the input has no objects. The function also fails if a path, a
+/// document or an object cannot be read, but still writes the metrics of the other objects. Objects of kinds without
+/// metrics are not an error, because the input may contain all objects of a cluster.
 pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
     let RenderFlags(flags) = &args.flags;
     logging::start(LogOptions::of(flags));
@@ -62,7 +62,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         tracing::warn!("{problem}");
     }
     metrics.exhausted_patterns().iter().for_each(log_pattern);
-    // Objects of disabled resources also show that the input could be read.
+    // `not_registered` counts objects of disabled resources. Such objects have no metrics, but show that the input
+    // contains objects.
     if report.objects + report.not_registered == 0 {
         return Err(RenderError::Nothing(list(&args.paths)));
     }
@@ -73,8 +74,9 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
     };
     unless_closed(written.and_then(|()| out.flush()))?;
-    // For each file, the problems include the first documents that could not be read. So if `More` is the only problem,
-    // the file only has more objects without metrics.
+    // `More` stands for further problems of a file. `More` is harmless here, because the report always lists the first
+    // documents that could not be read. So if the report lists only unknown kinds, the further problems are also
+    // unknown kinds.
     let is_harmless = |problem: &ManifestProblem| {
         matches!(
             problem,

@@ -29,13 +29,14 @@ use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time that the exporter waits for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Maximum time after a shutdown signal for which a leader continues to serve if no standby accepts the hand-over. The
-/// sum of this time and [`DRAIN`] is shorter than the usual grace period of a pod (30 s).
+/// Maximum time after a shutdown signal for which a leader waits until a standby accepts the hand-over. During this
+/// time, the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a
+/// pod (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// The interval at which a shutdown checks whether a removed shard still serves objects.
+/// The interval at which the exporter checks, during a shutdown, whether a removed shard still serves objects.
 const SHARD_CHECK: Duration = Duration::from_millis(250);
-/// How long a shutdown waits for the change of the StatefulSet that removes the shard. The shutdown signal may arrive
-/// before this change.
+/// How long the exporter waits, during a shutdown, for the watch event of the StatefulSet that removes the shard. The
+/// shutdown signal may arrive before this event.
 const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
@@ -47,9 +48,9 @@ struct Program {
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
-    /// `None` without `--ha`.
+    /// The election of a leader; `None` without `--ha`.
     election: Option<RunningElection>,
-    /// The task that logs the size of the exposition. The task first waits for the objects.
+    /// The task that waits until the objects have arrived, and then logs the size of the exposition.
     announcing: Option<JoinHandle<()>>,
 }
 
@@ -63,7 +64,7 @@ struct Signals {
 ///
 /// # Errors
 ///
-/// If the options are wrong, or a port cannot be opened.
+/// The function fails if the options are invalid, or if a port cannot be opened.
 pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
     let telemetry = Telemetry::new()?;
     let log_level = logging::start_queued(LogOptions::of(&flags), &telemetry.dropped_log_lines)?;
@@ -71,10 +72,11 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(flags, telemetry, log_level));
-    // The tasks that run a credential plugin are not dropped before the process ends, so dropping cannot kill the
-    // plugin.
+    // A plugin is killed when its task is dropped. But the exporter ends without dropping the tasks, so this call kills
+    // the plugin.
     cluster::kill_running_plugin();
-    // Blocking work, such as reading manifests, must not delay the shutdown.
+    // This call does not wait for threads that still read files, such as manifests. So such threads do not delay the
+    // shutdown.
     runtime.shutdown_background();
     served
 }
@@ -85,7 +87,7 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
         read = read(&flags, None) => read?,
         () = signals.received() => return Ok(()),
     };
-    // The startup reads credentials, possibly with a credential plugin. A signal must end the startup.
+    // The startup may wait for a credential plugin. A signal must end this wait.
     let mut program = tokio::select! {
         started = Program::start(flags, configuration?, telemetry, log_level) => started?,
         () = signals.received() => return Ok(()),
@@ -105,7 +107,7 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,
-                // The files changed again before the reload was complete, so the reload starts again.
+                // If the files change again before the reload is complete, the reload starts again.
                 () = file_watcher.changed() => {}
             }
         }
@@ -143,7 +145,7 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
     Ok(())
 }
 
-/// Reads the configuration on a thread for blocking work, so that signals can stop the program while it reads.
+/// Reads the configuration on a separate thread, so that a signal can stop the program during the read.
 async fn read(
     flags: &Flags,
     running: Option<&Arc<Configuration>>,
@@ -163,7 +165,7 @@ impl Program {
         log_level: LogLevel,
     ) -> Result<Self, AnyError> {
         let options = &configuration.options;
-        // All errors are detected before a port is opened.
+        // The code detects errors of the configuration before it opens a port.
         let web = web_file(&options.server, None, &telemetry)?;
         warn_of_low_limit(options.server.limits.connections);
         let auth = auth(&configuration).await?;
@@ -228,9 +230,9 @@ impl Program {
         })
     }
 
-    /// Logs the source and the resources that are disabled by default. When the objects have arrived, logs the size of
-    /// the exposition and the addresses of the ports. With a cluster, or with manifests that take long to load, an
-    /// earlier line also has these addresses.
+    /// Logs the source of the objects, and the resources that are disabled by default. When the objects have arrived,
+    /// logs the size of the exposition and the addresses of the ports. If the source is a cluster, or if manifests take
+    /// long to load, an earlier line also contains these addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -269,7 +271,7 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// Returns an error if a replica with this configuration would use another Lease.
+    /// Returns an error if a replica with the new configuration would use another Lease.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
         let is_same = *before == new.options.high_availability;
@@ -281,13 +283,13 @@ impl Program {
         Err(problem.into())
     }
 
-    /// Replaces the running configuration by a configuration that was read again. If the new configuration is invalid,
-    /// logs the reason and keeps the running one. Meanwhile, the exporter serves scrapes.
+    /// Replaces the running configuration by the new configuration `read`. If the new configuration is invalid, logs
+    /// the reason and keeps the running configuration. During the reload, the exporter serves scrapes.
     ///
-    /// If the future is dropped before its end, the running configuration stays.
+    /// If the future is dropped before it is complete, the running configuration stays in use.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {
-        // Until this function returns, the old configuration is in use, so the metrics show that the changed files are
-        // not in use.
+        // The old configuration stays in use until this function returns. Until then, the metrics show that the changed
+        // files are not in use.
         self.configuration.record_changes(&self.app.telemetry);
         let applied = match read {
             Ok(configuration) => self.apply(configuration).await,
@@ -335,10 +337,9 @@ impl Program {
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
             let mut instance = Instance::start(metrics, source, leadership).await?;
-            // With manifests, the new instance has no objects until the first read is complete.
+            // If the source is manifests, the new instance has no objects until it has read all manifests.
             instance.loaded().await;
-            // The old instance serves until the new instance can replace it without a gap. The wait for the new
-            // instance has no timeout.
+            // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout.
             wait_for_coverage(&old, &instance).await;
             instance.take_over(&old);
             Arc::new(instance)
@@ -388,7 +389,8 @@ impl Program {
         self.configuration = Arc::new(new);
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
-            // The task waits until the old instance is ready, which may never happen.
+            // The task waits until the old instance is ready. The old instance is no longer in use, so a new task must
+            // wait for the new instance.
             announcing.abort();
             self.announce_once_ready();
         }
@@ -396,8 +398,8 @@ impl Program {
     }
 }
 
-/// If the StatefulSet removes this replica, waits until the replica serves no objects. Meanwhile, the other replicas
-/// list the objects of this replica.
+/// If the StatefulSet removes this replica, waits until the replica serves no objects. During this wait, the other
+/// replicas list the objects of this replica.
 async fn hand_over_shard(app: &AppState) {
     let instance = app.instance();
     let is_removed = async {
@@ -421,7 +423,7 @@ async fn hand_over_shard(app: &AppState) {
     }
 }
 
-/// Waits until each resource is synced or forbidden, and logs the rules that are missing in the roles of the exporter.
+/// Waits until each resource is synced or forbidden, and then logs the rules that the roles of the exporter lack.
 async fn log_missing_rules(instance: &Instance) {
     instance.settled().await;
     for rules in instance.missing_rules() {
@@ -429,7 +431,7 @@ async fn log_missing_rules(instance: &Instance) {
     }
 }
 
-/// Returns a new listener if the address differs from the current one.
+/// Opens a listener if the new address differs from the old address.
 async fn moved(
     old: &Address,
     flags: AddressFlags,
@@ -455,7 +457,8 @@ fn web_file(
             .as_ref()
             .is_some_and(|web| web.in_use().requires_password())
     {
-        // A request has only one Authorization header.
+        // The token and the password use the same header, `Authorization`, and a request contains this header only
+        // once.
         return Err(
             "--auth-filter and the basic_auth_users of --tls-config cannot be combined, because no \
              request can have a token and a password; remove one of them"
@@ -465,7 +468,7 @@ fn web_file(
     Ok(web.map(Arc::new))
 }
 
-/// Whether the new configuration can keep the token filter and its cached verdicts.
+/// Whether the token filter and its cached verdicts stay valid with the new configuration.
 fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
     let (before, after) = (&old.options.server, &new.options.server);
     before.auth_filter == after.auth_filter

@@ -1,4 +1,5 @@
-//! `top`: shows the series and bytes of a running exporter, a saved response or manifests.
+//! `top`: shows the cost of metrics, in series and bytes. The metrics come from a running exporter, a saved response or
+//! manifests.
 
 mod fetch;
 mod input;
@@ -18,14 +19,14 @@ use input::Input;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
-    /// Host and telemetry port of a running exporter (`localhost:8081`, `https://ksm:8081`), saved responses of
-    /// /metrics or of /debug/cardinality, or files or directories with manifests; `-` is standard input
+    /// One of: host and telemetry port of a running exporter (`localhost:8081`, `https://ksm:8081`); saved responses of
+    /// /metrics or of /debug/cardinality; files or directories with manifests. `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     /// Column by which rows are sorted, the largest value first
     #[arg(long, value_enum, default_value_t = Order::Bytes)]
     by: Order,
-    /// Maximum number of rows of each table; 0 shows all
+    /// Maximum number of rows of each table; 0 shows all rows
     #[arg(long, value_name = "ROWS", default_value_t = 10)]
     limit: usize,
     /// Write the report as JSON
@@ -34,14 +35,15 @@ pub(crate) struct TopArgs {
     /// A file with the bearer token for an exporter with --auth-filter
     #[arg(long, value_name = "FILE")]
     token_file: Option<std::path::PathBuf>,
-    /// A PEM file with the certificate authority of an exporter with TLS; by default the authorities of the system
+    /// A PEM file with the certificate authority of an exporter with TLS; without this flag, `top` trusts the
+    /// authorities of the system
     #[arg(long, value_name = "FILE")]
     ca_file: Option<std::path::PathBuf>,
     #[command(flatten)]
     flags: RenderFlags,
 }
 
-/// The column by which rows are sorted, the largest first.
+/// The column by which rows are sorted. The row with the largest value comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Order {
     Bytes,
@@ -52,7 +54,7 @@ enum Order {
 ///
 /// # Errors
 ///
-/// If the input cannot be read, or has no samples.
+/// The function fails if the input cannot be read, or if it has no samples.
 pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
     logging::start(LogOptions::of(&args.flags.0));
     let input = Input::of(&args.inputs)?;
@@ -93,7 +95,7 @@ pub(super) fn run(args: &TopArgs, mut out: impl Write) -> Result<(), AnyError> {
 // === impl Order ===
 
 impl Order {
-    /// Sorts all tables, the largest row first.
+    /// Sorts the rows of all tables. The row with the largest value comes first.
     fn sort(self, report: &mut Report) {
         let key = |series: u64, bytes: u64| match self {
             Self::Bytes => std::cmp::Reverse((bytes, series)),

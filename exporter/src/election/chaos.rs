@@ -1,4 +1,4 @@
-//! Elections with a virtual clock, in which replicas and the API server fail.
+//! Tests of elections with a virtual clock. Replicas and the API server fail at random.
 
 mod cluster;
 mod hand_overs;
@@ -13,8 +13,8 @@ use crate::options::OnOutage;
 /// The number of elections per test.
 const SEEDS: u64 = 40;
 
-/// Disturbs an election. In each step, checks that at most one serving replica has a renewal that is still valid, and
-/// calls `check`.
+/// Runs an election with random failures. In each step, checks that at most one replica serves with a valid renewal,
+/// and calls `check`.
 fn chaos(seed: u64, on_outage: OnOutage, check: fn(&Cluster)) {
     let mut cluster = Cluster::new(seed, on_outage, 3);
     for _ in 0..40 {
@@ -48,8 +48,8 @@ fn two_replicas_serve_together_only_while_one_cannot_reach_the_api_server() {
                 .iter()
                 .filter(|own| own.serves(cluster.now));
             for replica in serving.filter(|own| !own.is_confirmed(cluster.now)) {
-                // The first number is the extension (two intervals and a timeout), measured with a slow clock. The
-                // second number is the delay of packets in a slow network.
+                // With a slow clock, a leader extends its term by at most 10 s (two intervals and a timeout). In a slow
+                // network, the delay of packets is at most 18 s.
                 let bound = Duration::from_secs(10 + 18);
                 let impaired = cluster.now - replica.impaired_at;
                 assert!(impaired < bound, "{impaired:?}: {}", cluster.describe());
@@ -69,7 +69,7 @@ fn a_killed_leader_is_replaced_within_the_duration_and_an_interval() {
         cluster.replicas[leader].is_killed = true;
         longest = longest.max(cluster.until("the standby leads", |own| own.leader().is_some()));
     }
-    // The bound is the duration of 15 s, measured with a clock that is 5 % slow, plus an interval of 2 s.
+    // The Lease duration is 15 s. With a clock that is 5 % slow, this is almost 16 s. The interval adds 2 s.
     assert!(longest < Duration::from_millis(18_000), "{longest:?}");
 }
 
@@ -89,7 +89,8 @@ fn a_leader_without_the_api_server_is_silent_after_two_thirds_or_keeps_serving()
                 "seed {seed}: {}",
                 cluster.describe()
             );
-            // After the outage, a replica leads: the old leader if it still serves, and otherwise any replica.
+            // After the outage, a replica becomes the leader. If the old leader still serves, it becomes the leader
+            // again.
             cluster.server.is_down = false;
             let time = cluster.until("a replica leads", |own| own.leader().is_some());
             assert!(time < Duration::from_secs(20), "{time:?}");
@@ -139,8 +140,8 @@ fn a_healthy_standby_ends_each_gap() {
                     .replicas
                     .iter()
                     .any(|own| own.network == Network::Slow);
-                // After a deletion of the Lease, or an edit of its specification, a standby waits again for the whole
-                // duration. Other edits do not start this wait again.
+                // If somebody deletes the Lease or edits its specification, a standby waits again for the whole Lease
+                // duration. Other edits do not restart this wait.
                 let is_edited = edits != cluster.server.edits() || cluster.server.lease.is_none();
                 edits = cluster.server.edits();
                 if cluster.leader().is_some() || !has_standby || is_slow || is_edited {
@@ -148,8 +149,9 @@ fn a_healthy_standby_ends_each_gap() {
                 } else {
                     gap += TICK;
                 }
-                // The gap can be longer than the duration, because a leader may renew the Lease without receiving the
-                // response.
+                // The gap can be longer than the Lease duration. For example, a leader may renew the Lease without
+                // receiving the response. Then the leader stops serving, but the standbys still wait for the whole
+                // duration.
                 assert!(gap < 3 * LEASE, "seed {seed}: {}", cluster.describe());
             }
             cluster.disturb();

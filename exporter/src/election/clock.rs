@@ -1,9 +1,9 @@
-//! The clock by which replicas measure times of an election.
+//! The clock with which replicas measure the times of an election.
 
 use super::machine::Uptime;
 
-/// The time since the machine started. This time includes the time for which the machine was suspended, because the
-/// Lease also expires during that time. Changes of the system date have no effect.
+/// The time since the machine started. The result includes times in which the machine was suspended, because the Lease
+/// also expires during such times. Changes of the system date have no effect.
 pub(super) fn uptime() -> Uptime {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;

@@ -1,4 +1,4 @@
-//! Runs an election against the API server.
+//! [`Driver`]: sends the requests of an election to the API server.
 
 use std::mem;
 use std::sync::Arc;
@@ -17,28 +17,30 @@ use super::record::{Exported, LeaseRecord, duration_seconds, new_lease};
 use super::timing::Timing;
 use crate::options::LONGEST_LEASE;
 
-/// Sends the requests of an election, and publishes its decisions.
+/// Sends the requests of an election, and passes its decisions to [`Leadership`].
 pub(super) struct Driver {
     pub(super) election: Election,
     pub(super) timing: Timing,
     pub(super) leases: LeaseClient,
     pub(super) leadership: Leadership,
     pub(super) exported: Arc<ExportedFn>,
-    /// The time at which a hand-over must end; `None` until this replica stops.
+    /// The time at which the hand-over must end; `None` until this replica starts to shut down.
     pub(super) leave: watch::Receiver<Option<Uptime>>,
 }
 
 /// Returns the versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
-/// The function reads all resources, so it must run on a thread for blocking work.
+/// The function takes time, because it reads the state of all resources. So the caller runs it with `spawn_blocking`.
 pub(super) type ExportedFn = dyn Fn() -> Option<Exported> + Send + Sync;
 
 /// Reads and writes one Lease.
 pub(super) struct LeaseClient {
     leases: Api<DynamicObject>,
     name: String,
-    /// The Lease as it was last received, with fields that the election does not know.
+    /// The Lease in the last response. This value includes fields that the election does not use, so that writes keep
+    /// these fields.
     last: DynamicObject,
-    /// Whether the duration in the Lease is longer than [`LONGEST_LEASE`], which no replica exceeds.
+    /// Whether the Lease contains a longer duration than [`LONGEST_LEASE`]. No replica writes such a duration, so
+    /// somebody must have edited the Lease.
     is_too_long: bool,
 }
 
@@ -63,7 +65,7 @@ impl Driver {
             if self.election.needs_exported(now) {
                 let exported = Arc::clone(&self.exported);
                 let exported = tokio::task::spawn_blocking(move || exported()).await;
-                // The result is an error if the runtime is shutting down, because the thread then does not run.
+                // The result is an error only if the runtime is shutting down. The error counts as `None`.
                 self.election.set_complete(exported.ok().flatten());
                 now = uptime();
             }
@@ -78,7 +80,7 @@ impl Driver {
                         () = sleep(wait) => {}
                         left = self.leave.changed(), if !is_leaving => {
                             if left.is_err() {
-                                // The program ends without a hand-over.
+                                // The sender was dropped, so the program ends without a hand-over.
                                 return;
                             }
                         }
@@ -106,14 +108,14 @@ impl Driver {
         self.leadership.set_term(self.election.term());
     }
 
-    /// Logs the first of several consecutive failures, and the recovery.
+    /// Logs the first failure after a success, and the first success after a failure.
     fn report(&self, problem: Option<String>) {
         let name = &self.leases.name;
         let problem = problem.map(|problem| format!("cannot read or write the Lease: {problem}"));
         let before = self.leadership.set_problem(problem.clone());
         match (before, problem) {
             (None, Some(problem)) => tracing::warn!("lease {name}: {problem}"),
-            (Some(_), None) => tracing::info!("lease {name}: requests for it succeed again"),
+            (Some(_), None) => tracing::info!("lease {name}: requests for the Lease succeed again"),
             _ => {}
         }
     }
@@ -131,7 +133,7 @@ impl LeaseClient {
         }
     }
 
-    /// Logs that the duration in the Lease is longer than the maximum that replicas write.
+    /// Logs a warning if the duration in the Lease is longer than [`LONGEST_LEASE`], the maximum that replicas write.
     fn report_duration(&mut self) {
         let seconds = duration_seconds(&self.last);
         let is_too_long = seconds > LONGEST_LEASE.as_secs();
@@ -146,7 +148,8 @@ impl LeaseClient {
         }
     }
 
-    /// Sends a request. If the request failed for a reason that the log must show, also returns this reason.
+    /// Sends a request, and returns its outcome. If the request fails for a reason that the log must show, also returns
+    /// the reason.
     async fn send(&mut self, request: &Request) -> (Outcome, Option<String>) {
         let name = &self.name;
         let sent = match request {
@@ -171,7 +174,8 @@ impl LeaseClient {
                     .written()
                     .is_some_and(|written| written.holder != record.holder)
                 {
-                    // The election would repeat the write at once, because it has not changed the Lease.
+                    // The outcome is a failure, so that the election waits before the next attempt. With the outcome
+                    // `Lease`, the election would repeat the write immediately.
                     return (Outcome::Failed, Some(NOT_WRITTEN.to_owned()));
                 }
                 self.last = lease;

@@ -16,15 +16,15 @@ use tokio::time::timeout;
 use super::clock::uptime;
 use super::machine::{Term, Uptime};
 
-/// Whether this replica serves the metrics of objects. A clone is another handle to the same leadership.
+/// Whether this replica serves the metrics of objects. All clones share one state.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     lease: String,
-    /// The driver of the election sets the term, and every response compares the term with the clock. So the term also
-    /// ends if the driver hangs.
+    /// The times that decide whether this replica serves. The driver of the election sets these times, and every
+    /// response compares them with the clock. So the replica stops serving in time even if the driver hangs.
     term: watch::Sender<Term>,
     state: Mutex<State>,
     /// When the last request for the metrics of objects arrived.
@@ -33,7 +33,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// The state of the election, for pages, the log and metrics.
+/// The state of the election that pages, the log and metrics show.
 #[derive(Debug, Default)]
 struct State {
     holder: Option<String>,
@@ -53,11 +53,12 @@ struct Metrics {
 // === impl Leadership ===
 
 impl Leadership {
-    /// Creates the state of a replica that is not the leader. `lease` is the namespace and the name of the Lease.
+    /// Creates the leadership of a replica that is not the leader yet. `lease` is the namespace and the name of the
+    /// Lease.
     ///
     /// # Errors
     ///
-    /// If the metrics cannot be created.
+    /// The function fails if the metrics cannot be created.
     pub(super) fn new(lease: &str, identity: &str) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Inner {
             lease: lease.to_owned(),
@@ -74,8 +75,9 @@ impl Leadership {
         uptime() < self.0.term.borrow().serves_until
     }
 
-    /// Decides whether the response to a request that arrives now has the metrics of objects. If a hand-over to this
-    /// replica is in progress, waits for its result: usually about a second, and at most two seconds.
+    /// Decides whether the response to a request that arrives now contains the metrics of objects. If a hand-over to
+    /// this replica is in progress, waits for the result of the hand-over: usually about a second, and at most two
+    /// seconds.
     pub(crate) async fn decide(&self) -> bool {
         let arrived_at = uptime();
         *self.0.scraped_at.lock() = arrived_at;
@@ -94,9 +96,8 @@ impl Leadership {
         serves
     }
 
-    /// Whether this replica has read or written the Lease since its start. Until then, the replica is not ready. A
-    /// replica without permissions on the Lease can never lead, so a rollout must not replace other replicas with such
-    /// a replica.
+    /// Whether this replica has read or written the Lease since its start. Until then, the replica is not ready. So a
+    /// rollout stops at a replica without permissions on the Lease, because such a replica can never become the leader.
     pub(crate) fn has_joined(&self) -> bool {
         self.0.has_joined.load(Ordering::Relaxed)
     }
@@ -117,11 +118,12 @@ impl Leadership {
         families
     }
 
-    /// The metric that shows whether this replica leads. A response with the metrics of objects ends with this metric.
+    /// The metric that shows whether this replica leads. The exporter appends this metric to responses with the metrics
+    /// of objects.
     pub(crate) fn host_metrics(&self) -> HostMetrics {
         self.count();
         let text = TextEncoder::new().encode_to_string(&self.0.metrics.leader.collect());
-        // Writing into memory does not fail.
+        // The default is never used, because a write into memory does not fail.
         HostMetrics::text(text.unwrap_or_default())
     }
 
@@ -140,14 +142,14 @@ impl Leadership {
         self.0.state.lock().holder = holder.map(str::to_owned);
     }
 
-    /// Sets the problem of the last request for the Lease, if there was one; returns the previous problem.
+    /// Sets the problem of the last request for the Lease (`None` if it succeeded), and returns the previous problem.
     pub(super) fn set_problem(&self, problem: Option<String>) -> Option<String> {
         mem::replace(&mut self.0.state.lock().problem, problem)
     }
 
     /// Records that this replica has read or written the Lease.
     pub(super) fn set_joined(&self) {
-        // `Relaxed` is enough, because no other memory depends on this flag.
+        // `Relaxed` is enough, because readers of this flag read no other data that depends on it.
         self.0.has_joined.store(true, Ordering::Relaxed);
     }
 
@@ -177,7 +179,7 @@ impl Leadership {
     }
 }
 
-/// A line about the state, for people.
+/// Writes the state of the election as one line for people.
 impl fmt::Display for Leadership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.state.lock();

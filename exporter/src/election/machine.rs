@@ -1,20 +1,22 @@
 //! [`Election`]: decides when this replica leads, as a state machine without clock and network.
 //!
-//! The caller passes the time, sends the requests, and reports their outcomes. Every write names the version of the
-//! Lease that it replaces, so the API server refuses a write that is based on an older state. The rules:
+//! The caller passes the time, sends the requests, and reports their outcomes. Every write contains the version of the
+//! Lease that it replaces. So the API server refuses a write that is based on an older version. The rules:
 //!
-//! * A leader serves for two thirds of the duration after the **start** of its last successful renewal.
-//! * A standby claims the Lease after it has seen no renewal for the whole duration. The standby measures this time
-//!   with its own clock, so the times in the Lease have no effect. Edits of labels and annotations do not start the
-//!   wait again. If the Lease does not exist, a replica creates it without a leader, because somebody may have deleted
-//!   the Lease of a leader. If the last renewal of this leader is still valid, the leader claims the new Lease
-//!   immediately. A standby waits for the whole duration before it claims the new Lease.
-//! * A leader that stops offers the Lease, and serves until a standby has accepted the offer. Shortly after its next
-//!   scrape, the leader stops serving and writes the standby into the Lease. So if a scraper requests all replicas at
-//!   once, the hand-over does not happen between these requests. The responses of the standby wait until the standby
-//!   has renewed the Lease; then the standby serves. If the standby does not renew the Lease in time, for example
-//!   because it has crashed, the old leader takes the Lease back. If both replicas write at the same time, the API
-//!   server accepts only one of the two writes.
+//! * A leader serves the metrics of objects for two thirds of the Lease duration after the **start** of its last
+//!   successful renewal.
+//! * A standby claims the Lease if the leader has not renewed it for the whole Lease duration. The standby measures
+//!   this time with its own clock, so the times in the Lease have no effect. Edits of labels and annotations do not
+//!   restart the wait.
+//! * If the Lease does not exist, a replica creates a Lease without a leader, because somebody may have deleted the
+//!   Lease of a leader. A leader with a valid renewal claims the new Lease immediately. A standby waits for the whole
+//!   Lease duration before it claims the new Lease.
+//! * A leader that stops offers the Lease, and serves until a standby has accepted the offer. Then the leader waits
+//!   until shortly after its next scrape, stops serving, and writes the standby into the Lease. So if a scraper
+//!   requests all replicas at the same time, the hand-over does not happen between these requests. The standby delays
+//!   its responses until it has renewed the Lease, and then serves. If the standby does not renew the Lease in time,
+//!   for example because the standby has crashed, the old leader takes the Lease back. If both replicas write at the
+//!   same time, the API server accepts only one of the two writes.
 
 mod outcomes;
 
@@ -24,26 +26,26 @@ use super::record::{Exported, LeaseRecord, RELEASED, covers};
 use super::timing::{LONGEST_HOLD, Timing};
 use crate::options::OnOutage;
 
-/// Time since the machine started, including the time for which it was suspended.
+/// Time since the machine started, including times in which the machine was suspended.
 pub(super) type Uptime = Duration;
 
 /// The state of the election, as one replica knows it.
 #[derive(Debug)]
 pub(super) struct Election {
-    /// The identity in the Lease. It is different for each process, even for two processes in the same pod.
+    /// The text that names this replica in the Lease. Each process has a different identity, even if two processes run
+    /// in the same pod.
     identity: String,
     on_outage: OnOutage,
     timing: Timing,
     role: Role,
-    /// `None` before the first response.
+    /// The last state of the Lease that this replica has seen; `None` before the first response.
     seen: Option<Seen>,
     /// The start of the last request that returned the Lease.
     asked_at: Uptime,
     /// Whether this replica must read the Lease before the next write.
     must_read: bool,
     /// The number of writes that the API server has refused with a conflict since this replica last saw a new version
-    /// of the Lease. If there are two such conflicts, the Lease has not changed between them. So the conflicts have
-    /// another cause, such as a webhook.
+    /// of the Lease. After two such conflicts, the cause is not another write, but, for example, a webhook.
     conflicts: u32,
     next_at: Uptime,
     serves_until: Uptime,
@@ -51,15 +53,16 @@ pub(super) struct Election {
     renewed_at: Option<Uptime>,
     /// The versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
     complete: Option<Exported>,
-    /// When the leader releases the Lease if no standby has accepted its offer. `None` until this replica stops.
+    /// When the leader releases the Lease if no standby accepts its offer; `None` until this replica starts to leave
+    /// the election.
     leaves_at: Option<Uptime>,
     /// Whether a scraper has scraped this replica.
     was_scraped: bool,
     /// When this replica first saw the offer that is in the Lease.
     offered_since: Option<Uptime>,
-    /// The previous leader serves the requests that arrived before this time.
+    /// The time of a hand-over to this replica. The previous leader serves the requests that arrived before this time.
     serves_from: Uptime,
-    /// Until when responses wait for the result of a hand-over to this replica.
+    /// Until this time, responses wait for the result of a hand-over to this replica.
     hold_until: Uptime,
 }
 
@@ -69,43 +72,43 @@ enum Role {
     Standby,
     Leader,
     /// The leader gives the Lease to the standby `to` at the time `at`. If `to` is empty, the leader releases the Lease
-    /// at this time. If a scrape arrives after `since`, `at` becomes a moment shortly after this scrape.
+    /// at the time `at`. If a scrape arrives after `since`, the leader moves `at` to a time shortly after this scrape.
     HandingOver {
         to: String,
         since: Uptime,
         at: Uptime,
     },
-    /// The leader has given the Lease to a standby, which has not renewed it yet.
+    /// The leader has given the Lease to a standby, but the standby has not renewed the Lease yet.
     HandedOver {
-        /// The Lease that names the standby.
+        /// The Lease as this replica wrote it, with the standby as the leader.
         given: LeaseRecord,
-        /// When the leader takes the Lease back.
+        /// The time at which this replica takes the Lease back if the standby has not renewed the Lease.
         until: Uptime,
     },
-    /// The replica stops, and no longer takes part in the election.
+    /// The replica no longer takes part in the election.
     Left,
 }
 
-/// A state of the Lease, and when this replica first saw the last renewal in this state.
+/// The state of the Lease, and the time at which this replica first saw the last renewal of the Lease.
 #[derive(Debug)]
 struct Seen {
-    /// `None` if the Lease does not exist.
+    /// The content of the Lease; `None` if the Lease does not exist.
     record: Option<LeaseRecord>,
     since: Uptime,
 }
 
-/// The times that decide whether a response has the metrics of objects.
+/// The times that decide whether a response contains the metrics of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {
-    /// The previous leader serves the requests that arrived before this time. This replica sends no metrics of objects
-    /// in its responses to such requests, even if the responses have waited.
+    /// The time of a hand-over to this replica. The previous leader serves the requests that arrived before this time.
+    /// So this replica sends no metrics of objects in its responses to such requests.
     pub(super) serves_from: Uptime,
-    /// When this replica stops serving the metrics of objects, unless it renews the Lease earlier.
+    /// When this replica stops serving the metrics of objects. Each renewal of the Lease moves this time.
     pub(super) serves_until: Uptime,
-    /// When the last renewal expires; zero if there was none. If the replica serves after this time, the only reason is
-    /// that it cannot renew the Lease (`--ha-on-outage=keep`).
+    /// When the last renewal expires; zero if there was none. With `--ha-on-outage=keep`, a replica that cannot renew
+    /// the Lease may serve after this time.
     pub(super) renewed_until: Uptime,
-    /// Until when responses wait, because a hand-over to this replica is in progress.
+    /// Until this time, responses wait for the result of a hand-over to this replica.
     pub(super) hold_until: Uptime,
     /// The start of the last successful renewal.
     pub(super) renewed_at: Option<Uptime>,
@@ -122,10 +125,10 @@ pub(super) enum Request {
 /// The response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The Lease, after the write if the request was a write.
+    /// The Lease in the response. After a write, this is the written Lease.
     Lease(LeaseRecord),
     NotFound,
-    /// The Lease has another version, or the Lease to create already exists.
+    /// The write is refused: the Lease has another version now, or the Lease to create already exists.
     Conflict,
     /// The API server has refused the request, or it is unknown whether the API server has executed the request.
     Failed,
@@ -155,7 +158,7 @@ impl Request {
 // === impl Term ===
 
 impl Term {
-    /// How long a response to a request that arrived at `arrived_at` still waits.
+    /// How long the response to a request that arrived at `arrived_at` must still wait.
     pub(super) fn hold_left(&self, arrived_at: Uptime, now: Uptime) -> Duration {
         let until = self.hold_until.min(arrived_at + LONGEST_HOLD);
         until.saturating_sub(now)
@@ -189,13 +192,13 @@ impl Election {
 
     // === what the caller reports ===
 
-    /// Whether the next step depends on the versions that this replica exports. Before the next request is due, the
-    /// result is false.
+    /// Whether the next call of [`Self::next`] needs the versions that this replica exports. If no request is due yet,
+    /// the result is false.
     pub(super) fn needs_exported(&self, now: Uptime) -> bool {
         now >= self.next_at
             && match self.role {
                 Role::Standby => !self.is_successor(),
-                // The offer contains the versions that this replica exports.
+                // A leader that leaves makes an offer, and the offer contains these versions.
                 Role::Leader => self.leaves_at.is_some(),
                 Role::HandingOver { .. } | Role::HandedOver { .. } | Role::Left => false,
             }
@@ -206,7 +209,7 @@ impl Election {
         self.complete = exported;
     }
 
-    /// Sets when the last request for the metrics of objects arrived; zero if there was none.
+    /// Sets when the last scrape arrived, that is a request for the metrics of objects; zero if there was none.
     pub(super) fn scraped(&mut self, scraped_at: Uptime) {
         self.was_scraped |= !scraped_at.is_zero();
         let pause = self.timing.pause();
@@ -218,8 +221,8 @@ impl Election {
         }
     }
 
-    /// Begins to leave. The leader hands over to a standby. If no standby has accepted the offer, the leader releases
-    /// the Lease at `at`.
+    /// Begins to leave the election. A leader hands over to a standby. If no standby accepts the offer before `at`, the
+    /// leader releases the Lease.
     pub(super) fn leave(&mut self, now: Uptime, at: Uptime) {
         self.leaves_at = Some(at);
         self.next_at = now;
@@ -250,7 +253,7 @@ impl Election {
                 self.role = Role::Left;
                 self.serves_until = Uptime::ZERO;
             } else if self.role == Role::Leader && now >= leaves_at {
-                // No standby has accepted the offer.
+                // No standby has accepted the offer, so the leader releases the Lease.
                 self.hand_over(String::new(), now, Duration::ZERO);
             }
         }
@@ -262,10 +265,12 @@ impl Election {
             _ => self.next_at,
         };
         if now < at {
-            // The caller must report scrapes before `at`, because the hand-over ends shortly after a scrape.
+            // The caller must call this function several times before `at` and report scrapes, because a scrape makes
+            // the hand-over end earlier.
             let polls_at = matches!(self.role, Role::HandingOver { .. })
                 .then(|| now + self.timing.pause() / 4);
-            // The caller must wake up when serving ends, because the caller logs and counts this change.
+            // The caller must also call this function when this replica stops serving, because the caller logs and
+            // counts this change.
             let earlier = [polls_at, self.leaves_at, Some(self.serves_until)];
             let earlier = earlier.into_iter().flatten().filter(|wake| now < *wake);
             return Step::WaitUntil(earlier.fold(at, Uptime::min));
@@ -289,8 +294,8 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // If the record still has an acceptance of an offer, this acceptance is too old, and the renewal
-                // removes it.
+                // The record may contain a standby that has accepted an old offer. This acceptance is too old, and the
+                // renewal removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }
@@ -302,7 +307,8 @@ impl Election {
             (Role::HandedOver { until, .. }, Some(_)) if now < *until => Request::Read,
             (Role::HandedOver { .. }, Some(record)) => Request::Update(
                 match self.leaves_at.is_some_and(|leaves_at| now >= leaves_at) {
-                    // Releases the Lease, so that the next standby does not wait for the standby that crashed.
+                    // The standby has crashed. The leader releases the Lease, so that another standby can claim it
+                    // immediately.
                     true => self.given(record, String::new()),
                     false => LeaseRecord {
                         transitions: record.transitions.saturating_add(1),
@@ -310,7 +316,8 @@ impl Election {
                     },
                 },
             ),
-            // The new Lease has no leader, because a create request that arrives late must not replace a newer leader.
+            // The created Lease has no leader, so that a request that arrives late does not make this replica the
+            // leader.
             (_, None) if self.seen.is_some() => Request::Create(LeaseRecord {
                 duration: self.timing.duration,
                 ..LeaseRecord::default()
@@ -335,7 +342,7 @@ impl Election {
         self.renewed_at.map(|at| at + self.timing.term())
     }
 
-    /// The record without an offer, and with `to` as the leader. If `to` is empty, the result is the record of a
+    /// Returns the record with `to` as the leader and without an offer. If `to` is empty, the result is the record of a
     /// released Lease.
     fn given(&self, record: &LeaseRecord, to: String) -> LeaseRecord {
         LeaseRecord {
@@ -352,7 +359,7 @@ impl Election {
         }
     }
 
-    /// The record with this replica as the leader, without an acceptance of an offer.
+    /// Returns the record with this replica as the leader. If this replica is leaving, the record contains an offer.
     fn renewed(&self, record: &LeaseRecord) -> LeaseRecord {
         LeaseRecord {
             holder: self.identity.clone(),
@@ -366,7 +373,7 @@ impl Election {
         }
     }
 
-    /// Whether the leader hands over to this replica.
+    /// Whether the leader has chosen this replica, or this replica has accepted the leader's offer.
     fn is_successor(&self) -> bool {
         let record = self.record();
         record.is_some_and(|own| {
@@ -399,8 +406,8 @@ impl Election {
         self.claims_at().is_some_and(|at| now >= at)
     }
 
-    /// Whether this standby may accept an offer. If no scraper has scraped this replica yet, it first leaves the offer
-    /// to other standbys for some seconds.
+    /// Whether this standby may accept an offer. A replica that no scraper has scraped yet waits for some seconds, so
+    /// that another standby can accept the offer first.
     fn may_accept(&self, record: &LeaseRecord, now: Uptime) -> bool {
         let is_open = record.is_held() && record.successor.is_none() && self.leaves_at.is_none();
         let waits_until = self

@@ -10,44 +10,44 @@ use serde_json::{Map, Value, json};
 
 use crate::options::LONGEST_LEASE;
 
-/// The resource version of each resource, or of each resource in a namespace. If the versions of a resource cannot be
-/// compared, its entry is `None`.
+/// A resource version for each watched resource. If the exporter watches a resource per namespace, the map has an entry
+/// for each namespace. An entry is `None` if the versions of the resource are not numbers that can be compared.
 pub(crate) type Versions = BTreeMap<String, Option<u64>>;
 
-/// The versions of the objects that a replica exports. A replica has these versions when it meets the readiness policy.
+/// The resource versions of the objects that a replica exports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
-    /// The versions of the newest objects.
+    /// For each resource, the version of the newest object.
     pub(crate) newest: Versions,
-    /// The versions up to which the replica has received all changes.
+    /// For each resource, the version up to which the replica has received all changes.
     pub(crate) received: Versions,
 }
 
 /// The fields of a Lease that the election uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeaseRecord {
-    /// `metadata.resourceVersion`.
+    /// The value of `metadata.resourceVersion`.
     pub(super) version: String,
     /// The identity of the leader; empty if there is none.
     pub(super) holder: String,
-    /// The duration of the Lease; [`RELEASED`] if the leader has released the Lease. The value is at most
-    /// [`LONGEST_LEASE`], because no replica writes a longer duration. Without this maximum, an edited duration could
-    /// prevent all replicas from leading for years.
+    /// The duration of the Lease; [`RELEASED`] if the leader has released the Lease. A longer duration than
+    /// [`LONGEST_LEASE`] in the Lease counts as [`LONGEST_LEASE`]. Otherwise a wrong edit of the duration could prevent
+    /// all replicas from becoming the leader for years.
     pub(super) duration: Duration,
-    /// When the leader last renewed the Lease, by the leader's clock. Other replicas use this time only to see that
-    /// there was another renewal. The time is a text: `jiff` does not support all times that the API server accepts,
-    /// such as the end of the year 9999.
+    /// When the leader last renewed the Lease, by the leader's clock. Other replicas only check whether this text has
+    /// changed, which means that the leader has renewed the Lease. The field is a text because `jiff` cannot parse all
+    /// times that the API server accepts, such as the end of the year 9999.
     pub(super) renewed: Option<String>,
     /// How often the leader has changed.
     pub(super) transitions: i32,
-    /// The versions of the newest objects of the leader, if the leader offers the Lease. A standby that has received
-    /// these versions may accept the offer.
+    /// The offer of a leader that is leaving: the versions of its newest objects. A standby that has received these
+    /// versions may accept the offer.
     pub(super) offer: Option<Versions>,
     /// The standby that has accepted the offer.
     pub(super) successor: Option<String>,
 }
 
-/// The duration of a Lease that its leader has released, as in client-go.
+/// The duration that a leader writes when it releases the Lease. client-go uses the same value.
 pub(super) const RELEASED: Duration = Duration::from_secs(1);
 /// Maximum length of an offer, in bytes. The API server limits all annotations of an object together to 256 KiB.
 const MAX_OFFER: usize = 128 << 10;
@@ -72,21 +72,23 @@ impl LeaseRecord {
 
     /// Whether the last leader has stopped serving and has released the Lease.
     pub(super) fn is_released(&self) -> bool {
-        // An edited Lease without a duration is not released, because its leader may still serve.
+        // If somebody edits the Lease and removes the duration, the Lease does not count as released, because the
+        // leader may still serve.
         !self.is_held() && self.duration == RELEASED
     }
 
-    /// Whether the Lease has no leader, although no leader has released it: somebody has deleted or edited the Lease.
+    /// Whether the Lease has no leader because somebody has deleted or edited the Lease, and not because the leader has
+    /// released it.
     pub(super) fn is_vacant(&self) -> bool {
         !self.is_held() && !self.is_released()
     }
 
-    /// Whether no leader has written the Lease since it had the state `before`. Edits of labels and annotations, and
-    /// acceptances of offers, do not change the result. If somebody restores an older state of the Lease, the result
-    /// may be wrong.
+    /// Whether no leader has renewed the Lease since it had the state `before`. Edits of labels and annotations, and
+    /// standbys that accept an offer, do not change the result. If somebody restores an older state of the Lease, the
+    /// result may be wrong.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
-        // If somebody removes the fields of a Lease twice, both states of the Lease are equal, although a leader may
-        // have renewed the Lease between them. So states without a renewal cannot be compared.
+        // If the time of the renewal is missing, only the version can show that the Lease is unchanged. For example,
+        // somebody may remove the fields of the Lease twice, and the leader may renew the Lease in the meantime.
         let is_renewed = self.renewed.is_some();
         let is_same_term = self.renewed == before.renewed
             && self.transitions == before.transitions
@@ -94,8 +96,8 @@ impl LeaseRecord {
         self.version == before.version || is_renewed && self.holder == before.holder && is_same_term
     }
 
-    /// Whether a write of this record renews a Lease whose leader is `holder`. A standby that accepts an offer does not
-    /// renew the Lease.
+    /// Whether this record is a renewal of a Lease whose leader is `holder`. The write of a standby that accepts an
+    /// offer is not a renewal.
     pub(super) fn renews(&self, holder: Option<&str>) -> bool {
         self.successor.is_none() || holder != Some(&self.holder)
     }
@@ -114,7 +116,8 @@ impl LeaseRecord {
                 .as_i64()
                 .and_then(|own| i32::try_from(own).ok())
                 .unwrap_or_default(),
-            // No standby accepts an offer that cannot be parsed. The leader then releases the Lease when its time ends.
+            // An offer that cannot be parsed counts as no offer, so no standby accepts it. If no standby accepts an
+            // offer in time, the leader releases the Lease.
             offer: annotation(OFFER).and_then(|json| serde_json::from_str(json).ok()),
             successor: annotation(SUCCESSOR).cloned(),
         }
@@ -126,10 +129,10 @@ impl LeaseRecord {
         metadata.resource_version = Some(self.version.clone()).filter(|own| !own.is_empty());
         let annotations = metadata.annotations.get_or_insert_default();
         let offer = self.offer.as_ref();
-        // A map with text keys always has a JSON form.
+        // This conversion never fails, because a map with text keys always has a JSON form.
         let offer = offer.and_then(|versions| serde_json::to_string(versions).ok());
-        // An offer that is too long is replaced by an offer without versions. Every standby that meets the readiness
-        // policy may accept such an offer.
+        // If the offer is too long for an annotation, the leader writes an offer without versions. Every standby that
+        // meets the readiness policy may accept such an offer.
         let offer = offer.map(|json| match json.len() <= MAX_OFFER {
             true => json,
             false => "{}".to_owned(),
@@ -150,7 +153,7 @@ impl LeaseRecord {
             .renews(holder)
             .then(|| time_text(now, renewed.unwrap_or_default()));
         let acquired = (holder != Some(&self.holder)).then(|| time_text(now, ""));
-        // The API server refuses 0.
+        // The API server refuses a duration of 0.
         let seconds = self.duration.as_millis().div_ceil(1000).max(1);
         let fields = [
             (ACQUIRED, acquired.map(Value::from)),
@@ -174,7 +177,7 @@ impl LeaseRecord {
     }
 }
 
-/// The API of Leases.
+/// The group, version and kind of Leases.
 pub(super) fn lease_resource() -> ApiResource {
     ApiResource::erase::<Lease>(&())
 }
@@ -184,15 +187,14 @@ pub(super) fn new_lease(name: &str) -> DynamicObject {
     DynamicObject::new(name, &lease_resource()).data(json!({}))
 }
 
-/// The duration of a Lease in seconds, also if it is longer than [`LONGEST_LEASE`]; 0 if it has none.
+/// The duration of a Lease in seconds, without the maximum [`LONGEST_LEASE`]; 0 if the Lease has no duration.
 pub(super) fn duration_seconds(lease: &DynamicObject) -> u64 {
     let seconds = &lease.data["spec"][DURATION];
     seconds.as_u64().unwrap_or_default()
 }
 
-/// The text of `now` in the format of the API server. If `before` is the same text, the result is one microsecond
-/// later. Standbys recognize a renewal by its time, so each renewal must have a different time, even if the clock does
-/// not advance.
+/// Formats `now` like the API server. If the result would be equal to `before`, adds one microsecond. Standbys
+/// recognize a renewal by its time, so each renewal must have a different time, even if the clock does not advance.
 fn time_text(now: Timestamp, before: &str) -> String {
     let text = format!("{now:.6}");
     if text != before {
@@ -202,8 +204,8 @@ fn time_text(now: Timestamp, before: &str) -> String {
     format!("{:.6}", later.unwrap_or(now))
 }
 
-/// Whether a replica exports all offered resources, in the offered versions or newer ones. `own` are the versions up to
-/// which the replica has received all changes.
+/// Whether a replica exports all offered resources in the offered versions or newer versions. `own` contains, for each
+/// resource, the version up to which the replica has received all changes.
 pub(super) fn covers(own: &Versions, offered: &Versions) -> bool {
     let covers = |(resource, version): (&String, &Option<u64>)| {
         let own = own.get(resource);
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(LeaseRecord::of(&lease), record);
         let spec = lease.data["spec"].clone();
         assert_eq!(spec[RENEWED], spec[ACQUIRED]);
-        // The acceptance of a standby does not renew the Lease; the next leader removes both annotations.
+        // A standby that accepts the offer does not renew the Lease. The next leader removes both annotations.
         let accepted = LeaseRecord {
             successor: Some("b".into()),
             ..record.clone()
@@ -275,13 +277,13 @@ mod tests {
         };
         let (first, second, third) = (renew(), renew(), renew());
         assert!(!second.has_term_of(&first) && !third.has_term_of(&second));
-        // Labels, annotations and the version are not part of the term.
+        // Edits of labels and annotations, which also change the version, do not count as renewals.
         let edited = LeaseRecord {
             version: "9".into(),
             ..third.clone()
         };
         assert!(edited.has_term_of(&third));
-        // A leader may have repaired the Lease before somebody removed the fields of the Lease again.
+        // Somebody may have removed the fields twice, and a leader may have renewed the Lease in the meantime.
         let removed = |version: &str| LeaseRecord {
             version: version.into(),
             ..LeaseRecord::default()
@@ -318,7 +320,7 @@ mod tests {
             version: "6".into(),
             ..before
         }));
-        // The API server needs all fields of the object in a write.
+        // A write replaces the whole object, so it must contain all fields.
         let written = serde_json::to_value(&lease).unwrap();
         assert_eq!(written["metadata"]["resourceVersion"], "7");
         assert_eq!(written["spec"]["holderIdentity"], "a");

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// The intervals that are computed from the duration of the Lease.
+/// Computes the intervals of an election from the duration of the Lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) duration: Duration,
 }
 
-/// The maximum time for which a response waits for the results of hand-overs to this replica. This time is shorter than
-/// the usual timeouts of scrapes.
+/// The maximum time for which one response waits for hand-overs to this replica. This time is shorter than the usual
+/// scrape timeouts.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
 // === impl Timing ===
@@ -29,33 +29,34 @@ impl Timing {
         self.duration * 2 / 15
     }
 
-    /// The interval at which a standby reads the Lease: at most 2 s. A standby must see an offer before the leader
-    /// releases the Lease, and a leader offers the Lease for a time that does not depend on the duration of the Lease.
+    /// The interval at which a standby reads the Lease: at most 2 s. The maximum is necessary because a leader keeps an
+    /// offer only for a fixed time, even if the Lease duration is long. A standby must see the offer within this time.
     pub(super) fn read_interval(self) -> Duration {
         self.interval().min(Duration::from_secs(2))
     }
 
-    /// The maximum time of a request. If each renewal takes a little less than this time, the leader stays the leader,
-    /// because two renewals fit into a term. The time is at most 5 s, because the kubelet kills the pod if requests at
-    /// the end of a hand-over take longer.
+    /// The maximum time of a request. A term (two thirds of the Lease duration) is longer than two such requests. So a
+    /// leader stays the leader even if each renewal takes almost this time. The time is at most 5 s, so that a
+    /// hand-over ends before the kubelet kills the pod.
     pub(super) fn timeout(self) -> Duration {
         (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
 
     /// The interval of reads during a hand-over, and the time from a scrape to the end of serving. If a scraper
-    /// requests several replicas at once, the hand-over comes after all these requests, and before the next ones.
+    /// requests all replicas at the same time, the hand-over happens after these requests, and before the next ones.
     pub(super) fn pause(self) -> Duration {
         (self.duration / 30).min(Duration::from_millis(100))
     }
 
-    /// How long a standby that was never scraped leaves an offer to other standbys. Prometheus updates its discovered
-    /// targets every 5 seconds. The leader waits for an acceptance for longer than this time.
+    /// How long a standby that no scraper has scraped waits before it accepts an offer, so that other standbys can
+    /// accept the offer first. Prometheus updates its discovered targets every 5 seconds. The leader keeps its offer
+    /// longer than this time.
     pub(super) fn unscraped_wait(self) -> Duration {
         Duration::from_secs(6)
     }
 
-    /// How long a standby reads the Lease at a short interval after it has first seen an offer. Within this time, the
-    /// leader withdraws the offer or stops.
+    /// How long a standby reads the Lease at a short interval after it has first seen an offer. The leader stops within
+    /// this time, or withdraws the offer.
     pub(super) fn offer(self) -> Duration {
         Duration::from_secs(15)
     }
@@ -65,13 +66,15 @@ impl Timing {
         self.timeout().min(Duration::from_secs(1))
     }
 
-    /// The maximum time for which a response waits for the result of a hand-over to this replica. The leader ignores an
-    /// acceptance that may be older than this time, because the standby may have stopped.
+    /// The maximum time for which a response waits for the result of a hand-over to this replica. If more than this
+    /// time may have passed since a standby accepted the offer, the leader ignores the acceptance, because the standby
+    /// may have stopped.
     pub(super) fn hold(self) -> Duration {
         (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }
 
-    /// How long a leader continues to serve after a request without a response: until the next request has also failed.
+    /// How long a leader with `--ha-on-outage=keep` continues to serve after a failed request. Within this time, the
+    /// next request succeeds or fails, too.
     pub(super) fn extension(self) -> Duration {
         2 * self.interval() + self.timeout()
     }

@@ -1,22 +1,23 @@
-//! The resources whose objects an instance serves completely, and the resources with missing objects.
+//! [`Coverage`]: which resources an instance serves completely, and which resources still lack objects.
 
 use std::fmt;
 
 use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 
-/// The scopes whose objects a source has listed completely, and the other scopes.
+/// The scopes (resources, or resources in a namespace) whose lists are complete, and the scopes whose lists are not
+/// complete.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,
-    /// The scopes whose lists are not complete, except scopes that the API server refuses to list.
+    /// The scopes whose lists are not complete. Scopes that the API server refuses to list are not included.
     pub(crate) uncovered: Vec<UncoveredScope>,
 }
 
-/// The objects of a resource, in one namespace or in all.
+/// The objects of a resource in one namespace or in all namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResourceScope {
     pub(crate) resource: String,
-    /// `None` for all namespaces.
+    /// The namespace; `None` for all namespaces.
     pub(crate) namespace: Option<String>,
 }
 
@@ -40,7 +41,7 @@ impl Coverage {
         }
     }
 
-    /// The scopes that `self` covers and `next` does not cover.
+    /// The scopes whose lists are complete in `self` but not in `next`.
     pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
         let mut lost = next.uncovered;
         lost.retain(|uncovered| {
@@ -91,8 +92,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // Even if all feeds of a resource are complete, the resource can be incomplete, because its store does not serve
-    // the new lists yet.
+    // If all lists of a resource are complete but the resource is not, the store of the resource does not serve the new
+    // lists yet. Then no scope of the resource counts as covered.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
@@ -100,9 +101,9 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-/// The seconds for which the API server must refuse a scope before the scope is left out of [`Coverage::uncovered`]. An
-/// API server that has just started refuses all requests for a moment. So if the API server has refused every scope,
-/// the time is longer.
+/// How many seconds the API server must refuse a scope before [`Coverage::uncovered`] no longer contains the scope. An
+/// API server that has just started refuses all requests for a short time. So the number is larger if the API server
+/// refuses every scope.
 fn settling_time(resources: &[ResourceHealth]) -> f64 {
     let watched = resources
         .iter()
@@ -136,7 +137,7 @@ fn uncovered_scopes(health: &ResourceHealth, refused_for: f64) -> Vec<UncoveredS
 
 fn reason(state: ResourceState, error: Option<&str>) -> String {
     match (state, error) {
-        // The error already begins with the state.
+        // The text of the error already begins with the state.
         (ResourceState::Failing(_), Some(error)) => error.to_owned(),
         _ => state.to_string(),
     }

@@ -1,4 +1,5 @@
-//! Log lines and problems about the limits that objects exceed, with one problem for each limit.
+//! Reports the limits that objects exceed: as log lines, and as problems for pages. There is one problem for each
+//! limit.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
@@ -14,27 +15,28 @@ use crate::humanize::counted;
 /// A limit, and the resources whose objects have exceeded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LimitProblem {
-    /// What the limit leaves out, such as `samples`.
+    /// The items that are not exported because of the limit, such as `samples`.
     pub(crate) what: &'static str,
     pub(crate) flag: &'static str,
     pub(crate) resources: Vec<LimitedResource>,
 }
 
-/// A resource, and how often families of its objects have exceeded a limit.
+/// A resource, and how often its objects have exceeded a limit. An update of an object counts once for each affected
+/// family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LimitedResource {
     pub(crate) resource: String,
     pub(crate) count: u64,
 }
 
-/// Explains the count in a message about a limit.
+/// The text with which messages explain [`LimitedResource::count`].
 pub(crate) const REPEATED: &str = "an update of an object counts once for each affected family";
-/// Maximum number of kinds that a line names.
+/// Maximum number of kinds that a message names.
 const MAX_NAMES: usize = 5;
 
 /// For each resource, logs the first object that exceeds a limit. Also logs the kinds of custom resources beyond
-/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts how often objects
-/// exceed a limit.
+/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. The log does not show how often
+/// objects exceed a limit; a metric counts this.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
@@ -47,7 +49,7 @@ pub(super) async fn report(metrics: StateMetrics) {
     tokio::join!(kinds, patterns, limits);
 }
 
-/// The limits that objects have exceeded, without the names of objects.
+/// The limits that objects have exceeded. The result does not contain names of objects.
 pub(super) fn problems(metrics: &StateMetrics) -> Vec<LimitProblem> {
     let exceeded = exceeded(metrics);
     let by_limit = groups(exceeded.iter(), |(_, exceeded)| exceeded.limit);
@@ -98,7 +100,7 @@ fn exceeded(metrics: &StateMetrics) -> Vec<(String, ExceededLimit)> {
     exceeded.collect()
 }
 
-/// Logs a pattern that needs too much backtracking.
+/// Logs that a regular expression in an option needs too much backtracking.
 pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
     let ExhaustedPattern {
         list,
@@ -134,7 +136,7 @@ fn log(resource: &str, exceeded: &ExceededLimit) {
 // === impl LimitProblem ===
 
 impl LimitProblem {
-    /// The resources, each with how often families of its objects have exceeded the limit, such as `pods 3 times`.
+    /// Lists the resources, and how often the objects of each resource have exceeded the limit, such as `pods 3 times`.
     pub(crate) fn affected(&self) -> String {
         let resources = self.resources.iter();
         let resources = resources.map(|own| format!("{} {}", own.resource, own.times()));
@@ -157,13 +159,13 @@ impl LimitProblem {
 // === impl LimitedResource ===
 
 impl LimitedResource {
-    /// Returns how often families of objects have exceeded the limit, such as `3 times`.
+    /// Returns the count as text, such as `3 times`.
     pub(crate) fn times(&self) -> String {
         counted(self.count, "time", "times")
     }
 }
 
-/// Returns what the limit leaves out, and its flag.
+/// Returns the items that are not exported because of the limit, and the flag of the limit.
 fn described(limit: Limit) -> (&'static str, &'static str) {
     match limit {
         Limit::SamplesPerFamily => ("samples", "--sample-limit"),

@@ -1,11 +1,12 @@
-//! Logs the first of many equal problems.
+//! Logs only the first of several similar problems.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::task::every_second;
 
-/// Calls `current` once a second, and logs the first problem of each key.
+/// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
+/// logged.
 pub(super) async fn log_first<P, K: Eq + Hash>(
     current: impl Fn() -> Vec<P>,
     key: impl Fn(&P) -> K,

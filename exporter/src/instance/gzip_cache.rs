@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use super::task::every_second;
 
-/// Refreshes and evicts compressed blocks once a second, and whenever a compressed scrape has begun.
+/// Refreshes compressed blocks, and evicts unused blocks. The function does this once a second, and when a compressed
+/// scrape begins.
 pub(super) async fn maintain(metrics: StateMetrics, scrape_begun: Arc<Notify>) {
     let mut ticks = every_second();
     loop {
@@ -16,7 +17,7 @@ pub(super) async fn maintain(metrics: StateMetrics, scrape_begun: Arc<Notify>) {
             () = scrape_begun.notified() => {}
         }
         let metrics = metrics.clone();
-        // Compressing many blocks would block an asynchronous task for too long.
+        // The compression of many blocks takes too long for an asynchronous task.
         let refreshed = tokio::task::spawn_blocking(move || metrics.refresh_gzip_cache()).await;
         if refreshed.is_err() {
             return;

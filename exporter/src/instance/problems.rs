@@ -1,4 +1,4 @@
-//! The reasons why resources are not up to date, with one message for each reason.
+//! [`Problem`]: the reasons why resources are not up to date. There is one message for each reason.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::grouping::groups;
 use crate::humanize::span;
 
-/// A cause, and all resources that it affects.
+/// A reason why resources are not up to date, and all resources that it affects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Problem {
     /// The state of the resources, such as `unreachable`, `forbidden` or `listing`.
     pub(crate) state: String,
-    /// Whether the resources will probably become up to date without an action of the user. This is so for first lists
-    /// that have not failed, and for silent watches, which the exporter resumes.
+    /// Whether the resources will probably become up to date without an action of the user. Examples: the first list is
+    /// in progress and has not failed, or a watch is silent and the exporter will resume it.
     pub(crate) is_normal: bool,
     /// Whether the instance is not ready because of this problem.
     pub(crate) is_blocking: bool,
@@ -26,9 +26,8 @@ pub(crate) struct Problem {
     pub(crate) removal_seconds: Option<f64>,
 }
 
-/// The maximum number of problems for one state. If resources in one state have more than this number of different
-/// errors, there is only one problem, with the first error. The reason: such errors usually differ only in the name of
-/// the resource.
+/// If resources in one state have at most this number of different errors, each error is a separate problem. More
+/// errors become one problem with the first error, because such errors usually differ only in the name of the resource.
 const MOST_ERRORS: usize = 3;
 /// The maximum number of resources in one state that a message names.
 pub(crate) const MOST_NAMES: usize = 3;
@@ -36,8 +35,8 @@ pub(crate) const MOST_NAMES: usize = 3;
 // === impl Problem ===
 
 impl Problem {
-    /// The names of the first resources that the problem affects. If it affects more resources, also the number of
-    /// these further resources, and `total`, the number of all resources.
+    /// The names of the resources that the problem affects. If the problem affects more than [`MOST_NAMES`] resources,
+    /// the text contains the first names, the number of further resources, and `total`, the number of all resources.
     pub(crate) fn affected(&self, total: usize) -> String {
         let names: Vec<_> = self.resources.iter().map(String::as_str).collect();
         match names.len() > MOST_NAMES {
@@ -47,9 +46,13 @@ impl Problem {
     }
 }
 
-/// The problems of the resources in `behind`, which are not up to date. The resources in `blocking` are the reason why
-/// the instance is not ready, so their problems come first. Within both groups, problems with `is_normal` come last. Further,
-/// the problems are sorted by their number of resources, the largest number first.
+/// Returns the problems of the resources in `behind`, which are not up to date.
+///
+/// The order of the problems:
+///
+/// 1. Problems of resources in `blocking`, because these resources are the reason why the instance is not ready.
+/// 2. Problems that are not normal (`is_normal`).
+/// 3. Problems with many resources.
 pub(super) fn problems<'a>(
     behind: impl Iterator<Item = &'a ResourceHealth>,
     blocking: &[ResourceHealth],
@@ -92,7 +95,7 @@ pub(super) fn not_ready(
     format!("not ready{with_policy}: {}", causes.join(", "))
 }
 
-/// A text with the names of the first resources in a state, and the state.
+/// Returns a text with the names of the first resources in a state, and with the state.
 fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     let names: Vec<_> = resources.iter().map(|own| &*own.resource).collect();
     let state = match state {
@@ -102,7 +105,7 @@ fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     format!("{} ({state})", first_names(&names))
 }
 
-/// A text with the first names, and the number of further names.
+/// Returns a text with the first names and the number of further names.
 fn first_names(names: &[&str]) -> String {
     match names.split_at_checked(MOST_NAMES) {
         Some((first, more @ [_, ..])) => format!("{} and {} more", first.join(", "), more.len()),
@@ -110,9 +113,9 @@ fn first_names(names: &[&str]) -> String {
     }
 }
 
-/// The problem of synced resources whose watches have been silent for more than `silence`. `resources` contains these
-/// resources, each with the seconds since its last event. The resource that has been silent for the longest time comes
-/// first. If there are no silent resources, returns `None`.
+/// Returns the problem of synced resources whose watches have been silent for more than `silence`; `None` if there are
+/// no such resources. `resources` contains the name of each resource and the seconds since its last event. In the
+/// problem, the resource that has been silent for the longest time comes first.
 pub(super) fn silent_watches(
     mut resources: Vec<(String, f64)>,
     silence: Duration,
@@ -135,7 +138,8 @@ pub(super) fn silent_watches(
     })
 }
 
-/// The problems of resources in one state: one for each error, or a single problem if there are many errors.
+/// Returns the problems of resources in one state: one problem for each error, or a single problem if there are many
+/// errors.
 fn of_state(
     state: ResourceState,
     is_blocking: bool,
@@ -154,7 +158,8 @@ fn of_state(
 fn problem(state: ResourceState, is_blocking: bool, resources: &[&ResourceHealth]) -> Problem {
     let removals = resources.iter().filter_map(|own| own.removal_seconds);
     let state_name = state.to_string();
-    // Many errors begin with the state, which the problem already contains.
+    // Many errors begin with the state. The problem already contains the state, so the code removes the state from the
+    // error.
     let prefix = format!("{state_name}: ");
     let error = resources.iter().find_map(|own| error(own));
     let error = error.map(|error| error.strip_prefix(&prefix).unwrap_or(error));
@@ -168,7 +173,7 @@ fn problem(state: ResourceState, is_blocking: bool, resources: &[&ResourceHealth
     }
 }
 
-/// The last error; `None` if a list has begun since then.
+/// The last error of a resource; `None` if a list is in progress, because the error is then older than this list.
 fn error(own: &ResourceHealth) -> Option<&str> {
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)

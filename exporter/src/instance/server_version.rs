@@ -1,4 +1,4 @@
-//! The version of the API server, for the landing page.
+//! [`ServerVersion`]: the version of the API server that the landing page shows.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::cluster::bounded;
 
-/// Requests the version when a page needs it, and caches the response.
+/// The version of the API server. The exporter requests the version when a page needs it, and caches the response.
 pub(super) struct ServerVersion {
     client: Client,
     /// The last response, and the time at which it expires.
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a server that answers from the second request on.
+    /// Returns a server that does not answer the first request, but answers all later requests.
     fn server(requests: &Arc<AtomicU32>) -> ServerVersion {
         let requests = Arc::clone(requests);
         let service = tower::service_fn(move |request: Request<Body>| {

@@ -1,4 +1,4 @@
-//! The running source of an instance, and its state.
+//! [`RunningSource`]: the running source of an instance, and its state.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,20 +40,20 @@ enum Run {
     Thread(WatchThread),
 }
 
-/// The data about a source that the landing page, `/readyz` and metrics need, in addition to the health of the source.
+/// Further data about a source. The landing page, `/readyz` and metrics need these data and the health of the source.
 #[derive(Debug)]
 pub(super) struct SourceParts {
     /// A description, such as `manifests` or `watching https://…`.
     pub(super) description: String,
     /// The metrics of the stores and of the source.
     pub(super) registry: Registry,
-    /// The number of skipped documents and files; `None` without manifests.
+    /// The number of skipped documents and files; `None` if the source is not manifests.
     pub(super) skipped: Option<IntGauge>,
-    /// `None` without an API server.
+    /// The version of the API server; `None` if the source is manifests.
     pub(super) server_version: Option<ServerVersion>,
-    /// Whether the manifests have been read once. Without manifests, the value is always true.
+    /// Whether the manifests have been read once. If the source is not manifests, the value is always true.
     pub(super) is_loaded: watch::Receiver<bool>,
-    /// The manifest that is being read; `None` without manifests.
+    /// The manifest that is being read; `None` if the source is not manifests.
     pub(super) reading: Option<ReadingProgress>,
 }
 
@@ -74,9 +74,9 @@ pub(crate) enum SourceError {
     Registry(#[from] prometheus::Error),
 }
 
-/// Why a source that reads manifests for the first time is not ready.
+/// The text of `/readyz` while manifests are read for the first time.
 const LOADING: &str = "loading manifests";
-/// If a manifest takes longer than this to read, `/readyz` and the log name it.
+/// If a manifest takes longer than this to read, `/readyz` and the log name this manifest.
 pub(super) const SLOW: Duration = Duration::from_secs(5);
 /// The path of standard input.
 pub(super) const STDIN: &str = "-";
@@ -97,7 +97,7 @@ impl RunningSource {
     ///
     /// # Errors
     ///
-    /// If the thread cannot start.
+    /// The function fails if the thread cannot start.
     pub(super) fn start_on_thread(
         source: impl Source,
         parts: SourceParts,
@@ -111,7 +111,7 @@ impl RunningSource {
         })
     }
 
-    /// Whether the source is running. The source keeps running if the cluster is unreachable.
+    /// Whether the source is running. If the cluster is unreachable, the source is still running.
     pub(super) fn is_alive(&self) -> bool {
         match &self.run {
             Run::Task(task) => task.is_running(),
@@ -119,7 +119,7 @@ impl RunningSource {
         }
     }
 
-    /// Waits until the readiness policy is met.
+    /// Waits until the source meets the readiness policy.
     pub(super) async fn ready(&self, policy: ReadinessPolicy) {
         self.health.ready(policy).await;
         self.loaded().await;
@@ -132,25 +132,26 @@ impl RunningSource {
         let _ = is_loaded.wait_for(|is_loaded| *is_loaded).await;
     }
 
-    /// Whether the policy is met.
+    /// Whether the source meets the readiness policy.
     pub(super) fn is_ready(&self, policy: ReadinessPolicy) -> bool {
         self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
-    /// The resources and namespaces whose objects are complete in the stores, and those whose objects are not complete.
+    /// Returns the resources and namespaces whose objects are complete in the stores, and the resources and namespaces
+    /// whose objects are not complete.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }
 
-    /// Whether the policy is met, and the state of each resource.
+    /// Returns whether the source meets the readiness policy, and the state of each resource.
     pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
-        // `is_loaded` must be read before the readiness. Then, if the manifests have been read, the readiness includes
-        // all of their objects.
+        // The order is important: the code reads `is_loaded` before the readiness. So if `is_loaded` is true, the
+        // readiness takes all objects of the manifests into account.
         let is_loaded = *self.parts.is_loaded.borrow();
         let readiness = self.health.readiness(policy);
         let resources = self.health.resources();
         let text = readiness.to_string();
-        // The first line only states whether the source is ready.
+        // The code skips the first line, which only states whether the source is ready.
         let remarks = text.lines().skip(1).map(str::to_owned);
         let behind = readiness.waiting.iter();
         let behind = behind.chain(&readiness.refused).chain(&readiness.failing);
@@ -175,7 +176,8 @@ impl RunningSource {
                 false => format!("not ready: {LOADING}{}", self.slow_file()),
             }),
             source: self.parts.description.clone(),
-            // Until the manifests are loaded, all other remarks have the same cause.
+            // Until the manifests are loaded, the result has no other remarks, because all of them would have the same
+            // cause.
             remarks: remarks
                 .chain(self.skipped())
                 .filter(|_| is_loaded)
@@ -188,7 +190,8 @@ impl RunningSource {
         }
     }
 
-    /// Returns the versions of the objects that the stores export, for each complete feed.
+    /// Returns the resource versions of the objects that the stores export. The result has an entry for each feed whose
+    /// list is complete.
     pub(super) fn exported(&self) -> Exported {
         let mut exported = Exported::default();
         for resource in self.health.resources() {
@@ -204,12 +207,12 @@ impl RunningSource {
         exported
     }
 
-    /// If the API server forbids resources, returns a line for each role that lacks rules.
+    /// Returns a line for each role of the exporter that lacks rules for resources that the API server forbids.
     pub(super) fn missing_rules(&self) -> Vec<String> {
         missing_rules(&self.health.resources())
     }
 
-    /// The version of the API server; `None` without an API server, or if the API server does not answer.
+    /// The version of the API server; `None` if the source is manifests, or if the API server does not answer.
     pub(super) async fn server_version(&self) -> Option<String> {
         self.parts.server_version.as_ref()?.get().await
     }
@@ -219,7 +222,7 @@ impl RunningSource {
         self.parts.registry.gather()
     }
 
-    /// The text about a manifest that takes long to read, preceded by a separator; empty if there is no such manifest.
+    /// A separator and a text about a manifest that takes long to read; empty if there is no such manifest.
     fn slow_file(&self) -> String {
         let reading = self.parts.reading.as_ref();
         let current = reading.and_then(ReadingProgress::current);
@@ -237,7 +240,7 @@ impl RunningSource {
     }
 }
 
-/// A line for the resources whose lists have as many objects as `--object-limit` allows.
+/// Returns a line with the names of the resources whose lists have reached `--object-limit`.
 fn limited(resources: &[ResourceStatus]) -> Option<String> {
     let limited = resources.iter().filter(|own| own.is_limited);
     let names: Vec<_> = limited.map(|own| &*own.resource).collect();
@@ -250,7 +253,7 @@ fn limited(resources: &[ResourceStatus]) -> Option<String> {
     })
 }
 
-/// A line for the resources whose last audit found objects that differ from those of the API server.
+/// Returns a line with the names of the resources for which the last audit found differences from the API server.
 fn differing(resources: &[ResourceStatus]) -> Option<String> {
     let differing = resources.iter().filter(|own| own.audit_difference > 0);
     let names: Vec<_> = differing.map(|own| &*own.resource).collect();
@@ -263,7 +266,7 @@ fn differing(resources: &[ResourceStatus]) -> Option<String> {
     })
 }
 
-/// Names a manifest that takes long to read.
+/// Returns a text that names a manifest that takes long to read.
 pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     let seconds = taken.as_secs();
     if path == Path::new(STDIN) {
@@ -276,8 +279,8 @@ pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     }
 }
 
-/// The status of a resource. The exporter resumes the watch of a resource after `silence` without an event or a
-/// bookmark.
+/// Returns the status of a resource. If the watch of the resource has sent no event and no bookmark for longer than
+/// `silence`, the resource counts as silent.
 fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus {
     let is_watched = health.source == FeedOrigin::Watched && health.state == ResourceState::Synced;
     let silent_seconds = health.silent_seconds.filter(|_| is_watched);
@@ -294,7 +297,8 @@ fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus 
         objects: health.objects,
         series: health.series,
         memory_bytes: health.memory_bytes,
-        // `silent_seconds` counts from the start of the watch, even before the first event.
+        // Before the first event, `silent_seconds` is the time since the start of the watch, not the time since an
+        // event.
         last_event_seconds: health.silent_seconds.filter(|_| has_events),
         is_silent: silent_seconds.is_some_and(|seconds| seconds > silence.as_secs_f64()),
         errors: health.decode_errors,

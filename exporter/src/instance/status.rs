@@ -1,11 +1,11 @@
-//! The status of an instance and of each of its resources, for pages and for programs.
+//! The status of an instance and of each of its resources. Pages show the status, and programs can read it as JSON.
 
 use serde::Serialize;
 
 use super::exceeded_limits::LimitProblem;
 use super::problems::Problem;
 
-/// The value of [`ResourceStatus::state`] for a resource whose stores are complete and up to date.
+/// The value of [`ResourceStatus::state`] if the stores of the resource are complete and up to date.
 pub(super) const SYNCED: &str = "synced";
 
 /// Whether an instance is ready, and the state of each resource.
@@ -18,15 +18,15 @@ pub(crate) struct InstanceStatus {
     pub(crate) source: String,
     /// The reasons why the instance is not ready, and problems that do not affect readiness.
     pub(crate) remarks: Vec<String>,
-    /// The resources that are not up to date, one entry for each cause.
+    /// The resources that are not up to date. There is one entry for each cause.
     pub(crate) problems: Vec<Problem>,
-    /// Other problems, such as problems of sharding, lists that reach `--object-limit`, differences that audits found,
-    /// and skipped manifests.
+    /// Other problems. Examples: problems of sharding, lists that have reached `--object-limit`, differences that
+    /// audits have found, and skipped manifests.
     pub(crate) notes: Vec<String>,
-    /// The limits that objects have exceeded, one entry for each limit.
+    /// The limits that objects have exceeded. There is one entry for each limit.
     pub(crate) limits: Vec<LimitProblem>,
-    /// A line about the kinds of custom resources that `--custom-resource-kind-limit` leaves out; `None` if there are
-    /// none.
+    /// A line about the kinds of custom resources that are not exported because of `--custom-resource-kind-limit`;
+    /// `None` if there are no such kinds.
     pub(crate) kinds_left_out: Option<String>,
     pub(crate) resources: Vec<ResourceStatus>,
 }
@@ -42,10 +42,10 @@ pub(crate) struct ResourceStatus {
     pub(crate) objects: u64,
     pub(crate) series: u64,
     pub(crate) memory_bytes: u64,
-    /// Seconds since the last event; `None` if there was none.
+    /// Seconds since the last event; `None` if no event has arrived yet.
     pub(crate) last_event_seconds: Option<f64>,
-    /// Whether the resource is synced, but the API server has sent no event and no bookmark, although a bookmark was
-    /// due.
+    /// Whether the watch of a synced resource is silent. A watch is silent if the API server has sent no event for some
+    /// time, and also no bookmark, although a bookmark was due.
     pub(crate) is_silent: bool,
     /// The number of objects that could not be decoded.
     pub(crate) errors: u64,
@@ -84,7 +84,7 @@ impl InstanceStatus {
 // === impl ResourceStatus ===
 
 impl ResourceStatus {
-    /// The plural name without the group.
+    /// The plural name of the resource without its group.
     pub(crate) fn plural(&self) -> &str {
         self.resource.split('.').next().unwrap_or_default()
     }
@@ -93,7 +93,8 @@ impl ResourceStatus {
         self.state == SYNCED
     }
 
-    /// The state for people. A resource whose watch is silent is synced, but may be out of date.
+    /// The state that pages show. If the watch of a synced resource is silent, this state is `silent`, because the
+    /// objects may be out of date.
     pub(crate) fn shown_state(&self) -> &str {
         if self.is_silent {
             "silent"
@@ -102,7 +103,8 @@ impl ResourceStatus {
         }
     }
 
-    /// The group and version, and whether a configuration selects the resource.
+    /// Returns the group and the version of the resource. If a Custom Resource State configuration selects the
+    /// resource, the text also contains `configured`.
     pub(crate) fn origin(&self) -> String {
         // The name of a configured resource contains the version after the plural, such as `widgets.v1.acme.dev`.
         let version = self.api_version.rsplit('/').next();

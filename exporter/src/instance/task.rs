@@ -1,4 +1,4 @@
-//! A background task that is aborted when its handle is dropped.
+//! [`BackgroundTask`]: a background task that is aborted when its handle is dropped.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// A spawned task; dropping the handle aborts it.
+/// A handle of a spawned task. If the handle is dropped, the task is aborted.
 #[derive(Debug)]
 pub(super) struct BackgroundTask(JoinHandle<()>);
 

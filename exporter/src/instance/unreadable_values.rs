@@ -1,11 +1,11 @@
-//! The log lines about values that configured families cannot read.
+//! Writes log lines about values of objects that families of a Custom Resource State configuration cannot read.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::FamilyErrors;
 
 use super::first_reports::log_first;
 
-/// Logs the first error of each family; a metric counts all errors.
+/// Logs the first error of each family. The log does not show further errors; a metric counts all errors.
 pub(super) async fn report(metrics: StateMetrics) {
     let errors = || metrics.custom_resources().errors();
     let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());
@@ -19,7 +19,8 @@ fn log(errors: &FamilyErrors) {
     let example = errors.examples.first().map_or("", String::as_str);
     let message = "a value cannot be read; kube_state_metrics_custom_resource_errors_total counts \
         such values";
-    // The level in the configuration is the minimum verbosity (`-v`) of the message.
+    // The configuration can set a level for these messages. The level is the minimum verbosity (`-v`) with which the
+    // exporter logs these messages.
     match errors.level {
         ..=0 => tracing::warn!(resource, family, example, "{message}"),
         1..=2 => tracing::debug!(resource, family, example, "{message}"),

@@ -1,8 +1,8 @@
 //! A dedicated thread for the watches of a cluster.
 //!
-//! Most events of a cluster arrive one after another. If a thread wakes up for each event, waking up takes more CPU
-//! time than the event. So after this thread has handled all events, it sleeps for a moment, and then handles all
-//! events that have arrived in the meantime. Requests of clients do not wait for this thread.
+//! Most events of a cluster arrive one at a time. To wake up a thread takes more CPU time than to handle an event. So
+//! after this thread has handled all events, it sleeps for 10 ms, and then handles all events that have arrived during
+//! this time. Requests of clients do not wait for this thread.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-/// A thread that runs a future; dropping this value stops the future.
+/// A thread that runs a future. If this value is dropped, the future stops.
 #[derive(Debug)]
 pub(super) struct WatchThread {
     thread: JoinHandle<()>,
     _stop: oneshot::Sender<()>,
 }
 
-/// How long the thread gathers events. A pause delays an event by at most this time.
+/// How long the thread sleeps before it handles the next events. So an event is delayed by at most this time.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A thread that has worked longer than this without waiting is busy, for example with a list, and does not pause.
+/// If the thread has worked longer than this without a wait, it is busy, for example with a list, and does not sleep.
 const BUSY: Duration = Duration::from_millis(2);
 
 // === impl WatchThread ===
@@ -33,7 +33,7 @@ impl WatchThread {
     ///
     /// # Errors
     ///
-    /// If the system has no thread or no file descriptor left.
+    /// The function fails if the system cannot create a thread or a file descriptor.
     pub(super) fn start(future: impl Future<Output = ()> + Send + 'static) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let runtime = runtime()?;
@@ -43,11 +43,11 @@ impl WatchThread {
                 let (future, stopped) = (pin!(future), pin!(stopped));
                 tokio::select! {
                     () = future => {}
-                    // The `WatchThread` was dropped, and so was the sender.
+                    // The `WatchThread` was dropped, and with it the sender of this channel.
                     _ = stopped => {}
                 }
             });
-            // Objects that are decoded on another thread must not delay the end.
+            // This call does not wait for threads that still decode objects, so that they do not delay the stop.
             runtime.shutdown_background();
         })?;
         Ok(Self {
@@ -62,7 +62,8 @@ impl WatchThread {
     }
 }
 
-/// Creates a runtime of one thread, which sleeps before it waits for events, so that several events gather.
+/// Creates a single-threaded runtime. Before the thread waits for events, it sleeps, so that several events arrive and
+/// are handled together.
 fn runtime() -> io::Result<Runtime> {
     thread_local! {
         static WOKEN: Cell<Option<Instant>> = const { Cell::new(None) };

@@ -1,4 +1,4 @@
-//! A cluster as a source: its objects are listed and watched.
+//! Starts a source that lists and watches the objects of a cluster.
 
 use kube_state_metrics::StateMetrics;
 use prometheus::Registry;
@@ -9,11 +9,11 @@ use super::source::{RunningSource, SourceError, SourceParts};
 use crate::cluster;
 use crate::options::SourceOptions;
 
-/// Connects to the API server and starts the watches. Does not wait for objects.
+/// Connects to the API server and starts the watches. The function does not wait until objects arrive.
 ///
 /// # Errors
 ///
-/// If the options provide no API server, or the watches cannot be configured.
+/// The function fails if the options do not name an API server, or if the watches cannot be configured.
 pub(super) async fn start(
     metrics: &StateMetrics,
     options: &SourceOptions,

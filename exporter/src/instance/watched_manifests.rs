@@ -1,4 +1,4 @@
-//! Manifests as a source: their files are read at startup and after every change.
+//! Starts a source that reads manifests at startup and after every change.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -20,12 +20,12 @@ use super::source::{RunningSource, SLOW, STDIN, SourceError, SourceParts, slow_f
 use crate::file_watcher::FileWatcher;
 use crate::humanize::counted;
 
-/// The time until the manifests are read again if a manifest could not be read for a temporary reason.
+/// If a manifest cannot be read for a temporary reason, the manifests are read again after this time.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long the startup waits for the check whether the paths exist.
+/// How long the startup waits for the check that the paths exist.
 const CHECK: Duration = Duration::from_secs(3);
 
-/// Logs the problems each time the manifests are read, and updates the metrics of the manifests.
+/// Logs the problems and updates the metrics each time the manifests have been read.
 #[derive(Debug)]
 struct ReadingRecorder {
     /// The problems of the last read, which are not logged again.
@@ -34,19 +34,20 @@ struct ReadingRecorder {
     definitions: DefinitionMetrics,
 }
 
-/// Starts to read the manifests, and to read them again after each change. Does not wait for objects.
+/// Starts a task that reads the manifests, and reads them again after each change. The function does not wait until the
+/// objects are read.
 ///
 /// # Errors
 ///
-/// If a path does not exist, or the metrics cannot be registered. An unreadable file in a directory, and a path that
-/// disappears later, are not errors: the log and a metric report them.
+/// The function fails if a path does not exist, or if the metrics cannot be registered. The function does not fail if a
+/// file in a directory cannot be read, or if a path disappears later. The log and a metric report these problems.
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,
 ) -> Result<RunningSource, SourceError> {
     let own = paths.clone();
     let checked = tokio::task::spawn_blocking(move || check(&own));
-    // If the file system does not respond, the startup continues, and the ports open.
+    // If the file system does not respond, the startup continues without this check, so that the ports open.
     if let Ok(Ok(checked)) = timeout(CHECK, checked).await {
         checked?;
     }
@@ -85,7 +86,7 @@ fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Reads the manifests on a thread for blocking work.
+/// Reads the manifests with [`tokio::task::spawn_blocking`].
 async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), JoinError> {
     let progress = feed.progress();
     let reading = tokio::task::spawn_blocking(move || {
@@ -98,7 +99,8 @@ async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), Join
     }
 }
 
-/// Logs each file that takes long to read. If the file system does not respond, a read cannot be interrupted.
+/// Logs each file that takes long to read. The function cannot stop such a read, because a file system that does not
+/// respond blocks the thread.
 async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
     let mut named = None;
     loop {
@@ -117,16 +119,16 @@ async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
     }
 }
 
-/// Reads the manifests, and reads them again after each change. Ends only if a thread that reads them panics, or while
-/// the runtime shuts down.
+/// Reads the manifests, and reads them again after each change. The function returns only if a read panics, or if the
+/// runtime shuts down.
 async fn read_and_follow(
     paths: Vec<PathBuf>,
     feed: ManifestFeed,
     mut recorder: ReadingRecorder,
     loaded: watch::Sender<bool>,
 ) {
-    // The watcher starts before the manifests are read for the first time, so that it finds every later change. The
-    // start blocks, because the watcher reads the metadata of all files.
+    // The file watcher starts before the manifests are read for the first time, so that it finds every later change.
+    // The start of the watcher runs on a separate thread, because the watcher reads the metadata of all files.
     let mut starting = tokio::task::spawn_blocking(|| FileWatcher::new(paths));
     let started = match timeout(SLOW, &mut starting).await {
         Ok(started) => started,
@@ -162,13 +164,13 @@ async fn reload_on_change(
         let report;
         (feed, report) = match load(feed).await {
             Ok(loaded) => loaded,
-            // The runtime is shutting down.
+            // The read has panicked, or the runtime is shutting down.
             Err(_) => return,
         };
         recorder.record(&report);
         let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
         if is_partial {
-            // `record` has logged the problems.
+            // The warning does not contain the problems, because `record` has logged them.
             if !was_partial {
                 tracing::warn!(
                     "not all manifests can be read at the moment; the previous objects stay, and the \
@@ -202,7 +204,7 @@ impl ReadingRecorder {
         })
     }
 
-    /// Logs the problems that the previous read did not have.
+    /// Logs the problems that are new since the previous read.
     fn record(&mut self, report: &LoadReport) {
         let mut problems = BTreeSet::new();
         for problem in report.problems.iter().map(ToString::to_string) {

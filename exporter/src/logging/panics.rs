@@ -1,5 +1,5 @@
-//! Messages about panics, as lines of the log queue. The standard library writes its message directly, and would wait
-//! if no process reads standard error.
+//! Adds messages about panics to the log queue. Without this module, the standard library would write these messages
+//! directly, and block if no process reads standard error.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -9,11 +9,12 @@ use std::thread;
 
 use super::queue::LineQueue;
 
-/// The hint of the standard library, after the first message.
+/// The hint that the standard library writes after the first message.
 const HINT: &str =
     "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
 
-/// Adds the message of each panic to a queue, with the text of the standard library.
+/// Sets a panic hook that adds a message to `queue`. The message has the same text as the message of the standard
+/// library.
 pub(super) fn add_to(queue: LineQueue) {
     let has_hinted = AtomicBool::new(false);
     panic::set_hook(Box::new(move |panic| {

@@ -1,4 +1,4 @@
-//! A queue of lines that a separate thread writes. If no process reads the output, only this thread waits.
+//! A queue of lines that a separate thread writes. If no process reads the output, only this thread blocks.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,37 +9,38 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
 
-/// The maximum size of a queue, including the line that the thread writes.
+/// The maximum size of a queue. The line that the thread is writing counts, too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) lines: usize,
-    /// A single line may be longer than this if no other line waits.
+    /// The maximum sum of the lengths of the lines. If the queue is empty, a single line may be longer.
     pub(super) bytes: usize,
 }
 
-/// Accepts lines without waiting for their output. If the queue is full, further lines are dropped and counted.
+/// A queue of lines. The method `push` adds a line and never blocks. If the queue is full, further lines are dropped
+/// and counted.
 #[derive(Clone, Debug)]
 pub(super) struct LineQueue {
     shared: Arc<Shared>,
     limits: Limits,
-    /// The number of dropped lines. Several queues may have the same counter.
+    /// The counter of dropped lines. Several queues may share this counter.
     dropped: IntCounter,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Notified when a line was added, and when the thread has written a line.
+    /// Notified when a line is added, and when the thread has written a line.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The lines that wait, the oldest first.
+    /// The queued lines. The oldest line comes first.
     lines: VecDeque<Vec<u8>>,
-    /// The size of the lines that wait and of the line that the thread writes.
+    /// The size of the queued lines and of the line that the thread is writing.
     bytes: usize,
-    /// Whether the thread writes a line, or reports dropped lines.
+    /// Whether the thread is writing a line or reporting dropped lines.
     is_writing: bool,
     /// The number of dropped lines that are not reported yet.
     unreported: u64,
@@ -48,7 +49,7 @@ struct State {
 /// What the thread of a queue does next.
 enum Step {
     Write(Vec<u8>),
-    /// Reports the number of dropped lines.
+    /// The thread reports this number of dropped lines.
     Report(u64),
 }
 
@@ -56,12 +57,12 @@ enum Step {
 
 impl LineQueue {
     /// Creates a queue and starts the thread that writes its lines to an output. The thread ignores errors of the
-    /// output. When the output has accepted all lines that waited, and lines were dropped, the thread calls `report`
-    /// with their number.
+    /// output. If lines were dropped, the thread calls `report` with their number after it has written all queued
+    /// lines.
     ///
     /// # Errors
     ///
-    /// If the system does not create the thread.
+    /// The function fails if the system cannot create the thread.
     pub(super) fn start(
         name: &str,
         output: impl Write + Send + 'static,
@@ -81,7 +82,7 @@ impl LineQueue {
         Ok(queue)
     }
 
-    /// Adds a line, unless the queue is full.
+    /// Adds a line. If the queue is full, drops the line and counts it.
     pub(super) fn push(&self, line: Vec<u8>) {
         let mut state = self.shared.state.lock();
         if state.has_space(line.len(), self.limits) {
@@ -92,12 +93,12 @@ impl LineQueue {
         }
     }
 
-    /// Adds the last line of the program, also if the queue is full.
+    /// Adds the last line of the program, even if the queue is full.
     pub(super) fn push_last(&self, line: Vec<u8>) {
         self.shared.add(&mut self.shared.state.lock(), line);
     }
 
-    /// Waits until all lines are written and all dropped lines are reported, but not longer than until `deadline`.
+    /// Waits until all lines are written and all dropped lines are reported, or until `deadline`.
     pub(super) fn flush(&self, deadline: Instant) {
         let mut state = self.shared.state.lock();
         self.shared
@@ -107,7 +108,7 @@ impl LineQueue {
 }
 
 impl Write for LineQueue {
-    /// Adds a line that the caller writes with one call.
+    /// Adds a line to the queue. The caller must write a whole line with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line.to_vec());
         Ok(line.len())
@@ -127,12 +128,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Writes lines until the process ends.
+    /// Runs the thread of the queue: writes lines until the process ends.
     fn write_lines(&self, mut output: impl Write, report: impl Fn(u64)) {
         loop {
             let written = match self.next() {
                 Step::Write(line) => {
-                    // As without a queue, a closed output is not an error.
+                    // The result is ignored, because a closed output is not a problem.
                     let _ = output.write_all(&line).and_then(|()| output.flush());
                     line.len()
                 }
@@ -148,8 +149,8 @@ impl Shared {
         }
     }
 
-    /// Waits for the next step. The thread reports dropped lines only when no lines wait, so that a slow output causes
-    /// few reports.
+    /// Waits for the next step of the thread. The thread reports dropped lines only when the queue is empty, so that a
+    /// slow output causes few reports.
     fn next(&self) -> Step {
         let mut state = self.state.lock();
         self.changed.wait_while(&mut state, |state| state.is_idle());
@@ -181,14 +182,15 @@ mod tests {
 
     use super::*;
 
-    /// The timeout of a step that succeeds.
+    /// The maximum time for which a test waits for a line.
     const PATIENCE: Duration = Duration::from_secs(60);
     const MANY: Limits = Limits {
         lines: 10_000,
         bytes: 1 << 20,
     };
 
-    /// An output that waits for a permit before each write. Without the sender of permits, the output does not wait.
+    /// An output that waits for a permit before each write. If the sender of permits is dropped, the output no longer
+    /// waits.
     struct Gate {
         permits: Receiver<()>,
         written: Sender<String>,
@@ -206,7 +208,8 @@ mod tests {
         }
     }
 
-    /// A queue whose output is blocked while the sender exists. The receiver gets lines and reports.
+    /// Returns a queue, a sender and a receiver. The output of the queue is blocked until the sender is dropped. The
+    /// receiver receives the written lines and the reports.
     fn blocked(limits: Limits) -> (LineQueue, Sender<()>, Receiver<String>) {
         let (open, permits) = channel();
         let (written, lines) = channel();

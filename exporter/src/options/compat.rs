@@ -6,10 +6,10 @@ use super::table::TABLE;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/compat.md");
 const BEGIN: &str = "<!-- begin of options; `UPDATE_GOLDEN=1 cargo test --workspace --all-features --bins -- options::compat` writes them -->\n\n";
 const END: &str = "\n<!-- end of options -->\n";
-/// The maximum length of a text in the table. Longer texts become lists below the table.
+/// The maximum length of a text in a cell of the table. Longer texts are in lists below the table.
 const MAX_CELL: usize = 60;
 
-/// Returns some options as a Markdown table. `last` returns the last column of a row.
+/// Returns the options in `rows` as a Markdown table. `last` returns the text in the last column of a row.
 fn table(
     title: &str,
     rows: impl Iterator<Item = &'static Row>,
@@ -38,7 +38,7 @@ fn default(row: &Row) -> String {
     }
 }
 
-/// The difference from the Go program, if it is too long for a cell.
+/// The text about the difference from the Go program, if the text is too long for a cell of the table.
 fn long_difference(row: &Row) -> Option<&'static str> {
     match row.compat {
         Compat::Differs(how) if how.len() > MAX_CELL => Some(how),
@@ -46,7 +46,7 @@ fn long_difference(row: &Row) -> Option<&'static str> {
     }
 }
 
-/// The flags without effect, one item for each reason.
+/// Returns a list of the flags without effect. The list has one item for each reason.
 fn without_effect() -> String {
     let mut items: Vec<(&str, Vec<String>)> = Vec::new();
     for row in TABLE {

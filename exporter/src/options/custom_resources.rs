@@ -1,4 +1,4 @@
-//! The configuration of custom resource metrics.
+//! Reads the options of custom resource metrics, and their configuration file.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,18 @@ use super::reader::{Phase, Reader};
 use super::table;
 use crate::file_limits;
 
-/// The metrics of custom resources.
+/// The options of custom resource metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CustomResources {
     /// The configuration, if there is one.
     pub(crate) config: Option<Configured>,
-    /// The file of the configuration, even if the file does not exist.
+    /// The configuration file that the options name. The value is set even if the file does not exist.
     pub(crate) file: Option<ConfigSource>,
-    /// Whether built-in resources are left out.
+    /// Whether the exporter exports only custom resources, and no built-in resources.
     pub(crate) only: bool,
 }
 
-/// A configuration whose families have no errors.
+/// A parsed configuration. The configuration contains only families without errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Configured {
     /// The flag or key that sets the configuration.
@@ -28,11 +28,11 @@ pub(crate) struct Configured {
     pub(crate) config: Config,
 }
 
-/// A file, with its content at the time it was read.
+/// A configuration file, and its content when the exporter read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConfigSource {
     pub(crate) path: PathBuf,
-    /// `None` if the file is missing.
+    /// The content of the file; `None` if the file is missing.
     pub(crate) content: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl CustomResources {
         (self.config.as_ref()).map(|configured| configured.text.as_str())
     }
 
-    /// Warns if the options leave no metrics.
+    /// Warns if the options select no metrics.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         if self.only && self.config.is_none() && self.file.is_none() && reader.problems.is_empty() {
             reader.warnings.push(
@@ -94,8 +94,8 @@ impl CustomResources {
 impl Configured {
     /// Parses a configuration and collects its problems and warnings.
     ///
-    /// If the program may start without a configuration, it also starts without the families that have errors. But a
-    /// configuration that replaces another configuration must have no error.
+    /// If the exporter may start without a configuration (`may_be_missing`), it also starts if some families have
+    /// errors, but without these families. A configuration that replaces another configuration must have no errors.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,
@@ -128,14 +128,14 @@ impl Configured {
         }
     }
 
-    /// The source of the configuration, for messages.
+    /// The flag or key that sets the configuration, for messages.
     pub(super) fn from(&self) -> &str {
         &self.from
     }
 }
 
 impl PartialEq for Configured {
-    /// Compares only the texts of the configurations, not their sources.
+    /// Compares only the texts of the configurations, not the flags or keys that set them.
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }

@@ -1,4 +1,4 @@
-//! The default kubeconfig: the kubeconfig that kubectl uses, unless the exporter runs in a pod.
+//! Finds the default kubeconfig: in a pod, there is none; otherwise it is the kubeconfig that kubectl uses.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 /// The path of the token in a pod that has a service account.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// The part of the process environment on which the default depends.
+/// The environment variables and files on which the default kubeconfig depends.
 #[derive(Clone, Debug, Default)]
 struct Environment {
-    /// Whether a service account is mounted, and the environment has the address of the API server.
+    /// Whether the process runs in a pod: a service account is mounted, and an environment variable contains the
+    /// address of the API server.
     is_pod: bool,
     kubeconfig: Option<OsString>,
     home: Option<PathBuf>,
 }
 
-/// The files of `$KUBECONFIG`, or `~/.kube/config`. Empty in a pod with a service account, or if there is no such file.
+/// Returns the files of `$KUBECONFIG`, or `~/.kube/config`. The result is empty in a pod with a service account, or if
+/// no such file exists.
 pub(super) fn find() -> Vec<PathBuf> {
     Environment::of_process().kubeconfig()
 }
@@ -47,7 +49,8 @@ impl Environment {
             let in_home = self.home.as_ref().map(|home| home.join(".kube/config"));
             return in_home.filter(|path| path.exists()).into_iter().collect();
         }
-        // As with kubectl, files of a list may be missing. If all files are missing, the error names the first file.
+        // As in kubectl, some files of the list may be missing. If all files are missing, the first one stays in the
+        // list, so that a later error names it.
         match named.iter().any(|path| path.exists()) {
             true => named.retain(|path| path.exists()),
             false => named.truncate(1),

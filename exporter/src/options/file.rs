@@ -1,4 +1,4 @@
-//! The options file (`--config`): values of options under YAML keys.
+//! Reads the options file (`--config`): a YAML map from keys to the values of options.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ pub(crate) struct OptionsFile {
     pub(crate) unknown: Vec<String>,
     /// The keys without a value.
     empty: Vec<&'static str>,
-    /// Whether the file has no map of options: it is empty, has only comments, or is `null`.
+    /// Whether the file contains no map: it is empty, contains only comments, or contains only `null`.
     pub(crate) is_blank: bool,
 }
 
@@ -43,38 +43,39 @@ pub(super) enum FileValue {
     Allowlists(BTreeMap<String, Vec<String>>),
 }
 
-/// The maximum number of problems in one error.
+/// The maximum number of problems that one error message lists.
 const MOST_PROBLEMS: usize = 20;
 
 /// Why a key that is not in the table of options has no effect.
 const UNKNOWN: &str = "there is no such option";
 
-/// Reads the values of a file.
+/// The state of the parser while it reads the values of a file.
 #[derive(Clone, Copy)]
 struct FileSeed<'a> {
-    /// The keys with invalid values. The parser does not read these keys again.
+    /// The keys whose values are invalid. The parser skips these keys.
     left_out: &'a BTreeSet<&'static str>,
     /// The key whose value is being read.
     current: &'a RefCell<Option<&'static str>>,
 }
 
-/// Reads a map; `None` if the value is empty.
+/// A deserializer of a map. An empty value results in `None`.
 struct Map<V> {
-    /// The form of the map, for errors.
+    /// The expected form of the map, for errors.
     form: &'static str,
     values: PhantomData<V>,
 }
 
-/// The expected form of a map of keys, for errors. Users are likely to write a list, which is refused because the Go
-/// program also requires a map.
+/// The expected form of a map of keys, for errors. Users may write a list instead. The exporter refuses a list, because
+/// the Go program also requires a map.
 const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
-/// The expected form of a map of lists, for errors. Users are likely to write the value of the flag, `pods=[team]`.
+/// The expected form of a map of lists, for errors. Users may write the text that the flag accepts instead, such as
+/// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
-/// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
+/// A single value of any YAML type, as text. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
-/// An options file that cannot be used.
+/// The reason why an options file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OptionsFileError {
     #[error("cannot read the options file {}: {source}", path.display())]
@@ -99,21 +100,21 @@ impl OptionsFile {
     ///
     /// # Errors
     ///
-    /// If the text is not YAML, or values have the wrong form. The error has all problems, each with its line and key,
-    /// but no value of the file.
+    /// The function fails if the text is not YAML, or if values have the wrong form. The error lists all problems with
+    /// their lines and keys, but contains no value of the file, because a value may be secret.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, OptionsFileError> {
         let invalid = |problems| OptionsFileError::Invalid {
             path: path.to_owned(),
             problems,
         };
-        // The syntax is checked first: if a bracket is not closed, the error is about the bracket, not about the type
-        // of a value.
+        // The code first checks only the syntax. So if a bracket is not closed, the error is about the bracket, and not
+        // about a value with a wrong type.
         serde_saphyr::from_str::<IgnoredAny>(text)
             .map_err(|error| invalid(vec![config_file::yaml_problem(&error, text, &[])]))?;
         let mut problems: Vec<YamlProblem> = Vec::new();
         let mut left_out = BTreeSet::new();
-        // The parser stops at the first error. To find further errors, the parser runs again without the key that has
-        // the error.
+        // The parser stops at the first error. To find further errors, the parser runs again, and skips the keys with
+        // errors.
         loop {
             let seed = FileSeed {
                 left_out: &left_out,
@@ -138,7 +139,8 @@ impl OptionsFile {
         }
     }
 
-    /// The keys without effect: unknown and replaced keys, keys without a value, and options without effect.
+    /// Returns the keys without effect: unknown keys, old keys if the new key is also set, keys without a value, and
+    /// options without effect.
     pub(crate) fn ignored(&self) -> Vec<IgnoredKey> {
         let unknown = self.unknown.iter().map(|key| (&**key, UNKNOWN.to_owned()));
         let known = TABLE.iter().flat_map(|row| {
@@ -178,7 +180,7 @@ impl OptionsFile {
 // === impl FileValue ===
 
 impl FileValue {
-    /// Whether the value is a map without keys, which sets nothing.
+    /// Whether the value is a map without keys. Such a map does not set the option.
     pub(super) fn is_empty_map(&self) -> bool {
         match self {
             Self::Keys(keys) => keys.is_empty(),
@@ -197,7 +199,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         f.write_str("a map of options")
     }
 
-    /// Reads an empty file, or a file that has only comments.
+    /// Handles an empty file, or a file that contains only comments.
     fn visit_none<E: de::Error>(self) -> Result<OptionsFile, E> {
         self.visit_unit()
     }
@@ -249,7 +251,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
     }
 }
 
-/// Returns a single problem on the same line, or each of several problems on a separate line.
+/// Formats problems for an error message. A single problem is on the same line; several problems are on separate lines.
 fn list(problems: &[YamlProblem]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -260,7 +262,7 @@ fn list(problems: &[YamlProblem]) -> String {
     }
 }
 
-/// Finds an option by its key. Returns the key from the table, and the form of the value.
+/// Finds an option by its key. Returns the key as a static text, and the form of the option's value.
 fn form(key: &str) -> Option<(&'static str, Form)> {
     TABLE.iter().find_map(|row| {
         let known = row.keys().find(|known| *known == key)?;

@@ -1,4 +1,4 @@
-//! The definitions of the flags for clap, and their values on the command line.
+//! Defines the flags for clap, and reads their values from the command line.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint}
 use super::row::{Form, Row};
 use super::table::TABLE;
 
-/// The values of the flags that the command line sets.
+/// The values of the flags that occur on the command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     values: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// The values of the flags that the subcommand `render` has.
+/// The values of the flags that the subcommand `render` accepts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RenderFlags(pub(crate) Flags);
 
 // === impl Flags ===
 
 impl Flags {
-    /// The value of an option; the last one if the flag occurs several times.
+    /// The value of an option. If the flag occurs several times, the last value applies.
     pub(super) fn value(&self, row: &Row) -> Option<&str> {
         self.values(row).last().map(String::as_str)
     }
 
-    /// Returns all values of an option, in their order.
+    /// Returns all values of an option, in the order of the command line.
     pub(super) fn values(&self, row: &Row) -> &[String] {
         self.values.get(row.flag).map_or(&[], Vec::as_slice)
     }
@@ -51,7 +51,8 @@ impl Args for Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = TABLE.iter().filter_map(|row| {
-            // A subcommand has only some of the flags. For the other flags, clap returns an error.
+            // A subcommand defines only some of the flags. For other flags, clap returns an error, which this code
+            // ignores.
             let values = matches.try_get_many::<String>(row.flag).ok()??;
             Some((row.flag, values.cloned().collect()))
         });
@@ -88,7 +89,7 @@ impl FromArgMatches for RenderFlags {
     }
 }
 
-/// Adds the long descriptions of options, for the man page.
+/// Adds the long descriptions of options, which only the man page shows.
 pub(crate) fn with_manual(command: Command) -> Command {
     command.mut_args(|arg| {
         let row = TABLE.iter().find(|row| arg.get_id() == row.flag);
@@ -99,7 +100,7 @@ pub(crate) fn with_manual(command: Command) -> Command {
     })
 }
 
-/// The definition of a row's flag for clap.
+/// Creates the clap definition of the flag of a row.
 fn arg(row: &Row) -> Arg {
     let help = match row.default_shown() {
         Some(default) => format!("{} [default: {default}]", row.help),
@@ -117,7 +118,7 @@ fn arg(row: &Row) -> Arg {
         _ => arg,
     };
     let (value_name, action) = match row.form {
-        // `--name` or `--name=BOOL`.
+        // The user may write `--name` or `--name=BOOL`.
         Form::Switch => {
             return arg
                 .value_name("BOOL")
@@ -133,7 +134,7 @@ fn arg(row: &Row) -> Arg {
         "DIR" => ValueHint::DirPath,
         _ => ValueHint::Unknown,
     };
-    // The next argument is the value, even if it starts with `-`.
+    // The argument after the flag is its value, even if this argument starts with `-`.
     arg.value_name(value_name)
         .action(action)
         .value_hint(hint)

@@ -1,4 +1,4 @@
-//! The options of high availability: one of several replicas serves the metrics of objects.
+//! The options of high availability, with which only one of several replicas serves the metrics of objects.
 
 use std::env;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::source::SourceOptions;
 use super::table;
 
-/// How this replica takes part in the election of a leader.
+/// The options of the election in which the replicas choose a leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HighAvailability {
     /// The name of this replica, which the Lease and metrics show.
@@ -17,18 +17,19 @@ pub(crate) struct HighAvailability {
     /// The namespace of the Lease; `None` for the namespace of the pod or of the kubeconfig.
     pub(crate) namespace: Option<String>,
     pub(crate) lease_name: String,
-    /// The name of the Lease without the index of the shard; `None` if the name does not depend on the shard.
+    /// The name of the Lease without the index of the shard. The value is `None` if a user has set the name of the
+    /// Lease, or if there is only one shard.
     shared_name: Option<&'static str>,
     pub(crate) lease_duration: Duration,
     pub(crate) on_outage: OnOutage,
 }
 
-/// The name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
+/// The default name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
 const LEASE: &str = "kube-state-metrics";
-/// The name of the Lease with `--track-unscheduled-pods`. The replicas that export the other resources usually run in
-/// the same namespace, and need another Lease.
+/// The default name of the Lease with `--track-unscheduled-pods`. This name is different because the replicas for the
+/// other resources usually run in the same namespace, and elect a leader of their group.
 const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
-/// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of one shard.
+/// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of this shard.
 const MAX_NAMES: u32 = 1_000;
 
 // === impl HighAvailability ===
@@ -67,7 +68,7 @@ impl HighAvailability {
             );
         }
         if source.node.is_some() && !source.unscheduled_pods {
-            // All nodes would share the Lease, and only one node would have metrics.
+            // The exporters on all nodes would share the Lease, so only one node would have metrics.
             reader.problems.push(
                 "--ha cannot be combined with --node, because each node has one exporter; remove one of the two"
                     .into(),
@@ -76,7 +77,9 @@ impl HighAvailability {
         Some(options)
     }
 
-    /// The names of the Leases of all shards, and at least the Lease of this shard.
+    /// The names of the Leases that the shards use. The result always contains the Lease of this shard. The result
+    /// contains only this Lease if the name does not depend on the shard, or if there are more than [`MAX_NAMES`]
+    /// shards.
     pub(crate) fn lease_names(&self, shards: u32) -> Vec<String> {
         let all = self.shared_name.filter(|_| shards <= MAX_NAMES);
         let all = all
@@ -88,7 +91,7 @@ impl HighAvailability {
     }
 }
 
-/// The name of the pod, or of the machine.
+/// The default identity: the name of the pod (`$POD_NAME`), or the host name.
 fn identity() -> String {
     let pod = env::var("POD_NAME").ok().filter(|name| !name.is_empty());
     pod.unwrap_or_else(|| {
@@ -101,7 +104,7 @@ fn identity() -> String {
 fn shard_index(metrics: &MetricsOptions, source: &SourceOptions) -> Option<u32> {
     let shard = metrics.shard;
     match &source.pod {
-        // `rbac` may have a placeholder instead of the name of the pod.
+        // With the subcommand `rbac`, this name may be a placeholder without an ordinal, such as `$(POD_NAME)`.
         Some((_, pod)) => {
             let ordinal = pod.rsplit_once('-').and_then(|(_, own)| own.parse().ok());
             Some(ordinal.unwrap_or_default())

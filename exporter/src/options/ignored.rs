@@ -1,12 +1,12 @@
-//! Options of the Go program that have no effect.
+//! Checks options of the Go program that have no effect here.
 
 use super::reader::Reader;
 use super::row::{Compat, DefaultValue, Row};
 use super::table::{self, TABLE};
 
-/// Checks options without effect, and warns if their values differ from the default.
+/// Checks the values of options without effect. Warns if a value differs from the default.
 pub(super) fn check(reader: &mut Reader<'_>) {
-    // As in the Go program, the ratio is checked only if the limit is enabled.
+    // As in the Go program, the exporter checks the ratio only if the memory limit is enabled.
     if reader.value(&table::AUTO_GOMEMLIMIT) {
         reader.value(&table::AUTO_GOMEMLIMIT_RATIO);
         warn(reader, &table::AUTO_GOMEMLIMIT.row, "");
@@ -24,7 +24,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     }
 }
 
-/// Logs a warning if the option has no effect according to the table.
+/// Adds a warning if the table of options marks the option as without effect.
 fn warn(reader: &mut Reader<'_>, row: &Row, value: &str) {
     if let Compat::NoEffect(reason) = row.compat {
         let warning = format!("{}{value} has no effect: {reason}", row.flag);

@@ -22,9 +22,8 @@ impl LogOptions {
         }
     }
 
-    /// Reads the flags. Does not report problems, because logging has not started.
-    /// [`Options::new`](super::Options::new) reports these problems together with the problems of
-    /// other options.
+    /// Reads the flags. The function does not report problems, because logging has not started.
+    /// [`Options::new`](super::Options::new) reports these problems together with the problems of other options.
     pub(crate) fn of(flags: &Flags) -> Self {
         Self::read(&mut Reader::new(flags, None))
     }

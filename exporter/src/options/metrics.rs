@@ -51,7 +51,7 @@ impl MetricsOptions {
     ///
     /// # Errors
     ///
-    /// If patterns or resources are invalid. The error names all invalid items.
+    /// The function fails if patterns or resources are invalid. The error names all invalid items.
     pub(crate) fn build(&self) -> Result<StateMetrics, BuildError> {
         let builder = StateMetrics::builder()
             .resources(&self.resources)
@@ -66,7 +66,8 @@ impl MetricsOptions {
             .shard(self.shard)
             .limits(self.limits);
         match &self.custom.config {
-            // The kinds are not known yet. The kinds are added when the cluster or the manifests are read.
+            // The stores start with the built-in kinds only. Custom kinds are added when the exporter has read the
+            // cluster or the manifests.
             Some(configured) => builder
                 .custom_resources(&configured.config)
                 .known_kinds(KnownKind::built_in())
@@ -75,7 +76,7 @@ impl MetricsOptions {
         }
     }
 
-    /// Builds the stores once, to find the problems that only the builder finds.
+    /// Builds the stores once and drops them, because only the builder finds some problems.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         let known: Vec<_> = BuiltIn::ALL
             .iter()
@@ -102,7 +103,7 @@ impl MetricsOptions {
                 (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
             }
             Err(error) => {
-                // `check_resources` has already found these problems, and the errors above name their flags.
+                // The code above has already reported unknown resources with their flags.
                 let reported = |problem: &&BuildProblem| {
                     matches!(
                         problem,
@@ -116,7 +117,7 @@ impl MetricsOptions {
     }
 }
 
-/// The text of a problem, preceded by the flags that cause the problem.
+/// Returns the flags that cause a problem, and the text of the problem.
 fn with_flag(problem: &BuildProblem) -> String {
     let flag = match problem {
         BuildProblem::Filter(FilterError::AllowAndDeny { .. }) => {
@@ -136,8 +137,8 @@ fn with_flag(problem: &BuildProblem) -> String {
     format!("{flag}: {problem}")
 }
 
-/// The resources to export. An unknown name is a problem. If no built-in resource is exported, an unknown name is only
-/// a warning.
+/// Returns the resources to export. An unknown name is a problem. With `custom_only`, an unknown name causes only a
+/// warning.
 fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
     let mut resources = Vec::new();
     for name in reader.items(&table::RESOURCES) {
@@ -167,7 +168,7 @@ fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
     resources
 }
 
-/// The limits on the samples, labels and text of one object, and on the kinds of a configuration.
+/// Returns the limits on the samples, labels and text of one object, and on the number of custom resource kinds.
 fn limits(reader: &mut Reader<'_>) -> Limits {
     let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits::default()

@@ -1,4 +1,5 @@
-//! Parsers of option values. An error continues the sentence "`TEXT` ...", and states what to write instead.
+//! Parsers of option values. The caller writes the value in front of the error message. The message continues the
+//! sentence, and states what to write instead: "`x` is not a port; give a number from 0 to 65535".
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub(crate) enum LogFormat {
 /// The clients that may use the debug endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DebugAccess {
-    /// Clients of the same pod or machine, and authenticated clients.
+    /// Clients in the same pod or on the same machine, and authenticated clients.
     #[default]
     Local,
     /// All clients.
@@ -54,7 +55,7 @@ pub(crate) fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
     Ok(optional_text(text)?.map(PathBuf::from))
 }
 
-/// Parses a boolean in the notations of Go's flags.
+/// Parses a boolean. Accepts the same texts as Go, such as `true`, `T` and `1`.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -75,7 +76,7 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
-/// Parses a limit: a number that is not negative and fits into a signed 64-bit integer, as in the Go program.
+/// Parses a limit: a number from 0 to the largest signed 64-bit integer, as in the Go program.
 pub(crate) fn limit(text: &str) -> Result<u64, String> {
     let limit = text.parse::<i64>().ok();
     let limit = limit.and_then(|limit| u64::try_from(limit).ok());
@@ -136,7 +137,7 @@ pub(crate) fn timeout(text: &str) -> Result<Timeout, String> {
     }
 }
 
-/// Parses a limit on time; an empty text is `None`.
+/// Parses a limit on time. An empty text is `None`, which means that the option is not set.
 pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
     Some(text)
         .filter(|text| !text.is_empty())
@@ -146,7 +147,7 @@ pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
 
 /// Parses the URL of a server. The scheme is optional.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
-    // Logs and the landing page show the URL, so it must not contain a password.
+    // The log and the landing page show the URL, so the URL must not contain a password.
     if text.contains('@') {
         let problem = "has a user name or a password, which the exporter does not send; remove them and \
                        use --kubeconfig for credentials";
@@ -164,7 +165,7 @@ pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
     uri.ok_or_else(|| "is not a URL; write `https://HOST:PORT`".into())
 }
 
-/// Parses the URL of a server; an empty text is `None`.
+/// Parses the URL of a server. An empty text is `None`.
 pub(crate) fn optional_server(text: &str) -> Result<Option<http::Uri>, String> {
     Some(text)
         .filter(|text| !text.is_empty())
@@ -196,7 +197,7 @@ pub(crate) fn debug_access(text: &str) -> Result<DebugAccess, String> {
     }
 }
 
-/// Parses the name of an encoding; true if protobuf may be requested.
+/// Parses the value of `--wire`. Returns true if the exporter may request protobuf.
 pub(crate) fn wire(text: &str) -> Result<bool, String> {
     match text {
         "auto" => Ok(true),
@@ -208,8 +209,9 @@ pub(crate) fn wire(text: &str) -> Result<bool, String> {
 /// The longest duration of a Lease that the options allow.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(300);
 
-/// Parses the duration of a Lease. A Lease of less than 3 s would expire while the API server is slow. With a Lease of
-/// more than 5 min, a crash would leave a gap in most graphs.
+/// Parses the duration of a Lease. A duration of less than 3 s is too short, because the Lease would expire when the
+/// API server is slow. A duration of more than 5 min is too long, because the crash of a leader would cause long gaps
+/// in graphs.
 pub(crate) fn lease_duration(text: &str) -> Result<Duration, String> {
     let limits = Duration::from_secs(3)..=LONGEST_LEASE;
     let duration = timeout(text)?.unwrap_or_default();
@@ -228,18 +230,19 @@ pub(crate) fn on_outage(text: &str) -> Result<OnOutage, String> {
     }
 }
 
-/// Parses patterns per resource, such as `pods=[team]`. The errors of this parser are complete sentences.
+/// Parses patterns per resource, such as `pods=[team]`. In contrast to the other parsers in this file, the errors of
+/// this parser are complete sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }
 
-/// Parses joined labels per resource, such as `pods=[namespace/team]`. The errors of this parser are complete
-/// sentences.
+/// Parses joined labels per resource, such as `pods=[namespace/team]`. In contrast to the other parsers in this file,
+/// the errors of this parser are complete sentences.
 pub(crate) fn joins(text: &str) -> Result<JoinConfig, String> {
     text.parse().map_err(|error: JoinError| error.to_string())
 }
 
-/// Splits values at commas; returns each item once, in order.
+/// Splits values at commas. Returns the items in order and without duplicates.
 pub(crate) fn items(values: &[String]) -> Vec<String> {
     let mut items = Vec::new();
     for item in values.iter().flat_map(|value| value.split(',')) {

@@ -1,4 +1,4 @@
-//! Values of options from the options file and the flags.
+//! [`Reader`]: reads the values of options from the options file and the flags.
 
 use std::path::Path;
 
@@ -24,9 +24,9 @@ pub(super) struct Reader<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase<'a> {
     Startup,
-    /// A reload: the options that are read may replace the options in use.
+    /// A reload: the new options replace the options in use if they are valid.
     Reload {
-        /// The text of the configuration of custom resources in use, if there is one.
+        /// The text of the current configuration of custom resources; `None` if there is no such configuration.
         custom_config: Option<&'a str>,
     },
 }
@@ -34,7 +34,7 @@ pub(super) enum Phase<'a> {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    /// Reads from flags and an options file with its path.
+    /// Creates a reader of flags and of an options file. `file` also contains the path of the file.
     pub(super) fn new(flags: &'a Flags, file: Option<(&'a Path, &'a OptionsFile)>) -> Self {
         let mut reader = Self {
             flags,
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// Sets the phase, which is the startup by default.
+    /// Sets the phase. The default is the startup.
     pub(super) fn in_phase(mut self, phase: Phase<'a>) -> Self {
         self.phase = phase;
         self
@@ -64,7 +64,8 @@ impl<'a> Reader<'a> {
         self.phase
     }
 
-    /// The value of an option. If the value cannot be parsed, the reader records a problem, and returns an empty value.
+    /// The value of an option. If the value cannot be parsed, the function records a problem, and returns the default
+    /// of the type.
     pub(super) fn value<T: Default>(&mut self, option: &Single<T>) -> T {
         let row = &option.row;
         let mut texts = self.texts(row);
@@ -75,7 +76,8 @@ impl<'a> Reader<'a> {
             // A URL with `@` may contain a password, so the error does not show the URL.
             let problem = match row.form {
                 Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
-                // The error shows the key but not the value, because the value may be a secret in the wrong place.
+                // The value is from the options file. The error does not show this value, because a user may have
+                // written a secret in the wrong place.
                 _ if source != row.flag => format!("{source}: the value {cure}"),
                 _ => format!("{source}: `{text}` {cure}"),
             };
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The first non-empty text of an option, with its source.
+    /// Returns the first text of an option that is not empty, and the key or flag that sets it.
     pub(super) fn non_empty(&self, row: &Row) -> Option<(String, &'a str)> {
         let in_file = self.texts_in_file(row).find(|text| !text.is_empty());
         let on_command_line = || self.on_command_line(row).filter(|text| !text.is_empty());
@@ -94,7 +96,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The items of an option.
+    /// The items of an option whose value is a list.
     pub(super) fn items(&self, option: &Items) -> Vec<String> {
         match self.list_in_file(&option.row) {
             Some(FileValue::List(items)) => (option.parse)(items),
@@ -106,7 +108,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The patterns per resource of an option.
+    /// The value of an option that has patterns per resource.
     pub(super) fn allowlists(&mut self, option: &Single<AllowlistConfig>) -> AllowlistConfig {
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
             let mut config = AllowlistConfig::default();
@@ -118,7 +120,7 @@ impl<'a> Reader<'a> {
         self.lists_in_flag(option)
     }
 
-    /// The joined labels per resource of an option.
+    /// The value of an option that has joined labels per resource.
     pub(super) fn joins(&mut self, option: &Single<JoinConfig>) -> JoinConfig {
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
             let mut config = JoinConfig::default();
@@ -136,7 +138,8 @@ impl<'a> Reader<'a> {
         self.lists_in_flag(option)
     }
 
-    /// The lists per resource of an option on the command line, or else its default.
+    /// The value of an option with lists per resource, from the command line. If the flag is missing, the function
+    /// returns the default.
     fn lists_in_flag<T: Default>(&mut self, option: &Single<T>) -> T {
         let text = self.on_command_line(&option.row);
         let text = text.unwrap_or_else(|| option.row.default_text());
@@ -162,8 +165,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The list or the map that the options file has for an option; `None` if the value is a single text or a map
-    /// without keys.
+    /// The list or the map in the options file for an option; `None` if the value is a single text or an empty map.
     fn list_in_file(&self, row: &Row) -> Option<&'a FileValue> {
         let value = row.keys().find_map(|key| self.in_file(key))?;
         let is_list = !matches!(value, FileValue::Text(_)) && !value.is_empty_map();

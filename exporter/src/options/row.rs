@@ -1,6 +1,6 @@
 //! The columns of the [table of options](super::table).
 
-/// An option: its row in the table, and the parser of its values.
+/// An option: its row in the table of options, and the parser of its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OptionDef<P> {
     pub(crate) row: Row,
@@ -19,11 +19,11 @@ pub(crate) struct Row {
     pub(crate) flag: &'static str,
     /// The key in the options file; `None` if only the flag sets the option.
     pub(crate) key: Option<&'static str>,
-    /// A former key, which works but causes a warning.
+    /// An old key in the options file. An old key still works, but causes a warning.
     pub(crate) old_key: Option<&'static str>,
     pub(crate) form: Form,
     pub(crate) default: DefaultValue,
-    /// The group of flags in the help.
+    /// The heading in the help under which the flag is listed.
     pub(crate) heading: &'static str,
     /// The help text: one plain phrase without a full stop.
     pub(crate) help: &'static str,
@@ -38,16 +38,18 @@ pub(crate) struct Row {
 /// How values are written on the command line and in the options file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `--flag` or `--flag=BOOL`; a boolean.
+    /// A boolean: `--flag` or `--flag=BOOL`.
     Switch,
-    /// `--flag VALUE`; a single value. All forms except `Switch` contain the placeholder of the value in the help.
+    /// A single value: `--flag VALUE`. The text in this variant, and in the variants below, is the placeholder of the
+    /// value in the help.
     Value(&'static str),
-    /// `--flag A,B`, any number of times; a list.
+    /// A list: `--flag A,B`. The flag may occur several times.
     List(&'static str),
-    /// `--flag A,B`, any number of times. In the options file, the items are the keys of a map. An empty map does not
-    /// override the flag.
+    /// A list: `--flag A,B`. The flag may occur several times. In the options file, the items are the keys of a map. If
+    /// this map is empty, the value of the flag applies.
     Keys(&'static str),
-    /// `--flag RESOURCE=[A,B],...`; a map of lists. An empty map does not override the flag.
+    /// A map of lists: `--flag RESOURCE=[A,B],...`. If the map in the options file is empty, the value of the flag
+    /// applies.
     Allowlists(&'static str),
 }
 
@@ -56,9 +58,9 @@ pub(crate) enum Form {
 pub(crate) enum DefaultValue {
     /// The empty value; `false` for a switch.
     Empty,
-    /// A value in the notation of the option.
+    /// A value as the user would write it.
     Value(&'static str),
-    /// A default that is computed. The function returns a description for the help.
+    /// A computed default. The function returns a text that describes the default in the help.
     Described(fn() -> String),
 }
 
@@ -67,10 +69,10 @@ pub(crate) enum DefaultValue {
 pub(crate) enum Reload {
     /// The change takes effect immediately, for new connections and requests.
     Live,
-    /// The change takes effect through a listener on the new address.
+    /// The exporter opens a listener on the new address.
     NewListener,
-    /// The change takes effect through a new instance with new stores and a new source. The old instance serves until
-    /// the new instance is complete.
+    /// The exporter starts a new instance, with new stores and a new source. The old instance serves scrapes until the
+    /// new instance is complete.
     NewInstance,
     /// The change takes effect after a restart.
     Restart,
@@ -83,16 +85,16 @@ pub(crate) enum Compat {
     Same,
     /// The differences.
     Differs(&'static str),
-    /// Accepted without effect. The text is the reason, for a warning.
+    /// The exporter accepts the option, but it has no effect. The text is the reason, which a warning shows.
     NoEffect(&'static str),
-    /// Not an option of the Go program.
+    /// The Go program does not have this option.
     Added,
 }
 
 // === impl Row ===
 
 impl Row {
-    /// The defaults for columns that a row omits.
+    /// The values of columns that a row does not set.
     pub(crate) const EMPTY: Self = Self {
         flag: "",
         key: None,
@@ -107,12 +109,12 @@ impl Row {
         compat: Compat::Same,
     };
 
-    /// The keys in the options file, the current key first.
+    /// The keys in the options file. The current key comes first, the old key second.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
         self.key.into_iter().chain(self.old_key)
     }
 
-    /// The default in the notation of the option.
+    /// The default as the user would write it.
     pub(crate) fn default_text(&self) -> &'static str {
         match (self.default, self.form) {
             (DefaultValue::Value(text), _) => text,
@@ -121,7 +123,7 @@ impl Row {
         }
     }
 
-    /// The default as text for people; `None` if the option is empty or disabled by default.
+    /// The default as the help shows it; `None` if the option is empty or disabled by default.
     pub(crate) fn default_shown(&self) -> Option<String> {
         match self.default {
             DefaultValue::Empty => None,
@@ -130,7 +132,7 @@ impl Row {
         }
     }
 
-    /// The paragraph about the option in the man page.
+    /// Returns the paragraph about the option in the man page.
     pub(super) fn manual(&self) -> String {
         let mut text = format!("{}.", self.help);
         if let Some(default) = self.default_shown() {

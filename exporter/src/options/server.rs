@@ -1,4 +1,4 @@
-//! The servers: addresses, security and limits.
+//! The options of both servers: addresses, security and limits.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::parse::{DebugAccess, Timeout};
 use super::reader::Reader;
 use super::table;
 
-/// The servers: addresses, security and limits.
+/// The options of both servers: addresses, security and limits.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerOptions {
     pub(crate) main: Address,
@@ -30,7 +30,7 @@ pub(crate) struct Address {
 pub(crate) struct AuthLimits {
     /// Maximum time of one review.
     pub(crate) review: Timeout,
-    /// The time for which a token that was accepted stays accepted while the API server does not answer.
+    /// If the API server does not answer, a token stays accepted for this time after its last successful review.
     pub(crate) grace: Timeout,
 }
 

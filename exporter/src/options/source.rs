@@ -1,4 +1,4 @@
-//! The source of the objects.
+//! The options of the source of objects: a cluster or manifests.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::default_kubeconfig;
 use super::reader::Reader;
 use super::table;
 
-/// The source of the objects.
+/// The options of the source of objects: a cluster or manifests.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SourceOptions {
     /// Files and directories with manifests. If there are none, the source is a cluster.
@@ -21,7 +21,7 @@ pub(crate) struct SourceOptions {
     pub(crate) unscheduled_pods: bool,
     pub(crate) use_cache: bool,
     pub(crate) streaming_lists: bool,
-    /// Whether to request protobuf for the kinds that have it.
+    /// Whether the exporter requests protobuf for kinds that support protobuf.
     pub(crate) protobuf: bool,
     pub(crate) object_limit: u64,
     /// The maximum size of one object in bytes; zero means no limit.
@@ -36,7 +36,7 @@ pub(crate) struct SourceOptions {
     pub(crate) forget_forbidden_after: Duration,
     /// The time between two audits of a watch; zero means no audits.
     pub(crate) audit_interval: Duration,
-    /// `None` if the option is not set.
+    /// The value of `--shard-handover`; `None` if the option is not set.
     pub(crate) shard_handover: Option<Duration>,
     /// Namespace and name of the pod of this exporter.
     pub(crate) pod: Option<(String, String)>,
@@ -83,7 +83,7 @@ impl SourceOptions {
         }
     }
 
-    /// Uses the kubeconfig of kubectl if the options name no source and the exporter does not run in a pod.
+    /// If the options name no source, sets the default kubeconfig: outside a pod, the kubeconfig that kubectl uses.
     pub(crate) fn find_kubeconfig(&mut self) {
         if self.kubeconfig.is_empty() && self.apiserver.is_none() && self.manifests.is_empty() {
             self.kubeconfig = default_kubeconfig::find();

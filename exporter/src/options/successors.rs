@@ -7,12 +7,12 @@ pub(crate) struct OldFlag {
     pub(super) flag: &'static str,
     /// The versions that had the flag.
     pub(super) versions: &'static str,
-    /// The advice what to do instead, as an imperative.
+    /// What to do instead. The text is an imperative, such as `use --resources`.
     pub(super) instead: &'static str,
 }
 
-/// Source: the [changelog](https://github.com/kubernetes/kube-state-metrics/blob/main/CHANGELOG.md) of
-/// the Go program.
+/// The flags that newer versions of the Go program no longer have. Source: its
+/// [changelog](https://github.com/kubernetes/kube-state-metrics/blob/main/CHANGELOG.md).
 pub(super) const OLD_FLAGS: &[OldFlag] = &[
     OldFlag::new("--collectors", "1.x", "use --resources"),
     OldFlag::new("--namespace", "1.x", "use --namespaces"),
@@ -66,13 +66,13 @@ impl OldFlag {
         }
     }
 
-    /// The old flag with this name. The argument may have `=VALUE`.
+    /// Finds the old flag in a command line argument. The argument may contain `=VALUE`.
     pub(crate) fn find(argument: &str) -> Option<&'static Self> {
         let (name, _) = argument.split_once('=').unwrap_or((argument, ""));
         OLD_FLAGS.iter().find(|old| old.flag == name)
     }
 
-    /// Returns a sentence for the user of the flag.
+    /// Returns a sentence that tells the user what to do instead.
     pub(crate) fn advice(&self) -> String {
         let Self {
             flag,

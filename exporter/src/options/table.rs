@@ -1,11 +1,12 @@
-//! The table of options, with one row per option.
+//! The table of options. The table has one row for each option.
 //!
-//! The table defines the flags, the keys of the options file, the help, shell completion, the man page and the table in
-//! `docs/reference/compat.md`. To add an option, add a row here, and use it with `reader.value(&table::NEW)`. If no
-//! code uses an option, the compiler warns. The constant of an option has the type of its value.
+//! The flags, the keys of the options file, the help, shell completion, the man page and the table in
+//! `docs/reference/compat.md` are generated from this table. To add an option, add a row here, and read its value with
+//! `reader.value(&table::NEW)`. Each row declares a constant such as `NEW`, whose type contains the type of the value.
+//! If no code uses the constant, the compiler warns.
 //!
-//! A row sets only the columns that differ from [`Row::EMPTY`]. Help, man page and documentation list the rows in this
-//! order.
+//! A row sets only the columns that differ from [`Row::EMPTY`]. The help, the man page and the documentation list the
+//! options in the order of the table.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::row::Form::{Allowlists, Keys, List, Switch, Value};
 use super::row::Reload::{Live, NewInstance, NewListener};
 use super::row::{Items, OptionDef, Row, Single};
 
-/// Declares a constant per row, and the table of all rows.
+/// Declares a constant for each row, and the table of all rows.
 macro_rules! options {
     ($(heading $heading:literal, render: $render:literal {
         $($name:tt: $type:ty = $parse:expr, { $($column:ident: $value:expr),* $(,)? })*

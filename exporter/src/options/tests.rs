@@ -1,4 +1,4 @@
-//! Tests how flags and options file are read and merged.
+//! Tests how the exporter reads and merges flags and the options file.
 
 use std::collections::BTreeSet;
 
@@ -213,13 +213,13 @@ fn each_shard_has_a_lease_of_its_own() {
         lease("--pod ksm-3 --pod-namespace a"),
         "kube-state-metrics-shard-3"
     );
-    // `rbac` gets the placeholder of a pod template.
+    // For the subcommand `rbac`, users write the placeholder that the pod template contains.
     assert_eq!(
         lease("--pod $(POD_NAME) --pod-namespace a"),
         "kube-state-metrics-shard-0"
     );
     assert_eq!(lease("--shard 1 --total-shards 2 --ha-lease-name x"), "x");
-    // The replicas for unscheduled pods run in addition to the replicas for other resources.
+    // Replicas for unscheduled pods run in addition to other replicas, so they need another Lease.
     assert_eq!(
         lease("--track-unscheduled-pods"),
         "kube-state-metrics-unscheduled-pods"
@@ -281,7 +281,7 @@ const CRS_FLAG: &str = concat!(
     "/../examples/custom_resources/argo-cd.yaml"
 );
 
-/// Every key of the options file, with a value, the equivalent flag, and an invalid value.
+/// Every key of the options file, with a value, a flag that has the same effect, and an invalid value.
 const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
     (
         "annotations_allow_list",
@@ -506,7 +506,7 @@ const KEYS: &[(&str, &str, &str, Option<&str>)] = &[
 fn keys_of_the_file_do_what_the_flags_do() {
     let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys, file::keys(), "every key has a line here");
-    // If an option needs another option, a flag sets the other option.
+    // Some options are valid only together with another option, which this flag sets.
     let beside = |key: &str| match key {
         "shard" | "server_side_sharding" => "--total-shards=2",
         _ => "",
@@ -529,7 +529,7 @@ fn a_changed_value_takes_effect_as_the_table_says() {
             .iter()
             .find(|row| row.keys().any(|known| known == *key));
         let row = row.unwrap();
-        // Some options have an effect only together with other options.
+        // Some options have an effect only together with another option, which this flag sets.
         let beside = match *key {
             "shard" | "server_side_sharding" => "--total-shards=2",
             "pod" => "--pod-namespace=b",
@@ -547,7 +547,8 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // Some options are not stored, because they are used only while files are read, or have no effect.
+            // The options structs do not store these options: they are used only while files are read, or they have no
+            // effect.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),
@@ -615,7 +616,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
              ignored (resource acme.dev/v1 Widget)",
         ]
     );
-    // The options file takes precedence over flags. An empty text of the flag is not a configuration.
+    // The configuration in the options file takes precedence over the flag.
     let path = Path::new("o.yaml");
     let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();
@@ -628,7 +629,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     );
 }
 
-/// Flags with a configuration of custom resources.
+/// Returns flags that set a configuration of custom resources.
 fn inline(config: &str) -> Flags {
     Flags::default().with(&table::CUSTOM_RESOURCE_STATE_CONFIG.row, config)
 }
@@ -699,14 +700,14 @@ fn of_the_first_configuration_only_the_families_that_have_errors_are_left_out() 
             .family_names()
             .eq(["kube_customresource_size"])
     );
-    // For a first configuration that appears later, the rules are the same as at startup.
+    // If the first configuration appears during a reload, the same rules apply as at startup.
     let (without, _) = Options::new(&Flags::default(), None).unwrap();
     let (later, warnings) = without.reload(&lenient(&config("size")), None).unwrap();
     assert_eq!(
         (later.metrics, warnings.len()),
         (running.metrics.clone(), 1)
     );
-    // The configuration in use remains valid when other options change.
+    // The current configuration has an error, but stays valid if a reload does not change it.
     let (same, _) = running.reload(&lenient(&config("size")), None).unwrap();
     assert_eq!(same.metrics, running.metrics);
     let error = running

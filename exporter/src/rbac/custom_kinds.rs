@@ -7,22 +7,24 @@ use serde_json::json;
 
 /// The resources of the kinds that a configuration selects.
 ///
-/// A configuration has groups, versions and kinds; a rule of a role needs plural names.
+/// A configuration of custom resources contains groups, versions and kinds. A rule of a role needs plural names
+/// instead.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,
-    /// Groups in which a role must allow all resources. The configuration selects all kinds of such a group, and no
-    /// definition of these kinds is known.
+    /// Groups in which a role must allow all resources. The configuration selects all kinds of such a group, but none
+    /// of their CustomResourceDefinitions is known.
     pub(crate) whole_groups: Vec<String>,
-    /// Messages about assumed names.
+    /// Messages about plural names and scopes that the exporter only assumes.
     pub(crate) assumptions: Vec<String>,
 }
 
 // === impl CustomKinds ===
 
 impl CustomKinds {
-    /// The resources of a configuration, if there is one. The names of the resources come from the known definitions.
-    /// For a kind without a definition, the plural name is guessed, and the kind is assumed to be namespaced.
+    /// Returns the resources that the configuration selects. `defined` contains the kinds of known
+    /// CustomResourceDefinitions, with their plural names. For other kinds, the function guesses the plural name, and
+    /// assumes that the kind is namespaced.
     pub(crate) fn of(config: Option<&Config>, defined: &[KnownKind]) -> Self {
         let mut kinds = Self::default();
         let Some(config) = config else {
@@ -68,11 +70,11 @@ impl CustomKinds {
     }
 }
 
-/// The kinds that an API server serves in the API groups of a configuration.
+/// Asks an API server which kinds it serves in the API groups of a configuration.
 ///
 /// # Errors
 ///
-/// If the API server does not list its groups or their resources.
+/// The function fails if the API server does not list its groups or their resources.
 pub(crate) async fn served_kinds(
     client: &Client,
     config: &Config,
@@ -86,7 +88,7 @@ pub(crate) async fn served_kinds(
             let served = client
                 .list_api_group_resources(&version.group_version)
                 .await?;
-            // Names with a slash are subresources, such as `widgets/status`.
+            // This filter removes subresources. The names of subresources contain a slash, such as `widgets/status`.
             let resources = served
                 .resources
                 .iter()

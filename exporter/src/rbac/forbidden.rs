@@ -1,10 +1,11 @@
-//! Derives missing rules from the health of a watch.
+//! Finds out which rules the roles of the exporter lack. The health of the watches shows which resources are forbidden.
 
 use kube_state_metrics::source::health::{FailureReason, ResourceHealth, ResourceState};
 
 use super::permission::{Permission, Permissions};
 
-/// Returns a line for each role that lacks rules, with the rules as YAML. Empty if the API server forbids nothing.
+/// Returns a line for each role that lacks rules. The line contains the missing rules as YAML. If the API server
+/// forbids no resource, there are no lines.
 pub(crate) fn missing_rules<'a>(
     resources: impl IntoIterator<Item = &'a ResourceHealth>,
 ) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Roles and their bindings as YAML.
+//! Writes roles and their bindings as YAML.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,29 +10,31 @@ use super::permission::{Permission, Permissions, Verbs};
 pub(crate) struct Account {
     /// The name of the roles and of their bindings.
     pub(crate) role: String,
-    /// The service account that the roles are bound to.
+    /// The namespace of the service account to which the bindings grant the roles. The field `name` is the name of the
+    /// service account.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-/// A rule of a role: verbs on some resources of one group.
+/// A rule of a role: it allows some verbs on some resources of one API group.
 struct Rule<'a> {
     group: &'a str,
     /// The plural names, sorted.
     resources: Vec<&'a str>,
-    /// The names of the only objects that the rule applies to; empty for all objects.
+    /// The names of the objects to which the rule applies; empty for all objects.
     names: Vec<&'a str>,
     verbs: Verbs,
 }
 
-/// The maximum length of a list of resources or names in one line. In a longer list, each item has a line.
+/// The maximum length of a list of resources or names in one line. In a longer list, each item is on a separate line.
 const MAX_LINE: usize = 100;
 
 // === impl Account ===
 
 impl Account {
-    /// Returns a ClusterRole for the permissions in all namespaces, and a Role for each namespace with further
-    /// permissions. Each role is followed by its binding. The same permissions and names always yield the same text.
+    /// Returns a ClusterRole with the permissions in all namespaces, and a Role for each namespace with further
+    /// permissions. The binding of a role comes after the role. For the same permissions and names, the text is always
+    /// the same.
     pub(crate) fn manifests(&self, permissions: &Permissions) -> String {
         let mut text = String::new();
         for (namespace, rules) in permissions.rules_by_namespace() {
@@ -82,13 +84,13 @@ impl Account {
 // === impl Permissions ===
 
 impl Permissions {
-    /// The rules by namespace. The rules of the ClusterRole have the namespace `None`.
+    /// The rules of each role. The namespace of a ClusterRole is `None`.
     fn rules_by_namespace(&self) -> impl Iterator<Item = (Option<&str>, Vec<Rule<'_>>)> {
         let sets = self.by_namespace();
         sets.map(|(namespace, permissions)| (namespace, rules(permissions)))
     }
 
-    /// Returns for each role its namespace and its rules on one line: `rules: [...]`.
+    /// Returns the namespace of each role, and the rules of the role on one line: `rules: [...]`.
     pub(super) fn lines(&self) -> Vec<(Option<&str>, String)> {
         let lines = self.rules_by_namespace().map(|(namespace, rules)| {
             let rules: Vec<_> = rules.iter().map(Rule::flow).collect();
@@ -98,7 +100,8 @@ impl Permissions {
     }
 }
 
-/// Combines permissions that differ only in the resource, or only in the name of the object, into one rule.
+/// Combines permissions into rules. If permissions differ only in the resource, or only in the name of the object, they
+/// become one rule.
 fn rules(permissions: &BTreeSet<Permission>) -> Vec<Rule<'_>> {
     let mut by_name: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {
@@ -152,7 +155,7 @@ impl Rule<'_> {
     }
 }
 
-/// Writes a list of a rule, on one line if it is short.
+/// Writes a list of a rule. If the list is short, it is on one line.
 fn write_list(text: &mut String, key: &str, items: &[&str]) {
     let line = format!("    {key}: {}", list(items.iter().copied()));
     if line.len() <= MAX_LINE {
@@ -165,7 +168,7 @@ fn write_list(text: &mut String, key: &str, items: &[&str]) {
     }
 }
 
-/// A list of YAML on one line.
+/// Returns a YAML list on one line.
 fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<_> = items.into_iter().map(scalar).collect();
     format!("[{}]", items.join(", "))
@@ -179,7 +182,7 @@ fn scalar(text: &str) -> String {
     {
         return text.to_owned();
     }
-    // Every JSON string is also a YAML string.
+    // The result is valid YAML, because every JSON string is also a YAML string.
     serde_json::Value::from(text).to_string()
 }
 

@@ -1,4 +1,4 @@
-//! The permissions that options need.
+//! Computes the permissions that the exporter needs with given options.
 
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::resource::{ResourceInfo, Scope};
@@ -12,14 +12,16 @@ use crate::options::{MetricsOptions, Options, SourceOptions};
 impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
-    /// `kinds` are the kinds of the configuration of custom resources. `stateful_set` is the name of the StatefulSet.
-    /// This name is used if the name of the pod is a placeholder such as `$(POD_NAME)`, because a placeholder does not
-    /// contain the name of the StatefulSet. `namespace` is the namespace of the exporter, in which the Leases of `--ha`
-    /// are by default. The result includes the Leases of all shards, because all shards share the role.
+    /// - `kinds` are the kinds that the configuration of custom resources selects.
+    /// - `stateful_set` is the name of the StatefulSet. The function needs it if the name of the pod is a placeholder
+    ///   such as `$(POD_NAME)`. Other pod names contain the name of the StatefulSet.
+    /// - `namespace` is the namespace of the exporter. By default, the Leases of `--ha` are in this namespace.
+    ///
+    /// The result includes the Leases of all shards, because all shards share the role.
     ///
     /// # Errors
     ///
-    /// If the stores cannot be built from the options.
+    /// The function fails if the stores cannot be built from the options.
     pub(crate) fn of(
         options: &Options,
         kinds: &CustomKinds,
@@ -38,7 +40,7 @@ impl Permissions {
             let namespace = options.namespace.as_deref().unwrap_or(namespace);
             let lease =
                 |verbs| Permission::new(Some(namespace), "coordination.k8s.io", "leases", verbs);
-            // A rule for `create` cannot name the object.
+            // This rule does not name the Lease, because Kubernetes does not support names in rules for `create`.
             permissions.add(lease(CREATE));
             for name in options.lease_names(shards) {
                 permissions.add(lease(GET_AND_UPDATE).named(name));
@@ -75,7 +77,7 @@ impl Permissions {
         Ok(())
     }
 
-    /// Adds the permissions to watch a resource, unless the exporter leaves out this resource.
+    /// Adds the permissions to watch a resource. If the exporter does not export the resource, adds nothing.
     fn add_watch(&mut self, options: &Options, resource: &ResourceInfo) {
         if !is_left_out(&options.source, resource) {
             self.add_collections(&options.metrics, resource);
@@ -94,8 +96,8 @@ impl Permissions {
         }
     }
 
-    /// Adds the permissions to watch the objects from which labels are joined. If the options name the namespaces or
-    /// the node, the permissions apply only to these names.
+    /// Adds the permissions to watch the objects whose labels the exporter joins to other metrics. If the options name
+    /// the namespaces or the node, the permissions apply only to objects with these names.
     fn add_join_source(&mut self, options: &Options, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
         let (metrics, source) = (&options.metrics, &options.source);
@@ -128,14 +130,15 @@ impl Permissions {
     }
 }
 
-/// The configured namespaces, without the denied ones.
+/// The namespaces that the options select, without the denied namespaces.
 fn namespaces(metrics: &MetricsOptions) -> impl Iterator<Item = &String> {
     let denied = &metrics.denied_namespaces;
     let namespaces = metrics.namespaces.iter();
     namespaces.filter(move |namespace| !denied.contains(namespace))
 }
 
-/// Whether the exporter leaves out the resource because the exporter selects pods by node.
+/// Whether `--node` or `--track-unscheduled-pods` excludes the resource. With one of these flags, the exporter exports
+/// no namespaced resources except pods.
 fn is_left_out(source: &SourceOptions, resource: &ResourceInfo) -> bool {
     let is_pods = resource.group().is_empty() && resource.plural() == "pods";
     let selects_pods = source.node.is_some() || source.unscheduled_pods;

@@ -3,38 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The verbs of a permission, in the order in which a rule lists them.
+/// The verbs of a permission. A rule lists the verbs in the same order.
 pub(crate) type Verbs = &'static [&'static str];
 
-/// The verbs that a watch needs. A watch does not need `get`, because the exporter reads only lists and changes.
+/// The verbs that a watch needs. `get` is not needed, because the exporter does not request single objects.
 pub(super) const LIST_AND_WATCH: Verbs = &["list", "watch"];
 pub(super) const GET: Verbs = &["get"];
 pub(super) const CREATE: Verbs = &["create"];
 pub(super) const GET_AND_UPDATE: Verbs = &["get", "update"];
 
-/// Verbs on one resource.
+/// The permission to use some verbs on one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Permission {
-    /// `None` for all namespaces, and for cluster-scoped resources.
+    /// The namespace in which the permission applies; `None` for all namespaces, and for cluster-scoped resources.
     pub(crate) namespace: Option<String>,
-    /// Empty for the core group.
+    /// The API group of the resource; empty for the core group.
     pub(crate) group: String,
     /// The plural name; `*` for all resources of the group.
     pub(crate) resource: String,
-    /// The name of the only object that the permission applies to; `None` for all objects.
+    /// If the permission applies to only one object, its name; otherwise `None`.
     pub(crate) name: Option<String>,
     pub(crate) verbs: Verbs,
 }
 
-/// Sets of permissions by namespace. The namespace `None` has the same meaning as in [`Permission::namespace`]. No
-/// permission includes another permission, and no set is empty.
+/// A set of permissions for each [`Permission::namespace`]. No permission includes another permission, and no set is
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Permissions(BTreeMap<Option<String>, BTreeSet<Permission>>);
 
 // === impl Permission ===
 
 impl Permission {
-    /// Creates the permission for verbs on all objects of a resource.
+    /// Creates the permission to use verbs on all objects of a resource.
     pub(super) fn new(namespace: Option<&str>, group: &str, resource: &str, verbs: Verbs) -> Self {
         Self {
             namespace: namespace.map(str::to_owned),
@@ -45,7 +45,7 @@ impl Permission {
         }
     }
 
-    /// Creates the permission to `list` and `watch` on all objects of a resource.
+    /// Creates the permission to `list` and `watch` all objects of a resource.
     pub(super) fn watch(namespace: Option<&str>, group: &str, resource: &str) -> Self {
         Self::new(namespace, group, resource, LIST_AND_WATCH)
     }
@@ -71,8 +71,8 @@ impl Permission {
     }
 }
 
-/// Writes the resource with its group, and the name and the namespace if there are any, such as
-/// `deployments.apps in namespace shop`.
+/// Writes the resource with its group, such as `deployments.apps in namespace shop`. If the permission has a name or a
+/// namespace, the text also contains these.
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.resource)?;
@@ -92,8 +92,8 @@ impl fmt::Display for Permission {
 // === impl Permissions ===
 
 impl Permissions {
-    /// Adds a permission, unless an existing permission includes it. Removes existing permissions that the new
-    /// permission includes.
+    /// Adds a permission. If an existing permission includes the new one, adds nothing. Removes existing permissions
+    /// that the new permission includes.
     pub(super) fn add(&mut self, permission: Permission) {
         let is_included = |namespace: &Option<String>| {
             let set = self.0.get(namespace);
@@ -109,8 +109,8 @@ impl Permissions {
                 !set.is_empty()
             });
         } else if let Some(set) = self.0.get_mut(&permission.namespace) {
-            // Only the set of this namespace can have permissions that the new one includes. The other sets are not
-            // searched, because there may be thousands of namespaces.
+            // Only the set of this namespace can contain permissions that the new permission includes. So the code does
+            // not search the sets of other namespaces, of which there may be thousands.
             set.retain(is_kept);
         }
         let set = self.0.entry(permission.namespace.clone()).or_default();
@@ -121,7 +121,7 @@ impl Permissions {
         self.0.values().flatten()
     }
 
-    /// The permissions of each namespace. The permissions in all namespaces come first, if there are any.
+    /// The permissions by namespace. Permissions for all namespaces come first.
     pub(super) fn by_namespace(
         &self,
     ) -> impl Iterator<Item = (Option<&str>, &BTreeSet<Permission>)> {

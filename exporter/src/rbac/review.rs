@@ -9,23 +9,23 @@ use kube::api::{Api, PostParams};
 
 use super::permission::{Permission, Permissions};
 
-/// The maximum number of concurrent reviews. The API server would throttle a larger number.
+/// The maximum number of concurrent reviews. With a larger number, the API server would throttle the exporter.
 const CONCURRENT: usize = 8;
 
 /// The result of a review of permissions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reviewed {
-    /// The number of reviewed verbs on resources.
+    /// The number of reviews: one for each verb on each resource.
     pub(crate) total: usize,
-    /// A phrase for each verb that is not allowed, such as `list pods in namespace shop`.
+    /// A text for each verb that is not allowed, such as `list pods in namespace shop`.
     pub(crate) missing: Vec<String>,
 }
 
-/// Asks the API server for each verb on each resource whether the user of the client has the permission.
+/// Asks the API server which permissions the user of the client has. Sends one review for each verb on each resource.
 ///
 /// # Errors
 ///
-/// If a review fails.
+/// The function fails if a review fails.
 pub(crate) async fn review(
     client: &Client,
     permissions: &Permissions,

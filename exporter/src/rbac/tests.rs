@@ -47,7 +47,8 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     ];
     let flags = ["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"];
     assert_eq!(needs(&flags), shards);
-    // All replicas of a StatefulSet use the same role, even after their number has changed.
+    // All replicas of a StatefulSet use the same role, and their number may change. So the role contains the Leases of
+    // all shards.
     let pod = [
         "--ha",
         "--pod=$(POD_NAME)",
@@ -74,7 +75,7 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     verbs: [get, update]
 ";
     assert!(text.contains(rule), "{text}");
-    // There may be too many shards for a role.
+    // With too many shards, the role contains only the Lease of this shard.
     let huge = [
         "--resources=nodes",
         "--ha",
@@ -310,7 +311,7 @@ subjects:
 
 /// Returns the processor time of this thread.
 fn processor_time() -> std::time::Duration {
-    // The kernel updates the time when the thread is scheduled.
+    // The kernel updates the time in the file only when it schedules the thread, so the thread first yields.
     std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())

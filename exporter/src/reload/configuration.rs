@@ -1,4 +1,4 @@
-//! The options, and the content of the files that they come from.
+//! [`Configuration`]: the options, and the content of the files that the exporter read them from.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::options::{
 };
 use crate::telemetry::{ConfigKind, Telemetry};
 
-/// Options together with the files that they were read from.
+/// The options, and the content of the files that the exporter read them from.
 #[derive(Debug)]
 pub(crate) struct Configuration {
     pub(crate) options: Options,
     options_file: Option<FileContent>,
-    /// Whether the options file has no map of options.
+    /// Whether the options file contains no options, for example because it is empty.
     is_blank: bool,
     /// The keys of the options file that have no effect.
     ignored_keys: Vec<IgnoredKey>,
@@ -31,7 +31,7 @@ pub(crate) enum ConfigurationError {
     Options(#[from] OptionsError),
 }
 
-/// A configuration file that the metrics describe, with the content in use.
+/// A configuration file about which the exporter has metrics, and the content that is in use.
 struct ConfigFile<'a> {
     path: &'a Path,
     kind: ConfigKind,
@@ -42,11 +42,11 @@ struct ConfigFile<'a> {
     limit: u64,
 }
 
-/// A file, with its content at the time it was read.
+/// A file, and its content when the exporter read it.
 #[derive(Debug, PartialEq)]
 struct FileContent {
     path: PathBuf,
-    /// `None` if the file cannot be read, or its content is invalid.
+    /// The content of the file; `None` if the file cannot be read, or if its content is invalid.
     content: Option<Vec<u8>>,
 }
 
@@ -70,8 +70,8 @@ impl Configuration {
             let mut warnings = Vec::new();
             let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
-                // The exporter did not watch one of these files when it read the file, and the file may have changed
-                // since then. So the loop starts to watch the file, and reads all files again.
+                // The configuration names a file that the exporter does not watch yet. The file may have changed after
+                // the read. So the loop starts to watch the file, and reads all files again.
                 Ok(configuration)
                     if configuration
                         .watched_files()
@@ -80,15 +80,16 @@ impl Configuration {
                 {
                     watched = configuration.watched_files();
                 }
-                // The error may be in a file that the exporter does not watch yet. The watcher must include this file,
-                // so that a correction is noticed.
+                // The error may be in a file that the exporter does not watch yet. The loop adds this file to the
+                // watcher, so that the exporter notices when a user corrects the file.
                 Err(ConfigurationError::Options(error))
                     if error.named.iter().any(|path| !watched.contains(path)) =>
                 {
                     watched.extend(error.named.iter().cloned());
                 }
                 _ => {
-                    // Warnings are logged only here, so that they are not repeated if the files are read again.
+                    // The loop logs warnings only at its end, so that it does not repeat them if it reads the files
+                    // again.
                     for warning in warnings {
                         tracing::warn!("{warning}");
                     }
@@ -133,8 +134,8 @@ impl Configuration {
         let file = path.zip(file.as_ref());
         if let Some(path) = path.filter(|_| is_blank) {
             match running {
-                // A program that writes the options file may have just truncated it. Without the options in this file,
-                // the exporter would have no restrictions.
+                // The file may be empty for a short time while a program writes it. Without its options, the exporter
+                // could, for example, export denied namespaces or serve without TLS.
                 Some(running) if !running.is_blank => {
                     return Err(OptionsFileError::Blank(path.to_owned()).into());
                 }
@@ -165,7 +166,8 @@ impl Configuration {
         })
     }
 
-    /// The files whose changes cause a reload. The sources watch manifests and credentials themselves.
+    /// The files whose changes cause a reload. Manifests and credentials are not included, because the sources watch
+    /// these files.
     pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
         let files = self.options_file.iter().chain(&self.kubeconfig);
         let custom = self.options.metrics.custom.file.iter();
@@ -173,18 +175,18 @@ impl Configuration {
         files.map(|file| file.path.clone()).chain(custom).collect()
     }
 
-    /// The options file, if it is in use.
+    /// The path of the options file; `None` if there is no options file, or if its content is not in use.
     pub(crate) fn options_file(&self) -> Option<&Path> {
         let file = self.options_file.as_ref()?;
         file.content.as_ref().map(|_| file.path.as_path())
     }
 
-    /// Whether an instance with this configuration serves the same metrics as an instance with `other`.
+    /// Whether both configurations need the same stores and the same source, so that a reload can keep the instance.
     pub(crate) fn has_same_instance(&self, other: &Self) -> bool {
         self.options.metrics == other.options.metrics && self.has_same_source(other)
     }
 
-    /// Whether both configurations have the same source, and the same API server for reviews of tokens.
+    /// Whether both configurations have the same source of objects, and the same API server for reviews of tokens.
     pub(crate) fn has_same_source(&self, other: &Self) -> bool {
         self.options.source == other.options.source && self.has_same_server(other)
     }
@@ -198,15 +200,15 @@ impl Configuration {
             && (self.kubeconfig == other.kubeconfig || is_named())
     }
 
-    /// The server that the kubeconfig names. The credentials are left out, because the client itself renews changed
-    /// credentials.
+    /// The URL of the API server in the kubeconfig. A change of the credentials does not matter here, because the
+    /// client renews its credentials.
     fn server(&self) -> Option<String> {
         let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());
         cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
-    /// Records in metrics that the files of this configuration are in use, and that other files of `before` are no
-    /// longer in use.
+    /// Updates the metrics about files: the files of this configuration are in use. Files that only `before` contains
+    /// are no longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
         for old in before.into_iter().flat_map(Self::config_files) {
             if self.config_files().all(|file| file.path != old.path) {
@@ -219,16 +221,16 @@ impl Configuration {
                     let ignored = file.ignored.to_vec();
                     telemetry.config_loaded(file.path, file.kind, content, ignored);
                 }
-                // The exporter accepts a missing file only if an option allows this, such as
-                // `--continue-without-config`, so a missing file is not a failure.
+                // A missing file is not a failure here: the exporter accepts it only if an option, such as
+                // `--continue-without-config`, allows this.
                 None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),
                 None => telemetry.config_failed(file.path, file.kind),
             }
         }
     }
 
-    /// Records in metrics which files have changed since they were read, because the current content of these files is
-    /// not in use.
+    /// Updates the metrics about files that have changed since the exporter read them. The metrics show that the new
+    /// content of these files is not in use.
     pub(crate) fn record_changes(&self, telemetry: &Telemetry) {
         for file in self.config_files() {
             let content = config_file::read(file.path, file.limit).ok();
@@ -238,8 +240,8 @@ impl Configuration {
         }
     }
 
-    /// The configuration files that the metrics describe, without the web configuration file. `reload::web_config`
-    /// updates the metrics of that file.
+    /// The configuration files about which the exporter has metrics. The web configuration file is not included,
+    /// because `reload::web_config` updates its metrics.
     fn config_files(&self) -> impl Iterator<Item = ConfigFile<'_>> {
         let options_file = self.options_file.iter().map(|file| ConfigFile {
             path: &file.path,

@@ -1,4 +1,4 @@
-//! The wait before a new instance replaces the old one.
+//! Waits before a new instance replaces the old instance.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,16 +9,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::instance::Instance;
 use crate::instance::coverage::UncoveredScope;
 
-/// The maximum wait for resources and namespaces that the old instance does not serve.
+/// The maximum time for which the new instance waits for resources and namespaces that the old instance does not serve.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
-/// The time after which a wait is logged.
+/// If the wait is longer than this time, the exporter logs a warning.
 const WARN_AFTER: Duration = Duration::from_secs(30);
 /// The interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Waits until `new` can replace `old` without a gap. A scope is a resource in one namespace or in all. Each scope that
-/// `old` serves must be complete in `new`, or the API server must refuse to list it. For other scopes, waits only a few
-/// seconds.
+/// Waits until `new` can replace `old` without missing metrics.
+///
+/// The function waits for each scope that `old` serves, that is a resource in one namespace or in all namespaces. The
+/// list of the scope must be complete in `new`, or the API server must refuse to list the scope. For other scopes, the
+/// function waits only for [`GRACE_PERIOD`].
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
@@ -39,8 +41,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until each scope is complete or the API server refuses to list it. After the grace period, waits only for
-/// scopes whose metrics would be missing. If the wait is long, calls `warn` once.
+/// Waits until the list of each scope is complete, or the API server refuses to list the scope. After the grace period,
+/// waits only for scopes whose metrics would be missing. If the wait is long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

@@ -1,4 +1,4 @@
-//! The web configuration file (`--tls-config`) during a reload of the options.
+//! Reads the web configuration file (`--tls-config`) at startup and during a reload of the options.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use prometheus_web_config::{
 
 use crate::telemetry::{Changed, ConfigKind, Telemetry};
 
-/// A web configuration file that cannot be used.
+/// The reason why a web configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--tls-config {0}")]
 pub(crate) struct WebError(#[from] WebConfigError);
@@ -20,15 +20,15 @@ pub(crate) struct WebError(#[from] WebConfigError);
 )]
 pub(crate) struct Weakened(String);
 
-/// Records reloads in metrics, and logs them with the name of the flag and with the log target of this program, so that
-/// `-v` applies.
+/// Updates metrics after reloads of the web configuration file, and logs them. The log lines have the log target of
+/// this program, so that `-v` applies to them.
 struct RecordReloads(Telemetry);
 
-/// Opens a file, and keeps the cached passwords of the file in use.
+/// Opens a web configuration file. Keeps the cached results of password checks of `in_use`, the file that is in use.
 ///
 /// # Errors
 ///
-/// If the file is invalid. The error names the flag, the file and the invalid key.
+/// The function fails if the file is invalid. The error names the flag, the file and the invalid key.
 pub(crate) fn open(
     path: &Path,
     in_use: Option<&WebConfigFile>,
@@ -42,7 +42,7 @@ pub(crate) fn open(
     Ok(opened?)
 }
 
-/// Records in metrics and for the landing page that this web configuration file is in use.
+/// Updates the metrics and the landing page: they show that the file `now` is in use instead of `before`.
 pub(crate) fn record_use(
     before: Option<&WebConfigFile>,
     now: Option<&WebConfigFile>,
@@ -60,12 +60,15 @@ pub(crate) fn record_use(
     }
 }
 
-/// Fails if a reload would disable a protection, because the options file may be incomplete, or may have a mistake.
-/// Each argument contains the web configuration file, and whether the token filter is enabled.
+/// Refuses a reload that would disable a protection (TLS, passwords or tokens), because the options file may be
+/// incomplete or wrong.
+///
+/// Both arguments contain the web configuration file, and whether the token filter is enabled: before and after the
+/// reload.
 ///
 /// # Errors
 ///
-/// If the reload would disable a protection. The error names the protections.
+/// The function fails if the reload would disable a protection. The error names the protections.
 pub(crate) fn refuse_to_weaken(
     (before, had_filter): (Option<&WebConfigFile>, bool),
     (after, has_filter): (Option<&WebConfigFile>, bool),
@@ -75,7 +78,7 @@ pub(crate) fn refuse_to_weaken(
         None => Protections::default(),
     };
     let (before, mut after) = (protections(before), protections(after));
-    // The token filter can replace passwords, and passwords can replace the token filter.
+    // A reload may replace passwords by the token filter, or the token filter by passwords.
     after.passwords |= has_filter;
     let mut lost = before.lost_in(after);
     if had_filter && !after.passwords {

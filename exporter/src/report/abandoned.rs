@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-/// The number of samples after which a report checks whether its client has disconnected.
+/// A report checks whether its client has disconnected each time it has read this number of samples.
 const STEP: u64 = 1024;
 
 /// Detects that the client of a report has disconnected.
@@ -12,12 +12,12 @@ pub(super) struct Abandoned(Weak<()>);
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// Creates a check for a report. When `client` is dropped, the client of the report has disconnected.
+    /// Creates a check for a report. The owner of `client` drops it when the client of the report disconnects.
     pub(super) fn by(client: &Arc<()>) -> Self {
         Self(Arc::downgrade(client))
     }
 
-    /// Whether a report that has read this number of samples must stop.
+    /// Whether a report that has read `samples` samples must stop.
     pub(super) fn at(&self, samples: u64) -> bool {
         samples.is_multiple_of(STEP) && self.0.strong_count() == 0
     }

@@ -16,39 +16,40 @@ pub(crate) struct CostRow {
     pub(crate) bytes: u64,
 }
 
-/// The cost of a label: the number of series that have the label, the number of its distinct values, and the bytes of
-/// its name and values in all sample lines.
+/// The cost of a label: the number of series with the label, the number of its distinct values, and the bytes of its
+/// name and values in all sample lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
-    /// The number of distinct values; the count stops at [`MOST_VALUES`].
+    /// The number of distinct values. Values beyond [`MOST_VALUES`] are not counted.
     pub(crate) values: u64,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
 }
 
-/// Values of a label in the samples of a family.
+/// Examples of the values that a label has in the samples of a family.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelExamples {
     pub(crate) name: String,
     /// The first distinct values, at most [`MOST_EXAMPLES`].
     pub(crate) values: Vec<String>,
-    /// Whether the samples have further values of the label.
+    /// Whether the label has further values, which are not in `values`.
     pub(crate) has_more: bool,
 }
 
-/// Counts samples one by one.
+/// Counts the series and bytes of samples. The caller passes one sample after another.
 #[derive(Default)]
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
-    /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample, so
-    /// usually the row of a label is found without a search.
+    /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample. So
+    /// with these numbers, the counter usually finds the row of a label without a search.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
     /// The name of the family of the last sample.
     family: String,
-    /// A number that changes when the family changes.
+    /// A number for the current family. The number increases each time a sample belongs to another family than the
+    /// previous sample.
     family_number: u64,
     hasher: RandomState,
 }
@@ -56,18 +57,20 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The number of the last family that has the label, and the position of the label in the examples of this family.
-    /// The position is `None` if too many other labels have examples.
+    /// The last family with the label, as [`CostCounter::family_number`], and the index of the label in the examples of
+    /// this family. The index is `None` if the family already has examples of too many other labels.
     examples: Option<(u64, Option<usize>)>,
-    /// Hashes take less memory than the values. Two values with the same hash are extremely unlikely.
+    /// The hashes of the distinct values. Hashes need less memory than values, and two different values almost never
+    /// have the same hash.
     values: HashSet<u64>,
     last_value: String,
 }
 
-/// The number of distinct values at which the count stops. This limits the memory for a label that has a different
-/// value for each object.
+/// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
+/// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
-/// Maximum number of labels of a family that have examples. Objects may have any number of label names.
+/// Maximum number of labels of a family that have examples. This maximum is necessary because the Kubernetes labels of
+/// objects can have any number of different names.
 const MOST_LABELS: usize = 200;
 /// Maximum number of examples of a label.
 const MOST_EXAMPLES: usize = 20;
@@ -77,8 +80,8 @@ const LONGEST_EXAMPLE: usize = 100;
 // === impl CostCounter ===
 
 impl CostCounter {
-    /// Counts the labels and the namespace of a sample of `family`, and adds the values of the labels to `examples`,
-    /// the examples of the family. `bytes` is the length of the sample line.
+    /// Counts a sample of `family`, its labels and its namespace. Adds the values of the labels to `examples`, the
+    /// examples of the family. `bytes` is the length of the sample line.
     pub(super) fn count<'s>(
         &mut self,
         family: &str,
@@ -105,7 +108,7 @@ impl CostCounter {
         }
     }
 
-    /// The rows of namespaces and labels, each sorted by bytes, the largest first.
+    /// Returns the rows of namespaces and the rows of labels. Rows with more bytes come first.
     pub(super) fn rows(self) -> (Vec<CostRow>, Vec<LabelRow>) {
         let (mut namespaces, labels) = (self.namespaces.all, self.labels.all);
         let mut labels: Vec<_> = labels.into_iter().map(LabelCounter::row).collect();
@@ -143,7 +146,7 @@ impl CostCounter {
 // === impl LabelExamples ===
 
 impl LabelExamples {
-    /// Creates the examples of a label that has no known value yet.
+    /// Creates an empty list of examples of a label.
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -151,11 +154,11 @@ impl LabelExamples {
         }
     }
 
-    /// Adds a value, unless there are enough values.
+    /// Adds a value to the examples. If there are enough examples, only records that there are more values.
     fn add(&mut self, value: &str) {
         let is_full = self.values.len() >= MOST_EXAMPLES;
-        // Most calls return here, because labels that identify the object have many values, so their lists of examples
-        // are full.
+        // Most calls return here, because labels that identify the object, such as `pod`, have many values. So the
+        // lists of examples of such labels are full.
         if is_full && self.has_more || self.values.iter().any(|known| known == value) {
             return;
         }
@@ -170,7 +173,7 @@ impl LabelExamples {
 // === impl CostRow ===
 
 impl CostRow {
-    /// The name for people: samples may have an empty namespace.
+    /// The name for people: `(none)` if the name is empty. For example, samples may have an empty namespace.
     pub(crate) fn shown_name(&self) -> &str {
         match &*self.name {
             "" => "(none)",
@@ -207,7 +210,7 @@ impl LabelCounter {
     fn count(&mut self, value: &str, hasher: &RandomState) {
         let is_first = self.row.series == 0;
         self.row.series += 1;
-        // The sample line contains `name="value",`.
+        // The number 4 stands for the other characters of the label in the sample line: `="` and `",`.
         self.row.bytes += (self.row.name.len() + value.len() + 4) as u64;
         if (is_first || self.last_value != value) && self.values.len() < MOST_VALUES {
             self.values.insert(hasher.hash_one(value));
@@ -215,7 +218,8 @@ impl LabelCounter {
         }
     }
 
-    /// The examples of the label in a family; `None` if too many other labels of the family have examples.
+    /// Returns the examples of the label in a family; `None` if the family already has examples of too many other
+    /// labels.
     fn examples_in<'e>(
         &mut self,
         family: u64,
@@ -301,7 +305,7 @@ mod tests {
         let names: Vec<_> = (0..MOST_LABELS + 1)
             .map(|number| format!("label_{number}"))
             .collect();
-        // The samples of the families alternate, and the labels have no fixed order.
+        // This test alternates between samples of different families, and changes the order of the labels.
         for value in ["a", "b", "a"] {
             for (family, examples) in families.iter_mut().enumerate() {
                 for name in names.iter().rev().chain(&names) {

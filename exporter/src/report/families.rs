@@ -1,4 +1,4 @@
-//! Series and bytes by family, resource, namespace and label.
+//! [`Report`]: series and bytes of the exposition, by family, resource, namespace and label.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -19,18 +19,18 @@ use crate::options::MetricsOptions;
 pub(crate) struct Report {
     /// All families, in the order of the exposition. Families without samples come last.
     pub(crate) families: Vec<FamilyReport>,
-    /// All resources, the resource with the most bytes first.
+    /// All resources. Resources with more bytes come first.
     #[serde(default)]
     pub(crate) resources: Vec<CostRow>,
-    /// All namespaces, the namespace with the most bytes first. Series without the label `namespace` are not included.
+    /// All namespaces. Namespaces with more bytes come first. Series without the label `namespace` are not included.
     #[serde(default)]
     pub(crate) namespaces: Vec<CostRow>,
-    /// All labels, the label with the most bytes first.
+    /// All labels. Labels with more bytes come first.
     #[serde(default)]
     pub(crate) labels: Vec<LabelRow>,
 }
 
-/// A report with its sums, as `/debug/cardinality` and `top --json` write it.
+/// A report with the sums of all families, in the JSON format of `/debug/cardinality` and `top --json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JsonReport {
     pub(crate) series: u64,
@@ -50,19 +50,21 @@ pub(crate) struct FamilyReport {
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
-    /// The number of samples that are left out of the exposition, because samples of other objects have the same
+    /// The number of samples that the exposition does not contain, because samples of other objects have the same
     /// labels.
     #[serde(default)]
     pub(crate) repeated: u64,
-    /// The first sample, as a line.
+    /// The line of the first sample in the exposition.
     pub(crate) sample: Option<String>,
-    /// Labels of the samples. A family without samples has the declared labels, without values.
+    /// The labels of the samples, with examples of values. For a family without samples: the declared labels, without
+    /// values.
     #[serde(default)]
     pub(crate) labels: Vec<LabelExamples>,
     /// The labels that identify the object.
     #[serde(skip)]
     pub(crate) base_labels: Vec<String>,
-    /// Further words by which users find the family, in lower case, in addition to name, type and help text.
+    /// Words in lower case with which users can find the family. Users can also search for the name, the type and the
+    /// help text.
     #[serde(skip)]
     pub(crate) search_words: String,
 }
@@ -82,8 +84,8 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // If several resources have the family, the report names the built-in resource. If none of them is built in,
-        // the report names the first resource.
+        // Several resources may have a family with the same name. The report then names the built-in resource, or the
+        // first configured resource if none is built in.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();
@@ -129,7 +131,8 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Creates the report: adds the sums of the resources, and the properties that the catalogue has for the families.
+    /// Creates the report from its families. Adds the sums of the resources, and the properties of the families from
+    /// the catalogue.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,
@@ -169,7 +172,7 @@ impl Report {
         self.families.iter().map(|family| family.bytes).sum()
     }
 
-    /// Keeps the first rows of each table.
+    /// Removes all rows of each table except the first `rows` rows.
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.families.truncate(rows);
         self.resources.truncate(rows);
@@ -203,7 +206,7 @@ impl FamilyReport {
         report
     }
 
-    /// Counts a sample whose line has this many bytes.
+    /// Counts a sample whose line has `bytes` bytes.
     pub(super) fn count<'s>(
         &mut self,
         labels: impl Iterator<Item = (&'s str, Cow<'s, str>)>,
@@ -215,12 +218,12 @@ impl FamilyReport {
         self.bytes += bytes;
     }
 
-    /// The name of the resource, or `other` if no known resource has the family.
+    /// The name of the resource of the family; `other` if the resource is not known.
     pub(crate) fn resource_name(&self) -> &str {
         self.resource.as_deref().unwrap_or(OTHER)
     }
 
-    /// Adds the properties of the family in the catalogue.
+    /// Adds the properties that the catalogue of built-in families has for this family.
     fn complete(&mut self, entry: Option<&CatalogueEntry>) {
         if let Some(entry) = entry {
             (self.resource).get_or_insert_with(|| entry.resource.name().to_owned());
@@ -265,7 +268,8 @@ mod tests {
         let family = &report.families[0];
         assert_eq!(family.labels[1].values, ["ContainerCreating", "FooBackOff"]);
         assert!(Search::new("foobackoff").matches(family));
-        // Values of labels that identify the object, or have many values, are not search words.
+        // A value is not a search word if its label identifies the object (`pod-1`), or if the label has many values
+        // (`of-1`).
         assert!(!Search::new("pod-1").matches(family));
         assert!(family.labels[2].has_more && !Search::new("of-1").matches(family));
     }

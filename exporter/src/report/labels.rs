@@ -1,4 +1,4 @@
-//! Distinct values by label.
+//! [`LabelReport`]: the number of distinct values of each label of a family.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +15,7 @@ use crate::humanize::visible;
 pub(crate) struct LabelReport {
     pub(crate) family: String,
     pub(crate) series: u64,
-    /// Distinct values by label.
+    /// The number of distinct values of each label.
     pub(crate) labels: BTreeMap<String, usize>,
 }
 
@@ -27,7 +27,8 @@ impl LabelReport {
         let filter = ExpositionFilter::default().families([family]);
         let exposition = metrics.exposition(Format::Text, filter);
         let mut series = 0;
-        // Hashes take less memory than the values. It is very unlikely that two values have the same hash.
+        // The code stores hashes instead of values, because hashes need less memory. Two different values almost never
+        // have the same hash.
         let hasher = RandomState::new();
         let mut values: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
         for sample in exposition.samples() {
@@ -46,7 +47,7 @@ impl LabelReport {
             .into_iter()
             .map(|(label, values)| (label.to_owned(), values.len()));
         Some(Self {
-            // The name comes from the request.
+            // The name comes from the request, so it may contain control characters, which `visible` escapes.
             family: visible(family.to_owned()),
             series,
             labels: labels.collect(),

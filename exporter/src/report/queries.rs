@@ -1,10 +1,10 @@
-//! Example queries in PromQL for a family.
+//! Generates example queries in PromQL for a family.
 
 use super::costs::LabelExamples;
 use super::families::FamilyReport;
 
-/// Labels whose values are states, in the order of preference. The queries use other labels with few values only if a
-/// family has none of these labels.
+/// Labels whose values are states. Labels at the start of the list are preferred. If a family has none of these labels,
+/// the queries use another label with few values.
 const STATES: &[&str] = &[
     "phase",
     "reason",
@@ -14,10 +14,10 @@ const STATES: &[&str] = &[
     "type",
     "effect",
 ];
-/// Labels that are not useful in a selector.
+/// Labels that example queries do not select by, because such a selector is not useful.
 const QUALIFIERS: &[&str] = &["unit", "container", "node", "uid"];
 
-/// Returns one or two queries: the first query selects series, and the second query summarizes the series.
+/// Returns one or two queries. The first query selects series, and the second query aggregates them.
 pub(crate) fn queries(family: &FamilyReport) -> Vec<String> {
     let name = &family.name;
     let is_namespaced = family.labels.iter().any(|label| label.name == "namespace");
@@ -64,9 +64,9 @@ pub(crate) fn queries(family: &FamilyReport) -> Vec<String> {
     }
 }
 
-/// The meaning of the values of a family.
+/// The kind of values that a family has.
 enum Value {
-    /// The value is always 1; the labels have the information.
+    /// The value is always 1, and the labels contain the information.
     One,
     /// The value is 1 or 0.
     Flag,
@@ -91,7 +91,7 @@ impl Value {
     }
 }
 
-/// The preferred label for a selector, and one of its values.
+/// The label that a selector uses for this family, and one of its values.
 fn state(family: &FamilyReport) -> Option<(&str, &str)> {
     let is_base = |label: &LabelExamples| family.base_labels.contains(&label.name);
     let usable = |label: &&LabelExamples| {

@@ -1,9 +1,10 @@
-//! Computes one report of each kind at a time, and caches the results.
+//! [`Reports`]: computes reports and caches them. There are two kinds of reports, and only one report of each kind is
+//! computed at a time.
 //!
-//! The exporter completes the report of all families even if its client disconnects, and caches the report for the next
-//! client. There are many reports about labels, one for each family. A report about labels stops if its client
-//! disconnects. The next report about labels begins after a pause, whose length depends on the duration of the last
-//! report about labels.
+//! - The report about all families: if its client disconnects, the exporter still completes the report, and caches it
+//!   for the next client.
+//! - Reports about the labels of one family: if its client disconnects, the exporter stops the report. The next report
+//!   of this kind begins after a pause. The pause is longer if the last report took longer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,21 +19,21 @@ use super::families::Report;
 use super::labels::LabelReport;
 use crate::options::MetricsOptions;
 
-/// The time for which a report is reused, because a new report reads all samples.
+/// The minimum time for which a cached report is reused. A new report takes long, because it reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report is reused for at least this multiple of the time that its computation took. The pause after a report about
-/// labels has the same length. So the reports of one kind need at most a tenth of a CPU.
+/// A report is reused for at least its computation time multiplied by this number. The pause after a report about
+/// labels has the same length. So the reports of one kind use at most a tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
-/// The longest pause between two reports about labels. The pause is shorter than the timeout of a response. If each
-/// report about labels takes longer than 3 s, these reports need more than a tenth of a CPU.
+/// The maximum pause between two reports about labels, so that a waiting request does not reach its timeout. Because of
+/// this maximum, reports that take longer than 3 s can use more than a tenth of a CPU.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The maximum number of families whose label reports are cached.
+/// The maximum number of cached reports about labels.
 const FAMILIES: usize = 64;
 
 /// Computes and caches the reports of an instance.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
-    // The task that computes a report holds this lock until the report is complete.
+    // The thread that computes a report holds this lock until the report is complete.
     families: Arc<Mutex<Option<Remembered<Report>>>>,
     labels: Arc<Mutex<LabelReports>>,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Reports {
 #[derive(Debug, Default)]
 struct LabelReports {
     by_family: HashMap<String, Remembered<LabelReport>>,
-    /// The earliest time at which the next report may begin.
+    /// The earliest time at which the next report about labels may begin.
     pause: Option<Instant>,
 }
 
@@ -53,7 +54,7 @@ struct Remembered<T> {
 // === impl Reports ===
 
 impl Reports {
-    /// Returns the last report, or a new report if the last one is too old.
+    /// Returns the cached report about all families. If the cached report is too old, computes a new report.
     pub(crate) async fn get(
         &self,
         metrics: &StateMetrics,
@@ -64,8 +65,8 @@ impl Reports {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
-        // The thread owns the lock. So the next report waits until this report is complete, even if all clients of this
-        // report disconnect.
+        // The thread owns the lock until this report is complete, even if all clients of this report disconnect. The
+        // next report waits for the lock.
         let made = make(move |_| {
             let mut last = last;
             let made = Remembered::make(|| Some(Report::new(&metrics, &content)))?;
@@ -76,8 +77,8 @@ impl Reports {
         made.await
     }
 
-    /// Returns the last report about the labels of a family, or a new report if the last one is too old. A new report
-    /// waits for the pause after the previous report.
+    /// Returns the cached report about the labels of a family. If the cached report is too old, waits for the pause
+    /// after the previous report, and computes a new report.
     pub(crate) async fn labels(&self, metrics: &StateMetrics, family: &str) -> Arc<LabelReport> {
         let last = loop {
             let last = Arc::clone(&self.labels).lock_owned().await;
@@ -87,7 +88,7 @@ impl Reports {
             let Some(pause) = last.pause.filter(|pause| *pause > Instant::now()) else {
                 break last;
             };
-            // While this request waits, other requests can get cached reports.
+            // This request releases the lock while it waits, so that other requests can read cached reports.
             drop(last);
             tokio::time::sleep_until(pause).await;
         };
@@ -100,7 +101,8 @@ impl Reports {
             let made = made?;
             let report = Arc::clone(&made.report);
             last.by_family.retain(|_, old| old.fresh().is_some());
-            // Unknown families are not cached, because their names can have any length.
+            // Reports about unknown families are not cached, because a client can send any number of names of any
+            // length.
             if report.series > 0 && last.by_family.len() < FAMILIES {
                 last.by_family.insert(family, made);
             }
@@ -110,7 +112,8 @@ impl Reports {
     }
 }
 
-/// Computes a report on a thread for blocking work. If the future is dropped, the closure can detect this, and stop.
+/// Computes a report on a blocking thread of tokio. If the future is dropped, the closure can detect this with its
+/// argument, and stop.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {
@@ -125,7 +128,8 @@ async fn make<T: Default + Send + Sync + 'static>(
 // === impl LabelReports ===
 
 impl LabelReports {
-    /// Computes a report, and begins the pause after it, even if the report was abandoned.
+    /// Computes a report, and sets the pause after it. The pause also applies if the client has disconnected and the
+    /// report has stopped.
     fn make<T>(&mut self, make: impl FnOnce() -> Option<T>) -> Option<Remembered<T>> {
         let started = Instant::now();
         let made = Remembered::make(make);

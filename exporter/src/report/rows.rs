@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Rows in the order in which their names first occurred.
+/// The rows of a table, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Rows<R> {
     pub(super) all: Vec<R>,
@@ -12,7 +12,7 @@ pub(super) struct Rows<R> {
 // === impl Rows ===
 
 impl<R> Rows<R> {
-    /// The number of the row with this name. If there is no such row, `new` creates it.
+    /// The index of the row with this name. If there is no such row, adds the row that `new` returns.
     pub(super) fn number(&mut self, name: &str, new: impl FnOnce() -> R) -> usize {
         if let Some(number) = self.numbers.get(name) {
             return *number;

@@ -1,17 +1,18 @@
-//! The search for families by name, symptom, abbreviation or label value.
+//! [`Search`]: finds families by name, symptom, abbreviation or label value.
 
 use super::families::FamilyReport;
 use crate::humanize::is_visible;
 
-/// The words of a search. The search finds the families that contain all words.
+/// The words of a search. The search finds the families whose texts contain all words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
-    /// The words as the client wrote them. Spaces replace characters that are not visible.
+    /// The words as the client wrote them, but with spaces instead of characters that are not visible.
     pub(crate) text: String,
     words: Vec<String>,
 }
 
-/// Maximum number of words of a search. Further words are ignored, because each word is compared with each family.
+/// Maximum number of words of a search. Further words are ignored, because each word takes time: it is compared with
+/// each family.
 const MOST_WORDS: usize = 16;
 
 // === impl Search ===
@@ -35,7 +36,8 @@ impl Search {
         self.words.is_empty()
     }
 
-    /// Whether name, type, help text, resource, labels or synonyms of a family contain each word.
+    /// Whether the texts of a family contain each word. The texts of a family are its name, type, help text, resource,
+    /// labels and synonyms.
     pub(crate) fn matches(&self, family: &FamilyReport) -> bool {
         let FamilyReport {
             name,
@@ -61,7 +63,7 @@ mod tests {
     use super::super::families::Report;
     use super::*;
 
-    /// Returns all families that are built in, without samples.
+    /// Returns the built-in families, without samples.
     fn report() -> Report {
         let catalogue = catalogue();
         let families = catalogue.iter().map(|entry| FamilyReport {

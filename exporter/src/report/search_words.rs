@@ -1,8 +1,9 @@
-//! Words by which people search for a family, in addition to its name, type and help text.
+//! Further words with which people search for a family. The search also uses the name, the type and the help text of
+//! the family.
 
 use super::costs::LabelExamples;
 
-/// The short names of resources in kubectl.
+/// The short names that kubectl accepts for resources.
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("certificatesigningrequests", "csr"),
     ("configmaps", "cm"),
@@ -29,8 +30,8 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("storageclasses", "sc"),
 ];
 
-/// The words by which a search finds a family: the name and the short name of its resource, the synonyms of the family,
-/// and the values of its labels. Labels that have many values, or that identify the object, are left out.
+/// Returns the words with which a search finds a family. The words are the name and the short name of its resource, its
+/// synonyms, and values of its labels. Values are not included if their label has many values or identifies the object.
 pub(super) fn search_words<'a>(
     resource: Option<&'a str>,
     synonyms: impl Iterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! A report of a saved response of `/metrics`.
+//! Computes a report from a saved response of `/metrics`.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -25,17 +25,17 @@ pub(crate) enum TextError {
 /// The maximum length of a line, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// The parts of a sample line.
+/// A sample line, split into the name and the labels.
 struct Sample<'a> {
     name: &'a str,
-    /// Names and unescaped values.
+    /// The names of the labels, and their values without escapes.
     labels: Vec<(&'a str, Cow<'a, str>)>,
 }
 
 #[derive(Default)]
 struct Families {
     reports: Rows<FamilyReport>,
-    /// The header of the current family.
+    /// The family of the last `HELP` or `TYPE` comment.
     header: FamilyReport,
 }
 
@@ -46,7 +46,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// If the text cannot be read, or a line is neither a sample nor a comment.
+    /// The function fails if the text cannot be read, or if a line is neither a sample nor a comment.
     pub(crate) fn of_text(mut text: impl BufRead) -> Result<Self, TextError> {
         let (mut families, mut counter) = (Families::default(), CostCounter::default());
         let (mut line, mut number) = (Vec::new(), 0);
@@ -102,7 +102,8 @@ impl Families {
         }
     }
 
-    /// The family of a sample. The sample has the name of the family, unless it is a part of a histogram or summary.
+    /// Returns the family of a sample. Usually both have the same name. In a histogram or summary, the name of the
+    /// sample may have a suffix, such as `_bucket`.
     fn family_of(&mut self, sample: &str) -> &mut FamilyReport {
         let header = &self.header;
         let suffix = sample.strip_prefix(&*header.name).unwrap_or("-");
@@ -132,7 +133,7 @@ impl Families {
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// Reads `name{labels} value`, and ignores timestamps and exemplars.
+    /// Parses a line `name{labels} value`. Ignores the timestamp and the exemplar of the line.
     fn parse(line: &'a str) -> Result<Self, &'static str> {
         let end = line.find(['{', ' ', '\t']).ok_or("it has no value")?;
         let (name, mut rest) = line.split_at(end);
@@ -165,7 +166,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// Whether a text has only characters that names of metrics have.
+/// Whether a text contains only characters that a metric name may contain.
 pub(crate) fn is_metric_name(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     !text.is_empty() && text.bytes().all(is_part)

@@ -1,5 +1,5 @@
-//! `/debug/…`: the state of resources, the cardinality, the memory and the log level. These paths exist only on the
-//! telemetry port, and only some clients may use them.
+//! The paths below `/debug/`: the state of resources, the cardinality, the memory and the log level. These paths exist
+//! only on the telemetry port, and only some clients may use them.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::server::{Protection, is_known, only_loopback};
 const NOT_ALLOWED: &str = "/debug/ is only for clients in the same pod (such as kubectl port-forward) \
     and for authenticated clients (--auth-filter, --tls-config); --telemetry-debug=open allows all clients\n";
 
-/// Refuses clients that are neither local nor authenticated. With `--telemetry-debug=open`, accepts all clients.
+/// Accepts only clients that are local or authenticated. With `--telemetry-debug=open`, accepts all clients.
 pub(super) async fn authorize(
     Extension(protection): Extension<Arc<Protection>>,
     request: Request,
@@ -38,7 +38,7 @@ pub(super) async fn authorize(
     }
 }
 
-/// A text that states why a request is refused, and how to allow such requests.
+/// Returns a text that states why the exporter refuses a request, and how to allow such requests.
 fn reason(request: &Request) -> String {
     match only_loopback(request) {
         Some(ip) => format!(
@@ -50,13 +50,13 @@ fn reason(request: &Request) -> String {
     }
 }
 
-/// The state of every resource.
+/// Returns the state of every resource.
 pub(super) async fn resources(State(app): State<Arc<AppState>>) -> Response {
     json(&app.instance().on_blocking_thread(Instance::status).await)
 }
 
 /// Returns the number of distinct values of each label of the family that `?family=NAME` names. Without `family`,
-/// returns the families with the most series, and the resources, namespaces and labels with the most bytes; `?top=N`
+/// returns the families with the most series, and the resources, namespaces and labels with the most bytes. `?top=N`
 /// sets the number of rows.
 pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let instance = app.instance();
@@ -87,7 +87,7 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
     }))
 }
 
-/// The memory of stores and process.
+/// Returns the memory that the stores use, and the memory of the process.
 pub(super) async fn memory(State(app): State<Arc<AppState>>) -> Response {
     let instance = app.instance();
     let stores = instance
@@ -115,7 +115,7 @@ pub(super) async fn log_level(State(app): State<Arc<AppState>>) -> String {
 
 /// Sets the log level until the exporter restarts.
 pub(super) async fn set_log_level(State(app): State<Arc<AppState>>, body: String) -> Response {
-    // The line is written before the change, because the new level may hide it.
+    // The exporter writes this log line before the change, because the new level may hide the line.
     let level = app.log_level.get();
     tracing::warn!(level, "received a request to change the log level");
     match app.log_level.set(&body) {

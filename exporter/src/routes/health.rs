@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/healthz`.
+//! The health endpoints `/livez`, `/readyz` and `/healthz`.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -29,10 +29,11 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// Returns 200 if the readiness policy is met. With `?verbose`, the body lists all resources.
+/// Returns 200 if the readiness policy is met. With `?verbose`, the body of the response lists all resources.
 ///
-/// If the token filter is enabled, the body is only `OK` or `not ready`. With `?verbose`, clients that may read metrics
-/// get the complete body. The status code is the same for all clients, because probes have no token.
+/// If the token filter is enabled, the body of the response is only `OK` or `not ready`. With `?verbose`, clients that
+/// may read metrics get the complete body, also if the filter is enabled. The status code is the same for all clients,
+/// because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,
     Extension(protection): Extension<Arc<Protection>>,
@@ -45,7 +46,8 @@ pub(super) async fn ready(
     let verbose = query.contains("verbose");
     let is_closed = match &protection.auth {
         None => false,
-        // Without `?verbose`, the token is not reviewed, so that probes cause no reviews.
+        // Without `?verbose`, the exporter does not review the token, so that probes cause no requests to the API
+        // server.
         Some(auth) => !verbose || auth.may_see_data(&headers).await.is_err(),
     };
     let code = if status.ready {
@@ -77,8 +79,8 @@ fn readiness_word(status: &InstanceStatus) -> &'static str {
     if status.ready { "OK" } else { "not ready" }
 }
 
-/// Returns `OK` or the reason why the instance is not ready, further problems, and a line for each resource if
-/// `verbose`.
+/// Returns `OK`, or the reason why the instance is not ready. Further problems follow, and with `verbose` a line for
+/// each resource.
 fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
     let reason = status.not_ready.as_deref();
     let mut text = String::from(reason.unwrap_or(readiness_word(status)));

@@ -1,4 +1,4 @@
-//! `/`: the landing page, as HTML for browsers and as text for terminals.
+//! The landing page (`/`), as HTML for browsers and as text for terminals.
 
 mod html;
 mod messages;
@@ -24,8 +24,9 @@ use crate::limited_threads::LimitedThreads;
 use crate::server::Protection;
 use page::Page;
 
-/// The content security policy. The page contains its style and script, and the policy allows only this style and this
-/// script, by their hashes. The page loads no other content, and no other page may embed it.
+/// The content security policy of the landing page. The page contains a style and a script. The policy lists the hashes
+/// of both, so that the browser accepts no other style or script. The page loads no other content, and no other page
+/// may embed the landing page.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let (style, script) = (hash(html::STYLE), hash(html::SCRIPT));
     format!(
@@ -34,7 +35,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Returns a source for a content security policy that allows the element with exactly this text.
+/// Returns an item for the content security policy. The item allows the style or script with exactly this text.
 fn hash(text: &str) -> String {
     let hash = digest(&SHA256, text.as_bytes());
     format!("sha256-{}", BASE64_STANDARD.encode(hash))
@@ -70,7 +71,7 @@ async fn respond(
     headers: &HeaderMap,
     query: &Query,
 ) -> Response {
-    // HTTP/2 has the host in the address of the request.
+    // A request in HTTP/2 names the host in the URI, not in the header `Host`.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = (uri.authority()).map_or(host, |authority| Some(authority.as_str()));
     // Without a valid token, the client gets the page without data.
@@ -103,11 +104,11 @@ async fn respond(
     }
 }
 
-/// Writes a page on a blocking thread, because the search and the page take too long for an asynchronous task if there
-/// are thousands of families. Returns `None` if the thread panics, or if the runtime is shutting down.
+/// Writes a page on a blocking thread. With thousands of families, the search and the rendering take too long for an
+/// asynchronous task. Returns `None` if the thread panics, or if the runtime is shutting down.
 async fn write(page: Page, is_html: bool, threads: &LimitedThreads) -> Option<String> {
-    // The page contains texts from requests and objects. These texts may contain characters that change how a terminal
-    // shows text.
+    // The page contains texts from requests and objects. These texts can contain characters that change how a terminal
+    // shows text, so these characters are replaced by escapes.
     let text = threads.run(move || {
         visible(match is_html {
             true => html::render(&page),

@@ -21,7 +21,7 @@ use crate::app_state::AppState;
 use crate::election::Leadership;
 use crate::telemetry::{self, Scrape, Telemetry};
 
-/// A body that records the duration and the size of the response.
+/// A body of a response. It records the duration and the size of the response.
 struct Measured<B> {
     body: B,
     started: Instant,
@@ -34,7 +34,8 @@ struct Measured<B> {
 struct OngoingScrape {
     telemetry: Telemetry,
     total_bytes: IntCounter,
-    /// Bytes are added while the response is sent. The time and the duration are set when the response ends.
+    /// The number of bytes in this record grows while the exporter sends the response. The exporter sets the time and
+    /// the duration when the response ends.
     scrape: Scrape,
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
             scrape: scrape(&request, labels),
         }
     });
-    // The response to HEAD has no body, so it is not in the history.
+    // A response to a HEAD request has no body, so it is not added to the history of scrapes.
     let scrape = scrape.filter(|_| request.method == Method::GET);
     response.map(|body| {
         Body::new(Measured {
@@ -107,7 +108,7 @@ fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
     }
 }
 
-/// The values of the labels `format` and `encoding` for a response.
+/// Returns the values that the labels `format` and `encoding` have for a response.
 fn content(headers: &HeaderMap) -> [&'static str; 2] {
     let has = |name: HeaderName, start: &[u8]| {
         let value = headers.get(name);
@@ -128,11 +129,11 @@ fn content(headers: &HeaderMap) -> [&'static str; 2] {
     ]
 }
 
-/// The metrics about the exporter, or only the families that `?name[]=` selects.
+/// Returns the metrics about the exporter, or only the families that `?name[]=` selects.
 pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
     let state = Arc::clone(&app);
-    // With large stores, writing the text takes too long for an asynchronous task.
+    // If the stores are large, it takes too long for an asynchronous task to write the text.
     let text = app.own_metrics.get(move || {
         let mut families = state.instance().gather();
         families.extend(state.leadership.iter().flat_map(Leadership::gather));

@@ -1,11 +1,11 @@
-//! The two servers of the exporter.
+//! The two ports of the exporter.
 
-/// The server that received a request.
+/// The port that received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// Serves the metrics of objects.
     Main,
-    /// Serves the metrics about the exporter, and its state.
+    /// Serves the metrics about the exporter, and pages about the state of the exporter.
     Telemetry,
 }
 

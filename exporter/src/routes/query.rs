@@ -19,12 +19,12 @@ impl Query {
         )
     }
 
-    /// Whether there is a parameter of this name, with or without a value.
+    /// Whether the query has a parameter of this name, with or without a value.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
 
-    /// The first value of a parameter. If there is only the name, the value is empty.
+    /// Returns the first value of a parameter. If the parameter has no value, returns an empty text.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
         self.values(name).next()
     }

@@ -18,17 +18,17 @@ const FORWARDING: [HeaderName; 6] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Information about the connection of a request. Every request has this information in its extensions.
+/// Information about the connection of a request. Every request has a `Connection` in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
     pub(super) listens_on: SocketAddr,
-    /// Whether the handshake has verified a certificate of the client. The result is stored with the connection,
+    /// Whether the TLS handshake has verified a certificate of the client. This result is stored for each connection,
     /// because the web configuration may change while the connection is open.
     pub(super) has_certificate: bool,
 }
 
-/// Whether the client is authenticated (by a password or a certificate), or appears to be on the same machine or in the
-/// same pod.
+/// Whether a client is known. A client is known if it is authenticated (by a password or a certificate), or if it
+/// appears to be on the same machine or in the same pod.
 pub(crate) fn is_known(request: &Request) -> bool {
     let extensions = request.extensions();
     let Some(connection) = extensions.get::<Connection>() else {
@@ -40,12 +40,13 @@ pub(crate) fn is_known(request: &Request) -> bool {
         || peer.is_some_and(|peer| is_local(peer, connection.listens_on, request))
 }
 
-/// The loopback address that the server of a request listens on; `None` if the server listens on other addresses.
+/// Returns the loopback address on which the server of a request listens; `None` if the server listens on other
+/// addresses.
 pub(crate) fn only_loopback(request: &Request) -> Option<IpAddr> {
     loopback(request.extensions().get::<Connection>()?.listens_on)
 }
 
-/// The IP address of a socket address, if it is an address of the loopback interface.
+/// Returns the IP address of a socket address if it is an address of the loopback interface.
 fn loopback(address: SocketAddr) -> Option<IpAddr> {
     Some(address.ip().to_canonical()).filter(IpAddr::is_loopback)
 }
@@ -68,7 +69,7 @@ fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
         && names_loopback(request.uri().host(), request.headers())
 }
 
-/// Returns the name or the address in a `Host` header.
+/// Returns the host name or the address in a `Host` header, without the port.
 pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -1,24 +1,25 @@
-//! File descriptors: the limit of the process, and the share of each server.
+//! File descriptors: the limit of the process, and how many descriptors each server may use.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of descriptors that the program needs in addition to connections: for standard streams, listening
-/// sockets, the poller, watched files and open files.
+/// The number of descriptors that the exporter needs in addition to those of connections: for standard streams,
+/// listening sockets, the poller, watched files and open files.
 const RESERVED: u64 = 48;
-/// The descriptors that are not reserved are divided by this number: the server of each port may use a quarter of these
-/// descriptors. The rest of the descriptors is for connections to the API server: each watch of a resource in a
-/// namespace can need a connection.
+/// The descriptors that are not reserved are divided into this number of equal parts. The server of each port may use
+/// one part. The other descriptors are for connections to the API server: each watch of a resource in a namespace can
+/// need a connection.
 const PARTS: u64 = 4;
 /// The minimum number of connections of a server, even if the limit is very low.
 const MINIMUM: usize = 4;
-/// A limit that is sufficient for every cluster: watches of 80 resources in 200 namespaces.
+/// A limit on open files that is sufficient for every cluster, even for watches of 80 resources in 200 namespaces.
 const ENOUGH: u64 = 16_384;
 
-/// Raises the soft limit on open files to the number that the connections need, as far as the hard limit allows.
+/// Raises the soft limit on open files to the number that the connections need. The hard limit is the maximum.
 ///
-/// Operating systems start programs with a low soft limit, because some programs use `select`. This program does not
-/// use `select`. The function does not raise the limit further than needed, because credential plugins inherit the
-/// limit. Some programs close every descriptor up to the limit when they start.
+/// Operating systems start programs with a low soft limit, because some programs use `select`. The exporter does not
+/// use `select`. The function does not raise the limit more than necessary, because credential plugins inherit the
+/// limit. At startup, some programs close every possible descriptor up to the limit, which takes long if the limit is
+/// high.
 fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, connections) else {
@@ -33,7 +34,7 @@ fn raise_limit(connections: usize) {
     }
 }
 
-/// The soft limit to set, if it is higher than the current one.
+/// Returns the soft limit to set, if it is higher than the current soft limit.
 fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
     let connections = u64::try_from(connections).unwrap_or(u64::MAX);
     let needed = connections.saturating_mul(PARTS).saturating_add(RESERVED);
@@ -41,8 +42,8 @@ fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
     (limit.current? < raised).then_some(raised)
 }
 
-/// Returns the number of connections that each server may have: `asked`, or fewer if the hard limit on open files is
-/// too low. Raises the soft limit if necessary.
+/// Returns the number of connections that each server may have. This number is `asked`, or less if the hard limit on
+/// open files is too low. Raises the soft limit if necessary.
 pub(super) fn connections(asked: usize) -> usize {
     raise_limit(asked);
     share(limit(), asked)

@@ -1,9 +1,10 @@
-//! A limit on the TLS handshakes that use a processor at the same time.
+//! A limit on the number of TLS handshakes that compute at the same time.
 //!
-//! The signature of a handshake takes one millisecond with an RSA key of 2048 bits, and five milliseconds with a key of
-//! 4096 bits. Without a limit, a flood of handshakes would occupy all worker threads of the runtime, so that other
-//! clients wait. So at most half of the worker threads compute handshakes, and the client addresses take turns. A turn
-//! lasts for one step of a handshake. While a handshake waits for its client, it has no turn.
+//! A server signs once in each handshake. With an RSA key of 2048 bits, the signature takes one millisecond; with 4096
+//! bits, five milliseconds. Without a limit, a flood of handshakes would occupy all worker threads of the runtime, and
+//! other clients would wait. So at most half of the worker threads compute handshakes. The steps of the handshakes wait
+//! in a queue that serves the client addresses in turn. A handshake that waits for data from its client is not in the
+//! queue.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use prometheus_web_config::fair_queue::FairQueue;
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-/// Limits how many handshakes compute at the same time. Clones share the limit.
+/// Limits how many TLS handshakes compute at the same time. Clones share the limit.
 #[derive(Clone, Debug)]
 pub(super) struct Handshakes {
     turns: Arc<FairQueue<Option<IpAddr>>>,
@@ -32,25 +33,27 @@ impl Handshakes {
     }
 
     fn of(turns: usize) -> Self {
-        // The limit on connections also limits the handshakes that wait, so no handshake is refused here.
+        // The queue refuses no handshake: the limit on connections already limits the number of handshakes.
         let turns = FairQueue::new(turns.max(1), usize::MAX);
         Self {
             turns: Arc::new(turns),
         }
     }
 
-    /// Runs a handshake with a client; each step waits for its turn.
+    /// Runs the handshake of a client. Before each step, the handshake waits in the queue.
     pub(super) async fn run<F: Future>(&self, client: Option<IpAddr>, handshake: F) -> F::Output {
         let mut handshake = pin!(handshake);
         loop {
             let turn = self.turns.turn(client).await;
             let step = step(handshake.as_mut()).await;
-            // Other tasks run before the next step of any handshake, even if there is only one worker.
+            // Before the next step of any handshake, the other tasks run, even if the runtime has only one worker
+            // thread.
             yield_now().await;
             if let Poll::Ready(output) = step {
                 return output;
             }
-            // The handshake may have been woken while it waited for its turn, so this step may complete it.
+            // Data for this handshake may have arrived while it waited in the queue. So another step may complete the
+            // handshake.
             let step = self::step(handshake.as_mut()).await;
             drop(turn);
             if let Poll::Ready(output) = step {
@@ -66,7 +69,7 @@ async fn step<F: Future>(mut handshake: Pin<&mut F>) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await
 }
 
-/// Waits until the task is woken. The handshake wakes the task when the handshake can go on.
+/// Waits until the handshake wakes the task. The handshake does this when it can continue.
 async fn woken() {
     let mut is_woken = false;
     poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
@@ -84,10 +87,10 @@ mod tests {
 
     use super::*;
 
-    /// The number of steps of all handshakes.
+    /// The number of steps that all handshakes have made.
     type Steps = Arc<AtomicUsize>;
 
-    /// Lets the other tasks that are ready run once.
+    /// Lets all other ready tasks run once.
     async fn pass() {
         let mut has_passed = false;
         poll_fn(|cx| match std::mem::replace(&mut has_passed, true) {
@@ -100,7 +103,7 @@ mod tests {
         .await;
     }
 
-    /// A handshake of three steps.
+    /// A handshake that has three steps.
     async fn handshake(steps: Steps) {
         for _ in 0..3 {
             steps.fetch_add(1, Ordering::Relaxed);
@@ -108,7 +111,7 @@ mod tests {
         }
     }
 
-    /// The maximum number of steps of a flood between two polls of another task. All tasks run on one thread.
+    /// Returns the maximum number of handshake steps between two polls of another task. All tasks run on one thread.
     async fn steps_between_polls(handshakes: Option<Handshakes>) -> usize {
         let steps = Steps::default();
         let mut flood = JoinSet::new();

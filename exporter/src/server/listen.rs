@@ -1,4 +1,4 @@
-//! Listening sockets. Errors name the flag to change.
+//! Listening sockets. Errors name the flag that the user must change.
 
 use bounded_http::Listener;
 
@@ -11,13 +11,13 @@ pub(crate) struct AddressFlags {
     port: &'static str,
 }
 
-/// An address on which the program cannot listen.
+/// The error of an address on which the exporter cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("{flag}: {source}{}", cure.as_deref().unwrap_or_default())]
 pub(crate) struct ListenError {
     flag: &'static str,
     source: bounded_http::ListenError,
-    /// The flags with which to choose another address or port.
+    /// A hint that names the flags for another address or port.
     cure: Option<String>,
 }
 
@@ -38,8 +38,8 @@ impl AddressFlags {
 ///
 /// # Errors
 ///
-/// If the program cannot listen. The error names the address and the flag to change, which is the flag of the host or
-/// of the port.
+/// Returns an error if the exporter cannot listen on the address. The error names the address, and the flag of the host
+/// or of the port, which the user must change.
 pub(crate) async fn listen(
     flags: AddressFlags,
     address: &Address,

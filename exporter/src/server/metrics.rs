@@ -1,4 +1,4 @@
-//! Metrics and log lines of the servers.
+//! Metrics and log lines of the HTTP servers.
 
 use std::error::Error;
 use std::io;
@@ -12,19 +12,20 @@ use super::throttle::Throttle;
 /// Metrics of all servers.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerMetrics {
-    /// Open connections, by server.
+    /// Number of open connections, by server.
     pub(crate) connections: IntGaugeVec,
-    /// Connections with a response in progress, by server.
+    /// Number of connections with a response in progress, by server.
     pub(crate) answering: IntGaugeVec,
-    /// Connections that the server closed, by server and reason.
+    /// Number of connections that the server closed, by server and reason.
     pub(crate) cut: IntCounterVec,
-    /// Failed attempts to accept a connection, by server.
+    /// Number of failed attempts to accept a connection, by server.
     pub(crate) accept_failures: IntCounterVec,
 }
 
 /// Counts and logs the events of one server.
 ///
-/// While a reload replaces a server by a server on another port, each metric has the sum of both servers.
+/// A reload can start a server on another port before the old server stops. During this time, each metric is the sum of
+/// both servers.
 pub(super) struct ServerObserver {
     name: &'static str,
     connections: IntGauge,
@@ -84,7 +85,8 @@ impl Observer for ServerObserver {
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 
-    // The messages are those of the default observer, but with the log target of this program, so that `-v` applies.
+    // The messages are the same as in the default observer, but their log target belongs to the exporter, so that `-v`
+    // applies.
 
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");
@@ -102,7 +104,7 @@ impl Observer for ServerObserver {
     }
 }
 
-/// The value of the label `reason`. The values must not change between releases.
+/// Returns the value of the label `reason`. The values must not change between releases.
 fn label(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::SlowResponse => "slow_answer",

@@ -1,5 +1,5 @@
-//! The requirements of both ports on their clients: TLS, passwords and tokens. A reload replaces all requirements at
-//! the same moment.
+//! The requirements of both ports on their clients: TLS, passwords and tokens. This module calls them the protection. A
+//! reload replaces all of these requirements at the same moment.
 
 use std::future::pending;
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::auth::AuthFilter;
 use crate::options::DebugAccess;
 
-/// The requirements of one configuration.
+/// The requirements of both ports on their clients, as the options define them.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
     /// The web configuration file (`--tls-config`): TLS, basic authentication and headers.
@@ -23,21 +23,21 @@ pub(crate) struct Protection {
 
 /// The protection in use. Clones share it.
 ///
-/// The server reads the protection once for each request, and adds it to the extensions of the request as
-/// `Arc<Protection>`. If each check read the protection separately, a request during a reload that replaces the token
-/// filter by passwords could pass without any check.
+/// For each request, the server reads the protection once, and adds it to the extensions of the request as
+/// `Arc<Protection>`. Separate reads would be unsafe. If a reload replaces the token filter by passwords, a request
+/// that is in progress could pass without any check.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentProtection(Arc<watch::Sender<Arc<Protection>>>);
 
-/// The configuration without a file. All requests share this value, because the creation of a configuration computes an
-/// MD5 sum.
+/// The web configuration that is in use if there is no file. All requests share this value, because the creation of a
+/// configuration computes an MD5 sum.
 static NO_FILE: LazyLock<Arc<WebConfig>> = LazyLock::new(Arc::default);
 
 // === impl Protection ===
 
 impl Protection {
-    /// Checks whether the web configuration file has changed, and returns its current content. If there is no file,
-    /// every request is allowed.
+    /// Checks whether the web configuration file has changed, and returns its current content. Without a file, returns
+    /// a configuration that allows every request.
     pub(super) async fn web_config(self: Arc<Self>) -> Arc<WebConfig> {
         match self.web.clone() {
             Some(file) => file.latest().await,
@@ -45,7 +45,8 @@ impl Protection {
         }
     }
 
-    /// Waits until the web configuration no longer accepts the same connections as `accepted`.
+    /// Waits until the web configuration file changes so that connections with the configuration `accepted` are no
+    /// longer valid.
     async fn outdates(&self, accepted: &WebConfig) {
         match &self.web {
             Some(file) => file.outdates(accepted).await,
@@ -67,20 +68,20 @@ impl CurrentProtection {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Uses another protection for later requests and connections.
+    /// Uses another protection for later requests and new connections.
     pub(crate) fn set(&self, protection: Protection) {
         self.0.send_replace(Arc::new(protection));
     }
 
-    /// Waits until the protection in use no longer accepts the same connections as `accepted`. This happens if the web
-    /// configuration file changes, or if a reload replaces the file.
+    /// Waits until connections that were accepted with the configuration `accepted` are no longer valid. This happens
+    /// if the web configuration file changes, or if a reload replaces the file.
     pub(super) async fn outdates(self, accepted: Arc<WebConfig>) {
         let mut changes = self.0.subscribe();
         loop {
             let protection = Arc::clone(&changes.borrow_and_update());
             tokio::select! {
                 () = protection.outdates(&accepted) => return,
-                // `self` has the sender, so the wait does not fail.
+                // `self` holds the sender, so `changed` returns no error.
                 _ = changes.changed() => {}
             }
         }
@@ -107,7 +108,7 @@ mod tests {
     use crate::server::Server;
     use crate::telemetry::Telemetry;
 
-    /// Stops the check of a file until the test sends a message.
+    /// Stops the read of a file until the test sends a message.
     struct Gate {
         reached: tokio::sync::mpsc::UnboundedSender<()>,
         passes: Mutex<mpsc::Receiver<()>>,
@@ -167,7 +168,7 @@ mod tests {
         let config = Arc::new(other.clone()).web_config().await;
         current.set(other);
         outdated.await;
-        // A connection with the new settings is outdated when the content of the file changes.
+        // A connection with the new settings becomes invalid when the content of the file changes.
         let outdated = current.clone().outdates(config);
         write("other.yaml", "rate_limit: {burst: 9, interval: 1s}\n");
         current.get().web_config().await;
@@ -186,7 +187,7 @@ mod tests {
             auth: Some(filter()),
             debug: DebugAccess::Open,
         });
-        // Like the routes of the exporter, this route refuses a request without a token if there is a token filter.
+        // If there is a token filter, this route refuses requests without a token, as the routes of the exporter do.
         let route = get(
             async |Extension(protection): Extension<Arc<Protection>>| match &protection.auth {
                 Some(_) => StatusCode::UNAUTHORIZED,
@@ -220,7 +221,7 @@ mod tests {
             count > 0,
             "the connection is accepted before the file changes"
         );
-        // The next request finds a changed file, and waits until the file is read.
+        // The next request finds that the file has changed, and waits until the file has been read.
         write(
             "old.yaml",
             "http_server_config: {http2: false}\n# changed\n",

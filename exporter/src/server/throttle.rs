@@ -1,21 +1,21 @@
-//! Limits the log messages about events that clients can cause at any rate.
+//! A limit on log messages about events that clients can cause as often as they want.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The time between two messages.
+/// The minimum time between two log messages.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Allows one message per minute, and counts the events.
+/// Allows one log message per minute, and counts the events.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<Events>);
 
 #[derive(Debug, Default)]
 struct Events {
     last: Option<Instant>,
-    /// Events since the last message.
+    /// Number of events since the last log message.
     unreported: u64,
 }
 

@@ -9,22 +9,22 @@ use parking_lot::Mutex;
 use crate::humanize::counted;
 use crate::options::IgnoredKey;
 
-/// A configuration file, and its content that is in use.
+/// A configuration file, and the content of this file that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileInUse {
     pub(crate) path: String,
     /// The value of the label `type` in metrics.
     pub(crate) kind: &'static str,
-    /// The content in use; `None` if the program does not use the file.
+    /// The content that is in use; `None` if the exporter does not use the file.
     pub(crate) content: Option<UsedContent>,
-    /// Whether the current content of the file is the content in use.
+    /// Whether the file still has the content that is in use.
     pub(crate) is_current: bool,
 }
 
-/// The content of a file that is in use.
+/// The content of a configuration file that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UsedContent {
-    /// The first six bytes of the MD5 sum.
+    /// The first six bytes of the MD5 sum of the content.
     pub(crate) hash: [u8; 6],
     pub(crate) since: SystemTime,
     /// The keys of an options file that have no effect.
@@ -38,7 +38,7 @@ pub(crate) struct FilesInUse(Arc<Mutex<BTreeMap<(String, &'static str), FileInUs
 // === impl FileInUse ===
 
 impl FileInUse {
-    /// Describes for people which content of the file is in use.
+    /// Returns a text that states whether the current content of the file is in use.
     pub(crate) fn state(&self) -> String {
         let state = match (&self.content, self.is_current) {
             (Some(_), true) => "in use",
@@ -51,13 +51,13 @@ impl FileInUse {
         }
     }
 
-    /// The keys of the content in use that have no effect.
+    /// Returns the keys that have no effect, from the content that is in use.
     pub(crate) fn ignored(&self) -> &[IgnoredKey] {
         let content = self.content.as_ref();
         content.map_or(&[], |content| &content.ignored)
     }
 
-    /// The value of the metric `config_hash`; `None` if the metric leaves out the file.
+    /// Returns the value of the metric `config_hash`; `None` if the metric has no sample for this file.
     pub(crate) fn metric_value(&self) -> Option<u64> {
         let content = self.content.as_ref();
         let content = content.filter(|_| self.kind != "webconfig")?;
@@ -68,7 +68,7 @@ impl FileInUse {
 // === impl UsedContent ===
 
 impl UsedContent {
-    /// The hash as `md5sum` writes it.
+    /// Returns the hash in hexadecimal digits, as `md5sum` writes it.
     pub(crate) fn hash_text(&self) -> String {
         let bytes = self.hash.iter();
         bytes.map(|byte| format!("{byte:02x}")).collect()
@@ -83,7 +83,7 @@ pub(super) fn number([a, b, c, d, e, f]: [u8; 6]) -> u64 {
 // === impl FilesInUse ===
 
 impl FilesInUse {
-    /// Records that a file is in use with this content.
+    /// Records that this content of a file is in use.
     pub(super) fn loaded(&self, path: &str, kind: &'static str, content: UsedContent) {
         self.update(path, kind, |file| {
             file.content = Some(content);
@@ -101,7 +101,7 @@ impl FilesInUse {
         self.0.lock().remove(&(path.to_owned(), kind));
     }
 
-    /// Returns all files, in the order of their paths.
+    /// Returns all files, sorted by path.
     pub(crate) fn all(&self) -> Vec<FileInUse> {
         self.0.lock().values().cloned().collect()
     }

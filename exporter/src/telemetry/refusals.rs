@@ -1,4 +1,4 @@
-//! The reasons why the current content of configuration files is not in use.
+//! The reasons why the exporter does not use the current content of configuration files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use parking_lot::Mutex;
 
 use crate::humanize::span;
 
-/// The last refused configurations. A clone is another handle to the same configurations.
+/// The configurations that the exporter has refused, one for each variant of `Changed`. A clone is another handle to
+/// the same data.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals(Arc<Mutex<BTreeMap<Changed, Refusal>>>);
 
-/// The configuration files that one reload reads together. The options file names the file of custom resources.
+/// The configuration files that the exporter reloads together. The options file names the file of custom resources, so
+/// these two files are reloaded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Changed {
     /// The options file and the file of custom resources.
@@ -30,19 +32,20 @@ struct Refusal {
 // === impl Refusals ===
 
 impl Refusals {
-    /// Records the reason why the changed files are not in use. Errors about files do not quote their content.
+    /// Records the reason why the exporter does not use the changed files. Errors about files do not quote the content
+    /// of the files.
     pub(crate) fn refused(&self, changed: Changed, error: String) {
         let since = Instant::now();
         let refusal = Refusal { error, since };
         self.0.lock().insert(changed, refusal);
     }
 
-    /// Records that the current content is in use.
+    /// Records that the current content of these files is in use.
     pub(crate) fn used(&self, changed: Changed) {
         self.0.lock().remove(&changed);
     }
 
-    /// Returns a line for each configuration that is not in use.
+    /// Returns a line for each configuration that the exporter has refused.
     pub(crate) fn lines(&self) -> Vec<String> {
         let refusals = self.0.lock();
         let lines = refusals.values().map(|refusal| {

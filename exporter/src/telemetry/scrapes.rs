@@ -9,19 +9,19 @@ use parking_lot::Mutex;
 
 use crate::grouping::groups;
 
-/// A response with the metrics of objects that has ended.
+/// A completed or aborted response with the metrics of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scrape {
     pub(crate) ended: SystemTime,
     pub(crate) client: Option<IpAddr>,
     pub(crate) user_agent: String,
-    /// The query of the request, which selects parts of the exposition; empty if the response has all metrics.
+    /// The query of the request, which selects metrics; empty if the response has all metrics.
     pub(crate) query: String,
     pub(crate) format: &'static str,
     pub(crate) encoding: &'static str,
     pub(crate) bytes: u64,
     pub(crate) duration: Duration,
-    /// Whether the whole response was sent.
+    /// Whether the exporter sent the whole response.
     pub(crate) is_complete: bool,
 }
 
@@ -29,27 +29,27 @@ pub(crate) struct Scrape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scraper {
     pub(crate) last: Scrape,
-    /// The number of remembered scrapes.
+    /// The number of scrapes of this client in the history.
     pub(crate) scrapes: usize,
     /// How many of these scrapes ended before the whole response was sent.
     pub(crate) incomplete: usize,
-    /// The median of the times between remembered scrapes.
+    /// The median of the times between the scrapes of this client in the history.
     pub(crate) interval: Option<Duration>,
 }
 
-/// The last scrapes of all clients. A clone is another handle to the same history.
+/// The last scrapes of all clients, in the order in which they ended. A clone is another handle to the same history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScrapeHistory(Arc<Mutex<VecDeque<Scrape>>>);
 
-/// The number of scrapes that are remembered.
+/// Maximum number of scrapes in the history.
 const REMEMBERED: usize = 256;
-/// Maximum length of a remembered text that a client has sent, in bytes.
+/// Maximum length of a stored text that a client has sent, in bytes.
 const LONGEST_TEXT: usize = 200;
 
 // === impl ScrapeHistory ===
 
 impl ScrapeHistory {
-    /// Adds a scrape. If the history is full, the oldest scrape is removed.
+    /// Adds a scrape. Adds a scrape to the history. If the history is full, removes the oldest scrape.
     pub(crate) fn record(&self, scrape: Scrape) {
         let mut scrapes = self.0.lock();
         if scrapes.len() == REMEMBERED {
@@ -58,13 +58,13 @@ impl ScrapeHistory {
         scrapes.push_back(scrape);
     }
 
-    /// The remembered scrapes, the newest first.
+    /// Returns the scrapes in the history; the newest is first.
     pub(crate) fn recent(&self) -> Vec<Scrape> {
         self.0.lock().iter().rev().cloned().collect()
     }
 }
 
-/// The start of a text that a client has sent.
+/// Returns the start of a text that a client has sent.
 pub(crate) fn shortened(text: &str) -> String {
     if text.len() <= LONGEST_TEXT {
         return text.to_owned();
@@ -76,8 +76,8 @@ pub(crate) fn shortened(text: &str) -> String {
     format!("{start}…")
 }
 
-/// Groups scrapes by client. The scrapes must be in order, the newest first. Two scrapes are from the same client if
-/// they have the same address, user agent, format, encoding and query.
+/// Groups scrapes by client. The scrapes must be sorted: the newest is first. Two scrapes are
+/// from the same client if they have the same address, user agent, format, encoding and query.
 pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
     let by_client = groups(scrapes.iter(), Scrape::client_key);
     by_client
@@ -101,7 +101,7 @@ impl Scrape {
 impl Scraper {
     fn of(scrapes: &[&Scrape]) -> Option<Self> {
         let pairs = scrapes.iter().zip(scrapes.iter().skip(1));
-        // If the clock was set back between two scrapes, these scrapes have no interval.
+        // If the clock was set back between two scrapes, the time between these scrapes is unknown.
         let mut intervals: Vec<_> = pairs
             .filter_map(|(later, earlier)| later.ended.duration_since(earlier.ended).ok())
             .collect();

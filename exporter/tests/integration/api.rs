@@ -1,4 +1,4 @@
-//! A simulated API server. It reviews tokens, has a few objects, and records the requests.
+//! A simulated API server. The server reviews tokens, has a few objects, and records the requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use super::support::eventually;
 
 pub struct Api {
     pub url: String,
-    /// The certificate of the server's authority, for kubeconfigs.
+    /// The certificate of the authority that issued the server's certificate. Kubeconfigs contain it.
     authority: Option<String>,
     state: Arc<State>,
 }
@@ -23,14 +23,14 @@ pub struct Api {
 /// A request that the server has received.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The method and the path with its query, such as `GET /path?query`.
+    /// The HTTP method, the path and the query, such as `GET /path?query`.
     pub line: String,
     pub authorization: Option<String>,
     pub user_agent: Option<String>,
     pub accept: Option<String>,
     /// The client's certificate.
     pub certificate: Option<Vec<u8>>,
-    /// Whether the server accepted the credentials: the status of the response was not 401.
+    /// Whether the server accepted the credentials, that is, whether the status of the response was not 401.
     pub accepted: bool,
 }
 
@@ -38,23 +38,23 @@ pub struct Asked {
 struct State {
     url: String,
     requests: Mutex<Vec<Asked>>,
-    /// Resources for which the response is 403.
+    /// Names of resources for which the response is 403.
     forbidden: &'static [&'static str],
-    /// Resources for which the response is 403 since a test called `revoke`.
+    /// Names of resources for which the response is 403 since a test called `revoke`.
     revoked: Mutex<Vec<String>>,
-    /// Resources whose requests get no response.
+    /// Names of resources whose requests get no response.
     hanging: Mutex<Vec<String>>,
-    /// Resources whose responses have endless headers.
+    /// Names of resources whose responses have endless headers.
     flooding: Mutex<Vec<String>>,
-    /// Resources whose requests get endless informational responses (1xx).
+    /// Names of resources whose requests get endless informational responses (1xx).
     hinting: Mutex<Vec<String>>,
-    /// Whether streaming lists lack the bookmark that ends them.
+    /// Whether the server omits the bookmark that ends a streaming list.
     endless: AtomicBool,
-    /// Resources for which the response is 500.
+    /// Names of resources for which the response is 500.
     broken: Mutex<Vec<String>>,
     /// The responses that tests set with `say`, by the name of the resource.
     said: Mutex<BTreeMap<String, String>>,
-    /// The token that a request needs. `None` if requests need no token.
+    /// The token that a request needs; `None` if requests need no token.
     token: Mutex<Option<String>>,
     /// The token that the server issues if it is an identity provider.
     id_token: Mutex<Option<String>>,
@@ -64,15 +64,15 @@ struct State {
     connections: Mutex<Vec<TcpStream>>,
     objects: Mutex<Objects>,
     changed: Condvar,
-    /// The Leases, by their path.
+    /// The Leases, by their URL path.
     leases: Mutex<BTreeMap<String, Value>>,
 }
 
 #[derive(Default)]
 struct Objects {
-    /// The current objects, by the plural name of their resource and by their name.
+    /// The current objects. The first key is the plural name of the resource; the second key is the name of the object.
     now: BTreeMap<String, BTreeMap<String, Value>>,
-    /// The events, each with the plural name of its resource.
+    /// The events of all watches, each with the plural name of its resource.
     events: Vec<(String, Value)>,
 }
 
@@ -85,7 +85,7 @@ impl Api {
         })
     }
 
-    /// Starts a server with TLS. The kubeconfigs of the server contain the authority of its certificate.
+    /// Starts a server with TLS. The kubeconfigs for this server contain the certificate of its authority.
     pub fn start_secure() -> Self {
         let authority = Authority::new("cluster");
         Self {
@@ -112,7 +112,7 @@ impl Api {
         state.url.clone_from(&url);
         let state = Arc::new(state);
         let own = Arc::clone(&state);
-        // The threads end with the test process.
+        // The threads of this server end with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&own);
@@ -128,7 +128,7 @@ impl Api {
         }
     }
 
-    /// Creates or changes an object, and sends the event to all watches.
+    /// Creates or changes an object, and sends the event to all watches of its resource.
     pub fn put(&self, plural: &str, mut object: Value) {
         // Clients in Go need `apiVersion` and `kind` in each object.
         if let (Some((version, kind)), None) = (kind(plural), object.get("kind")) {
@@ -161,7 +161,8 @@ impl Api {
         leases.find_map(|(path, lease)| path.ends_with(&format!("/{name}")).then(|| lease.clone()))
     }
 
-    /// Writes a Lease as another program does. `path` has the namespace, such as `default/leases/NAME`.
+    /// Writes a Lease as if another program had written it. `path` includes the namespace, for example
+    /// `default/leases/NAME`.
     pub fn put_lease(&self, path: &str, spec: Value) {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/{path}");
         let mut leases = self.state.leases.lock().unwrap();
@@ -215,12 +216,12 @@ impl Api {
         self.state.endless.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the requests so far, as `GET /path?query`.
+    /// Returns the requests until now, as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 
-    /// Returns the requests so far.
+    /// Returns the requests until now.
     pub fn asked(&self) -> Vec<Asked> {
         self.state.requests.lock().unwrap().clone()
     }
@@ -233,12 +234,13 @@ impl Api {
             .count()
     }
 
-    /// Makes the server accept only this token from now on. It responds with 401 to requests with another token.
+    /// Makes the server accept only this token from now on. The server responds with 401 to requests with another
+    /// token.
     pub fn accept(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
 
-    /// Makes the server act as an identity provider from now on. It issues this token to every client.
+    /// Makes the server act as an identity provider from now on. The server issues this token to every client.
     pub fn provide(&self, id_token: &str) {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }
@@ -248,7 +250,7 @@ impl Api {
         *self.state.redirect.lock().unwrap() = Some(url.into());
     }
 
-    /// Uses another certificate for new connections.
+    /// Uses another TLS configuration for new connections.
     pub fn set_tls(&self, config: Arc<ServerConfig>) {
         *self.state.tls.lock().unwrap() = Some(config);
     }
@@ -352,7 +354,7 @@ impl State {
         }
     }
 
-    /// Sends the response to a request. Returns `None` if the server sends nothing more on the connection.
+    /// Sends the response to one request. Returns `None` if the server must close the connection.
     fn answer(&self, asked: &Asked, body: &[u8], stream: &mut (impl Read + Write)) -> Option<()> {
         let path = asked.line.split([' ', '?']).nth(1).unwrap();
         if let Some(url) = &*self.redirect.lock().unwrap() {
@@ -428,7 +430,8 @@ impl State {
         Some(())
     }
 
-    /// Reads or writes a Lease. If a write names a version that is not the current one, the response is a conflict.
+    /// Reads or writes a Lease. If a PUT request names a resource version that is not the current version, the response
+    /// is 409 (conflict).
     fn lease(&self, line: &str, body: &[u8]) -> (u16, Value) {
         let (method, path) = line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -461,7 +464,8 @@ impl State {
         (200, lease)
     }
 
-    /// Reviews the client's own permissions: everything is allowed except the resources for which the response is 403.
+    /// Reviews the client's own permissions. Everything is allowed, but not the resources for which the response is
+    /// 403.
     fn own_review(&self, review: &Value) -> (u16, Value) {
         let wanted = &review["spec"]["resourceAttributes"];
         let resource = wanted["resource"].as_str().unwrap();
@@ -535,7 +539,7 @@ fn kind(plural: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Whether the path is that of one of the resources.
+/// Whether the path is the path of one of these resources.
 fn names(resources: &Mutex<Vec<String>>, path: &str) -> bool {
     let resources = resources.lock().unwrap();
     resources
@@ -560,7 +564,7 @@ fn token_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// Allows the user `reader` to get `/metrics` and `/debug/resources`.
+/// Responds to a SubjectAccessReview: the user `reader` may get `/metrics` and `/debug/resources`.
 fn access_review(review: &Value) -> (u16, Value) {
     let spec = &review["spec"];
     assert_eq!(spec["groups"], json!(["g", "system:authenticated"]));
@@ -575,15 +579,15 @@ fn access_review(review: &Value) -> (u16, Value) {
     )
 }
 
-/// Returns the API groups that the server's discovery lists.
+/// Returns the API groups for the discovery API.
 fn groups() -> Value {
     let version = json!({ "groupVersion": "acme.dev/v1", "version": "v1" });
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [
         { "name": "acme.dev", "versions": [version], "preferredVersion": version }] })
 }
 
-/// Returns the resources of the group `acme.dev`. They have one kind, whose plural name cannot be guessed from its
-/// name.
+/// Returns the resources of the group `acme.dev`. The group has one kind, whose plural name cannot be guessed from the
+/// name of the kind.
 fn resources_of_acme() -> Value {
     let verbs = json!(["list", "watch"]);
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "acme.dev/v1", "resources": [
@@ -595,7 +599,7 @@ fn status(code: u16) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": "No", "code": code })
 }
 
-/// Writes the same text until the client closes the connection.
+/// Writes the same text again and again until the client closes the connection.
 fn flood(stream: &mut impl Write, text: &str) -> Option<()> {
     while stream.write_all(text.as_bytes()).is_ok() {}
     None

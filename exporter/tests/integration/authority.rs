@@ -16,7 +16,7 @@ use x509_cert::der::{Decode, Encode, Tag};
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate with its key.
+/// A certificate and its key.
 pub struct Identity {
     pub certificate: String,
     pub key: String,
@@ -29,7 +29,7 @@ impl Authority {
         Self::with_key(name, KeyPair::generate().unwrap())
     }
 
-    /// Creates an authority that signs with P-521.
+    /// Creates an authority whose key is a P-521 key.
     pub fn with_p521(name: &str) -> Self {
         Self::with_key(name, p521())
     }
@@ -43,7 +43,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// Returns the identity of a server that presents the authority's own certificate.
+    /// Returns the identity of a server that presents the certificate of the authority.
     pub fn own(&self) -> Identity {
         let (key, der) = (self.0.key(), self.0.der());
         Identity::new(der.to_vec(), key)
@@ -90,7 +90,7 @@ impl Authority {
         }
     }
 
-    /// Returns an identity for DNS names, addresses and URIs.
+    /// Returns an identity that is valid for these DNS names, addresses and URIs.
     pub fn issue_to(&self, name: &str, names: &[&str]) -> Identity {
         self.sign(name, names, KeyPair::generate().unwrap())
     }
@@ -119,7 +119,7 @@ impl Authority {
         self.server_with(self.issue("server"))
     }
 
-    /// Returns the configuration of a server with another identity.
+    /// Returns the configuration of a server that presents another identity.
     pub fn server_with(&self, identity: Identity) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (authorities, _) = Authorities::new(&[self.0.der().clone()]).unwrap();

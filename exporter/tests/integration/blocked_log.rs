@@ -1,4 +1,5 @@
-//! Tests the exporter when nobody reads its standard error, for example because the container runtime's log is blocked.
+//! Tests the exporter if no process reads its standard error, for example because the container runtime has stopped to
+//! read logs.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::net::TcpStream;
@@ -7,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::support::{Directory, Exporter, PATIENCE, config_map, eventually, run};
 
-/// The maximum time from SIGTERM until the program ends.
+/// The maximum time between SIGTERM and the end of the exporter.
 const END: Duration = Duration::from_secs(5);
 const DROPPED: &str = "kube_state_metrics_dropped_log_lines_total";
 
-/// Returns a pipe that is full until the test reads it.
+/// Returns a pipe that stays full until the test reads it.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut filler = writer.try_clone().unwrap();
@@ -20,7 +21,8 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// Opens connections with an invalid request. With `-v=5`, the log has a line for each of them.
+/// Opens connections, and sends an invalid request on each connection. With `-v=5`, the exporter logs a line for each
+/// of these connections.
 fn fail_connections(address: &str, count: usize) {
     for _ in 0..count {
         let mut stream = TcpStream::connect(address).unwrap();

@@ -4,7 +4,7 @@ use super::api::Api;
 use super::support::{Directory, Exporter, eventually, get};
 use crate::tools::tool;
 
-/// Returns the page as Chromium renders it. Returns `None` if Chromium is not installed.
+/// Returns the page as Chromium renders it; `None` if Chromium is not installed.
 fn chromium(arguments: &[&str], url: &str) -> Option<Vec<u8>> {
     let mut chromium = tool("chromium", &["--version"], "chromium")?;
     let profile = Directory::new("chromium");
@@ -36,7 +36,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
         return;
     };
     let dom = String::from_utf8(dom).unwrap();
-    // The script of the page hides the search button. So a hidden button shows that the script has run.
+    // The script of the page hides the search button. So if the button is hidden, the script has run.
     assert!(dom.contains("<button hidden=\"\">"), "{dom}");
     assert_eq!(shown(&dom), ["kube_node_spec_unschedulable"]);
 
@@ -68,8 +68,8 @@ fn shown(page: &str) -> Vec<String> {
     families.collect()
 }
 
-/// Returns a page as Chromium renders it after clicks on buttons in table headers. Returns `None` if Chromium is not
-/// installed.
+/// Clicks on buttons in table headers, and returns the page as Chromium then renders it. Returns `None` if Chromium is
+/// not installed.
 fn clicked(directory: &Directory, page: &str, buttons: &[&str]) -> Option<String> {
     let clicks = buttons.iter().map(|name| {
         format!(
@@ -153,13 +153,13 @@ fn the_page_is_light_or_dark_as_the_browser_wants() {
     assert_ne!(dark, light);
 }
 
-/// The page in a frame with the width of a phone. The frame is necessary because some versions of Chromium cannot have
-/// such a narrow window.
+/// An HTML page that shows the landing page in a frame. The frame is as wide as a phone. The frame is necessary because
+/// some versions of Chromium cannot have such a narrow window.
 const FRAME: &str = r#"<!doctype html><iframe src="page.html" width="390" height="844" style="border: 0"></iframe>
 <script>addEventListener("message", event => { document.title = event.data; })</script>"#;
 
-/// A script that reports by how many pixels the page is too wide. It also reports each name that is broken inside a
-/// word, and each table that is too wide.
+/// A script that reports by how many pixels the page is wider than the window. The script also reports each name that
+/// is broken inside a word, and each table that is too wide.
 const MEASURE: &str = r#"<script>addEventListener("load", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
   const broken = [];
@@ -197,9 +197,9 @@ fn the_page_fits_a_phone_and_breaks_names_between_words() {
     let flag = "--custom-resource-state-config-file";
     let custom = resources("spec: { resources: [] }\n");
     let exporter = Exporter::start(&["--config", &config, flag, &custom]);
-    // This scrape adds rows to the tables of scrapes.
+    // This scrape adds rows to the tables about scrapes.
     exporter.metrics("");
-    // With this invalid content, the table of files shows its longest texts.
+    // The content of this file is invalid, so the table of files shows its longest texts.
     resources("spec: [\n");
     let page = eventually("the page has the states of the files", || {
         let page = get(&exporter.main, "/", &[("accept", "text/html")]).text();

@@ -7,7 +7,8 @@ use super::authority::Authority;
 use super::credentials::{accepts, answer, plugin, watching};
 use super::support::{Directory, eventually, run};
 
-/// Checks whether an exporter can connect to a server with a kubeconfig. If it cannot, returns the reason.
+/// Checks whether the exporter can connect to a server with a kubeconfig. If the exporter cannot connect, returns the
+/// reason.
 fn gets_on(
     api: &Api,
     directory: &Directory,
@@ -37,8 +38,8 @@ fn servers_that_go_accepts_are_accepted() {
         gets_on(&api, &directory, &strong.pem(), user.clone()),
         Ok(())
     );
-    // The first server presents the certificate of the authority itself. The second server presents a leaf that the
-    // kubeconfig trusts directly.
+    // The first server presents the certificate of the authority itself. The second server presents a leaf certificate,
+    // and the kubeconfig trusts this certificate directly.
     let own = Authority::new("own");
     let api = Api::start_tls(own.server_with(own.own()));
     assert_eq!(gets_on(&api, &directory, &own.pem(), user.clone()), Ok(()));
@@ -47,8 +48,8 @@ fn servers_that_go_accepts_are_accepted() {
     let api = Api::start_tls(own.server_with(leaf));
     assert_eq!(gets_on(&api, &directory, &pem, user.clone()), Ok(()));
 
-    // The exporter refuses chains that Go refuses. The error names the certificate and the file, and states how to fix
-    // the problem.
+    // The exporter refuses the certificate chains that Go refuses. The error names the certificate and the file, and
+    // states how to fix the problem.
     let says = |result: Result<(), String>, parts: &[&str]| {
         let text = result.unwrap_err();
         assert!(

@@ -36,7 +36,7 @@ const OBJECTS: &str = r#"
 
 const TYPE: &str = "customresource_group=\"acme.dev\",customresource_kind=\"Widget\",customresource_version=\"v1\"";
 
-/// Returns the examples: the name, the configuration and the file of objects of each one.
+/// Returns all examples. An example has a name, a configuration file and a file with objects.
 fn examples() -> Vec<(String, PathBuf, PathBuf)> {
     let files = fs::read_dir(EXAMPLES)
         .unwrap()
@@ -215,8 +215,8 @@ fn the_examples_yield_their_golden_expositions() {
     for (name, config, objects) in examples {
         let (config, objects) = (config.to_str().unwrap(), objects.to_str().unwrap());
         let mut args = vec!["check", config, "--objects", objects];
-        // In these examples, several kinds declare the same family with different help texts, as published
-        // configurations do. `check` warns about the difference.
+        // In these examples, several kinds declare the same family, but with different help texts. Published
+        // configurations do the same. `check` warns about the different help texts.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         if !differs {
             args.push("--strict");
@@ -269,7 +269,7 @@ fn what_cannot_be_read_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(output.stderr.contains(error), "{args:?}: {}", output.stderr);
     }
-    // An invalid document does not prevent the check of a valid document.
+    // If one document is invalid, `check` still checks the valid document.
     let half = format!("{OBJECTS}\n---\nx: [");
     let output = run(&["check", &file, "--objects", "-"], &half);
     assert_eq!(output.status.code(), Some(1));
@@ -308,7 +308,8 @@ fn names_and_values_of_objects_cannot_control_a_terminal() {
 #[test]
 fn facts_that_are_often_mistakes_are_notes() {
     let directory = Directory::new("notes");
-    // One object has a state that is not in `list`. One entry has a kind that no object has.
+    // One object has a state that the key `list` of the configuration does not contain. One entry is for a kind that no
+    // object has.
     let config = directory.write(
         "metrics.yaml",
         &format!(
@@ -333,7 +334,7 @@ fn facts_that_are_often_mistakes_are_notes() {
             output.stderr
         );
     }
-    // None of the labels has a value from the object, so the samples of several objects would be equal.
+    // No label takes its value from the object, so all objects would have the same sample.
     let config = VALID.replace(
         "labelsFromPath: { name: [metadata, name] }",
         "labelsFromPath: {}",

@@ -17,7 +17,7 @@ use rustls::{
 use super::authority::{Authority, Identity};
 use super::support::{Answer, PATIENCE};
 
-/// A client that trusts one authority.
+/// A TLS client that trusts one certificate authority.
 pub struct Client {
     pub config: ClientConfig,
 }
@@ -73,8 +73,8 @@ impl Client {
                     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
                 let key = provider.key_provider.load_private_key(key).unwrap();
-                // This constructor does not compare the key with the certificate, so it accepts a version 1
-                // certificate.
+                // This constructor does not compare the key with the certificate. So it accepts an X.509 version 1
+                // certificate, which the usual constructor refuses.
                 let pair = CertifiedKey::new(vec![certificate], key);
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
@@ -95,7 +95,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends a request on a new connection. Fails if the server refuses the connection.
+    /// Sends a request on a new connection, and returns the response. Fails if the server refuses the connection.
     pub fn get(&self, address: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         ask(&mut self.connect(address)?, path, headers)
     }

@@ -1,4 +1,4 @@
-//! Tests the flags about a cluster, and their effect on the requests to the API server.
+//! Tests the flags about the cluster, and their effect on the requests to the API server.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api::Api;
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, eventually_or, get};
 
-/// Runs the exporter with some flags until the first lists are complete. Returns its requests to the API server.
+/// Runs the exporter with these flags until the first lists are complete, and returns its requests to the API server.
 fn asked(args: &[&str]) -> Vec<String> {
     let api = Api::start(&[]);
     let url = format!("--apiserver={}", api.url);
@@ -50,7 +50,7 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
     });
     assert_eq!(first.count("/api/v1/nodes"), 0);
 
-    // As in kube-state-metrics, a URL without a scheme also works.
+    // The flag also accepts a URL without a scheme, as in kube-state-metrics.
     let bare = format!("--apiserver={}", second.url.trim_start_matches("http://"));
     let bare = Exporter::serving(&["--resources=nodes", &bare]);
     let line = &bare.line;
@@ -59,7 +59,7 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
         "{line}"
     );
 
-    // If the kubeconfig changes, the exporter uses the new content without a restart.
+    // If the kubeconfig changes, the exporter uses the new content, and does not need a restart.
     directory.write("config", &second.kubeconfig());
     eventually("the other server receives a request", || {
         (second.count("/api/v1/pods") > 0).then_some(())
@@ -74,8 +74,8 @@ fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let in_home = format!("{}/.kube/config", directory.str());
     std::fs::write(&in_home, at_home.kubeconfig()).unwrap();
     let variable = directory.write("named", &named.kubeconfig());
-    // If several kubeconfigs are given, the first one takes precedence. Both files have the same names for the cluster,
-    // the user and the context.
+    // If `KUBECONFIG` names several files, the first file takes precedence. Both files use the same names for the
+    // cluster, the user and the context.
     let (missing, both) = (
         format!("{}/none", directory.str()),
         format!("{variable}, {in_home}"),
@@ -398,7 +398,7 @@ fn resources_are_audited_at_the_interval() {
     let url = format!("--apiserver={}", api.url);
     let exporter = Exporter::serving(&[&*url, "--resources=pods,nodes", "--audit-interval=1s"]);
     exporter.becomes_ready();
-    // The exporter counts the pods by a list with the limit 1, because the response states how many pods remain.
+    // To count the pods, the exporter requests a list with the limit 1: the response states how many more pods exist.
     let is_count = |line: &String| line.contains("/pods?") && line.ends_with("limit=1");
     eventually("pods are counted", || {
         api.requests().iter().any(is_count).then_some(())
@@ -545,8 +545,8 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 
-    // Nodes were not exported before. So no metrics are lost if the exporter uses the change before the list of nodes
-    // is complete.
+    // Nodes were not exported until now. So no metrics are lost if the exporter uses the new configuration before the
+    // list of nodes is complete.
     config("{namespaces: {}, nodes: {}}", &api.url);
     eventually("the metric shows that a change is not in use yet", || {
         (reloaded() == Some(0.0)).then_some(())
@@ -562,8 +562,8 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     let remarks = exporter.get("/readyz").text();
     assert!(remarks.starts_with("OK\nwaiting for: nodes ("), "{remarks}");
 
-    // If the exporter used this change immediately, metrics of namespaces would be missing until their list is
-    // complete.
+    // The new configuration names another API server. If the exporter used it immediately, metrics of namespaces would
+    // be missing until the list of namespaces is complete.
     let second = own("config_hash");
     config("{namespaces: {}}", &format!("http://{away}"));
     exporter.tells("metrics would be missing for namespaces (");

@@ -1,4 +1,4 @@
-//! Tests the script of the migration guide that compares two responses of `/metrics` family by family.
+//! Tests a script of the migration guide. The script compares two responses of `/metrics` family by family.
 
 use super::support::{CLUSTER, Directory, Output, run, run_program};
 
@@ -23,7 +23,7 @@ fn a_response_differs_from_itself_in_nothing() {
         "{}",
         compared.stderr
     );
-    // The script ignores the order of lines.
+    // The order of lines must not matter to the script.
     let mut lines: Vec<_> = metrics.lines().collect();
     lines.sort_unstable();
     lines.reverse();

@@ -1,4 +1,4 @@
-//! Tests that series continue while the exporter reloads its configuration and while the number of shards changes.
+//! Tests that no series ends while the exporter reloads its configuration, or while the number of shards changes.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 pub(super) const CREATED: &str = "2024-01-01T00:00:00Z";
 
-/// Returns an API server with objects. Some labels of their series, such as `namespace`, are also labels of scrape
-/// targets.
+/// Returns an API server that has objects. Some labels of the series of these objects, such as `namespace`, are also
+/// labels of scrape targets.
 pub(super) fn api() -> Api {
     let api = Api::start(&[]);
     let of_cluster = |name: &str| {
@@ -97,12 +97,12 @@ fn reloads_lose_and_double_no_series_while_the_api_server_restarts() {
 
 // === shards ===
 
-/// The replicas of a StatefulSet, each of which is a shard.
+/// The replicas of a StatefulSet. Each replica is a shard.
 struct Shards {
     api: Api,
     scraper: Scraper,
     replicas: Vec<Exporter>,
-    /// The last resource version of the StatefulSet.
+    /// The last resource version of the StatefulSet. Each change increases it.
     version: u32,
 }
 
@@ -132,7 +132,7 @@ impl Shards {
         }
     }
 
-    /// Changes the StatefulSet and its status, as its controller does.
+    /// Changes the StatefulSet and its status, as a controller does.
     fn set(&mut self, replicas: usize, ready: usize) {
         self.version += 1;
         self.api.put("statefulsets", json!({ "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -161,7 +161,7 @@ impl Shards {
         self.replicas.push(replica);
     }
 
-    /// Changes the number of shards, and waits until exactly one shard exports each object.
+    /// Changes the number of shards, and waits until each object is exported by exactly one shard.
     fn scale(&mut self, total: usize) {
         let before = self.replicas.len();
         self.set(total, before.min(total));
@@ -195,15 +195,16 @@ impl Shards {
     }
 }
 
-/// Scales a StatefulSet of shards, and checks that no object is missing in a scrape of all replicas.
+/// Changes the number of shards several times. Checks that a scrape of all replicas never lacks an object.
 fn reshard(times: usize) {
     let mut shards = Shards::start();
     shards.set(1, 0);
-    // The scraper needs at least one replica, so the first one starts before the test.
+    // The scraper needs at least one replica, so the first replica starts before the scraper.
     shards.add();
     for (number, total) in [3, 10, 2, 1].into_iter().cycle().take(times).enumerate() {
         if number % 3 == 1 {
-            // The API server closes all connections. The watches that follow do not receive the earlier events again.
+            // The API server closes all connections. On the new connections, the watches do not receive the earlier
+            // events again.
             shards.api.cut();
             eventually("all replicas watch again", || {
                 let watches = shards.api.count("/statefulsets?");
@@ -217,7 +218,8 @@ fn reshard(times: usize) {
     assert!(problems.is_empty(), "{problems:#?} of {scrapes} scrapes");
 }
 
-/// A shard that is removed may receive SIGTERM before it receives the change of the StatefulSet.
+/// If the number of shards decreases, the removed shard may receive SIGTERM before it learns of the change of the
+/// StatefulSet.
 #[test]
 fn a_shard_that_is_stopped_before_it_knows_of_its_removal_hands_over() {
     let mut shards = Shards::start();

@@ -1,4 +1,4 @@
-//! Tests the credentials of the exporter for the API server, and their renewal.
+//! Tests the credentials that the exporter uses for the API server, and their renewal.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,12 +9,12 @@ use super::api::{Api, Asked};
 use super::authority::Authority;
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
-/// Starts an exporter that watches pods with a kubeconfig.
+/// Starts an exporter that watches pods. `kubeconfig` is the path of its kubeconfig.
 pub fn watching(kubeconfig: &str) -> Exporter {
     Exporter::serving(&["--resources=pods", "--kubeconfig", kubeconfig])
 }
 
-/// Waits until the API server has accepted a request for which `right` is true.
+/// Waits until the API server has accepted a request for which `right` returns true.
 pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     eventually(what, || {
         let asked = api.asked();
@@ -25,7 +25,7 @@ pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
     });
 }
 
-/// Waits until pods are synced.
+/// Waits until the resource pods is synced.
 fn is_synced(exporter: &Exporter) {
     let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
     eventually("pods are synced", || {
@@ -34,9 +34,10 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
-/// Returns a command that starts the exporter with the files of a directory at the fixed path of a pod's credentials.
+/// Returns a command that starts the exporter as in a pod: the files of `directory` are at the fixed path of a pod's
+/// credentials.
 ///
-/// Returns `None` if this system does not allow the separate mount namespace that the command needs.
+/// The command needs a separate mount namespace. Returns `None` if this system does not allow such a namespace.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -55,7 +56,7 @@ pub fn in_pod(directory: &Directory) -> Option<Command> {
         .then(|| unshare(&start))
 }
 
-/// Waits until the exporter reports that pods fail for this reason.
+/// Waits until `/readyz` contains this text, and returns the body.
 fn says(exporter: &Exporter, what: &str) -> String {
     eventually(&format!("/readyz contains `{what}`"), || {
         let body = exporter.get("/readyz").text();
@@ -68,7 +69,7 @@ fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
     move |asked| asked.authorization.as_deref() == Some(&value)
 }
 
-/// Returns the time after this number of seconds from now, in the notation of RFC 3339.
+/// Returns, in the notation of RFC 3339, the time that is this number of seconds from now.
 fn in_seconds(seconds: u64) -> String {
     let output = Command::new("date")
         .args([
@@ -84,7 +85,7 @@ fn in_seconds(seconds: u64) -> String {
         .to_owned()
 }
 
-/// Returns a plugin that prints the content of the file `answer`.
+/// Returns a credential plugin that prints the content of the file `answer`.
 pub fn plugin(directory: &Directory) -> Value {
     let script = format!("cat {0}/answer || exit 3", directory.str());
     json!({
@@ -154,7 +155,8 @@ fn a_token_file_that_changes_is_read_again() {
     let api = Api::start_secure();
     api.accept("first");
     let directory = Directory::new("token");
-    // The token file is in the directory of the kubeconfig, and ends with a line break as `echo` writes it.
+    // The token file is in the directory of the kubeconfig. The token ends with a line break, as if `echo` had written
+    // it.
     directory.write("token", "first\n");
     let user = json!({ "tokenFile": "token" });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
@@ -236,7 +238,7 @@ fn a_client_certificate_that_changes_is_shown() {
     accepts(&api, "the old certificate", |asked| {
         asked.certificate.as_ref() == Some(&old.der)
     });
-    // Between the two writes, key and certificate do not match.
+    // Between these two writes, the key does not match the certificate.
     directory.write("cert.pem", &new.certificate);
     directory.write("key.pem", &new.key);
     exporter.tells("were reloaded");
@@ -259,8 +261,8 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    // The token has no expiry time. So the exporter learns only from the response of the server that the token is no
-    // longer valid.
+    // The plugin states no expiry time of the token. So only the status 401 of a response tells the exporter that the
+    // token is no longer valid.
     api.accept("second");
     directory.write("answer", &answer(json!({ "token": "second" })));
     api.cut();
@@ -291,11 +293,11 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
         "the exporter does not send a token that expires soon"
     );
     is_synced(&exporter);
-    // The message about the failure of a plugin does not contain the input of the plugin.
+    // If a plugin fails, the error message must not contain the input of the plugin.
     std::fs::remove_file(directory.path().join("answer")).unwrap();
     let failure = "the credential plugin `sh` failed with exit status: 3";
     exporter.tells(failure);
-    // After the token has expired, requests fail, and the reason contains the message of the plugin.
+    // After the token has expired, requests fail. The reason in `/readyz` must contain the message of the plugin.
     let body = eventually("/readyz has the failure", || {
         api.cut();
         let body = exporter.get("/readyz").text();
@@ -308,7 +310,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
     assert_eq!(refused, 0, "the exporter does not send an expired token");
 }
 
-/// Whether a process is running. A killed process that is still a zombie is not running.
+/// Whether a process is running. A process that was killed but is still a zombie is not running.
 fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
@@ -347,7 +349,7 @@ fn a_plugin_that_hangs_at_the_start_is_named_by_readyz_and_killed_at_the_end() {
         });
     };
     gone(pids());
-    // The exporter uses a plugin even if the plugin prints its credentials late.
+    // Some plugins print their credentials late. The exporter must wait for such a plugin.
     let late = format!(
         "while ! test -e {path}/go; do sleep 0.1; done; echo '{}'",
         answer(json!({ "token": "first" }))
@@ -491,7 +493,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     is_synced(&exporter);
     accepts(&api, "the first token", bearer(&first));
     assert_eq!(provider.requests().len(), 0);
-    // The exporter does not use a token in the last ten seconds before the token expires.
+    // The exporter does not use a token in the ten seconds before the token expires, so it requests a new token.
     api.accept(&second);
     eventually("the token was refreshed", || {
         let asked = api.asked_after_cut();
@@ -530,7 +532,7 @@ fn a_pod_finds_its_credentials_and_follows_them() {
     let exporter = Exporter::of_command(&mut pod);
     is_synced(&exporter);
     accepts(&api, "the first token", bearer("first"));
-    // Like the kubelet, the test replaces all files at once by changing a symbolic link.
+    // The kubelet replaces all files at once: it changes a symbolic link. The test does the same.
     api.accept("second");
     api.set_tls(new.server());
     symlink("..2", directory.path().join("..new")).unwrap();

@@ -1,4 +1,5 @@
-//! Tests custom resources: each flag and key, with manifests and with clusters, and changes of the configuration.
+//! Tests custom resources: each flag and key of the configuration, with manifests and with clusters, and changes of the
+//! configuration.
 
 use std::fs;
 
@@ -19,7 +20,7 @@ spec:
       each: { type: Gauge, gauge: { path: [spec, size] } }
 ";
 
-/// An additional entry of the configuration, for a built-in kind.
+/// A further entry of the configuration, for a built-in kind.
 const BESIDE: &str = "  - groupVersionKind: { group: '', version: v1, kind: Namespace }
     metricNamePrefix: ns
     metrics:
@@ -50,7 +51,7 @@ fn sample(name: &str, size: &str) -> String {
     )
 }
 
-/// Returns a directory with a config map, a widget and its definition.
+/// Returns a directory with a ConfigMap, a widget, and the definition of widgets.
 fn manifests() -> Directory {
     let directory = Directory::new("custom");
     directory.write("map.yaml", &config_map("x", "one"));
@@ -107,7 +108,7 @@ fn each_source_of_a_configuration_is_evaluated() {
     ]);
     assert!(!filtered.contains("widget_size") && filtered.contains("kube_configmap_info{"));
 
-    // The options file accepts the old and the new name of a key. The new name takes precedence.
+    // The options file accepts an old and a new name of the same key. The new name takes precedence.
     for text in [
         format!("custom_resource_config: |\n  {indented}\n"),
         format!("custom_resource_state_config_file: {file}\n"),
@@ -187,7 +188,7 @@ fn everything_about_a_resource_shows_where_that_of_built_in_ones_does() {
             .any(|own| own["name"] == "widget_size" && own["resource"] == "widgets.v1.acme.dev")
     );
 
-    // A metric counts the unreadable values of each family, and the log names the first one.
+    // For each family, a metric counts the values that are not readable. The log names the first such value.
     let errors = "kube_state_metrics_custom_resource_errors_total{family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(exporter.own(errors), Some(1.0));
     exporter.tells("x/b: gauge: the value is not a number");
@@ -210,7 +211,7 @@ fn kinds_of_manifests_come_and_go_and_are_counted() {
         |event: &str| exporter.own(&format!("kube_state_metrics_custom_resource_state_{event}"));
     assert_eq!(definitions("cache"), Some(1.0));
     assert_eq!(definitions("add_events_total"), Some(1.0));
-    // If no manifest contains the definition, the exporter takes the kind from the object itself.
+    // If no manifest contains the definition, the exporter uses the kind that the object names.
     manifests.write("widgets.yaml", &widget("b", "4"));
     eventually("the other object shows", || {
         exporter
@@ -290,8 +291,8 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
-    // At startup, the exporter reads the file, starts to watch the file for changes, and reads it again. The log must
-    // contain the warning only once.
+    // At startup, the exporter reads the file, starts to watch it for changes, and then reads it again. The two reads
+    // must cause only one warning in the log.
     let directory = Directory::new("custom-warned");
     let file = directory.write("crs.yaml", &config);
     let args = [
@@ -421,7 +422,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     });
     let second = exporter.own(&hash).unwrap();
 
-    // After an invalid entry, the running configuration stays in use.
+    // If the new file has an invalid entry, the configuration in use stays in use.
     directory.write("crs.yaml", &CONFIG.replace("type: Gauge", "type: Counter"));
     eventually("the failure shows", || {
         (reloaded(&exporter, &file) == Some(0.0)).then_some(())
@@ -434,7 +435,7 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
     );
     exporter.tells("line 9: spec.resources[0].metrics[0].each.type: `Counter`");
 
-    // If the file is deleted, the running configuration also stays in use.
+    // If the file is deleted, the configuration in use also stays in use.
     fs::remove_file(&file).unwrap();
     exporter.tells("does not exist; create it");
     assert!(both().contains("widget_width{"));
@@ -470,7 +471,7 @@ fn a_file_that_is_missing_may_come_later() {
             vec!["--custom-resource-state-config-file", file, flag],
             CONFIG,
         ),
-        // As at startup, the exporter omits only the family that has an error.
+        // If a family has an error, a reload omits only this family, as the startup does.
         (vec!["--config", &options], &*partly_wrong),
     ] {
         let _ = fs::remove_file(file);
@@ -517,7 +518,7 @@ fn only_the_families_that_have_errors_are_left_out_at_the_start() {
     assert!(shows(&sample("a", "3")));
     exporter.tells("`widget_a b` is not a metric name; use letters, digits, `_` and `:`; the first character must not be a digit; the family is left out");
 
-    // If the file changes but still has the error, the exporter does not use it. When the error is corrected, the
+    // If the file changes but still has the error, the exporter refuses the file. When the error is corrected, the
     // exporter uses the file.
     directory.write("crs.yaml", &broken.replace("name: size", "name: other"));
     eventually("the changed file is refused", || {
@@ -591,7 +592,7 @@ fn kinds_of_a_cluster_are_discovered_and_watched() {
         );
     }
 
-    // Without a configuration, the exporter does not request definitions.
+    // If no custom resources are configured, the exporter does not request CustomResourceDefinitions.
     let exporter = Exporter::serving(&[&url, "--resources=namespaces"]);
     exporter.becomes_ready();
     assert_eq!(api.count(definitions), 1);

@@ -1,4 +1,5 @@
-//! Tests the rules and dashboards of deploy/mixin. A real Prometheus evaluates them over the example cluster.
+//! Tests the rules and the dashboards in deploy/mixin. A real Prometheus evaluates their queries over the example
+//! cluster.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -15,7 +16,8 @@ use super::limits::closed;
 use super::prometheus::{Prometheus, value};
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get, run_program};
 
-/// A configuration whose family reads a value that is not a number, so that the panel about unreadable values has data.
+/// A configuration with a family that reads a value that is not a number. So the panel about unreadable values has
+/// data.
 pub(super) const UNREADABLE: &str = "\
 spec:
   resources:
@@ -35,8 +37,8 @@ const CAUSED: [&str; 6] = [
     "KubeStateMetricsShardingMismatch",
     "KubeStateMetricsShardsMissing",
 ];
-/// Alerts that may fire. Whether they fire depends on the number of retries, and on whether the machine answers a
-/// scrape within 3 s.
+/// Alerts that may fire. The number of retries and the speed of the machine determine whether these alerts fire. On a
+/// slow machine, a scrape can take more than 3 s.
 const POSSIBLE: [&str; 4] = [
     "KubeStateMetricsDown",
     "KubeStateMetricsListErrors",
@@ -76,7 +78,7 @@ fn objects() -> Vec<Value> {
     objects
 }
 
-/// Starts a simulated API server with the objects of the example.
+/// Starts a simulated API server that has the objects of the example.
 fn api() -> Api {
     let api = Api::start(&[]);
     for object in objects() {
@@ -92,9 +94,9 @@ fn api() -> Api {
 struct Query {
     dashboard: &'static str,
     title: String,
-    /// The letter by which the panel names the query. `A` is the first query.
+    /// The letter that identifies the query in its panel. `A` is the first query.
     letter: String,
-    /// The query, with values for the variables.
+    /// The query after the replacement of its variables by values.
     query: String,
 }
 
@@ -122,10 +124,10 @@ fn queries(dashboard: &'static str, cluster: &str) -> Vec<Query> {
     queries
 }
 
-/// Returns samples from yesterday: all series of an exporter except those about pods.
+/// Returns samples from yesterday: all series of an exporter, but not the series about pods.
 fn yesterday(exporter: &Exporter, cluster: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    // The interval is less than five minutes, because Prometheus uses a sample for five minutes.
+    // The step is shorter than five minutes: Prometheus ignores a sample that is older than five minutes.
     let times = (now.as_secs() - 25 * 3600..now.as_secs() - 23 * 3600).step_by(240);
     let mut samples = String::new();
     let ports = [&exporter.main, &exporter.telemetry];
@@ -145,8 +147,8 @@ fn yesterday(exporter: &Exporter, cluster: &str) -> String {
     samples
 }
 
-/// Starts a Prometheus that scrapes both ports of exporters every 3 s. A shorter interval would also shorten the
-/// timeout of a scrape, and on a busy machine scrapes would exceed this timeout. If `cluster` is not empty, all series
+/// Starts a Prometheus that scrapes both ports of the exporters every 3 s. With a shorter interval, scrapes would also
+/// have a shorter timeout, and on a busy machine they would exceed this timeout. If `cluster` is not empty, all series
 /// have the label `cluster`.
 fn prometheus(exporters: &[&Exporter], cluster: &str) -> Option<Prometheus> {
     let targets: Vec<_> = exporters
@@ -154,7 +156,8 @@ fn prometheus(exporters: &[&Exporter], cluster: &str) -> Option<Prometheus> {
         .flat_map(|own| [&own.main, &own.telemetry])
         .collect();
     let rules = ["alerts", "rules", "v1-names"].map(|name| mixin().join(format!("{name}.yaml")));
-    // Prometheus accepts JSON, because JSON is valid YAML. Prometheus ignores an empty label.
+    // The configuration is JSON. Prometheus accepts it, because JSON is valid YAML. If the value of a label is empty,
+    // Prometheus ignores the label.
     let config = json!({
         "global": { "scrape_interval": "3s", "evaluation_interval": "1s" },
         "rule_files": rules,
@@ -189,10 +192,11 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         &custom,
         "--readiness-deadline=1s",
     ];
-    // The first list of leases is never complete, so the panel about readiness has data.
+    // The API server responds to lists of Leases with an error. So the first list is never complete, and the panel
+    // about readiness has data.
     api.fail("leases");
-    // Two exporters export the same objects, as during a rollout. A third exporter is one of three shards. The other
-    // two shards do not run, so the panel about missing shards has data.
+    // Two exporters export the same objects, as two replicas do during a rollout. A third exporter has the settings of
+    // one of three shards. The other two shards do not run, so the panel about missing shards has data.
     let shard = [
         &*url,
         "--shard=1",
@@ -205,14 +209,15 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         &Exporter::serving(&watching),
         &Exporter::serving(&shard),
     ];
-    // The exporter closes the connection of this slow client, so the panel about closed connections has data.
+    // This client sends its request too slowly, so the exporter closes the connection, and the panel about closed
+    // connections has data.
     let mut slow = TcpStream::connect(&exporters[2].main).unwrap();
     slow.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     closed(&mut slow);
     eventually("the lists are complete", || {
         (exporters[1].get("/readyz").status == 200).then_some(())
     });
-    // Permissions are revoked, so that the panels about failures have data.
+    // The API server revokes a permission, so that the panels about failures have data.
     api.revoke("secrets");
     api.cut();
     eventually("secrets fail", || {
@@ -228,7 +233,7 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         eventually_or(
             "all ports were scraped some times",
             || {
-                // The test changes a node to cause events, so that the panels about rates have data.
+                // The test changes a node again and again to cause events, so that the panels about rates have data.
                 changes += 1;
                 let mut node = objects().into_iter().find(|own| own["kind"] == "Node")?;
                 node["metadata"]["labels"]["changes"] = json!(changes.to_string());
@@ -240,8 +245,8 @@ fn each_panel_has_data_and_each_rule_evaluates_with_and_without_a_cluster_label(
         );
         has_data(&server, cluster);
         evaluates(&server);
-        // The variable `cluster` of the dashboards has the name of the cluster as its only value. Without the label,
-        // the variable has no value.
+        // If the series have the label `cluster`, the variable `cluster` of the dashboards has the name of the cluster
+        // as its only value. Without this label, the variable has no value.
         let values = server.api("/api/v1/label/cluster/values?match[]=kube_node_info");
         let expected: Vec<_> = clusters
             .iter()
@@ -263,7 +268,7 @@ fn a_panel_and_an_alert_name_the_missing_shard() {
     let panels = queries("exporter", ".*");
     let panel = panels.iter().find(|own| own.title == "Missing shards");
     let query = &panel.unwrap().query;
-    // Until Prometheus has scraped both shards, the panel shows more missing shards than there are.
+    // Before Prometheus has scraped both shards, the panel shows too many missing shards.
     let row = eventually("the panel has one row", || {
         let mut rows = server.rows(query);
         (rows.len() == 1).then(|| rows.remove(0))
@@ -312,16 +317,17 @@ fn the_kustomization_has_the_rules_and_the_dashboards() {
     );
 }
 
-/// Evaluates each query of each panel, and checks that it has results.
+/// Evaluates every query of every panel, and checks that each query has results.
 fn has_data(server: &Prometheus, cluster: &str) {
-    // If the series have no label `cluster`, the variable has the value that selects all clusters.
+    // If the series have no label `cluster`, the variable `cluster` has a value that selects all clusters.
     let selected = if cluster.is_empty() { ".*" } else { cluster };
     let dashboards = ["exporter", "cluster"];
     let queries: Vec<_> = dashboards
         .iter()
         .flat_map(|own| queries(own, selected))
         .collect();
-    // On a busy machine, a scrape may take longer than its timeout. Until the next scrape, its series have no value.
+    // On a busy machine, a scrape may exceed its timeout. Then the series of this target have no value until the next
+    // scrape, so the test repeats each query.
     for own in &queries {
         let (dashboard, title, letter) = (own.dashboard, &own.title, &own.letter);
         let what = format!("{dashboard}: {title} {letter} has data");
@@ -332,7 +338,7 @@ fn has_data(server: &Prometheus, cluster: &str) {
         println!("{what}: {values:?}");
     }
     let query = |title| &queries.iter().find(|own| own.title == title).unwrap().query;
-    // The number of pods grew most, because there were no pods yesterday.
+    // The families of pods have grown most, because yesterday there were no pods.
     for (title, label, grown) in [
         ("Growth of families since yesterday", "family", "kube_pod_"),
         ("Growth of resources since yesterday", "resource", "*v1.Pod"),
@@ -344,14 +350,14 @@ fn has_data(server: &Prometheus, cluster: &str) {
             name.starts_with(grown).then_some(())
         });
     }
-    // Three exporters export the objects, but the panels must count each object once.
+    // Three exporters export the same objects, but the panels must count each object once.
     for (title, expected) in [("Nodes", 3.0), ("Pods by phase", 27.0)] {
         let sum = || server.query(query(title)).iter().sum::<f64>();
         eventually(title, || (sum() == expected).then_some(()));
     }
 }
 
-/// Checks that all rules evaluate, and that only the expected alerts are active.
+/// Checks that Prometheus evaluates all rules without error, and that only the expected alerts are active.
 fn evaluates(server: &Prometheus) {
     let mut active = BTreeSet::new();
     eventually_or(
@@ -372,7 +378,8 @@ fn evaluates(server: &Prometheus) {
     });
 }
 
-/// Returns the names of the alerts that are pending or firing. Asserts that the evaluation of each rule succeeds.
+/// Returns the names of the alerts that are pending or firing. Asserts that Prometheus evaluates each rule without
+/// error.
 fn active_alerts(server: &Prometheus) -> BTreeSet<String> {
     let answer = server.api("/api/v1/rules");
     let groups = answer["data"]["groups"].as_array().unwrap();

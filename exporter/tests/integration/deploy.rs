@@ -1,5 +1,4 @@
-//! Tests the manifests of deploy/: their permissions, their arguments, and whether a cluster
-//! accepts them.
+//! Tests the manifests in deploy/: their permissions, their arguments, and whether a cluster accepts the manifests.
 
 pub(crate) mod cluster;
 mod cluster_dry_runs;
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::support::{Exporter, run};
 
-/// Each plain manifest, with the overlay that generates the manifest.
+/// The name of each plain manifest, and the name of the Kustomize overlay that generates the manifest.
 const VARIANTS: [(&str, &str); 9] = [
     ("kubernetes.yaml", "single"),
     ("namespaced.yaml", "namespaced"),
@@ -36,7 +35,7 @@ const VARIANTS: [(&str, &str); 9] = [
 
 const NETWORK_POLICY: &str = "network-policy.yaml";
 
-/// Each plain manifest that is applied in addition to a variant, with its overlay.
+/// Plain manifests that users apply in addition to a variant, each with the Kustomize overlay that generates it.
 const ADDITIONS: [(&str, &str); 3] = [
     (NETWORK_POLICY, "network-policy"),
     ("service-monitor.yaml", "service-monitor"),
@@ -101,7 +100,7 @@ fn args(template: &Value) -> Vec<String> {
     args.map(|arg| arg.as_str().unwrap().to_owned()).collect()
 }
 
-/// Replaces the placeholders of an argument with values that a pod could have.
+/// Replaces the placeholders in an argument by values that are possible in a pod.
 fn in_a_pod(arg: &str) -> String {
     let files = deploy().join("kustomize/components/custom-resources");
     arg.replace("$(POD_NAMESPACE)", "kube-system")
@@ -110,7 +109,8 @@ fn in_a_pod(arg: &str) -> String {
         .replace("/etc/custom-resources", files.to_str().unwrap())
 }
 
-/// Compares a file with its expected content, or writes it if `UPDATE_GOLDEN` is set.
+/// Compares a file with its expected content. If `UPDATE_GOLDEN` is set, writes the expected content to the file
+/// instead.
 #[track_caller]
 pub(crate) fn assert_golden(file: &std::path::Path, expected: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -131,7 +131,7 @@ fn roles_allow_nothing_that_changes_objects() {
             let rules = object["rules"].as_array().map(Vec::as_slice);
             for rule in rules.unwrap_or_default() {
                 let verbs = strings(&rule["verbs"]);
-                // Only the Lease that the replicas share may be written.
+                // The role may allow writes to only one object: the Lease that the replicas share.
                 let is_lease = rule["resources"] == json!(["leases"]);
                 let is_own = rule["resourceNames"] == json!(["kube-state-metrics"]);
                 if is_lease && (is_own || verbs == BTreeSet::from(["create"])) {
@@ -180,7 +180,7 @@ fn the_chart_has_the_version_and_the_image_of_the_release() {
     let chart = yaml(helm::chart().join("Chart.yaml"));
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(chart["version"], version);
-    // The release workflow publishes the image with the version of the workspace as its tag.
+    // The release workflow uses the version of the workspace as the tag of the image.
     assert_eq!(chart["appVersion"], version);
     let workflow = deploy().join("../.github/workflows/release.yml");
     assert!(read(workflow.clone()).contains("image=\"$name:${GITHUB_REF_NAME#v}\""));
@@ -189,8 +189,8 @@ fn the_chart_has_the_version_and_the_image_of_the_release() {
     assert_eq!(image["registry"], workflow["env"]["REGISTRY"]);
     let repository = env!("CARGO_PKG_REPOSITORY").strip_prefix("https://github.com/");
     assert_eq!(image["repository"].as_str(), repository);
-    // The release workflow must use the toolchain that the Dockerfile names. Otherwise, nobody could build a release
-    // again with the same bytes.
+    // The release workflow must use the Rust toolchain that the Dockerfile names. With another toolchain, nobody could
+    // build the same bytes again.
     let dockerfile = read(deploy().join("../Dockerfile"));
     let toolchain = workflow["env"]["RUSTUP_TOOLCHAIN"].as_str().unwrap();
     assert!(
@@ -238,7 +238,7 @@ fn objects_have_the_labels_that_alerts_and_dashboards_select() {
             let name = labels["app.kubernetes.io/name"].as_str().unwrap();
             assert!(name.starts_with("kube-state-metrics"), "{file}: {object}");
             assert_eq!(labels["app.kubernetes.io/component"], "exporter", "{file}");
-            // The selector must not contain the version, because a selector cannot change.
+            // The selector must not contain the version, because Kubernetes does not allow a change of the selector.
             let selector = &object["spec"]["selector"]["matchLabels"];
             assert!(selector["app.kubernetes.io/version"].is_null(), "{file}");
             let is_workload = object["spec"]["template"].is_object();
@@ -270,7 +270,7 @@ fn the_network_policy_selects_the_pods_and_names_their_ports() {
         .map(|port| port["port"].as_str().unwrap())
         .collect();
     assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
-    // Without these ports, the pods could reach neither the API server nor DNS.
+    // Without these ports, the pods could not reach the API server and DNS.
     let egress = spec["egress"].as_array().unwrap().iter();
     let egress = egress.flat_map(|rule| rule["ports"].as_array().unwrap());
     let egress: BTreeSet<_> = egress.map(|port| port["port"].as_u64()).collect();
@@ -305,7 +305,7 @@ fn the_program_takes_the_arguments() {
             let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
             let args: Vec<_> = args.chain(ports).collect();
             let mut args = args;
-            // These flags need an API server.
+            // The test removes the flags that need an API server.
             args.retain(|arg| !["--auth-filter", "--ha"].contains(arg));
             let exporter = Exporter::start(&args);
             assert_eq!(exporter.get("/readyz").status, 200, "{file}: {name}");

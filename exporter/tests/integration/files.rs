@@ -1,5 +1,5 @@
-//! Tests files that are not regular, not text, or too large. For each of these files, the program must report an error
-//! immediately. The error must name the file, and state how to fix the problem.
+//! Tests files that are not regular files, not text, or too large. For each of these files, the exporter must report an
+//! error immediately. The error must name the file, and state how to fix the problem.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,12 +16,12 @@ use super::support::{
     CLUSTER, Directory, Exporter, Output, PROGRAM, config_map, eventually, eventually_or, get,
 };
 
-/// Maximum time until the program exits. It is shorter than the timeout of a test, and longer than a slow machine
-/// needs.
+/// Maximum time until the exporter exits. This time is shorter than the timeout of a test, but long enough for a slow
+/// machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Runs the program, and fails unless the program exits soon. If the arguments start the servers, the servers use free
-/// ports.
+/// Runs the exporter. Fails if the exporter does not exit soon. If the arguments start the servers, the servers use
+/// free ports.
 pub fn run_soon(args: &[&str]) -> Output {
     let serves = args[0].starts_with('-');
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
@@ -62,7 +62,7 @@ pub fn run_soon(args: &[&str]) -> Output {
     output
 }
 
-/// Creates an unusable file at `path`. Returns the expected part of the error.
+/// Creates a file at `path` that the exporter cannot use. Returns a text that the error must contain.
 fn put(kind: &str, path: &Path) -> &'static str {
     let _ = std::fs::remove_file(path);
     let _ = std::fs::remove_dir(path);
@@ -97,7 +97,7 @@ fn put(kind: &str, path: &Path) -> &'static str {
     }
 }
 
-/// The arguments, the file that the test replaces, and the expected start of the error.
+/// A test case: the arguments, the file that the test replaces, and the expected start of the error.
 struct Case {
     args: Vec<String>,
     file: &'static str,
@@ -265,7 +265,7 @@ fn texts_in_another_encoding_are_errors_that_say_so() {
     }
 }
 
-/// Whether a line of the log has all these texts.
+/// Returns `Some(())` if a line of the log contains all these texts.
 fn has_line(log: &str, texts: &[&str]) -> Option<()> {
     let mut lines = log.lines();
     let found = lines.any(|line| texts.iter().all(|text| line.contains(text)));
@@ -283,14 +283,16 @@ fn a_certificate_or_key_in_another_encoding_is_an_error_that_names_the_file() {
         for content in [&b"\xff\xfe-\0-\0"[..], b"a\xff", b"\n", b""] {
             let is_authority = file == "ca.pem";
             if is_authority && content.is_empty() {
-                // If the authority is empty, the authorities of the system are trusted, as in other clients.
+                // If the file of the authority is empty, the exporter trusts the authorities of the system, as other
+                // clients do.
                 continue;
             }
             std::fs::write(directory.path().join(file), content).unwrap();
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let output = run_soon(&args);
             assert!(!output.status.success(), "{args:?}");
-            // The authority is parsed after the kubeconfig, so the error does not contain the name of the setting.
+            // The exporter parses the authority after the kubeconfig, so the error does not name the setting of the
+            // kubeconfig.
             let start = if is_authority {
                 "a PEM certificate is required"
             } else {
@@ -329,7 +331,7 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
         for ((name, text), path) in files.iter().zip(&paths) {
             let says = put(kind, Path::new(path));
             eventually("the file is refused", || {
-                // At each request, the exporter reads the web configuration again.
+                // The exporter reads the web configuration again at each request.
                 let answer = exporter.get("/livez");
                 assert_eq!(answer.status, 200, "{name} {kind}");
                 assert_eq!(answer.header("x-frame-options"), Some("deny"));
@@ -337,7 +339,8 @@ fn files_that_become_unusable_leave_in_use_what_was_read() {
             });
             assert!(exporter.metrics("").contains("kube_configmap_info"));
             let before = exporter.log().len();
-            // `write` renames a file to this path, and a file cannot replace a directory in this way.
+            // `write` renames a file to this path. A file cannot replace a directory in this way, so the test removes
+            // the directory first.
             let _ = std::fs::remove_dir(path);
             directory.write(name, text);
             eventually("the file is used again", || {
@@ -473,7 +476,7 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     let exporter = Exporter::serving(&["--resources=pods", "--kubeconfig", &path]);
     become_unusable(&directory, &exporter, &files, |name, kind| {
         match (name, kind) {
-            ("kubeconfig", "empty") => Some("it is empty; give a kubeconfig"),
+            ("kubeconfig", "empty") => Some("the file is empty; write a kubeconfig"),
             ("c.pem", "utf-16" | "empty") => Some("client-certificate"),
             ("k.pem", "utf-16" | "empty") => Some("client-key"),
             _ => None,
@@ -481,10 +484,11 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
     });
 }
 
-/// Makes each file unusable in several ways while an exporter uses the files.
+/// While an exporter uses these files, makes each file unusable in several ways.
 ///
-/// The exporter must continue, name the file and the problem, and use the file again after the test restores it. `says`
-/// returns the expected part of the log line. If it returns `None`, the expected part is the result of [`put`].
+/// The exporter must continue, and name the file and the problem. After the test restores the file, the exporter must
+/// use it again. `says` returns the text that the log line must contain. If `says` returns `None`, the line must
+/// contain the result of [`put`].
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,
@@ -521,7 +525,7 @@ fn empty_files_are_told() {
     let directory = Directory::new("empty");
     let empty = directory.write("empty", "");
     let error = run_soon(&["--kubeconfig", &empty]).stderr;
-    let says = format!("kubeconfig {empty}: it is empty; give a kubeconfig");
+    let says = format!("kubeconfig {empty}: the file is empty; write a kubeconfig");
     assert!(error.contains(&says), "{error}");
 
     let api = Api::start_secure();
@@ -575,7 +579,7 @@ fn a_signal_stops_a_program_that_still_reads_its_input() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The program needs some time to install its signal handler. Before that, a signal would end the program with a
+    // The exporter needs some time to install its signal handler. Before that, a signal would end the exporter with a
     // failure.
     std::thread::sleep(Duration::from_millis(500));
     let sent = Command::new("kill")
@@ -614,7 +618,7 @@ fn both_ports_answer_while_manifests_are_loaded() {
     exporter.signal("TERM");
     assert!(exporter.wait().success());
 
-    // A signal ends the program even while it still reads manifests.
+    // A signal ends the exporter also while it still reads manifests.
     let (mut exporter, _stdin) = Exporter::loading(&[]);
     exporter.signal("TERM");
     assert!(exporter.wait().success());

@@ -1,5 +1,5 @@
-//! Checks that every flag has a test of its effect. A table names the tests, and is compared with the flags of the
-//! program.
+//! Checks that every flag has a test of its effect. A table names the tests. The test of this module compares the table
+//! with the flags of the exporter.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::support::{CLUSTER, Exporter, eventually_or, get, run};
 
-/// Flags, each with a test that fails if the flag has no effect.
+/// Each flag, with the name of a test that fails if the flag has no effect.
 const TABLE: &[(&str, &str)] = &[
     (
         "--apiserver",
@@ -249,7 +249,7 @@ const LOGS: &[&str] = &[
     "--vmodule=a=1",
 ];
 
-/// Returns the flags in the output of `--help`.
+/// Returns the flags that the output of `--help` lists.
 fn flags() -> BTreeSet<String> {
     let help = run(&["--help"], "").stdout;
     let lines = help.lines().map(str::trim_start);
@@ -263,7 +263,7 @@ fn flags() -> BTreeSet<String> {
     flags.collect()
 }
 
-/// Appends the text of all Rust files below a directory.
+/// Appends the text of all Rust files in a directory and in its subdirectories.
 fn sources(directory: &Path, text: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -457,7 +457,7 @@ fn clients_that_accept_gzip_get_it_whatever_the_flag_says() {
 
 #[test]
 fn hosts_and_ports_choose_where_it_listens() {
-    // The ports are in use on 127.0.0.1. So the exporter can start only if it listens on another address.
+    // Other sockets use these ports on 127.0.0.1. So the exporter can start only on another address.
     let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [port, telemetry] =
         [0, 1].map(|index| taken[index].local_addr().unwrap().port().to_string());

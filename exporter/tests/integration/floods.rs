@@ -1,4 +1,5 @@
-//! Tests floods of connections, of responses and of control frames. Other clients must still get responses.
+//! Tests floods of connections, of responses and of HTTP/2 control frames. During a flood, other clients must still get
+//! responses.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -11,13 +12,13 @@ use std::time::{Duration, Instant};
 use super::limits::{closed, cut, large};
 use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, eventually};
 
-/// The maximum time of a probe. This time is long, because other tests run at the same time.
+/// The maximum time until a probe gets a response. This time is long, because other tests run at the same time.
 const SOON: Duration = Duration::from_secs(10);
 
-/// The size of a small receive buffer, which is soon full.
+/// The size of a small receive buffer, which fills quickly.
 const SMALL: Option<usize> = Some(4096);
 
-/// Starts an exporter with this limit on open files (arguments of `ulimit`).
+/// Starts an exporter with a limit on open files. `limit` has the arguments of `ulimit`.
 fn with_descriptors(limit: &str) -> Exporter {
     let command = format!("ulimit {limit}; exec \"$0\" \"$@\"");
     let mut shell = Command::new("sh");
@@ -25,8 +26,8 @@ fn with_descriptors(limit: &str) -> Exporter {
     Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
-/// Runs `check` while several threads send requests on new connections. Each thread keeps its last `keep` connections
-/// open. Returns the number of connections.
+/// Runs `check` while several threads open connections and send requests. Each thread keeps its last `keep` connections
+/// open, and closes the older ones. Returns the number of connections that the threads have opened.
 fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
     let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -50,7 +51,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
         eventually("the flood has begun", || {
             (count.load(Ordering::Relaxed) > 100).then_some(())
         });
-        // If the check panics, the panic is caught, so that the flood ends before the test fails.
+        // If the check panics, the function catches the panic, so that the threads end before the test fails.
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = checked {
@@ -60,13 +61,13 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
     count.into_inner()
 }
 
-/// Returns the longest time until `/livez` answers on either port.
+/// Returns the longest time until `/livez` responds, on both ports.
 fn slowest_livez(exporter: &Exporter) -> Duration {
     let times = (0..20).flat_map(|_| [&exporter.main, &exporter.telemetry]);
     let times = times.map(|address| {
         let start = Instant::now();
-        // A connection may be closed to make room for another one. Therefore the test repeats the request, as probes
-        // do.
+        // The exporter may close a connection to make room for another connection. So the test repeats the request, as
+        // probes do.
         while !is_alive(address).unwrap_or(false) {
             assert!(start.elapsed() < PATIENCE, "/livez does not answer");
         }
@@ -113,8 +114,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // When `base` was counted, a connection and a directory were open, so two descriptors are free now. Each port may
-    // have four connections, so there are not enough descriptors.
+    // The number `base` includes a connection and a directory that are no longer open, so two descriptors are free.
+    // Each port may have four connections, so the descriptors are not sufficient.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
@@ -127,7 +128,7 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     assert!(slowest < SOON, "{slowest:?}");
     let log = exporter.log();
     let lines = log.matches("cannot accept a connection").count();
-    // The log has at most one such line per minute for each of the two servers.
+    // Each of the two servers logs this line at most once per minute.
     assert!((1..=2).contains(&lines), "{log}");
 }
 
@@ -136,7 +137,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // When `base` was counted, a connection and a directory were open, so two descriptors are free now.
+    // The number `base` includes a connection and a directory that are no longer open, so two descriptors are free.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {
@@ -150,7 +151,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
             answer.starts_with("HTTP/1.1 200 OK"),
             "client {number}: {answer}"
         );
-        // The client never closes its connections.
+        // The client keeps all its connections open.
         clients.push(stream);
     }
     let failures = "kube_state_metrics_http_accept_failures_total{server=\"metrics\"}";
@@ -158,7 +159,7 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     assert!(failures > 0.0 && failures < 20.0, "{failures} failures");
 }
 
-/// Whether a scrape from an address receives the complete response.
+/// Returns whether a scrape from this address gets the complete response.
 fn scrape_from(ip: [u8; 4], exporter: &Exporter) -> bool {
     let mut stream = connect_from(ip, &exporter.main, SMALL).unwrap();
     stream
@@ -180,7 +181,7 @@ fn a_flood_of_stalled_scrapes_fails_no_scrape_of_another_peer() {
     assert!(cut(&exporter, "made_room") > 0.0);
 }
 
-/// Returns a frame of HTTP/2.
+/// Returns an HTTP/2 frame.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0, 0, payload.len() as u8, kind, 0, 0, 0, 0, 0];
     frame.extend(payload);

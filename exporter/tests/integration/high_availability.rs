@@ -1,4 +1,4 @@
-//! Tests several replicas with `--ha`. Only one replica may serve the metrics of objects.
+//! Tests several replicas that use `--ha`. At each moment, only one replica may serve the metrics of objects.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 /// The shortest allowed duration of the Lease.
 const LEASE: Duration = Duration::from_secs(3);
-/// A series that each leader exports.
+/// The start of a series that each leader exports.
 const SERIES: &str = "kube_namespace_created{";
 const ROLLOUTS: u32 = 10;
 
@@ -82,8 +82,8 @@ fn a_lease_says_who_leads_and_a_standby_serves_no_objects() {
     assert!(text.ends_with(&format!("{}\n", series("b", 0))), "{text}");
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(first.metrics("").contains(&series("a", 1)));
-    // If a query selects a part of the metrics, the response has no metrics about the exporter. So the response of the
-    // standby is empty.
+    // If a query selects metrics, the response has no metrics about the exporter. So the response of the standby
+    // replica is empty.
     assert_eq!(second.metrics("?resources=namespaces"), "");
 
     let ready = second.get("/readyz?verbose").text();
@@ -141,7 +141,7 @@ fn a_replica_without_permissions_on_the_lease_is_not_ready() {
     let reason = "not ready: standby for lease default/kube-state-metrics, which nobody holds; cannot read or write the Lease: ";
     let is_told = || state().text().starts_with(reason).then_some(());
     eventually_or("the reason", is_told, || state().text());
-    // The replica has listed all objects, but without the Lease it does not become ready.
+    // The replica has listed all objects, but it does not become ready, because it does not hold the Lease.
     assert!(
         replica
             .next_line()
@@ -227,8 +227,8 @@ fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let killed = Instant::now();
     wait_until_it_leads(&second);
     let gap = killed.elapsed();
-    // The gap is the duration of the Lease plus one interval between the reads of the standby (0.4 s). A busy machine
-    // needs some more time.
+    // The gap is the duration of the Lease plus the time between two reads of the standby replica (0.4 s). A busy
+    // machine needs some more time, so the limit is longer.
     assert!(gap < LEASE + Duration::from_secs(3), "{gap:?}");
 }
 
@@ -243,7 +243,7 @@ fn a_leader_alone_serves_until_its_hand_over_is_hopeless_and_frees_the_lease() {
     assert!(replica.wait().success());
     let lease = api.lease("kube-state-metrics").unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "");
-    // The leader has released the Lease, so the next replica does not wait until the Lease expires.
+    // The leader has released the Lease, so the next replica need not wait until the Lease expires.
     let next = named(&api, "b");
     let started = Instant::now();
     wait_until_it_leads(&next);
@@ -264,7 +264,8 @@ fn rollouts_lose_and_double_no_series() {
     replicas.iter().for_each(|replica| scraper.add(replica));
     for rollout in 1..=ROLLOUTS {
         for name in ["a", "b"] {
-            // As in a rollout of a Deployment, the new pod is ready before an old pod stops.
+            // In the rollout of a Deployment, the new pod becomes ready before an old pod stops. The test uses the same
+            // order.
             let new = named(&api, &format!("{name}{rollout}"));
             new.becomes_ready();
             scraper.add(&new);

@@ -1,5 +1,5 @@
-//! Tests attacks by an API server on a real connection. `tests/integration/watch/hostile.rs` of the library has the
-//! tests that need no connection.
+//! Tests attacks that a hostile API server makes on a real connection. Tests that need no connection are in
+//! `tests/integration/watch/hostile.rs` of the library.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::support::{Exporter, eventually};
 
 fn object(name: &str, size: usize) -> Value {
     let metadata = json!({ "name": name, "namespace": "a", "resourceVersion": "5" });
-    // The large field comes after the metadata, as in responses of API servers.
+    // The large field comes after the metadata, as in objects of a real API server.
     json!({ "metadata": metadata, "z": "x".repeat(size) })
 }
 
@@ -55,7 +55,7 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
             Some(0.0)
         );
     }
-    // Without limits, the exporter reads all objects.
+    // If the limits are disabled, the exporter reads all objects.
     let none = ["--object-size-limit=0", "--feed-buffer-limit=0"];
     let exporter = Exporter::serving(&[&[&*url, "--resources=secrets"][..], &none].concat());
     eventually("the large secret is exported", || {
@@ -66,7 +66,8 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
     });
 }
 
-/// Asserts that an exporter reports this failure for configmaps but exports secrets. Returns the exporter.
+/// Asserts that the resource configmaps fails with this message, and that the resource secrets is exported. Returns the
+/// exporter.
 fn fails_alone(api: &Api, message: &str) -> Exporter {
     api.put("secrets", object("a", 1));
     let url = format!("--apiserver={}", api.url);
@@ -100,6 +101,6 @@ fn headers_without_an_end_are_a_failure_of_their_resource_alone() {
 fn informational_responses_without_an_end_are_a_failure_of_their_resource_alone() {
     let api = Api::start(&[]);
     api.flood_hints("configmaps");
-    // Without a limit on informational responses, the request would fail only by its timeout after a minute.
+    // Without the limit on informational responses, the request would fail only after its timeout of a minute.
     fails_alone(&api, "informational responses (1xx)");
 }

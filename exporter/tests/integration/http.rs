@@ -10,23 +10,23 @@ use serde::Deserialize;
 
 use super::support::{Directory, Exporter, eventually, eventually_or, get, request};
 
-/// Cases of both ports in which the response intentionally differs from that of kube-state-metrics.
+/// Test cases for both ports in which the response is intentionally different from the response of kube-state-metrics.
 const DIFFERENT: &[(&str, Different)] = &[
     // Each path allows only the methods that it needs. If a path contains `//` or `..`, the exporter does not redirect
-    // to the normalized path.
+    // the client to the normalized path.
     ("129", Different::Status(404)),
     ("130", Different::Status(404)),
     ("131", Different::Status(404)),
     ("132", Different::Status(404)),
-    // Both ports have health endpoints.
+    // In the exporter, both ports have health endpoints.
     ("112", Different::Status(200)),
     ("134", Different::Status(200)),
-    // If a client does not accept HTML, it receives the pages as plain text.
+    // If a client does not accept HTML, the exporter sends the pages as plain text.
     ("072", Different::Type("text/plain; charset=utf-8")),
     ("109", Different::Type("text/plain; charset=utf-8")),
     ("110", Different::Type("text/plain; charset=utf-8")),
     ("169", Different::Type("text/plain; charset=utf-8")),
-    // The exporter's own metrics are not available as protobuf, and the escaping differs.
+    // The metrics about the exporter are not available as protobuf, and the content type names another escaping.
     (
         "139",
         Different::Type("text/plain; version=0.0.4; charset=utf-8; escaping=underscores"),
@@ -67,7 +67,7 @@ fn paths_are_answered_as_the_cases_say() {
         let case: Case = serde_json::from_str(line).unwrap();
         let number = case.case.rsplit('/').next().unwrap();
         let is_main = case.server == "metrics";
-        // The tests of the library cover these cases.
+        // Tests of the library cover the cases for `/metrics` on the main port.
         if is_main && case.path.split('?').next() == Some("/metrics") {
             continue;
         }
@@ -86,7 +86,7 @@ fn paths_are_answered_as_the_cases_say() {
         let sniffing = answer.header("x-content-type-options");
         assert_eq!(sniffing, Some("nosniff"), "{number}");
         if !matches!(case.method.as_str(), "GET" | "HEAD") {
-            // The exporter refuses this method.
+            // The exporter refuses the method of this request.
             assert_eq!(answer.status, 405, "{number}");
             assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{number}");
             continue;
@@ -140,8 +140,8 @@ async fn http2_is_spoken_without_being_asked_first() {
             (status, String::from_utf8(body.to_vec()).unwrap())
         }
     };
-    // Before the first response, the client sends one request. With the response, the client learns how many concurrent
-    // requests are allowed.
+    // The client sends one request, and waits for its response before it sends more. The response tells the client how
+    // many concurrent requests are allowed.
     assert_eq!(ask("GET", "/livez").await, (200, "OK".to_owned()));
     let answers = (0..40).map(|_| tokio::spawn(ask("GET", "/metrics")));
     let plain = exporter.metrics("");

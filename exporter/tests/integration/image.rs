@@ -1,5 +1,6 @@
-//! Tests the image. It is built from the last stage of the Dockerfile, but contains the program of this build instead
-//! of that of the first stage. The test starts the image as an ordinary user on a read-only root filesystem.
+//! Tests the image. The image is built from the last stage of the Dockerfile. But the exporter in the image comes from
+//! the build of this test, not from the first stage. The test starts the image as a user without privileges, on a
+//! read-only root filesystem.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +12,12 @@ use serde_json::{Value, json};
 use super::support::{CLUSTER, Directory, Exporter, PORTS, PROGRAM};
 use super::tools::tool;
 
-/// The environment variable with the path of the program for the image, such as a static build. If the variable is not
-/// set, the image contains the program of this build.
+/// The name of an environment variable. The variable can contain the path of a program for the image, such as a static
+/// build. If the variable is not set, the image contains the exporter from the build of this test.
 const IMAGE_PROGRAM: &str = "IMAGE_PROGRAM";
 
-/// A script that starts a program as a container runtime does. The root filesystem is read-only except for the mounts,
-/// and the process runs as an ordinary user without groups.
+/// A script that starts a program in the same way as a container runtime. Only the mounts are writable; all other
+/// directories are read-only. The process runs as a user without privileges and without groups.
 const START: &str = r#"
 set -e
 root=$1 user=$2
@@ -28,7 +29,7 @@ mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" --groups="${user#*:}" "$root" "$@"
 "#;
 
-/// The program buildah, which stores its images in a temporary directory.
+/// The command `buildah`, which stores its images in a temporary directory.
 struct Buildah {
     directory: Directory,
 }
@@ -43,7 +44,7 @@ impl Buildah {
             .arg(own("root"))
             .arg("--runroot")
             .arg(own("run"))
-            // The storage driver `vfs` needs no support by the kernel.
+            // The storage driver `vfs` works without support by the kernel.
             .arg("--storage-driver=vfs")
             .args(args)
             .stdin(Stdio::null())
@@ -55,7 +56,7 @@ impl Buildah {
     }
 }
 
-/// Finds the files below a directory, as paths relative to `root`.
+/// Finds all files in a directory and its subdirectories, as paths relative to `root`.
 fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
@@ -68,7 +69,7 @@ fn files(directory: &Path, root: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns the shared libraries of a program. A static program has none.
+/// Returns the shared libraries that a program needs. A static program needs no libraries.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -84,8 +85,8 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// Returns buildah, if it is installed and the user may mount. If buildah is missing, or the user may not mount,
-/// returns `None` and prints a remark.
+/// Returns `buildah` if it is installed and the user may mount filesystems. Otherwise, prints a remark and returns
+/// `None`.
 fn buildah() -> Option<Buildah> {
     tool("buildah", &["version"], "buildah")?;
     tool("unshare", &["--mount", "true"], "unshare, as root,")?;
@@ -101,13 +102,13 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     };
     let directory = buildah.directory.path();
     let program = std::env::var_os(IMAGE_PROGRAM).map_or(PathBuf::from(PROGRAM), PathBuf::from);
-    // This directory contains the files that the last stage copies from the first stage.
+    // This directory replaces the first stage: it contains the files that the last stage copies from there.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     let copied = built.join("kube-state-metrics");
     copy(&program, &copied);
-    // The program of this build consists mostly of debug information. It is removed, because buildah would copy it
-    // several times.
+    // A debug build of the exporter consists mostly of debug information. The test removes this information, because
+    // buildah would copy it several times.
     let _ = Command::new("strip").arg(&copied).status();
     fs::create_dir_all(built.join("etc/ssl/certs")).unwrap();
     fs::write(built.join(certificates), "certificates\n").unwrap();
@@ -143,7 +144,8 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     let expected = ["kube-state-metrics", certificates.to_str().unwrap()].map(String::from);
     assert_eq!(found, BTreeSet::from(expected));
 
-    // The program of this build is not static, unlike the program that the Dockerfile builds.
+    // The exporter from the build of this test needs shared libraries. The program that the Dockerfile builds is
+    // static.
     for library in libraries(&program) {
         copy(&library, &root.join(library.strip_prefix("/").unwrap()));
     }
@@ -158,7 +160,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
         .arg(&root)
         .arg(config["User"].as_str().unwrap())
         .args(entrypoint.map(|word| word.as_str().unwrap()))
-        // If a flag occurs twice, the last value is used.
+        // If a flag is repeated, the last value takes precedence.
         .arg("--manifests=/manifests")
         .args(PORTS);
     let exporter = Exporter::of_command(&mut command);

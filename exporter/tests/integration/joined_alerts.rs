@@ -1,5 +1,5 @@
-//! Tests all published alerts with joined labels. A real Prometheus evaluates them over the example cluster while pods
-//! are replaced and labels of namespaces change.
+//! Tests all published alerts with joined labels. A real Prometheus evaluates the alerts over the example cluster,
+//! while the test replaces pods and changes labels of namespaces.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use super::rollouts::now;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 use super::well_known::{expressions, rules};
 
-/// Alerts that have no results over the example, and whose results would not have the joined label. Their results have
-/// no namespace, or their expressions remove the label by aggregation.
+/// Alerts that have no results over the example cluster. If they had results, the results would not have the joined
+/// label. The reason is that these results have no namespace, or that the expression removes the label by aggregation.
 const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
     "KubeCPUQuotaOvercommit",
     "KubeJobNotCompleted",
@@ -21,27 +21,28 @@ const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
     "KubeNodePressure",
     "KubeNodeReadinessFlapping",
 ];
-/// This alert reads the last 5 minutes. So it still has results for series that have ended.
+/// This alert evaluates samples of the last 5 minutes. So it also has results for series that no longer exist.
 const READS_THE_PAST: &str = "KubePodCrashLooping";
-/// The label that is joined. All namespaces have this label.
+/// The label that is joined. All namespaces of the example have this label.
 const LABEL: &str = "kubernetes.io/metadata.name: ";
-/// The end of each namespace's label value after the change.
+/// The test changes the label value of each namespace: it appends this text.
 const NEW_TEAM: &str = "-renamed";
-/// Two ReplicaSets, and their successors after a rollout. A pod of the first one waits, and a pod of the second one
-/// crashes.
+/// Two pairs of ReplicaSets. In each pair, the rollout replaces the first ReplicaSet by the second. A pod of the first
+/// pair waits, and a pod of the second pair crashes.
 const ROLLOUT: [(&str, &str); 2] = [
     ("payments-66888554", "payments-77999665"),
     ("storefront-5f8b9d7c66", "storefront-6a9c8e8d77"),
 ];
 
-/// A cluster as manifests, an exporter that watches them, and a Prometheus with all published rules.
+/// Manifests with the objects of a cluster, an exporter that watches the manifests, and a Prometheus with all published
+/// rules.
 struct Cluster {
     manifests: Directory,
     _exporter: Exporter,
     prometheus: Prometheus,
 }
 
-/// Returns additional objects for alerts that keep the label but have no results over the example.
+/// Returns additional objects. They cause those alerts that keep the label but have no results over the example.
 fn more_objects() -> String {
     let object = |api: &str, kind: &str, spec: Value, status: Value| {
         let metadata = json!({ "name": "odd", "namespace": "shop", "uid": kind, "generation": 3 });
@@ -105,8 +106,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until each alert fires, and each of its results has the team of its namespace. The team is the name of the
-    /// namespace, followed by `end`.
+    /// Waits until each alert fires, and until each of its results has the team of its namespace. The team is the name
+    /// of the namespace, followed by `end`.
     #[track_caller]
     fn all_fire_with_the_team(&self, end: &str) {
         let has_team = |row: &Value| {
@@ -144,7 +145,7 @@ impl Cluster {
         }
     }
 
-    /// Asserts that no result of an alert and no series of a container ever existed twice.
+    /// Asserts that no alert had the same result twice, and that no container had the same series twice.
     #[track_caller]
     fn assert_none_doubled(&self, start: f64, end: f64) {
         let alerts = alerts().into_iter().filter(|alert| alert != READS_THE_PAST);
@@ -162,7 +163,7 @@ impl Cluster {
     }
 }
 
-/// Writes the manifests of the example. `change` edits each line.
+/// Writes the manifests of the example cluster. `change` can change their text. `change` edits each line.
 fn write_example(directory: &Directory, change: impl Fn(&str) -> String) {
     for file in fs::read_dir(CLUSTER).unwrap() {
         let path = file.unwrap().path();

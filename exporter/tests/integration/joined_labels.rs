@@ -1,5 +1,5 @@
 //! Tests published alerts with joined labels. promtool evaluates the alerts over the example cluster. A real Prometheus
-//! evaluates them while pods and labels change.
+//! evaluates the alerts while the test changes pods and labels.
 
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ use super::well_known::{expect, expressions, judge, rules, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
-/// Alerts with results over the example whose expressions remove the joined label of the namespace by aggregation.
+/// Alerts with results over the example. Their expressions remove the joined label of the namespace by aggregation.
 pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
-/// The alerts about cluster-scoped objects, which have no namespace.
+/// The alerts about cluster-scoped objects. These objects have no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
 
-/// Returns the published alerts that have results over the example, each with its expression.
+/// Returns the published alerts that have results over the example. The second text is the expression of the alert.
 fn alerts() -> Vec<(String, String)> {
     let alerts = expressions().filter(|own| own.is_alert() && own.silent.is_none());
     alerts.map(|own| (own.rule, own.query)).collect()
@@ -29,7 +29,7 @@ fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
     let is_listed = |alert: &str| AGGREGATED.contains(&alert) || CLUSTER_SCOPED.contains(&alert);
     let mut tests = Vec::new();
     for (alert, query) in alerts() {
-        // This expression has a result only if a result of the alert has the label `team`.
+        // This expression has a result if a result of the alert has the label `team`.
         let labelled = format!("group by (team) ({query}) unless on (team) vector(1)");
         tests.push(expect(&labelled, !is_listed(&alert)));
         tests.push(expect(&query, true));
@@ -41,14 +41,14 @@ fn published_alerts_keep_the_label_unless_they_aggregate_it_away() {
             "{alert} is not on the page"
         );
     }
-    // The other published expressions must not fail either.
+    // The test also evaluates all other published expressions, which must not fail.
     tests.extend(expressions().map(|own| expect(&own.query, own.silent.is_none())));
     if has_promtool() {
         judge(&with_job(&series(&[joins])), &[], &tests);
     }
 }
 
-/// A cluster with a Deployment whose pods do not start, and a Prometheus with all published rules.
+/// A cluster, and a Prometheus with all published rules. The cluster has a Deployment whose pods do not start.
 struct Cluster {
     api: Api,
     prometheus: Prometheus,
@@ -74,7 +74,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until this number of alerts of this name fires, and one of these alerts has these labels.
+    /// Waits until `count` alerts of this name fire. At least one of them must have these labels.
     #[track_caller]
     fn fires(&self, alert: &str, count: usize, labels: &[(&str, &str)]) {
         let query = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
@@ -137,7 +137,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
         ];
         cluster.fires("KubeContainerWaiting", 1, &labels);
     };
-    // The expression reads the last 5 minutes, so the alerts about earlier series still fire.
+    // The expression of the alert reads the last 5 minutes, so the alerts about the earlier series still fire.
     let crashing = |pod: &'static str, team: &'static str, count| {
         let labels = [("pod", pod), ("team", team), ("workload", "web")];
         cluster.fires("KubePodCrashLooping", count, &labels);
@@ -145,7 +145,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
     waiting("web-1-a", "storefront");
     crashing("web-1-a", "storefront", 1);
     let start = now();
-    // The test simulates a rollout: a pod of another ReplicaSet replaces the pod.
+    // The test simulates a rollout: a pod of another ReplicaSet replaces the first pod.
     put_pod(&cluster.api, "web-2", "web-2-b");
     cluster.api.delete("pods", "web-1-a");
     waiting("web-2-b", "storefront");
@@ -156,7 +156,7 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
     let end = now();
 
     let prometheus = &cluster.prometheus;
-    // At each time, each series must exist exactly once and must have a team.
+    // At each moment, each series must exist exactly once and must have the label `team`.
     let counts = "count by (pod, container) (kube_pod_container_info)";
     let series = prometheus.history(counts, start, end);
     let pods: Vec<_> = series.iter().map(|row| &row["metric"]["pod"]).collect();

@@ -1,4 +1,4 @@
-//! Tests that the exporter answers quickly while the largest objects that an API server accepts change.
+//! Tests that the exporter responds quickly while the largest possible objects change.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::api::Api;
 use super::support::{Exporter, PORTS, PROGRAM};
 
-/// The largest request that etcd accepts, in bytes.
+/// The size of the largest request that etcd accepts, in bytes.
 const LARGEST: usize = 1_500_000;
 
-/// The flag with a configuration for widgets, which are deeply nested objects. One family has a sample for each part of
-/// a widget. The other family counts the large parts with an expression.
+/// The flag with a configuration for widgets. Widgets are deeply nested objects. One family has a sample for each part
+/// in a widget. The other family uses an expression to count the large parts of a widget.
 const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
     groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, labelsFromPath: {name: [metadata, name]},
     metrics: [
@@ -21,9 +21,10 @@ const WIDGETS: &str = "--custom-resource-state-config={spec: {resources: [{
         {name: large, help: Large parts., each: {type: Gauge, gauge: {
             expr: \"object.spec.parts.filter(part, part.size > 3).size()\"}}}]}]}}";
 
-/// Returns objects of several kinds. Each object has almost the maximum size.
+/// Returns objects of several kinds. Each object is almost as large as possible.
 fn objects(round: usize) -> Vec<(&'static str, Value)> {
-    // Returns as many entries of about `bytes` bytes as fit into the largest object.
+    // Returns a list of entries, each of about `bytes` bytes. The list has as many entries as fit into the largest
+    // object.
     let many = |bytes: usize, part: &dyn Fn(usize) -> Value| -> Value {
         (0..LARGEST / bytes).map(part).collect()
     };
@@ -50,8 +51,8 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
         30,
         &|number| json!({ "ip": format!("10.{round}.{number}") }),
     );
-    // A widget consists of two halves of about the same size. `parts` is a list of many small maps. `tree` is a long
-    // list of numbers inside 100 nested maps.
+    // A widget consists of two fields of about the same size. The field `parts` is a list of many small maps. The field
+    // `tree` is a long list of numbers inside 100 nested maps.
     let parts = many(
         240,
         &|number| json!({ "name": format!("p{number}"), "size": round, "attributes": { "a": "x", "b": { "c": ["d"] } } }),
@@ -87,7 +88,7 @@ fn objects(round: usize) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Sends requests for the duration `time`, and returns the 99th percentile of the response times.
+/// Sends requests for the duration `time`. Returns the 99th percentile of the response times.
 fn percentile(exporter: &Exporter, path: &str, time: Duration) -> Duration {
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < time {

@@ -1,5 +1,5 @@
-//! Tests clients that are slow, that are many, or that send invalid data. Each limit must take effect, and other
-//! clients must not be affected.
+//! Tests limits for clients: slow clients, many clients, and clients that send invalid data. Each limit must take
+//! effect, but must not affect other clients.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, eventually};
 
-/// Returns an exporter whose response is larger than all buffers between client and server.
+/// Returns an exporter whose response does not fit into the buffers between client and server.
 pub fn large(args: &[&str]) -> (Directory, Exporter) {
     let directory = Directory::new("large");
     // The manifests are JSON, because the exporter reads JSON faster than YAML.
@@ -27,7 +27,7 @@ fn connect(address: &str) -> TcpStream {
     connect_from([127, 0, 0, 1], address, Some(4096)).unwrap()
 }
 
-/// Requests all metrics and does not read them.
+/// Requests all metrics, but does not read the response.
 fn stalled(exporter: &Exporter) -> TcpStream {
     let mut stream = connect(&exporter.main);
     stream
@@ -36,7 +36,7 @@ fn stalled(exporter: &Exporter) -> TcpStream {
     stream
 }
 
-/// Waits until the other side has closed a connection, and returns the time until then.
+/// Waits until the server has closed the connection, and returns the duration of the wait.
 pub fn closed(stream: &mut TcpStream) -> Duration {
     let start = Instant::now();
     let mut buffer = vec![0; 1 << 16];
@@ -66,7 +66,7 @@ pub fn cut(exporter: &Exporter, reason: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// A time that is longer than the tested limit, and shorter than all other limits of the test.
+/// A duration that is longer than the tested limit, but shorter than all other limits in the test.
 const SHORT: Duration = Duration::from_secs(25);
 
 #[test]
@@ -127,7 +127,7 @@ fn an_answer_must_be_written_in_time_however_steadily_it_is_read() {
     eventually("the response is aborted", || {
         (cut(&exporter, "slow_answer") == 1.0).then_some(())
     });
-    // A client that reads fast gets the whole response.
+    // A client that reads fast must get the whole response.
     assert!(exporter.metrics("").contains("a-config-map-5999"));
 }
 
@@ -137,7 +137,7 @@ fn ask(stream: &mut TcpStream, path: &str) -> Answer {
     Answer::read(stream).unwrap()
 }
 
-/// Whether the other side has kept the connection open so far.
+/// Whether the server has kept the connection open until now.
 fn is_open(stream: &mut TcpStream) -> bool {
     ask(stream, "/livez").status == 200
 }
@@ -163,7 +163,8 @@ fn one_connection_too_many_closes_the_quietest() {
     ask(&mut first, "/livez");
     let mut second = connect(&exporter.main);
     ask(&mut second, "/livez");
-    // The first connection was used more recently than the second connection, so the server evicts the second one.
+    // The first connection was in use more recently than the second connection, so the server closes the second
+    // connection.
     ask(&mut first, "/livez");
     let mut third = connect(&exporter.main);
     ask(&mut third, "/livez");
@@ -200,7 +201,7 @@ fn garbage_does_no_harm() {
     let before = exporter.memory();
     let send = |garbage: &str| {
         let mut stream = connect(&exporter.main);
-        // The server may refuse the request before all of it is sent.
+        // The server may refuse the request before the client has sent all of it.
         let _ = stream.write_all(garbage.as_bytes());
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
@@ -212,7 +213,7 @@ fn garbage_does_no_harm() {
         let flood = [(); 4].map(|()| {
             scope.spawn(|| (0..200).for_each(|round| send(garbage[round % garbage.len()])))
         });
-        // All other clients still get responses.
+        // During the flood, other clients must still get responses.
         while !flood.iter().all(|thread| thread.is_finished()) {
             scrape(&exporter);
         }
@@ -222,7 +223,7 @@ fn garbage_does_no_harm() {
     assert_eq!(exporter.log(), "", "invalid requests are not logged");
 }
 
-/// Returns the time from connecting to the last byte of all metrics.
+/// Returns the time from the connection attempt to the last byte of the response with all metrics.
 fn scrape(exporter: &Exporter) -> Duration {
     let start = Instant::now();
     let mut stream = TcpStream::connect(&exporter.main).unwrap();
@@ -237,17 +238,17 @@ fn scrape(exporter: &Exporter) -> Duration {
     time
 }
 
-/// Returns the 99th percentile of some times.
+/// Returns the 99th percentile of these times.
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() - 1 - times.len() / 100]
 }
 
-/// Compares the scrape times of two exporters, one of which has clients that never read their responses.
+/// Compares the scrape times of two exporters. One exporter also has clients that never read their responses.
 ///
-/// The function scrapes the exporters alternately, so that other load on the machine affects both equally.
+/// The function scrapes the two exporters alternately, so that other load on the machine affects both in the same way.
 fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
-    // The exporter must not close the slow connections during the measurement.
+    // With these timeouts, the exporter does not close the slow connections during the measurement.
     let args = [
         "--server-progress-timeout=10m",
         "--server-write-timeout=10m",
@@ -283,7 +284,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
         beside < alone.mul_f64(slower),
         "{beside:?} instead of {alone:?}"
     );
-    // Connected clients that do not read cost no CPU time, so these clients do not affect other clients.
+    // A connected client that does not read must cost no CPU time. Then it does not affect other clients.
     assert!(
         beset_cpu < free_cpu.mul_f64(1.5) + Duration::from_millis(100),
         "{beset_cpu:?} instead of {free_cpu:?}"
@@ -293,7 +294,7 @@ fn slow_clients_harm_nobody(clients: usize, scrapes: usize, slower: f64) {
 
 #[test]
 fn clients_that_do_not_read_harm_nobody() {
-    // Other tests run at the same time, so the test only checks the order of magnitude.
+    // Other tests run at the same time, so this test allows a slowdown by a factor of 20.
     slow_clients_harm_nobody(100, 50, 20.0);
 }
 

@@ -1,4 +1,4 @@
-//! Tests that the first login of a client succeeds during a flood of wrong credentials from other clients.
+//! Tests that clients can log in for the first time while other clients send a flood of wrong credentials.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::api::Api;
 use super::support::{Answer, Directory, Exporter, PATIENCE, connect_from, exchange};
 
-/// The address of the clients with wrong credentials, and the address of the clients with correct credentials.
+/// The address of the clients with wrong credentials, and the address of the client with correct credentials.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 const SCRAPER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
 
@@ -32,32 +32,33 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {pair}")
 }
 
-/// Returns the entries of `basic_auth_users` for four users.
+/// Returns the entries of four users for `basic_auth_users`.
 fn users() -> String {
-    // With the bcrypt cost 5, two checks in a test build take about as long as one check with the usual cost in a
-    // release build.
+    // A release build checks passwords faster than a test build. With the bcrypt cost 5, two checks in a test build
+    // take as long as one check with the usual cost in a release build.
     let hash = |user| bcrypt::hash(format!("right{user}"), 5).unwrap();
     (0..4)
         .map(|user| format!("  user{user}: {}\n", hash(user)))
         .collect()
 }
 
-/// Clients that try different credentials without a pause.
+/// Clients that send different credentials without a pause.
 struct Flood {
     ended: Arc<AtomicBool>,
     tries: Arc<AtomicUsize>,
-    /// The number of responses with the status 429 and `Retry-After`.
+    /// The number of responses with the status 429 and the header `Retry-After`.
     put_off: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Flood {
-    /// Starts a flood from one address. `credentials` returns different credentials for each number.
+    /// Starts a flood of clients that have the same address. `credentials` returns different credentials for each
+    /// number.
     fn start(address: &str, credentials: fn(usize) -> String) -> Self {
         Self::start_from(&[ATTACKER], address, credentials)
     }
 
-    /// Starts a flood of 48 clients, which share the addresses in `sources`.
+    /// Starts a flood of 48 clients. The clients use the addresses in `sources` in turn.
     fn start_from(sources: &[IpAddr], address: &str, credentials: fn(usize) -> String) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let tries = Arc::new(AtomicUsize::new(0));
@@ -101,7 +102,7 @@ impl Flood {
         flood
     }
 
-    /// Ends the flood. Returns the number of tries.
+    /// Ends the flood. Ends the flood, and returns the number of attempts.
     fn end(self) -> usize {
         self.ended.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -132,7 +133,7 @@ fn first_logins_succeed_beside_a_flood_of_wrong_passwords() {
         );
         println!("first login of user{user}: {:?}", start.elapsed());
     }
-    // A user who has logged in needs no further check, even after the file has changed.
+    // If a user has logged in before, the exporter need not check the password again, even after a change of the file.
     let more = bcrypt::hash("x", 4).unwrap();
     directory.write(
         "web.yaml",
@@ -172,7 +173,8 @@ fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     for user in 0..4 {
         let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
         let login = basic(&format!("user{user}"), &format!("right{user}"));
-        // Until each address of the flood has had a check, a new address gets a place in the queue only by chance.
+        // The exporter first checks the credentials of each address in the flood once. Until then, a new address finds
+        // space in the queue only by chance.
         let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
         assert!(tries.is_some(), "user{user}");
         println!("first login of user{user}: tries: {tries:?}");
@@ -206,7 +208,7 @@ fn fresh_tokens_pass_beside_a_flood_of_wrong_ones_and_the_api_server_is_spared()
         println!("first request with {token}: {:?}", start.elapsed());
     }
     sleep(Duration::from_secs(3));
-    // The exporter accepts a known token from every address.
+    // A token that the exporter knows is accepted from every address.
     assert_eq!(ask(ATTACKER, &exporter.main, "Bearer reader").status, 200);
     let tries = flood.end();
     let seconds = begin.elapsed().as_secs_f64();

@@ -1,4 +1,4 @@
-//! Tests the built program: command line, configuration, HTTP, limits, TLS and tokens.
+//! Tests the exporter as a process: command line, configuration, HTTP, limits, TLS and tokens.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

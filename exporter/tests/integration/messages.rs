@@ -1,12 +1,12 @@
-//! Tests errors about files that may contain secrets. The errors must name the position and the key, and must not show
-//! any content.
+//! Tests errors about files that may contain secrets. An error must name the position and the key, but must not show
+//! the content.
 
 use super::files::run_soon;
 use super::support::{CLUSTER, Directory, Exporter, eventually};
 
 const MARKER: &str = "s3cr3tM4rker";
 
-/// Invalid content that is tested in each kind of file. The test replaces `KEY` with a key of the file.
+/// Invalid content. The test writes it into each kind of file. The test replaces `KEY` by a key of the file.
 const WRONG: &[&str] = &[
     "KEY: 's3cr3tM4rker",
     "KEY: \"s3cr3tM4rker",
@@ -24,7 +24,7 @@ const WRONG: &[&str] = &[
     "KEY: [[s3cr3tM4rker]]\n",
 ];
 
-/// More invalid content for each kind of file: values of a wrong type or form.
+/// Further invalid content for each kind of file: values with a wrong type or a wrong syntax.
 const FILES: &[(&str, &str, &[&str])] = &[
     (
         "--config",
@@ -86,7 +86,7 @@ const FILES: &[(&str, &str, &[&str])] = &[
 fn no_error_of_a_file_quotes_it() {
     let directory = Directory::new("secrets");
     for (flag, key, more) in FILES {
-        // In a configuration of custom resources, an unknown key is a warning.
+        // In a configuration of custom resources, an unknown key causes only a warning.
         let is_wrong = |text: &&&str| *key != "spec" || !text.contains("{a: ");
         let texts = WRONG
             .iter()
@@ -172,7 +172,7 @@ fn a_running_exporter_tells_of_wrong_files_without_their_content() {
     for (failures, (name, text)) in (1..).zip(wrong) {
         directory.write(name, text);
         eventually("the change is refused", || {
-            // At each request, the exporter reads the web configuration again.
+            // The exporter reads the web configuration again at each request.
             let _ = exporter.get("/livez");
             let log = exporter.log();
             (log.matches(" ERROR ").count() >= failures).then_some(())

@@ -1,5 +1,5 @@
-//! Tests the configurations and queries of docs/how-to/migrate.md, which run kube-state-metrics and this exporter side
-//! by side.
+//! Tests the configurations and queries in docs/how-to/migrate.md. With them, kube-state-metrics and this exporter run
+//! at the same time.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 
 const GUIDE: &str = include_str!("../../../docs/how-to/migrate.md");
 
-/// The documented relabeling rule for samples: its source label, its pattern and its replacement.
+/// The relabeling rule for samples in the documentation: its source label, its pattern and its replacement.
 const NEW_NAMES: (&str, &str, &str) = ("__name__", "kube_(.+)", "new_kube_$1");
 
 fn assert_new_names(rules: &Value, keys: [&str; 2]) {
@@ -48,7 +48,7 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
         &endpoint["metricRelabelings"],
         ["sourceLabels", "targetLabel"],
     );
-    // If the Service had this annotation, another job of Prometheus would also scrape it, but without the relabeling.
+    // If the Service had this annotation, another Prometheus job would also scrape it, without the relabeling.
     let annotations = &find("Service")["metadata"]["annotations"];
     assert!(
         annotations["prometheus.io/scrape"].is_null(),
@@ -59,8 +59,8 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
 #[test]
 fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     let old = Exporter::start(&["--resources=pods,nodes,services"]);
-    // The metrics of the second program must differ: it lacks a resource, a family and the pods of a namespace, and one
-    // pod has another phase.
+    // The metrics of the second exporter must differ: a resource, a family and the pods of a namespace are missing, and
+    // one pod has another phase.
     let directory = Directory::new("changed");
     for entry in std::fs::read_dir(CLUSTER).unwrap() {
         let path = entry.unwrap().path();
@@ -97,7 +97,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
         || (prometheus.query("up") == [1.0, 1.0]).then_some(()),
         || format!("{:?}", prometheus.rows("up")),
     );
-    // The metrics of each name must come from exactly one job.
+    // All metrics with the same name must come from the same job.
     let jobs = prometheus
         .rows("count by (__name__) (count by (__name__, job) ({__name__=~\".*kube_.+\"})) > 1");
     assert!(jobs.is_empty(), "{jobs:?}");
@@ -118,7 +118,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     assert!(missing.contains("kube_node_role"), "{missing:?}");
     assert!(missing.contains("kube_service_info"), "{missing:?}");
     assert!(!missing.contains("kube_pod_info"), "{missing:?}");
-    // Only the pods of the namespace that the second program does not watch are missing.
+    // Only those pods are missing whose namespace the second exporter does not watch.
     assert_eq!(
         labels("missing-series", "namespace"),
         BTreeSet::from(["batch".to_owned()])

@@ -1,7 +1,8 @@
-//! Tests that inputs with a million nested levels cause an error. The recursion of the program must not be as deep as
-//! the input.
+//! Tests that inputs with a million nested levels cause an error, not a crash. The recursion depth of the exporter must
+//! have a limit.
 //!
-//! The program reads each input in a separate process, because a stack overflow would end the tests.
+//! The tests run the exporter as a separate process for each input, because a stack overflow would end the test
+//! process.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,10 +11,10 @@ use super::support::{Directory, PROGRAM};
 
 const LEVELS: usize = 1_000_000;
 
-/// The maximum time for an input. A release build takes a fraction of a second.
+/// The maximum time for one input. A release build takes a fraction of a second.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Runs the program on an input. Returns what the program wrote to standard error, and whether the program succeeded.
+/// Runs the exporter with one input. Returns the text on standard error, and whether the exporter succeeded.
 fn run(what: &str, arguments: &[&str]) -> (bool, String) {
     let directory = Directory::new("nesting-output");
     let path = directory.path().join("stderr");
@@ -43,12 +44,12 @@ fn run(what: &str, arguments: &[&str]) -> (bool, String) {
     (status.success(), stderr)
 }
 
-/// Nests `inner` in a million levels, each between `open` and `close`.
+/// Nests `inner` in a million levels. Each level adds `open` before the text and `close` after it.
 fn nested(open: &str, inner: &str, close: &str) -> String {
     [&open.repeat(LEVELS), inner, &close.repeat(LEVELS)].concat()
 }
 
-/// Shortens an output, because it may quote the long input.
+/// Returns the start of an output, because the output may quote the long input.
 fn start_of(text: &str) -> String {
     text.chars().take(400).collect()
 }
@@ -108,7 +109,7 @@ fn manifests_end_in_an_error_that_names_the_document() {
     ] {
         let path = directory.write(file, &text);
         let (_, stderr) = run(what, &["render", "--resources=configmaps", &path]);
-        // The program skips this field, so there is no error.
+        // The exporter skips this field, so it reports no error.
         let is_named = stderr.contains(&path) || what == "a field that is skipped";
         assert!(is_named, "{what}: {}", start_of(&stderr));
         std::fs::remove_file(path).unwrap();
@@ -169,7 +170,7 @@ fn configurations_end_in_an_error() {
             start_of(&stderr)
         );
     }
-    // A long path is valid, but it selects nothing.
+    // A long path is valid, but the path finds no value.
     let path = config(&format!("path: [{}a]", "a,".repeat(LEVELS / 10)));
     let path = directory.write("config.yaml", &path);
     run("a path", &["check", &path]);

@@ -1,4 +1,4 @@
-//! Generates the tables of docs/reference/self-metrics.md from the metrics that exporters serve.
+//! Generates the tables in docs/reference/self-metrics.md from the metrics about the exporter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -10,13 +10,15 @@ use super::dashboards::UNREADABLE;
 use super::deploy::assert_golden;
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get};
 
-/// The title of the column about programs that embed the library. The column states which of their registries have the
-/// metric.
+/// A value in the last column of the tables. The column states how a program that embeds the library gets the metric.
+/// `library`: the program registers the metric with `WatchBuilder::registry`.
 const LIBRARY: &str = "library";
+/// Another value in this column. The program registers the metric with `self_metrics::StoreMetrics`.
 const STORES: &str = "stores";
+/// Another value in this column. Only the exporter has the metric.
 const NONE: &str = "";
 
-/// Information about a metric that is not in its help text.
+/// Information about a metric in addition to its help text.
 struct Note {
     name: &'static str,
     registry: &'static str,
@@ -90,7 +92,7 @@ const SHARED: [Note; 22] = [
     note("process_virtual_memory_bytes", NONE, ""),
 ];
 
-/// The other metrics, in the order of the page.
+/// The metrics that kube-state-metrics does not have, in the order of the page.
 const FURTHER: [Note; 45] = [
     note("kube_state_metrics_objects", STORES, ""),
     note("kube_state_metrics_series", STORES, ""),
@@ -219,13 +221,13 @@ const FURTHER: [Note; 45] = [
     note("kube_state_metrics_manifest_problems", NONE, ""),
 ];
 
-/// A further family for the configuration [`UNREADABLE`]. The samples of this family have the same labels for all
-/// nodes.
+/// A further family for the configuration [`UNREADABLE`]. For all nodes, the samples of this family have the same
+/// labels. So the exporter drops some samples.
 const REPEATED: &str = "    - name: created
       each: { type: Gauge, gauge: { path: [metadata, creationTimestamp] } }
 ";
 
-/// The metadata of a metric in a response.
+/// The metadata that a response contains about a metric.
 #[derive(Debug, Default, PartialEq)]
 struct Served {
     help: String,
@@ -233,7 +235,7 @@ struct Served {
     labels: BTreeSet<String>,
 }
 
-/// The metrics of exporters, by name.
+/// The metrics of several exporters. The key is the name.
 type Families = BTreeMap<String, Served>;
 
 /// Adds the metrics that an exporter serves to `families`.
@@ -254,7 +256,7 @@ fn add(exporter: &Exporter, families: &mut Families) {
             families.get_mut(own).unwrap().metric_type = kind.to_owned();
         } else if let Some((_, labels)) = line.split_once('{') {
             let family = families.get_mut(name).unwrap();
-            // Every second part is a label value, because it is between quotation marks.
+            // After the split, every second part was between quotation marks, so it is a label value and is skipped.
             let names = labels.split('"').step_by(2);
             let names = names.filter_map(|own| own.trim_start_matches(',').strip_suffix('='));
             let names = names.filter(|own| *own != "le");
@@ -263,7 +265,7 @@ fn add(exporter: &Exporter, families: &mut Families) {
     }
 }
 
-/// Returns the rows of a table.
+/// Returns the rows of one table.
 fn rows(notes: &[Note], families: &Families) -> String {
     let mut rows = String::new();
     for Note {
@@ -297,7 +299,7 @@ fn rows(notes: &[Note], families: &Families) -> String {
     rows
 }
 
-/// Returns the page with new rows in its tables. The other text of the page does not change.
+/// Returns the text of the page with new rows in its tables. The text outside the tables does not change.
 fn with_rows(page: &str, mut tables: impl Iterator<Item = String>) -> String {
     let mut text = String::new();
     for line in page.lines() {
@@ -347,7 +349,7 @@ fn the_page_has_every_metric_as_it_is_served() {
         "--ha-lease-duration=3s",
     ];
     let cluster = Exporter::serving(&flags);
-    // The exporter audits resources only if it has no limit on objects. So this exporter has none.
+    // The exporter audits resources only if the number of objects has no limit. So this exporter has no such limit.
     let audited = Exporter::serving(&[&*url, "--resources=pods"]);
     // The API server forbids secrets after the exporter has stored them. The API server never sends a list of nodes.
     eventually("the exporter is ready without nodes", || {
@@ -355,7 +357,7 @@ fn the_page_has_every_metric_as_it_is_served() {
     });
     api.revoke("secrets");
     api.cut();
-    // The exporter closes this connection, because the request is never complete.
+    // This request is never complete, so the exporter closes the connection.
     let mut slow = TcpStream::connect(&manifests.main).unwrap();
     slow.write_all(b"GET /").unwrap();
     let notes = || SHARED.iter().chain(&FURTHER);

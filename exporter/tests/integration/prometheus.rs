@@ -1,4 +1,4 @@
-//! Tests the configurations of docs/how-to/scrape.md with a real Prometheus, which scrapes both ports.
+//! Tests the configurations in docs/how-to/scrape.md with a real Prometheus. It scrapes both ports.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -12,7 +12,7 @@ use crate::tools::{promtool, said, tool};
 
 const DOCS: &str = include_str!("../../../docs/how-to/scrape.md");
 
-/// Returns a code block of a page by its name, which is in a comment before the block.
+/// Returns a code block of a page. A comment before the block contains its name.
 #[track_caller]
 pub(super) fn block(page: &str, name: &str, language: &str) -> String {
     let marker = format!("<!-- {name} -->\n```{language}\n");
@@ -22,7 +22,7 @@ pub(super) fn block(page: &str, name: &str, language: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// A running Prometheus, which is killed when dropped.
+/// A running Prometheus. When this value is dropped, the process is killed.
 pub(super) struct Prometheus {
     child: Child,
     address: String,
@@ -30,8 +30,8 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts Prometheus with a documented configuration, but with other addresses and paths. Returns `None` if
-    /// Prometheus is not installed.
+    /// Starts Prometheus with a configuration of the documentation, but with other addresses and paths. Returns `None`
+    /// if Prometheus is not installed.
     fn start(name: &str, exporter: &Exporter, more: &[(&str, &str)]) -> Option<Self> {
         let mut text = block(DOCS, name, "yaml")
             .replace("scrape_interval: 30s", "scrape_interval: 3s")
@@ -52,8 +52,8 @@ impl Prometheus {
         Self::run_in(Directory::new("prometheus"), text, flags)
     }
 
-    /// Starts Prometheus with rules, which it evaluates every second over the metrics of an exporter. Returns `None` if
-    /// Prometheus is not installed.
+    /// Starts Prometheus with rules. Prometheus evaluates the rules every second over the metrics of an exporter.
+    /// Returns `None` if Prometheus is not installed.
     pub(super) fn with_rules(rules: &Value, exporter: &Exporter) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let file = directory.write("rules.yaml", &rules.to_string());
@@ -68,8 +68,8 @@ impl Prometheus {
         Self::run_in(directory, &config.to_string(), &[])
     }
 
-    /// Starts Prometheus with older samples. `samples` has lines with timestamps. Returns `None` if Prometheus is not
-    /// installed.
+    /// Starts Prometheus with samples that already exist. `samples` has lines with timestamps. Returns `None` if
+    /// Prometheus is not installed.
     pub(super) fn run_with(samples: &str, text: &str, flags: &[&str]) -> Option<Self> {
         let directory = Directory::new("prometheus");
         let file = directory.write("samples.txt", &format!("{samples}# EOF\n"));
@@ -104,7 +104,8 @@ impl Prometheus {
             .map_while(Result::ok)
             .find(|line| line.contains("msg=\"Listening on\""))
             .expect("it listens");
-        // This thread reads the rest of the output. Otherwise, Prometheus would block.
+        // This thread reads the remaining output of Prometheus. Otherwise, the pipe would become full and Prometheus
+        // would block.
         std::thread::spawn(move || log.map_while(Result::ok).count());
         Some(Self {
             child,
@@ -113,7 +114,8 @@ impl Prometheus {
         })
     }
 
-    /// Returns the response of the Prometheus API. Returns `null` if Prometheus has not started yet.
+    /// Returns the response of the Prometheus API to a request for `path`. Returns `null` if Prometheus does not
+    /// respond yet.
     pub(super) fn api(&self, path: &str) -> Value {
         serde_json::from_slice(&get(&self.address, path, &[]).body).unwrap_or_default()
     }
@@ -123,7 +125,7 @@ impl Prometheus {
         get(&self.address, "/metrics", &[]).text()
     }
 
-    /// Returns the values of a query, in ascending order.
+    /// Returns the values in the result of a query, in ascending order.
     pub(super) fn query(&self, query: &str) -> Vec<f64> {
         let rows = self.rows(query).into_iter();
         let mut values: Vec<_> = rows.map(|row| value(&row)).collect();
@@ -131,7 +133,7 @@ impl Prometheus {
         values
     }
 
-    /// Returns the results of a query, with their labels.
+    /// Returns the result of a query: rows with labels and a value.
     pub(super) fn rows(&self, query: &str) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let mut answer = self.api(&format!("/api/v1/query?query={query}"));
@@ -144,7 +146,7 @@ impl Prometheus {
         }
     }
 
-    /// Returns the results of a query at each tenth of a second. Each result has its values with their times.
+    /// Evaluates a query at each tenth of a second. Each row of the result has all its values with their times.
     pub(super) fn history(&self, query: &str, start: f64, end: f64) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let range = format!("query={query}&start={start}&end={end}&step=0.1");
@@ -180,20 +182,20 @@ impl Prometheus {
         assert!(failures.iter().all(is_zero), "{}", self.own_metrics());
     }
 
-    /// Waits until the last scrapes of exactly this number of targets were successful.
+    /// Waits until the last scrapes were successful for exactly `count` targets.
     fn scrapes(&self, count: usize) {
         let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();
         let what = "all targets are up";
         let is_up = || (self.query("up") == vec![1.0; count]).then_some(());
         eventually_or(what, is_up, || format!("{:#}", targets()));
         assert_eq!(targets().as_array().unwrap().len(), count);
-        // One port serves the metrics of objects. The other port serves the exporter's own metrics.
+        // The metrics from both ports exist: the metrics of objects, and the metrics about the exporter.
         assert_eq!(self.query("kube_node_info").len(), 3);
         assert_eq!(self.query("kube_state_metrics_build_info"), [1.0]);
     }
 }
 
-/// Returns the value of a result.
+/// Returns the value of a row.
 pub(super) fn value(row: &Value) -> f64 {
     row["value"][1].as_str().unwrap().parse().unwrap()
 }
@@ -205,7 +207,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// The certificates of Prometheus and of the exporter, and the documented web configuration of the exporter.
+/// The certificates of Prometheus and of the exporter, and the exporter's web configuration from the documentation.
 struct Place {
     directory: Directory,
     web: String,
@@ -250,7 +252,7 @@ fn a_static_target_is_scraped() {
     let exporter = Exporter::start(&[]);
     if let Some(prometheus) = Prometheus::start("static", &exporter, &[]) {
         prometheus.scrapes(2);
-        // Prometheus requests OpenMetrics and gzip, and accepts the whole response.
+        // Prometheus requests OpenMetrics with gzip, and accepts the whole response.
         let text = exporter.metrics("");
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         let scraped = prometheus.query("scrape_samples_scraped");
@@ -283,7 +285,7 @@ fn users_with_passwords_are_scraped() {
 fn tokens_that_may_read_are_scraped() {
     let api = Api::start(&[]);
     let place = Place::new("web-users");
-    // The web configuration is as documented, but without users.
+    // The web configuration is the one from the documentation, but without users.
     let web = std::fs::read_to_string(&place.web).unwrap();
     let (tls, _) = web.split_once("basic_auth_users").unwrap();
     place.directory.write("web.yaml", tls);
@@ -330,8 +332,8 @@ fn pods_with_the_annotation_are_found_and_scraped() {
         let ours = format!("{discovery}\n        api_server: {}", api.url);
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
     } else {
-        // Instead of the discovery, a file provides the targets that the discovery would find. The rest of the
-        // configuration is as documented.
+        // Instead of service discovery, a file names the targets that service discovery would find. The rest of the
+        // configuration is from the documentation.
         let file = directory.write("targets.json", &discovered(&pods).to_string());
         let ours = format!("file_sd_configs:\n      - files: [{file}]");
         Prometheus::start("annotations", &exporter, &[(discovery, &ours)])
@@ -341,7 +343,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
     }
 }
 
-/// Whether this Prometheus can discover targets in a cluster. That of Debian cannot.
+/// Whether the installed Prometheus has the service discovery of Kubernetes. That of Debian cannot.
 pub(super) fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";
@@ -355,7 +357,7 @@ pub(super) fn has_kubernetes_discovery() -> bool {
     has
 }
 
-/// Returns the targets that the discovery of Prometheus creates from pods: one for each declared port.
+/// Returns the targets that Prometheus would discover in these pods: one target for each declared port.
 fn discovered(pods: &[Value]) -> Value {
     let mut targets = Vec::new();
     for pod in pods {

@@ -1,4 +1,5 @@
-//! Tests `render --format promtool` and the page about it. YAML parsers and promtool must accept the output.
+//! Tests `render --format promtool` and its page in the documentation. YAML parsers and promtool must accept the
+//! output.
 
 use std::fs;
 use std::process::Command;
@@ -18,7 +19,8 @@ struct Series {
     values: String,
 }
 
-/// Returns a file of the page by its name, which is in a comment before the file. A file in a list item is indented.
+/// Returns a file that the page contains. A comment before the file contains its name. If the file is in a list item of
+/// the page, its lines are indented.
 fn documented(name: &str) -> String {
     documented_in(PAGE, name)
 }
@@ -35,12 +37,12 @@ fn documented_in(page: &str, name: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Whether promtool is installed. If it is missing, the function prints that the test is skipped.
+/// Whether promtool is installed. If promtool is missing, the function prints that the test is skipped.
 pub(super) fn has_promtool() -> bool {
     tools::promtool().is_some()
 }
 
-/// Runs promtool on a test file. Returns whether the test passes, and the output.
+/// Runs promtool on a test file. Returns whether the tests in the file pass, and the output of promtool.
 pub(super) fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     let mut command = Command::new("promtool");
     let command = command.current_dir(directory.path());
@@ -52,7 +54,7 @@ pub(super) fn promtool(directory: &Directory, file: &str) -> (bool, String) {
     )
 }
 
-/// Renders objects as input series for promtool.
+/// Renders objects as input series for tests with promtool.
 fn rendered(args: &[&str], objects: &str) -> String {
     let args = [&["render", "--format=promtool", "-"], args].concat();
     let output = run(&args, objects);
@@ -60,7 +62,7 @@ fn rendered(args: &[&str], objects: &str) -> String {
     output.stdout
 }
 
-/// Runs the commands of a page in a directory, with the program that was built.
+/// Runs the commands of a page in a directory. The commands use the exporter that was built.
 #[track_caller]
 fn run_commands(directory: &Directory, commands: &str) {
     let commands = commands.replace("kube-state-metrics", PROGRAM);
@@ -156,7 +158,7 @@ fn the_how_to_about_alerts_holds() {
     run_commands(&directory, &documented("test.sh"));
     assert!(path("all.test.yaml").exists());
 
-    // If all replicas are available, the alert does not fire, and the test fails.
+    // If all replicas are available, the alert does not fire. So the test in the documentation must fail.
     let healthy =
         documented("objects.yaml").replace("availableReplicas: 1", "availableReplicas: 3");
     let all = documented("alerts.test.yaml") + &rendered(&[], &healthy);

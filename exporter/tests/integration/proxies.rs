@@ -1,4 +1,5 @@
-//! Tests an API server behind a proxy. The exporter must send credentials only to their intended recipient.
+//! Tests an exporter that reaches the API server through a proxy. The exporter must send the credentials of the API
+//! server only to the API server, and those of the proxy only to the proxy.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use super::credentials::in_pod;
 use super::relay::{Relay, Speaks};
 use super::support::{Directory, Exporter, PORTS, PROGRAM, eventually, run};
 
-/// An API server with TLS whose host name only a proxy can resolve.
+/// An API server with TLS. Only a proxy can resolve its host name.
 struct Place {
     api: Api,
     authority: Authority,
@@ -46,7 +47,7 @@ fn port(api: &Api) -> &str {
     api.url.rsplit(':').next().unwrap()
 }
 
-/// Starts the program. Its environment names only these proxies.
+/// Starts the program. The environment variables about proxies have only these values.
 fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Exporter {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
@@ -63,7 +64,7 @@ fn exporter(args: &[&str], variables: &[(&str, &str)]) -> Exporter {
     )
 }
 
-/// Waits until `/readyz` contains this reason of the failure.
+/// Waits until `/readyz` contains this reason for a failure.
 fn fails(exporter: &Exporter, why: &str) -> String {
     eventually(&format!("/readyz contains `{why}`"), || {
         Some(exporter.get("/readyz").text()).filter(|body| body.contains(why))
@@ -74,7 +75,7 @@ fn fails(exporter: &Exporter, why: &str) -> String {
 fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
     let place = Place::new();
     let host = place.host();
-    // As in Go, the authority of the kubeconfig is also trusted for the proxy.
+    // The exporter also uses the authority in the kubeconfig to verify the proxy, as Go does.
     let secure = || Speaks::Https(place.authority.server());
     let basic = "Proxy-Authorization: Basic dXNlcjpwQHNz";
     let connect = format!("CONNECT {host} HTTP/1.1");
@@ -99,7 +100,7 @@ fn each_kind_of_proxy_carries_tls_to_the_server_of_a_kubeconfig() {
         let relay = Relay::start(speaks);
         let url = format!("{start}{}", relay.address);
         let kubeconfig = place.kubeconfig(json!({ "proxy-url": url }));
-        // The kubeconfig takes precedence over the environment.
+        // The proxy in the kubeconfig takes precedence over the proxy in the environment.
         let environment = [("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")];
         let exporter = exporter(&["--kubeconfig", &kubeconfig], &environment);
         exporter.becomes_ready();
@@ -126,7 +127,7 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
     exporter(&["--kubeconfig", &kubeconfig], &environment).becomes_ready();
     assert_eq!(proxy.asked().first(), Some(&asked));
 
-    // `--apiserver` replaces the server of the kubeconfig.
+    // The address in `--apiserver` takes precedence over the address in the kubeconfig.
     let other = std::fs::read_to_string(&kubeconfig).unwrap();
     let other = place
         .directory
@@ -147,7 +148,8 @@ fn the_environment_gives_every_way_to_a_server_its_proxy() {
         assert_eq!(proxy.asked().first(), Some(&asked));
     }
 
-    // With `--apiserver` and no kubeconfig, the exporter has no credentials, and trusts the authorities of the system.
+    // With `--apiserver` but without a kubeconfig, the exporter has no credentials, and trusts the authorities of the
+    // system.
     let open = Api::start_tls(place.authority.server());
     let host = format!("api.test:{}", port(&open));
     let (flag, proxy) = (format!("--apiserver=https://{host}"), relay());
@@ -183,7 +185,7 @@ fn an_http_proxy_forwards_the_requests_to_a_server_without_tls() {
         first.to_lowercase().ends_with(&basic.to_lowercase()),
         "{first}"
     );
-    // The watch through the proxy also receives later events.
+    // The watch also receives later events through the proxy.
     api.put(
         "pods",
         json!({
@@ -206,7 +208,8 @@ fn exempted_servers_and_all_proxy_lead_to_no_proxy() {
     let api = Api::start(&[]);
     let relay = Relay::start(Speaks::Http);
     let proxy = &*relay.address;
-    // 0.0.0.0 is an address of this machine, but not a loopback address.
+    // 0.0.0.0 connects to this machine, but it is not a loopback address. For loopback addresses, the exporter uses no
+    // proxy.
     let any = format!("--apiserver=http://0.0.0.0:{}", port(&api));
     let own = format!("--apiserver={}", api.url);
     for (flag, environment) in [

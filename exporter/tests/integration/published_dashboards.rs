@@ -1,5 +1,5 @@
-//! Tests that each expression of published dashboards has results over the example cluster. The dashboards are not part
-//! of this project, so `.ci/run dashboards` fetches them.
+//! Tests that each expression in published dashboards has results over the example cluster. This repository does not
+//! contain the dashboards, so `.ci/run dashboards` downloads them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,12 +10,12 @@ use super::promtool::has_promtool;
 use super::support::Directory;
 use super::well_known::{expect, judge, series, with_job};
 
-/// An environment variable with a directory of dashboards: JSON files, or YAML files with a `ConfigMapList`. A YAML file
-/// may also be a `PrometheusRule`, whose recording rules the dashboards read.
+/// An environment variable that names a directory. The directory contains dashboards: JSON files, or YAML files with a
+/// `ConfigMapList`. A YAML file can also be a `PrometheusRule`. The dashboards read the recording rules in this file.
 const DASHBOARDS: &str = "PUBLISHED_DASHBOARDS";
 
-/// Parts of expressions. If an expression contains such a part, it has no results over the example, for the given
-/// reason.
+/// Parts of expressions. If an expression contains one of these parts, it has no results over the example, for the
+/// reason after the part.
 const SILENT: [(&str, &str); 7] = [
     (
         "kube_hpa_labels",
@@ -35,8 +35,8 @@ const SILENT: [(&str, &str); 7] = [
     ("\"limits.", "the quota of the example limits only requests"),
 ];
 
-/// Recording rules that create metrics of the kubelet. Without these rules, an expression that combines such a metric
-/// with one of our metrics would have no results.
+/// Returns recording rules. They create metrics that a real cluster gets from the kubelet. Some expressions combine
+/// such a metric with a metric of the exporter. Without the rules, they would have no results.
 fn kubelet() -> Value {
     let containers = [
         "cpu_usage_seconds_total",
@@ -59,14 +59,14 @@ fn kubelet() -> Value {
             ("machine_cpu_cores".to_owned(), machine("cpu")),
             ("machine_memory_bytes".to_owned(), machine("memory")),
         ]);
-    // These are the labels of the kubelet's metrics about containers.
+    // In a real cluster, the metrics of the kubelet about containers have these labels.
     let labels = json!({ "job": "kubelet", "metrics_path": "/metrics/cadvisor" });
     let rules =
         rules.map(|(name, query)| json!({ "record": name, "expr": query, "labels": labels }));
     json!({ "name": "kubelet", "rules": rules.collect::<Vec<_>>() })
 }
 
-/// Collects the expressions of a dashboard that read our metrics, or recording rules that read our metrics.
+/// Collects the expressions of a dashboard that use metrics of the exporter, directly or through recording rules.
 fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     match dashboard {
         Value::Object(fields) => {
@@ -79,8 +79,8 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// Replaces the variables of an expression. `cluster` becomes an empty string, `__rate_interval` becomes `5m`, and all
-/// other variables become a pattern for all values.
+/// Replaces the variables in an expression. `cluster` becomes an empty text, and `__rate_interval` becomes `5m`. All
+/// other variables become a pattern that matches all values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
     while let Some((before, after)) = rest.split_once('$') {
@@ -94,8 +94,8 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // If the variable is a part of a longer pattern, the function removes only the variable. The rest of the
-            // pattern still selects series.
+            // If the variable is a part of a longer pattern, the function only removes the variable. The rest of the
+            // pattern still matches series.
             _ => {}
         }
         rest = after;
@@ -103,7 +103,7 @@ fn with_values(expression: &str) -> String {
     query + rest
 }
 
-/// Splits a text after a `$` into the name of the variable and the text after the variable.
+/// Splits a text that follows a `$`: into the name of the variable, and the text after the name.
 fn variable(text: &str) -> (&str, &str) {
     if let Some((name, after)) = text.strip_prefix('{').and_then(|own| own.split_once('}')) {
         return (name, after);
@@ -112,7 +112,7 @@ fn variable(text: &str) -> (&str, &str) {
     text.split_at(text.find(is_other).unwrap_or(text.len()))
 }
 
-/// Returns the groups of a `PrometheusRule`, without alerts.
+/// Returns the groups in a `PrometheusRule`, without their alerts.
 fn recording_rules(document: &mut Value) -> Vec<Value> {
     let Value::Array(mut groups) = document["spec"]["groups"].take() else {
         return Vec::new();
@@ -124,7 +124,7 @@ fn recording_rules(document: &mut Value) -> Vec<Value> {
     groups
 }
 
-/// Changes the series so that each container restarts once a minute.
+/// Changes the values of series: each container restarts once a minute.
 fn restarting(series: &str) -> String {
     let mut is_restarts = false;
     let lines = series.lines().map(|line| {
@@ -191,7 +191,7 @@ fn the_expressions_of_published_dashboards_have_results_over_the_example() {
     let is_silent = |own: &str| SILENT.iter().any(|(part, _)| own.contains(part));
     let tests = expressions.iter().map(|own| {
         let query = with_values(own);
-        // `scalar(...)` always has a value, even if its argument has none. So the test evaluates the argument.
+        // `scalar(...)` always has a value, even if its argument has no value. So the test evaluates only the argument.
         expect(
             query.strip_prefix("scalar").unwrap_or(&query),
             !is_silent(own),

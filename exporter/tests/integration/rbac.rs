@@ -1,4 +1,4 @@
-//! Tests `rbac`: the roles must allow exactly the requests of the exporter, and `--check` must name missing
+//! Tests `rbac`. The roles must allow exactly the requests that the exporter sends, and `--check` must name missing
 //! permissions.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ spec:
     - {name: size, help: Size., each: {type: Gauge, gauge: {path: [spec, size]}}}
 ";
 
-/// A CustomResourceDefinition with the plural name that the simulated API server uses.
+/// A CustomResourceDefinition. It has the same plural name as in the simulated API server.
 const DEFINITION: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -28,17 +28,17 @@ spec:
   versions: [{name: v1, served: true, storage: true}]
 ";
 
-/// A permission that a rule allows or that a request needs: a verb on a resource.
+/// A permission, that is a verb on a resource. A rule allows it, or a request needs it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     namespace: Option<String>,
     group: String,
     resource: String,
-    /// The verb. `read` means both `list` and `watch`, because a streaming list is a watch request.
+    /// The verb. The verb `read` means `list` and `watch`, because a streaming list is a watch request.
     verb: String,
 }
 
-/// Returns the permissions that printed roles allow.
+/// Returns the permissions that roles in YAML allow.
 fn allowed(yaml: &str) -> BTreeSet<Access> {
     let mut all = BTreeSet::new();
     for document in yaml.split("\n---\n") {
@@ -207,7 +207,7 @@ fn check_takes_the_names_of_configured_kinds_from_the_api_server() {
     let checked = run(&flags, "");
     let expected = "missing: list widgetry.acme.dev\nmissing: watch widgetry.acme.dev\n";
     assert_eq!(checked.stdout, expected, "{}", checked.stderr);
-    // Without an API server, the program guesses the plural name, and warns about the guess.
+    // Without an API server, `rbac` guesses the plural name, and warns about the guess.
     let printed = run(&["rbac", "--resources=pods", &config], "");
     assert!(printed.status.success() && printed.stdout.contains("resources: [widgets]"));
     assert!(
@@ -263,7 +263,7 @@ fn missing_rules_are_in_the_log_and_on_the_readiness_page() {
     let verbose = exporter.get("/readyz?verbose").text();
     assert!(verbose.ends_with(&format!("\n{rules}\n")), "{verbose}");
     assert!(!exporter.get("/readyz").text().contains("missing in"));
-    // The rules are valid YAML, so that users can copy them.
+    // The rules in the message are valid YAML, so that users can copy them.
     let (_, yaml) = rules.split_once(": ").unwrap();
     let pasted: Value = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(pasted["rules"][0]["resources"], json!(["secrets"]));

@@ -1,6 +1,6 @@
-//! Proxies for tests: HTTP (`CONNECT` and forwarded requests), HTTP over TLS, and SOCKS 5.
+//! Proxies for tests. They speak HTTP (`CONNECT` and forwarded requests), HTTP over TLS, or SOCKS 5.
 //!
-//! A proxy always connects to the loopback address, even if the client requests another host.
+//! A proxy always connects to the loopback address, even if the client names another host.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -24,7 +24,7 @@ pub enum Speaks {
     Http,
     Https(Arc<ServerConfig>),
     Socks5,
-    /// The proxy refuses every request with this status.
+    /// The proxy refuses every request with this status code.
     Refusal(u16),
 }
 
@@ -37,7 +37,7 @@ impl Relay {
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::default();
         let own = Arc::clone(&asked);
-        // The thread ends with the test process.
+        // The thread of the proxy ends with the test process.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -52,15 +52,15 @@ impl Relay {
         Self { address, asked }
     }
 
-    /// Returns the requests so far. A request of HTTP has the first line and the credentials for the proxy. A request
-    /// of SOCKS has the user, the password and the server.
+    /// Returns the requests until now. The text of an HTTP request consists of the first line and the credentials for
+    /// the proxy. The text of a SOCKS request consists of the user, the password and the server.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 async fn serve(stream: TcpStream, speaks: Speaks, asked: Arc<Mutex<Vec<String>>>) {
-    // A client may close the connection at any time.
+    // The result is ignored, because a client may close the connection at any time.
     let _ = match speaks {
         Speaks::Http => http(stream, &asked).await,
         Speaks::Https(config) => match TlsAcceptor::from(config).accept(stream).await {
@@ -85,7 +85,8 @@ where
         copy_bidirectional(&mut stream, &mut server).await?;
         return Ok(());
     }
-    // This is a forwarded request. Further forwarded requests follow on the same connection.
+    // The client sends the request itself to the proxy, without `CONNECT`. Further forwarded requests follow on the
+    // same connection.
     let (authority, _) = split_url(target);
     let server = connect(authority).await?;
     let (mut from_server, mut to_server) = server.into_split();
@@ -150,7 +151,7 @@ async fn refuse(mut stream: TcpStream, code: u16, asked: &Mutex<Vec<String>>) ->
     stream.write_all(answer.as_bytes()).await
 }
 
-/// Connects to the port of `HOST:PORT` on the loopback address.
+/// Connects to the loopback address, on the port of `HOST:PORT`.
 async fn connect(target: &str) -> io::Result<TcpStream> {
     let (_, port) = target.rsplit_once(':').unwrap();
     TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await
@@ -164,7 +165,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> 
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Reads the length of a text, and then the text.
+/// Reads the length of a text, and then the text itself.
 async fn read_text(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = vec![0; stream.read_u8().await?.into()];
     stream.read_exact(&mut text).await?;
@@ -175,7 +176,8 @@ fn note(head: &str, asked: &Mutex<Vec<String>>) {
     let mut lines = head.lines();
     let mut said = lines.next().unwrap().to_owned();
     for line in lines {
-        // Tests check that a proxy gets only the credentials for the proxy, not the token for the server.
+        // The credentials are recorded: tests check that a proxy gets only its own credentials, not the token for the
+        // API server.
         if line.to_lowercase().starts_with("proxy-authorization") || line.contains("Bearer") {
             said = format!("{said}; {line}");
         }
@@ -183,7 +185,7 @@ fn note(head: &str, asked: &Mutex<Vec<String>>) {
     asked.lock().unwrap().push(said);
 }
 
-/// Returns the authority and the path of a URL.
+/// Splits a URL into its authority and its path.
 fn split_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").expect("the URL is whole");
     rest.split_at(rest.find('/').unwrap())

@@ -1,7 +1,8 @@
-//! Tests rollouts. A real Prometheus discovers the replicas of the exporter in a cluster while rollouts replace them.
+//! Tests rollouts. Tests rollouts of the exporter. A real Prometheus discovers the replicas in a cluster while rollouts
+//! replace them.
 //!
-//! The replicas are local processes. Some tests simulate the control plane. The other tests use the cluster that
-//! `KUBECONFIG` names.
+//! The replicas are local processes. Some tests simulate the control plane. The other tests use the cluster of the
+//! kubeconfig that `KUBECONFIG` names.
 
 mod cluster;
 mod measured;
@@ -22,11 +23,11 @@ use super::well_known;
 
 const SCRAPING: &str = include_str!("../../../docs/how-to/scrape.md");
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
-/// The environment variable with the paths of further rule files, separated by commas.
+/// The name of an environment variable. Its value is a list of further rule files, separated by commas.
 const RULE_FILES: &str = "ROLLOUTS_RULE_FILES";
-/// The environment variable with the number of rollouts on the cluster that `KUBECONFIG` names.
+/// The name of an environment variable. Its value is the number of rollouts on the cluster that `KUBECONFIG` names.
 const TIMES: &str = "ROLLOUTS_TIMES";
-/// The scrape configuration of an exporter whose series do not continue after a rollout.
+/// The usual scrape configuration of kube-state-metrics. With it, series end in a rollout and new series begin.
 const USUAL: &str = "
 global:
   scrape_interval: 30s
@@ -41,45 +42,45 @@ scrape_configs:
         action: keep
 ";
 
-/// The objects by which Prometheus discovers the replicas.
+/// The kind of objects by which Prometheus discovers the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Prometheus discovers EndpointSlices, as for a ServiceMonitor with this role.
+    /// Prometheus discovers EndpointSlices, as with a ServiceMonitor that has this role.
     EndpointSlice,
-    /// Prometheus discovers pods, as for a PodMonitor.
+    /// Prometheus discovers pods, as with a PodMonitor.
     Pod,
 }
 
-/// The replicas that the rollouts replace, and how Prometheus discovers them.
+/// The replicas that rollouts replace, and how Prometheus discovers the replicas.
 struct Setup {
     program: Program,
     role: Role,
     /// The number of replicas.
     replicas: usize,
-    /// The time before the first readiness probe.
+    /// The time between the start of a replica and its first readiness probe.
     readiness_delay: Duration,
 }
 
-/// The replicas in a cluster, and a Prometheus that scrapes them.
+/// The replicas of the exporter, and a Prometheus that scrapes them.
 struct Rollouts {
     setup: Setup,
     plane: Box<dyn ControlPlane>,
     prometheus: Prometheus,
-    /// The directory with the file of the targets. `None` if Prometheus discovers the targets itself.
+    /// The directory of the file with the targets; `None` if Prometheus discovers the targets.
     targets: Option<Directory>,
-    /// The file with the published rules.
+    /// The directory of the file with the published rules.
     _rules: Directory,
-    /// The replicas, from the oldest to the newest.
+    /// All replicas. The oldest replica is first.
     replicas: Vec<Replica>,
     started: u32,
 }
 
-/// The state of a pod that the control plane writes.
+/// The state of a pod, as the control plane writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PodState {
     Starting,
     Ready,
-    /// The pod still runs, but has received SIGTERM.
+    /// The pod is still running, but has received SIGTERM.
     Ending,
 }
 
@@ -93,7 +94,7 @@ impl Role {
         }
     }
 
-    /// Returns the labels by which the documented job selects a target.
+    /// Returns the labels by which the job in the documentation selects targets.
     fn selected(self) -> [(&'static str, &'static str); 2] {
         match self {
             Self::EndpointSlice => [
@@ -114,7 +115,7 @@ impl Role {
 // === impl Setup ===
 
 impl Setup {
-    /// Returns a setup of two replicas of this exporter with `--ha`.
+    /// Returns a setup with two replicas of this exporter that use `--ha`.
     fn highly_available(role: Role) -> Self {
         Self::with(Program::HighlyAvailable, role, 2)
     }
@@ -129,7 +130,8 @@ impl Setup {
         }
     }
 
-    /// Returns the configuration of Prometheus. `discovery` replaces the discovery of the documented configuration.
+    /// Returns the configuration of Prometheus. `discovery` replaces the service discovery in the documented
+    /// configuration.
     fn configuration(&self, discovery: &str, rules: &[String]) -> String {
         let global = format!(
             "scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: {}",
@@ -159,7 +161,7 @@ impl Setup {
 // === impl Rollouts ===
 
 impl Rollouts {
-    /// Starts a Prometheus. Returns `None` if Prometheus is not installed.
+    /// Starts Prometheus. Returns `None` if Prometheus is not installed.
     fn start(setup: Setup, plane: Box<dyn ControlPlane>) -> Option<Self> {
         let targets = (!has_kubernetes_discovery()).then(|| Directory::new("rollouts"));
         let discovery = match &targets {
@@ -200,13 +202,13 @@ impl Rollouts {
         })
     }
 
-    /// Returns a series that each leader exports.
+    /// Returns the selector of a series that each leader exports.
     fn series(&self) -> String {
         let namespace = self.plane.place().objects;
         format!("kube_namespace_created{{namespace=\"{namespace}\"}}")
     }
 
-    /// Starts a replica. In a rollout, a Deployment does this before it stops an old replica.
+    /// Starts a replica. In a rollout, a Deployment starts a new replica before it stops an old replica.
     fn add(&mut self) {
         self.started += 1;
         let name = format!("ksm-{}", self.started);
@@ -229,7 +231,7 @@ impl Rollouts {
         self.publish_file();
     }
 
-    /// Writes the pod and the EndpointSlice of a replica, as the control plane does.
+    /// Writes the pod and the EndpointSlice of a replica, as the control plane would do.
     fn publish(&self, at: usize, state: PodState) {
         let Replica { name, address, .. } = &self.replicas[at];
         let (host, port) = address.rsplit_once(':').unwrap();
@@ -251,7 +253,7 @@ impl Rollouts {
             PodState::Ending => self.plane.end(pod),
             PodState::Starting | PodState::Ready => self.plane.put("pods", pod),
         }
-        // A replica that has received SIGTERM still serves requests.
+        // A replica that has received SIGTERM still serves requests, so its `serving` condition is true.
         let conditions = json!({ "ready": is_ready, "serving": state != PodState::Starting,
             "terminating": state == PodState::Ending });
         let target = json!({ "kind": "Pod", "name": name, "namespace": namespace });
@@ -264,7 +266,8 @@ impl Rollouts {
         self.publish_file();
     }
 
-    /// Writes the targets that Prometheus would discover. Prometheus discovers a pod until the pod is deleted.
+    /// Writes the targets that Prometheus would discover to a file. Prometheus still discovers a pod that is ending,
+    /// until the pod is deleted.
     fn publish_file(&self) {
         let Some(directory) = &self.targets else {
             return;
@@ -293,8 +296,8 @@ impl Rollouts {
         );
     }
 
-    /// Adds the first replica, and waits until Prometheus has evaluated all rules with its series. Returns the time at
-    /// which this was complete.
+    /// Adds the first replica, and waits until Prometheus has evaluated all rules over its series. Returns the time
+    /// after these evaluations.
     fn add_first(&mut self) -> f64 {
         self.add();
         self.are_scraped();
@@ -302,8 +305,8 @@ impl Rollouts {
         eventually("the series", || {
             (self.prometheus.query(&series).len() == 1).then_some(())
         });
-        // The test waits for evaluations that start at least one scrape interval later than now. They have read all
-        // series of the replica.
+        // An evaluation that starts at least one scrape interval later than now reads all series of the replica. The
+        // test waits for such an evaluation of each group of rules.
         let seen = now() + SCRAPE_INTERVAL.as_secs_f64();
         let group = |metric: &str| {
             self.prometheus
@@ -312,14 +315,15 @@ impl Rollouts {
         eventually("the rules have been evaluated", || {
             let (intervals, times) = (group("interval"), group("last_evaluation_timestamp"));
             let mut groups = intervals.iter().zip(&times);
-            // Groups with a longer interval do not read metrics of objects, so the test does not wait for them.
+            // Groups of rules with a longer interval do not read metrics of objects, so the test does not wait for
+            // these groups.
             let is_fresh = |(interval, time): (&f64, &f64)| *interval > 1.0 || *time > seen;
             groups.all(is_fresh).then_some(())
         });
         now()
     }
 
-    /// Replaces all replicas `times` times.
+    /// Makes `times` rollouts. Each rollout replaces all replicas.
     fn run(&mut self, times: u32) -> Measured {
         let single = self.add_first();
         while self.replicas.len() < self.setup.replicas {
@@ -346,7 +350,7 @@ impl Rollouts {
         measured
     }
 
-    /// Returns all label sets that a metric has had since the start.
+    /// Returns all sets of labels that the selected metric has had since the start.
     fn label_sets(&self, selector: &str) -> Vec<Value> {
         let selector: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
         let answer = self
@@ -355,7 +359,8 @@ impl Rollouts {
         answer["data"].as_array().unwrap().clone()
     }
 
-    /// Checks that the labels of objects come from the samples, and that all replicas have the same labels.
+    /// Checks that the labels of objects come from the samples. Also checks that the labels do not depend on the
+    /// replica.
     fn assert_labels(&self) {
         let Place {
             namespace,
@@ -375,7 +380,8 @@ impl Rollouts {
                 format!("kube_service_info{{namespace=\"{objects}\",service=\"web\"}}"),
                 json!({ "service": "web" }),
             ),
-            // If a sample has no namespace, it gets the namespace of the target, as with `honor_labels`.
+            // If a sample has no label `namespace`, the sample gets the namespace of the target, as with
+            // `honor_labels`.
             (
                 format!("kube_node_created{{node=\"{node}\"}}"),
                 json!({ "namespace": namespace, "node": node }),
@@ -396,7 +402,7 @@ impl Rollouts {
         }
         for own in ["up", "kube_state_metrics_leader"] {
             let series = self.label_sets(own);
-            // Prometheus updates its targets only every five seconds, so it may never scrape some replicas.
+            // Prometheus updates its targets only every five seconds, so it may miss some replicas.
             assert!(series.len() > 2, "{own}: {series:?}");
             let names_its_pod =
                 |labels: &Value| labels["pod"].as_str().unwrap().starts_with("ksm-");
@@ -410,7 +416,7 @@ pub(super) fn now() -> f64 {
     now.unwrap().as_secs_f64()
 }
 
-/// Replaces two replicas `times` times. Checks that no series has a long gap, and that no series and no result of a
+/// Makes `times` rollouts of two replicas. Checks that no series has a long gap, and that no series and no result of a
 /// rule exists twice.
 fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     let Some(mut rollouts) = Rollouts::start(setup, plane) else {
@@ -418,8 +424,7 @@ fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     };
     let measured = rollouts.run(times);
     assert_eq!(measured.doubled, 0, "{measured}");
-    // A gap of up to one scrape interval is expected. On a busy machine, a scrape may be late by up to one more
-    // interval.
+    // A gap of one scrape interval is normal. On a busy machine, a scrape may be late by one further interval.
     assert!(
         measured.longest_gap <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(),
         "{measured}"
@@ -478,8 +483,8 @@ fn rollouts_on_a_cluster_end_and_double_no_series_of_pods() {
     roll_out_on_a_cluster(Role::Pod);
 }
 
-/// Measures another exporter, first with one replica as in its manifests, and then with two replicas. The test only
-/// prints the measured numbers.
+/// Measures another exporter: first one replica, as in the manifests of that exporter, and then two replicas. The test
+/// prints the results, but does not check them.
 #[test]
 #[ignore = "needs kubectl, KUBECONFIG of a cluster, a Prometheus with kubernetes_sd_configs, and ROLLOUTS_OTHER_EXPORTER"]
 fn rollouts_of_another_exporter_on_a_cluster_are_measured() {

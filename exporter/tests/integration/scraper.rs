@@ -1,4 +1,4 @@
-//! A scraper that repeatedly scrapes all replicas at the same time.
+//! A scraper for tests. It scrapes all replicas at the same time, again and again.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::support::Exporter;
 
-/// Scrapes replicas in a thread until the caller ends the scraper.
+/// Scrapes replicas in a thread, until the test ends the scraper.
 pub struct Scraper {
     replicas: Arc<Mutex<Vec<String>>>,
     ends: Arc<AtomicBool>,
@@ -26,8 +26,8 @@ pub struct Report {
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Scraper {
-    /// Starts a scraper without replicas. `check` receives the responses of all replicas, and returns a problem if it
-    /// finds one.
+    /// Starts a scraper that has no replicas yet. After each scrape, `check` gets the responses of all replicas. If
+    /// `check` finds a problem, it returns the problem.
     pub fn start(check: impl Fn(&[String]) -> Option<String> + Send + 'static) -> Self {
         let replicas = Arc::<Mutex<Vec<String>>>::default();
         let ends = Arc::<AtomicBool>::default();
@@ -71,8 +71,8 @@ impl Scraper {
     }
 }
 
-/// Returns the responses of all replicas. The function sends all requests before it reads the first response. If a
-/// replica is stopping, its response is empty.
+/// Returns the responses of all replicas. The function sends all requests before it reads the first response. A replica
+/// that is stopping may have an empty response.
 fn scrape(replicas: &[String]) -> Vec<String> {
     let streams: Vec<_> = replicas.iter().map(TcpStream::connect).collect();
     let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";

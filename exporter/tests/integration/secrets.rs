@@ -1,8 +1,8 @@
-//! Tests how many bytes of secrets remain in the memory of the program after a list.
+//! Tests how many bytes of Secrets remain in the memory of the exporter after a list.
 //!
-//! The program keeps no bytes of secrets, and overwrites its own buffers. The bytes that the test finds come from the
-//! TLS and HTTP libraries, which do not overwrite their buffers before they free them. docs/explanation/security.md has
-//! the figures.
+//! The exporter keeps no bytes of Secrets, and overwrites its own buffers. The bytes that the test finds come from the
+//! TLS and HTTP libraries, which free their buffers without overwriting them. docs/explanation/security.md has the
+//! results.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -15,13 +15,14 @@ use super::support::{Directory, Exporter, eventually};
 
 const SECRETS: usize = 2_000;
 const MARKERS_PER_SECRET: usize = 20;
-/// The start of each marker. Digits follow this start. This text occurs nowhere else in the program or in this file.
+/// The start of each marker. Digits follow this start. This text occurs at no other place in the exporter or in this
+/// file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// Maximum number of markers that may remain in memory: a quarter of all markers, which is 2 MiB of data.
+/// Maximum number of markers that may remain in memory: a quarter of all markers, which are in 2 MiB of data.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
-/// Adds secrets with 40,000 different markers in 8 MiB of data to the server.
+/// Adds 8 MiB of Secrets to the API server. They contain 40,000 different markers.
 fn with_secrets(api: &Api) {
     for secret in 0..SECRETS {
         let data = (0..MARKERS_PER_SECRET).map(|at| {
@@ -43,7 +44,7 @@ fn with_secrets(api: &Api) {
     }
 }
 
-/// Returns the different markers in the memory of a child process.
+/// Returns the different markers in the memory of a process.
 fn markers(pid: u32) -> HashSet<Vec<u8>> {
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();

@@ -1,4 +1,4 @@
-//! Tests an exporter that serves manifests: logs, changes, reloads and shutdown.
+//! Tests an exporter that reads manifests: logs, changes, reloads and shutdown.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -132,7 +132,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("the objects of a deleted file are removed", || {
         (!shows("two")).then_some(())
     });
-    // An invalid document must not affect the other documents, and the log must name it only once.
+    // The invalid document must not affect the other documents. The log must name it only once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),
@@ -152,7 +152,8 @@ fn a_signal_lets_answers_on_their_way_end() {
     for signal in ["TERM", "INT"] {
         let mut exporter = Exporter::start(&[]);
         let mut idle = TcpStream::connect(&exporter.main).unwrap();
-        // If the client has sent only a part of a request when the signal arrives, the request still gets its response.
+        // When the signal arrives, the client has sent only a part of its request. The request must still get its
+        // response.
         let mut stream = TcpStream::connect(&exporter.main).unwrap();
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
@@ -210,7 +211,7 @@ fn a_wrong_host_is_told_with_its_flag() {
     for flag in ["--host", "--telemetry-host"] {
         for (host, problem) in [
             ("not an ip", "cannot resolve `not an ip`"),
-            // The address is reserved for documentation, so no machine has it.
+            // This address is reserved for documentation, so it is not an address of this machine.
             ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
         ] {
             let ports = ["--port=0", "--telemetry-port=0"];
@@ -245,14 +246,15 @@ fn a_changed_config_is_used_without_an_outage() {
     assert_eq!(exporter.own(&hash), Some(5_950_443_893_422.0));
     assert_eq!(exporter.own(&reloaded), Some(1.0));
 
-    // Until the change is visible, every scrape succeeds, and has the metrics of either the old or the new file.
+    // Until the change is visible, every scrape must succeed, and must have either the metrics of the old file or those
+    // of the new file.
     directory.write("config.yaml", "resources: {services: {}}\n");
     eventually("the change shows", || {
         assert!(shows("kube_pod_info{") || shows("kube_service_info{"));
         (shows("kube_service_info{") && !shows("kube_pod_info{")).then_some(())
     });
 
-    // An invalid file is not used, and the metric shows the failure.
+    // If the file is invalid, the exporter does not use it, and a metric shows the failure.
     for wrong in ["resources: [pods]\n", "resources: {pod: {}}\n", "port: {"] {
         directory.write("config.yaml", wrong);
         eventually("the failure shows", || {
@@ -349,7 +351,7 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
 fn log_lines_are_json_on_request_and_more_with_v() {
     let exporter = Exporter::start(&["--log-format=json", "--vmodule=a=1", "-v=4"]);
     exporter.tells("telemetry on");
-    // With this log format, the startup message is a log line, so standard output is empty.
+    // With this log format, the exporter writes the startup message to the log, so standard output is empty.
     for (level, message) in [("WARN", "--vmodule has no effect"), ("INFO", "serving ")] {
         let log = exporter.log();
         let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -1,4 +1,4 @@
-//! Functions that run the program as a child process, and a minimal HTTP client.
+//! Functions that run the exporter as a child process, and a minimal HTTP client.
 
 #![allow(dead_code, reason = "each test uses only some of the functions")]
 
@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// The timeout of a step. The timeout is longer than any step takes on a slow machine.
+/// The timeout of a step. The maximum time that a test waits. This time is longer than any step takes on a slow
+/// machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");
 
-/// Flags that select free ports on the loopback.
+/// Flags that select free ports on loopback addresses.
 pub const PORTS: [&str; 4] = [
     "--host=127.0.0.1",
     "--port=0",
@@ -29,24 +30,24 @@ pub const PORTS: [&str; 4] = [
 
 pub const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/cluster");
 
-/// The start of the line that the exporter prints if loading the manifests takes long.
+/// If the exporter needs long to load manifests, it prints a line that starts with this text.
 const LOADING: &str = "loading manifests; listening on ";
 
-/// A running exporter. It is killed when this value is dropped.
+/// A running exporter. When this value is dropped, the process is killed.
 pub struct Exporter {
     child: Child,
-    /// The first lines of the output, which are about the source and about disabled resources.
+    /// The first lines of the output. They are about the source and about disabled resources.
     pub introduction: Vec<String>,
-    /// The line of the output with the number of series and the addresses.
+    /// The line of the output that contains the number of series and the addresses.
     pub line: String,
-    /// The addresses of the main server and of the telemetry server, as `127.0.0.1:PORT`.
+    /// The address of the main port, as `127.0.0.1:PORT`. The next field is the address of the telemetry port.
     pub main: String,
     pub telemetry: String,
     log: Arc<Mutex<String>>,
     more: Receiver<String>,
 }
 
-/// A response of the exporter.
+/// A response that the exporter has sent.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -54,7 +55,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The output and the status of a program that ended.
+/// The output and the exit status of a program.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
@@ -62,15 +63,15 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A directory that is deleted when it is dropped.
+/// A temporary directory. When this value is dropped, it deletes the directory.
 pub struct Directory(PathBuf);
 
-/// Runs the program to its end.
+/// Runs the exporter until it exits.
 pub fn run(args: &[&str], stdin: &str) -> Output {
     run_program(PROGRAM, args, stdin)
 }
 
-/// Runs any program to its end.
+/// Runs any program until it exits.
 pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(program)
         .args(args)
@@ -79,7 +80,7 @@ pub fn run_program(program: &str, args: &[&str], stdin: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The program may exit before it has read all input.
+    // The error is ignored, because the program may exit before it has read all input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     Output {
@@ -103,7 +104,8 @@ pub fn eventually<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
     eventually_or(what, check, String::new)
 }
 
-/// Waits until `check` returns a value. If `check` returns no value in time, the test fails with the text of `explain`.
+/// Waits until `check` returns a value. If `check` returns no value in time, the test fails with the text that
+/// `explain` returns.
 #[track_caller]
 pub fn eventually_or<T>(
     what: &str,
@@ -125,7 +127,7 @@ pub fn eventually_or<T>(
 }
 
 impl Output {
-    /// Asserts that the program failed with a message that contains `problem`.
+    /// Asserts that the exporter failed with a message that contains `problem`.
     #[track_caller]
     pub fn fails(&self, problem: &str) {
         let message = &self.stderr;
@@ -135,16 +137,16 @@ impl Output {
 }
 
 impl Exporter {
-    /// Starts an exporter that serves the example cluster on free ports of the loopback.
+    /// Starts an exporter that serves the example cluster on free ports of a loopback address.
     pub fn start(args: &[&str]) -> Self {
         Self::serving(&[&["--manifests", CLUSTER], args].concat())
     }
 
-    /// Starts an exporter on free ports of the loopback.
+    /// Starts an exporter on free ports of a loopback address.
     pub fn serving(args: &[&str]) -> Self {
-        // Without this flag, /debug/ would refuse the requests of the tests, because they have no credentials. The port
-        // listens only on a loopback address. Such a port is usually behind a proxy, so the exporter treats no client
-        // as local.
+        // The tests have no credentials, so without this flag the exporter would refuse their requests for `/debug/`.
+        // The reason is that the telemetry port listens only on a loopback address. Such a port is usually behind a
+        // proxy, so the exporter does not treat any client as local.
         Self::spawn(&[&PORTS[..], &["--telemetry-debug=open"], args].concat())
     }
 
@@ -152,21 +154,21 @@ impl Exporter {
         Self::of_command(Command::new(PROGRAM).args(args))
     }
 
-    /// Starts the program with a command.
+    /// Starts the exporter with this command.
     pub fn of_command(command: &mut Command) -> Self {
         Self::until(command, Stdio::null(), Stdio::piped(), is_addresses)
     }
 
-    /// Starts an exporter on free ports of the loopback address, with this standard error. [`log`](Self::log) then
-    /// returns nothing.
+    /// Starts an exporter on free ports of a loopback address. Its standard error is `stderr`. With this exporter,
+    /// [`log`](Self::log) returns nothing.
     pub fn with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
         let mut program = Command::new(PROGRAM);
         program.args(PORTS).args(args);
         Self::until(&mut program, Stdio::null(), stderr.into(), is_addresses)
     }
 
-    /// Starts the program with manifests from standard input. When the caller drops the returned `ChildStdin`, standard
-    /// input ends.
+    /// Starts the exporter, which then reads manifests from standard input. Standard input ends when the caller drops
+    /// the returned `ChildStdin`.
     pub fn loading(args: &[&str]) -> (Self, ChildStdin) {
         let args = [&PORTS[..], &["--manifests=-"], args].concat();
         let mut program = Command::new(PROGRAM);
@@ -178,7 +180,7 @@ impl Exporter {
         (exporter, stdin)
     }
 
-    /// Starts the program, and waits until it writes a line with its addresses.
+    /// Starts the exporter, and waits until it prints the line with its addresses.
     fn until(
         command: &mut Command,
         stdin: Stdio,
@@ -199,7 +201,7 @@ impl Exporter {
         std::thread::spawn(move || {
             let lines = stderr.into_iter().flat_map(BufRead::lines);
             for line in lines.map_while(Result::ok) {
-                // With `--log-format=json`, the startup lines are in the log.
+                // With `--log-format=json`, the exporter writes the startup lines to the log.
                 if let Some(line) = told_as_json(&line) {
                     let _ = said.send(line);
                 }
@@ -225,7 +227,8 @@ impl Exporter {
             }
             introduction.push(line);
         };
-        // The last two addresses belong to the exporter. The address of a cluster may precede them.
+        // The last two addresses in the line are those of the exporter. Before them, the line may contain the address
+        // of a cluster.
         let addresses = line.split("://").skip(1).map(|rest| {
             let address = rest.split(['/', ' ']).next().unwrap();
             address.replace("localhost", "127.0.0.1")
@@ -250,12 +253,12 @@ impl Exporter {
         get(&self.telemetry, path, &[])
     }
 
-    /// Returns the metrics of objects that a query selects.
+    /// Returns the metrics of objects that `query` selects.
     pub fn metrics(&self, query: &str) -> String {
         self.get(&format!("/metrics{query}")).text()
     }
 
-    /// Returns the value of one of the series about the exporter. `series` is the name with the labels.
+    /// Returns the value of one series about the exporter. `series` is the name of the metric with its labels.
     pub fn own(&self, series: &str) -> Option<f64> {
         let text = self.telemetry("/metrics").text();
         let line = text
@@ -264,13 +267,13 @@ impl Exporter {
         line.map(|value| value.parse().unwrap())
     }
 
-    /// Returns the log lines so far.
+    /// Returns the log lines until now.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the log contains `what`. The exporter may write a line to the log after it has sent the response
-    /// that belongs to the line.
+    /// Waits until the log contains `what`. The wait is necessary, because the exporter may write a log line after it
+    /// has sent the response.
     #[track_caller]
     pub fn tells(&self, what: &str) {
         eventually_or(
@@ -280,7 +283,7 @@ impl Exporter {
         );
     }
 
-    /// Waits until `/readyz` has the status 200.
+    /// Waits until the status of `/readyz` is 200.
     #[track_caller]
     pub fn becomes_ready(&self) {
         eventually_or(
@@ -294,7 +297,7 @@ impl Exporter {
         self.more.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// Whether the test has read all lines of standard output.
+    /// Whether the test has read all lines on standard output.
     pub fn has_said_all(&self) -> bool {
         self.more.try_recv().is_err()
     }
@@ -321,14 +324,14 @@ impl Exporter {
     /// Returns the CPU time that the exporter has used, with a resolution of 10 ms.
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // In `/proc/PID/stat`, the name of the program may contain blanks. The other fields contain no blanks.
+        // In `/proc/PID/stat`, the name of the program can contain spaces. The other fields contain no spaces.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks = ticks.map(|ticks| ticks.parse::<u64>().unwrap());
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
-    /// Sends a signal, such as `TERM`.
+    /// Sends a signal, such as `TERM`, to the exporter.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
@@ -346,13 +349,13 @@ impl Drop for Exporter {
     }
 }
 
-/// Whether a line has the addresses of an exporter that has loaded all objects. The line about loading manifests may
-/// precede this line.
+/// Whether a line has the addresses of an exporter that has loaded all objects. Before this line, the exporter may
+/// print a line about loading manifests.
 fn is_addresses(line: &str) -> bool {
     line.contains(", telemetry on ") && !line.contains(LOADING)
 }
 
-/// Returns the message of a line of the JSON log, if it has the addresses.
+/// Returns the message of a JSON log line, if the message has the addresses.
 fn told_as_json(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line["message"].as_str()?;
@@ -366,7 +369,7 @@ pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(address, "GET", path, headers, "")
 }
 
-/// Sends a request on a new connection.
+/// Sends a request on a new connection, and returns the response.
 pub fn request(
     address: &str,
     method: &str,
@@ -379,7 +382,8 @@ pub fn request(
     exchange(stream, method, path, headers, body)
 }
 
-/// Connects from an address of this machine. The size of the receive buffer is optional.
+/// Connects from this address, which must belong to this machine. If `buffer` is given, sets the size of the receive
+/// buffer.
 pub fn connect_from(
     ip: impl Into<IpAddr>,
     address: &str,
@@ -397,7 +401,7 @@ pub fn connect_from(
     Ok(stream)
 }
 
-/// Sends a request on a connection that the server closes after the response.
+/// Sends a request, and reads the response. The server closes the connection after the response.
 pub fn exchange(
     mut stream: impl Read + Write,
     method: &str,
@@ -419,11 +423,11 @@ pub fn exchange(
 }
 
 impl Answer {
-    /// Reads one response with a length, from a connection that may stay open.
+    /// Reads one response that has a length. The connection may stay open.
     ///
     /// # Errors
     ///
-    /// If the other side closes the connection before it sends a response.
+    /// Returns an error if the server closes the connection before it sends a response.
     pub fn read(stream: &mut impl Read) -> std::io::Result<Self> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -509,7 +513,7 @@ impl Directory {
     /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        // The new file replaces the old file in one step, as with editors and mounted ConfigMaps.
+        // The new file replaces the old file in one step, as editors and mounted ConfigMaps do.
         let new = self.0.join(format!(".{name}.new"));
         fs::write(&new, text).unwrap();
         fs::rename(new, &path).unwrap();
@@ -523,7 +527,7 @@ impl Drop for Directory {
     }
 }
 
-/// Returns a config map as YAML.
+/// Returns a ConfigMap as YAML.
 pub fn config_map(namespace: &str, name: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{team: x}}}}\n"

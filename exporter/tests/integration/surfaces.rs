@@ -1,4 +1,4 @@
-//! Tests which data the ports show, and which clients may see the data.
+//! Tests which data each port shows, and which clients may see these data.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -18,13 +18,13 @@ const DEBUG: [&str; 4] = [
     "/debug/log-level",
 ];
 
-/// Returns an exporter whose telemetry port accepts clients from everywhere.
+/// Returns an exporter whose telemetry port accepts clients from other machines.
 fn on_all_addresses(args: &[&str]) -> Exporter {
     let common = ["--manifests", CLUSTER, "--port=0", "--telemetry-port=0"];
     Exporter::spawn(&[&common, args].concat())
 }
 
-/// Returns the status for a client whose address differs from that of the exporter.
+/// Returns the status of the response to a client whose address is not the address of the exporter.
 fn status_from_afar(address: &str, method: &str, path: &str) -> u16 {
     let stream = connect_from([127, 0, 0, 2], address, None).unwrap();
     let localhost = [("x-test", "y")];
@@ -50,7 +50,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         let host = format!("{host}:{port}");
         assert_eq!(status_for_host(address, &host, ""), "200", "{host}");
     }
-    // The next requests are like those of a web page in a browser, and those of clients of a proxy.
+    // The following requests are like requests from a web page in a browser, or like requests through a proxy.
     assert_eq!(status_for_host(address, "example.com", ""), "403");
     for field in [
         "x-forwarded-for: 10.0.0.1\r\n",
@@ -66,8 +66,8 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
         assert_eq!(status_from_afar(address, "GET", path), 200, "{path}");
     }
 
-    // If a port listens only on a loopback address, clients may use a proxy in front of the port. So the exporter
-    // treats no client as local.
+    // If a port listens only on a loopback address, its clients may come through a proxy. So the exporter does not
+    // treat any client as local.
     let directory = Directory::new("debug");
     let config = directory.write("config.yaml", "{}\n");
     let args = ["--telemetry-host=127.0.0.1", "--config", &config];
@@ -87,7 +87,7 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
     });
     assert_eq!(status_from_afar(address, "PUT", "/debug/log-level"), 200);
 
-    // A client with a password is authenticated.
+    // A client that sends a correct password is authenticated.
     let hash = bcrypt::hash("open", 4).unwrap();
     let web = directory.write("web.yaml", &format!("basic_auth_users:\n  ann: {hash}\n"));
     let args = ["--telemetry-host=127.0.0.1", "--tls-config", &web];
@@ -147,7 +147,7 @@ fn a_flood_of_reports_takes_little_memory() {
     let (before, threads) = (exporter.memory(), threads(&exporter));
     let (mut most, mut most_threads) = (before, threads);
     for round in 0..300 {
-        // These clients disconnect immediately. Each requests a different family.
+        // Each client disconnects immediately after its request. The clients request reports about different families.
         let mut stream = TcpStream::connect(&exporter.telemetry).unwrap();
         let family = families[round % families.len()];
         let path = format!("/debug/cardinality?family={family}");
@@ -155,7 +155,7 @@ fn a_flood_of_reports_takes_little_memory() {
         most = most.max(exporter.memory());
         most_threads = most_threads.max(self::threads(&exporter));
     }
-    // This client waits, so at least one report is made.
+    // This client waits for the response, so the exporter makes at least one report.
     let path = format!("/debug/cardinality?family={}", families[0]);
     assert_eq!(exporter.telemetry(&path).status, 200);
     most = most.max(exporter.memory());
@@ -166,7 +166,7 @@ fn a_flood_of_reports_takes_little_memory() {
         .count();
     println!("{bytes} bytes and {threads} threads more, {made} of 300 reports made");
     assert!((1..=100).contains(&made), "{made} reports");
-    // Reports that are made concurrently would each need a thread.
+    // If the exporter made all reports at the same time, each report would need a thread.
     assert!(threads <= 8, "{threads} threads more");
     assert!(bytes < 48 << 20, "{bytes} bytes more");
 }

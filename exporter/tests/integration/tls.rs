@@ -1,4 +1,4 @@
-//! Tests the web configuration file: TLS, certificates of clients, users, headers and the rate limit.
+//! Tests the web configuration file: TLS, client certificates, users, headers and the rate limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use super::authority::{Authority, Identity};
 use super::client::{Client, Stream, ask};
 use super::support::{CLUSTER, Directory, Exporter, eventually, get, run};
 
-/// A directory with server certificates of an authority, and with a web configuration file.
+/// A directory with the server certificates of an authority, and with a web configuration file.
 struct Place {
     directory: Directory,
     authority: Authority,
@@ -30,13 +30,14 @@ impl Place {
         self.directory.write("server.crt", &pair.certificate);
     }
 
-    /// Starts an exporter. `more` has additional lines of the TLS section, and `rest` has the lines after this section.
+    /// Starts an exporter. `more` contains further lines for the TLS section. `rest` contains the lines after this
+    /// section.
     fn exporter(&self, more: &[&str], rest: &str) -> Exporter {
         self.start(more, rest, &[])
     }
 
     fn start(&self, more: &[&str], rest: &str, args: &[&str]) -> Exporter {
-        // The paths in the web configuration file are relative to its directory.
+        // Paths in the web configuration file are relative to the directory of the file.
         let mut text =
             "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n".to_owned();
         for line in more {
@@ -139,8 +140,8 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     let exporter = place.exporter(&required, "");
     let asks = |pair: &Identity| {
         [&TLS12, &TLS13].map(|version| {
-            // The server's certificate has version 1. Such a certificate has no alternative names, so the client must
-            // accept every server.
+            // The certificate of the server is an X.509 version 1 certificate. Such a certificate has no alternative
+            // names, so the client does not verify the certificate.
             let client = Client::unchecked(Some(pair), &[version]);
             let answer = client.get(&exporter.main, "/livez", &[]);
             let shown = client.connect(&exporter.main).ok();
@@ -153,7 +154,7 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // If the authorities for clients contain a leaf certificate, the server accepts the leaf itself, but not
+    // The list of authorities can contain a leaf certificate. Then the server accepts this leaf certificate, but not
     // certificates that the leaf has signed.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
@@ -280,7 +281,8 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.install(&place.authority.issue("exporter"));
     let second = eventually("the new certificate is shown", || {
-        // The two files change one after the other. Between the changes, the last matching pair stays in use.
+        // The test changes the two files one after the other. Between the two changes, the last matching pair stays in
+        // use.
         let now = shown(&client.connect(&exporter.main).unwrap());
         (now != first).then_some(now)
     });
@@ -361,7 +363,7 @@ fn users_need_their_passwords_on_both_ports_and_for_every_path() {
             assert_eq!(status(address, "/metrics", Some(&wrong)), 401, "{wrong}");
         }
     }
-    // If a password changes, the exporter requires the new password immediately, even on open connections.
+    // After the change of a password, the exporter requires the new password immediately, also on open connections.
     let mut open = TcpStream::connect(&exporter.main).unwrap();
     let credentials = [("authorization", right.as_str())];
     assert_eq!(ask(&mut open, "/livez", &credentials).unwrap().status, 200);
@@ -440,7 +442,7 @@ fn a_file_that_loses_its_users_does_not_open_the_exporter() {
 #[test]
 fn wrong_passwords_hold_nobody_up_who_has_been_let_in() {
     let directory = Directory::new("passwords");
-    // With the bcrypt cost 16, the check of a password takes longer than the rest of this test.
+    // With the bcrypt cost 16, the check of a password would take longer than the rest of this test.
     let dear = "$2y$16$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let cheap = bcrypt::hash("open", 4).unwrap();
     let users = format!("basic_auth_users:\n  ann: {cheap}\n  bob: {dear}\n");

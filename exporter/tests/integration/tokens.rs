@@ -94,7 +94,7 @@ fn an_api_server_in_trouble_means_no_data() {
     exporter.tells("could not review a token: it answers with 500 Internal Server Error: no;");
 }
 
-/// Returns a response with a JSON body.
+/// Returns an HTTP response with a JSON body.
 fn response(status: &str, body: &serde_json::Value) -> String {
     let body = body.to_string();
     let length = body.len();
@@ -125,7 +125,7 @@ fn an_error_that_repeats_the_token_does_not_bring_it_to_the_log() {
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
     exporter
         .tells("answers with 400 Bad Request: cannot review [hidden], or [\\n\\u{1b}[31m[hidden]]");
-    // If the response of the API server cannot be read, the log must not show the token from the response.
+    // If the response of the API server is invalid, the log must not contain the token, which the response contains.
     let nonsense = json!({ "spec": { "token": token }, "status": token });
     api.say("tokenreviews", &response("201 Created", &nonsense));
     assert_eq!(ask(&exporter.main, "/metrics", token).0, 503);
@@ -143,7 +143,7 @@ fn the_log_tells_for_each_kind_of_review_when_it_succeeds_again() {
     let (tokens, permissions) = ("reviews tokens again", "reviews permissions again");
     assert_eq!(ask(&exporter.main, "/metrics", "trouble").0, 503);
     exporter.tells("could not review a token");
-    // The review of the token is cached, so this request needs only a review of the permission.
+    // The result of the token review is cached, so this request needs only a review of the permission.
     let resources = "/debug/resources";
     assert_eq!(ask(&exporter.telemetry, resources, "reader").0, 200);
     let no_permission = response("500 Internal Server Error", &json!({}));
@@ -175,7 +175,7 @@ fn a_reload_does_not_turn_the_filter_off() {
         });
         assert_eq!(ask(&exporter.main, "/metrics", "").0, 401);
     }
-    // A reload may replace tokens with passwords.
+    // A reload can replace tokens by passwords.
     let hash = bcrypt::hash("x", 4).unwrap();
     let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
     config.write("options.yaml", &format!("tls_config: {web}\n"));
@@ -188,7 +188,7 @@ fn a_reload_does_not_turn_the_filter_off() {
     assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
 }
 
-/// Sends requests without credentials until `stop` is set, and returns the statuses of the responses.
+/// Sends requests without credentials until `stop` is true. Returns the status codes of the responses.
 fn ask_until(stop: &AtomicBool, address: &str, path: &str) -> BTreeSet<u16> {
     let mut statuses = BTreeSet::new();
     while !stop.load(Ordering::Relaxed) {
@@ -248,7 +248,7 @@ fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
     exporter.tells("configuration reloaded");
     assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
     assert_eq!(api.count("tokenreviews"), 1);
-    // If the grace period changes, the exporter does not use earlier results of reviews.
+    // If the grace period changes, the exporter no longer uses the earlier results of reviews.
     config.write(
         "options.yaml",
         "resources: {nodes: {}}\nauth_filter_grace: 5m\n",
@@ -280,7 +280,7 @@ fn no_secret_is_logged_however_much_else_is() {
     let exporter = Exporter::start(&args);
     assert_eq!(ask(&exporter.main, "/metrics", "s3cr3t").0, 401);
     assert_eq!(api.count("tokenreviews"), 1);
-    // With `-v=9`, the exporter logs its requests to the API server.
+    // With `-v=9`, the exporter logs each request that it sends to the API server.
     exporter.tells("/tokenreviews");
     let log = exporter.log();
     for secret in ["s3cr3t", "0wn-t0ken"] {

@@ -1,4 +1,4 @@
-//! Tests that `top` prints the same report for an exporter, a saved response and manifests.
+//! Tests that `top` prints the same report for a running exporter, a saved response and manifests.
 
 use serde_json::Value;
 
@@ -44,7 +44,8 @@ fn all_inputs_yield_the_same_report() {
         (&["-"], &*json),
         (&[&*exporter.telemetry], ""),
         (&[&*own_metrics], ""),
-        // The main port does not serve a report. So `top` reads the metrics and counts their samples.
+        // The main port does not serve a report about costs. So `top` reads the metrics from this port, and counts the
+        // samples.
         (&[&*exporter.main], ""),
         (&[CLUSTER], ""),
     ] {
@@ -167,7 +168,7 @@ fn an_exporter_with_tls_is_read_if_its_authority_is_trusted() {
     let url = format!("https://{}", exporter.telemetry);
     assert!(report(&[&url, "--ca-file", &ca], "")["series"].as_u64() > Some(1000));
 
-    // The authorities of the system do not include the authority of this test.
+    // The authorities of the system do not include the authority that this test creates.
     for args in [&[&*url][..], &[&*url, "--ca-file", "/no/such/file"]] {
         run(&[&["top"], args].concat(), "").fails("--ca-file");
     }

@@ -1,4 +1,4 @@
-//! Tests that queries of common dashboards and rules for kube-state-metrics have results over the example cluster.
+//! Tests that queries from common dashboards and rules for kube-state-metrics have results over the example cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,26 +22,26 @@ struct Collection {
     exceptions: Vec<Exception>,
 }
 
-/// An alert or a recording rule with its whole expression.
+/// An alert or a recording rule with its complete expression.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expression {
     pub(super) rule: String,
     pub(super) query: String,
-    /// The reason why the expression has no results over the example.
+    /// The reason why the expression has no results over the example cluster.
     pub(super) silent: Option<String>,
 }
 
-/// A query that has no results with the default flags.
+/// A query that has no results with the default flags of the exporter.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
     query: String,
     reason: String,
-    /// The arguments of the exporter with which the query has results.
+    /// Flags of the exporter with which the query has results.
     #[serde(default)]
     arguments: Vec<String>,
-    /// Whether the query has results if the recording rules for the metric names of version 1 are loaded.
+    /// Whether the query has results if Prometheus loads the recording rules for the metric names of version 1.
     #[serde(default)]
     v1_names: bool,
 }
@@ -56,12 +56,12 @@ fn collections() -> Vec<Collection> {
     serde_saphyr::from_str(QUERIES).unwrap()
 }
 
-/// Returns the whole expressions of all collections of rules.
+/// Returns the complete expressions in all collections of rules.
 pub(super) fn expressions() -> impl Iterator<Item = Expression> {
     collections().into_iter().flat_map(|own| own.expressions)
 }
 
-/// Returns the whole expressions of all collections as a rule file of Prometheus.
+/// Returns the complete expressions in all collections as a rule file for Prometheus.
 pub(super) fn rules() -> Value {
     let rules = expressions().map(|own| match own.is_alert() {
         true => json!({ "alert": own.rule, "expr": own.query }),
@@ -71,18 +71,18 @@ pub(super) fn rules() -> Value {
     json!({ "groups": [{ "name": "published", "rules": rules }] })
 }
 
-/// Renders the example cluster as input series, with further arguments.
+/// Renders the example cluster as input series for promtool. `arguments` are further flags.
 pub(super) fn series(arguments: &[&str]) -> String {
     let output = run(
         &[&["render", "--format=promtool", CLUSTER], arguments].concat(),
         "",
     );
     assert!(output.status.success(), "{}", output.stderr);
-    // The series last a day. Half an hour is enough, and promtool evaluates it faster.
+    // The series last a day. Series of half an hour are sufficient, and promtool evaluates them faster.
     output.stdout.replace("+0x1440", "+0x30")
 }
 
-/// Adds the label `job` to input series, as a scrape does.
+/// Adds the label `job` to input series, as a scrape of Prometheus does.
 pub(super) fn with_job(series: &str) -> String {
     let lines = series
         .lines()
@@ -101,7 +101,7 @@ pub(super) fn with_job(series: &str) -> String {
     lines.collect()
 }
 
-/// Returns a test of whether a query has results.
+/// Returns a promtool test, which checks whether a query has results.
 pub(super) fn expect(query: &str, has_results: bool) -> Value {
     let samples = has_results.then(|| json!({ "labels": "{}", "value": 1 }));
     let samples: Vec<_> = samples.into_iter().collect();
@@ -169,7 +169,7 @@ fn the_expressions_of_well_known_rules_have_results_over_the_example() {
     }
 }
 
-/// Evaluates queries over input series.
+/// Evaluates queries over input series with promtool.
 pub(super) fn judge(series: &str, rules: &[&Path], tests: &[Value]) {
     let text = format!(
         "rule_files: {}\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  promql_expr_test: {}\n  \

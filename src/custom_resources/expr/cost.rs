@@ -1,8 +1,7 @@
-//! The cost of evaluations, and the functions that count it.
+//! The cost of an evaluation, and the functions that add to this cost.
 //!
-//! The crate `cel` has no limit on the work of an evaluation. Therefore, `metering.rs` adds calls of the functions in
-//! this file to each expression. The names of the functions begin with `@`, so an expression in a configuration cannot
-//! call them.
+//! The crate `cel` has no limit on the time of an evaluation. So `metering.rs` adds calls of these functions to each
+//! expression. The names of the functions begin with `@`. An expression in a configuration cannot use such a name.
 
 use std::cell::Cell;
 
@@ -20,32 +19,30 @@ use super::variables::Meter;
 pub(super) const COST: &str = "@cost";
 /// `@text(value)`: if the value is a text, adds 1 to the cost for each 10 bytes. Returns the value.
 pub(super) const TEXT: &str = "@text";
-/// `@members(value)`: adds the cost of a search in the value. Returns the value.
+/// `@members(value)`: adds the cost of a search for a member in the value. Returns the value.
 pub(super) const MEMBERS: &str = "@members";
 /// `@count(number)`: adds the number to the cost. Returns the number.
 pub(super) const COUNT: &str = "@count";
-/// `@product(a, b)`: adds a tenth of the product of both lengths to the cost. Returns `a`.
+/// `@product(a, b)`: multiplies the lengths of both values, and adds a tenth of the product to the cost. Returns `a`.
 pub(super) const PRODUCT: &str = "@product";
-/// `@parts(separator, text)`: adds the number of parts between separators in the text to the cost. Returns the
-/// separator.
+/// `@parts(separator, text)`: adds the number of parts into which the separator splits the text. Returns the separator.
 pub(super) const PARTS: &str = "@parts";
-/// `@replaced(new, text, old)`: adds the length of all texts `new` that replace `old` in the text to the cost. Returns
-/// `new`.
+/// `@replaced(new, text, old)`: adds the length of `new` for each `old` in the text to the cost. Returns `new`.
 pub(super) const REPLACED: &str = "@replaced";
-/// `@pattern(text)`: adds the cost of compiling the text as a regular expression. Returns the text.
+/// `@pattern(text)`: adds the cost of the compilation of the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
-/// `@format(text)`: adds the cost of a format string with the length of the text. Returns the text.
+/// `@format(text)`: adds the cost of the text as a format string, which depends on its length. Returns the text.
 pub(super) const FORMAT: &str = "@format";
 
 /// The number of bytes that cost as much as one operation.
 const BYTES: u64 = 10;
 
 thread_local! {
-    /// The remaining cost of the evaluation on this thread; 0 if the evaluation has exceeded its limit.
+    /// The remaining cost of the evaluation on this thread; 0 if the limit is exceeded.
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluate` within the limit of a meter, and subtracts the cost from the remaining cost of the meter.
+/// Runs `evaluate` with the remaining cost of a meter as the limit. Then subtracts the cost from the meter.
 pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     LEFT.set(meter.left());
     let value = evaluate();
@@ -53,11 +50,11 @@ pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Adds `cost` to the cost of the evaluation.
+/// Subtracts `cost` from the remaining cost of the evaluation.
 ///
 /// # Errors
 ///
-/// Returns an error if the cost exceeds the limit.
+/// Returns an error if the evaluation exceeds its limit.
 pub(super) fn charge(cost: u64) -> Result<(), ExecutionError> {
     let left = LEFT.get().saturating_sub(cost);
     LEFT.set(left);
@@ -70,7 +67,7 @@ pub(super) fn charge(cost: u64) -> Result<(), ExecutionError> {
     }
 }
 
-/// The size of a value: 1 for the value and for each value below it, and 1 for each 10 bytes of text.
+/// The size of a JSON value: 1 for each value in it and for the value itself, and 1 for each 10 bytes of text.
 pub(super) fn json_size(value: &Value) -> u64 {
     1 + match value {
         Value::String(text) => of_text(text.len()),
@@ -85,7 +82,7 @@ pub(super) fn json_size(value: &Value) -> u64 {
     }
 }
 
-/// Adds the functions that count the cost.
+/// Declares the functions that add to the cost.
 pub(super) fn add_functions(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(COST, "@cost(dyn,int)", vec![DYN_TYPE, INT_TYPE], cost)?;
     env.add_overload(
@@ -140,7 +137,7 @@ fn text<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn members<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
-    // A map finds a key by its hash, so the search costs 1.
+    // The search in a map uses a hash table, so it costs 1.
     let is_map = value.downcast_ref::<CelMap<'_>>().is_some();
     charge(if is_map {
         1
@@ -189,7 +186,8 @@ fn pattern<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn format<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     let value = one(arguments)?;
-    // A few bytes of the format string, such as `%.100f`, can write a hundred digits. Therefore, each byte costs 10.
+    // A few bytes of a format string, such as `%.100f`, can write a hundred digits. Therefore, each byte of a format
+    // string costs 10.
     charge(1 + length(value.as_ref()).saturating_mul(10))?;
     Ok(value)
 }
@@ -204,7 +202,7 @@ fn two<'b, 'v>(arguments: Arguments<'b, 'v>) -> Result<[CowVal<'b, 'v>; 2], Exec
     arguments.map_err(|_| ExecutionError::missing_argument_or_target())
 }
 
-/// The number of bytes of a text, or of elements of a list. For any other value, the length is 1.
+/// Returns the number of bytes in a text, or the number of elements in a list. Any other value has the length 1.
 fn length(value: &dyn Val) -> u64 {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         return text.inner().len() as u64;
@@ -213,7 +211,7 @@ fn length(value: &dyn Val) -> u64 {
     list.map_or(1, |list| list.inner().len() as u64)
 }
 
-/// The number of times that a text contains a part; 0 if a value is not a text.
+/// Returns how often a text contains another text; 0 if one of the values is not a text.
 fn occurrences(text: &dyn Val, part: &dyn Val) -> u64 {
     let texts = (
         text.downcast_ref::<CelString<'_>>(),
@@ -225,8 +223,8 @@ fn occurrences(text: &dyn Val, part: &dyn Val) -> u64 {
     }
 }
 
-/// The size of a value, as [`json_size`] counts it. If the size exceeds `max`, the result may be any number above
-/// `max`.
+/// Returns the size of a value, with the same rules as [`json_size`]. If the size exceeds `max`, the function may
+/// return any number above `max`.
 pub(super) fn size(value: &dyn Val, max: u64) -> u64 {
     if let Some(text) = value.downcast_ref::<CelString<'_>>() {
         return 1 + of_text(text.inner().len());

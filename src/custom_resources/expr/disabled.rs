@@ -1,4 +1,4 @@
-//! Without the feature `cel`, an expression is a configuration error.
+//! The replacement of expressions if the feature `cel` is disabled: each expression is a configuration error.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::variables::Variables;
 
-/// An expression. Without the feature `cel`, this type has no values.
+/// An expression. No value of this type exists, because no expression is valid without the feature `cel`.
 #[derive(Debug)]
 pub(in super::super) struct Expr(Infallible);
 

@@ -1,4 +1,4 @@
-//! Expressions, which the crate `cel` parses and evaluates.
+//! Expressions. The crate `cel` parses and evaluates them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -22,41 +22,43 @@ use super::{cost, metering, size};
 
 /// A compiled expression.
 pub(in super::super) struct Expr {
-    /// The expression with the functions that count its cost.
+    /// The expression after the addition of the functions that count its cost.
     expression: IdedExpr,
     source: Box<str>,
-    /// The fields of `object` that the expression reads, as a tree. An empty tree means the whole object.
+    /// The fields of `object` that the expression reads, as a tree. `None` if the expression does not use `object`. An
+    /// empty tree stands for the whole object.
     object: Option<Fields>,
     names_item: bool,
 }
 
-/// The stack of the thread that parses expressions, in bytes.
+/// The stack size of the thread that parses expressions, in bytes.
 const PARSER_STACK: usize = 16 << 20;
 
-/// Fields by name, each with the fields below it. If there are no names, all fields are read.
+/// A tree of fields. The key is the name of a field, and the value is the tree of its fields. If a tree has no names,
+/// the expression reads all fields.
 #[derive(Debug, Default)]
 struct Fields(BTreeMap<String, Fields>);
 
-/// The error of evaluations that cost too much.
+/// The error of an expression whose evaluation exceeds the limit on the cost.
 const EXCEEDED: &str = "the expressions of the family cost too much for this object; simplify them, or raise the limit on their cost";
 
-/// The language: CEL with its extensions for strings, lists and numbers.
+/// The language of expressions: CEL with its extensions for strings, lists and numbers.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    // If an extension cannot be added, expressions that use it report an unknown function.
+    // If an extension cannot be added, expressions that use the extension report an unknown function.
     let _ = cel::extensions::strings(&mut env);
     let _ = cel::extensions::lists(&mut env);
     let _ = cel::extensions::math(&mut env);
-    // The error is ignored, because without these functions every expression reports an unknown function.
+    // The error is ignored here: if these functions are missing, every expression reports an unknown function.
     let _ = cost::add_functions(&mut env);
     Arc::new(env)
 });
 
 thread_local! {
-    /// The functions, which all evaluations on this thread share.
+    /// The functions of expressions. All evaluations on this thread share them.
     static FUNCTIONS: Context<'static, 'static> = {
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        // If a function cannot be added, expressions that use it report an unknown function.
+        // If a function cannot be added, expressions that use the function report an unknown function.
         let _ = context.add_function("number", |value: cel::Value| number(&value));
         let _ = context.add_function("condition", |conditions: cel::Value, kind: Arc<String>| {
             condition(&conditions, &kind)
@@ -93,14 +95,14 @@ impl Expr {
         })
     }
 
-    /// Returns the value of the expression. An error contains no value of the object.
+    /// Evaluates the expression, and returns the result. An error must not contain values from the object.
     pub(in super::super) fn evaluate(&self, variables: &Variables<'_>) -> Result<Value, String> {
         let meter = variables.meter;
         if meter.is_exceeded() {
             return Err(EXCEEDED.to_owned());
         }
         let evaluated = cost::metered(meter, || self.evaluate_metered(variables));
-        // An operator such as `||` can hide the error of an operand, so the limit is checked again.
+        // An operator such as `||` can hide the error of its operand, so the limit is checked again.
         if meter.is_exceeded() {
             return Err(EXCEEDED.to_owned());
         }
@@ -131,7 +133,8 @@ impl Expr {
 }
 
 impl Expr {
-    /// The fields of the object that the expression reads, as dotted paths. An empty path means the whole object.
+    /// Returns the fields of the object that the expression reads, as dotted paths. An empty path stands for the whole
+    /// object.
     pub(in super::super) fn reads(&self) -> Vec<String> {
         let mut reads = Vec::new();
         if let Some(fields) = &self.object {
@@ -150,7 +153,7 @@ impl Expr {
     }
 }
 
-/// Parses an expression on a thread with a large stack: a debug build of the parser needs 150 KiB for each
+/// Parses an expression on a thread with a large stack. In a debug build, the parser needs 150 KiB of stack for each
 /// bracket.
 fn parse(source: &str) -> Result<Program, String> {
     let parse = || {
@@ -172,7 +175,8 @@ fn parse(source: &str) -> Result<Program, String> {
 impl Fields {
     fn of(paths: Vec<Vec<&str>>) -> Self {
         let mut root = Self::default();
-        // Shorter paths come last: a path selects all fields below it, so it removes longer paths that begin with it.
+        // The loop inserts longer paths first. A path selects all fields below it, so a shorter path removes the longer
+        // paths that begin with it.
         let mut paths = paths;
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in paths {
@@ -195,7 +199,7 @@ impl Fields {
         }
     }
 
-    /// The variable `object`, which is converted once for all evaluations of an expression.
+    /// Returns the variable `object`. The value is converted once, and all evaluations of the expression use it.
     fn variable(
         &self,
         expression: &Expr,
@@ -212,7 +216,7 @@ impl Fields {
         })
     }
 
-    /// Converts a value, without the fields that the expression does not read.
+    /// Converts a value to CEL. Fields that the expression does not read are not converted.
     fn to_cel(&self, value: &Value) -> cel::Value {
         match value {
             Value::Object(map) if !self.0.is_empty() => {
@@ -234,7 +238,7 @@ impl fmt::Debug for Expr {
     }
 }
 
-/// Names that are always defined: variables, namespaces of functions, and types.
+/// The names that every expression can use: variables, namespaces of functions, and types.
 const KNOWN: [&str; 19] = [
     "object",
     "item",
@@ -257,7 +261,8 @@ const KNOWN: [&str; 19] = [
     "google",
 ];
 
-/// Collects the selected fields, such as `b` and `c` of `a.b.c`. Returns the first name, such as `a`.
+/// Collects the fields that an expression selects, for example `b` and `c` of `a.b.c`. Returns the name before the
+/// fields, for example `a`.
 fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'e str> {
     match &expression.expr {
         Expression::Ident(name) => Some(name.trim_start_matches('.')),
@@ -282,7 +287,7 @@ fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'
     }
 }
 
-/// Collects the names that an expression uses but does not define, and the paths that the expression selects from
+/// Collects the names that an expression uses but does not define. Also collects the paths that it selects from
 /// `object`.
 fn free_names<'e>(
     expression: &'e IdedExpr,
@@ -341,7 +346,7 @@ fn free_names<'e>(
     }
 }
 
-/// Describes an error without the message of the crate `cel`, because that message can contain values of the object.
+/// Describes an error. The message of the crate `cel` is not used, because it can contain values of the object.
 fn describe(error: &cel::ExecutionError) -> &'static str {
     use cel::ExecutionError as E;
     match error {
@@ -358,20 +363,20 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     }
 }
 
-/// The first line of a parser's message. The other lines of the message mark the position of the error.
+/// Returns the first line of a parser message. The other lines of the message only mark the position of the error.
 fn one_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }
 
 // === functions ===
 
-/// `number(value)`: the number that `valueFrom` would read from the value, or null.
+/// `number(value)` converts the value as `valueFrom` does, and returns the number; `null` if the value is not a number.
 fn number(value: &cel::Value) -> cel::Value {
     to_number(&to_json(value)).map_or(cel::Value::Null, cel::Value::Float)
 }
 
-/// `condition(list, type)`: the status of the condition with this type; `Unknown` if the list has no condition with
-/// this type.
+/// `condition(list, type)` returns the status of the condition with this type; `Unknown` if the list has no such
+/// condition.
 fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     let conditions = to_json(conditions);
     let conditions = conditions.as_array().into_iter().flatten();
@@ -381,7 +386,8 @@ fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     cel::Value::from(status)
 }
 
-/// `countBy(list)`: a map from each value in a list, as text, to the number of its occurrences.
+/// `countBy(list)` returns a map. The keys are the values in the list, as text; the values are the numbers of their
+/// occurrences.
 fn count_by(values: &cel::Value) -> cel::Value {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     if let cel::Value::List(values) = values {
@@ -419,12 +425,12 @@ fn to_cel(value: &Value) -> cel::Value {
     }
 }
 
-/// Converts a result: times to Unix seconds, durations to seconds, infinite numbers to strings.
+/// Converts a result to JSON: times become Unix seconds, durations become seconds, and infinite numbers become strings.
 fn to_json(value: &cel::Value) -> Value {
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Value::Number(number),
-        // JSON has no infinite numbers and no NaN, so they become strings. The code that reads the values of samples
-        // accepts these strings as numbers.
+        // JSON has no infinite numbers and no NaN, so they become strings. The conversion to sample values accepts
+        // these strings as numbers.
         None => Value::from(float.to_string()),
     };
     match value {
@@ -532,7 +538,7 @@ mod tests {
             let inner = if open == "object." { "a" } else { "1" };
             let nested =
                 |levels: usize| [&*open.repeat(levels), inner, &close.repeat(levels)].concat();
-            // The result is ignored, because some of these strings are not valid expressions.
+            // The result is ignored, because not all of these strings are valid expressions.
             let _ = Expr::compile(&nested(levels));
             let error = Expr::compile(&nested(1_000_000)).unwrap_err();
             assert!(

@@ -1,8 +1,8 @@
-//! Adds the functions of `cost.rs` to an expression, so that each evaluation of the expression counts the cost.
+//! Adds calls of the functions in `cost.rs` to an expression. Each evaluation of the expression then counts its cost.
 //!
 //! The cost includes each iteration of a loop. The cost also includes each value that is copied into a list, a map or a
-//! variable, and each value that an operator or function reads. If the result of a function can be larger than its
-//! arguments, or if the function takes more than linear time, the cost is added before the function runs.
+//! variable. It includes each value that an operator or function reads. For some functions, the cost is counted before
+//! they run: their results can be larger than their arguments, or they need more than linear time.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -12,14 +12,14 @@ use cel::common::ast::{
 
 use super::cost::{COST, COUNT, FORMAT, MEMBERS, PARTS, PATTERN, PRODUCT, REPLACED, TEXT};
 
-/// The state while an expression is rewritten.
+/// The state during the rewriting of one expression.
 #[derive(Default)]
 struct Metering {
-    /// The number of variables that the rewriting has added.
+    /// The number of variables that have been added to the expression.
     variables: usize,
 }
 
-/// The same expression with functions that count its cost.
+/// Returns the same expression with the functions that count its cost.
 pub(super) fn metered(expression: &IdedExpr) -> IdedExpr {
     let weight = nodes(expression);
     let mut metering = Metering::default();
@@ -51,7 +51,7 @@ impl Metering {
         IdedExpr { id, expr }
     }
 
-    /// Rewrites a part of the expression whose value is copied or read, and counts this value.
+    /// Rewrites a subexpression, and counts its value, because the value is copied or read.
     fn charged(&mut self, expression: IdedExpr) -> IdedExpr {
         charged(self.rewrite(expression), 1)
     }
@@ -112,12 +112,12 @@ impl Metering {
         call
     }
 
-    /// Rewrites an operand of an operator or a function. Most operators and functions read the whole operand, so the
-    /// value of the operand is counted.
+    /// Rewrites one operand of an operator or a function. Most operators and functions read the complete value of an
+    /// operand, so this value is counted.
     fn operand(&mut self, name: &str, operand: IdedExpr, is_target: bool) -> IdedExpr {
         use operators as op;
         match name {
-            // These operators and functions read a small part of the operand, or return the operand itself.
+            // These operators and functions read only a small part of the operand, or return the operand unchanged.
             op::CONDITIONAL
             | op::LOGICAL_AND
             | op::LOGICAL_OR
@@ -131,16 +131,16 @@ impl Metering {
             "range" if !is_namespace(&operand) => call(COUNT, vec![self.rewrite(operand)]),
             "format" if is_target => call(FORMAT, vec![self.rewrite(operand)]),
             op::IN => call(MEMBERS, vec![self.rewrite(operand)]),
-            // The operand is itself a sum, whose operands are already counted.
+            // The operand is itself a sum, and the operands of that sum are already counted.
             op::ADD if is_call(&operand, op::ADD) => self.rewrite(operand),
             _ if is_namespace(&operand) => operand,
             _ => self.charged(operand),
         }
     }
 
-    /// Rewrites a call of a function whose cost grows with the product of the lengths of its first two arguments, or
-    /// whose result is much larger than its arguments. The first two arguments are bound to variables, so that the
-    /// functions that count the cost read them before the function runs.
+    /// Rewrites the call of an expensive function: its cost grows with the product of the lengths of two arguments, or
+    /// its result can be much larger than its arguments. Variables contain the first two arguments. So the functions
+    /// that count the cost can read the arguments before the function runs.
     fn product(
         &mut self,
         name: String,
@@ -156,7 +156,7 @@ impl Metering {
         self.variables += 1;
         let variable = |at: usize| node(Expr::Ident(names[at].clone()));
         let mut read = match args.len() {
-            // `distinct` has one argument, and compares all pairs of its elements.
+            // `distinct` has one argument, and compares each element with all other elements.
             1 => vec![call(PRODUCT, vec![variable(0), variable(0)])],
             _ if name == "split" => vec![variable(0), call(PARTS, vec![variable(1), variable(0)])],
             _ => vec![variable(0), call(PRODUCT, vec![variable(1), variable(0)])],
@@ -190,9 +190,9 @@ impl Metering {
         let is_accumulator =
             |own: &IdedExpr, name: &str| matches!(&own.expr, Expr::Ident(own) if own == name);
         let accumulator = own.accu_var.clone();
-        // If the condition of the loop is constant, the functions that count the cost are added to the step, so that
-        // the condition keeps its form. `cel` runs `map` and `filter` without copies only if their loops have the form
-        // that their macros create.
+        // `cel` runs the loops of the macros `map` and `filter` without copies, but only in the form that the macros
+        // create. In this form, the condition of the loop is constant. If the condition is constant, the cost is
+        // counted in the step of the loop, so that the condition does not change.
         let counts_in_step = matches!(own.loop_cond.expr, Expr::Literal(_));
         let loop_cond = match counts_in_step {
             true => own.loop_cond,
@@ -251,7 +251,7 @@ impl Metering {
         }
     }
 
-    /// Adds the functions that count the cost to a step that appends a list to the accumulator.
+    /// Adds the functions that count the cost to a step of a loop that appends a list to the accumulator.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {
@@ -267,7 +267,7 @@ impl Metering {
     }
 }
 
-/// Whether a step is `accumulator + [...]`.
+/// Whether a step of a loop has the form `accumulator + [...]`.
 fn is_append(step: &CallExpr, accumulator: &str) -> bool {
     step.func_name == operators::ADD
         && step.target.is_none()
@@ -276,8 +276,8 @@ fn is_append(step: &CallExpr, accumulator: &str) -> bool {
                 && matches!(list.expr, Expr::List(_)))
 }
 
-/// Adds a call that counts the size of a value and a weight. If the cost already includes the value and the weight is
-/// at most 1, no call is added.
+/// Adds a call that counts `weight` and the size of a value. If the cost already includes the value and `weight` is at
+/// most 1, adds no call.
 fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     if weight <= 1 && is_counted(&value) {
         return value;
@@ -287,16 +287,17 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     call(COST, vec![value, weight])
 }
 
-/// Whether the cost already includes the value. This is the case if the value is a literal, or if it is not larger than
-/// the values that were counted to compute it. No call is added for such values, so chains of operators and functions
-/// do not get deeper and need no more stack.
+/// Whether the cost already includes a value. This is true for literals, and for values that are not larger than the
+/// counted values from which they are computed. For such values, no call is added. So chains of operators and functions
+/// do not become deeper, and need no more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // These operators return an operand, or a part of an operand. The functions return a text that can be twice as
-        // long as their arguments, so the length of a chain of them would not be counted.
+        // The operators in this list return one of their operands, or a part of it. The functions in this list return a
+        // text that can be twice as long as their arguments. In a chain of these functions, the text can grow, so its
+        // length must be counted.
         Expr::Call(call) => !matches!(
             &*call.func_name,
             op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT | "quote" | "format"
@@ -305,7 +306,7 @@ fn is_counted(value: &IdedExpr) -> bool {
     }
 }
 
-/// Whether an operand is the first part of a name such as `math.greatest`.
+/// Whether an operand is the first name in the name of a function, such as `math` in `math.greatest`.
 fn is_namespace(operand: &IdedExpr) -> bool {
     let namespaces = ["math", "lists", "strings", "optional", "cel"];
     matches!(&operand.expr, Expr::Ident(name) if namespaces.contains(&&**name))
@@ -315,7 +316,7 @@ fn is_call(expression: &IdedExpr, name: &str) -> bool {
     matches!(&expression.expr, Expr::Call(call) if call.func_name == name)
 }
 
-/// Binds a variable in `result`, in the form that the macro `cel.bind` creates.
+/// Binds a variable that `result` can use, in the form that the macro `cel.bind` creates.
 fn bound(name: String, value: IdedExpr, result: IdedExpr) -> IdedExpr {
     node(Expr::Comprehension(Box::new(ComprehensionExpr {
         iter_range: node(Expr::List(ListExpr::new(Vec::new()))),
@@ -341,7 +342,7 @@ fn node(expr: Expr) -> IdedExpr {
     IdedExpr { id: 0, expr }
 }
 
-/// The number of nodes of an expression, without those of inner loops.
+/// Returns the number of nodes in an expression. Nodes of inner loops are not included.
 fn nodes(expression: &IdedExpr) -> u64 {
     let all = |parts: &[IdedExpr]| parts.iter().map(nodes).sum::<u64>();
     1 + match &expression.expr {

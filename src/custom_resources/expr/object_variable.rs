@@ -3,7 +3,7 @@
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 
-/// The variable `object`, without the fields that an expression does not read.
+/// The variable `object`. Fields that the expression does not read are not included.
 pub(super) struct ObjectVariable(pub(super) Box<dyn Val>);
 
 // === impl ObjectVariable ===

@@ -1,19 +1,21 @@
-//! The cost of compiling a regular expression, whose text may come from an object.
+//! The cost of the compilation of a regular expression. The text of the regular expression may come from an object.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// The cost of compiling one part of a pattern, such as a byte or a range of characters.
+/// The cost of the compilation of one element in a pattern, such as a byte or a range of characters.
 const PART: u64 = 4;
 
-/// The cost of compiling a pattern. An invalid pattern costs nothing, because it is not compiled.
+/// Returns the cost of the compilation of a pattern. An invalid pattern costs nothing, because the compilation does not
+/// start.
 ///
-/// The text alone does not show the cost: `\w` has more than 700 ranges of characters, and each repetition, as in
-/// `\w{500}`, compiles all of them again.
+/// A short pattern can be expensive: `\w` has more than 700 ranges of characters. A repetition such as `\w{500}`
+/// compiles these ranges 500 times.
 pub(super) fn of(pattern: &str) -> u64 {
     regex_syntax::parse(pattern).map_or(0, |parsed| parts(&parsed).saturating_mul(PART))
 }
 
-/// The number of parts that are compiled. The parser limits the depth of the recursion to 250.
+/// Returns the number of elements in a pattern that are compiled. This function is recursive. The parser limits the
+/// depth of a pattern to 250.
 fn parts(pattern: &Hir) -> u64 {
     match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => 1,

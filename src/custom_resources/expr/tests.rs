@@ -1,4 +1,4 @@
-//! Tests of the cost of expressions.
+//! Tests the cost of expressions.
 
 use cel::IdedExpr;
 use cel::common::ast::Expr as Expression;
@@ -8,7 +8,7 @@ use super::{Expr, Meter, Variables};
 
 const LIMIT: u64 = 1_000_000;
 
-/// The result of an expression, and the cost of its evaluation.
+/// Returns the result of an expression, and the cost of its evaluation.
 fn evaluate(source: &str, object: &Value, limit: u64) -> (Result<Value, String>, u64) {
     let expression = Expr::compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
     let meter = Meter::new(limit, u64::MAX);
@@ -68,13 +68,13 @@ fn what_explodes_ends_with_an_error() {
         "lists.range(1000).filter(a, matches('a', object.pattern)).size()",
         "matches('a', object.class)",
         "lists.range(5000).map(a, '%.100f'.format([1.0])).map(b, [b, b, b]).flatten().map(c, [c, c, c]).size()",
-        // The operator `||` must not hide the error.
+        // The operator `||` must not hide the error of its left operand.
         "lists.range(1000).all(a, lists.range(1000).all(b, true)) || true",
         &replaced,
         &quoted,
         &formatted,
     ] {
-        // The limit is a tenth of the default, because a debug build is slow.
+        // The limit is a tenth of the default limit, because a debug build is slow.
         let (outcome, _) = evaluate(source, &object, LIMIT / 10);
         let error = outcome.expect_err(source);
         assert!(error.contains("cost too much"), "{source}: {error}");
@@ -143,7 +143,7 @@ fn the_object_is_converted_once() {
     assert!(LIMIT - meter.left() < 2 * first);
 }
 
-/// The depth of the recursion that evaluates an expression.
+/// Returns the depth of the recursion in the evaluation of an expression.
 fn depth(expression: &IdedExpr) -> usize {
     let deepest = |parts: &[&IdedExpr]| parts.iter().map(|part| depth(part)).max();
     let below = match &expression.expr {
@@ -169,7 +169,7 @@ fn depth(expression: &IdedExpr) -> usize {
     1 + below.unwrap_or_default()
 }
 
-/// The depth determines the stack that an evaluation needs.
+/// The depth determines how much stack an evaluation needs.
 #[test]
 fn counting_makes_no_chain_deeper() {
     for (part, times) in [

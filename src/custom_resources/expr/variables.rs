@@ -12,30 +12,31 @@ use serde_json::Value;
 #[cfg(feature = "cel")]
 use super::object_variable::ObjectVariable;
 
-/// The variables of an expression.
+/// The values of the variables in an expression.
 #[cfg_attr(
     not(feature = "cel"),
     expect(dead_code, reason = "only expressions read it")
 )]
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Variables<'a> {
-    /// `object`: the whole object.
+    /// The variable `object`: the whole object.
     pub(in super::super) object: &'a Value,
-    /// `item`: the element from which a sample is created.
+    /// The variable `item`: the element from which a sample is created.
     pub(in super::super) item: &'a Value,
-    /// `key`: the key of the element if it is an entry of a map.
+    /// The variable `key`: the key of the element in its map; `None` if the element is not an entry of a map.
     pub(in super::super) key: Option<&'a str>,
     pub(in super::super) meter: &'a Meter,
 }
 
-/// The remaining cost of the evaluations of one family for one object, and the values that the evaluations share.
+/// The remaining cost of all evaluations of one family for one object. The meter also has the values that these
+/// evaluations share.
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,
-    /// Whether the evaluations reach the limit on the work of the thread before the limit on the cost.
+    /// Whether the limit on the work of the thread is lower than the limit on the cost.
     is_interruptible: bool,
-    /// For each expression, the address of the expression, and the object as the expression reads it. Because of this
-    /// cache, each expression converts the object only once.
+    /// A cache of the variable `object`. The number is the address of an expression, and `ObjectVariable` has the
+    /// fields that this expression reads. Because of this cache, the object is converted only once for each expression.
     #[cfg(feature = "cel")]
     objects: RefCell<Vec<(usize, Rc<ObjectVariable>)>>,
 }
@@ -43,7 +44,7 @@ pub(in super::super) struct Meter {
 // === impl Variables ===
 
 impl<'a> Variables<'a> {
-    /// The variables for an object whose only element is the object itself.
+    /// Returns the variables for an object that has only one element: the object itself.
     pub(in super::super) fn of(object: &'a Value, meter: &'a Meter) -> Self {
         Self {
             object,
@@ -57,8 +58,8 @@ impl<'a> Variables<'a> {
 // === impl Meter ===
 
 impl Meter {
-    /// Creates a meter with a limit on the cost. `work` is the work that the thread may still do (see `family::work`).
-    /// The work also limits the cost.
+    /// Creates a meter with a limit on the cost. `work` is a second limit: how much work the thread may still do (see
+    /// `family::work`). The lower limit applies.
     pub(in super::super) fn new(limit: u64, work: u64) -> Self {
         Self {
             limit: limit.min(work),
@@ -69,18 +70,18 @@ impl Meter {
         }
     }
 
-    /// Whether the evaluations have exceeded the limit.
+    /// Whether the evaluations have reached the limit.
     pub(in super::super) fn is_exceeded(&self) -> bool {
         self.left.get() == 0
     }
 
-    /// Whether the evaluations have ended early, because the thread has reached its limit on work. The results of such
-    /// evaluations are discarded.
+    /// Whether the evaluations have ended early because of the limit on the work of the thread. The caller discards the
+    /// results of such evaluations.
     pub(in super::super) fn is_interrupted(&self) -> bool {
         self.is_interruptible && self.is_exceeded()
     }
 
-    /// The total cost of the evaluations so far.
+    /// Returns the total cost of the evaluations until now.
     pub(in super::super) fn spent(&self) -> u64 {
         self.limit - self.left.get()
     }
@@ -96,12 +97,12 @@ impl Meter {
         self.left.set(left);
     }
 
-    /// Returns the object as an expression reads it. Only the first evaluation of the expression converts the object.
-    /// `expression` is the address of the expression.
+    /// Returns the object with the fields that an expression reads. Only the first evaluation of each expression
+    /// converts the object. `expression` is the address of the expression.
     ///
     /// # Errors
     ///
-    /// Returns the error of `convert`. In this case, the meter does not store the object.
+    /// Returns the error of `convert`. After an error, the cache does not contain the object.
     pub(super) fn object<E>(
         &self,
         expression: usize,

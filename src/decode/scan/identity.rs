@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The fields of the metadata that identify an object.
+/// The fields in the metadata that identify an object.
 #[derive(Debug, Default)]
 pub(super) struct Identity<'a> {
     pub(super) namespace: Option<Cow<'a, str>>,
@@ -14,7 +14,8 @@ pub(super) struct Identity<'a> {
 // === impl Identity ===
 
 impl<'a> Identity<'a> {
-    /// Returns where the value of a metadata field is stored; `None` if the field does not identify the object.
+    /// Returns a reference to the field of this struct for a field of the metadata; `None` if the field does not
+    /// identify the object.
     pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match name {
             "name" => &mut self.name,

@@ -15,7 +15,7 @@ use super::parts::JsonParts;
 /// The state of a scan.
 struct Scan<'s, 'de> {
     groups: &'s FieldGroups,
-    /// The API version and the kind of the objects.
+    /// The API version and the kind that each object must have.
     header: &'s [String; 2],
     hashers: &'s mut GroupHashers,
     identity: Identity<'de>,
@@ -23,22 +23,22 @@ struct Scan<'s, 'de> {
     has_metadata: bool,
 }
 
-/// Reads the value of a field of the object.
+/// Reads the value of one top-level field of the object.
 struct FieldValue<'x, 's, 'de> {
     name: Cow<'de, str>,
     scan: &'x mut Scan<'s, 'de>,
     field: &'s GroupedField,
-    /// The position of the field among the fields of the object.
+    /// The index of this field among the fields that families read, in the upper 16 bits.
     place: u32,
 }
 
-/// The scan adds this number to each fingerprint, so that fingerprints of JSON differ from those of protobuf.
+/// This number is added to each fingerprint, so that the fingerprints of JSON and protobuf differ.
 const JSON: u64 = 1;
-/// The lower 16 bits of the place of a value that is not split into its fields.
+/// The lower 16 bits of the place if the value is not divided into its fields.
 const WHOLE: u32 = 0xffff;
 
-/// Reads the identity and the fields of an object, and adds the fields to the fingerprints. `None` if the object is
-/// unusual or malformed.
+/// Reads the identity and the fields of an object, and adds the fields to the fingerprints. Returns `None` if the
+/// object is unusual or malformed.
 pub(super) fn scan<'de>(
     groups: &FieldGroups,
     header: &[String; 2],
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for &mut Scan<'_, 'de> {
     }
 }
 
-/// Returns the text of a value that is a string.
+/// If a JSON value is a string, returns its text.
 fn text<E: Error>(json: &RawValue) -> Result<Cow<'_, str>, E> {
     let text = KeyText.deserialize(&mut serde_json::Deserializer::from_str(json.get()));
     text.map_err(|_| E::custom("not a string"))
@@ -132,7 +132,7 @@ impl<'de> DeserializeSeed<'de> for FieldValue<'_, '_, 'de> {
     }
 }
 
-/// If the value is a map, each of its fields has a group. Any other value belongs to all groups of the field.
+/// If the value is a map, each of its fields has its own group. Any other value belongs to all groups of the field.
 impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
     type Value = ();
 
@@ -151,7 +151,8 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
         if is_metadata && std::mem::replace(&mut scan.has_metadata, true) {
             return Err(A::Error::custom("repeated metadata"));
         }
-        // A family may depend on the existence of the map, so an empty map also changes the fingerprint.
+        // The samples of a family can depend on whether the map exists, so an empty map must also change the
+        // fingerprint.
         scan.hashers.add_number(field.groups, place.into());
         scan.parts.begin_map(name);
         while let Some(name) = map.next_key_seed(KeyText)? {
@@ -181,7 +182,7 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
             return Err(A::Error::custom("metadata that is not a map"));
         }
         self.scan.parts.set_incomplete();
-        // Because of this number, an empty list and an absent list have different fingerprints.
+        // With this number, an empty list and an absent list have different fingerprints.
         self.scan
             .hashers
             .add_number(self.field.groups, (self.place | WHOLE).into());
@@ -196,8 +197,8 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_, 'de> {
             return Err(E::custom("metadata that is not a map"));
         }
         self.scan.parts.set_incomplete();
-        // An expression may treat `null` and an absent value differently. If a key is repeated, `null` replaces the
-        // earlier value.
+        // In an expression, `null` and an absent value can have different results, so `null` must change the
+        // fingerprint. If a key occurs twice, the later `null` replaces the earlier value.
         let place = self.place | WHOLE;
         self.scan.hashers.add(self.field.groups, place, b"null");
         Ok(())

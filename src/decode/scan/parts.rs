@@ -12,15 +12,15 @@ use serde_json::value::RawValue;
 use super::super::adapter::{Adapter, Wanted};
 use super::super::fields::Fields;
 
-/// The fields of an object that families read, up to two levels deep.
+/// The fields of an object that families read: top-level fields, and the fields of their maps.
 #[derive(Debug, Default)]
 pub(super) struct JsonParts<'de> {
-    /// The fields of the object, in their order.
+    /// The top-level fields, in the order of the object.
     fields: Vec<Part<'de>>,
-    /// The fields of the values that are maps ([`PartValue::Map`]), one map after another.
+    /// The fields of all maps ([`PartValue::Map`]), one map after another.
     below: Vec<Part<'de>>,
-    /// Whether the parts lack a value. This happens if families read single fields of a value, but the value is not a
-    /// map.
+    /// Whether this struct lacks a value that families read. This is the case if families read single fields of a
+    /// value, but the value is not a map.
     is_incomplete: bool,
 }
 
@@ -33,7 +33,7 @@ struct Part<'de> {
 #[derive(Clone, Copy, Debug)]
 enum PartValue<'de> {
     Whole(&'de RawValue),
-    /// The value is a map, whose fields are in this range of `JsonParts::below`.
+    /// The value is a map. Its fields are in this range of `JsonParts::below`.
     Map(usize, usize),
 }
 
@@ -45,7 +45,7 @@ struct PartMap<'p, 'de> {
     wanted: Wanted<'p>,
 }
 
-/// The entries of a map of parts.
+/// Iterates over the fields of a [`PartMap`].
 struct PartEntries<'p, 'de> {
     parts: &'p JsonParts<'de>,
     fields: slice::Iter<'p, Part<'de>>,
@@ -56,20 +56,20 @@ struct PartEntries<'p, 'de> {
 // === impl JsonParts ===
 
 impl<'de> JsonParts<'de> {
-    /// Adds a field of the object that is kept as a whole.
+    /// Adds a top-level field. Its value is not divided into fields.
     pub(super) fn add(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
         let value = PartValue::Whole(value);
         self.fields.push(Part { name, value });
     }
 
-    /// Adds a field of the object whose value is a map. The caller then adds the fields of the map by `add_below`.
+    /// Adds a top-level field whose value is a map. The caller must then add the fields of the map with `add_below`.
     pub(super) fn begin_map(&mut self, name: Cow<'de, str>) {
         let start = self.below.len();
         let value = PartValue::Map(start, start);
         self.fields.push(Part { name, value });
     }
 
-    /// Adds a field of the last map.
+    /// Adds a field of the map that was added last.
     pub(super) fn add_below(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
         let value = PartValue::Whole(value);
         self.below.push(Part { name, value });
@@ -82,13 +82,13 @@ impl<'de> JsonParts<'de> {
         }
     }
 
-    /// Declares that the parts lack a field.
+    /// Records that this struct lacks a value that families read.
     pub(super) fn set_incomplete(&mut self) {
         self.is_incomplete = true;
     }
 
-    /// Decodes the object, and keeps only `fields`. Returns `None` if the parts lack some of these fields, or if the
-    /// object cannot be decoded.
+    /// Decodes the object, but only its fields in `fields`. Returns `None` if this struct lacks a value that families
+    /// read, or if the object cannot be decoded.
     pub(super) fn decode<K: DeserializeOwned>(&self, fields: &Fields) -> Option<K> {
         if self.is_incomplete {
             return None;

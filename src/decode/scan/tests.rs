@@ -1,4 +1,4 @@
-//! Compares scans of objects that differ in one respect.
+//! Compares scans of two objects that have one difference.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn pod() -> Value {
     })
 }
 
-/// The groups that a change of a pod affects, in JSON and in protobuf.
+/// Returns the groups of fields that a change of a pod affects, in JSON and in protobuf.
 fn changed(change: impl Fn(&mut Value)) -> [Option<GroupSet>; 2] {
     let scanner = scanner();
     let (before, mut after) = (pod(), pod());

@@ -1,4 +1,4 @@
-//! Scans objects in protobuf.
+//! Scans protobuf objects.
 
 use kube_protobuf::{Envelope, Malformed, Message, PREFIX, RawFields};
 
@@ -6,11 +6,11 @@ use super::super::fingerprint::{GroupHashers, GroupSet};
 use super::super::groups::{FieldGroups, GroupedField, METADATA};
 use super::identity::Identity;
 
-/// The fields of a kind that families read, with their numbers in protobuf.
+/// The fields of a kind that families read, with their field numbers in protobuf.
 #[derive(Debug)]
 pub(super) struct WireFields {
     fields: Vec<WireField>,
-    /// The numbers of the fields of the metadata that identify an object.
+    /// The field numbers of those fields in the metadata that identify an object.
     identity: Vec<(u32, &'static str)>,
 }
 
@@ -18,20 +18,21 @@ pub(super) struct WireFields {
 struct WireField {
     number: u32,
     groups: GroupSet,
-    /// If the field contains a message that is split, the groups of the fields of this message. The index in this list
-    /// is the number of the field. `None` if the whole field belongs to `groups`.
+    /// The groups of the fields in the message that is the value of this field. `None` if the value is not divided into
+    /// its fields. The index in this list is the number of the field in the message.
     below: Option<Vec<GroupSet>>,
     is_metadata: bool,
 }
 
-/// The scan adds this number to each fingerprint, so that fingerprints of protobuf differ from those of JSON.
+/// This number is added to each fingerprint, so that the fingerprints of protobuf and JSON differ.
 const PROTOBUF: u64 = 2;
 
-/// Reads the identity of an object, and adds its fields to the fingerprints. `None` if the object is of another kind or
-/// malformed.
+/// Reads the identity of an object, and adds its fields to the fingerprints. Returns `None` if the object is malformed
+/// or has another kind.
 ///
-/// In protobuf, fields can have any order, and a message can be split into parts. The fingerprint depends on the bytes
-/// in their order. Therefore, another order only changes the fingerprint, and the object is decoded unnecessarily.
+/// In protobuf, fields can have any order, and one message can consist of several pieces. The fingerprint depends on
+/// the order of the bytes. If only the order changes, the fingerprint also changes. Then the object is decoded
+/// unnecessarily, but the samples stay correct.
 pub(super) fn scan<'a>(
     wire: &WireFields,
     header: &[String; 2],
@@ -55,9 +56,9 @@ pub(super) fn scan<'a>(
 // === impl WireFields ===
 
 impl WireFields {
-    /// Finds the numbers of the grouped fields in `message`. `None` if the message has no metadata.
+    /// Finds the field numbers of the grouped fields in `message`. Returns `None` if the message has no metadata.
     ///
-    /// A decoder ignores the fields that the message lacks, so these fields have no number and no group.
+    /// Fields that do not exist in the message have no number and no group, because the decoder ignores them.
     pub(super) fn new(groups: &FieldGroups, message: &'static Message) -> Option<Self> {
         let fields = groups.fields().iter();
         let fields = fields.filter_map(|field| WireField::new(field, message));
@@ -90,7 +91,8 @@ impl WireFields {
                 hashers.add(field.groups, field.number, record.bytes);
                 continue;
             };
-            // A family may depend on the existence of the message, so an empty message also changes the fingerprint.
+            // The samples of a family can depend on whether the message exists, so an empty message must also change
+            // the fingerprint.
             hashers.add_number(field.groups, field.number.into());
             let message = record.payload.ok_or(Malformed::WireType)?;
             if field.is_metadata {
@@ -121,7 +123,8 @@ impl WireFields {
     }
 }
 
-/// Adds the fields of a message to the fingerprints. Adjacent fields of the same groups are added together.
+/// Adds the fields of a message to the fingerprints. If adjacent fields belong to the same groups, their bytes are
+/// added together.
 fn add_fields(
     number: u32,
     message: &[u8],
@@ -151,7 +154,7 @@ fn add_fields(
 // === impl WireField ===
 
 impl WireField {
-    /// Finds the field in a message; `None` if the message lacks the field.
+    /// Finds a field in a message; returns `None` if the message does not have this field.
     fn new(field: &GroupedField, message: &'static Message) -> Option<Self> {
         let place = message.place_of(&field.name)?;
         let below = match place.message {
@@ -165,8 +168,8 @@ impl WireField {
                     if groups.len() <= at {
                         groups.resize(at + 1, GroupSet::EMPTY);
                     }
-                    // In JSON, the fields of an inline message are fields of the outer message. So one field number can
-                    // have several groups.
+                    // In JSON, the fields of an inline message are fields of the outer message. So one field number in
+                    // protobuf can stand for several JSON fields with different groups.
                     groups[at] = groups[at].with(*group);
                 }
                 Some(groups)

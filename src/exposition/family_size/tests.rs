@@ -1,4 +1,4 @@
-//! Compares sizes with the text of the exposition.
+//! Compares the computed sizes of families with the text of the exposition.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use serde_json::json;
 use crate::exposition::{ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Creates a registry with a constant label, with pods that have dictionary values, and with a family without base
-/// labels.
+/// Creates a registry. It has a constant label, pods with dictionary values, and a family without base labels.
 fn metrics() -> StateMetrics {
     let seen = Family::gauge("pod_seen", "Always 1.").generate(|pod: &Pod, s| {
         s.label("pod", pod.metadata.name.as_deref()).value(1);
@@ -24,7 +23,8 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// Returns a pod with dictionary values: a node and images. The name of the node needs escapes.
+/// Returns a pod whose node and images are dictionary values, that is values that several samples repeat. The name of
+/// the node contains characters that need escapes.
 fn pod(name: &str, node: u8, containers: u8) -> Pod {
     let containers = (0..containers).map(|number| {
         json!({
@@ -46,7 +46,7 @@ fn pod(name: &str, node: u8, containers: u8) -> Pod {
     serde_json::from_value(pod).unwrap()
 }
 
-/// Counts the series and the bytes of each family in the text of the exposition.
+/// Counts the series and the bytes of each family in the text of an exposition.
 fn in_text(metrics: &StateMetrics) -> BTreeMap<String, (u64, u64)> {
     let text = metrics.exposition(Format::Text, ExpositionFilter::default());
     let mut sizes = BTreeMap::new();

@@ -1,8 +1,8 @@
 //! [OpenMetrics], version 1.0.
 //!
-//! The header of a counter lacks the suffix `_total` of its samples. The header of an info lacks `_info`. A state set
-//! has a label with the family's name, and its samples that differ only in this label are adjacent. A family that
-//! violates one of these rules gets a more general type.
+//! In the header of a counter, the name has no suffix `_total`, but the names of the samples have it. In the header of
+//! an info, the name has no suffix `_info`. A state set has a label with the name of the family. Samples that differ
+//! only in this label must be adjacent. If a family violates one of these rules, it gets a more general type.
 //!
 //! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md
 
@@ -31,8 +31,8 @@ impl FormatSpec for OpenMetrics {
         &["0.0.1", "1.0.0"]
     }
 
-    /// Names of metrics and labels need no escaping. Therefore, the response satisfies every escaping scheme that a
-    /// request names.
+    /// The names of metrics and labels contain no characters that need escaping. So the response is correct for every
+    /// escaping scheme that a request can name.
     fn negotiated_content_type(&self, version: &str, escaping: &str) -> Cow<'static, str> {
         if (version, escaping) == ("1.0.0", "underscores") {
             return Cow::Borrowed(self.content_type());

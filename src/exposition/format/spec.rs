@@ -9,38 +9,39 @@ use crate::exposition::sample::StoredSample;
 
 /// The definition of one format of metrics.
 ///
-/// A format that uses the stored sample lines needs only a header. Any other format also overrides
-/// [`has_stored_lines`](Self::has_stored_lines) and [`write_samples`](Self::write_samples).
+/// If the sample lines of a format are the lines in the store, the format needs to define only its header. Otherwise,
+/// the format also overrides [`has_stored_lines`](Self::has_stored_lines) and [`write_samples`](Self::write_samples).
 #[cfg_attr(
     not(feature = "http"),
     expect(dead_code, reason = "only HTTP negotiates versions")
 )]
 pub(crate) trait FormatSpec: Sync {
-    /// The value of the `Content-Type` header if a request does not choose a version.
+    /// The value of the `Content-Type` header if a request names no version.
     fn content_type(&self) -> &'static str;
 
-    /// The media type that an `Accept` header names.
+    /// The media type of this format in an `Accept` header.
     fn media_type(&self) -> &'static str;
 
-    /// The versions that an `Accept` header may name. The first version is used for a request without a version.
+    /// The versions of this format that an `Accept` header may name. If a request names no version, the first version
+    /// is used.
     fn versions(&self) -> &'static [&'static str];
 
-    /// The value of the `Content-Type` header for a version and an escaping scheme that a request
-    /// names.
+    /// The value of the `Content-Type` header if a request names this version and this escaping scheme.
     fn negotiated_content_type(&self, _version: &str, _escaping: &str) -> Cow<'static, str> {
         Cow::Borrowed(self.content_type())
     }
 
-    /// Appends the lines before a family's samples.
+    /// Appends the header of a family, that is the lines before its samples.
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
 
-    /// Whether the sample lines of the format are the lines in the store. If they are, whole rows are copied, and their
-    /// compressed blocks are cached. If they are not, [`write_samples`](Self::write_samples) writes each family.
+    /// Whether the sample lines of this format are the lines in the store. If they are, whole rows are copied, and
+    /// their compressed text is cached. If they are not, [`write_samples`](Self::write_samples) writes the samples of
+    /// each family.
     fn has_stored_lines(&self) -> bool {
         true
     }
 
-    /// Appends the samples of a family. The family has at least one sample.
+    /// Appends the samples of a family. The caller passes at least one sample.
     fn write_samples(
         &self,
         _family: &FamilyMetadata,
@@ -50,13 +51,13 @@ pub(crate) trait FormatSpec: Sync {
         samples.for_each(|sample| sample.write_line(out));
     }
 
-    /// The bytes after the last family.
+    /// The text after the last family.
     fn terminator(&self) -> &'static [u8] {
         b""
     }
 }
 
-/// Appends a `# HELP` and a `# TYPE` line.
+/// Appends a `# HELP` line and a `# TYPE` line.
 pub(super) fn write_header(
     out: &mut Vec<u8>,
     name: &str,

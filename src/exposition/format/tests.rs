@@ -1,4 +1,4 @@
-//! Tests of the headers of both formats.
+//! Tests the headers of families in both formats.
 
 use k8s_openapi::api::core::v1::Pod;
 

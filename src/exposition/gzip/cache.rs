@@ -12,18 +12,18 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// The cache is cleared after this time without a compressed scrape. A round (see `CacheState::round`) lasts at most
-/// this time.
+/// If there is no compressed scrape for this time, the cache is cleared. This is also the maximum duration of a round
+/// (see `CacheState::round`).
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Maximum number of compressors that are kept for later sessions. Each compressor has tables of 256 KiB.
+/// Maximum number of compressors that are kept for later scrapes. Each compressor has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
-/// A block is evicted if it was not used for more than this number of rounds. One round would be too short: scrapers
-/// with alternating formats or filters would evict each other's blocks.
+/// If a block was not used for more than this number of rounds, it is evicted. One round would not be enough: if
+/// scrapers with different formats or filters alternate, each would evict the blocks of the other.
 const UNUSED_ROUNDS: u64 = 2;
 
-/// Compressed blocks, cached between scrapes.
+/// Blocks of compressed text, which are cached between scrapes.
 #[derive(Default)]
 pub(crate) struct GzipCache {
     state: Mutex<CacheState>,
@@ -31,55 +31,55 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct CacheState {
-    /// The blocks, by the keys of their runs. When the text of these runs has changed, the new block replaces the old
-    /// block, so changes do not double the memory.
+    /// The cached blocks. The key of a block consists of the keys of its runs. If the text of these runs changes, the
+    /// new block replaces the old block. So changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// The number of the current round. A complete scrape is a scrape without a filter. If a complete scrape begins in
-    /// a round, the round ends when this scrape has finished. If there is no such scrape, or if it is aborted, the
-    /// round ends after [`IDLE`]. So each round contains all uses of blocks by at least one scrape, even if several
-    /// scrapes run at the same time or are aborted.
+    /// The number of the current round. Rounds show how long a block has not been used. A scrape without a filter is a
+    /// *complete* scrape. A round ends when a complete scrape has finished that began in this round. If there is no
+    /// such scrape, or if its client disconnects, the round ends after [`IDLE`]. So in each round, at least one scrape
+    /// has used all its blocks. This is also true if scrapes overlap or are aborted.
     round: u64,
     round_began: Option<Instant>,
-    /// Number of sessions so far.
+    /// Number of sessions until now. A session is the use of the cache by one exposition.
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
-    /// The number of the last session that began before the cache was cleared. Sessions up to this number must not
-    /// repopulate the cache.
+    /// The number of the last session that had begun when the cache was cleared. Sessions up to this number must not
+    /// add blocks to the cache.
     cleared_at: u64,
-    /// Predicts complete scrapes.
+    /// Predicts the time of the next complete scrape.
     predictor: ScrapePredictor,
-    /// Whether the blocks were refreshed after the last complete scrape.
+    /// Whether a refresh has already compressed changed text since the last complete scrape.
     refreshed: bool,
-    /// The format of a complete scrape in progress that began without a cached block; `None` after a refresh has begun
-    /// to compress the second half of its text.
+    /// The format of a complete scrape that is in progress and began with an empty cache. `None` after a refresh has
+    /// begun to help this scrape: the refresh compresses the second half of the text.
     cold_scrape: Option<Format>,
 }
 
 struct CachedBlock {
     revision: Box<[RunRevision]>,
     block: Block,
-    /// The session that compressed the block.
+    /// The number of the session that compressed the block.
     session: u64,
-    /// The last round that used the block.
+    /// The number of the last round in which the block was used.
     round: u64,
 }
 
-/// A refresh, which compresses changed blocks before a scrape needs them.
+/// A refresh. It compresses changed text before a scrape needs this text.
 pub(in crate::exposition) struct Refresh {
     pub(in crate::exposition) session: CacheSession,
     pub(in crate::exposition) format: Format,
-    /// Whether the scrape is already in progress. In this case, the scrape compresses the first half of the text, and
-    /// the refresh compresses the second half.
+    /// Whether the refresh helps a scrape that is already in progress. In this case, the refresh compresses the second
+    /// half of the text, while the scrape compresses the first half.
     pub(in crate::exposition) is_second_half: bool,
 }
 
 /// The use of the cache by one exposition.
 pub(in crate::exposition) struct CacheSession {
     number: u64,
-    /// The round in which the session began.
+    /// The number of the round in which the session began.
     round: u64,
-    /// Whether the session is a scrape without a filter.
+    /// Whether the session is a complete scrape, that is a scrape without a filter.
     is_complete: bool,
     pub(in crate::exposition) compressor: Option<Compress>,
 }
@@ -87,7 +87,7 @@ pub(in crate::exposition) struct CacheSession {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// Begins the session of a compressed scrape and evicts unused blocks. `complete` is true if the scrape has no
+    /// Begins the session of a compressed scrape, and evicts unused blocks. `complete` states whether the scrape has no
     /// filter.
     pub(in crate::exposition) fn begin_scrape(
         &self,
@@ -96,13 +96,13 @@ impl GzipCache {
     ) -> CacheSession {
         self.evict_if_idle();
         let (session, evicted) = (self.state.lock()).begin_scrape(complete, format, Instant::now());
-        // The evicted blocks are freed here, after the lock is released.
+        // The memory of the evicted blocks is freed here, because the lock is no longer held.
         drop(evicted);
         session
     }
 
-    /// Begins a refresh, which compresses changed text before a scrape needs it. Returns `None` if no refresh is needed
-    /// now.
+    /// Begins a refresh, which compresses changed text before a scrape needs this text. If no refresh is necessary now,
+    /// returns `None`.
     pub(in crate::exposition) fn begin_refresh(&self) -> Option<Refresh> {
         self.evict_if_idle();
         let mut state = self.state.lock();
@@ -115,14 +115,15 @@ impl GzipCache {
         })
     }
 
-    /// Clears the cache if there was no compressed scrape for the time [`IDLE`]. Scrapes that are not compressed call
-    /// this method too, so that an unused cache is freed.
+    /// If there was no compressed scrape for the time [`IDLE`], clears the cache. Scrapes without compression also call
+    /// this method. Otherwise, an unused cache would never be cleared.
     pub(in crate::exposition) fn evict_if_idle(&self) {
         let evicted = self.state.lock().evict_if_idle(Instant::now());
         drop(evicted);
     }
 
-    /// Returns the cached block of these runs, if the block has this revision.
+    /// Returns the cached block with this key. Returns `None` if its revision differs, because then the text has
+    /// changed.
     pub(in crate::exposition) fn get(
         &self,
         key: &[RunKey],
@@ -150,13 +151,13 @@ impl GzipCache {
         drop(replaced);
     }
 
-    /// Ends a session and evicts unused blocks. `is_finished` is false if the client disconnected earlier.
+    /// Ends a session, and evicts unused blocks. `is_finished` is false if the client disconnected before the end.
     pub(in crate::exposition) fn end(&self, session: &mut CacheSession, is_finished: bool) {
         let evicted = (self.state.lock()).end(session, is_finished, Instant::now());
         drop(evicted);
     }
 
-    /// Returns the memory of the blocks, in bytes.
+    /// Returns how much memory all blocks take, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let state = self.state.lock();
         let blocks = state.blocks.iter().map(|(key, cached)| {
@@ -178,7 +179,7 @@ impl fmt::Debug for GzipCache {
 // === impl CacheState ===
 
 impl CacheState {
-    /// Begins the session of a scrape. Also returns the blocks that it evicts.
+    /// Begins the session of a scrape. Also returns the evicted blocks.
     fn begin_scrape(
         &mut self,
         complete: bool,
@@ -199,7 +200,7 @@ impl CacheState {
         (self.session(complete), evicted)
     }
 
-    /// Ends a session. Returns the blocks that it evicts.
+    /// Ends a session. Returns the evicted blocks.
     fn end(
         &mut self,
         session: &mut CacheSession,
@@ -218,7 +219,7 @@ impl CacheState {
         }
     }
 
-    /// Begins the next round. Returns the blocks that it evicts.
+    /// Begins the next round. Returns the evicted blocks.
     fn end_round(&mut self, now: Instant) -> Vec<CachedBlock> {
         self.round += 1;
         self.round_began = Some(now);
@@ -237,15 +238,15 @@ impl CacheState {
         }
     }
 
-    /// Returns the format of the scrape that is due soon. Returns `None` if no scrape is due soon, or if the blocks are
-    /// already refreshed for that scrape.
+    /// If a scrape is due soon, returns its format. Returns `None` if no scrape is due soon, or if a refresh for this
+    /// scrape has already begun.
     fn due(&mut self, now: Instant) -> Option<Format> {
         let (next, format) = self.predictor.next()?;
         let due = now + LEAD >= next && now < next + LEAD;
         (due && !std::mem::replace(&mut self.refreshed, due)).then_some(format)
     }
 
-    /// Caches a block and returns the one that it replaces.
+    /// Adds a block to the cache. Returns the block that it replaces.
     fn put(
         &mut self,
         key: Vec<RunKey>,
@@ -263,14 +264,15 @@ impl CacheState {
             round: self.round,
         };
         match self.blocks.get_mut(&*key) {
-            // A slow client may still read an older state. The blocks of that state must not replace newer blocks.
+            // A slow client may still read an older snapshot. The blocks of an older snapshot must not replace newer
+            // blocks.
             Some(cached) if cached.session > session.number => None,
             Some(cached) => Some(std::mem::replace(cached, new)),
             None => self.blocks.insert(key.into(), new),
         }
     }
 
-    /// Clears an idle cache and returns its blocks.
+    /// If the cache is idle, clears it and returns its old content.
     fn evict_if_idle(&mut self, now: Instant) -> Option<Self> {
         let idle = now.duration_since(self.last_use?);
         if idle <= IDLE {
@@ -292,7 +294,7 @@ mod tests {
 
     const START: Duration = Duration::from_secs(1000);
 
-    /// A cache whose methods have a time in seconds as argument.
+    /// A cache for tests. Its methods have the time in seconds as an argument.
     struct Clock {
         state: CacheState,
         zero: Instant,
@@ -319,7 +321,7 @@ mod tests {
             self.state.end(&mut session, is_finished, now);
         }
 
-        /// Caches an empty block. The tests recognize the block by its revision.
+        /// Caches an empty block. The tests identify the block by its revision.
         fn put(&mut self, page: u64, revision: u64, session: &CacheSession) {
             let block = Block::default();
             let (key, revision) = (vec![RunKey::of(page)], vec![RunRevision::of(revision)]);
@@ -336,7 +338,7 @@ mod tests {
             self.state.due(now)
         }
 
-        /// The keys and the revisions of all blocks, in the order of their pages.
+        /// The keys and the revisions of all blocks, sorted by the number of the page.
         fn pages(&self) -> Vec<(RunKey, RunRevision)> {
             let blocks = self.state.blocks.iter();
             let mut pages: Vec<_> = blocks
@@ -374,7 +376,7 @@ mod tests {
         let session = clock.scrape(true, 0);
         clock.put(1, 1, &session);
         clock.end(session, true, 1);
-        // Several scrapes run at the same time. None of them has used the block when the first of them ends.
+        // Several scrapes run at the same time. When the first of these scrapes ends, no scrape has used the block yet.
         for is_finished in [true, false] {
             let sessions: Vec<_> = (30..38).map(|second| clock.scrape(true, second)).collect();
             for session in sessions {
@@ -429,7 +431,7 @@ mod tests {
     #[test]
     fn a_scrape_that_is_due_is_prepared_once_in_its_format() {
         let mut clock = Clock::new();
-        // Two scrapers request different formats alternately.
+        // Two scrapers alternate, and request different formats.
         for round in 0..4 {
             for (format, offset) in [(Format::Text, 0), (Format::OpenMetrics, 10)] {
                 let now = clock.at(round * 30 + offset);

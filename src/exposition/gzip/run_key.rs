@@ -2,26 +2,27 @@
 
 use crate::exposition::format::Format;
 
-/// Identifies a run of rows, independent of its state.
+/// Identifies a run of rows. The key stays the same if the text of the run changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) page: u64,
     pub(in crate::exposition) column: u32,
     pub(in crate::exposition) first_row: u8,
-    /// The number of the part of a row; 0 for whole rows.
+    /// If the run is a part of a long row, the number of this part; 0 if the run consists of whole rows.
     pub(in crate::exposition) part: u16,
-    /// The format of the header before the rows, if there is one.
+    /// The format of the header; `None` if the run does not start with the header of the family.
     pub(in crate::exposition) header: Option<Format>,
 }
 
-/// Identifies a state of a run, by the versions of its columns. Runs with equal keys and revisions have equal text.
+/// Identifies the content of a run by the versions of its columns. If two runs have equal keys and equal revisions,
+/// they have the same text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::exposition) struct RunRevision {
     pub(in crate::exposition) base_labels: u64,
     pub(in crate::exposition) samples: u64,
-    /// The version of the joined labels; 0 if there are none.
+    /// The version of the joined labels; 0 if there are no joined labels.
     pub(in crate::exposition) joined: u64,
-    /// The version of the dictionary; 0 if the samples do not refer to it.
+    /// The version of the dictionary; 0 if no sample refers to the dictionary.
     pub(in crate::exposition) dictionary: u64,
     pub(in crate::exposition) end_row: u8,
 }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::exposition::format::Format;
 
-/// The time before a scrape at which blocks are refreshed.
+/// How long before an expected scrape a refresh compresses changed text.
 pub(super) const LEAD: Duration = Duration::from_secs(1);
 
-/// The number of remembered scrapes: enough for a pair of Prometheus servers and a few manual scrapes.
+/// Maximum number of remembered scrapes. This number is sufficient for two Prometheus servers and a few manual scrapes.
 const REMEMBERED: usize = 12;
 
-/// The maximum difference between the intervals of one scraper.
+/// The intervals of one scraper may differ by up to this time.
 const JITTER: Duration = Duration::from_millis(500);
 
-/// Times and formats of the last scrapes, the latest first.
+/// The times and the formats of the last scrapes; the latest scrape is first.
 #[derive(Debug, Default)]
 pub(super) struct ScrapePredictor {
     scrapes: VecDeque<(Instant, Format)>,
@@ -28,7 +28,7 @@ impl ScrapePredictor {
         self.scrapes.push_front((now, format));
     }
 
-    /// The time and format of the next scrape.
+    /// Returns the expected time and the format of the next scrape.
     pub(super) fn next(&self) -> Option<(Instant, Format)> {
         let &(last, format) = self.scrapes.front()?;
         self.next_regular().or_else(|| {
@@ -37,7 +37,8 @@ impl ScrapePredictor {
         })
     }
 
-    /// The next expected scrape of all scrapers that have scraped three times at equal intervals.
+    /// Looks for scrapers that have scraped three times at equal intervals. Returns the earliest next scrape of these
+    /// scrapers.
     fn next_regular(&self) -> Option<(Instant, Format)> {
         let last = self.scrapes.front()?.0;
         let mut first: Option<(Instant, Format)> = None;
@@ -47,8 +48,8 @@ impl ScrapePredictor {
                     continue;
                 };
                 let next = late + period;
-                // Ignores predicted scrapes that were due before the last scrape: they have already happened, or they
-                // will not happen.
+                // The method ignores expected times before the last scrape: the scrape at such a time has already
+                // happened, or will not happen.
                 let is_sooner = next > last + JITTER && first.is_none_or(|(first, _)| next < first);
                 if is_sooner && self.has_scrape(*middle, period) {
                     first = Some((next, format));
@@ -58,14 +59,14 @@ impl ScrapePredictor {
         first
     }
 
-    /// Whether there was a scrape `period` before `time`.
+    /// Whether a scrape happened at the time `period` before `time`.
     fn has_scrape(&self, time: Instant, period: Duration) -> bool {
         let mut ages = (self.scrapes.iter()).map(|(scrape, _)| time.duration_since(*scrape));
         ages.any(|age| age.abs_diff(period) < JITTER)
     }
 }
 
-/// The time between two scrapes; `None` if this time is too short for a refresh before the next scrape.
+/// Returns the time between two scrapes; `None` if it is so short that a refresh cannot end before the next scrape.
 fn period(late: Instant, early: Instant) -> Option<Duration> {
     Some(late.duration_since(early)).filter(|period| *period >= 2 * LEAD)
 }
@@ -74,7 +75,7 @@ fn period(late: Instant, early: Instant) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// Records scrapes at `times`, and returns the predicted time of the next scrape. All times are in seconds.
+    /// Records scrapes at these times, and returns the expected time of the next scrape. All times are in seconds.
     fn next(times: &[f64]) -> Option<f64> {
         let start = Instant::now();
         let mut predictor = ScrapePredictor::default();
@@ -96,13 +97,13 @@ mod tests {
 
     #[test]
     fn several_scrapers_are_due_alternately() {
-        // Two scrapers with an interval of 30 seconds. The second scraper starts ten seconds after the first one.
+        // Two scrapers have an interval of 30 seconds. The second scraper starts ten seconds after the first scraper.
         assert_eq!(next(&[0.0, 10.0, 30.0, 40.0, 60.0, 70.0]), Some(90.0));
         let two = [0.0, 10.0, 30.0, 40.0, 60.0, 70.0, 90.0];
         assert_eq!(next(&two), Some(100.0));
         let three = [0.0, 10.0, 13.0, 30.0, 40.0, 43.0, 60.0, 70.0, 73.0];
         assert_eq!(next(&three), Some(90.0));
-        // Two scrapers, with intervals of 15 and 60 seconds.
+        // One scraper has an interval of 15 seconds, and another scraper has an interval of 60 seconds.
         let different = [0.0, 5.0, 20.0, 35.0, 50.0, 60.0, 65.0, 80.0, 95.0];
         assert_eq!(next(&different), Some(110.0));
     }

@@ -1,4 +1,4 @@
-//! Compares compressed expositions with plain expositions, and checks the effect of the cache.
+//! Compares compressed expositions with uncompressed expositions, and checks the effect of the cache.
 
 use std::io::Read;
 
@@ -40,7 +40,7 @@ fn in_namespace(namespace: &str, name: u64, samples: u64) -> ConfigMap {
     serde_json::from_value(json!({ "metadata": metadata })).unwrap()
 }
 
-/// Returns the joined compressed chunks, and their text after decompression.
+/// Returns the compressed bytes of an exposition, and the text after decompression.
 fn gzip(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> (Vec<u8>, String) {
     let exposition = metrics.exposition(format, filter.clone());
     let compressed = exposition
@@ -63,7 +63,7 @@ fn assert_same(metrics: &StateMetrics) {
     for format in [Format::Text, Format::OpenMetrics] {
         for filter in &filters {
             let plain = metrics.exposition(format, filter.clone()).to_string();
-            // The second exposition reads blocks from the cache.
+            // The second call reads blocks from the cache.
             assert!(gzip(metrics, format, filter).1 == plain);
             assert!(gzip(metrics, format, filter).1 == plain);
         }
@@ -162,7 +162,7 @@ fn a_refresh_after_the_first_scrape_compresses_nothing() {
     assert_eq!(metrics.gzip_cache_bytes(), before);
 }
 
-/// The number of blocks that an exposition compresses.
+/// Returns how many blocks an exposition had to compress, because they were not in the cache.
 fn compressed(metrics: &StateMetrics, format: Format, filter: &ExpositionFilter) -> usize {
     let exposition = metrics.exposition(format, filter.clone());
     let mut chunks = GzipChunks::scrape(exposition);
@@ -190,7 +190,7 @@ fn appended_metrics_are_one_more_block_and_the_cached_ones_stay() {
     for at in 0..2000 {
         writer.apply_object(&map(at, 3));
     }
-    // Numbers without a pattern compress badly, so the block is larger than a chunk.
+    // These numbers compress badly, because they have no pattern. So their block is larger than a chunk.
     let numbers = (0..20_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let long: String = numbers
         .map(|number| format!("host{{n=\"{number}\"}} 1\n"))
@@ -233,7 +233,7 @@ fn scrapes_of_other_formats_and_of_less_do_not_cost_each_other_their_blocks() {
     for round in 0..4 {
         for (format, filter) in &scrapes {
             let again = compressed(&metrics, *format, filter);
-            // The end of an OpenMetrics exposition is a separate block, which is not cached.
+            // In OpenMetrics, the end of an exposition is a separate block, which is not cached.
             let end = usize::from(*format == Format::OpenMetrics);
             assert!(
                 round == 0 || again == end,
@@ -259,7 +259,8 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
-            // When all rows grow, the boundaries of blocks move. The old blocks stay for two rounds.
+            // If all rows grow, a block no longer contains the same rows as before. Then the old blocks stay in the
+            // cache for two rounds.
             assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
         }
     }
@@ -269,14 +270,14 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
 enum Step {
     Apply(u64, u64),
     Delete(u64),
-    /// A list: the index of the first object, and the number of objects.
+    /// A complete list: the index of the first object, and the number of objects.
     List(u64, u64),
     Scrape(Format),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Most rows have few samples, so that several rows share a block. A few rows have so many samples that they fill a
-    // block.
+    // Most rows have few samples, so that a block contains several rows. Some rows have so many samples that one row
+    // fills a block.
     let samples = || prop_oneof![20 => 0..6_u64, 1 => 500..4_000_u64];
     let format = prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)];
     let step = prop_oneof![

@@ -1,10 +1,10 @@
-//! Converts metrics of the host between Prometheus text and OpenMetrics.
+//! Converts metrics of the embedding program between Prometheus text and OpenMetrics.
 
 use std::collections::HashSet;
 
 use super::parse::{HostFamily, families};
 
-/// Returns a text without the last line `# EOF` of OpenMetrics, with a newline at its end.
+/// Removes the line `# EOF` of OpenMetrics from the end of a text. The result ends with a newline.
 pub(super) fn without_terminator(text: &str) -> String {
     let text = text.trim_end();
     let text = text.strip_suffix("# EOF").unwrap_or(text).trim_end();
@@ -15,9 +15,10 @@ pub(super) fn without_terminator(text: &str) -> String {
     lines
 }
 
-/// Converts Prometheus text to OpenMetrics, without the last line `# EOF`.
+/// Converts Prometheus text to OpenMetrics. Does not write the line `# EOF`.
 ///
-/// A counter whose name does not end in `_total` becomes `unknown`, because OpenMetrics requires this suffix.
+/// If the name of a counter does not end with `_total`, its type becomes `unknown`, because OpenMetrics requires this
+/// suffix.
 pub(super) fn text_to_openmetrics(text: &str) -> String {
     let families = families(text);
     let names: HashSet<_> = families.iter().map(|family| family.name).collect();
@@ -41,8 +42,8 @@ pub(super) fn text_to_openmetrics(text: &str) -> String {
 
 /// Converts OpenMetrics to Prometheus text.
 ///
-/// The text format has no infos, state sets, units, exemplars and creation times. Infos and state sets become gauges.
-/// Units, exemplars and creation times are left out.
+/// In Prometheus text, infos, state sets, units, exemplars and creation times do not exist. The conversion changes
+/// infos and state sets to gauges. It drops units, exemplars and creation times.
 pub(super) fn openmetrics_to_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for family in families(text) {
@@ -76,7 +77,7 @@ fn write_header(name: &str, help: Option<String>, metric_type: Option<&str>, out
     }
 }
 
-/// Whether a sample has the creation time of a counter, a histogram or a summary.
+/// Whether the sample is the creation time of a counter, a histogram or a summary.
 fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
     let has_one = matches!(
         family.metric_type,
@@ -85,7 +86,7 @@ fn is_creation_time(family: &HostFamily<'_>, sample: &str) -> bool {
     has_one && sample.strip_suffix("_created") == Some(family.name)
 }
 
-/// Replaces escaped quotes in a help text by quotes.
+/// Removes the escape characters before quotes in a help text.
 fn unescape_quotes(help: &str) -> String {
     let mut text = String::with_capacity(help.len());
     let mut chars = help.chars();
@@ -102,7 +103,7 @@ fn unescape_quotes(help: &str) -> String {
     text
 }
 
-/// Converts a timestamp of the text format, in milliseconds, to OpenMetrics, in seconds.
+/// Converts a timestamp from Prometheus text (in milliseconds) to OpenMetrics (in seconds).
 fn seconds(milliseconds: &str) -> Option<String> {
     let milliseconds: i64 = milliseconds.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
@@ -110,7 +111,7 @@ fn seconds(milliseconds: &str) -> Option<String> {
     Some(format!("{seconds:.3}"))
 }
 
-/// Converts a timestamp of OpenMetrics, in seconds, to the text format, in milliseconds.
+/// Converts a timestamp from OpenMetrics (in seconds) to Prometheus text (in milliseconds).
 fn milliseconds(seconds: &str) -> Option<String> {
     let seconds: f64 = seconds.parse().ok()?;
     Some(format!("{:.0}", seconds * 1e3))

@@ -1,11 +1,12 @@
-//! Parses the families in the metrics of the host, with the details that a conversion between the text formats needs.
+//! Parses the metrics of the embedding program into families. The conversion between the text formats uses these
+//! families.
 
-/// A family: its header, and the samples below it.
+/// A family: the content of its header, and its samples.
 #[derive(Debug, Default)]
 pub(super) struct HostFamily<'a> {
-    /// The name in the header; empty for samples before the first header.
+    /// The name in the header; empty for samples without a header.
     pub(super) name: &'a str,
-    /// The help text, still escaped.
+    /// The help text, with its escapes.
     pub(super) help: Option<&'a str>,
     pub(super) metric_type: Option<&'a str>,
     pub(super) samples: Vec<HostSample<'a>>,
@@ -15,14 +16,14 @@ pub(super) struct HostFamily<'a> {
 #[derive(Debug)]
 pub(super) struct HostSample<'a> {
     pub(super) name: &'a str,
-    /// The labels with their braces, still escaped.
+    /// The braces and the labels between them, with their escapes.
     pub(super) labels: &'a str,
     pub(super) value: &'a str,
     pub(super) timestamp: Option<&'a str>,
 }
 
-/// The families of a text in either format. Comments, units, exemplars and invalid lines
-/// are left out.
+/// Returns the families in a text. The text can be Prometheus text or OpenMetrics. Comments, units, exemplars and
+/// invalid lines are dropped.
 pub(super) fn families(text: &str) -> Vec<HostFamily<'_>> {
     let mut families: Vec<HostFamily<'_>> = Vec::new();
     for line in text.lines() {
@@ -61,7 +62,7 @@ pub(super) fn families(text: &str) -> Vec<HostFamily<'_>> {
 // === impl HostSample ===
 
 impl<'a> HostSample<'a> {
-    /// Reads `name{labels} value timestamp`.
+    /// Parses a line of the form `name{labels} value timestamp`.
     fn parse(line: &'a str) -> Option<Self> {
         let (name, rest) = line.split_at(line.find(['{', ' ', '\t'])?);
         let (labels, rest) = rest.split_at(labels_len(rest)?);
@@ -77,7 +78,7 @@ impl<'a> HostSample<'a> {
         })
     }
 
-    /// Appends the sample as a line.
+    /// Appends the sample as one line.
     pub(super) fn write(&self, timestamp: Option<String>, out: &mut String) {
         out.extend([self.name, self.labels, " ", self.value]);
         if let Some(timestamp) = timestamp {
@@ -87,7 +88,7 @@ impl<'a> HostSample<'a> {
     }
 }
 
-/// The length of the labels with their braces at the start of a text; `None` if the closing brace is missing.
+/// Returns the length of the labels at the start of a text, with their braces; `None` if the closing brace is missing.
 fn labels_len(text: &str) -> Option<usize> {
     if !text.starts_with('{') {
         return Some(0);

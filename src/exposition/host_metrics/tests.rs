@@ -1,4 +1,4 @@
-//! Converts metrics of the host to the other format.
+//! Tests the conversion of the embedding program's metrics to the other format.
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! [`RepeatedSamples`]: the numbers of the samples that repeat an earlier series.
 
-/// The numbers of the samples that repeat the series of an earlier row. The number of a sample is its position, counted
-/// from 0, among the samples of all columns in which repeats are possible.
+/// The numbers of the samples that repeat the series of an earlier row. To number the samples, only the columns in
+/// which repeats are possible are counted; the first sample has the number 0.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::exposition) struct RepeatedSamples {
-    /// One bit per sample, up to the last repeated sample. If no sample is repeated, the list is empty.
+    /// One bit for each sample, up to the last repeated sample. If no sample is repeated, this list is empty.
     words: Vec<u64>,
     len: usize,
 }
@@ -12,7 +12,7 @@ pub(in crate::exposition) struct RepeatedSamples {
 // === impl RepeatedSamples ===
 
 impl RepeatedSamples {
-    /// Creates an empty set for numbers below `numbers`.
+    /// Creates an empty set, with memory for all numbers below `numbers`.
     pub(super) fn with_capacity(numbers: usize) -> Self {
         Self {
             words: vec![0; numbers.div_ceil(64)],
@@ -20,7 +20,7 @@ impl RepeatedSamples {
         }
     }
 
-    /// The number of repeated samples.
+    /// Returns the number of repeated samples.
     pub(in crate::exposition) fn len(&self) -> usize {
         self.len
     }
@@ -34,7 +34,7 @@ impl RepeatedSamples {
         word & Self::bit(number) != 0
     }
 
-    /// Adds a number that the set does not contain.
+    /// Adds a number. The set must not contain it yet.
     pub(super) fn insert(&mut self, number: usize) {
         if self.words.len() <= number / 64 {
             self.words.resize(number / 64 + 1, 0);

@@ -12,18 +12,18 @@ use super::work::Work;
 use crate::exposition::family_column::FamilyColumn;
 use crate::store::StoreSnapshot;
 
-/// A search for the repeated series of a family, in steps of at most about 0.1 ms.
+/// A search for the repeated series of a family. Each step takes at most about 0.1 ms.
 ///
-/// The search keeps no text, because the text of millions of series takes gigabytes. The search first reads all series
-/// and keeps a hash of each. Only if several samples have the same hash, the search reads all series again, and
-/// compares the text of samples with the same hash.
+/// The search does not store the text of series, because the text of millions of series needs gigabytes. Instead, the
+/// search first reads all series, and stores only their hashes. If several samples have the same hash, the search reads
+/// all series again, and compares the texts of these samples.
 ///
-/// The hash has a random key. Without the random key, an attacker could create many series with the same hash.
+/// The hash function has a random key. With a known key, an attacker could create many series that have the same hash.
 #[derive(Debug)]
 pub(super) struct RepeatSearch<S = RandomState> {
     hasher: S,
     stage: Stage,
-    /// The number of samples, including repeated ones.
+    /// The number of all samples. Repeated samples are included.
     samples: usize,
 }
 
@@ -34,13 +34,13 @@ enum Stage {
     Compare(Comparison),
 }
 
-/// The comparison of the samples that have the same hash.
+/// The second part of the search: compares the texts of samples that have the same hash.
 #[derive(Debug)]
 struct Comparison {
     walk: SeriesWalk,
     hashes: SharedHashes,
     repeated: RepeatedSamples,
-    /// The line of an earlier sample.
+    /// The sample line with which a later line is compared.
     earlier: BytesMut,
 }
 
@@ -66,8 +66,9 @@ impl<S: BuildHasher> RepeatSearch<S> {
         }
     }
 
-    /// Does a bounded amount of work. Returns the repeated samples at the end of the search; the method must not be
-    /// called again after that. All calls have the same arguments as [`new`](Self::new).
+    /// Makes one step, that is a limited amount of work. When the search is complete, returns the repeated samples.
+    /// After that, the caller must not call the method again. All calls must have the same arguments as the call of
+    /// [`new`](Self::new).
     pub(super) fn step(
         &mut self,
         columns: &[FamilyColumn],

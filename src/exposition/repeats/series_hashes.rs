@@ -3,29 +3,29 @@
 use super::shared_hashes::{SharedHashes, bucket_of};
 use super::work::Work;
 
-/// The average number of hashes in a bucket. A bucket is so small that it is sorted in a fraction of a step.
+/// The average number of hashes in a bucket. A bucket is so small that one step can sort several buckets.
 const BUCKET: usize = 512;
 
-/// The hashes of series, 8 bytes each. The hashes are in buckets, because one step cannot copy or sort a single list of
-/// millions of hashes.
+/// The hashes of all series. Each hash takes 8 bytes. The hashes are in buckets: a step is too short to copy or sort
+/// one list of millions of hashes.
 #[derive(Debug)]
 pub(super) struct SeriesHashes {
     buckets: Vec<Vec<u64>>,
-    /// The initial capacity of a bucket.
+    /// The initial capacity of each bucket.
     capacity: usize,
-    /// The number of buckets that were moved to the result.
+    /// The number of buckets that are already moved to the [`SharedHashes`].
     sorted: usize,
 }
 
 // === impl SeriesHashes ===
 
 impl SeriesHashes {
-    /// Creates an empty set for about `count` hashes.
+    /// Creates an empty set with memory for about `count` hashes.
     pub(super) fn new(count: usize) -> Self {
         let buckets = (count / BUCKET).max(1);
         let average = count.div_ceil(buckets);
-        // Hashes are random, so the size of nearly all buckets differs from the average by less than four times the
-        // square root of the average.
+        // The hashes are random, so the sizes of the buckets vary little. For nearly all buckets, the difference from
+        // the average is less than four times the square root of the average.
         let spare = 4 * average.isqrt();
         Self {
             buckets: vec![Vec::new(); buckets],
@@ -48,7 +48,7 @@ impl SeriesHashes {
             bucket.reserve_exact(self.capacity);
         }
         if bucket.len() == bucket.capacity() {
-            // If many series are equal, the bucket is full of copies of the same hashes.
+            // If many series are equal, the bucket contains many copies of the same hashes.
             work.spend(bucket.len() * Work::SORTED_HASH);
             keep_two_copies(bucket);
             if bucket.len() > bucket.capacity() / 2 {
@@ -58,8 +58,8 @@ impl SeriesHashes {
         bucket.push(hash);
     }
 
-    /// Moves the hashes that occur more than once to `shared`, and releases the memory of the other hashes, until
-    /// `work` is spent. Returns whether all hashes were moved.
+    /// Moves the hashes that occur more than once to `shared`, and frees the memory of the other hashes. Stops when
+    /// `work` is used up. Returns whether all buckets are done.
     pub(super) fn move_shared(&mut self, shared: &mut SharedHashes, work: &mut Work) -> bool {
         while let Some(bucket) = self.buckets.get_mut(self.sorted) {
             if work.is_spent() {
@@ -76,14 +76,14 @@ impl SeriesHashes {
         true
     }
 
-    /// The number of hashes that memory is reserved for.
+    /// Returns the number of hashes for which memory is reserved.
     #[cfg(test)]
     pub(super) fn reserved(&self) -> usize {
         self.buckets.iter().map(Vec::capacity).sum()
     }
 }
 
-/// Sorts hashes, and removes all but two copies of each hash.
+/// Sorts hashes, and keeps at most two copies of each hash.
 fn keep_two_copies(hashes: &mut Vec<u64>) {
     hashes.sort_unstable();
     let (mut last, mut copies) = (None, 0);

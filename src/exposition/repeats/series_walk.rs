@@ -7,41 +7,42 @@ use crate::exposition::family_column::FamilyColumn;
 use crate::exposition::family_rows::FamilyRows;
 use crate::store::StoreSnapshot;
 
-/// The columns and the rows of a family.
+/// The columns of a family, and the snapshots that contain its rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
     pub(super) columns: &'a [FamilyColumn],
     pub(super) snapshots: &'a [StoreSnapshot],
 }
 
-/// The place of a sample. The positions have only 32 bits, because a search can keep millions of places.
+/// The place of a sample. The indexes have only 32 bits each, because a search can store millions of places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     column: u32,
     page: u32,
     row: u32,
-    /// The position of the sample in the cell.
+    /// The offset of the sample in the samples of its row, in bytes.
     start: u32,
 }
 
 /// A series at one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Series<'a> {
-    /// The number of the sample, counted from 0 in the columns in which repeats are possible.
+    /// The number of the sample. Only columns in which repeats are possible are counted; the first sample has the
+    /// number 0.
     pub(super) number: usize,
-    /// The place of the sample; `None` if a position does not fit into 32 bits.
+    /// The place of the sample; `None` if one of the indexes does not fit into 32 bits.
     pub(super) place: Option<Place>,
     /// The name and the labels.
     pub(super) text: &'a [u8],
 }
 
-/// The series of the columns in which repeats are possible, read in steps.
+/// Reads, in steps, the series of those columns in which repeats are possible.
 #[derive(Debug, Default)]
 pub(super) struct SeriesWalk {
     column: usize,
     page: usize,
     row: usize,
-    /// The position of the next sample in the cell.
+    /// The offset of the next sample in the samples of its row, in bytes.
     start: usize,
     number: usize,
     line: BytesMut,
@@ -50,13 +51,14 @@ pub(super) struct SeriesWalk {
 // === impl Source ===
 
 impl<'a> Source<'a> {
-    /// The rows of a page; `None` if the column has fewer pages, or if its samples cannot repeat a series.
+    /// Returns the rows of a page; `None` if the column has no such page, or if the samples of the column cannot repeat
+    /// a series.
     fn rows(self, column: &'a FamilyColumn, page: usize) -> Option<FamilyRows<'a>> {
         let rows = FamilyRows::at(column, self.snapshots, page);
         rows.filter(|_| column.may_repeat)
     }
 
-    /// The number of samples in the columns in which repeats are possible.
+    /// Returns the number of samples in the columns in which repeats are possible.
     pub(super) fn samples(self) -> usize {
         let columns = self.columns.iter().filter(|column| column.may_repeat);
         let rows = columns.flat_map(|column| FamilyRows::all(column, self.snapshots));
@@ -64,7 +66,7 @@ impl<'a> Source<'a> {
         usize::try_from(samples).unwrap_or(usize::MAX)
     }
 
-    /// Whether the sample at `place` has the series `text`. Overwrites `line`.
+    /// Whether the sample at `place` has the series with this text. Overwrites `line`.
     pub(super) fn has_series(self, place: Place, text: &[u8], line: &mut BytesMut) -> bool {
         line.clear();
         let column = self.columns.get(index(place.column));
@@ -81,7 +83,7 @@ impl<'a> Source<'a> {
 // === impl SeriesWalk ===
 
 impl SeriesWalk {
-    /// Calls `visit` for each series until `work` is spent. Returns whether the walk is at its end.
+    /// Calls `visit` for each series, and stops when `work` is used up. Returns whether all series have been visited.
     pub(super) fn advance(
         &mut self,
         source: Source<'_>,
@@ -137,15 +139,15 @@ impl SeriesWalk {
     }
 }
 
-/// The tail of a cell that begins at `start`; `None` at the end of the cell.
+/// Returns the tail that starts at the offset `start` of a cell; `None` at the end of the cell.
 fn tail_at(cell: &[u8], start: usize) -> Option<&[u8]> {
-    // Every newline byte ends a sample, because label values escape newlines.
+    // Each newline ends a sample, because newlines in label values are escaped.
     let rest = cell.get(start..).filter(|rest| !rest.is_empty())?;
     let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
     rest.get(..end)
 }
 
-/// The name and the labels of a line, without the value.
+/// Returns the name and the labels of a sample line, without the value.
 fn series(line: &[u8]) -> &[u8] {
     let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
     line.get(..end).unwrap_or(line)

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::series_walk::Place;
 
-/// The hashes that several samples have, in buckets as in [`SeriesHashes`](super::series_hashes::SeriesHashes).
+/// The hashes that several samples have. The buckets are the same as in
+/// [`SeriesHashes`](super::series_hashes::SeriesHashes).
 #[derive(Debug)]
 pub(super) struct SharedHashes {
     buckets: Vec<Box<[SharedHash]>>,
-    /// For each hash that several different series have, the places of these series except the first one. Such hashes
-    /// are rare.
+    /// Different series can have the same hash. For each such hash, the places of the second and all later series. Such
+    /// hashes are rare.
     others: HashMap<u64, Vec<Place>>,
     len: usize,
 }
@@ -17,7 +18,7 @@ pub(super) struct SharedHashes {
 #[derive(Clone, Copy, Debug)]
 struct SharedHash {
     hash: u64,
-    /// The first sample with this hash; `None` until the search finds the sample.
+    /// The place of the first sample with this hash; `None` until the search has found this sample.
     first: Option<Place>,
 }
 
@@ -32,7 +33,7 @@ impl SharedHashes {
         }
     }
 
-    /// Adds the next bucket. Its hashes are sorted, and each hash occurs once.
+    /// Adds the next bucket. Its hashes must be sorted, and must not contain duplicates.
     pub(super) fn push_bucket(&mut self, hashes: impl Iterator<Item = u64>) {
         let bucket: Box<[_]> = hashes
             .map(|hash| SharedHash { hash, first: None })
@@ -45,10 +46,10 @@ impl SharedHashes {
         self.len == 0
     }
 
-    /// Whether an earlier sample has the series of the sample at `place`. If no earlier sample has this series, stores
-    /// the place of the sample.
+    /// Whether an earlier sample has the same series as the sample at `place`. If there is no such sample, stores
+    /// `place`.
     ///
-    /// `has_series` states whether the sample at a place has the series.
+    /// `has_series` returns whether the sample at a given place has this series.
     pub(super) fn is_repeated(
         &mut self,
         hash: u64,
@@ -79,7 +80,7 @@ impl SharedHashes {
     }
 }
 
-/// The position of the bucket of a hash.
+/// Returns the index of the bucket that contains a hash.
 pub(super) fn bucket_of(hash: u64, buckets: usize) -> usize {
     let buckets = u64::try_from(buckets).unwrap_or(u64::MAX).max(1);
     usize::try_from(hash % buckets).unwrap_or_default()

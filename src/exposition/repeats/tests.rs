@@ -1,4 +1,4 @@
-//! Compares searches in steps with a search through the text of all lines, and checks how much work each step does.
+//! Compares searches in steps with a search in the text of all lines, and checks that each step is short.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -18,7 +18,7 @@ use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::store::Writer;
 use crate::{Collector, Family, StateMetrics};
 
-/// A hasher with so few different hashes that many different series have the same hash.
+/// A hasher with only 61 different hashes. So many different series have the same hash.
 #[derive(Default)]
 struct FewHashes(u64);
 
@@ -33,8 +33,8 @@ impl Hasher for FewHashes {
     }
 }
 
-/// Two collectors that have the same family. The family has a sample for each annotation of an object. The label `key`
-/// is the key of the annotation.
+/// Returns two collectors that declare the same family. The family has a sample for each annotation of an object. The
+/// value of the label `key` is the key of the annotation.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>, Writer<Lease>) {
     fn write(metadata: &ObjectMeta, s: &mut crate::family::Samples<'_>) {
         for (key, value) in metadata.annotations.iter().flatten() {
@@ -91,7 +91,7 @@ fn family(exposition: &Exposition) -> &PlanFamily {
         .unwrap()
 }
 
-/// The exposition, written sample by sample.
+/// Returns the text of the exposition, built from single samples.
 fn sample_by_sample(exposition: &Exposition) -> String {
     let families = exposition.families().map(|family| {
         let samples = family.samples().map(|sample| format!("{sample}\n"));
@@ -100,7 +100,7 @@ fn sample_by_sample(exposition: &Exposition) -> String {
     families.collect()
 }
 
-/// The repeated samples, found in the text of all lines. Also returns the number of samples.
+/// Finds the repeated samples in the text of all lines. Also returns the number of samples.
 fn in_text(exposition: &Exposition) -> (Vec<usize>, usize) {
     let (mut seen, mut repeated, mut number) = (HashSet::new(), Vec::new(), 0);
     for column in family(exposition).columns() {
@@ -121,8 +121,8 @@ fn in_text(exposition: &Exposition) -> (Vec<usize>, usize) {
     (repeated, number)
 }
 
-/// The repeated samples, found in steps. Also returns the number of steps, and the largest number of hashes for which
-/// memory was reserved.
+/// Finds the repeated samples with a search in steps. Also returns the number of steps, and the maximum number of
+/// hashes for which memory was reserved.
 fn in_steps(hasher: impl BuildHasher, exposition: &Exposition) -> (RepeatedSamples, usize, usize) {
     let (columns, snapshots) = (family(exposition).columns(), exposition.snapshots());
     let mut search = RepeatSearch::with_hasher(hasher, columns, snapshots);
@@ -147,7 +147,8 @@ fn numbers(repeated: &RepeatedSamples, samples: usize) -> Vec<usize> {
     numbers
 }
 
-/// Reads to the end, and returns the repeated samples and the number of steps that did not end the search.
+/// Makes all steps of a reader. Returns the repeated samples, and the number of steps after which the search was not
+/// complete.
 fn read(family: &PlanFamily, reader: &mut RepeatsReader) -> (Arc<RepeatedSamples>, usize) {
     let mut pauses = 0;
     loop {
@@ -167,7 +168,7 @@ proptest! {
 
     #[test]
     fn a_search_in_steps_finds_the_same_samples_as_a_search_in_the_text(
-        // About half of the objects have keys from a small range, so that these keys overlap.
+        // Half of the objects have keys from a small range, so that several objects have the same keys.
         objects in prop::collection::vec(
             (any::<bool>(), 0..500_u32, prop_oneof![0..40_u32, 0..50_000_u32], 0..20_u32), 0..60,
         ),
@@ -200,7 +201,7 @@ proptest! {
 #[test]
 fn a_family_with_repeated_series_is_written_in_chunks() {
     let (metrics, mut maps, mut leases) = metrics();
-    // Some rows are so large that they are written in parts, and the last rows have only repeated series.
+    // Some rows are so large that they are written in several parts. In the last rows, all series are repeated.
     let first_keys = (0..40).map(|at| 100 * at);
     for (at, first) in first_keys.clone().chain([0, 40_000, 3_900]).enumerate() {
         let count = if at % 10 == 9 { 9_000 } else { 150 };
@@ -238,7 +239,7 @@ fn steps_and_memory_are_bounded_also_inside_an_object_and_with_equal_series() {
         let (expected, samples) = in_text(&exposition);
         let (repeated, steps, reserved) = in_steps(RandomState::new(), &exposition);
         assert_eq!(numbers(&repeated, samples), expected);
-        // A step ends when its work is spent, so a search of this text has at least this number of steps.
+        // A step does a limited amount of work, so the search needs at least this number of steps for the text.
         let text = exposition.to_string().len();
         let work = text + Work::SAMPLE * samples;
         assert!(steps >= work / (2 * Work::STEP), "{steps} {work}");
@@ -330,7 +331,7 @@ fn a_search_ends_when_its_readers_leave() {
     assert_eq!(found.len(), 10);
 }
 
-/// The number of pauses before the first chunk.
+/// Returns the number of pauses before the first chunk.
 #[cfg(feature = "custom-resources")]
 fn pauses(exposition: Exposition) -> usize {
     use crate::exposition::step::Step;

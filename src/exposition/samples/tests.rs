@@ -1,4 +1,4 @@
-//! Compares samples with the text of the same exposition.
+//! Compares single samples with the text of the same exposition.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,7 @@ use serde_json::json;
 use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// Creates a registry with a constant label, with pods that have dictionary values, and with two leases that have the
-/// same series.
+/// Creates a registry. It has a constant label, pods with dictionary values, and two Leases that have the same series.
 fn metrics() -> StateMetrics {
     let leases = Collector::<Lease>::new()
         .no_base_labels()
@@ -102,7 +101,8 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
-/// A configured sample has the labels `customresource_*`. A constant label with the same name replaces such a label.
+/// Each sample of a configured family has the labels `customresource_*`. If a constant label has the same name, it
+/// replaces this label.
 #[cfg(feature = "custom-resources")]
 #[test]
 fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {
@@ -124,8 +124,8 @@ spec:
     for (constant, family, expected) in [
         ("cluster", "kube_pod_info", [true, false]),
         ("customresource_kind", "kube_pod_info", [true, true]),
-        // The base label `clusterrole` sorts before `customresource_group`, so a configured sample can have the same
-        // labels.
+        // The base label `clusterrole` sorts before `customresource_group`, so a sample of a configured family can have
+        // the same labels.
         ("cluster", "kube_clusterrole_created", [true, true]),
     ] {
         let metrics = StateMetrics::builder()

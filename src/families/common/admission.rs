@@ -1,5 +1,5 @@
-//! Code that the families of admission policies and webhooks share: base labels, services of webhooks, and parameters
-//! of policies.
+//! Code that the families of admission policies and webhooks share: base labels, the services of webhooks, and the
+//! parameters of policies.
 
 use k8s_openapi::api::admissionregistration::v1::{ParamKind, ParamRef, WebhookClientConfig};
 use kube::Resource;
@@ -9,9 +9,9 @@ use crate::family::{Sample, Samples};
 use crate::resource::CollectedResource;
 use crate::resource::StaticScope;
 
-/// Returns a collector with the base labels of the admission kinds.
+/// Returns a collector with the base labels that admission policies, their bindings and webhook configurations have.
 ///
-/// These kinds are cluster-scoped, but the first label of their samples is `namespace`, which is empty.
+/// These resources are cluster-scoped, but their samples start with the label `namespace`, whose value is empty.
 pub(in crate::families) fn collector<K>(name_label: &'static str) -> Collector<K>
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -22,8 +22,8 @@ where
         .name_label(name_label)
 }
 
-/// Writes one sample for a webhook, with its name and the service that it calls. The labels of the service are empty if
-/// the webhook calls a URL.
+/// Writes one sample for a webhook. The labels are its name and the service that it calls. If the webhook calls a URL,
+/// the labels of the service are empty.
 pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: &mut Samples<'_>) {
     let service = client.service.as_ref();
     s.label("webhook_name", name)
@@ -35,7 +35,7 @@ pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: 
         .value(1);
 }
 
-/// Starts the sample of a policy with the kind of its parameters.
+/// Starts a sample of a policy with labels for the kind of the policy's parameters.
 pub(in crate::families) fn param_kind<'s, 'a>(
     s: &'s mut Samples<'a>,
     kind: Option<&ParamKind>,
@@ -47,7 +47,7 @@ pub(in crate::families) fn param_kind<'s, 'a>(
     .label("param_kind", kind.and_then(|kind| kind.kind.as_deref()))
 }
 
-/// Writes one sample for a binding: its policy and its parameter object.
+/// Writes one sample for a binding. The labels name the policy and the parameter object.
 pub(in crate::families) fn binding(
     policy: Option<&String>,
     param: Option<&ParamRef>,

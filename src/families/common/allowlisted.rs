@@ -1,4 +1,4 @@
-//! Families with the labels and annotations of an object that an allowlist selects.
+//! Families with those labels or annotations of an object that an allowlist selects.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,9 +7,9 @@ use kube::Resource;
 
 use crate::family::{Allowlisted, Family, FamilyBuilder, Samples, Stability};
 
-/// The family of an object's labels that the label allowlist selects.
+/// Returns the family with the labels of an object. The label allowlist selects these labels.
 ///
-/// `noun` names the object in the help text.
+/// `noun` is the name of the object in the help text.
 pub(in crate::families) fn labels<K: Resource>(
     name: &'static str,
     noun: &str,
@@ -26,9 +26,9 @@ pub(in crate::families) fn labels<K: Resource>(
         .generate(|object: &K, s| write_allowed("label", object.meta().labels.as_ref(), s))
 }
 
-/// The family of an object's annotations that the annotation allowlist selects.
+/// Returns the family with the annotations of an object. The annotation allowlist selects these annotations.
 ///
-/// `noun` names the object in the help text.
+/// `noun` is the name of the object in the help text.
 pub(in crate::families) fn annotations<K: Resource>(
     name: &'static str,
     noun: &str,
@@ -47,7 +47,7 @@ pub(in crate::families) fn annotations<K: Resource>(
         })
 }
 
-/// The entries of an optional string map, in ascending order of their keys.
+/// Returns the entries of an optional map, sorted by key.
 pub(in crate::families) fn pairs(
     map: Option<&BTreeMap<String, String>>,
 ) -> impl Iterator<Item = (&str, &str)> + Clone {

@@ -1,24 +1,23 @@
-//! Fields that only some objects have.
+//! Functions for fields that only some objects have.
 //!
-//! The Kubernetes version of `k8s_openapi` determines whether the type of some fields is `Option<T>` or `T`. The
-//! functions of this module accept both forms, so that a family does not depend on the version.
+//! For some fields, the type in `k8s_openapi` depends on the Kubernetes version: `Option<T>` or `T`. The functions of
+//! this module accept both types, so that a family does not depend on the version.
 
 use crate::family::Samples;
 use crate::family::sealed::Number;
 
-/// Returns a field as an `Option`, even if the type of the field is not an `Option`: `optional(&deployment.spec)`.
+/// Returns a field as an `Option`, also if its type is not an `Option`. Example: `optional(&deployment.spec)`.
 pub(in crate::families) fn optional<'a, T>(field: impl Into<Option<&'a T>>) -> Option<&'a T> {
     field.into()
 }
 
-/// Returns a string field as text, even if the type of the field is not an `Option`. The text is empty if the field is
-/// absent.
+/// Returns a string field as text, also if its type is not an `Option`. If the field is absent, the text is empty.
 pub(in crate::families) fn text<'a>(field: impl Into<Option<&'a String>>) -> &'a str {
     field.into().map_or("", String::as_str)
 }
 
-/// Returns a generator of a number that every object has: `field` of `section`, or 0 if the section or the field is
-/// absent.
+/// Returns a generator that writes the number in `field` of `section`. If the section or the field is absent, it writes
+/// 0.
 pub(in crate::families) fn or_zero<K, T, N>(
     section: fn(&K) -> Option<&T>,
     field: fn(&T) -> N,
@@ -34,7 +33,8 @@ where
     }
 }
 
-/// Returns a generator of a number that only some objects have: `field` of `section`.
+/// Returns a generator that writes the number in `field` of `section`. If the section or the field is absent, it writes
+/// no sample.
 pub(in crate::families) fn if_present<K, T, N>(
     section: fn(&K) -> Option<&T>,
     field: fn(&T) -> N,

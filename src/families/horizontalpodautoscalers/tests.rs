@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::horizontalpodautoscalers;
 use crate::families::testing::family;
 
-/// The samples without the base labels in the family `kube_horizontalpodautoscaler_<name>`.
+/// The samples of the family `kube_horizontalpodautoscaler_<name>`, without the base labels.
 fn samples(name: &str, autoscaler: &Value) -> Vec<String> {
     let name = format!("kube_horizontalpodautoscaler_{name}");
     let start = format!("{name}{{namespace=\"\",horizontalpodautoscaler=\"\"");

@@ -7,7 +7,7 @@ use crate::Family;
 use crate::family::Samples;
 use crate::family::sealed::WriteLabel;
 
-/// The name of the claim of an ephemeral volume. This name consists of the names of the pod and of the volume.
+/// The name of the claim of an ephemeral volume: the name of the pod, `-`, and the name of the volume.
 struct EphemeralClaim<'a>(&'a str, &'a str);
 
 /// Returns the families of this file.
@@ -96,8 +96,8 @@ fn resource_claims(pod: &Pod, s: &mut Samples<'_>) {
     }
 }
 
-/// Writes one sample per volume from a PersistentVolumeClaim. `value` receives the source that names the claim. For an
-/// ephemeral volume, whose claim belongs to the pod, `value` receives `None`.
+/// Writes one sample per volume that uses a PersistentVolumeClaim. `value` receives the volume source that names the
+/// claim. For an ephemeral volume, `value` receives `None`, because Kubernetes creates its claim for the pod.
 fn claims(
     pod: &Pod,
     s: &mut Samples<'_>,

@@ -1,6 +1,7 @@
 //! Generators that the families of containers and of init containers share.
 //!
-//! Generators of status values read only the list of statuses, because the spec may lack a container that has a status.
+//! A generator of status values reads only the list of container statuses. It does not read the spec, because a
+//! container with a status may be missing in the spec.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +15,16 @@ use crate::family::referenced_labels::DictionaryColumn;
 use crate::family::{Sample, SampleValue, Samples};
 use crate::k8s::{Quantity, Unit, container_units};
 
-/// Container statuses that are looked up by name.
+/// The container statuses of a pod, for lookups by the name of the container.
 struct StatusesByName<'p> {
-    /// The statuses, if there are few. A lookup compares the name with each of these statuses.
+    /// The statuses, if their number is below [`SORTED_FROM`]; otherwise empty. A lookup compares the name with each
+    /// status.
     few: &'p [ContainerStatus],
-    /// The statuses sorted by name, if there are many, so that a lookup is a binary search.
+    /// The statuses sorted by name, if `few` is empty. A lookup is a binary search.
     many: Vec<&'p ContainerStatus>,
 }
 
-/// The minimum number of statuses for which the statuses are sorted.
+/// If a pod has at least this number of statuses, the statuses are sorted.
 const SORTED_FROM: usize = 32;
 
 // === impl StatusesByName ===
@@ -42,7 +44,7 @@ impl<'p> StatusesByName<'p> {
         Self { few: &[], many }
     }
 
-    /// The statuses with a name, in their order.
+    /// The statuses of the containers with this name, in the order of the pod status.
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'p ContainerStatus> + 'a {
         let start = self.many.partition_point(|status| *status.name < *name);
         let many = self.many.get(start..).unwrap_or_default();
@@ -52,8 +54,8 @@ impl<'p> StatusesByName<'p> {
     }
 }
 
-/// Writes one sample, with images and identifiers, for each container of the spec and each status with the name of the
-/// container. `add_labels` appends further labels.
+/// Writes one sample for each pair of a container in the spec and a status with the same name. The sample has the
+/// images and identifiers of the container. `add_labels` appends further labels.
 pub(super) fn info(
     containers: &[Container],
     statuses: &[ContainerStatus],
@@ -200,7 +202,7 @@ fn each<V: SampleValue>(
     }
 }
 
-/// Writes one sample of value 1 per container status that has a reason, which may be empty.
+/// Writes one sample with the value 1 per container status that has a reason. The reason may be empty.
 fn each_reason(
     statuses: &[ContainerStatus],
     s: &mut Samples<'_>,

@@ -8,8 +8,8 @@ use crate::Family;
 
 /// Returns the families of this file.
 ///
-/// A family declares only a path below `terminated` or `waiting`, which is enough to detect this state. If a family
-/// declared the whole state, the decoder would also keep the message of the state, which may be long.
+/// To detect that a container is terminated or waiting, a family declares only one field of this state. If the family
+/// declared the whole state, the decoder would also keep its message, which may be long.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

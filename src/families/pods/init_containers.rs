@@ -6,7 +6,7 @@ use super::access::{init_container_statuses, init_containers};
 use super::container_samples as samples;
 use crate::Family;
 
-/// Returns the families of this file. They correspond to the families in [`containers`](super::containers).
+/// Returns the families of this file. These families correspond to the families in [`containers`](super::containers).
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

@@ -68,7 +68,7 @@ const ORDER: &[&str] = &[
     "kube_pod_scheduler",
 ];
 
-/// Sorts families into the order of the exposition. Families that are not in the list come last.
+/// Sorts families into the order of the exposition. Families that are not in [`ORDER`] come last.
 pub(super) fn sort(families: &mut [Family<Pod>]) {
     families.sort_by_key(|family| {
         let name = family.descriptor().name();

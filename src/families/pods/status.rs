@@ -12,7 +12,7 @@ const PHASES: [&str; 5] = ["Pending", "Succeeded", "Failed", "Unknown", "Running
 
 const QOS_CLASSES: [&str; 3] = ["BestEffort", "Burstable", "Guaranteed"];
 
-/// The values of `reason` in `kube_pod_status_reason`. All other reasons are `Other`.
+/// The values of the label `reason` in `kube_pod_status_reason`. Any other reason is exported as `Other`.
 const REASONS: [&str; 8] = [
     "Evicted",
     "NodeAffinity",
@@ -24,7 +24,7 @@ const REASONS: [&str; 8] = [
     "UnexpectedAdmissionError",
 ];
 
-/// The values of `reason` in `kube_pod_status_disruption_reason`. All other reasons are `Other`.
+/// The values of the label `reason` in `kube_pod_status_disruption_reason`. Any other reason is exported as `Other`.
 const DISRUPTION_REASONS: [&str; 5] = [
     "PreemptionByScheduler",
     "DeletionByTaintManager",
@@ -33,13 +33,13 @@ const DISRUPTION_REASONS: [&str; 5] = [
     "TerminationByKubelet",
 ];
 
-/// The label value for all other reasons.
+/// The value of the label `reason` for a reason that is not in the lists above.
 const OTHER: &str = "Other";
 
-/// The fields with the status of a condition.
+/// The fields that a family must declare to read the type and the status of each condition.
 const CONDITION: [&str; 2] = ["status.conditions.type", "status.conditions.status"];
 
-/// The fields with the time of a condition's last change.
+/// The fields that a family must declare to read when each condition last changed.
 const CONDITION_TIME: [&str; 3] = [
     "status.conditions.type",
     "status.conditions.status",
@@ -209,7 +209,7 @@ fn with_status<'p>(
     of_type(pod, type_).filter(move |condition| condition.status == status)
 }
 
-/// Writes one sample per state. If the current state is empty, writes no sample.
+/// Writes one sample per state: 1 for the current state, otherwise 0. If the current state is empty, writes no sample.
 fn state_set(s: &mut Samples<'_>, label: &str, states: &[&str], current: Option<&str>) {
     if let Some(current) = current.filter(|current| !current.is_empty()) {
         s.state_set(label, states, current);

@@ -1,4 +1,5 @@
-//! Tests of the families of pods, with one file per group of families. `tests/conformance` covers the other cases.
+//! Tests of the families of pods, with one file per group of families. The cases of `tests/conformance` also cover
+//! these families.
 
 mod claims;
 mod containers;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use super::pods;
 use crate::families::testing::{family, samples};
 
-/// The samples of a pod `n/p` with the uid `u` in the family `name`, without name and base labels.
+/// The samples of the family `name` for a pod `n/p` with the uid `u`. The samples are without the family name and the
+/// base labels.
 fn tails(name: &str, mut pod: Value) -> Vec<String> {
     for (field, value) in [("namespace", "n"), ("name", "p"), ("uid", "u")] {
         pod["metadata"][field] = value.into();

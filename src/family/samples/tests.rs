@@ -1,4 +1,4 @@
-//! Tests of the output of generators, and of the samples that the policy accepts.
+//! Tests of the samples that generators write, and of the samples that the policy accepts.
 
 use std::borrow::Cow;
 
@@ -121,7 +121,7 @@ fn a_map_key_does_not_repeat_a_reserved_name() {
     assert_eq!(text, ",label_team=\"red\"} 1\n");
 }
 
-/// The tails with limits, and the counts of dropped samples.
+/// Calls `write` with the given limits. Returns the tails that were kept, and the counts of dropped samples.
 fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, DropCounts) {
     let mut buffer = SampleBuffer::default();
     let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, limits, 10);
@@ -136,7 +136,7 @@ fn limited(limits: Limits, write: impl FnOnce(&mut Samples<'_>)) -> (String, Dro
 fn samples_beyond_the_limit_are_left_out_and_counted_once() {
     let limits = Limits::default().samples_per_family(3);
     let (text, dropped) = limited(limits, |s| {
-        // The limit on samples includes repeated samples, because the generator writes them.
+        // Repeated samples also count towards the limit on samples.
         for n in [1, 1, 2, 3, 4, 5] {
             s.label("n", n).value(0);
         }
@@ -183,7 +183,7 @@ fn labels_beyond_the_limit_are_left_out_and_counted_once() {
         ..DropCounts::default()
     };
     assert_eq!(dropped, expected);
-    // The limit on labels includes keys whose label names collide.
+    // Keys that result in the same label name also count towards the limit on labels.
     let (text, dropped) = limited(Limits::default().labels_per_sample(3), |s| {
         let entries = [("b.c", "3"), ("b/c", "4"), ("d", "5"), ("e", "6")];
         s.sample().map_labels("label", entries.into_iter()).value(1);
@@ -224,7 +224,7 @@ fn the_text_of_an_object_is_limited_over_all_families() {
         3,
         "a sample is written whole or not at all"
     );
-    // A smaller sample is still within the limit.
+    // A smaller sample is accepted, because it is within the limit.
     let mut samples = Samples::new(&mut buffer, policy);
     samples.label("a", &short).value(0);
     samples.label("b", &short).value(0);
@@ -232,7 +232,7 @@ fn the_text_of_an_object_is_limited_over_all_families() {
     assert_eq!((samples.len(), samples.is_full()), (2, false));
     assert_eq!(buffer.dropped().over_text_limit, 3);
     assert!(buffer.text().len() < 10_000);
-    // The next object has the whole limit again.
+    // The limit applies to each object separately.
     buffer.clear();
     Samples::new(&mut buffer, policy).label("a", &long).value(0);
     assert!(buffer.text().len() > 3_000);

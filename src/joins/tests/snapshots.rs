@@ -1,5 +1,5 @@
-//! Tests a scraper that runs at the same time as a writer. In each exposition, the joined labels must match the objects
-//! that other families of the same exposition describe.
+//! Scrapes while a writer changes objects. In each exposition, the joined labels must match the objects that other
+//! families of the same exposition describe.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,18 +11,19 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 use crate::exposition::Exposition;
 
-/// One step of the writer. Numbers select the objects.
+/// One change by the writer. The first number selects an object. The numbers in an `Option` are the new content; `None`
+/// removes the object.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Labels a namespace, or removes it.
+    /// Sets the label of a namespace, or removes the namespace.
     Namespace(u8, Option<u8>),
     Node(u8, Option<u8>),
     Deployment(u8, Option<u8>),
     /// Sets the Deployment of a ReplicaSet, or removes the ReplicaSet.
     ReplicaSet(u8, Option<u8>),
-    /// Sets node and ReplicaSet of a pod, or removes the pod.
+    /// Sets the node and the ReplicaSet of a pod, or removes the pod.
     Pod(u8, Option<(u8, u8)>),
-    /// Lists the namespaces with these labels.
+    /// Writes a list of namespaces with these labels.
     Namespaces(Vec<Option<u8>>),
     Nodes(Vec<Option<u8>>),
 }
@@ -42,7 +43,7 @@ struct World {
     deployments: Box<dyn ObjectWriter>,
 }
 
-/// The objects of an exposition, as the families of the exposition describe them.
+/// The objects that the families of an exposition describe.
 #[derive(Default)]
 struct Objects {
     teams: HashMap<String, String>,
@@ -96,7 +97,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The namespace of the objects with the number `at`.
+/// The name of the namespace for the object with the number `at`.
 fn namespace_of(at: u8) -> String {
     format!("ns-{}", at % NAMESPACES)
 }
@@ -154,7 +155,7 @@ impl World {
     }
 }
 
-/// Sets a label of an object, or removes the object. The number 0 means an object without the label.
+/// Sets a label of an object, or removes the object. If the number is 0, the object gets no label.
 fn set(
     writer: &mut Box<dyn ObjectWriter>,
     namespace: &str,
@@ -220,7 +221,7 @@ impl Objects {
         objects
     }
 
-    /// The joined labels of a pod.
+    /// The joined labels that a pod must have.
     fn joined(&self, namespace: &str, pod: &str) -> [Option<String>; 4] {
         let key = format!("{namespace}/{pod}");
         let set = self.sets_of_pods.get(&key);
@@ -238,7 +239,7 @@ fn insert(map: &mut HashMap<String, String>, key: Option<String>, value: Option<
     map.extend(key.zip(value));
 }
 
-/// Compares the joined labels of each pod with a join over the objects of the exposition.
+/// Compares the joined labels of each pod with the labels that result from the other objects of the exposition.
 fn check(exposition: &Exposition) {
     let objects = Objects::of(exposition);
     let of_pods = exposition
@@ -256,7 +257,7 @@ fn check(exposition: &Exposition) {
     }
 }
 
-/// Compares the compressed exposition, whose blocks are cached, with the plain one.
+/// Compares the compressed exposition, which uses the cache of compressed blocks, with the plain exposition.
 #[cfg(feature = "gzip")]
 fn check_gzip(exposition: Exposition) {
     use std::io::Read;

@@ -1,4 +1,4 @@
-//! Tests the limit on the text of an object, which includes the joined labels.
+//! Tests the limit on the text of an object. The joined labels are part of this text.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -10,7 +10,7 @@ use crate::store::StoreStats;
 
 const LIMIT: usize = 60_000;
 
-/// A registry whose pods have a sample for each volume, and a sample for the phase.
+/// A registry in which a pod has one sample for each volume, and one sample for the phase.
 fn metrics(joins: &str) -> StateMetrics {
     let volumes = Family::gauge("pod_volumes", "Names the volumes.").reads(["spec.volumes"]);
     let volumes = volumes.generate(|pod: &Pod, s| {
@@ -51,8 +51,9 @@ fn stats(metrics: &StateMetrics) -> StoreStats {
     metrics.stores()[0].stats()
 }
 
-/// Checks that the samples of a pod have joined labels if and only if these labels are within the limit. Returns
-/// whether the samples have them.
+/// Computes whether the samples of a pod with the joined labels are within the limit. Checks that all samples have the
+/// joined labels in this case, and that no sample has them otherwise. Returns whether the samples have the joined
+/// labels.
 fn check(metrics: &StateMetrics, name: &str, joined: &str) -> bool {
     let of_pod = format!("pod=\"{name}\"");
     let mut lines = lines(metrics);
@@ -81,7 +82,7 @@ fn joined_labels_that_exceed_the_limit_on_the_text_are_left_out() {
     let mut left_out = 0;
     for team in ["blue", &"b".repeat(1000)] {
         apply_namespace(&metrics, team);
-        // For some of these changes, the store generates only some of the families again.
+        // For some of these changes, the store does not generate all families of the pod again.
         for volumes in [1, 2, 9, 10, 12, 20, 50, 300, 9, 8] {
             for note in ["x", &"n".repeat(1000)] {
                 version += 1;

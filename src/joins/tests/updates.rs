@@ -1,5 +1,5 @@
-//! Tests events that change no field that a joined label needs. Such an event must render only the families whose
-//! fields have changed, and the samples must keep their joined labels.
+//! Tests events that change no field that a joined label needs. After such an event, only the families with changed
+//! fields are generated again, and the samples keep their joined labels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ impl Feeds {
         }
     }
 
-    /// Applies a new version, and returns how many families were generated.
+    /// Applies the object with a new resource version, and returns how many families were generated.
     fn apply(&mut self, object: &mut Value, protobuf: bool) -> usize {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -78,7 +78,7 @@ impl Feeds {
         self.calls.swap(0, Ordering::Relaxed)
     }
 
-    /// The sample `pod_volumes` of the pod. Apart from the base labels, the sample has only joined labels.
+    /// The sample of the pod in the family `pod_volumes`, which has only base labels and joined labels.
     fn joined(&self) -> String {
         let lines = lines(&self.metrics);
         let line = lines.iter().find(|line| line.starts_with("pod_volumes{"));
@@ -119,8 +119,8 @@ fn an_event_that_changes_no_reference_renders_only_what_has_changed() {
         let expected = "team=\"red\",tier=\"db\",on=\"n2\",workload=\"db\"";
         assert!(after.contains(expected), "{after}");
 
-        // Each of the two lists contains the namespace twice. In the first list, the label does not change. In the
-        // second list, the first of the two objects changes the label, and the second one is the same as the first.
+        // Each of the two lists contains the namespace twice. The first list does not change the label. The second list
+        // changes the label, and both of its objects are equal.
         for team in ["red", "green"] {
             feeds.namespaces.begin_list();
             namespace["metadata"]["labels"]["team"] = json!(team);

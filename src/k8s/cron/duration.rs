@@ -1,11 +1,11 @@
-//! Durations in the notation of Go, such as `1h30m`, as [`time.ParseDuration`] reads them.
+//! Durations in the notation of Go, such as `1h30m`, which [`time.ParseDuration`] defines.
 //!
 //! [`time.ParseDuration`]: https://pkg.go.dev/time#ParseDuration
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The whole seconds of a duration. `None` if the text is not a duration, or if the duration is negative or longer
-/// than 2^63 nanoseconds (292 years).
+/// The whole seconds of a duration. Returns `None` if the text is not a duration, or if the duration is negative or
+/// longer than 292 years (2^63 nanoseconds).
 pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
@@ -24,7 +24,7 @@ pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     }
 }
 
-/// Parses the first number and its unit, such as `1h`. Returns the nanoseconds, and the rest of the text.
+/// Parses the first number and its unit, such as `1h`. Returns the amount in nanoseconds, and the rest of the text.
 fn take_amount(text: &str) -> Option<(u64, &str)> {
     let (integer, rest) = split_at(text, |c| !c.is_ascii_digit());
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -37,7 +37,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
     let (unit, rest) = split_at(rest, |c| c == '.' || c.is_ascii_digit());
     let unit = match unit {
         "ns" => 1,
-        // Go accepts both the micro sign and the Greek letter.
+        // For microseconds, Go accepts both the micro sign and the Greek letter mu.
         "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
         "ms" => 1_000_000,
         "s" => SECOND,
@@ -58,10 +58,10 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
     ))
 }
 
-/// The nanoseconds of a decimal fraction of a unit, rounded down. `fraction` has the digits after the point, and `unit`
-/// is in nanoseconds.
+/// Converts a decimal fraction of a unit to nanoseconds, rounded down. `fraction` contains the digits after the point,
+/// and `unit` is the length of the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Later digits are worth less than a nanosecond, even for hours.
+    // Further digits mean less than a nanosecond, even if the unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -24,7 +24,7 @@ pub(crate) enum ScheduleError {
         /// The maximum of the field.
         max: u32,
     },
-    /// A word that begins with `@` is unknown.
+    /// The schedule is a word that begins with `@`, but not a known descriptor.
     #[error(
         "{text:?} is not a schedule; write @hourly, @daily, @weekly, @monthly, @yearly or five fields"
     )]
@@ -45,6 +45,6 @@ pub(crate) enum ScheduleError {
         name: String,
     },
     /// Both the object and the schedule name a time zone.
-    #[error("time zone is set twice; remove the one at the start of the schedule")]
+    #[error("time zone is set twice; remove the time zone at the start of the schedule")]
     TwoTimeZones,
 }

@@ -1,18 +1,18 @@
-//! Parses one field of a schedule: the result has a bit for each number that the lists, ranges, steps and names of the
-//! field match.
+//! Parses one field of a cron schedule. The result is a bit mask: for each number that the field matches, the bit at
+//! this position is 1.
 
 use super::errors::ScheduleError;
 
-/// The range and the words of a field of a schedule.
+/// The numbers and words that are valid in a field of a schedule.
 pub(super) struct FieldKind {
     name: &'static str,
     min: u32,
     max: u32,
-    /// Words for the numbers, starting with `min`.
+    /// The words that stand for numbers. The first word stands for `min`.
     words: &'static [&'static str],
 }
 
-/// The numbers that a field matches, all below 64.
+/// The numbers that a field matches. All numbers are below 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     bits: u64,
@@ -53,8 +53,8 @@ pub(super) const WEEKDAYS: FieldKind = FieldKind {
 };
 
 impl FieldKind {
-    /// Parses a field: ranges with commas between them. As in the controller's parser, empty ranges are ignored, so
-    /// the field `,` never matches.
+    /// Parses a field, which is a list of ranges with commas between them. As in the CronJob controller, empty ranges
+    /// are ignored. So the field `,` matches no number.
     pub(super) fn parse(&self, text: &str) -> Result<Field, ScheduleError> {
         let mut field = Field {
             bits: 0,
@@ -73,7 +73,7 @@ impl FieldKind {
         Ok(field)
     }
 
-    /// Parses `*`, `5`, `5-10`, each with or without a step such as `/2`.
+    /// Parses one range: `*`, `5` or `5-10`, with or without a step such as `/2`.
     fn parse_range(&self, text: &str) -> Option<Field> {
         let (range, step) = match text.split_once('/') {
             Some((range, step)) => (range, Some(step.parse::<u32>().ok()?)),
@@ -85,7 +85,7 @@ impl FieldKind {
         };
         let any = matches!(first, "*" | "?");
         let (first, last) = match last {
-            // The controller's parser ignores the text after `*-`.
+            // The CronJob controller ignores the text after `*-`. So do the same here.
             _ if any => (self.min, self.max),
             Some(last) => (self.number(first)?, self.number(last)?),
             None if step.is_some() => (self.number(first)?, self.max),
@@ -118,7 +118,7 @@ impl FieldKind {
 }
 
 impl Field {
-    /// Returns whether the field matches a number below 64.
+    /// Returns whether the field matches a number. The number must be below 64.
     pub(super) fn has(self, number: u32) -> bool {
         self.first_from(number) == Some(number)
     }
@@ -134,7 +134,7 @@ impl Field {
         self.unrestricted
     }
 
-    /// Changes 7, which also means Sunday, to 0.
+    /// Replaces the number 7 by 0, because both mean Sunday.
     pub(super) fn with_sunday_first(self) -> Self {
         Self {
             bits: (self.bits & 0x7f) | (self.bits >> 7 & 1),

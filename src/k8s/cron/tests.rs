@@ -5,7 +5,7 @@ fn seconds(time: &str) -> i64 {
     time.parse::<jiff::Timestamp>().unwrap().as_second()
 }
 
-/// The first runs after a time, in UTC.
+/// The first `count` runs after the time `base`, in UTC.
 fn runs(schedule: &str, zone: Option<&str>, base: &str, count: usize) -> Vec<String> {
     let mut base = seconds(base);
     let mut runs = Vec::new();
@@ -172,7 +172,7 @@ fn a_skipped_time_does_not_fire_that_day() {
             "2024-03-11T05:00:00Z"
         ]
     );
-    // The clock skipped midnight, or a whole day.
+    // The clock skips midnight in the first zone, and a whole day in the second zone.
     assert_eq!(
         runs(
             "0 0 * * *",
@@ -191,7 +191,7 @@ fn a_skipped_time_does_not_fire_that_day() {
         ),
         ["2011-12-29T22:00:00Z", "2011-12-30T22:00:00Z"]
     );
-    // The offset changes by half an hour.
+    // In this zone, the clock changes by half an hour.
     assert_eq!(
         runs(
             "15 2 * * *",
@@ -226,7 +226,7 @@ fn a_repeated_time_fires_twice() {
             "2024-11-04T06:00:00Z"
         ]
     );
-    // For these years, the time zone database has rules instead of a list of changes.
+    // For the year 2090, the time zone database contains a rule instead of a list of changes.
     assert_eq!(
         runs(
             "30 2 * * *",
@@ -378,7 +378,7 @@ fn errors_name_the_part_and_the_cure() {
     assert!(text("0 9 * * *", Some("Mars")).contains("\"Mars\""));
 }
 
-/// Checks each minute of some days, and returns the matching minutes.
+/// Returns the matching minutes from `from` to `until`. This function checks each minute.
 fn brute_force(schedule: &str, zone: &str, from: i64, until: i64) -> Vec<i64> {
     let clock = Clock::parse(schedule).unwrap();
     let zone = super::zone(zone).unwrap();

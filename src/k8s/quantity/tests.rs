@@ -187,7 +187,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
         assert_eq!(milli(text), as_milli, "{text:.40}");
         assert_eq!(whole(text), as_whole, "{text:.40}");
     }
-    // The number has 60 digits, so it exceeds 128 bits. The last digit decides the rounding.
+    // The number has 60 digits, so it exceeds 128 bits. It is rounded up only because of its last digit.
     let long = format!("1.{}1", "0".repeat(58));
     assert_eq!(
         (milli(&long), whole(&long), nearest(&long)),
@@ -200,7 +200,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
 #[test]
 fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     for (text, as_milli, as_whole) in [
-        // A number that has at most 18 digits and is a multiple of 1n rounds away from zero.
+        // A number that has at most 18 digits and is a multiple of 1n is rounded away from zero.
         ("-0.123456789", -0.124, -1.0),
         ("-123456789.987654321", -123_456_789.988, -123_456_790.0),
         ("-0.12345678901234567891", -0.122, 1.0),
@@ -222,7 +222,7 @@ fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     }
 }
 
-/// Returns a rounding result as digits, without trailing zeros, and a power of ten.
+/// Converts a rounded number to digits without trailing zeros, and a power of ten.
 fn canonical(rounded: Rounded) -> (String, i64) {
     let (digits, exponent) = match rounded {
         Rounded::Exact(integer) => (integer.to_string(), 0),

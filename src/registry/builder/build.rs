@@ -23,11 +23,11 @@ use crate::store::AnyStore;
 // === impl Builder ===
 
 impl Builder {
-    /// Checks everything and creates the stores.
+    /// Checks the names, patterns and resources, and creates the stores.
     ///
     /// # Errors
     ///
-    /// Reports all invalid names, patterns, resources and conflicts together.
+    /// Returns all problems together: invalid names, patterns and resources, and conflicts between families or labels.
     pub fn build(mut self) -> Result<StateMetrics, BuildError> {
         let mut problems: Vec<BuildProblem> = Vec::new();
         let unknown = std::mem::take(&mut self.unknown).into_iter();
@@ -64,8 +64,8 @@ impl Builder {
         Ok(metrics)
     }
 
-    /// Returns the collectors of built-in resources in the order of their names, and after them the collectors of the
-    /// application.
+    /// Returns the collectors: first the collectors of built-in resources, in the order of the names of the resources,
+    /// then the collectors of the application.
     fn take_registrations(
         &mut self,
         problems: &mut Vec<BuildProblem>,
@@ -91,9 +91,9 @@ impl Builder {
         registrations
     }
 
-    /// Reports resources that `fed_by_host` names, but that are not registered.
+    /// Reports each name that was passed to `fed_by_host`, but is not the name of a registered resource.
     ///
-    /// A configuration may add resources later, so with a configuration any valid name is accepted.
+    /// If there is a configuration of custom resources, it may add resources later. So any valid name is then accepted.
     fn check_host_fed(
         &self,
         resources: &[ResourceInfo],
@@ -114,7 +114,7 @@ impl Builder {
         }
     }
 
-    /// Whether the resources are final, because no configuration can add resources later.
+    /// Whether no further resources can be added later, because there is no configuration of custom resources.
     fn is_complete(&self) -> bool {
         #[cfg(feature = "custom-resources")]
         return self.configured.config.is_none();
@@ -181,14 +181,15 @@ fn create_stores(
 // === impl Allowlists ===
 
 impl Allowlists {
-    /// Returns the allowlists by the plural names of resources. Reports names of resources that do not exist.
+    /// Returns the allowlists by the plural names of resources. Reports names that belong to no resource.
     fn resolve(self, known: &[ResourceInfo], problems: &mut Vec<BuildProblem>) -> AllowlistConfig {
         let mut allowlists = self.parsed;
         for (name, patterns) in self.added {
             let matching = known.iter().filter(|resource| name.matches(resource));
             let matching: BTreeSet<_> = matching.map(ResourceInfo::plural).collect();
             if matching.is_empty() {
-                // The name is `*`, or a name that the check below reports.
+                // The name is `*`, or it belongs to no resource. In the second case, `check_resources` reports it
+                // below.
                 allowlists.insert(name.to_string(), patterns);
                 continue;
             }

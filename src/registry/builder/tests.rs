@@ -312,7 +312,7 @@ fn a_family_that_two_collectors_of_a_resource_have_is_an_error_that_names_both()
         "{beside:?}"
     );
 
-    // A replacement is not treated as a second collector, whether the resource is enabled or not.
+    // The replacement is the only collector of the resource, whether the built-in resource is enabled or not.
     for builder in [built_in(), StateMetrics::builder()] {
         let metrics = builder
             .replace_built_in(BuiltIn::ConfigMaps, config_maps())
@@ -362,7 +362,8 @@ fn the_declaration_alone_decides_who_feeds_a_resource() {
     let all = builder().all_fed_by_host().build().unwrap();
     assert_eq!(fed(&all), ["configmaps", "namespaces"]);
 
-    // If the host feeds one collector of a resource, it feeds all collectors of the resource.
+    // If one collector declares that the host feeds the resource, the declaration applies to all collectors of the
+    // resource.
     let seen = Family::gauge("seen", "Always 1.").generate(|_: &Namespace, s| s.value(1));
     let collector = Collector::<Namespace>::new().family(seen).fed_by_host();
     assert_eq!(

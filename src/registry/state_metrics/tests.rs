@@ -1,5 +1,5 @@
-//! Tests of panics: if a closure or a type panics, only the samples of this closure, or of the objects that this type
-//! cannot decode, are lost.
+//! Tests of panics. If a generator panics, only the samples of this generator are lost. If the decoder of a type
+//! panics, only the samples of this object are lost.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::CustomResource;
@@ -56,7 +56,7 @@ fn a_generator_that_panics_costs_its_object_one_family() {
     assert_eq!(samples(&metrics), expected);
     assert_eq!(stats(&metrics).panics, 1);
 
-    // After the panic, the feed still works, also with lists.
+    // The writer still works after the panic, also with a list.
     writer.begin_list();
     writer.apply_object(&config_map("bad"));
     writer.apply_object(&config_map("other"));

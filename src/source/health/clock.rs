@@ -1,4 +1,4 @@
-//! The clock of feeds. With the feature `watch`, the clock is that of tokio, so that tests can pause the clock.
+//! The clock of feeds. With the feature `watch`, this is the clock of tokio, so that tests can pause the time.
 #[cfg(feature = "watch")]
 pub(super) type Instant = tokio::time::Instant;
 
@@ -14,7 +14,7 @@ pub(super) async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Never resolves, because only watches have a deadline.
+/// Never resolves. Only watches have deadlines, and without the feature `watch`, there are no watches.
 #[cfg(not(feature = "watch"))]
 pub(super) async fn sleep_until(_time: Option<Instant>) {
     std::future::pending().await

@@ -1,4 +1,4 @@
-//! The methods of [`Health`] for the sources of the crate.
+//! The methods of [`Health`] that only the sources of this crate call, such as a watch.
 
 use std::sync::Arc;
 #[cfg(all(feature = "custom-resources", feature = "watch"))]
@@ -20,7 +20,7 @@ use crate::resource::ResourceInfo;
 use crate::store::AnyStore;
 
 impl Health {
-    /// Creates the health of the resources that a source of the crate feeds, before the source starts.
+    /// Creates the health for a source of this crate. The source has not started yet.
     pub(in crate::source) fn before_start(
         metrics: &StateMetrics,
         origin: FeedOrigin,
@@ -29,13 +29,13 @@ impl Health {
         Self::of_origin(metrics, origin, limits, false)
     }
 
-    /// Reports that the source has started the feeds of all resources of the plan.
+    /// Reports that the source has started the feeds of all resources.
     pub(in crate::source) fn started(&self) {
         self.inner.is_started.store(true, Ordering::Release);
         self.notify();
     }
 
-    /// Sets the kind of source that feeds a resource of the plan, and the feeds.
+    /// Sets the kind of source that feeds a resource, and the feeds of the resource.
     pub(in crate::source) fn set_feeds(
         &self,
         store: &Arc<dyn AnyStore>,
@@ -75,7 +75,7 @@ impl Health {
         self.notify();
     }
 
-    /// Adds a resource without a store. `count` counts its objects.
+    /// Adds a resource that has no store. `count` is the number of its objects.
     #[cfg(feature = "custom-resources")]
     pub(in crate::source) fn add_counted(
         &self,

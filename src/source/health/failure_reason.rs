@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Why a resource cannot be listed or watched at the moment.
+/// The reason why a resource cannot be listed or watched at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -19,7 +19,8 @@ pub enum FailureReason {
     Unreachable,
     /// The server limits the rate of requests (429).
     Throttled,
-    /// The server rejects the request (other 4xx), for example because of a selector that the server does not support.
+    /// The server rejects the request for another reason (other 4xx), such as a selector that the server does not
+    /// support.
     Rejected,
     /// The server no longer has the requested resource version, or has not reached this version yet.
     Expired,
@@ -61,7 +62,7 @@ impl FailureReason {
         }
     }
 
-    /// Whether the server refuses the resource: forbidden or not found.
+    /// Whether the reason is a refusal: forbidden (403) or not found (404).
     #[must_use]
     pub fn is_refusal(self) -> bool {
         matches!(self, Self::Forbidden | Self::NotFound)

@@ -1,4 +1,4 @@
-//! The state of one feed, and its reporter.
+//! The state of one feed, and the reporter that changes this state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,34 +22,36 @@ pub(crate) struct FeedState {
 #[derive(Default)]
 struct Progress {
     state: ResourceState,
-    /// The time when the first list was complete.
+    /// The time at which the first list was complete.
     complete_at: Option<Instant>,
     was_refused: bool,
-    /// The time when the current refusal began.
+    /// The time at which the current refusal of the server began.
     refused_at: Option<Instant>,
-    /// The total duration of earlier refusals since the last success.
+    /// The total duration of the refusals that ended since the last success.
     refused_before: Duration,
     /// Whether the stored objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// The time when the list in progress last received an object.
+    /// The time at which the list in progress last received an object.
     received_at: Option<Instant>,
     failures: u64,
     oversized: u64,
     is_limited: bool,
     last_event: Option<Instant>,
-    /// Whether silent watches caused the last list. The next event, bookmark or failure sets this flag to false.
+    /// Whether the last list was requested because watches received no events and no bookmarks. The next event,
+    /// bookmark or failure sets this flag to false.
     is_silent: bool,
     last_error: Option<String>,
     newest_version: Option<u64>,
     received_version: Option<u64>,
-    /// The time of the last audit or complete list, if the watch is audited.
+    /// The time of the last audit or complete list; `None` if the watch is not audited.
     audited_at: Option<Instant>,
-    /// Number of objects that differed in the last audit.
+    /// Number of objects in the store that differed from the API server in the last audit.
     audit_difference: Option<u64>,
 }
 
-/// Reports the state of one feed to a [`Health`](super::Health). Dropping the reporter reports that the
-/// feed has stopped.
+/// Reports the state of one feed to a [`Health`](super::Health).
+///
+/// When you drop the reporter, it reports that the feed has stopped.
 ///
 /// ```
 /// use kube_state_metrics::source::health::{FailureReason, Health, ReadinessPolicy};
@@ -120,21 +122,22 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// Stops counting the time of a refusal, because the server now responds differently. The resource may still be
-    /// forbidden.
+    /// Stops counting the time of a refusal, because the server now responds in another way. If the server refuses the
+    /// resource again before a success, the time continues.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;
     }
 
-    /// Records that data of a list has arrived. The data counts as an event, unless silent watches caused the list.
+    /// Records that data of a list has arrived. Usually, the data resets the time since the last event. It does not if
+    /// the list was requested because watches received no events.
     fn receive_list(&mut self, now: Instant) {
         if !self.is_silent {
             self.last_event = Some(now);
         }
     }
 
-    /// Records an event or a bookmark.
+    /// Records that an event or a bookmark has arrived.
     fn receive_event(&mut self) {
         self.is_silent = false;
         self.last_event = Some(Instant::now());
@@ -162,8 +165,9 @@ impl FeedReporter {
         &self.state
     }
 
-    /// Reports that a list begins. Only the first list changes the state, because the stored samples are served during
-    /// later lists.
+    /// Reports that a list begins.
+    ///
+    /// Only the first list changes the state of the feed. During later lists, the stored samples are still served.
     pub fn listing(&self) {
         let mut progress = self.state.progress.lock();
         progress.last_event.get_or_insert_with(Instant::now);
@@ -182,19 +186,23 @@ impl FeedReporter {
         progress.failures = 0;
         progress.receive_list(now);
         self.state.enter(&mut progress, ResourceState::Synced);
-        // Notifies even if the state is the same, because the list may be the first one for families that were added
+        // Notify even if the state has not changed, because this can be the first list for families that were added
         // later.
         self.state.changed.send_replace(());
     }
 
-    /// Reports an event or a bookmark of a watch. After a failure, this method also reports that the watch works again.
+    /// Reports that an event or a bookmark of a watch has arrived.
+    ///
+    /// After a failure, the feed is then synced again.
     pub fn event(&self) {
         let mut progress = self.state.progress.lock();
         progress.receive_event();
         self.resume(&mut progress);
     }
 
-    /// Reports a failure. The message is shown together with the reason.
+    /// Reports a failure.
+    ///
+    /// The health shows the message together with the reason.
     pub fn failed(&self, reason: FailureReason, message: impl fmt::Display) {
         let mut progress = self.state.progress.lock();
         progress.failures += 1;
@@ -222,28 +230,28 @@ impl FeedReporter {
 
 #[cfg(feature = "watch")]
 impl FeedReporter {
-    /// Reports that a watch continues from the stored version.
+    /// Reports that a watch continues from the last received resource version, without a new list.
     pub(crate) fn following(&self) {
         self.resume(&mut self.state.progress.lock());
     }
 
-    /// Reports that the server sends data of a list. The resource need not be synced yet.
+    /// Reports that the server sends data of a list, whether or not the resource is synced.
     pub(crate) fn list_data_received(&self) {
         self.state.progress.lock().receive_list(Instant::now());
     }
 
-    /// Reports that the server sends an event or a bookmark of a watch, even if the event cannot be used.
+    /// Reports that the server sends an event or a bookmark of a watch, even if the event cannot be decoded.
     pub(crate) fn watch_data_received(&self) {
         self.state.progress.lock().receive_event();
     }
 
-    /// Reports that a list begins because watches were silent. Until the next event, bookmark or failure, lists do not
-    /// reset the time since the last event.
+    /// Reports that a list begins because watches received no events and no bookmarks. Until the next event, bookmark
+    /// or failure, lists do not reset the time since the last event.
     pub(crate) fn silent(&self) {
         self.state.progress.lock().is_silent = true;
     }
 
-    /// Reports that the server has begun to send a list. The report ends a refusal.
+    /// Reports that the server has begun to send a list, so the server no longer refuses the resource.
     pub(crate) fn list_opened(&self) {
         let mut progress = self.state.progress.lock();
         progress.pause_refusal();
@@ -252,21 +260,22 @@ impl FeedReporter {
         }
     }
 
-    /// Reports that the list in progress receives objects, so that readiness waits for the list.
+    /// Reports that the list in progress has received an object, so that readiness waits for the list.
     pub(crate) fn object_received(&self) {
         self.state.progress.lock().received_at = Some(Instant::now());
     }
 
-    /// Reports the version of the newest object, and the version up to which all changes have arrived.
+    /// Reports two resource versions: the version of the newest object, and the version up to which all changes have
+    /// arrived.
     pub(crate) fn versions(&self, newest: Option<u64>, received: Option<u64>) {
         let mut progress = self.state.progress.lock();
         progress.newest_version = newest;
         progress.received_version = received;
     }
 
-    /// Reports the end of an audit. `difference` is the number of stored objects that differ from those of the API
-    /// server. `None` means that the audit compared no objects: it compared only the number of objects, or a list has
-    /// replaced the objects. In this case, the number of the last comparison stays.
+    /// Reports the end of an audit. `difference` is the number of stored objects that differ from the API server.
+    /// `None` means that the audit did not compare objects, because their number was correct or because a list has
+    /// replaced them. In this case, the result of the last comparison stays.
     pub(crate) fn audited(&self, difference: Option<u64>) {
         let mut progress = self.state.progress.lock();
         progress.audited_at = Some(Instant::now());
@@ -278,7 +287,7 @@ impl FeedReporter {
         self.state.progress.lock().oversized += 1;
     }
 
-    /// Reports whether the last list had as many objects as the object limit allows.
+    /// Reports whether the number of objects in the last list has reached the object limit.
     pub(crate) fn limited(&self, is_limited: bool) {
         self.state.progress.lock().is_limited = is_limited;
     }
@@ -292,8 +301,8 @@ impl FeedReporter {
         self.state.progress.lock().complete_at.is_some()
     }
 
-    /// Returns how long the server has refused the resource since the last success. The time excludes periods with
-    /// other failures.
+    /// Returns how long the server has refused the resource since the last success. Periods with other failures do not
+    /// count.
     pub(crate) fn refused_for(&self) -> Duration {
         self.state.progress.lock().refused_for()
     }

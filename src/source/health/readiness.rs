@@ -1,4 +1,4 @@
-//! Readiness: whether the stored samples are complete enough to be served.
+//! Readiness: whether the stored samples are complete, so that scrapes can be served.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use super::clock::Instant;
 use super::resource::{FeedOrigin, ResourceHealth, ResourceState};
 use crate::errors::debug_is_display;
 
-/// The condition for readiness of a source.
+/// The condition under which a source is ready.
 ///
 /// The text form of a policy is `default` or `strict`.
 ///
@@ -23,66 +23,67 @@ use crate::errors::debug_is_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadinessPolicy {
-    /// Ready when, for every resource, the first list is complete or the server currently refuses the resource (403 or
-    /// 404). At least one first list must be complete. Once ready, the source stays ready.
+    /// Ready when the first list of every resource is complete. A resource that the server currently refuses (403 or
+    /// 404) does not prevent readiness, but at least one list must be complete. Once ready, the source stays ready.
     ///
-    /// For a moment after its start, an API server refuses all requests. Therefore, if the server has refused every
-    /// resource at least once, readiness waits until each refusal has lasted for ten seconds.
+    /// For a moment after its start, an API server refuses all requests. Therefore, if the server has refused all
+    /// resources at least once, readiness waits until each refusal has lasted for ten seconds.
     ///
-    /// A watch has a deadline, `WatchBuilder::readiness_deadline`. After the deadline, readiness does not wait for
-    /// resources that fail.
+    /// For a watch, there is a deadline, `WatchBuilder::readiness_deadline`. After the deadline, readiness does not
+    /// wait for resources whose requests fail.
     #[default]
     Default,
     /// Ready while the first list of every resource is complete and no resource is refused.
     ///
-    /// This policy has no deadline. For a moment after its start, an API server refuses all requests. Therefore,
-    /// readiness tolerates a refusal of up to ten seconds if the first list of the resource is complete.
+    /// This policy has no deadline. For a moment after its start, an API server refuses all requests. Therefore, if the
+    /// first list of a resource is complete, readiness tolerates a refusal of up to ten seconds.
     Strict,
 }
 
-/// Whether a source is ready, and which resources are missing. The text form of a `Readiness` is the body of a response
-/// to `/readyz`.
+/// Whether a source is ready, and which resources prevent readiness.
+///
+/// The text form of a `Readiness` is the body of a response to `/readyz`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {
     /// Whether the policy is met.
     pub ready: bool,
-    /// Number of expected resources whose first list is complete.
+    /// Number of resources on which readiness depends and whose first list is complete.
     pub complete: usize,
-    /// Number of resources that readiness depends on: the resources that the source feeds, and the resources
-    /// that the host feeds and reports on.
+    /// Number of resources on which readiness depends. These are the resources that the source feeds, and the resources
+    /// for which the host has a reporter.
     pub expected: usize,
-    /// Resources whose first list is neither complete nor refused.
+    /// Resources whose first list is not complete, and which the server does not refuse.
     pub waiting: Vec<ResourceHealth>,
     /// Resources that the server currently refuses.
     pub refused: Vec<ResourceHealth>,
-    /// Resources that were complete and currently cannot be watched.
+    /// Resources whose first list is complete, but whose requests currently fail.
     pub failing: Vec<ResourceHealth>,
-    /// Resources that prevent readiness. Empty if the source is ready, or if only [`sharding`](Self::sharding) delays
-    /// readiness.
+    /// Resources that prevent readiness. The list is empty if the source is ready. It is also empty if only
+    /// [`sharding`](Self::sharding) prevents readiness.
     pub blocking: Vec<ResourceHealth>,
-    /// The reason why the shard is not known yet.
+    /// The reason why the shard is not known yet, which prevents readiness.
     pub sharding: Option<String>,
 }
 
-/// A readiness policy that does not exist.
+/// The error for the name of an unknown readiness policy.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a readiness policy; use `default` or `strict`")]
 pub struct UnknownPolicy(String);
 
 debug_is_display!(UnknownPolicy);
 
-/// A refusal that is shorter than this time may be temporary. For about 1.5 seconds after its start, an API server has
-/// not loaded the permissions and refuses all requests.
+/// A refusal that is shorter than this time may be temporary. For about 1.5 seconds after its start, an API server
+/// refuses all requests, because it has not loaded the permissions yet.
 const TOLERATED_REFUSAL: Duration = Duration::from_secs(10);
-/// Maximum number of lines for resources in the same state.
+/// Maximum number of lines in the readiness text for resources in the same state.
 const MAX_ERRORS: usize = 3;
 
 // === impl ReadinessPolicy ===
 
 impl ReadinessPolicy {
-    /// Returns the resources that prevent readiness. If no resource is returned, the policy is met. `is_late` is true
-    /// after the deadline for failing resources.
+    /// Returns the resources that prevent readiness. If the result is empty, the policy is met. `is_late` states
+    /// whether the deadline for failing resources has passed.
     pub(super) fn blocking(
         self,
         resources: &[ResourceHealth],
@@ -103,14 +104,14 @@ impl ReadinessPolicy {
     }
 }
 
-/// Whether at least one requested resource is complete in at least one namespace.
+/// Whether at least one resource on which readiness depends has a complete list in at least one namespace.
 fn serves_something(resources: &[ResourceHealth]) -> bool {
     let mut requested = resources.iter().filter(|own| own.is_requested()).peekable();
     requested.peek().is_none() || requested.any(ResourceHealth::is_served)
 }
 
 /// Returns how long a refusal must last before readiness stops waiting for the resource. If all resources were refused,
-/// the API server may have just started.
+/// the API server may have just started, so the time is longer.
 fn settling_time(resources: &[ResourceHealth]) -> Duration {
     let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched && !own.is_for_joins;
     let mut watched = resources.iter().filter(watched).peekable();
@@ -121,7 +122,7 @@ fn settling_time(resources: &[ResourceHealth]) -> Duration {
     }
 }
 
-/// Whether readiness waits because a refusal has not lasted long enough.
+/// Whether readiness waits until a refusal has lasted long enough.
 pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     let refused_for = settling_time(resources);
     let expected = resources.iter().filter(|own| own.is_expected());
@@ -129,8 +130,8 @@ pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// Returns the time of the first complete list of a requested resource. From that time on, the API server is known to
-/// work.
+/// Returns the time at which the first list of any resource on which readiness depends was complete. From this time on,
+/// it is certain that the API server works.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
     requested.filter_map(ResourceHealth::served_since).min()
@@ -182,7 +183,7 @@ impl Readiness {
         }
     }
 
-    /// The words in front of the resources whose first list is not complete.
+    /// The words in the readiness text before the resources whose first list is not complete.
     fn waiting_word(&self) -> &'static str {
         if self.ready {
             "ready without"
@@ -197,8 +198,8 @@ impl Readiness {
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
         let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
         let Some(seconds) = first else { return Ok(()) };
-        // If a resource has several feeds, the objects are not counted for each feed, so the number of removed objects
-        // is unknown.
+        // If a resource has several feeds, only the objects of the refused feeds are removed, and their number is not
+        // known.
         let has_count = stale.clone().all(|(own, _)| own.feeds.len() == 1);
         let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
         let objects = if has_count {
@@ -237,8 +238,8 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Resources that share a line of the readiness text: they have the same state and the same error. Refused resources
-/// share a line although each has a separate error.
+/// Resources on the same line of the readiness text. They have the same state and the same error. Refused resources are
+/// on the same line even if their errors differ.
 struct StateGroup<'a> {
     state: ResourceState,
     resources: Vec<&'a ResourceHealth>,
@@ -247,8 +248,8 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
-    /// Whether a resource in the same state can share the line of the group. Refused resources always share a line.
-    /// Other resources must have the same error as a resource of the group.
+    /// Whether a resource that has the same state can be on the line of the group. For refused resources, this is
+    /// always the case. Other resources must have the same error as a resource of the group.
     fn has_error_of(&self, own: &ResourceHealth) -> bool {
         own.state.is_refusal()
             || self
@@ -270,14 +271,14 @@ impl StateGroup<'_> {
     }
 }
 
-/// The last error; `None` if a list has begun after the error.
+/// The last error of a resource; `None` if a list has begun after the error.
 fn current_error(own: &ResourceHealth) -> Option<&str> {
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)
 }
 
-/// Groups resources by state and error. Groups are in the order of their first resources. If a state has too many
-/// errors, the other resources join the last group of this state.
+/// Groups resources by state and error. The order of the groups is the order of their first resources. If there are
+/// more than [`MAX_ERRORS`] different errors of a state, the further resources belong to the last group of this state.
 fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
     let mut groups: Vec<StateGroup<'_>> = Vec::new();
     for own in resources {
@@ -376,7 +377,7 @@ mod tests {
         let nodes = listed("nodes", ResourceState::Listing);
         let resources = [pods, nodes.clone(), outage];
         assert_eq!(blocking(default, &resources), "nodes");
-        // If no list is complete, a refused resource also blocks readiness.
+        // If no list is complete, a refused resource also prevents readiness.
         (refused.complete, refused.feeds[0].complete) = (false, false);
         assert_eq!(blocking(default, &[refused]), "secrets");
         assert_eq!(blocking(default, &[]), "");

@@ -1,4 +1,4 @@
-//! The types for the health of one resource and of one feed.
+//! The types that describe the health of one resource and of one feed.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub enum ResourceState {
     NotStarted,
     /// The first list is in progress.
     Listing,
-    /// The list is complete, and changes are applied as they happen.
+    /// The list is complete, and the feed receives changes.
     Synced,
-    /// The last request failed. Stored samples are served during retries.
+    /// The last request failed. The stored samples are served while the feed retries.
     Failing(FailureReason),
-    /// The feed has ended. Stored samples are served and become stale.
+    /// The feed has ended. The stored samples are still served, but no longer change.
     Stopped,
 }
 
@@ -46,8 +46,8 @@ pub enum FeedOrigin {
     Manifests,
     /// The host.
     Host,
-    /// No source feeds the resource. The watch is limited to the pods of one node or to pods without a node, and
-    /// requests cannot select the resource by node.
+    /// No source feeds the resource. The watch is limited to the pods of one node, or to pods without a node, and this
+    /// resource cannot be selected by node.
     LeftOut,
 }
 
@@ -67,8 +67,9 @@ pub struct HealthSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceHealth {
-    /// The plural name, followed by the group, such as `deployments.apps`. The name of a resource of the core group has
-    /// no group, such as `pods`. Resources of a configuration also have the version, such as `widgets.v1.acme.dev`.
+    /// The plural name, followed by the group, such as `deployments.apps`. A resource of the core group has only the
+    /// plural name, such as `pods`. For a resource of a configuration of custom resources, the name also has the
+    /// version, such as `widgets.v1.acme.dev`.
     pub resource: String,
     /// Group and version.
     pub api_version: String,
@@ -81,13 +82,13 @@ pub struct ResourceHealth {
     pub state: ResourceState,
     /// Whether the first list of each feed is complete.
     pub complete: bool,
-    /// Seconds since the server began to refuse the resource (403 or 404). After a failure of another kind, the count
-    /// starts again with the next refusal. With several feeds, the number is the maximum. `None` if the server does not
-    /// currently refuse the resource.
+    /// Seconds since the server began to refuse the resource (403 or 404). After a failure for another reason, the time
+    /// starts again with the next refusal. If the resource has several feeds, this is the maximum. `None` if the server
+    /// does not refuse the resource at the moment.
     pub refused_seconds: Option<f64>,
-    /// Seconds until a watch removes the stored objects because the server forbids the resource (403). Periods in which
-    /// requests fail for another reason do not count. `None` if the server does not currently forbid the resource, or
-    /// if no objects of a forbidden feed are stored.
+    /// Seconds until the stored objects are removed because the server forbids the resource (403). While requests fail
+    /// for another reason, this time does not decrease. `None` if the server does not forbid the resource at the
+    /// moment, or if the objects were already removed.
     pub removal_seconds: Option<f64>,
     /// Number of stored objects.
     pub objects: u64,
@@ -97,36 +98,39 @@ pub struct ResourceHealth {
     pub memory_bytes: u64,
     /// Number of completed lists.
     pub lists: u64,
-    /// Number of objects that did not decode.
+    /// Number of objects that could not be decoded.
     pub decode_errors: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
-    /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
-    /// objects.
+    /// Whether the number of objects in the last list has reached the object limit of the watch, so that further
+    /// objects may be missing.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A list also counts as an event, unless the watch requested the list
-    /// because no events and no bookmarks arrived. With several feeds, the number is the maximum.
+    /// Seconds since the last event or bookmark. A list usually counts as an event, too. But a list that was requested
+    /// because no events and no bookmarks arrived does not count. If the resource has several feeds, this is the
+    /// maximum.
     pub silent_seconds: Option<f64>,
-    /// Seconds since the last audit of a watch had a result. A complete list counts as an audit. With several feeds,
-    /// the number is the maximum. `None` if the resource is not audited, or has no complete list yet.
+    /// Seconds since the last audit that had a result. A complete list counts as an audit. If the resource has several
+    /// feeds, this is the maximum. `None` if the resource is not audited, or has no complete list yet.
     pub audit_seconds: Option<f64>,
-    /// Number of objects that differed from those of the API server in the last audit. With several
-    /// feeds, the number is the sum. `None` if [`audit_seconds`](Self::audit_seconds) is `None`.
+    /// Number of stored objects that differed from the API server in the last audit. If the resource has several feeds,
+    /// this is the sum. `None` if [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
-    /// The last failure, even if it is resolved.
+    /// The message of the last failure, even if requests have succeeded since then.
     pub last_error: Option<String>,
-    /// The feeds of the resource. If a watch requests namespaces one by one, there is one feed per namespace. If the
-    /// host feeds the resource, there is one feed per reporter. Otherwise one feed is for all namespaces.
+    /// The feeds of the resource. If the watch requests each namespace separately, there is one feed per namespace. If
+    /// the host feeds the resource, there is one feed per reporter. Otherwise, there is one feed for all namespaces.
     pub feeds: Vec<FeedHealth>,
-    /// Whether the resource has no store, because only the watch itself needs the objects.
+    /// Whether the resource has no samples, because only the watch itself needs its objects.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
-    /// Whether the objects only provide joined labels. Readiness does not depend on them.
+    /// Whether the objects only provide joined labels. Readiness does not depend on such a resource.
     #[serde(skip)]
     pub(super) is_for_joins: bool,
 }
 
-/// The health of one feed. The feed is for a resource in one namespace or in all namespaces.
+/// The health of one feed.
+///
+/// The feed is for a resource in one namespace or in all namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FeedHealth {
@@ -139,40 +143,40 @@ pub struct FeedHealth {
     pub complete: bool,
     /// Whether the server has refused the resource (403 or 404) at least once.
     pub was_refused: bool,
-    /// Seconds since the server began to refuse the resource. After a failure of another kind, the count starts again
-    /// with the next refusal. `None` if the server does not currently refuse the resource.
+    /// Seconds since the server began to refuse the resource. After a failure for another reason, the time starts again
+    /// with the next refusal. `None` if the server does not refuse the resource at the moment.
     pub refused_seconds: Option<f64>,
-    /// Number of failed attempts since the last success.
+    /// Number of failed requests since the last success.
     pub failures: u64,
     /// How often an object was skipped because it is larger than the maximum size.
     pub oversized: u64,
-    /// Whether the last list had as many objects as the object limit of the watch allows. The server may have further
-    /// objects.
+    /// Whether the number of objects in the last list has reached the object limit of the watch, so that further
+    /// objects may be missing.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A list also counts as an event, unless the watch requested the list
-    /// because no events and no bookmarks arrived.
+    /// Seconds since the last event or bookmark. A list usually counts as an event, too. But a list that was requested
+    /// because no events and no bookmarks arrived does not count.
     pub silent_seconds: Option<f64>,
-    /// Seconds since the last audit of the watch had a result. A complete list counts as an audit. `None` if the watch
-    /// is not audited, or has no complete list yet.
+    /// Seconds since the last audit that had a result. A complete list counts as an audit. `None` if the watch is not
+    /// audited, or has no complete list yet.
     pub audit_seconds: Option<f64>,
-    /// Number of objects that differed from those of the API server in the last audit. `None` if
+    /// Number of stored objects that differed from the API server in the last audit. `None` if
     /// [`audit_seconds`](Self::audit_seconds) is `None`.
     pub audit_difference: Option<u64>,
-    /// The last failure, even if it is resolved.
+    /// The message of the last failure, even if requests have succeeded since then.
     pub last_error: Option<String>,
     /// The highest `resourceVersion` of an object that a watch of this crate has received. `None` before the first list
-    /// is complete, or if the versions have no order. If two processes watch the same server, compare this version of
-    /// one process with [`received_version`](Self::received_version) of the other process.
+    /// is complete, or if a version is not a number. To check whether another process has received the same changes,
+    /// compare this version with [`received_version`](Self::received_version) of the other process.
     #[serde(skip)]
     pub newest_version: Option<u64>,
     /// The `resourceVersion` up to which a watch of this crate has received all changes: the version of the last list,
-    /// event or bookmark. `None` before the first list is complete, or if the versions have no order.
+    /// event or bookmark. `None` before the first list is complete, or if a version is not a number.
     #[serde(skip)]
     pub received_version: Option<u64>,
-    /// When the first list was complete.
+    /// The time at which the first list was complete.
     #[serde(skip)]
     pub(super) complete_at: Option<Instant>,
-    /// When the list in progress last received an object.
+    /// The time at which the list in progress last received an object.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
     /// How long the server has refused the resource since the last success. Periods with other failures do not count.
@@ -183,7 +187,7 @@ pub struct FeedHealth {
     pub(super) is_forgotten: bool,
 }
 
-/// A list makes no progress if it receives no object for this time.
+/// If a list receives no object for this time, readiness no longer waits for the list.
 const STALLED: Duration = Duration::from_secs(30);
 
 // === impl ResourceState ===
@@ -194,7 +198,7 @@ impl ResourceState {
         matches!(self, Self::Failing(reason) if reason.is_refusal())
     }
 
-    /// Returns the rank of the state. The worst state has the lowest rank.
+    /// Returns a number to compare states. The worst state has the lowest number.
     pub(super) fn rank(self) -> u8 {
         match self {
             Self::Stopped => 0,
@@ -221,8 +225,8 @@ impl fmt::Display for ResourceState {
 // === impl ResourceHealth ===
 
 impl ResourceHealth {
-    /// Whether readiness depends on the resource. If no source feeds the resource, or if the host feeds it without a
-    /// reporter, readiness does not depend on it.
+    /// Whether readiness depends on the resource. This is not the case if no source feeds the resource, or if the host
+    /// feeds the resource and has no reporter for it.
     pub(super) fn is_expected(&self) -> bool {
         match self.source {
             _ if self.is_for_joins => false,
@@ -243,7 +247,7 @@ impl ResourceHealth {
         seconds.is_some_and(|seconds| seconds > time.as_secs_f64())
     }
 
-    /// Whether readiness depends on the resource, and the resource has a store.
+    /// Whether readiness depends on the resource, and the resource has samples.
     pub(super) fn is_requested(&self) -> bool {
         self.is_expected() && !self.is_auxiliary
     }
@@ -253,7 +257,7 @@ impl ResourceHealth {
         self.complete || self.feeds.iter().any(|feed| feed.complete)
     }
 
-    /// Returns the time at which the first feed of the resource completed its first list.
+    /// Returns the earliest time at which a feed of the resource has completed its first list.
     pub(super) fn served_since(&self) -> Option<Instant> {
         self.feeds.iter().filter_map(|feed| feed.complete_at).min()
     }
@@ -265,8 +269,8 @@ impl ResourceHealth {
         received.any(|at| at.elapsed() < STALLED)
     }
 
-    /// Whether each feed has completed its first list, or is currently refused and has been refused for at least
-    /// `time`.
+    /// Whether each feed is settled: it has completed its first list, or the server has been refusing its requests for
+    /// at least `time`.
     pub(super) fn is_settled(&self, time: Duration) -> bool {
         let is_refused = |seconds: f64| seconds >= time.as_secs_f64();
         let settled =
@@ -274,12 +278,12 @@ impl ResourceHealth {
         self.complete || !self.feeds.is_empty() && self.feeds.iter().all(settled)
     }
 
-    /// Whether each feed has been refused at least once.
+    /// Whether the server has refused the requests of each feed at least once.
     pub(super) fn was_refused(&self) -> bool {
         !self.feeds.is_empty() && self.feeds.iter().all(|feed| feed.was_refused)
     }
 
-    /// Whether the resource was complete and now fails for a reason other than a refusal.
+    /// Whether the first list is complete, but requests now fail for a reason other than a refusal.
     pub(super) fn is_failing(&self) -> bool {
         matches!(self.state, ResourceState::Failing(_)) && self.complete && !self.is_refused()
     }

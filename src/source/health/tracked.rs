@@ -1,4 +1,4 @@
-//! [`TrackedResource`]: one resource of the plan, and its feeds.
+//! [`TrackedResource`]: one resource whose health is known, and its feeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +17,15 @@ pub(super) struct TrackedResource {
     /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// The source of joined labels. `None` if the objects also have samples, or provide no joined labels.
+    /// The handle that receives objects which only provide joined labels. `None` if the objects also have samples, or
+    /// provide no joined labels.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
-    /// The feeds; `None` before the source starts them.
+    /// The feeds; `None` before the source has started them.
     feeds: Option<Vec<Arc<FeedState>>>,
 }
 
-/// A feed of the host that has a reporter.
+/// A feed of the host for which a reporter exists.
 pub(super) struct ReportedFeed {
     pub(super) resource: ResourceName,
     pub(super) feed: Arc<FeedState>,
@@ -44,7 +45,7 @@ impl TrackedResource {
         }
     }
 
-    /// A resource whose objects only provide joined labels.
+    /// Creates a resource whose objects only provide joined labels.
     #[cfg(feature = "watch")]
     pub(super) fn source(
         source: SourceFeed,
@@ -61,7 +62,7 @@ impl TrackedResource {
         }
     }
 
-    /// A resource without a store. `count` counts its objects.
+    /// Creates a resource that has no store. `count` is the number of its objects.
     #[cfg(all(feature = "custom-resources", feature = "watch"))]
     pub(super) fn counted(
         info: &ResourceInfo,
@@ -111,8 +112,7 @@ impl TrackedResource {
         }
     }
 
-    /// Returns the health of the resource. `forget_after` is the time after which objects of a forbidden resource are
-    /// removed.
+    /// Returns the health of the resource. After the time `forget_after`, objects of a forbidden resource are removed.
     pub(super) fn health(
         &self,
         stats: &StoreStats,
@@ -136,8 +136,8 @@ impl TrackedResource {
             api_version: self.info.api_version().into_owned(),
             kind: self.info.kind().to_owned(),
             source: self.origin,
-            // There are no feeds if the source has not started, if the host has no reporter, or if all namespaces are
-            // denied.
+            // `state` is `None` if there are no feeds. This is the case before the source starts, if the host has no
+            // reporter, or if all namespaces are denied.
             state: state.unwrap_or(if complete {
                 ResourceState::Synced
             } else {
@@ -171,12 +171,13 @@ impl TrackedResource {
     fn is_complete(&self, stats: &StoreStats, feeds: &[FeedHealth]) -> bool {
         let all_complete = feeds.iter().all(|feed| feed.complete);
         match self.origin {
-            // If the host has no reporter, the resource is complete when the store has a complete list.
+            // If the host has no reporter, the resource is complete when a writer has completed a list.
             FeedOrigin::Host if feeds.is_empty() => stats.relists > 0,
             FeedOrigin::Host => all_complete,
             FeedOrigin::LeftOut => false,
             FeedOrigin::Watched | FeedOrigin::Manifests => {
-                // A store that was linked later has not received the earlier lists.
+                // A store that was linked to another store later has not received the earlier lists, so it needs a
+                // further list.
                 let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
                 self.feeds.is_some() && all_complete && is_listed
             }
@@ -184,8 +185,8 @@ impl TrackedResource {
     }
 }
 
-/// Returns the seconds until the watch removes the objects of a forbidden feed. With several forbidden feeds, the
-/// number is the minimum. The watch removes the objects of a feed when the server has refused the resource for `age`.
+/// Returns the seconds until the watch removes the objects of a forbidden feed; if there are several such feeds, the
+/// minimum. The watch removes the objects when the server has refused the requests of the feed for the time `age`.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

@@ -1,6 +1,6 @@
-//! The documents of a text: YAML documents or JSON values, with lists split into items.
+//! Splits a text into YAML documents or JSON values, and splits lists into their items.
 //!
-//! YAML is read as kubectl reads it (`src/yaml/json.rs`), so that a manifest has the same meaning as for kubectl.
+//! YAML has the same meaning as for kubectl (see `src/yaml/json.rs`).
 
 mod duplicate_keys;
 
@@ -13,27 +13,27 @@ use serde_json::value::RawValue;
 use crate::decode::without_position;
 use crate::yaml::{self, SyntaxError};
 
-/// One object of a document, as JSON.
+/// One object of a text, as JSON.
 pub(crate) struct Document<'t> {
     pub(crate) api_version: Option<&'t str>,
     pub(crate) kind: Option<&'t str>,
     pub(crate) json: &'t str,
-    /// The line where the document begins, counted from 1.
+    /// The number of the line where the document begins, counted from 1.
     pub(crate) line: usize,
-    /// The index of the object, if it is an item of a list.
+    /// The index of the object in its list, if it is an item of a list.
     pub(crate) item: Option<usize>,
 }
 
-/// A document that cannot be parsed.
+/// The error for a document that cannot be parsed.
 pub(crate) struct Syntax {
     pub(crate) line: usize,
     pub(crate) problem: String,
 }
 
-/// Receives the documents of a text.
+/// A closure that receives each object of a text, or an error.
 pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 
-/// Passes every object of a text, or the error of a document, to the sink.
+/// Passes every object of a text to the sink. For an invalid document, passes an error to the sink.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut start, mut first) = (0, 1);
@@ -48,7 +48,7 @@ pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes the objects between two separators to the sink. `line` is the number of the first line.
+/// Passes the objects between two separators (`---`) to the sink. `line` is the number of the first line of `text`.
 fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
     let (body, first) = match text.split_once('\n') {
         Some((separator, rest)) if separator.trim_end() == "---" => (rest, line + 1),
@@ -61,8 +61,8 @@ fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether a document is JSON. A YAML document may begin with a brace as well, but its keys are
-/// rarely quoted.
+/// Whether a document is probably JSON. A YAML document may also begin with a brace, but then its first key rarely has
+/// quotation marks.
 fn is_json(text: &str) -> bool {
     let begins = text.trim_start();
     match begins.strip_prefix('{') {
@@ -71,8 +71,8 @@ fn is_json(text: &str) -> bool {
     }
 }
 
-/// Reads a sequence of JSON values, such as JSON lines, or YAML that begins like JSON. `first` is the first line of
-/// the text.
+/// Passes the objects of a sequence of JSON values, such as JSON lines, to the sink. The text may also be YAML that
+/// begins like JSON. `first` is the number of the first line of the text.
 fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let (mut from, mut line, mut counted) = (0, first, 0);
     let mut is_first = true;
@@ -97,7 +97,8 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 }
             }
             Some(Err(error)) => {
-                // As in kubectl, text that is not JSON may be YAML, such as a map with a trailing comma.
+                // As in kubectl, if the text is not JSON, try YAML. For example, YAML allows a comma after the last
+                // entry of a map.
                 if is_first && error.is_syntax() && flow_documents(text, first, sink) {
                     return;
                 }
@@ -106,12 +107,12 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                     line: line + error.line().saturating_sub(1),
                     problem,
                 }));
-                // The value does not end, so the rest of the text belongs to the value.
+                // The text ends before the value ends, so there are no further values.
                 if error.is_eof() {
                     return;
                 }
-                // Reading continues with the next line that begins with an object. The search starts at the error, so
-                // that no part of the text is parsed several times.
+                // Continue with the next line that begins with an object. Search for this line from the position of the
+                // error on, so that no text is parsed twice.
                 let wrong = position(rest, &error);
                 from += next_object(rest, wrong).unwrap_or(rest.len());
             }
@@ -121,8 +122,7 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes the objects of a text that begins like JSON to the sink, if the text is YAML. Returns whether the text is
-/// YAML.
+/// Parses a text that begins like JSON as YAML. If the text is YAML, passes its objects to the sink and returns true.
 fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     let roots: Result<Vec<_>, _> = yaml::Documents::new(text, line).collect();
     let Ok(roots) = roots else {
@@ -134,7 +134,7 @@ fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     true
 }
 
-/// Returns the offset in the text at which the JSON decoder found an error.
+/// Returns the offset of the position in the text at which the JSON decoder found an error.
 fn position(text: &str, error: &serde_json::Error) -> usize {
     let mut breaks = memchr::memchr_iter(b'\n', text.as_bytes());
     let line = match error.line() {
@@ -144,15 +144,15 @@ fn position(text: &str, error: &serde_json::Error) -> usize {
     line.map_or(text.len(), |line| line + error.column())
 }
 
-/// Returns the offset of the next line that starts with an object. The error may be at the brace of this line, so the
-/// search begins before the error.
+/// Returns the offset of the next line that begins with `{`. `error` is the position of the error, which may be at this
+/// brace, so the search begins a little before it.
 fn next_object(text: &str, error: usize) -> Option<usize> {
     let from = error.saturating_sub(2);
     let found = memchr::memmem::find(text.as_bytes().get(from..)?, b"\n{");
     found.map(|at| from + at + 1)
 }
 
-/// Whether a line begins a document.
+/// Whether a line is a separator between documents.
 fn is_separator(line: &str) -> bool {
     line.strip_prefix("---")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
@@ -174,7 +174,7 @@ fn yaml_document(text: &str, line: usize, sink: &mut Sink<'_>) {
 /// Passes the objects of a YAML document to the sink.
 fn yaml_root(root: Result<Arc<yaml::Node>, SyntaxError>, bytes: usize, sink: &mut Sink<'_>) {
     let json = match root {
-        // `root.line` is the line of the object, not that of the separator or of a comment.
+        // `root.line` is the line where the object begins. Separators and comments before the object do not count.
         Ok(root) if !root.is_null() => yaml::to_json(&root, bytes).map(|json| (root.line, json)),
         Ok(_) => return,
         Err(error) => Err(error),
@@ -185,7 +185,7 @@ fn yaml_root(root: Result<Arc<yaml::Node>, SyntaxError>, bytes: usize, sink: &mu
     }
 }
 
-/// The identifying fields of an object, and the items of a list.
+/// The fields that identify an object, and the items if the object is a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head<'j> {
@@ -195,12 +195,12 @@ struct Head<'j> {
     kind: Option<Cow<'j, str>>,
     #[serde(borrow, default)]
     metadata: Option<&'j RawValue>,
-    /// `null` is an empty list, because Go writes empty lists as `null`.
+    /// If the value is `null`, the list is empty, because Go writes empty lists as `null`.
     #[serde(borrow, default, deserialize_with = "items")]
     items: Option<Vec<&'j RawValue>>,
 }
 
-/// The fields of an object's metadata that must be strings.
+/// The fields in the metadata of an object that must be strings.
 #[derive(Deserialize)]
 struct Names<'j> {
     #[serde(borrow, default)]
@@ -214,7 +214,7 @@ fn items<'j, D: Deserializer<'j>>(items: D) -> Result<Option<Vec<&'j RawValue>>,
     Ok(Some(items.unwrap_or_default()))
 }
 
-/// Passes an object, or the items of a list, to the sink.
+/// Passes an object to the sink. If the object is a list, passes its items to the sink.
 fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
     if json.starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
@@ -240,7 +240,8 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
             item: None,
         }));
     }
-    // Items of a typed list, such as a PodList, need not repeat their kind.
+    // In a typed list, such as a PodList, the items may have no kind. The name of the list contains the kind of the
+    // items.
     let item_kind = kind
         .and_then(|kind| kind.strip_suffix("List"))
         .filter(|kind| !kind.is_empty());
@@ -250,8 +251,8 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
     }
 }
 
-/// Passes an item of a list to the sink, with the API version and kind from the list. An item must not be a list,
-/// because then the input would determine the depth of the recursion.
+/// Passes an item of a list to the sink. If the item has no API version and kind, they come from the list. An item must
+/// not be a list itself, so that an input cannot cause an endless recursion.
 fn item_of_list(
     json: &str,
     line: usize,
@@ -282,14 +283,14 @@ fn item_of_list(
 // === impl Head ===
 
 impl<'j> Head<'j> {
-    /// Reads the head of an object. The error describes the problem.
+    /// Reads the fields that identify an object. If this fails, the error describes the problem.
     fn of(json: &'j str) -> Result<Self, String> {
         serde_json::from_str(json).map_err(|error| {
             let error = error.to_string();
             let what = match without_position(&error) {
                 _ if json.starts_with('[') => "it is a list",
-                // If an object is nested too deeply, the search for duplicate keys fails. Then the error of the decoder
-                // reports the duplicate key.
+                // The module `duplicate_keys` usually reports duplicate keys. If it cannot, because an object is nested
+                // too deeply, use the error of the decoder.
                 reason if reason.starts_with("duplicate field") => reason,
                 _ => "it must be a map in which apiVersion and kind are strings",
             };
@@ -297,8 +298,8 @@ impl<'j> Head<'j> {
         })
     }
 
-    /// Checks that the name and the namespace are strings. A name that YAML reads as a boolean or a number is probably
-    /// a mistake. The decoder of custom resources would not detect such a mistake.
+    /// Checks that the name and the namespace are strings. If YAML reads a name as a boolean or a number, this is
+    /// probably a mistake in the manifest. The decoder of custom resources does not detect such a mistake.
     fn check_names(&self) -> Result<(), String> {
         let names = self.metadata.map(|json| serde_json::from_str(json.get()));
         let Some(Ok(Names { name, namespace })) = names else {
@@ -321,11 +322,13 @@ impl<'j> Head<'j> {
     }
 }
 
-/// Converts a document to a JSON value. Items of a typed list get the API version and kind from the list.
+/// Converts an object to a JSON value. If the object is an item of a typed list, the value gets its API version and
+/// kind from the list.
 #[cfg(any(feature = "custom-resources", feature = "testing"))]
 pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax> {
     let unreadable = |error: serde_json::Error| {
-        // The position is left out, because it may refer to converted JSON and not to the file.
+        // Remove the position from the error message, because it may be the position in the converted JSON and not in
+        // the file.
         let error = error.to_string();
         let error = without_position(&error);
         Syntax {
@@ -345,7 +348,7 @@ pub(crate) fn whole(document: &Document<'_>) -> Result<serde_json::Value, Syntax
     Ok(object)
 }
 
-/// Returns the lines, each with its offset.
+/// Returns each line with its offset in the text.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |offset, line| {
         let start = *offset;

@@ -41,7 +41,7 @@ pub struct ManifestFeed {
     health: Health,
     reporter: FeedReporter,
     writers: ManifestWriters,
-    /// Present if standard input is one of the paths.
+    /// `None` if standard input is not one of the paths.
     stdin: Option<Stdin>,
     /// Whether the files have been read once.
     is_loaded: bool,
@@ -51,7 +51,7 @@ pub struct ManifestFeed {
     on_reload: Option<OnReload>,
 }
 
-/// A callback of the host that is called after each reading.
+/// A callback of the host. The feed calls it each time that it has read all files.
 type OnReload = Box<dyn FnMut(&LoadReport) + Send>;
 
 // === impl ManifestFeed ===
@@ -77,36 +77,41 @@ impl ManifestFeed {
         feed
     }
 
-    /// The health of every resource. Resources are complete after the first reading of the manifests.
+    /// The health of all resources.
+    ///
+    /// A resource is complete after the manifests have been read once.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Returns a handle that shows which file the feed reads at the moment. The handle works while another thread runs
-    /// the feed.
+    /// Returns a handle that shows which file the feed reads at the moment.
+    ///
+    /// You can use the handle while another thread runs the feed.
     #[must_use]
     pub fn progress(&self) -> ReadingProgress {
         self.progress.clone()
     }
 
-    /// Sets a callback that is called after each reading, including readings by [`Source::run`].
+    /// Sets a callback that the feed calls each time that it has read all manifests.
+    ///
+    /// This includes the manifests that [`Source::run`] reads.
     #[must_use]
     pub fn on_reload(mut self, callback: impl FnMut(&LoadReport) + Send + 'static) -> Self {
         self.on_reload = Some(Box::new(callback));
         self
     }
 
-    /// Reads all manifests and replaces the objects of the previous reading in one step.
+    /// Reads all manifests, and replaces the objects of the previous call in one step.
     ///
-    /// If several documents contain the same object, the last one is used. The order is: standard input, then the
+    /// If several documents contain the same object, the last document is used. Standard input comes first, then the
     /// paths in their order. The files of a directory are sorted by name.
     ///
-    /// A temporary problem, such as a lack of file descriptors, may prevent the reading of a file or directory. Then
-    /// the previous objects stay, and the report [is partial](LoadReport::is_partial).
+    /// If a file or directory cannot be read for a temporary reason, such as a lack of file descriptors, the previous
+    /// objects stay. The report then [is partial](LoadReport::is_partial).
     ///
-    /// If there is a configuration of custom resources, the known kinds are the built-in kinds and the kinds that the
-    /// manifests define or contain.
+    /// If there is a configuration of custom resources, this method also sets the known kinds: the built-in kinds, and
+    /// the kinds that the manifests define or contain.
     pub fn reload(&mut self) -> LoadReport {
         let mut report = LoadReport::default();
         self.reporter.listing();
@@ -162,14 +167,14 @@ impl ManifestFeed {
         }
     }
 
-    /// Whether all stores of the current plan have been fed.
+    /// Whether the feed has a writer for each registered store, so that no new store waits for objects.
     fn is_up_to_date(&self) -> bool {
         self.writers.is_up_to_date(&self.metrics.plan())
     }
 }
 
-/// Reads the manifests on a separate thread, and reads them again when a configuration adds or removes resources. This
-/// source does not detect changes of files.
+/// Reads the manifests on a separate thread, and reads them again when a configuration of custom resources adds or
+/// removes resources. This source does not detect changes of files.
 impl Source for ManifestFeed {
     fn health(&self) -> Health {
         Self::health(self)
@@ -205,7 +210,7 @@ async fn reload_on_thread(feed: &Arc<Mutex<ManifestFeed>>) {
     let thread = thread::Builder::new().name(String::from("manifests"));
     let spawned = thread.spawn(move || {
         reading.lock().reload();
-        // If the source was dropped, no task receives the result.
+        // If the source was dropped, nobody receives this message, so ignore the error.
         let _ = sender.send(());
     });
     if spawned.is_err() {

@@ -1,4 +1,4 @@
-//! The kinds that manifests define or contain.
+//! The kinds that the manifests define by a CustomResourceDefinition, and the kinds of their objects.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -15,25 +15,25 @@ use super::report::ManifestProblem;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
 
-/// The kinds that the last reading of the manifests found.
+/// The kinds that were found when the manifests were last read.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
-    /// Definitions by name, each with its hash.
+    /// The CustomResourceDefinitions: the name of each definition, and a hash of its content.
     definitions: BTreeMap<String, u64>,
-    /// The [`heads`] of the objects from standard input. Standard input is read only once.
+    /// The [`heads`] of the objects from standard input. They are kept because standard input can be read only once.
     stdin: Vec<Value>,
-    /// Whether the kinds have been set at least once.
+    /// Whether the known kinds have been set at least once.
     is_set: bool,
 }
 
 // === impl Kinds ===
 
 impl Kinds {
-    /// Sets the known kinds of `metrics` from all manifests. Returns the changes of the definitions, and whether some
-    /// files could not be read for a temporary reason.
+    /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions, and whether
+    /// some files could not be read for a temporary reason.
     ///
-    /// Files that cannot be read are reported when their objects are loaded. If the reason may be temporary, the
-    /// previous kinds stay.
+    /// If a file cannot be read for a temporary reason, the previous kinds stay. This method reports no other
+    /// unreadable files, because they are reported when the objects are loaded.
     pub(super) fn update(
         &mut self,
         paths: &[PathBuf],
@@ -69,7 +69,8 @@ impl Kinds {
         }
         self.is_set = true;
         let kinds = KnownKind::of_objects(&heads);
-        // Conflicts of families are found when the configuration is set, so setting kinds cannot fail.
+        // Ignore the result: conflicts between families are found when the configuration is set, so this call cannot
+        // fail.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
         (self.replace_definitions(&heads), is_partial)
@@ -93,8 +94,8 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns the fields of each object in a text that identify its kind. For a definition, also returns the name, the
-/// specification and the conditions.
+/// Returns those fields of each object in a text that identify its kind. For a CustomResourceDefinition, also returns
+/// the name, the specification and the conditions.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();
     documents::each(text, &mut |document| {

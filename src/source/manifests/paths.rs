@@ -1,4 +1,4 @@
-//! The manifest files of a path.
+//! Finds the manifest files of a path.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use super::read;
 use super::report::ManifestProblem;
 
-/// The path of standard input.
+/// The path that means standard input.
 pub(super) const STDIN: &str = "-";
 
 pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new(STDIN)
 }
 
-/// Returns the manifest files of a path: the path itself, or all manifest files below a directory, sorted by name.
+/// Returns the manifest files of a path. If the path is a directory, these are all manifest files below it, sorted by
+/// name. Otherwise, it is the path itself.
 pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_owned()];
     }
     let mut files = Vec::new();
-    // Symbolic links are followed, because a mounted ConfigMap is a directory of links.
+    // Follow symbolic links, because the files of a mounted ConfigMap are symbolic links.
     for entry in walkdir::WalkDir::new(path)
         .follow_links(true)
         .sort_by_file_name()
@@ -27,7 +28,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
         match entry {
             Ok(entry) if entry.file_type().is_dir() || !is_manifest(entry.path()) => {}
             Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
-            // Reading a named pipe blocks until another program writes to it.
+            // Do not read named pipes, because reading would block until another program writes to the pipe.
             Ok(entry) => problems.push(ManifestProblem::Read {
                 path: entry.into_path(),
                 source: read::not_regular(),
@@ -35,7 +36,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
             Err(error) => {
                 let path = error.path().unwrap_or(path).to_owned();
                 let message = error.to_string();
-                // Errors of the operating system have a code. The error for a loop of links has no code.
+                // If links form a loop, there is no `io::Error`. In this case, create one from the message.
                 let source = error.into_io_error();
                 let source = source.unwrap_or_else(|| io::Error::other(message));
                 problems.push(ManifestProblem::Read { path, source });
@@ -46,7 +47,7 @@ pub(super) fn files(path: &Path, problems: &mut Vec<ManifestProblem>) -> Vec<Pat
 }
 
 fn is_manifest(path: &Path) -> bool {
-    // `..data` in a mounted ConfigMap contains every file a second time.
+    // Skip `..data` in a mounted ConfigMap, because it contains every file a second time.
     let is_hidden = path.components().any(|part| {
         part.as_os_str().as_encoded_bytes().starts_with(b"..") && part.as_os_str() != ".."
     });

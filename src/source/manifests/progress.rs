@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The file that a [`ManifestFeed`](super::ManifestFeed) reads at the moment.
+/// A handle that shows which file a [`ManifestFeed`](super::ManifestFeed) reads at the moment.
 ///
-/// A file system that does not respond blocks the feed, and nothing can interrupt the reading. A host can use this type
-/// to report which file blocks the feed.
+/// If a file system does not respond, the feed waits, and nothing can interrupt it. A host can use this type to report
+/// the file for which the feed waits.
 ///
 /// ```
 /// use kube_state_metrics::StateMetrics;
@@ -30,7 +30,9 @@ pub struct ReadingProgress {
 // === impl ReadingProgress ===
 
 impl ReadingProgress {
-    /// The file or directory that is being read, and how long its reading has taken. `-` is standard input.
+    /// Returns the file or directory that is being read, and for how long it has been read.
+    ///
+    /// `-` is standard input.
     #[must_use]
     pub fn current(&self) -> Option<(PathBuf, Duration)> {
         let current = self.current.lock();

@@ -4,12 +4,13 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Maximum size of a file and of standard input: 1 GiB. The text and its objects are in memory during the reading.
+/// Maximum size of a file and of standard input: 1 GiB. There is a limit because the text is in memory while its
+/// objects are applied.
 const LARGEST: u64 = 1 << 30;
 
 /// Reads a regular file.
 ///
-/// The type is checked before the file is opened, so a named pipe does not block.
+/// The function checks the type of the file before it opens the file, because opening a named pipe would block.
 pub(super) fn file(path: &Path) -> io::Result<String> {
     file_of_at_most(path, LARGEST)
 }
@@ -19,8 +20,8 @@ pub(super) fn stdin() -> io::Result<String> {
     text(unbuffered_stdin()?, 0, LARGEST)
 }
 
-/// Opens standard input without the buffer of [`io::stdin`]. The buffer of [`io::stdin`] is never freed and would keep
-/// contents of secrets.
+/// Opens standard input without the buffer of [`io::stdin`], because this buffer is never freed and could keep the
+/// content of Secrets in memory.
 #[cfg(unix)]
 fn unbuffered_stdin() -> io::Result<File> {
     use std::os::fd::AsFd;
@@ -41,7 +42,7 @@ fn file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
 
 fn check(metadata: &Metadata, limit: u64) -> io::Result<()> {
     if metadata.is_dir() {
-        // A directory may have replaced the listed file.
+        // Since the directory was listed, the file may have become a directory.
         return Err(invalid("it is a directory; give a regular file"));
     }
     if !metadata.is_file() {
@@ -77,7 +78,7 @@ fn text(reader: impl Read, expected: u64, limit: u64) -> io::Result<String> {
     })
 }
 
-/// The error for a named pipe, a device or a socket.
+/// Returns the error for a path that is a named pipe, a device or a socket.
 pub(super) fn not_regular() -> io::Error {
     invalid(
         "it is a named pipe, a device or a socket; give a regular file, or `-` for standard input",

@@ -9,7 +9,7 @@ use crate::custom_resources::DefinitionChanges;
 use crate::decode::DecodeError;
 use crate::errors::debug_is_display;
 
-/// The result of one reading of all manifests.
+/// The result of reading all manifests once.
 ///
 /// ```
 /// use kube_state_metrics::source::manifests::ManifestSource;
@@ -25,17 +25,16 @@ use crate::errors::debug_is_display;
 pub struct LoadReport {
     /// Number of objects that were applied.
     pub objects: usize,
-    /// Number of objects that are skipped because their kind is built in but not registered, or because the host feeds
-    /// their kind.
+    /// Number of objects that were skipped because their built-in resource is not registered, or because the host feeds
+    /// their resource.
     pub not_registered: usize,
-    /// Definitions of custom resources, if there is a configuration of custom resources.
+    /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     pub definitions: DefinitionChanges,
     /// The skipped files, documents and objects.
     pub problems: Vec<ManifestProblem>,
     /// Whether a file or directory could not be read for a temporary reason, such as a lack of file descriptors or a
-    /// disk error. The objects of the previous reading then stay, unless this is the first reading. Read the manifests
-    /// again soon.
+    /// disk error. In this case, read the manifests again soon. Until then, the stores keep the previous objects.
     pub is_partial: bool,
 }
 
@@ -53,16 +52,16 @@ pub struct LoadReport {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ManifestProblem {
-    /// A file or directory that cannot be read.
+    /// A file or directory cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// The error of the operating system, or the reason why the file is not text.
+        /// The error of the operating system, or the reason why the file is not valid text.
         #[source]
         source: io::Error,
     },
-    /// A document that is neither YAML nor JSON.
+    /// A document is neither valid YAML nor valid JSON.
     #[error("{place}: {problem}; the document is skipped")]
     Syntax {
         /// The location.
@@ -70,7 +69,7 @@ pub enum ManifestProblem {
         /// The error of the parser.
         problem: String,
     },
-    /// A document that is not a Kubernetes object.
+    /// A document is not a Kubernetes object.
     #[error("{place}: not a Kubernetes object: {missing} is missing; the document is skipped")]
     NotAnObject {
         /// The location.
@@ -78,7 +77,7 @@ pub enum ManifestProblem {
         /// The missing field.
         missing: &'static str,
     },
-    /// An object of a kind that is not registered and not built in.
+    /// An object has a kind that is neither registered nor built in.
     #[error("{place}: no metrics for {api_version} {kind}; the object is skipped")]
     UnknownKind {
         /// The location.
@@ -88,23 +87,24 @@ pub enum ManifestProblem {
         /// The `kind` of the object.
         kind: String,
     },
-    /// An object that does not decode as its kind.
+    /// An object cannot be decoded, because its fields do not match its kind.
     #[error("{place}: {source}")]
     Decode {
         /// The location.
         place: Place,
-        /// The error of the decoder, with the object and the field.
+        /// The error of the decoder, which names the object and the field.
         #[source]
         source: DecodeError,
     },
-    /// The number of further skipped documents and objects of a file. Because a file may have millions of problems, a
-    /// report describes only the first five broken documents and objects of a file, and the first five objects of
-    /// unknown kinds.
+    /// Further documents and objects of a file are skipped.
+    ///
+    /// A file may have millions of problems, so a report describes only the first problems of a file: five invalid
+    /// documents and objects, and five objects of unknown kinds.
     #[error("{}: {count} more documents and objects are skipped; the reasons of the first ones are reported above", path.display())]
     More {
         /// The file, or `-` for standard input.
         path: PathBuf,
-        /// The number of documents and objects.
+        /// The number of these documents and objects.
         count: usize,
     },
 }
@@ -131,21 +131,21 @@ pub struct Place {
     pub path: PathBuf,
     /// The line where the document begins, counted from 1.
     pub line: usize,
-    /// The index in a list, counted from 0.
+    /// The index of the object in its list, counted from 0, if it is an item of a list.
     pub item: Option<usize>,
 }
 
-/// Adds the problems of one file to a report: the first problems, and the number of the other problems.
+/// Adds the problems of one file to a report: the first problems, and the number of further problems.
 ///
-/// Objects of unknown kinds are counted separately, so that they do not hide broken documents.
+/// Objects of unknown kinds are counted separately, so that a report with many of them also shows invalid documents.
 #[derive(Debug, Default)]
 pub(super) struct FileProblems {
     unknown: usize,
     broken: usize,
 }
 
-/// Maximum number of broken documents and objects of a file for which a report has the reason. The same maximum applies
-/// to objects of unknown kinds.
+/// A report describes at most this number of invalid documents and objects of a file. The same maximum applies to
+/// objects of unknown kinds.
 const MAX_REASONS: usize = 5;
 
 debug_is_display!(ManifestProblem);
@@ -153,7 +153,7 @@ debug_is_display!(ManifestProblem);
 // === impl LoadReport ===
 
 impl LoadReport {
-    /// Whether definitions of custom resources have been read for a configuration.
+    /// Whether the manifests contain CustomResourceDefinitions that were read for a configuration of custom resources.
     pub(super) fn has_definitions(&self) -> bool {
         #[cfg(feature = "custom-resources")]
         return self.definitions.known > 0;
@@ -176,7 +176,7 @@ impl FileProblems {
         }
     }
 
-    /// Adds the number of the problems that are left out.
+    /// Adds the number of problems that the report does not describe.
     pub(super) fn end(self, path: &Path, problems: &mut Vec<ManifestProblem>) {
         let further = |count: usize| count.saturating_sub(MAX_REASONS);
         let count = further(self.unknown) + further(self.broken);
@@ -190,7 +190,7 @@ impl FileProblems {
 // === impl ManifestProblem ===
 
 impl ManifestProblem {
-    /// The number of files, documents and objects that are skipped.
+    /// The number of files, documents and objects that were skipped because of this problem.
     ///
     /// ```
     /// use kube_state_metrics::source::manifests::ManifestProblem;
@@ -206,18 +206,18 @@ impl ManifestProblem {
         }
     }
 
-    /// Whether a file or directory cannot be read for a temporary reason, independent of its content.
+    /// Whether a file or directory cannot be read for a reason that may be temporary.
     pub(super) fn is_temporary(&self) -> bool {
         matches!(self, Self::Read { source, .. } if is_temporary(source))
     }
 }
 
-/// Whether the machine, and not the file, causes an error.
+/// Whether the cause of an error is the machine and not the file, so that the error may be temporary.
 fn is_temporary(error: &io::Error) -> bool {
     use io::ErrorKind::{
         Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
     };
-    // `EIO`, `ENFILE` and `EMFILE`, for which `ErrorKind` has no names.
+    // The codes of `EIO`, `ENFILE` and `EMFILE`, for which `ErrorKind` has no variants.
     let has_code = cfg!(unix) && matches!(error.raw_os_error(), Some(5 | 23 | 24));
     has_code
         || matches!(

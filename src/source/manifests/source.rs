@@ -36,10 +36,12 @@ pub struct ManifestSource {
 // === impl ManifestSource ===
 
 impl ManifestSource {
-    /// Creates a source from files, and from directories whose `.yaml`, `.yml`, `.json` and `.jsonl` files are read.
+    /// Creates a source from paths of files and directories.
     ///
-    /// `-` is standard input, which is read only once. The objects of standard input stay when the files are read
-    /// again. If a file contains an object with the same kind, namespace and name, the object of the file is used.
+    /// In a directory, the files with the extensions `.yaml`, `.yml`, `.json` and `.jsonl` are read.
+    ///
+    /// The path `-` means standard input, which is read only once. When the files are read again, the objects of
+    /// standard input stay. If a file and standard input contain the same object, the object of the file is used.
     #[must_use]
     pub fn new(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
@@ -62,7 +64,9 @@ impl ManifestSource {
         &self.paths
     }
 
-    /// Reads all objects without feeding stores, and reports the skipped files, documents and objects.
+    /// Reads all objects and returns them, without feeding stores.
+    ///
+    /// The report names the skipped files, documents and objects.
     ///
     /// [`KnownKind::of_objects`](crate::custom_resources::KnownKind::of_objects) returns the kinds of these objects,
     /// for a configuration of custom resources.
@@ -83,7 +87,9 @@ impl ManifestSource {
         (objects, problems)
     }
 
-    /// Creates a feed of all resources of `metrics`. This method does not read the manifests.
+    /// Creates a feed of all resources of `metrics`.
+    ///
+    /// The manifests are not read yet.
     #[must_use]
     pub fn open(&self, metrics: &StateMetrics) -> ManifestFeed {
         ManifestFeed::new(self.paths.clone(), metrics)

@@ -8,12 +8,12 @@ use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
-/// Standard input, which can be read only once. The text is not kept, because it may contain secrets. Standard input
-/// therefore has separate writers, and its objects stay when files are read again.
+/// Standard input, which can be read only once. The text is not kept in memory, because it may contain Secrets. So that
+/// its objects stay when files are read again, standard input has separate writers.
 #[derive(Debug, Default)]
 pub(super) struct Stdin {
     pub(super) writers: ManifestWriters,
-    /// The counts of the reading. `None` before standard input has been read.
+    /// The numbers of objects and problems in standard input; `None` before standard input has been read.
     loaded: Option<Counts>,
 }
 
@@ -26,13 +26,14 @@ struct Counts {
 // === impl Stdin ===
 
 impl Stdin {
-    /// Reads the text on the first call.
+    /// Reads standard input on the first call. Returns `None` on later calls.
     pub(super) fn read(&self) -> Option<io::Result<String>> {
         let is_read = self.loaded.is_some();
         (!is_read).then(read::stdin)
     }
 
-    /// Applies the text if it was just read, and adds the counts to the report.
+    /// If `text` is not `None`, applies its objects. Adds the numbers of objects and problems in standard input to the
+    /// report.
     pub(super) fn load(&mut self, text: Option<io::Result<String>>, report: &mut LoadReport) {
         if let Some(text) = text {
             self.loaded = Some(self.apply(text, report));

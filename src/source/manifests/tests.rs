@@ -13,7 +13,7 @@ use crate::source::Source;
 use crate::source::health::{FeedOrigin, ReadinessPolicy, ResourceState};
 use crate::{BuiltIn, Collector, Family, StateMetrics};
 
-/// A directory of files that is deleted when it is dropped.
+/// A directory with files. When the value is dropped, the directory is deleted.
 struct Files(PathBuf);
 
 impl Files {
@@ -46,7 +46,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The samples and the problems of some files. The directory name is removed from the problems.
+/// Returns the samples and the problems of some files. The name of the directory is removed from the problems.
 fn load(name: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let directory = Files::new(name, files);
     let metrics = metrics();
@@ -145,8 +145,7 @@ fn yaml_may_look_like_json() {
     let files = [
         ("a.yaml", format!("{}---\n{}", map("one"), map("two"))),
         ("b.yaml", format!("[{}]", map("three"))),
-        // Because of the second line, the text is not YAML either. Therefore, the error of the JSON decoder is
-        // reported.
+        // The text is neither JSON nor YAML. In this case, the error of the JSON decoder is reported.
         ("c.jsonl", format!("{{\"a\": oops}}\n{json}")),
         ("d.yaml", map("x, \"name\": y")),
     ];
@@ -444,7 +443,7 @@ fn objects_stay_while_a_file_cannot_be_read() {
     assert!(!feed.reload().is_partial);
     std::fs::write(files.0.join("a.yaml"), good("new")).unwrap();
     std::fs::remove_file(files.0.join("b.yaml")).unwrap();
-    // A regular file whose first byte cannot be read: the error is EIO.
+    // The link points to a regular file whose first byte cannot be read. The error is EIO.
     std::os::unix::fs::symlink("/proc/self/mem", files.0.join("b.yaml")).unwrap();
     let report = feed.reload();
     assert!(report.is_partial, "{:?}", report.problems);
@@ -583,7 +582,7 @@ spec:
         let maps = [mode.to_owned(), super::info("a")];
         assert_eq!(samples(&metrics), maps);
 
-        // A definition has information about its kind that the objects of the kind lack.
+        // The plural name of a kind and its scope are known only from a definition.
         write("b.yaml", DEFINITION.to_owned() + &object("Policy", "p", 1));
         write("c.yaml", object("Widget", "w", 2));
         let report = feed.reload();
@@ -614,7 +613,7 @@ spec:
         assert!(all.contains(&sample("Policy", "p", 1)) && all.contains(&sample("Widget", "w", 2)));
         assert_eq!(all.len(), 4);
 
-        // The files have not changed, so no definition has changed. Later readings find changes.
+        // The files have not changed, so no definition has changed.
         assert_eq!(feed.reload().definitions, known(1, 0, 0, 0));
         assert_eq!(samples(&metrics), all);
         write(

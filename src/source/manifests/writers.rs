@@ -14,13 +14,13 @@ use crate::source::health::{FeedOrigin, FeedState, Health};
 use crate::source::plan_follower::{PlanFollower, StoreFeeder};
 use crate::store::{AnyStore, JoinWriter, ObjectWriter};
 
-/// The writers of all stores of the current plan.
+/// The writers of all stores that the manifests feed.
 #[derive(Debug, Default)]
 pub(super) struct ManifestWriters {
-    /// The stores of the plan with their writers. A store has no writer if the host or the writer of another store
-    /// feeds it.
+    /// All stores with their writers. A store has no writer if the host feeds the store, or if the writer of a linked
+    /// store feeds it.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
-    /// Indexes of the stores for an API version and kind.
+    /// For each API version and kind, the indexes of the stores of its objects.
     routes: BTreeMap<(String, String), Vec<usize>>,
     /// The writers of objects that only provide joined labels, by API version and kind.
     sources: BTreeMap<(String, String), Box<dyn ObjectWriter>>,
@@ -28,7 +28,7 @@ pub(super) struct ManifestWriters {
     host_fed: BTreeSet<(String, String)>,
 }
 
-/// Creates a writer for each store.
+/// Creates the writers for new stores.
 struct TakeWriters<'a> {
     health: &'a Health,
     feed: &'a Arc<FeedState>,
@@ -65,7 +65,7 @@ impl ManifestWriters {
         }
     }
 
-    /// Whether there is a feed for each store of the plan.
+    /// Whether the writers for all stores of the plan have been created.
     pub(super) fn is_up_to_date(&self, plan: &Plan) -> bool {
         self.follower.is_up_to_date(plan)
     }
@@ -91,7 +91,7 @@ impl ManifestWriters {
         self.sources.values_mut().for_each(|own| own.abandon_list());
     }
 
-    /// Applies the objects of a text.
+    /// Passes each object of a text to the writers of its kind.
     pub(super) fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
         let mut problems = FileProblems::default();
         documents::each(text, &mut |document| {
@@ -134,8 +134,7 @@ impl ManifestWriters {
             }
         };
         let key = (api_version.to_owned(), kind.to_owned());
-        // If one writer cannot decode the object, the other writers still apply the object. The first error is
-        // reported.
+        // Pass the object to all writers, even if one writer cannot decode it. Report only the first error.
         let json = document.json.as_bytes();
         let source = self.sources.get_mut(&key);
         let mut applied = source.map_or(Ok(()), |source| source.apply_json(json));
@@ -150,7 +149,7 @@ impl ManifestWriters {
             return Err(ManifestProblem::Decode { place, source });
         }
         if stores.is_none() {
-            // Definitions were used to find the kinds that they define, so definitions do not count as skipped objects.
+            // A definition that was used to find the known kinds is not a skipped object.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

@@ -1,9 +1,10 @@
 //! [`BlockingSink`]: applies large and expensive objects on a thread for blocking work.
 //!
-//! Decoding an object and generating its samples takes up to about 75 ns per byte. A large object would block a worker
-//! thread of the runtime for many milliseconds, and delay all requests that the worker serves. A small object may have
-//! expensive expressions, or families with many samples. The cost of an object is not known in advance. Therefore, a
-//! worker thread begins to apply the object, and stops after [`WORK_OF_TURN`] units of work.
+//! To apply an object means to decode it and to generate its samples. This takes up to about 75 ns per byte. A large
+//! object would block a worker thread of the runtime for many milliseconds, and delay all requests that the thread
+//! serves. A small object can also be expensive, because of its expressions or because of families with many samples.
+//! The cost of an object is not known in advance. Therefore, a worker thread begins to apply a small object, and stops
+//! after [`WORK_OF_TURN`] units of work.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -25,21 +26,23 @@ use crate::family::work;
 use crate::k8s::resource_version;
 use crate::store::FeederRows;
 
-/// Maximum number of units of work that generators may use on a worker thread between two pauses: about 3 ms. All
-/// objects between two pauses share these units. An object that needs more units is applied on a thread for blocking
-/// work. An object of a built-in resource needs a few hundred units.
+/// Maximum number of units of work that generators may use on a worker thread before the next pause, in which other
+/// tasks can run. This number of units takes about 3 ms. All objects between two pauses share these units. If an object
+/// needs more units, it is applied on a thread for blocking work. An object of a built-in resource needs a few hundred
+/// units.
 const WORK_OF_TURN: u64 = 30_000;
 
-/// A sink that also reads partial objects. Large objects do not block a worker thread of the runtime.
+/// A wrapper for a sink that applies large and expensive objects on a thread for blocking work. It also accepts partial
+/// objects.
 pub(super) struct BlockingSink<S> {
-    /// `None` while an object is applied on another thread.
+    /// The wrapped sink; `None` while another thread applies an object with it.
     sink: Option<S>,
     pub(super) partial: PartialObjects,
-    /// The received objects, for audits. `None` if the watch is not audited.
+    /// Data about the received objects, for audits. `None` if the watch is not audited.
     pub(super) received: Option<ReceivedObjects>,
     large_objects: Arc<Semaphore>,
     batches: ListBatches,
-    /// The remaining work of generators on a worker thread before the next pause.
+    /// The units of work that generators may still use on a worker thread before the next pause.
     left: u64,
 }
 
@@ -47,14 +50,14 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// The object or event must be handled later, because it is large or expensive, or because it follows a large or
-    /// expensive object.
+    /// The object or event must be handled later, because a large or expensive object must be handled first, or because
+    /// it is such an object itself.
     Later,
 }
 
-/// The permit that the reflectors of a watch share, so that they apply only one large object at a time. A small machine
-/// then keeps a processor for the worker threads, and large objects of several resources do not need memory at the same
-/// time.
+/// Creates a semaphore with one permit. All reflectors of a watch share this semaphore, so that they apply only one
+/// large object at a time. Therefore, a small machine has a processor left for the worker threads, and only one large
+/// object needs memory at a time.
 pub(super) fn one_at_a_time() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
 }
@@ -62,8 +65,8 @@ pub(super) fn one_at_a_time() -> Arc<Semaphore> {
 // === impl BlockingSink ===
 
 impl<S: ListWatchSink> BlockingSink<S> {
-    /// Creates a sink. `large_objects` has a permit to apply a large object, and `list_batches` has a permit for each
-    /// batch of a list that another thread applies.
+    /// Creates a sink. A permit of `large_objects` allows applying a large object. A permit of `list_batches` allows
+    /// another thread to apply a batch of objects from a list.
     pub(super) fn new(
         sink: S,
         large_objects: Arc<Semaphore>,
@@ -80,11 +83,12 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    /// Applies or deletes an object that is not large. `None` if the object needs too much work for a worker thread.
+    /// Applies or deletes an object that is not large. Returns `None` if the object needs too many units of work for a
+    /// worker thread.
     ///
-    /// If the result is `None`, no store has lost or reordered an object, and the caller must then call
-    /// [`change_large`](Self::change_large). Because the object is applied twice, its expression errors and exceeded
-    /// limits may be counted twice.
+    /// If the result is `None`, the caller must then call [`change_large`](Self::change_large) with the same object.
+    /// Until then, each store has either the previous or the new version of the object. Because the object is applied
+    /// twice, its expression errors and exceeded limits may be counted twice.
     pub(super) fn change_small(
         &mut self,
         change: Change,
@@ -102,7 +106,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         Some(worked.value)
     }
 
-    /// Records an object that was applied or deleted.
+    /// Records for audits that an object was applied or deleted.
     fn note_received(&mut self, change: Change, result: &Result<(), DecodeError>) {
         let (Some(received), Some(sink)) = (&mut self.received, &self.sink) else {
             return;
@@ -135,8 +139,9 @@ impl<S: ListWatchSink> BlockingSink<S> {
         sink.map_or(Ok(()), |sink| change_partial(sink, partial, change, object))
     }
 
-    /// Offers an object of a list to another thread. The object must not be large. Returns false if the caller must
-    /// apply the object. [`finish_batches`](Self::finish_batches) waits until all offered objects are applied.
+    /// Passes an object of a list to another thread, which applies it. The object must not be large. Returns false if
+    /// no thread accepts the object, so that the caller must apply it. [`finish_batches`](Self::finish_batches) waits
+    /// until all objects that were passed to other threads are applied.
     pub(super) fn offer(&mut self, object: Encoded<'_>) -> bool {
         let Some(sink) = &self.sink else { return false };
         let encoding = object.encoding();
@@ -151,17 +156,17 @@ impl<S: ListWatchSink> BlockingSink<S> {
         batches.offer(object.bytes(), encoding, helper, hasher, end_page)
     }
 
-    /// Whether offered objects may not be applied yet, or have results that [`finish_batches`](Self::finish_batches)
-    /// has not returned.
+    /// Whether the caller must call [`finish_batches`](Self::finish_batches), because objects were passed to other
+    /// threads.
     pub(super) fn has_batches(&self) -> bool {
         self.batches.is_in_use()
     }
 
-    /// Waits until all offered objects are applied.
+    /// Waits until all objects that were passed to other threads are applied.
     ///
     /// # Errors
     ///
-    /// If objects were not applied, because the runtime is shutting down.
+    /// Returns an error if objects were not applied, because the runtime is shutting down.
     pub(super) async fn finish_batches(&mut self) -> Result<AppliedBatches, Failure> {
         let mut applied = self.batches.finish().await?;
         if let Some(received) = &mut self.received {
@@ -170,13 +175,13 @@ impl<S: ListWatchSink> BlockingSink<S> {
         Ok(applied)
     }
 
-    /// Discards the list in progress, and waits until no other thread applies objects of the list.
+    /// Discards the list in progress, and waits until no other thread applies objects of this list.
     pub(super) async fn discard_list(&mut self) {
         self.batches.discard().await;
         self.abandon_list();
     }
 
-    /// Begins a new turn. Before this call, the caller has let other tasks run.
+    /// Call this method after a pause in which other tasks could run. Generators may then use all units of work again.
     pub(super) fn paused(&mut self) {
         self.left = WORK_OF_TURN;
     }
@@ -188,7 +193,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         encoding: Encoding,
         object: Bytes,
     ) -> Result<(), DecodeError> {
-        // The semaphore is never closed, so waiting for a permit cannot fail.
+        // Waiting for a permit fails only if the semaphore is closed, and it is never closed.
         let _permit = Arc::clone(&self.large_objects).acquire_owned().await;
         self.left = WORK_OF_TURN;
         let Some(mut sink) = self.sink.take() else {
@@ -209,7 +214,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime is shutting down.
+                // The task was cancelled, because the runtime is shutting down.
                 Err(_) => Ok(()),
             },
         }
@@ -219,7 +224,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
         self.sink.as_ref().is_some_and(S::reads_protobuf)
     }
 
-    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object.
+    /// Skips an object that is larger than the maximum size, and removes the earlier version of the object from the
+    /// stores.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
         let Some(sink) = &mut self.sink else { return };
         sink.skip_oversized(object.key());
@@ -234,7 +240,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
-    /// The stored rows. `None` if the sink stores no rows.
+    /// The rows of the store, one per object. `None` if the sink has no store.
     pub(super) fn rows(&self) -> Option<FeederRows> {
         self.sink.as_ref().and_then(stored_rows)
     }
@@ -289,14 +295,15 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 }
 
-/// The rows that readers see. `None` if the sink stores no rows.
+/// The published rows of the store, which readers see. `None` if the sink has no store.
 fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
     sink.written_rows()?.published()
 }
 
-/// Applies or deletes an object that may be partial. If the object is a row of a table without the needed column, this
-/// function ignores the row, because the reflector then lists whole objects. A partial object in protobuf is decoded
-/// like a whole object that lacks the other fields.
+/// Applies or deletes an object that may be partial. A partial object is either a row of a table that the server sends,
+/// or an object in protobuf without some fields. If a row of a table does not have the needed column, this function
+/// ignores the row, because the reflector then lists whole objects. A partial object in protobuf is decoded like a
+/// whole object.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

@@ -1,7 +1,7 @@
 //! [`BufferBudget`]: limits the total bytes that all feeds of a watch buffer.
 //!
-//! A feed reserves memory before it buffers bytes of an incomplete object. If no memory is left, the feed stops
-//! reading. The server waits while the feed does not read, so no data is lost.
+//! A feed must get memory from the budget before it buffers bytes of an incomplete object. If no memory is left, the
+//! feed stops reading its response. The server waits until the feed reads again, so no data is lost.
 //!
 //! The budget consists of common memory and one reserve. The reserve is large enough for the largest object. A feed
 //! that gets no common memory takes the reserve. Therefore, one feed can always continue, and there is no deadlock.
@@ -22,12 +22,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// The bytes that the feeds of a watch may buffer.
+/// The memory that the feeds of a watch may use for incomplete objects.
 #[derive(Debug)]
 pub(super) struct BufferBudget {
     /// Maximum size of an object; `None` if there is no limit.
     object_limit: Option<usize>,
-    /// Maximum size of the common memory.
+    /// Maximum size of the common memory, in bytes.
     common: usize,
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
@@ -40,7 +40,7 @@ pub(super) struct BufferBudget {
 #[derive(Debug, Default)]
 struct Usage {
     common: usize,
-    /// The memory of the feed that has the reserve.
+    /// The bytes of the feed that has the reserve; `None` if no feed has it.
     reserve: Option<usize>,
     /// The feeds that wait for memory, in the order in which they began to wait.
     waiting: Vec<Waiting>,
@@ -73,13 +73,13 @@ pub(super) struct HeldTooLong;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BudgetFigures {
     pub(super) bytes: usize,
-    /// The maximum of `bytes` so far.
+    /// The highest value of `bytes` so far.
     pub(super) peak: usize,
-    /// How often a feed had to wait.
+    /// How often a feed had to wait for memory.
     pub(super) waits: u64,
 }
 
-/// The memory of one feed. Dropping the share releases the memory.
+/// The memory that one feed has from the budget. Dropping this value releases the memory.
 #[derive(Debug)]
 pub(super) struct BufferShare {
     budget: Arc<BufferBudget>,
@@ -105,8 +105,7 @@ pub(super) const LARGE: usize = 256 << 10;
 const ORDINARY: usize = 2 << 20;
 /// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
-/// Events of up to this size are read even if the limit on objects is lower, so that bookmarks and errors are always
-/// read.
+/// Events of up to this size are always read, so that a low limit on objects does not affect bookmarks and errors.
 const MIN_EVENT_LIMIT: usize = 64 << 10;
 
 // === impl BufferBudget ===
@@ -207,7 +206,7 @@ impl Drop for WaitGuard {
 // === impl BufferShare ===
 
 impl BufferShare {
-    /// Creates a share without memory, for a buffer of up to `limit` bytes. `None` means no limit.
+    /// Creates a share that has no memory yet, for a buffer of up to `limit` bytes. `None` means no limit.
     pub(super) fn new(budget: &Arc<BufferBudget>, limit: Option<usize>) -> Self {
         Self {
             budget: Arc::clone(budget),
@@ -222,12 +221,12 @@ impl BufferShare {
         self.limit
     }
 
-    /// Whether memory that is allocated now belongs to the reserve.
+    /// Whether the feed has the reserve. New memory of the feed then belongs to the reserve.
     pub(super) fn has_reserve(&self) -> bool {
         self.reserve.is_some()
     }
 
-    /// Waits until the feed may allocate `bytes` in addition to the `kept` bytes that it has. Call
+    /// Waits until the feed may allocate `bytes` bytes. The feed keeps the `kept` bytes that it already has. Call
     /// [`try_common`](Self::try_common) first.
     ///
     /// # Errors
@@ -242,7 +241,8 @@ impl BufferShare {
         let began = Instant::now();
         loop {
             let mut released = pin!(budget.released.notified());
-            // The notification is enabled before the attempt, so that a release after the attempt is not missed.
+            // Enable the notification before the attempt, so that the notification is not missed if another feed
+            // releases memory directly after the attempt.
             released.as_mut().enable();
             let is_held = self.held_since.is_some();
             if self.try_common(kept, bytes) || self.try_reserve(bytes, Some(guard.number)) {
@@ -277,14 +277,15 @@ impl BufferShare {
         }
     }
 
-    /// Takes `kept + bytes` of the common memory, if there is enough.
+    /// Takes `kept + bytes` bytes of the common memory, if there is enough. Returns false if there is not enough, or if
+    /// the feed has the reserve.
     pub(super) fn try_common(&mut self, kept: usize, bytes: usize) -> bool {
         !self.has_reserve() && self.take_common(kept, bytes)
     }
 
-    /// Takes common memory for a buffer of `bytes`, if there is enough. The new buffer replaces the buffer in the
-    /// reserve. This method does not release the reserve, because the caller must first copy the old buffer. After the
-    /// copy, a call of [`keep`](Self::keep) releases the reserve.
+    /// Takes common memory for a buffer of `bytes` bytes, if there is enough, so that the feed can return the reserve.
+    /// The caller must then copy its buffer to the new buffer, and call [`keep`](Self::keep), which releases the
+    /// reserve.
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }
@@ -322,7 +323,7 @@ impl BufferShare {
         }
         let bytes = match self.limit {
             Some(limit) => limit,
-            // When a buffer in the reserve grows, it is copied, so the old and the new buffer both need memory.
+            // If a buffer grows, its bytes are copied to a new buffer. During the copy, both buffers need memory.
             None => bytes.saturating_add(self.reserve.unwrap_or_default()),
         };
         usage.reserve = Some(bytes);
@@ -388,7 +389,7 @@ mod tests {
         Arc::new(BufferBudget::new(Some(total), Some(object_limit)))
     }
 
-    /// Receives objects of `size` bytes in pieces, with a pause after each piece. Returns the received bytes.
+    /// Receives objects of `size` bytes in pieces, with a pause after each piece. Returns the number of received bytes.
     async fn receive(budget: Arc<BufferBudget>, size: usize, objects: usize) -> usize {
         let (mut buffer, mut received) = (ObjectBuffer::of_items(&budget), 0);
         let piece = vec![b'x'; 16 * KIB];
@@ -439,7 +440,7 @@ mod tests {
                 buffer.settle();
             }
         };
-        // These objects never end, so the first feed that gets no memory waits forever.
+        // The objects of these feeds never end, so a feed that gets no memory waits forever.
         let held = tokio::time::timeout(Duration::from_secs(60), hold).await;
         assert!(held.is_err() && budget.figures().waits == 1);
         let before = budget.figures().waits;

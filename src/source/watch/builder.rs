@@ -20,8 +20,10 @@ use super::timeouts::WatchTimeouts;
 use crate::registry::StateMetrics;
 use crate::resource::ResourceName;
 
-/// Configures a watch of a cluster. [`StateMetrics::watch`] creates the builder, and [`build`](Self::build) reports all
-/// problems together.
+/// Configures a watch of a cluster.
+///
+/// [`StateMetrics::watch`] creates the builder. [`build`](Self::build) reports all problems of the configuration
+/// together.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -71,22 +73,22 @@ pub struct WatchBuilder {
 }
 
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-/// The default readiness deadline is below one minute, so that a start takes less than a minute.
+/// The default readiness deadline. It is less than a minute, so that a program is usually ready within a minute.
 const READINESS_DEADLINE: Duration = Duration::from_secs(55);
 const AUDIT_INTERVAL: Duration = Duration::from_secs(300);
 const MIN_AUDIT_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_AUDIT_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
-/// API servers accept requests of up to 3 MiB. The JSON of an object may be several times as large.
+/// API servers accept requests of up to 3 MiB. The JSON of the object in a response may be several times as large.
 const OBJECT_SIZE_LIMIT: usize = 16 << 20;
 const FEED_BUFFER_LIMIT: usize = 64 << 20;
-/// The largest clusters have about a million objects of a resource.
+/// In the largest clusters, a resource has about a million objects.
 const MAX_LIST_OBJECTS: u64 = 5_000_000;
 
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// Configures a watch of all registered resources, except those that the host feeds.
+    /// Creates the builder of a watch of all registered resources, except the resources that the host feeds.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -117,7 +119,7 @@ impl StateMetrics {
                     object_limit: None,
                     page_size: 500,
                     max_list_objects: Some(MAX_LIST_OBJECTS),
-                    // `WatchContext` replaces this budget by a budget with the configured limits.
+                    // A placeholder, which `WatchContext` replaces by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
                     list_batches: batch_permits(),
@@ -144,8 +146,9 @@ impl StateMetrics {
 impl WatchBuilder {
     /// Watches only the pods of one node.
     ///
-    /// Cluster-scoped resources are also watched. Other namespaced resources cannot be selected by node, so they are
-    /// not watched, and a warning is logged. [`unscheduled_pods`](Self::unscheduled_pods) overrides this setting.
+    /// Cluster-scoped resources are also watched. Other namespaced resources are not watched, because an API server
+    /// cannot select them by node. The log has a warning about them. If you also call
+    /// [`unscheduled_pods`](Self::unscheduled_pods), this method has no effect.
     pub fn node(mut self, name: impl Into<String>) -> Self {
         if !matches!(self.config.node, NodeScope::Unscheduled) {
             self.config.node = NodeScope::Node(name.into());
@@ -153,18 +156,20 @@ impl WatchBuilder {
         self
     }
 
-    /// Watches only pods that are not assigned to a node. Other resources are treated as in [`node`](Self::node).
+    /// Watches only pods that are not assigned to a node.
+    ///
+    /// For the other resources, the same rules apply as for [`node`](Self::node).
     pub fn unscheduled_pods(mut self) -> Self {
         self.config.node = NodeScope::Unscheduled;
         self
     }
 
-    /// Watches only the objects of a resource that match a
-    /// [label selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors).
-    /// An object must match all selectors of its resource.
+    /// Watches only the objects of a resource that match a [label
+    /// selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors).
     ///
-    /// `resource` is a [name](ResourceName) with or without the group: `deployments`,
-    /// `deployments.apps`.
+    /// If you set several selectors for a resource, an object must match all of them.
+    ///
+    /// `resource` is a [name](ResourceName) with or without the group, such as `deployments` or `deployments.apps`.
     pub fn label_selector(
         mut self,
         resource: impl Into<ResourceName>,
@@ -175,9 +180,10 @@ impl WatchBuilder {
         self
     }
 
-    /// Watches only the objects of a resource that match a
-    /// [field selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/).
-    /// An object must match all selectors of its resource.
+    /// Watches only the objects of a resource that match a [field
+    /// selector](https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/).
+    ///
+    /// If you set several selectors for a resource, an object must match all of them.
     ///
     /// `resource` is a name as in [`label_selector`](Self::label_selector).
     pub fn field_selector(
@@ -190,66 +196,75 @@ impl WatchBuilder {
         self
     }
 
-    /// Limits the number of objects that are stored from a list. Default: 0, which means no limit.
+    /// Limits the number of objects of a list.
     ///
-    /// The server chooses the objects of a limited list. Objects that are created after the list are also stored. If
-    /// namespaces are watched one by one, the limit applies to each namespace. A limit disables streaming lists.
+    /// The default is 0, which means no limit.
+    ///
+    /// The server decides which objects a limited list contains. Objects that are created after the list are also
+    /// stored. If each namespace is watched separately, the limit applies to each namespace. A limit disables streaming
+    /// lists.
     pub fn object_limit(mut self, objects: u64) -> Self {
         self.config.options.object_limit = (objects > 0).then_some(objects);
         self
     }
 
-    /// Limits the size of an object as the API server sends it (JSON or protobuf), in bytes; 16 MiB by default. Zero
-    /// disables the limit.
+    /// Limits the size of an object in a response of the API server (JSON or protobuf), in bytes; 16 MiB by default.
     ///
-    /// A larger object is skipped while its bytes arrive, and has no samples; other objects are not affected. The name
-    /// of the object is read from the bytes up to the limit, at most from the first 1 MiB. If these bytes do not
-    /// contain the name, the log shows `<unnamed>`, and samples of an earlier version of the object stay until the next
-    /// list. [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
-    /// `kube_state_metrics_oversized_objects_total` count the skipped object, and the log names it.
+    /// Zero disables the limit.
+    ///
+    /// A larger object is skipped and has no samples. Other objects are not affected. The log names the object, and
+    /// [`ResourceHealth::oversized`](crate::source::health::ResourceHealth::oversized) and the metric
+    /// `kube_state_metrics_oversized_objects_total` count it. The name is searched in the bytes up to the limit, but at
+    /// most in the first 1 MiB. If the name is not found, the log shows `<unnamed>`, and samples of an earlier version
+    /// of the object stay until the next list.
     pub fn object_size_limit(mut self, bytes: usize) -> Self {
         self.config.object_size_limit = (bytes > 0).then_some(bytes);
         self
     }
 
-    /// Limits the total bytes of incomplete objects that all feeds of the watch buffer; 64 MiB by default. Zero
-    /// disables the limit. Buffers of up to 64 KiB do not count.
+    /// Limits the memory for objects that have not completely arrived, for all feeds of the watch together, in bytes;
+    /// 64 MiB by default.
     ///
-    /// A feed that needs more memory stops reading until other feeds have finished their objects, so no data is lost.
-    /// One object of the [maximum size](Self::object_size_limit) can always be read. A feed with an incomplete object fails if
-    /// another feed waits for its memory for 10 s, so that objects that never end do not stop all feeds. If the limit is less than twice
-    /// this size, the feeds may exceed the limit by up to this size. The metrics
+    /// Zero disables the limit. Buffers of up to 64 KiB do not count.
+    ///
+    /// A feed that needs more memory stops reading until other feeds have completed their objects. No data is lost. A
+    /// feed that reads one object for 10 s fails if another feed has waited for 10 s. So objects that never end do not
+    /// stop all feeds. One object of the [maximum size](Self::object_size_limit) can always be read, so a limit below
+    /// twice the maximum size may be exceeded by up to the maximum size. The metrics
     /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
-    /// `kube_state_metrics_feed_buffer_waits_total` show the usage. Each running watch has a separate limit.
+    /// `kube_state_metrics_feed_buffer_waits_total` show the memory in use. If your program runs several watches, each
+    /// watch has its own limit.
     pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.feed_buffer_limit = (bytes > 0).then_some(bytes);
         self
     }
 
-    /// Limits the number of objects that the server may send in a list, five million by default. Zero
-    /// disables the limit.
+    /// Sets the maximum number of objects in a list; five million by default.
     ///
-    /// A list with more objects fails, so that an endless list does not fill the memory. Until the list fails, the
-    /// samples of its objects need memory. Choose a number of objects whose samples fit into the memory of the process.
+    /// Zero disables the limit.
+    ///
+    /// A list with more objects fails, so that an endless list does not fill the memory. Before it fails, the samples
+    /// of all its objects are in memory. So choose a number of objects whose samples fit into the memory of the
+    /// process.
     pub fn max_list_objects(mut self, objects: u64) -> Self {
         self.config.options.max_list_objects = (objects > 0).then_some(objects);
         self
     }
 
-    /// Requests protobuf for the kinds that have a protobuf encoding; enabled by default.
+    /// Requests objects in protobuf instead of JSON, for the kinds that have a protobuf encoding; enabled by default.
     ///
     /// Protobuf needs fewer bytes and less CPU time than JSON, in this process and in the API server. The samples are
-    /// the same. Custom resources are requested in JSON. If a family reads a field that is newer than this crate, the
-    /// kind is also requested in JSON. A server or a proxy may answer in JSON at any time.
+    /// the same. Custom resources are always requested in JSON. If a family reads a field that this version of the
+    /// crate does not know in protobuf, the kind is also requested in JSON. The watch also accepts a response in JSON.
     pub fn protobuf(mut self, enabled: bool) -> Self {
         self.config.options.protobuf = enabled;
         self
     }
 
-    /// Accepts lists from the API server's cache; disabled by default.
+    /// Accepts lists from the cache of the API server; disabled by default.
     ///
-    /// A list from the cache costs the server less, but the list may be some seconds old. The watch after the list
-    /// receives the missing changes.
+    /// A list from the cache causes less load for the server, but may be some seconds old. After the list, the watch
+    /// receives the changes since then.
     pub fn use_api_server_cache(mut self, on: bool) -> Self {
         self.config.options.use_cache = on;
         self
@@ -258,48 +273,53 @@ impl WatchBuilder {
     /// Requests [streaming lists](https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists);
     /// enabled by default.
     ///
-    /// If the server does not support streaming lists, the watch falls back to paged lists.
+    /// If the server does not support streaming lists, the watch requests normal lists, in pages.
     pub fn streaming_lists(mut self, on: bool) -> Self {
         self.config.options.streaming = on;
         self
     }
 
-    /// The number of objects in a page of a list, 500 by default.
+    /// Sets the number of objects in a page of a list; 500 by default.
     ///
-    /// Pages are decoded while they arrive. Therefore, the page size affects the load of the server, not the memory of
-    /// this process.
+    /// A page is decoded while it arrives. Therefore, the page size affects the load of the server, but not the memory
+    /// of this process.
     pub fn page_size(mut self, objects: u64) -> Self {
         self.config.options.page_size = objects.max(1);
         self
     }
 
-    /// Sets the timeout of a streaming list: 60 s by default, or three times the duration of the last complete list if
-    /// that is longer. The timeout also applies while the server sends objects. Zero disables the timeout.
+    /// Sets the timeout of a streaming list; 60 s by default. Zero disables the timeout.
     ///
-    /// The time includes the wait for the response, but not the time in which the list waits for memory of other
-    /// feeds. After the timeout, the watch falls back to a paged list and logs the fallback once. Streaming lists are
-    /// requested again an hour later.
+    /// The timeout is at least three times the duration of the last complete list.
+    ///
+    /// The time begins with the request. It ends at the end of the list, so the timeout also applies while the server
+    /// sends objects. Time in which the list waits for memory of other feeds does not count. After the timeout, the
+    /// watch requests a list in pages, and logs this once. An hour later, it requests streaming lists again.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self
     }
 
     /// Sets how long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits for failing
-    /// resources, 55 s by default. Zero disables the limit.
+    /// resources; 55 s by default.
     ///
-    /// The time starts with the first complete list of a requested resource, when the API server is known to work.
-    /// After the deadline, the complete resources are served. The log, [`Readiness`](crate::source::health::Readiness)
-    /// and the metric `kube_state_metrics_ready_without` name the missing resources. Readiness also waits beyond the
-    /// deadline for a list that receives objects.
+    /// Zero means that it waits without a limit.
+    ///
+    /// The time starts when the first list of any requested resource is complete. After this time, the program becomes
+    /// ready with the resources that are complete. The log, [`Readiness`](crate::source::health::Readiness) and the
+    /// metric `kube_state_metrics_ready_without` name the missing resources. If a list still receives objects,
+    /// readiness waits for this list even after the time.
     pub fn readiness_deadline(mut self, time: Duration) -> Self {
         self.config.readiness_deadline = non_zero(time);
         self
     }
 
-    /// Sets how long the stored objects of a resource stay while the server forbids the resource (403), 1 h by default.
-    /// Zero keeps them forever. The time excludes periods in which the server does not answer or fails in another way.
+    /// Sets how long the stored objects of a resource stay while the server forbids the resource (403); 1 h by default.
     ///
-    /// Until their removal, the objects are served and become stale.
+    /// Zero means that the objects are never removed. Time in which the server does not answer or fails for another
+    /// reason does not count.
+    ///
+    /// Until their removal, the samples of the objects are served, but do not change.
     /// [`ResourceHealth::removal_seconds`](crate::source::health::ResourceHealth::removal_seconds) and the metric
     /// `kube_state_metrics_forbidden_removal_seconds` show the remaining time.
     pub fn forget_forbidden_after(mut self, time: Duration) -> Self {
@@ -307,58 +327,62 @@ impl WatchBuilder {
         self
     }
 
-    /// Sets the time between two audits of a watch, 5 min by default. Zero disables audits.
+    /// Sets the time between two audits of a watch; 5 min by default.
+    ///
+    /// An audit checks whether the watch has missed changes. Zero disables audits.
     ///
     /// A watch cannot detect that an event was lost, or that its bookmarks come from a server that no longer receives
-    /// changes. Therefore, an audit requests a list of one object, whose metadata has the number of objects of the
-    /// resource. The audit compares this number with the number of objects that the watch has received up to the same
-    /// resource version. If the numbers differ, or if the watch does not reach this version within two minutes, the
-    /// audit immediately lists and compares the metadata of all objects. In addition, once per interval, an audit
-    /// compares the metadata of about one resource without such a reason. The resources take turns. Changes that the
-    /// watch receives during an audit are not reported as differences. If two comparisons find the same difference, the
-    /// resource is listed again. If these lists do not remove the difference, they become rarer, down to one list in
-    /// twelve intervals.
+    /// changes. Therefore, an audit requests the number of objects of the resource. The request is a list that is
+    /// limited to one object. The audit compares this number with the number of objects that the watch has received up
+    /// to the same resource version. If the numbers differ, or if the watch does not reach this version within two
+    /// minutes, the audit lists the metadata of all objects. It compares this metadata with the stored objects. In
+    /// addition, about one resource per interval is compared in this way without such a reason. The resources take
+    /// turns. Changes that the watch receives during an audit are not reported as differences. If two comparisons find
+    /// the same difference, the resource is listed again. If the list does not remove the difference, further lists
+    /// become rarer, down to one list in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
-    /// `kube_state_metrics_audit_difference` show the number of objects that differ, and
-    /// `kube_state_metrics_audit_relists_total` counts the lists that an audit has caused. Each interval is up to a
-    /// tenth shorter or longer, at random, so that watches do not send their requests at the same time. Intervals below
-    /// a second count as a second, and intervals above a year as a year.
+    /// `kube_state_metrics_audit_difference` show the number of objects that differ. The metric
+    /// `kube_state_metrics_audit_relists_total` counts the lists that audits have caused. Each interval is up to a
+    /// tenth shorter or longer, at random, so that watches do not send their requests at the same time. The minimum
+    /// interval is a second, and the maximum is a year.
     ///
-    /// Resources with selectors are not audited, because a list with a selector may cost the API server as much as a
-    /// list of all objects. Resources with an [object limit](Self::object_limit), and resources that only provide
-    /// joined labels, are not audited either.
+    /// Some resources are not audited: resources with a selector, resources with an [object limit](Self::object_limit),
+    /// and resources that only provide joined labels. With a selector, even a list of one object may cost the API
+    /// server as much as a list of all objects.
     pub fn audit_interval(mut self, interval: Duration) -> Self {
         let bounded = |own: Duration| own.clamp(MIN_AUDIT_INTERVAL, MAX_AUDIT_INTERVAL);
         self.config.options.audit_interval = non_zero(interval).map(bounded);
         self
     }
 
-    /// Registers the metrics of the watch: requests, events, objects, health, shard.
+    /// Registers the metrics of the watch in `registry`: metrics about requests, events, objects, health and the shard.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// Sets how long objects are served after they moved to another shard. Default: 30 s with
-    /// [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
+    /// Sets how long objects are still served after they have moved to another shard.
     ///
-    /// Choose the time that other instances need to start and to list. With this time, a change of the shards causes a
-    /// short overlap of the series, but no gap. If the shards follow a StatefulSet, and its replicas are not ready
-    /// after this time, the objects are served longer: until the replicas are ready, but for at most ten minutes. Zero
-    /// disables both periods.
+    /// The default is 30 s with [`shard_of_pod`](Self::shard_of_pod), otherwise zero.
+    ///
+    /// Choose the time that another instance needs to start and to list its objects. During this time, two instances
+    /// serve the objects, so that there is no gap in their series. If the shards follow a StatefulSet, the objects are
+    /// also served until its replicas are ready, but for at most ten minutes. Zero means that objects are removed at
+    /// once.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);
         self
     }
 
-    /// Takes the shard from the StatefulSet that controls this pod, and changes the shard when the number of replicas
-    /// changes.
+    /// Determines the shard from the StatefulSet that controls the pod of this program.
     ///
-    /// No resource is watched before the shard is known. A replica whose ordinal is not below the number of replicas
-    /// serves no objects. Objects that move to another replica are served for the
-    /// [`shard_handover`](Self::shard_handover). Only the kind of partition is taken from the shard of the
-    /// [`StateMetrics`] (see [`Shard::by_range`](crate::scope::Shard::by_range)).
+    /// When the number of replicas changes, the shard changes.
+    ///
+    /// No resource is watched before the shard is known. If the ordinal of the pod is not less than the number of
+    /// replicas, the program serves no objects. Objects that move to another replica are still served for the time
+    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the partition is used (see
+    /// [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {
             namespace: namespace.into(),
@@ -367,10 +391,9 @@ impl WatchBuilder {
         self
     }
 
-    /// Watches the definitions of custom resources, so that the configured kinds are watched while
-    /// the cluster serves them; disabled by default.
+    /// Watches the CustomResourceDefinitions, to find which configured kinds exist in the cluster; disabled by default.
     ///
-    /// This option replaces calls of [`set_known_kinds`](crate::registry::CustomResources::set_known_kinds), and
+    /// With this option, do not call [`set_known_kinds`](crate::registry::CustomResources::set_known_kinds). The option
     /// requires the permission to list and watch `customresourcedefinitions`. Built-in kinds are always known.
     #[cfg(feature = "custom-resources")]
     #[cfg_attr(docsrs, doc(cfg(feature = "custom-resources")))]
@@ -379,7 +402,7 @@ impl WatchBuilder {
         self
     }
 
-    /// Replaces the timeouts and backoffs.
+    /// Sets the timeouts, and the pauses before failed requests are repeated.
     pub fn timeouts(mut self, timeouts: WatchTimeouts) -> Self {
         self.config.options.timeouts = timeouts;
         self
@@ -389,8 +412,8 @@ impl WatchBuilder {
     ///
     /// # Errors
     ///
-    /// If a selector is for an unknown resource, or if the registry already contains the metrics. All problems are
-    /// reported together.
+    /// Returns an error if a selector is for an unknown resource, or if the registry already contains the metrics. The
+    /// error contains all problems.
     pub fn build(self) -> Result<ClusterWatch, WatchError> {
         let mut problems = self.config.unknown_selectors();
         match ClusterWatch::new(self.config, self.registry.as_ref()) {
@@ -403,12 +426,12 @@ impl WatchBuilder {
         }
     }
 
-    /// Builds and runs the watch, for hosts that need neither its health nor its handle.
+    /// Builds and runs the watch, for a host that does not need its health or its handle.
     ///
     /// # Errors
     ///
-    /// The same as [`build`](Self::build). The errors are also logged, so that they are visible if the task is not
-    /// awaited. Without errors, the future never resolves.
+    /// Returns the same errors as [`build`](Self::build). The errors are also logged, so that you see them even if
+    /// nothing awaits the future. If there is no error, the future never resolves.
     pub fn run(self) -> impl Future<Output = Result<(), WatchError>> + Send + use<> {
         let watch = self.build().inspect_err(|error| {
             for problem in error.problems() {
@@ -435,7 +458,7 @@ impl fmt::Debug for WatchBuilder {
     }
 }
 
-/// Returns the time; `None` if the time is zero, which disables a limit.
+/// Returns the time. If the time is zero, returns `None`, which disables a limit.
 fn non_zero(time: Duration) -> Option<Duration> {
     (!time.is_zero()).then_some(time)
 }

@@ -1,4 +1,4 @@
-//! The configuration of clients for watches.
+//! The settings of a Kubernetes client that is used for a watch.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::Config;
 
-/// Adapts the configuration of a client to watches.
+/// Changes the configuration of a client so that it is suitable for a watch.
 ///
-/// - Disables the client's retries, which hide errors of the server for up to minutes. The watches
-///   retry with a backoff and report the errors.
-/// - Limits the time to connect to five seconds. Without this limit, lost packets are not detected for minutes.
-/// - Sets the user agent to [`user_agent`], unless the configuration has one.
+/// - Disables the retries of the client, which can hide errors of the server for minutes. The watch repeats failed
+///   requests itself, and reports the errors.
+/// - Limits the time to connect to five seconds. Without this limit, a server that does not answer would be detected
+///   only after minutes.
+/// - If the configuration has no user agent, sets the user agent to [`user_agent`].
 ///
 /// Other settings, such as credentials and certificates, stay unchanged.
 ///
@@ -33,7 +34,7 @@ pub fn configure_for_watching(mut config: Config) -> Config {
     config
 }
 
-/// The user agent of [`configure_for_watching`] clients, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
+/// The user agent that [`configure_for_watching`] sets, such as `kube-state-metrics/0.1.0 (linux/x86_64)`.
 ///
 /// ```
 /// assert!(kube_state_metrics::source::watch::user_agent().starts_with("kube-state-metrics/"));

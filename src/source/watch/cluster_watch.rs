@@ -1,5 +1,5 @@
-//! [`ClusterWatch`]: lists and watches the resources of the current plan. Each resource has a task. If namespaces are
-//! watched one by one, a resource has a task for each namespace.
+//! [`ClusterWatch`]: lists and watches all registered resources. There is one task per resource or, if each namespace
+//! is watched separately, one task per resource and namespace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,9 @@ use crate::source::health::{Health, ReadinessPolicy};
 use crate::source::plan_follower::PlanFollower;
 use crate::source::{Source, SourceFuture};
 
-/// A configured watch of a cluster. [`run`](Self::run) starts the watch.
+/// A configured watch of a cluster.
+///
+/// [`run`](Self::run) starts the watch.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +44,7 @@ use crate::source::{Source, SourceFuture};
 #[must_use = "nothing is watched before `run`"]
 pub struct ClusterWatch {
     context: WatchContext,
-    /// Present if custom resources are discovered.
+    /// The watch of the CustomResourceDefinitions; `None` if it is disabled.
     #[cfg(feature = "custom-resources")]
     definitions: Option<DefinitionWatch>,
 }
@@ -54,7 +56,7 @@ impl ClusterWatch {
     ///
     /// # Errors
     ///
-    /// If the metrics of the watch cannot be registered.
+    /// Returns an error if the metrics of the watch cannot be registered.
     pub(super) fn new(
         config: WatchConfig,
         registry: Option<&Registry>,
@@ -68,13 +70,13 @@ impl ClusterWatch {
         })
     }
 
-    /// The health of every resource.
+    /// The health of all resources.
     #[must_use]
     pub fn health(&self) -> Health {
         self.context.health.clone()
     }
 
-    /// Returns a handle that controls the watch while [`run`](Self::run) runs.
+    /// Returns a handle with which you can control the running watch.
     #[must_use]
     pub fn handle(&self) -> WatchHandle {
         WatchHandle::new(
@@ -84,15 +86,18 @@ impl ClusterWatch {
         )
     }
 
-    /// Lists and watches until the future is dropped. The future never resolves.
+    /// Lists and watches until the future is dropped.
     ///
-    /// The future needs a [tokio] runtime. It spawns a task for each resource or, if namespaces are watched one by one,
-    /// for each namespace of the resource. Resources that the host feeds are not watched. When a configuration adds or
-    /// removes resources, their watches start or stop. Stored samples stay when the future is dropped.
+    /// The future never resolves.
+    ///
+    /// The future needs a [tokio] runtime. It spawns one task per resource. If each namespace is watched separately, it
+    /// spawns one task per resource and namespace. Resources that the host feeds are not watched. When a configuration
+    /// of custom resources adds or removes a resource, the watch of this resource starts or stops. When the future is
+    /// dropped, the stores keep their samples.
     ///
     /// # Panics
     ///
-    /// If a task of the watch panics, which is a bug of the crate.
+    /// Panics if a task of the watch panics. This is a bug of the crate.
     pub async fn run(self) {
         let context = &self.context;
         let mut tasks = JoinSet::new();
@@ -147,7 +152,7 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
-/// The number of resources whose watches start without a pause for other tasks.
+/// After starting the watches of this number of resources, let other tasks run.
 const STARTED_AT_ONCE: usize = 32;
 
 /// Stops the watches of removed resources and starts the watches of new resources.
@@ -177,11 +182,11 @@ async fn follow_plan(
              with another watch that selects no node"
         );
     }
-    // If the plan has new families of a watched resource, the watches of this resource relist it.
+    // If a watched resource has new families, its watches must list the objects again.
     context.shards.check_for_lists();
 }
 
-/// Waits until the watch is ready, and logs the resources whose first list is not complete at this time.
+/// Waits until the watch is ready. Then logs the resources whose first list is not complete.
 async fn log_incomplete_start(health: Health) {
     let readiness = health.ready(ReadinessPolicy::Default).await;
     if !readiness.waiting.is_empty() {
@@ -197,7 +202,7 @@ async fn log_incomplete_start(health: Health) {
     }
 }
 
-/// Never resolves. Panics if a task panics.
+/// Waits forever. If one of the tasks panics, this function also panics.
 async fn fail_with(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended

@@ -1,4 +1,4 @@
-//! The configuration of a cluster watch: which objects to list and watch, and how.
+//! The configuration of a cluster watch: the objects to list and watch, and the options of the requests.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ pub(super) struct WatchConfig {
     pub(super) metrics: StateMetrics,
     pub(super) client: Client,
     pub(super) node: NodeScope,
-    /// Resource names with label selectors.
+    /// Names of resources, each with a label selector.
     pub(super) label_selectors: Vec<(ResourceName, String)>,
-    /// Resource names with field selectors.
+    /// Names of resources, each with a field selector.
     pub(super) field_selectors: Vec<(ResourceName, String)>,
     pub(super) options: Options,
     /// Maximum size of an object, in bytes.
     pub(super) object_size_limit: Option<usize>,
-    /// Maximum number of bytes that all feeds buffer.
+    /// Maximum number of bytes of incomplete objects that all feeds together may have in memory.
     pub(super) feed_buffer_limit: Option<usize>,
     /// How long objects of the previous shard are served after a change of the shard. `None` means the default.
     pub(super) shard_handover: Option<Duration>,
@@ -47,7 +47,8 @@ pub(super) enum NodeScope {
     Unscheduled,
 }
 
-/// The default hand-over for shards that follow a StatefulSet. New pods need time to start and to list.
+/// How long objects are still served after they have moved to another shard, by default, if the shards follow a
+/// StatefulSet. New pods need this time to start and to list their objects.
 const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 
 // === impl WatchConfig ===
@@ -62,7 +63,7 @@ impl WatchConfig {
         self.shard_handover.unwrap_or(default)
     }
 
-    /// The selectors for resources that are not registered.
+    /// Returns a problem for each selector whose resource is not registered.
     pub(super) fn unknown_selectors(&self) -> Vec<WatchProblem> {
         let selectors = [
             ("label", &self.label_selectors),
@@ -72,7 +73,8 @@ impl WatchConfig {
             .flat_map(|(what, selectors)| selectors.iter().map(move |(name, _)| (what, name)));
         let stores = self.metrics.stores();
         let is_unknown = |name: &ResourceName| {
-            // With discovery, the custom resources of the cluster are registered later.
+            // If the watch discovers custom resources, such a resource may be registered later. So accept any valid
+            // name.
             let may_be_found = self.discovers_custom_resources && name.is_valid();
             !may_be_found && !stores.iter().any(|store| name.matches(store.resource()))
         };
@@ -88,7 +90,8 @@ impl WatchConfig {
         unknown.collect()
     }
 
-    /// The targets to watch for a resource. `None` if the node scope excludes the resource.
+    /// Returns what to watch for a resource: one target, or one per namespace. Returns `None` if the watch is limited
+    /// to pods by node, and this resource cannot be selected by node.
     pub(super) fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
         let (resource, filter) = (store.resource(), store.filter());
         let is_namespaced = resource.scope() == Scope::Namespaced;
@@ -115,8 +118,9 @@ impl WatchConfig {
         })
     }
 
-    /// The field selector of the node scope. The inner value is `None` if no selector is needed. The outer value is
-    /// `None` if the scope excludes the resource: pods are the only namespaced resource that can be selected by node.
+    /// Returns the field selector that limits the watch of a resource to the configured pods. `Some(None)` means that
+    /// no selector is needed. `None` means that the resource is not watched, because it is namespaced and cannot be
+    /// selected by node. Only pods can be selected by node.
     fn node_selector(&self, resource: &ResourceInfo) -> Option<Option<String>> {
         let is_pods = resource.group().is_empty() && resource.plural() == "pods";
         match &self.node {
@@ -129,7 +133,7 @@ impl WatchConfig {
     }
 }
 
-/// The targets for the objects of a resource in the namespaces that a filter names. There is one target per namespace.
+/// Returns one target for each namespace that the filter names.
 pub(super) fn in_namespaces(filter: &ObjectFilter, everywhere: &Target) -> Vec<Target> {
     let namespaces = filter.namespaces.difference(&filter.denied);
     let targets = namespaces.map(|namespace| Target {

@@ -13,16 +13,17 @@ use tokio::time;
 use super::failure::Failure;
 use crate::decode::Encoding;
 
-/// The body of a response, which is read while its bytes arrive.
+/// The body of a response. It is read while its bytes arrive.
 pub(super) struct ResponseBody {
     body: Body,
     encoding: Encoding,
 }
 
-/// Maximum number of bytes that are read from an error response.
+/// Maximum number of bytes to read from the body of an error response.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Sends a request that prefers `encoding`, and waits for the start of a successful response.
+/// Sends a request whose preferred encoding is `encoding`, and waits for the headers of the response. If the response
+/// is not successful, returns the failure.
 pub(super) async fn send(
     client: &Client,
     request: Request<Body>,
@@ -44,7 +45,7 @@ pub(super) async fn send(
 
 async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
     let (parts, body) = response.into_parts();
-    // `Failure::of_response` detects the encoding of an error from its bytes.
+    // The encoding has no effect for an error, because `Failure::of_response` detects it from the bytes.
     let encoding = Encoding::Json;
     let body = ResponseBody { body, encoding };
     let text = body.collect(MAX_ERROR_BYTES, timeout).await;
@@ -54,13 +55,12 @@ async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
 // === impl ResponseBody ===
 
 impl ResponseBody {
-    /// The encoding of the objects.
+    /// The encoding of the objects in the response.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Reads the body to its end, but at most its first `limit` bytes. The result is an error if the reading takes
-    /// longer than `timeout`.
+    /// Reads the body, but at most its first `limit` bytes. Returns an error if this takes longer than `timeout`.
     pub(super) async fn collect(
         mut self,
         limit: usize,
@@ -80,7 +80,7 @@ impl ResponseBody {
         time::timeout(timeout, read).await.map_err(late)?
     }
 
-    /// Reads the next bytes, without a timeout. No bytes are lost if the future is dropped.
+    /// Reads the next bytes, without a timeout. If the future is dropped, no bytes are lost.
     pub(super) fn read(&mut self) -> impl Future<Output = Result<Option<Bytes>, Failure>> + Send {
         let body = &mut self.body;
         async move {

@@ -1,4 +1,4 @@
-//! [`WatchContext`]: the state that all watches of a cluster share.
+//! [`WatchContext`]: the configuration, the health and the metrics that all reflectors of a cluster watch share.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::joins::SourceFeed;
 use crate::source::health::{FeedOrigin, Health, HealthLimits};
 use crate::store::{AnyStore, JoinWriter, WatchWriter};
 
-/// The state that all watches of a cluster share.
+/// The configuration, the health and the metrics that all reflectors of a cluster watch share.
 #[derive(Clone)]
 pub(super) struct WatchContext {
     pub(super) config: WatchConfig,
@@ -33,11 +33,11 @@ pub(super) struct WatchContext {
 // === impl WatchContext ===
 
 impl WatchContext {
-    /// Creates the state that all reflectors of a watch share. `registry` receives the metrics of the watch.
+    /// Creates the context, and registers the metrics of the watch in `registry`.
     ///
     /// # Errors
     ///
-    /// If the metrics of the watch cannot be registered.
+    /// Returns an error if the metrics of the watch cannot be registered.
     pub(super) fn new(
         mut config: WatchConfig,
         registry: Option<&Registry>,
@@ -98,12 +98,12 @@ impl WatchContext {
             self.shards.subscribe(),
             target,
         );
-        // Objects of this shard may join labels from objects of all shards.
+        // If labels are joined from these objects, this shard needs the objects of all shards.
         reflector.reads_all_shards = store.source_kind().is_some();
         reflector.with_audits(&self.rotation)
     }
 
-    /// A reflector of objects that only provide joined labels.
+    /// Returns a reflector for objects that only provide joined labels.
     pub(super) fn source_reflector(
         &self,
         source: SourceFeed,
@@ -116,7 +116,7 @@ impl WatchContext {
         reflector
     }
 
-    /// Returns a reflector for objects that all shards read. `metrics` counts the requests of the reflector.
+    /// Returns a reflector that lists the objects of all shards. `metrics` counts its requests.
     pub(super) fn unsharded_reflector<S: ListWatchSink>(
         &self,
         sink: S,
@@ -127,7 +127,8 @@ impl WatchContext {
         let options = Options {
             object_limit: None,
             use_cache: false,
-            // These objects have no samples that could become stale.
+            // Do not remove the objects if the server forbids them, because they have no samples that could become
+            // stale.
             forget_forbidden_after: None,
             ..self.config.options.clone()
         };

@@ -1,4 +1,4 @@
-//! Watches the definitions of custom resources. The definitions determine which configured kinds exist.
+//! Watches the CustomResourceDefinitions (*definitions*), which show which configured kinds exist in the cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,50 +21,50 @@ use crate::registry::StateMetrics;
 use crate::resource::{ResourceInfo, Scope};
 use crate::self_metrics::DefinitionMetrics;
 
-/// Watches the definitions, and sets the known kinds of a [`StateMetrics`].
+/// Watches the definitions, and sets the known kinds of a [`StateMetrics`] accordingly.
 pub(super) struct DefinitionWatch {
     reflector: Reflector<DefinitionSink>,
     kinds: Arc<DefinedKinds>,
 }
 
-/// Receives the definitions.
+/// Receives the definitions that the watch sends.
 struct DefinitionSink {
     definition_metrics: DefinitionMetrics,
-    /// The number of definitions, for health.
+    /// The number of definitions, which the health reports.
     count: Arc<AtomicU64>,
     resource: ResourceInfo,
     kinds: Arc<DefinedKinds>,
-    /// Whether a list has been complete.
+    /// Whether at least one list has been complete.
     has_listed: bool,
-    /// The definitions of a list in progress. At the end of the list, the listed definitions replace the previous
+    /// The definitions that a list in progress has sent so far. At the end of the list, they replace the previous
     /// definitions.
     listed: Option<BTreeMap<String, Definition>>,
     version: String,
 }
 
-/// The known definitions, and the [`StateMetrics`] that must know their kinds.
+/// The current definitions, and the [`StateMetrics`] whose known kinds depend on them.
 struct DefinedKinds {
     metrics: StateMetrics,
-    /// Kinds that exist without a definition.
+    /// The built-in kinds, which exist without a definition.
     built_in: Vec<KnownKind>,
     definitions: Mutex<BTreeMap<String, Definition>>,
-    /// Notified if the kinds of the definitions have changed.
+    /// Is notified when the kinds of the definitions have changed.
     changed: Notify,
 }
 
-/// The version of one definition, and the kinds that it serves.
+/// The resource version of one definition, and the kinds that it defines.
 #[derive(Debug)]
 struct Definition {
     version: String,
     kinds: Vec<KnownKind>,
 }
 
-/// The fields of a definition that determine its kinds. The schemas, which are the largest part, are skipped.
+/// The fields of a definition that describe its kinds. The schemas, which are the largest fields, are skipped.
 #[derive(Deserialize, Serialize)]
 struct DefinitionFields {
     metadata: Metadata,
     spec: Spec,
-    /// Shows whether the API server serves the kinds.
+    /// The conditions, which show whether the API server serves the kinds.
     status: Option<Status>,
 }
 
@@ -74,7 +74,8 @@ struct Metadata {
     name: String,
     #[serde(default)]
     resource_version: String,
-    /// If there are too many kinds, this time decides which kinds are left out.
+    /// If there are more kinds than the limit allows, the creation times of the definitions decide which kinds are left
+    /// out.
     creation_timestamp: Option<String>,
 }
 
@@ -150,12 +151,13 @@ impl DefinitionWatch {
     }
 }
 
-/// After a set of kinds has been applied, changes wait for this number of times the time that it took. The cost of a set
-/// grows with the number of all kinds. So if thousands of definitions arrive one by one, the CPU time does not grow with
-/// the square of their number.
+/// After the known kinds were set, there is a pause before they are set again. The pause is this number of times as
+/// long as the last call took. Each call costs time for all kinds. Without the pause, the CPU time would grow with the
+/// square of the number of definitions if thousands of definitions arrive one after another.
 const PAUSE_FACTOR: u32 = 9;
 
-/// Applies changes of the kinds. Changes that arrive during a pause are applied together.
+/// Sets the known kinds whenever they have changed. If there are several changes during a pause, the kinds are set
+/// once.
 async fn apply_changes(kinds: Arc<DefinedKinds>) {
     loop {
         kinds.changed.notified().await;
@@ -173,7 +175,7 @@ async fn apply_changes(kinds: Arc<DefinedKinds>) {
 // === impl DefinedKinds ===
 
 impl DefinedKinds {
-    /// Makes the kinds of the definitions known.
+    /// Sets the known kinds: the built-in kinds, and the kinds of the definitions.
     fn apply(&self) {
         let defined = kinds_of(&self.definitions.lock());
         let kinds = self.built_in.iter().cloned().chain(defined);
@@ -207,13 +209,13 @@ impl DefinitionSink {
         Ok((fields.metadata.name, definition))
     }
 
-    /// Adds or replaces one definition while no list is in progress. If `new` is `None`, removes the definition.
+    /// Adds or replaces one definition after an event of the watch. If `new` is `None`, removes the definition.
     fn change(&mut self, name: String, new: Option<Definition>) {
         let mut definitions = self.kinds.definitions.lock();
         let before = BTreeMap::from_iter(definitions.remove_entry(&name));
         let after = BTreeMap::from_iter(new.map(|new| (name, new)));
         let mut changes = DefinitionChanges::between(&before, &after, is_updated);
-        // Most updates of a definition change only its status.
+        // Do nothing if the kinds are the same, because most updates of a definition change only its status.
         let has_other_kinds = kinds_of(&before) != kinds_of(&after);
         definitions.extend(after);
         changes.known = definitions.len();
@@ -232,8 +234,8 @@ impl DefinitionSink {
         drop(definitions);
         self.record(changes);
         if !self.has_listed {
-            // The watch is ready only if the kinds of the first list are known. If the list is empty, the built-in
-            // kinds become known.
+            // Set the known kinds at the end of the first list, before the watch reports that it is complete. Even if
+            // the list is empty, the built-in kinds must be known.
             self.has_listed = true;
             self.kinds.apply();
         } else if has_other_kinds {

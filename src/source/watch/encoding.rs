@@ -8,8 +8,8 @@ use crate::decode::Encoding;
 // === impl Encoding ===
 
 impl Encoding {
-    /// The encoding of the response to a request that prefers this encoding. A response is read as protobuf only if its
-    /// `Content-Type` is protobuf.
+    /// Returns the encoding of a response. `self` is the preferred encoding of the request. The result is protobuf only
+    /// if protobuf was preferred and the `Content-Type` of the response is protobuf.
     pub(super) fn of_response(self, headers: &HeaderMap) -> Self {
         let stated = headers.get(header::CONTENT_TYPE);
         let stated = stated.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -21,13 +21,13 @@ impl Encoding {
         }
     }
 
-    /// Objects of at least this size are applied on a thread for blocking work. For most smaller objects, a change of
-    /// threads would cost more than it saves.
+    /// Objects of at least this size, in bytes, are applied on a thread for blocking work. For most smaller objects,
+    /// moving the object to another thread would take longer than applying it.
     pub(super) fn large_object(self) -> usize {
         match self {
             Self::Json => 64 << 10,
-            // An object in protobuf has about half of the bytes of its JSON. The parts that are slowest to decode have
-            // about a third of the bytes of their JSON.
+            // In protobuf, an object has about half as many bytes as in JSON. The fields that need the most time to
+            // decode have about a third as many bytes.
             Self::Protobuf(_) => 24 << 10,
         }
     }
@@ -54,7 +54,7 @@ mod tests {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(stated));
             let is = |encoding| matches!(encoding, Encoding::Protobuf(_));
             assert_eq!(is(protobuf.of_response(&headers)), is_protobuf, "{stated}");
-            // A response to a request for JSON is not read as protobuf.
+            // If the request asked for JSON, the response is never read as protobuf.
             assert!(!is(Encoding::Json.of_response(&headers)), "{stated}");
         }
         let unstated = protobuf.of_response(&HeaderMap::new());

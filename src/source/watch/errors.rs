@@ -1,8 +1,10 @@
-//! Problems of the configuration of a watch.
+//! The errors in the configuration of a watch.
 
 use crate::errors::{debug_is_display, one_per_line};
 
-/// All problems of a watch configuration. `Display` and `Debug` print one problem per line.
+/// The error of [`WatchBuilder::build`](super::WatchBuilder::build), with all problems.
+///
+/// `Display` and `Debug` print one problem per line.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -51,12 +53,12 @@ pub struct WatchError {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchProblem {
-    /// A selector for a resource that is not registered.
+    /// The resource of a selector is not registered.
     #[error("the {what} selector is for `{resource}`, which is not registered; available: {known}")]
     UnknownResource {
         /// `label` or `field`.
         what: &'static str,
-        /// The name of the resource in the selector.
+        /// The name of the resource for which the selector was set.
         resource: String,
         /// The names of the registered resources.
         known: String,

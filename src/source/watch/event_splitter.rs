@@ -11,7 +11,7 @@ use super::oversized::Part;
 use super::part_buffer::PartBuffer;
 use crate::decode::Encoding;
 
-/// Splits the response of a watch into events.
+/// Splits the response of a watch into events while its bytes arrive.
 #[derive(Debug)]
 pub(super) struct EventSplitter {
     bounds: Bounds,
@@ -19,12 +19,12 @@ pub(super) struct EventSplitter {
     event: PartBuffer,
 }
 
-/// How the end of an event is found.
+/// How events are separated from each other.
 #[derive(Debug)]
 enum Bounds {
-    /// Line breaks, in JSON.
+    /// In JSON: by a line break after each event.
     Lines,
-    /// A length before each event, in protobuf.
+    /// In protobuf: by the length before each event.
     Frames(FrameReader),
 }
 
@@ -41,7 +41,7 @@ impl EventSplitter {
         }
     }
 
-    /// Whether the last event is incomplete.
+    /// Whether a part of an event has arrived, but not its end.
     pub(super) fn is_in_event(&self) -> bool {
         match &self.bounds {
             Bounds::Lines => !self.event.is_empty(),
@@ -78,14 +78,14 @@ impl EventSplitter {
         }
     }
 
-    /// Releases the memory of handled events. An incomplete event keeps its memory.
+    /// Releases the memory of the events that were passed to `each`. The bytes of an incomplete event are kept.
     pub(super) fn settle(&mut self) {
         self.event.settle();
     }
 }
 
-/// Calls `each` with every complete line that is not empty. A line without a line break stays in the buffer until its
-/// other bytes arrive.
+/// Calls `each` with every complete line that is not empty. An incomplete line stays in the buffer until its line break
+/// arrives.
 fn feed_lines<E>(
     mut bytes: &[u8],
     line: &mut PartBuffer,
@@ -210,7 +210,8 @@ mod tests {
             assert!(splitter.event.bytes().len() <= limit);
         }
         assert!(!splitter.is_in_event());
-        // The length of a frame reserves no memory before the bytes of the frame arrive.
+        // A frame begins with its length. A large length alone reserves no memory; only the bytes that arrive need
+        // memory.
         let fed = splitter.feed(b"\xff\xff\xff\xff\x0a", |_| Err(()));
         assert!(fed.is_ok() && splitter.is_in_event());
         splitter.settle();

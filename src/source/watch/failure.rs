@@ -1,4 +1,4 @@
-//! [`Failure`]: the reason why a request or a watch failed, and the consequences for the next request.
+//! [`Failure`]: the reason why a request or a watch failed, and the data that decides about the next request.
 
 use std::error::Error;
 use std::fmt;
@@ -19,19 +19,20 @@ use crate::source::health::FailureReason;
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: FailureReason,
-    /// Whether the requested resource version is newer than all versions that the server has.
+    /// Whether the requested resource version is newer than the newest version of the server.
     pub(super) version_too_large: bool,
-    /// Whether the server refuses the requested encoding of the objects, or a response in protobuf is malformed.
+    /// Whether the next request must ask for another encoding: the server refused the requested encoding, or a response
+    /// in protobuf was malformed.
     pub(super) is_of_encoding: bool,
     pub(super) message: String,
-    /// The `Retry-After` of the server.
+    /// The time in the header `Retry-After`, or in the `Status`, of the response.
     pub(super) retry_after: Option<Duration>,
-    /// Whether the server is unreachable, or a proxy reports that the server is unreachable.
+    /// Whether the server is unreachable, or a proxy reports this.
     pub(super) is_away: bool,
     pub(super) contact: Contact,
 }
 
-/// The point at which a request failed.
+/// How far a request got before it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contact {
     /// The connection failed.
@@ -42,7 +43,7 @@ pub(super) enum Contact {
     Answer,
 }
 
-/// The fields of a `Status` object that this module reads.
+/// The fields of a Kubernetes `Status` object that this module reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
@@ -66,7 +67,7 @@ struct Cause {
     message: String,
 }
 
-/// Maximum `Retry-After` that is respected.
+/// If the server requests a longer pause by `Retry-After`, the pause is only this time.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 // === impl Failure ===
@@ -88,12 +89,12 @@ impl Failure {
         Self::new(FailureReason::Unreachable, message)
     }
 
-    /// Creates the failure for a server that sends a list or a watch, but no complete object within `timeout`.
+    /// Creates the failure for a response that contains no complete object within `timeout`.
     pub(super) fn no_object(timeout: Duration) -> Self {
         Self::unreachable(format!("no complete object within {timeout:?}"))
     }
 
-    /// Creates the failure for a malformed response in protobuf. The next request asks for JSON.
+    /// Creates the failure for a malformed response in protobuf. The next request must ask for JSON.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self {
             is_of_encoding: true,
@@ -109,7 +110,7 @@ impl Failure {
         }
     }
 
-    /// Creates a failure of a request without a response.
+    /// Creates the failure for a request that got no response.
     pub(super) fn of_request(error: &kube::Error) -> Self {
         let failure = Self::of_client(error);
         let contact = match failure.reason {
@@ -119,7 +120,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// Creates a failure of a request without a response, or with an incomplete response.
+    /// Creates the failure for an error of the client: there was no response, or it was incomplete.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));
@@ -151,7 +152,7 @@ impl Failure {
     /// Creates the failure for a response with a status other than 200.
     pub(super) fn of_response(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let mut status = Status::parse(body);
-        // The HTTP status code takes precedence over the code in the JSON.
+        // The HTTP status code takes precedence over the code in the body.
         status.code = code.as_u16();
         if status.message.is_empty() {
             let reason = code.canonical_reason().unwrap_or("no reason given");
@@ -166,7 +167,7 @@ impl Failure {
         failure
     }
 
-    /// Creates a failure that the server reports by a `Status`, in a response or in an event of a watch.
+    /// Creates the failure for a `Status` that the server sent in an error response or in an event of a watch.
     pub(super) fn of_status(status: &Status) -> Self {
         let details = status.details.as_ref();
         let too_large = details
@@ -190,7 +191,7 @@ impl Failure {
         let retry_after = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
         Self {
             version_too_large: too_large,
-            // API servers respond with 406, and some proxies with 415.
+            // If the encoding is not supported, API servers respond with 406, and some proxies with 415.
             is_of_encoding: matches!(status.code, 406 | 415),
             retry_after: (seconds > 0).then_some(retry_after),
             is_away: reason == FailureReason::ServerError && (502..=504).contains(&status.code),
@@ -231,17 +232,18 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The error about the credentials, if the credentials are the cause of a failure.
+/// Returns the error about the credentials, if the credentials are the cause of an error.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),
-        // If the layer that adds credentials to each request fails, kube returns its error in this variant.
+        // kube also uses this variant if the credentials cannot be added to a request.
         kube::Error::Service(error) => error.downcast_ref(),
         _ => None,
     }
 }
 
-/// Returns a message without the secrets that a credential plugin reads and writes.
+/// Returns a message for an error about credentials. The message does not contain the secrets that a credential plugin
+/// reads and writes.
 fn no_credentials(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {
@@ -256,7 +258,8 @@ fn no_credentials(error: &AuthError) -> String {
     }
 }
 
-/// Joins the messages of an error and of its sources. A message that occurs twice is written once.
+/// Joins the message of an error and the messages of its sources. A message that an earlier message already contains is
+/// left out.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -274,7 +277,7 @@ fn chain(error: &dyn Error) -> String {
 // === impl Status ===
 
 impl Status {
-    /// Reads a `Status` in JSON or protobuf. The result for other objects has no code and no message.
+    /// Reads a `Status` in JSON or protobuf. For any other object, the result has no code and no message.
     pub(super) fn parse(object: &[u8]) -> Self {
         let status = if object.starts_with(&PREFIX) {
             Self::parse_protobuf(object)
@@ -412,7 +415,7 @@ mod tests {
         assert_eq!(format!("{failure:?}"), format!("{from_json:?}"));
         assert!(failure.version_too_large);
         assert_eq!(failure.retry_after, Some(Duration::from_secs(1)));
-        // An object of another kind is not read as an error.
+        // An object that is not a `Status` is not read as an error.
         let pod = serde_json::json!({ "kind": "Pod", "apiVersion": "v1" });
         let pod = kube_protobuf::encode::object(&pod).unwrap().unwrap();
         assert_eq!(

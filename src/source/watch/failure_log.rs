@@ -1,4 +1,5 @@
-//! [`FailureLog`]: if many resources have the same event, writes one message for all of them.
+//! [`FailureLog`]: logs failures and recoveries of resources. If the same happens to many resources, it logs one
+//! message for all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,9 +12,10 @@ use tokio::time::{Instant, sleep_until};
 use super::outage::Outage;
 use crate::source::health::FailureReason;
 
-/// The log of all watches of a server. If several resources have the same failure, the resources share a message.
+/// Logs failures and recoveries for all watches of a server. If several resources fail for the same reason, one message
+/// names all of them.
 ///
-/// Messages about resources are delayed for a moment, so that other resources can be added.
+/// A message about a resource is delayed for a moment, so that other resources can be added to the same message.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog {
     outage: Outage,
@@ -29,12 +31,12 @@ pub(super) struct Subject {
     pub(super) namespace: Option<String>,
 }
 
-/// An event that the log reports about a resource.
+/// What has happened to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The resource cannot be listed or watched.
     Failed(FailureReason),
-    /// The resource is listed or watched again.
+    /// The resource can be listed or watched again.
     Synced,
     /// The objects of the resource were removed, because the server forbids the resource.
     Forgotten,
@@ -42,7 +44,7 @@ pub(super) enum Event {
     Unfinished,
 }
 
-/// Whether the server accepts the credentials.
+/// Whether the server currently refuses the credentials.
 #[derive(Debug, Default)]
 struct Credentials {
     /// Number of watches whose credentials are refused.
@@ -52,30 +54,30 @@ struct Credentials {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// The messages, in the order in which they were created.
+    /// The messages that were not logged yet, in the order in which they were created.
     messages: Vec<Message>,
-    /// The last message for each failure reason.
+    /// The time of the last message for each failure reason.
     logged: Vec<Logged>,
-    /// The resources with a logged failure and no logged recovery after it.
+    /// The resources for which the log shows a failure and no later recovery.
     failing: HashSet<Subject>,
 }
 
-/// A message that waits for more resources.
+/// A message that was not logged yet, so that more resources can be added.
 #[derive(Debug)]
 struct Message {
     event: Event,
     due: Instant,
-    /// The number of resources that were added.
+    /// The number of resources that were ever added, including resources that were removed.
     added: usize,
     subjects: HashMap<Subject, Problem>,
 }
 
-/// The position and the error of a resource in a message.
+/// The position of a resource in a message, and its error.
 #[derive(Debug)]
 struct Problem {
-    /// The number of resources that were added before this resource.
+    /// The number of resources that had been added before this resource.
     position: usize,
-    /// Empty if the resource has not failed.
+    /// The error; empty if the message is not about failures.
     error: String,
 }
 
@@ -83,14 +85,14 @@ struct Problem {
 struct Logged {
     event: Event,
     at: Instant,
-    /// The minimum time until the next message for the same reason.
+    /// The minimum time between this message and the next message for the same reason.
     gap: Duration,
 }
 
-/// How long a message is delayed, so that other resources can be added to it.
+/// How long a message is delayed, so that other resources can be added.
 const GATHER: Duration = Duration::from_secs(3);
-/// Minimum time between the first two messages for the same reason. The time doubles with each further message, so that
-/// watches that fail one after another do not fill the log.
+/// Minimum time between the first and the second message for the same reason. For each further message, the minimum
+/// time doubles, so that resources that fail one after another do not fill the log.
 const FIRST_GAP: Duration = Duration::from_secs(60);
 const LAST_GAP: Duration = Duration::from_secs(480);
 /// The maximum number of resources that a message names.
@@ -101,7 +103,7 @@ const MAX_ERRORS: usize = 3;
 // === impl FailureLog ===
 
 impl FailureLog {
-    /// Logs messages when they are due. Never resolves.
+    /// Logs each message when its delay has passed. Never resolves.
     pub(super) async fn run(&self) {
         loop {
             let due = self.pending.lock().next_due();
@@ -115,7 +117,7 @@ impl FailureLog {
         }
     }
 
-    /// Records that a request got no response.
+    /// Records that a request got no response, which may mean that the server is unreachable.
     pub(super) fn no_answer(&self, error: &str) {
         self.outage.no_answer(|| {
             tracing::warn!(
@@ -133,7 +135,7 @@ impl FailureLog {
         });
     }
 
-    /// Records that the server refuses the credentials of one more watch, or that the credentials cannot be obtained.
+    /// Records that one more watch has no valid credentials: the server refuses them, or they cannot be obtained.
     pub(super) fn credentials_refused(&self, error: &str) {
         let mut credentials = self.credentials.lock();
         credentials.refused += 1;
@@ -147,7 +149,7 @@ impl FailureLog {
         }
     }
 
-    /// Records that the server accepts the credentials of one more watch.
+    /// Records that the server accepts the credentials of a watch again.
     pub(super) fn credentials_accepted(&self) {
         if let Some(since) = self.credentials.lock().settle_one() {
             let seconds = since.elapsed().as_secs();
@@ -155,12 +157,12 @@ impl FailureLog {
         }
     }
 
-    /// Records that a watch with refused credentials has stopped.
+    /// Records that a watch has stopped whose credentials were refused.
     pub(super) fn credentials_unused(&self) {
         self.credentials.lock().settle_one();
     }
 
-    /// Logs an event of a resource after a short delay, together with the same events of other resources.
+    /// Logs an event of a resource after a short delay, in one message with the same event of other resources.
     pub(super) fn log(&self, event: Event, subject: &Subject, error: &str) {
         self.pending.lock().add(event, subject, error);
         self.changed.notify_one();
@@ -170,7 +172,8 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Removes one refused watch. If no refused watch remains, returns the time at which the refusals began.
+    /// Decreases the number of watches with refused credentials by one. If no such watch remains, returns the time at
+    /// which the refusals began.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
         if self.refused == 0 {
@@ -187,7 +190,7 @@ impl Pending {
     fn add(&mut self, event: Event, subject: &Subject, error: &str) {
         self.remove_opposite(event, subject);
         if event == Event::Synced && !self.failing.contains(subject) {
-            // The failure was not logged, so the recovery is not logged either.
+            // Do not log the recovery, because the failure was not logged.
             return;
         }
         let same = |message: &&mut Message| message.event == event;
@@ -212,8 +215,9 @@ impl Pending {
         self.messages.push(message);
     }
 
-    /// Removes a resource from pending messages that are no longer true. If the resource has recovered, removes it from
-    /// failures. If the resource has failed again, removes it from recoveries.
+    /// Removes a resource from messages that are not logged yet and are no longer true. If the resource has recovered,
+    /// removes it from messages about failures. If the resource has failed again, removes it from messages about
+    /// recoveries.
     fn remove_opposite(&mut self, event: Event, subject: &Subject) {
         let is_opposite = |other: Event| match event {
             Event::Failed(_) => other == Event::Synced,
@@ -268,7 +272,7 @@ impl Pending {
 // === impl Message ===
 
 impl Message {
-    /// Adds a resource, unless the message already names the resource.
+    /// Adds a resource. If the message already names the resource, does nothing.
     fn add(&mut self, subject: &Subject, error: &str) {
         if !self.subjects.contains_key(subject) {
             let problem = Problem {
@@ -287,8 +291,8 @@ impl Message {
         subjects
     }
 
-    /// The distinct errors. The error of a refusal contains the name of the resource, so the errors of all refusals are
-    /// distinct. The first error of a refusal is enough.
+    /// Returns the different errors of the message. The error of a refusal contains the name of the resource, so the
+    /// errors of refusals always differ. In this case, returns only the first error.
     fn errors(&self) -> String {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };
@@ -389,7 +393,8 @@ mod tests {
         }
     }
 
-    /// The events of the pending messages, each with the number of resources and the seconds until the message is due.
+    /// Returns the messages that are not logged yet: the event, the number of resources, and the seconds until the
+    /// message is logged.
     fn pending(log: &FailureLog) -> Vec<(Event, usize, u64)> {
         let pending = log.pending.lock();
         let now = Instant::now();
@@ -420,7 +425,7 @@ mod tests {
         assert_eq!(pending(&log), [(forbidden, 1, 3)]);
     }
 
-    /// Advances the time and logs the messages that are due.
+    /// Advances the time and logs the messages whose delay has passed.
     async fn wait(log: &FailureLog, time: Duration) {
         tokio::time::advance(time).await;
         log.pending.lock().log_due();
@@ -451,7 +456,7 @@ mod tests {
         assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
         log.log(failed, &subject("pods"), "no");
         assert_eq!(pending(&log), [(failed, 1, 60)]);
-        // The resource recovers while the message for the second failure is pending. The first failure was logged.
+        // The resource recovers before the second failure is logged. The first failure was logged.
         log.log(Event::Synced, &subject("pods"), "");
         assert_eq!(pending(&log), [(Event::Synced, 1, 3)]);
         wait(&log, GATHER).await;

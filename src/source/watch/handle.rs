@@ -60,9 +60,11 @@ impl WatchHandle {
 
     /// Changes the shard.
     ///
-    /// Objects in both shards stay. Objects that are only in the old shard are removed immediately, or after
-    /// [`shard_handover`](super::WatchBuilder::shard_handover). Every resource is relisted to get the objects of the
-    /// new shard. A host that feeds a resource must relist the resource.
+    /// The samples of objects that are in the old and in the new shard stay. The samples of objects that are only in
+    /// the old shard are removed after the time [`shard_handover`](super::WatchBuilder::shard_handover).
+    ///
+    /// The watch lists every resource again to get the objects of the new shard. If the host feeds a resource, the host
+    /// must also list this resource again.
     pub fn set_shard(&self, shard: Shard) {
         self.control.set(shard);
     }

@@ -1,4 +1,5 @@
-//! Watches the metadata of objects that only provide joined labels.
+//! Watches the metadata of objects whose labels are joined to the samples of other objects, such as Nodes and
+//! Namespaces.
 
 use super::config::{NodeScope, WatchConfig, in_namespaces};
 use super::context::WatchContext;
@@ -8,8 +9,8 @@ use crate::joins::{SourceFeed, SourceKind};
 use crate::resource::Scope;
 use crate::store::WatchWriter;
 
-/// Creates the reflectors for objects that provide joined labels and that the watch does not request for a store. These
-/// reflectors do not delay readiness.
+/// Creates the reflectors for objects that only provide labels to join, because no watched store contains these
+/// objects. Readiness does not depend on these reflectors.
 pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchWriter>>> {
     let mut reflectors = Vec::new();
     for source in separate_sources(context) {
@@ -29,8 +30,8 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
     reflectors
 }
 
-/// Returns the sources of joined labels that need a separate watch. These sources have no store, or the node scope
-/// excludes their store from the watch.
+/// Returns the kinds of objects that provide labels to join and need a separate watch. These kinds have no store, or
+/// the node scope excludes their store from the watch.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);
@@ -50,10 +51,10 @@ fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
 // === impl WatchConfig ===
 
 impl WatchConfig {
-    /// The targets to watch for a kind of objects that provide joined labels.
+    /// The targets to watch for a kind of objects that provide labels to join.
     ///
     /// If the watch is limited to some namespaces or to one node, the Namespace objects or the Node object are
-    /// requested by name. Then a role with `resourceNames` suffices.
+    /// requested by name. A role with `resourceNames` can allow such a request.
     fn source_targets(&self, kind: SourceKind) -> Vec<Target> {
         let filter = self.metrics.settings().filter.read().clone();
         let resource = kind.info();
@@ -67,7 +68,7 @@ impl WatchConfig {
                 namespaces.cloned().map(named).collect()
             }
             (SourceKind::Node, NodeScope::Node(name)) => vec![named(name.clone())],
-            // Pods without a node refer to no node.
+            // In this scope, the watch has only pods that are not on a node, so labels of nodes are not needed.
             (SourceKind::Node, NodeScope::Unscheduled) => Vec::new(),
             _ if resource.scope() == Scope::Cluster => vec![Target::all(resource)],
             _ if filter.namespaces.is_empty() => vec![Target {

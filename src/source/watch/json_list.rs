@@ -22,14 +22,14 @@ pub(super) struct JsonList {
     kind: Option<&'static str>,
     position: Position,
     nesting: Nesting,
-    /// All bytes except the items.
+    /// All bytes of the list except its items.
     envelope: Vec<u8>,
 }
 
-/// One part of a list: an item or the header of a table.
+/// An item of a list, or the header of a table.
 #[derive(Debug)]
 pub(super) enum ListPart<'a> {
-    /// The start of a table, whose rows are the items of the list.
+    /// The JSON of a table before its rows. The rows are the items of the list.
     TableHeader(Vec<u8>),
     /// An item.
     Object(Part<'a>),
@@ -197,7 +197,7 @@ impl JsonList {
     }
 }
 
-/// Whether the text ends with a key and a colon.
+/// Whether `text` ends with `key` and a colon.
 fn ends_with_key(text: &[u8], key: &[u8]) -> bool {
     let Some(text) = text.trim_ascii_end().strip_suffix(b":") else {
         return false;

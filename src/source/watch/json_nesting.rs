@@ -2,7 +2,7 @@
 
 use memchr::memchr2;
 
-/// The position in a JSON text: the depth of nesting, and whether it is in a string.
+/// The position in a JSON text: the depth of nesting, and whether the position is in a string.
 #[derive(Debug, Default)]
 pub(super) struct Nesting {
     pub(super) depth: usize,
@@ -14,7 +14,7 @@ pub(super) struct Nesting {
 // === impl Nesting ===
 
 impl Nesting {
-    /// Whether the position has this depth and is outside strings.
+    /// Whether the position is at this depth and not in a string.
     pub(super) fn is_at(&self, depth: usize) -> bool {
         self.depth == depth && !self.in_string
     }
@@ -24,7 +24,7 @@ impl Nesting {
         self.depth > 0 || byte == b'{' || byte.is_ascii_whitespace()
     }
 
-    /// Advances by one byte.
+    /// Steps over the next byte of the text, which is `byte`.
     pub(super) fn step(&mut self, byte: u8) {
         if self.in_string {
             match byte {
@@ -43,7 +43,7 @@ impl Nesting {
         }
     }
 
-    /// The offset after the value that began at depth 0, if it ends in `bytes`.
+    /// The offset after the value that began at depth 0, if the value ends in `bytes`.
     pub(super) fn end_of_value(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {

@@ -1,12 +1,13 @@
-//! [`ListBatches`]: applies a part of a long list on another thread.
+//! [`ListBatches`]: applies about half of the objects of a long list on another thread.
 //!
-//! The task of a watch reads a list, splits it, and applies its objects. Applying the objects takes most of the time,
-//! so a second thread applies about half of them. The task passes whole batches to this thread, and continues with the
-//! objects after the batch. A batch has as many objects as a page of the store has rows. Therefore, the rows of both
-//! threads are in different pages. If the list is in key order, the pages become full.
+//! The task of a watch reads a list, splits the list into objects, and applies the objects. Applying the objects takes
+//! most of the time, so a second thread applies about half of the objects. The task passes a batch of objects to the
+//! second thread, and itself applies the objects after the batch. A batch has as many objects as a page of the store
+//! has rows. Therefore, the two threads write to different pages. If the list is in key order, each batch fills one
+//! page.
 //!
-//! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] is a barrier: it waits
-//! until all earlier objects are applied.
+//! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] waits until all earlier
+//! objects are applied.
 
 use std::collections::HashSet;
 use std::panic::resume_unwind;
@@ -27,19 +28,19 @@ use crate::store::{ListHelper, PAGE_ROWS};
 
 /// The batches of the list in progress.
 pub(super) struct ListBatches {
-    /// A permit for each batch that may exist.
+    /// Limits the number of batches: each batch needs a permit.
     permits: Arc<Semaphore>,
-    /// Number of objects of the list so far that are small enough for a batch.
+    /// Number of objects in the list so far. Objects that are too large for a batch do not count.
     objects: usize,
-    /// The batch that is being filled.
+    /// The batch to which the task adds objects.
     batch: Option<Batch>,
-    /// A full batch that is applied after the batch of `running`.
+    /// A full batch that waits until the thread in `running` has ended.
     waiting: Option<Batch>,
-    /// The worker that applies batches. `None` while a thread has the worker.
+    /// The worker that applies batches. `None` while a thread uses the worker.
     worker: Option<Worker>,
-    /// The thread that applies a batch. A thread never waits for another batch, because the list may be slow.
+    /// The thread that applies a batch. The thread ends after the batch, because a slow list may delay the next batch.
     running: Option<JoinHandle<Worker>>,
-    /// Makes the thread stop after its current object when this value is dropped.
+    /// When this `ListBatches` is dropped, the thread stops after its current object.
     stop: StopOnDrop,
     /// Whether a batch was not applied, because the runtime is shutting down.
     is_incomplete: bool,
@@ -53,45 +54,46 @@ struct Worker {
     applied: AppliedBatches,
 }
 
-/// Sets a flag when it is dropped.
+/// A flag that is set when this value is dropped.
 #[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
 
 /// Consecutive objects of a list.
 struct Batch {
-    /// Limits the number of batches.
+    /// The permit of this batch. The number of permits limits the number of batches.
     _permit: OwnedSemaphorePermit,
     encoding: Encoding,
     bytes: Overwritten,
-    /// The end of each object in `bytes`.
+    /// The offset in `bytes` after each object.
     ends: Vec<usize>,
 }
 
 /// The results of the objects that were applied on another thread.
 #[derive(Debug, Default)]
 pub(super) struct AppliedBatches {
-    /// The highest version of the objects.
+    /// The highest resource version of the objects.
     pub(super) newest: Option<u64>,
     /// The first object whose bytes are not valid.
     pub(super) malformed: Option<DecodeError>,
     /// The errors of the other objects that did not decode, at most [`MAX_ERRORS`].
     pub(super) errors: Vec<DecodeError>,
-    /// Hashes of the keys of the objects that have no row.
+    /// Hashes of the keys of the objects for which the store has no row.
     pub(super) without_row: HashSet<u64>,
 }
 
 /// Number of objects of a batch.
 const BATCH: usize = PAGE_ROWS;
-/// A batch is full at this size.
+/// A batch with at least this number of bytes is full.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors to remember. Further errors would not be logged as warnings anyway.
+/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log contains fewer
+/// warnings.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that help all watches of a cluster.
 const MAX_THREADS: usize = 4;
 
-/// The permits for batches that the reflectors of a watch share. One processor is left for the tasks of the watches.
-/// Each other processor, up to [`MAX_THREADS`], has two permits, because a task fills the next batch while a thread
-/// applies a batch.
+/// Returns the permits for batches, which all reflectors of a watch share. The number of threads is one less than the
+/// number of processors, but at most [`MAX_THREADS`]. One processor remains free for the tasks of the watches. Each
+/// thread has two permits, because a task fills the next batch while the thread applies a batch.
 pub(super) fn batch_permits() -> Arc<Semaphore> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(2 * (processors - 1).min(MAX_THREADS)))
@@ -118,11 +120,11 @@ impl ListBatches {
         self.objects = 0;
     }
 
-    /// Offers the next object of the list, which must be smaller than [`Encoding::large_object`]. Returns false if the
-    /// caller must apply the object.
+    /// Offers the next object of the list, which must be smaller than [`Encoding::large_object`]. Returns false if no
+    /// batch takes the object, so that the caller must apply the object.
     ///
     /// `helper` returns the [`ListHelper`] that applies objects on the other thread, and `hasher` returns the hash
-    /// function for their keys. `begin` is called before a new batch.
+    /// function for their keys. This function calls `begin` before it creates a batch.
     pub(super) fn offer(
         &mut self,
         object: &[u8],
@@ -135,7 +137,7 @@ impl ListBatches {
         self.objects += 1;
         self.continue_waiting();
         if self.batch.is_none() {
-            // A short list needs no other thread.
+            // The caller applies the first page, because a short list needs no other thread.
             let begins_page = at >= BATCH && at.is_multiple_of(BATCH);
             if !begins_page || self.waiting.is_some() || !self.has_worker(helper, hasher) {
                 return false;
@@ -154,7 +156,7 @@ impl ListBatches {
         true
     }
 
-    /// Whether there are objects that are not applied yet, or results that [`finish`](Self::finish) has not returned.
+    /// Whether some objects are not applied yet, or [`finish`](Self::finish) has not returned some results yet.
     pub(super) fn is_in_use(&self) -> bool {
         let is_filled = self.batch.is_some() || self.waiting.is_some();
         is_filled || self.running.is_some() || self.worker.is_some()
@@ -177,7 +179,7 @@ impl ListBatches {
         self.worker.is_some() || self.running.is_some()
     }
 
-    /// Starts to apply the batch that is waiting, if the batch before it is applied.
+    /// Starts to apply the batch in `waiting`, if the thread has applied the previous batch.
     fn continue_waiting(&mut self) {
         if self.waiting.is_none() {
             return;
@@ -195,7 +197,7 @@ impl ListBatches {
     ///
     /// # Errors
     ///
-    /// If objects were not applied, because the runtime is shutting down.
+    /// Returns an error if objects were not applied, because the runtime is shutting down.
     pub(super) async fn finish(&mut self) -> Result<AppliedBatches, Failure> {
         loop {
             if let Some(running) = self.running.take() {
@@ -215,7 +217,7 @@ impl ListBatches {
         Ok(worker.map_or_else(AppliedBatches::default, |own| own.applied))
     }
 
-    /// The worker that a thread returns. If the thread has panicked, this function continues the panic.
+    /// Returns the worker of a thread that has ended. If the thread has panicked, this function continues the panic.
     fn joined(&mut self, worker: Result<Worker, JoinError>) -> Option<Worker> {
         let error = match worker {
             Ok(worker) => return Some(worker),
@@ -300,7 +302,7 @@ impl Batch {
         Self {
             _permit: permit,
             encoding,
-            // The batch never grows beyond this capacity, so its bytes are never copied.
+            // The batch never grows beyond this capacity, so its bytes are never copied to a larger buffer.
             bytes: Overwritten::with_capacity(FULL_BYTES + encoding.large_object()),
             ends: Vec::with_capacity(BATCH),
         }
@@ -400,7 +402,7 @@ mod tests {
             let others: HashSet<_> = others.iter().map(String::as_str).collect();
             let is_other = |number: usize| others.contains(&*format!("{list}/{number}"));
             assert!(own.iter().all(|number| !is_other(*number)));
-            // The task itself applies the first page, because the list may be short.
+            // The task of the test applies the first page, because a short list needs no other thread.
             assert!((0..BATCH).all(|number| !is_other(number)));
             for page in 1..5_000 / BATCH {
                 let rows = page * BATCH..(page + 1) * BATCH;

@@ -1,7 +1,8 @@
 //! [`ListProgress`]: detects a paged list that does not end.
 //!
-//! A correct list ends. The pages of a list have different tokens and objects, because each token is the key of the
-//! next object. The bounds are far above the largest clusters, which have about a million objects of a resource.
+//! In a correct list, all pages have different tokens and objects, because a token contains the key of the next object.
+//! Therefore, a page that occurs twice means that the list does not end. The maximum numbers in this module are far
+//! above the numbers in the largest clusters, which have about a million objects of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -15,7 +16,7 @@ use crate::source::health::FailureReason;
 
 /// The progress of one paged list.
 pub(super) struct ListProgress {
-    /// The time when the list began, plus the time in which it waited for other feeds.
+    /// The time when the list began, plus the time in which the list waited until other feeds released memory.
     began: Instant,
     /// Number of received objects, including objects that are not stored.
     objects: u64,
@@ -32,7 +33,7 @@ pub(super) struct ListProgress {
 const MAX_PAGES: u64 = 100_000;
 /// Maximum number of consecutive pages without objects. Servers may send such pages if a selector excludes objects.
 const MAX_EMPTY_PAGES: u64 = 1_000;
-/// A list with a longer duration or more pages is logged.
+/// A list is logged if it takes at least this time, or has at least [`MANY_PAGES`] pages.
 const LONG: Duration = Duration::from_secs(300);
 const MANY_PAGES: u64 = 5_000;
 
@@ -56,7 +57,7 @@ impl ListProgress {
         self.began
     }
 
-    /// Subtracts the time in which the list waited for other feeds from the duration of the list.
+    /// Excludes a wait from the duration of the list. In this wait, the list waited until other feeds released memory.
     pub(super) fn waited(&mut self, time: Duration) {
         self.began += time;
     }
@@ -69,12 +70,12 @@ impl ListProgress {
         self.pages
     }
 
-    /// Counts an object of a list that may have at most `most` objects. The bytes of the first object identify the
-    /// page, if the bytes are known.
+    /// Counts an object of a list that may have at most `most` objects. `bytes` is the object, or `None` if the object
+    /// was not buffered. The bytes of the first object of a page identify the page.
     ///
     /// # Errors
     ///
-    /// If the page has been sent before, or there are too many objects.
+    /// Returns an error if the page has been sent before, or there are too many objects.
     pub(super) fn object(
         &mut self,
         most: Option<u64>,
@@ -90,11 +91,11 @@ impl ListProgress {
         }
     }
 
-    /// Counts a page. `token` requests the next page.
+    /// Counts a page. `token` is the token for the next page.
     ///
     /// # Errors
     ///
-    /// If the token has been sent before, or there are too many pages.
+    /// Returns an error if the token has been sent before, or there are too many pages.
     pub(super) fn page(&mut self, token: &str) -> Result<(), Failure> {
         self.pages += 1;
         let is_empty = !std::mem::take(&mut self.page_has_objects);
@@ -137,7 +138,7 @@ fn endless(message: impl Into<String>) -> Failure {
 ///
 /// # Errors
 ///
-/// If there are too many objects.
+/// Returns an error if there are too many objects.
 pub(super) fn count_object(objects: &mut u64, most: Option<u64>) -> Result<(), Failure> {
     *objects += 1;
     match most {
@@ -156,7 +157,8 @@ pub(super) fn took_too_long(limit: Duration) -> Failure {
 mod tests {
     use super::*;
 
-    /// Sends pages of two objects and returns the first failure. Each page is given by its token and its first object.
+    /// Sends pages of two objects and returns the first failure. `pages` contains the token and the first object of
+    /// each page.
     fn failure(pages: impl IntoIterator<Item = (String, String)>) -> Option<String> {
         let mut progress = ListProgress::new();
         pages.into_iter().find_map(|(token, first)| {

@@ -10,13 +10,13 @@ pub(super) struct ListMeta {
     pub(super) version: String,
     /// Token of the next page.
     pub(super) next: Option<String>,
-    /// Number of objects after this page, if the server sends it.
+    /// Number of objects after this page, if the server sends this number.
     pub(super) remaining: Option<u64>,
     /// The shard selector that the server applied.
     pub(super) shard: Option<String>,
 }
 
-/// The metadata as the server sends it, without limits.
+/// The metadata as the server sends it, before the sizes are checked.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ListMetaFields {
@@ -32,7 +32,7 @@ struct ShardInfo {
     selector: String,
 }
 
-/// Reads an integer. A value of another type is read as `None`, because lists do not need the number.
+/// Reads an integer. A value of another type is read as `None`, because a list can be read without this number.
 fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(serde_json::Value::deserialize(deserializer)?.as_i64())
 }

@@ -165,7 +165,7 @@ mod tests {
         let unversioned = split(&list("Node", &json!({})), 5);
         assert_eq!(unversioned.unwrap_err(), SplitError::NoVersion);
         let whole = list("Node", &meta);
-        // The last fields are empty strings, so the list is also complete without them.
+        // The last two fields are empty strings. The list is complete with or without these fields.
         for end in 0..whole.len() - 2 {
             let is_whole = end == whole.len() - 4;
             assert_eq!(split(&whole[..end], 4).is_ok(), is_whole, "cut at {end}");

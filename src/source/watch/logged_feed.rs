@@ -1,4 +1,4 @@
-//! [`LoggedFeed`]: reports the state of one watch to the health, and logs changes.
+//! [`LoggedFeed`]: reports the state of one watch for the health, and logs changes of the state.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use super::failure_log::{Event, FailureLog, Subject};
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, FeedReporter, FeedState};
 
-/// Reports the state of one watch to the health, and logs its changes.
+/// Reports the state of one watch for the health, and logs each change of this state.
 pub(super) struct LoggedFeed {
     reporter: FeedReporter,
     subject: Subject,
-    /// The last logged failure that is not resolved yet.
+    /// The reason of the last logged failure, until the watch works again.
     logged: Option<FailureReason>,
     /// Whether the server refuses the credentials of the watch.
     is_unauthorized: bool,
@@ -82,7 +82,7 @@ impl LoggedFeed {
             _ if failure.contact == Contact::None => self.log.no_answer(&failure.message),
             reason => {
                 if reason.is_refusal() {
-                    // A server that refuses a resource has accepted the credentials.
+                    // If the server refuses a resource, it has accepted the credentials.
                     self.settle_credentials();
                 }
                 self.log_failure(failure);
@@ -117,7 +117,7 @@ impl LoggedFeed {
         }
     }
 
-    /// Logs a recovery. First lists are not logged per resource.
+    /// Logs that the watch works again after a failure. The first list of a resource is not logged here.
     fn log_synced(&mut self) {
         self.log.answer();
         self.settle_credentials();

@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
 //! The metrics in the first block of [`WatchMetrics`] have the names, labels and values of kube-state-metrics, so that
-//! the alerts of kube-state-metrics work. kube-state-metrics does not have the metrics in the second block.
+//! the alerts of kube-state-metrics work. The metrics in the second block do not exist in kube-state-metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -80,12 +80,12 @@ pub(super) struct FeedMetrics {
     audit_relists: IntCounter,
 }
 
-/// The registered collector: all metrics, and the sources of the computed gauges.
+/// The collector that the registry of the host contains: all metrics, and the data from which gauges are computed.
 struct Registered {
     metrics: WatchMetrics,
     health: Health,
     budget: Arc<BufferBudget>,
-    /// Concurrent scrapes must not reset each other's gauges.
+    /// Allows one scrape at a time, because each scrape resets the gauges before it sets them.
     one_at_a_time: Mutex<()>,
 }
 
@@ -273,7 +273,7 @@ impl WatchMetrics {
         }
     }
 
-    /// Sets the shard. The metric of the shard has a series only for the current shard.
+    /// Sets the metrics of the shard. The metric `shard_ordinal` has a series only for the current shard.
     pub(super) fn set_shard(&self, shard: Shard) {
         self.shard_ordinal.reset();
         let index = shard.index();
@@ -291,7 +291,7 @@ impl WatchMetrics {
     pub(super) fn forget(&self, resource: &ResourceInfo) {
         let own = resource_label(resource);
         for kind in EventKind::ALL {
-            // The call fails if the series does not exist, which is not an error here.
+            // The call returns an error if the series does not exist. Such an error is ignored.
             let _ = self.events.remove_label_values(&[&*own, kind.as_str()]);
         }
         for encoding in [JSON, PROTOBUF] {
@@ -355,7 +355,7 @@ impl Gauges {
         self.most_buffered.set(gauge(figures.peak));
         self.buffer_waits.reset();
         self.buffer_waits.inc_by(figures.waits);
-        // Resources that are no longer registered must not keep their series.
+        // All series are removed first, because some resources may no longer be registered.
         self.figures.reset(health.metrics());
         self.synced.reset();
         self.failing.reset();
@@ -441,7 +441,7 @@ impl FeedMetrics {
         .inc();
     }
 
-    /// Sets the number of objects of a limited list.
+    /// Sets the metric for the number of objects in a list with an object limit.
     pub(super) fn limited_list(&self, objects: u64) {
         let objects = gauge(objects);
         (self.list_objects.with_label_values(&[&*self.resource])).set(objects);
@@ -461,7 +461,7 @@ impl FeedMetrics {
         self.oversized.inc();
     }
 
-    /// Counts a response, when it begins.
+    /// Counts a response when the response begins.
     pub(super) fn response(&self, encoding: Encoding) {
         match encoding {
             Encoding::Json => self.json_responses.inc(),
@@ -473,7 +473,7 @@ impl FeedMetrics {
         self.relists.inc();
     }
 
-    /// The counter of the requests of audits.
+    /// The counter of the requests that audits send.
     pub(super) fn audit_requests(&self) -> IntCounter {
         self.audit_requests.clone()
     }

@@ -29,7 +29,7 @@ pub(super) async fn next_bytes(
         read = read => read,
     };
     let now = Instant::now();
-    // If the server always has bytes to read, the timeout of the read never expires. Therefore, the deadlines of the
+    // If the server sends bytes without a pause, the timeout of the read never expires. Therefore, the deadlines of the
     // object and of the list are also checked here.
     match read {
         _ if now >= list_end => Err(took_too_long(timeouts.list)),

@@ -15,7 +15,7 @@ use super::buffer_budget::{BufferBudget, BufferShare, ENVELOPE, HeldTooLong, LAR
 pub(super) struct ObjectBuffer {
     bytes: Vec<u8>,
     share: BufferShare,
-    /// Whether the memory of `bytes` belongs to the reserve of the budget.
+    /// Whether the memory of `bytes` belongs to the reserve of the budget, which only one large object can use.
     in_reserve: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Overwritten(Vec<u8>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-/// Minimum size of a buffer. Most objects fit into it.
+/// Minimum size of a buffer. Most objects fit into a buffer of this size.
 const MIN_CAPACITY: usize = 16 << 10;
 
 // === impl ObjectBuffer ===
@@ -75,7 +75,8 @@ impl ObjectBuffer {
         if needed <= self.bytes.capacity() {
             return Ok(Duration::ZERO);
         }
-        // During the copy, the old and the new buffer exist at the same time.
+        // The budget must have memory for both buffers, because the old and the new buffer exist at the same time
+        // during the copy.
         let (kept, grown) = (self.bytes.capacity(), self.grown(needed));
         if self.share.try_common(kept, grown) {
             return Ok(Duration::ZERO);
@@ -95,7 +96,8 @@ impl ObjectBuffer {
     ///
     /// # Errors
     ///
-    /// If the object is larger than the limit of the buffer. The buffer then stays unchanged.
+    /// Returns an error if the object is larger than the limit of the buffer. After such an error, the buffer is
+    /// unchanged.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         let needed = self.bytes.len() + bytes.len();
         if !self.fits(needed) {
@@ -103,11 +105,12 @@ impl ObjectBuffer {
         }
         if needed > self.bytes.capacity() {
             let grown = self.grown(needed);
-            // The reserve is only for the object that needed it, not for the start of the next object.
+            // An object that begins in an empty buffer uses common memory if possible, so that other feeds can use the
+            // reserve.
             self.in_reserve = self.share.has_reserve()
                 && !(self.is_empty() && self.share.try_leave_reserve(grown));
             self.move_to(match self.share.limit() {
-                // In the reserve, the buffer gets its maximum size, so that it does not grow again.
+                // If the buffer is in the reserve, the buffer gets its maximum size, so that it does not grow again.
                 Some(limit) if self.in_reserve => limit,
                 _ => grown,
             });
@@ -127,7 +130,7 @@ impl ObjectBuffer {
     /// Releases the memory that the buffer does not use. Also releases the reserve if the remaining bytes are small
     /// and fit into the common memory.
     pub(super) fn settle(&mut self) {
-        // A large object stays in the reserve, so that the number of copies is limited.
+        // Only a small object moves out of the reserve, because a copy of a large object takes time.
         if self.in_reserve && self.bytes.len() <= LARGE {
             let capacity = self.grown(self.bytes.len());
             if self.share.try_leave_reserve(capacity) {
@@ -150,12 +153,13 @@ impl ObjectBuffer {
         self.share.limit().map_or(size, |limit| size.min(limit))
     }
 
-    /// The capacity of a buffer for `needed` bytes. Capacities double, so that a large object is rarely copied.
+    /// The capacity of a buffer for `needed` bytes. Each capacity is a power of two, so that a growing object is rarely
+    /// copied.
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // If the limit is only slightly higher than the doubled capacity, the buffer gets the limit as its
-            // capacity. Otherwise, the last bytes of an event would cause another copy.
+            // If the limit is only slightly higher than the next power of two, the capacity is the limit. With the
+            // power of two, the last bytes of an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };
@@ -169,8 +173,8 @@ impl Drop for ObjectBuffer {
     }
 }
 
-/// Returns a copy of an object that is applied later. The bytes of the copy are overwritten before their memory is
-/// freed.
+/// Returns a copy of an object, which the caller applies later. The bytes of the copy are overwritten before their
+/// memory is freed.
 pub(super) fn copy(object: &[u8]) -> Bytes {
     Bytes::from_owner(Overwritten(object.to_vec()))
 }
@@ -186,7 +190,7 @@ impl Overwritten {
         Self(Vec::with_capacity(capacity))
     }
 
-    /// Appends bytes. Overwrites the previous memory if the bytes need more memory.
+    /// Appends bytes. If the bytes need a larger buffer, overwrites the previous buffer.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
@@ -211,7 +215,7 @@ impl Drop for Overwritten {
     }
 }
 
-/// Returns a copy of the first `most` bytes of `first` and `second`, in this order.
+/// Returns a copy of at most `most` bytes: first the bytes of `first`, then the bytes of `second`.
 pub(super) fn copy_start(first: &[u8], second: &[u8], most: usize) -> Bytes {
     let first = first.get(..most).unwrap_or(first);
     let second = second.get(..most - first.len()).unwrap_or(second);
@@ -258,7 +262,7 @@ mod tests {
         }
         others.clear();
         assert_eq!(budget.figures().bytes, 1024 * KIB, "it has the reserve");
-        // Each chunk contains the end of an object and the start of the next one.
+        // Each chunk contains the end of an object and the start of the next object.
         for _ in 0..3 {
             buffer.make_room(32 * KIB).await.unwrap();
             buffer.append(&[b'x'; 30 * KIB]).unwrap();

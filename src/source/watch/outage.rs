@@ -17,12 +17,12 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// For this time after a response, requests without a response do not begin an outage, because these requests may have
-/// been sent during an earlier outage.
+/// For this time after a response, requests without a response do not begin an outage. These requests may have been
+/// sent during an earlier outage.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {
-    /// Records that a request got no response. Calls `log` if the missing response begins an outage.
+    /// Records that a request got no response. Calls `log` if an outage begins.
     pub(super) fn no_answer(&self, log: impl FnOnce()) {
         let mut state = self.state.lock();
         let settling = |at: Instant| at.elapsed() < SETTLING;

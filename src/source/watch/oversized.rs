@@ -11,37 +11,39 @@ use super::object_buffer;
 use super::watch_event::EventKind;
 use crate::decode::{Encoding, object_name};
 
-/// The fields that are found in the first bytes of an object that is larger than the maximum size. The object is not
-/// buffered.
+/// The identity of an object that is larger than the maximum size. The fields are read from the first bytes of the
+/// object, because the whole object is not buffered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OversizedObject {
-    /// The type of the event, unless the object is an item of a list.
+    /// The type of the event; `None` for an item of a list.
     pub(super) event: Option<EventKind>,
-    /// Empty for a cluster-scoped object, or if the name is unknown.
+    /// The namespace of the object. Empty if the object is cluster-scoped or the name is unknown.
     pub(super) namespace: String,
-    /// Empty if the first bytes do not contain the name.
+    /// The name of the object. Empty if the first bytes do not contain the name.
     pub(super) name: String,
-    /// Empty if the first bytes do not contain the version.
+    /// The resource version of the object. Empty if the first bytes do not contain the version.
     pub(super) version: String,
 }
 
-/// One item of a list or event of a watch.
+/// An item of a list, or an event of a watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     Whole(&'a [u8]),
-    /// The part is larger than the limit of its buffer.
+    /// The item or event is larger than the limit of its buffer.
     Oversized(OversizedObject),
 }
 
-/// Number of bytes that are searched for the name. API servers send the metadata first.
+/// Number of bytes in which the name is searched. The name is at the start of an object, because API servers send the
+/// metadata first.
 const SEARCHED: usize = 1 << 20;
-/// Longer names and versions are ignored. Kubernetes limits names to 253 bytes.
+/// Maximum size of a name or a version, in bytes. Longer names and versions are ignored. Kubernetes limits names to 253
+/// bytes.
 const MAX_TEXT: usize = 512;
 
 // === impl OversizedObject ===
 
 impl OversizedObject {
-    /// Reads the first bytes of an item of a list: the buffered bytes, and the bytes that follow.
+    /// Reads the first bytes of an item of a list: the bytes in `buffered`, then the bytes in `next`.
     pub(super) fn of_item(encoding: Encoding, buffered: &[u8], next: &[u8]) -> Self {
         let start = object_buffer::copy_start(buffered, next, SEARCHED);
         match encoding {
@@ -50,7 +52,7 @@ impl OversizedObject {
         }
     }
 
-    /// Reads the first bytes of an event of a watch: the buffered bytes, and the bytes that follow.
+    /// Reads the first bytes of an event of a watch: the bytes in `buffered`, then the bytes in `next`.
     pub(super) fn of_event(encoding: Encoding, buffered: &[u8], next: &[u8]) -> Self {
         let start = object_buffer::copy_start(buffered, next, SEARCHED);
         match encoding {
@@ -75,7 +77,7 @@ impl OversizedObject {
     fn of_json(start: &[u8], level: Level) -> Self {
         let mut found = Self::default();
         let mut json = serde_json::Deserializer::from_slice(start);
-        // Parsing fails at the end of the known bytes. The fields before this end are kept.
+        // Parsing fails where the known bytes end. `found` keeps the fields that were read before this failure.
         let _ = Seed(&mut found, level).deserialize(&mut json);
         found
     }
@@ -92,7 +94,7 @@ impl fmt::Display for OversizedObject {
     }
 }
 
-/// The place of a JSON object in a response. The place determines which fields are read; the other fields are skipped.
+/// The role of a JSON object in a response. The role determines which fields are read; the other fields are skipped.
 #[derive(Clone, Copy)]
 enum Level {
     /// A line of a watch.
@@ -105,7 +107,8 @@ enum Level {
     Metadata,
 }
 
-/// Reads fields one after another into an object, so that the fields stay if the text ends early.
+/// Writes each field to the [`OversizedObject`] as soon as it is read, so that the fields are known even if the text
+/// ends early.
 struct Seed<'a>(&'a mut OversizedObject, Level);
 
 #[derive(Deserialize)]

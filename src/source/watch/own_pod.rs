@@ -18,7 +18,7 @@ use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::{FailureReason, Health};
 
-/// The pod that this process runs in. The StatefulSet of the pod determines the shard.
+/// The pod in which this process runs. The StatefulSet of the pod determines the shard.
 #[derive(Clone, Debug)]
 pub(super) struct OwnPod {
     pub(super) namespace: String,
@@ -57,13 +57,13 @@ struct OwnerReference {
     controller: bool,
 }
 
-/// Maximum size of the response. A pod is never larger.
+/// Maximum size of the response. A pod is always smaller.
 const MAX_POD_BYTES: usize = 4 << 20;
 
 // === impl OwnPod ===
 
 impl OwnPod {
-    /// Finds the StatefulSet of the pod. Retries until it succeeds.
+    /// Finds the StatefulSet of the pod. Repeats the request after each failure.
     pub(super) async fn replicas(
         &self,
         client: &Client,
@@ -108,7 +108,7 @@ impl OwnPod {
             .map_err(|error| Failure::new(FailureReason::Rejected, error.to_string()))
     }
 
-    /// The StatefulSet that controls the pod in `json`.
+    /// Returns the StatefulSet that controls the pod in `json`.
     fn replicas_of(&self, json: &[u8]) -> Result<Replicas, Failure> {
         let rejected = |message| Failure::new(FailureReason::Rejected, message);
         let pod: PodOwners = serde_json::from_slice(json)

@@ -1,8 +1,9 @@
 //! Requests and applies paged lists.
 //!
-//! The timeouts of a list apply to objects, not to bytes, because a server that sends single bytes makes no real
-//! progress. Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response)
-//! after the previous one, and the whole list within [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
+//! The timeouts of a list apply to complete objects, because a server that sends single bytes makes no real progress.
+//! Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the
+//! previous object. The whole list must be complete within
+//! [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -47,7 +48,8 @@ impl<S: ListWatchSink> Reflector<S> {
         match self.list_pages().await {
             Ok(()) => {
                 if self.is_stream_unanswered {
-                    // The server answers paged lists, so the problem is limited to streaming lists.
+                    // The server has answered this paged list, but not the last streaming list. Therefore, only
+                    // streaming lists fail.
                     self.give_up_streaming();
                 }
                 NextStep::now(Action::Watch)
@@ -64,7 +66,8 @@ impl<S: ListWatchSink> Reflector<S> {
         let version = self.list_version();
         let limit = match (self.options.object_limit, version.as_deref()) {
             (Some(limit), _) => Some(limit),
-            // With a version and a limit, servers do not answer a list from their cache.
+            // A list with a version has no limit, because a server does not use its cache for a list with a version and
+            // a limit.
             (None, Some(version)) if version != "0" => None,
             (None, _) => Some(self.options.page_size),
         };
@@ -82,8 +85,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 progress: ListProgress::new(),
             };
             match self.pages(&mut pages, &parameters).await {
-                // The shard changed during the list, so objects that are new in the shard are missing from the earlier
-                // pages.
+                // The list begins again, because the shard changed during the list. The earlier pages lack the objects
+                // that are new in the shard.
                 Ok(_) if self.needs_list() => {}
                 Ok(version) => break (version, pages),
                 Err(failure) => {
@@ -100,7 +103,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Changes the parameters if a version has expired. Returns other failures.
+    /// Changes the parameters if `failure` means that a version has expired. Returns every other failure.
     fn retry_expired(
         &mut self,
         failure: Failure,
@@ -172,7 +175,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 let waited = splitter.make_room(bytes.len()).await?;
                 pages.progress.waited(waited);
                 last_object += waited;
-                // A large or expensive object, and the objects after it. All these objects are already counted.
+                // The first object that is large or expensive to apply, and all objects after this object.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| match part {
@@ -225,8 +228,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Counts an object of a list. If `is_next` is true, also applies the object, unless it is large or expensive. If
-    /// `is_next` is false, an earlier object must be applied first.
+    /// Counts an object of a list, and applies the object if it is neither large nor expensive. If `is_next` is false,
+    /// an earlier object must be applied first, so the object is only counted.
     fn listed(
         &mut self,
         item: &[u8],
@@ -243,7 +246,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.apply_small(item, encoding)
     }
 
-    /// Applies an object, unless it is large or expensive.
+    /// Applies an object if it is neither large nor expensive.
     fn apply_small(&mut self, item: &[u8], encoding: Encoding) -> Result<Handled, Failure> {
         if item.len() >= encoding.large_object() {
             return Ok(Handled::Later);
@@ -259,8 +262,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(Handled::Done)
     }
 
-    /// Logs an object that does not decode. If the protobuf of the object is malformed, the list fails, so that the
-    /// next list requests JSON.
+    /// Logs the error of an object that does not decode. If the protobuf of the object is malformed, the list fails, so
+    /// that the next list requests JSON.
     fn after_listed(
         &mut self,
         applied: Result<(), DecodeError>,
@@ -293,7 +296,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Applies a counted object of a list. The object may be large or expensive.
+    /// Applies an object of a list that is already counted. The object may be large or expensive.
     async fn listed_later(&mut self, item: Bytes, encoding: Encoding) -> Result<(), Failure> {
         if self.apply_small(&item, encoding)? == Handled::Done {
             return Ok(());
@@ -305,8 +308,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.after_listed(applied, encoding)
     }
 
-    /// Counts an object of the list. Returns whether to store the object: objects beyond the object limit are not
-    /// stored.
+    /// Counts an object of the list. Returns false if the list already has as many objects as the object limit allows,
+    /// so that the object must not be stored.
     fn counts_object(&self, item: &[u8], pages: &mut Pages) -> Result<bool, Failure> {
         let most = self.options.max_list_objects;
         pages.progress.object(most, Some(item))?;

@@ -1,4 +1,5 @@
-//! [`PartBuffer`]: the incomplete part of a response. If the part is too large, only the name of its object is kept.
+//! [`PartBuffer`]: the incomplete item or event of a response. If the item or event is too large, only the name of its
+//! object is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +9,17 @@ use super::object_buffer::ObjectBuffer;
 use super::oversized::{OversizedObject, Part};
 use crate::decode::Encoding;
 
-/// The incomplete item of a list or event of a watch.
+/// The bytes of an incomplete *part*, that is an item of a list or an event of a watch.
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
-    /// Present if the part is larger than the limit of the buffer and is not buffered.
+    /// The identity of the object, if the part is larger than the limit of the buffer. Such a part is not buffered.
     oversized: Option<OversizedObject>,
     encoding: Encoding,
     of_start: OfStart,
 }
 
-/// Reads the first bytes of a part that is too large: the buffered bytes, and the bytes that follow.
+/// Reads the first bytes of an item or event that is too large: the bytes in the buffer, then the bytes that follow.
 type OfStart = fn(Encoding, &[u8], &[u8]) -> OversizedObject;
 
 // === impl PartBuffer ===
@@ -45,7 +46,7 @@ impl PartBuffer {
         }
     }
 
-    /// Whether the next byte begins a part.
+    /// Whether the next byte begins a new item or event.
     pub(super) fn is_empty(&self) -> bool {
         self.oversized.is_none() && self.bytes.is_empty()
     }
@@ -69,7 +70,8 @@ impl PartBuffer {
         }
     }
 
-    /// Ends the part with `last` and calls `each` with the part. If `last` is the whole part, it is not copied.
+    /// Ends the item or event with the bytes `last`, and calls `each` with the item or event. If `last` is the whole
+    /// item or event, its bytes are not copied.
     pub(super) fn end<R>(&mut self, last: &[u8], each: impl FnOnce(Part<'_>) -> R) -> R {
         if self.is_empty() && self.bytes.fits(last.len()) {
             return each(Part::Whole(last));
@@ -83,7 +85,7 @@ impl PartBuffer {
         result
     }
 
-    /// Releases the memory of handled parts. An incomplete part keeps its memory.
+    /// Releases the memory of items and events that were handled. An incomplete item or event keeps its memory.
     pub(super) fn settle(&mut self) {
         self.bytes.settle();
     }

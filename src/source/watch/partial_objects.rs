@@ -14,9 +14,9 @@ use super::representation::Representation;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
-    /// The position of the column with the type of a secret, in the tables of the current list or watch.
+    /// The position of the column with the type of a secret in the tables of the current list or watch.
     type_column: Option<usize>,
-    /// Until this time, whole objects are requested, because a table lacked a column.
+    /// The end of the period in which whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
     /// Whether an object was lost since the last list, because a table lacked a column.
     has_lost_object: bool,
@@ -31,12 +31,12 @@ pub(super) struct MissingColumn;
 pub(super) enum ObjectJson<'a> {
     /// The JSON as the API server sent it.
     Received(&'a [u8]),
-    /// JSON that was built from a partial object. The metadata may have secret annotations, so the memory is
-    /// overwritten.
+    /// JSON that was built from a partial object. The memory is overwritten, because annotations may contain secrets.
     Built(Overwritten),
 }
 
-/// Some fields of a list item or of the object of an event: a whole object, its metadata, a table or a row.
+/// The fields that are read from a list item or from the object of an event. The item or object is a whole object, the
+/// metadata of an object, a table or a row.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Received<'a> {
@@ -64,7 +64,7 @@ struct Column<'a> {
 }
 
 /// How long whole objects are requested after a table lacked a column. After that time, tables are requested again,
-/// because another server may have replaced the server.
+/// because a newer API server may have replaced the old one.
 const WHOLE_FOR: Duration = Duration::from_secs(3600);
 /// Maximum size of the columns of a table, and of the cells of a row. API servers send about 2 KiB.
 const MAX_COLUMNS: usize = 64 << 10;
@@ -72,7 +72,7 @@ const MAX_COLUMNS: usize = 64 << 10;
 // === impl PartialObjects ===
 
 impl PartialObjects {
-    /// Begins a list or a watch, or the next page of a list, in a representation.
+    /// Records the representation that is requested for the next list, page of a list, or watch.
     pub(super) fn begin(&mut self, requested: Representation) {
         self.requested = requested;
         self.type_column = None;
@@ -93,7 +93,7 @@ impl PartialObjects {
         self.has_lost_object
     }
 
-    /// Begins a list. A list contains all objects, so no object is missing.
+    /// Begins a list. A list contains all objects, so objects that were lost before are no longer missing.
     pub(super) fn begin_list(&mut self) {
         self.has_lost_object = false;
     }
@@ -108,11 +108,11 @@ impl PartialObjects {
         }
     }
 
-    /// The object that was received, as JSON. A whole object, and JSON that is not valid, are returned unchanged.
+    /// Converts a received object to the JSON of a whole object. Returns whole objects and invalid JSON unchanged.
     ///
     /// # Errors
     ///
-    /// If a table lacks a column. Whole objects must then be requested.
+    /// Returns an error if a table lacks a column. After this error, the caller must request whole objects.
     pub(super) fn json<'a>(&mut self, received: &'a [u8]) -> Result<ObjectJson<'a>, MissingColumn> {
         if self.requested == Representation::Object {
             return Ok(ObjectJson::Received(received));
@@ -145,8 +145,8 @@ impl PartialObjects {
         }
     }
 
-    /// The position of the column with the type. If the table has no columns, the position is the same as in the
-    /// previous tables.
+    /// The position of the column with the type of a secret. If the table has no columns, the position is the same as
+    /// in the previous tables.
     fn type_column_of(&self, table: &Received<'_>) -> Option<usize> {
         table
             .column_definitions
@@ -167,7 +167,7 @@ impl PartialObjects {
 // === impl Received ===
 
 impl Received<'_> {
-    /// The JSON of an object with only its metadata, and with `secret_type` as its type if `secret_type` is given.
+    /// The JSON of an object that has only its metadata and, if `secret_type` is given, this type.
     fn with_type(&self, secret_type: Option<&RawValue>) -> ObjectJson<'static> {
         let metadata = self.metadata.map_or("null", RawValue::get);
         let secret_type = secret_type.map_or("null", RawValue::get);

@@ -37,7 +37,7 @@ use crate::store::Writer;
 pub trait RecordExt<K: CollectedResource>:
     Stream<Item = watcher::Result<watcher::Event<K>>> + Sized
 {
-    /// Applies every event to a store and passes the event on.
+    /// Applies every event to a store and then yields the event.
     ///
     /// Call this method at any position in a chain of streams of [events](watcher::Event), for example after
     /// [`reflect`](kube::runtime::WatchStreamExt::reflect).
@@ -89,7 +89,7 @@ pin_project! {
 // === impl Record ===
 
 impl<S, K: CollectedResource> Record<S, K> {
-    /// Reports lists, events and failures of the stream, so that health and readiness include the stream.
+    /// Reports lists, events and failures of the stream, so that health and readiness consider this stream.
     ///
     /// ```no_run
     /// use futures::StreamExt;
@@ -164,7 +164,8 @@ fn report<K>(item: &watcher::Result<watcher::Event<K>>, reporter: &FeedReporter)
 impl<K: CollectedResource> Writer<K> {
     /// Applies one event of a [`kube`] watcher.
     ///
-    /// A list is published when it is complete. The list replaces all earlier objects of this writer.
+    /// Readers see the objects of a list when the list is complete. Then the list replaces all earlier objects of this
+    /// writer.
     ///
     /// ```
     /// use k8s_openapi::api::core::v1::Node;

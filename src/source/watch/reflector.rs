@@ -2,9 +2,9 @@
 //!
 //! The reflector follows the rules of client-go's
 //! [reflector](https://pkg.go.dev/k8s.io/client-go/tools/cache#Reflector). The reflector requests a streaming list if
-//! the server supports streaming lists, otherwise a paged list. Then the reflector watches, and resumes the watch at
-//! the last version while the server has this version. During failures, the stored samples are served. A list is served
-//! when it is complete.
+//! the server supports streaming lists, otherwise a paged list. Then the reflector watches the resource. If the watch
+//! ends, the reflector resumes the watch at the last version, as long as the server has this version. During failures,
+//! the stored samples are served. The objects of a list are served when the list is complete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,24 +35,24 @@ use crate::source::health::FailureReason;
 pub(super) struct Options {
     /// Whether to request streaming lists.
     pub(super) streaming: bool,
-    /// Whether to accept a list of any version from the server's cache.
+    /// Whether the server may answer a list from its cache, with any version of the objects.
     pub(super) use_cache: bool,
-    /// Maximum number of objects of a list that are requested and stored. With a limit, a list has one page.
+    /// Maximum number of objects of a list that are requested and stored. If this limit is set, a list has one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
     /// Maximum number of objects that the server may send in a list. A list with more objects fails.
     pub(super) max_list_objects: Option<u64>,
-    /// The memory that all reflectors may use for buffers.
+    /// Limits the memory that all reflectors together use for buffers.
     pub(super) budget: Arc<BufferBudget>,
-    /// A permit to apply a large object.
+    /// Limits the number of large objects that are applied at the same time.
     pub(super) large_objects: Arc<Semaphore>,
-    /// A permit for each batch of a list that another thread applies.
+    /// Limits the number of batches of lists that other threads apply.
     pub(super) list_batches: Arc<Semaphore>,
     /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
-    /// Minimum timeout of a streaming list.
+    /// Minimum timeout of a streaming list. `None` means no timeout.
     pub(super) list_deadline: Option<Duration>,
-    /// How long objects of a forbidden resource stay.
+    /// Time after which the samples of a forbidden resource are removed. `None` means never.
     pub(super) forget_forbidden_after: Option<Duration>,
     pub(super) timeouts: WatchTimeouts,
     /// The time between two audits of a watch. `None` disables audits.
@@ -62,9 +62,9 @@ pub(super) struct Options {
 /// The shards to request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ShardScope {
-    /// A number that increases with each change that requires a list.
+    /// A number that increases with each change of the scope that requires a list.
     pub(super) generation: u64,
-    /// The selector that the server applies.
+    /// The shard selector in requests, so that the server sends only objects of these shards.
     pub(super) selector: Option<String>,
 }
 
@@ -83,28 +83,30 @@ pub(super) struct Reflector<S> {
     pub(super) reads_all_shards: bool,
     /// Whether the sink reads only the metadata of objects.
     pub(super) reads_only_metadata: bool,
-    /// The generation of the scope that is listed or watched.
+    /// The generation of the scope of the current list or watch.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
     pub(super) version: Option<String>,
-    /// The highest version of the stored objects.
+    /// The highest resource version of a stored object.
     pub(super) newest: Option<u64>,
-    /// The highest version of the objects of the list in progress.
+    /// The highest resource version of an object of the list in progress.
     listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
-    /// Whether the next list must have all changes up to now, because an audit has found a difference. A streaming list
-    /// or a list of any version comes from the cache of the server, which may lack the same changes as the watch.
+    /// Whether the next list must have all changes up to now, because an audit has found a difference. The cache of the
+    /// server may lack the same changes as the watch. Therefore, the next list must not be a streaming list or a list
+    /// of any version, which come from this cache.
     pub(super) heals: bool,
-    /// Until this time, paged lists are requested, because the server does not complete streaming lists.
+    /// The end of the period in which paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
-    /// Whether paged lists are requested because a streaming list took too long, not because the server rejects
-    /// streaming lists.
+    /// Whether paged lists are requested because a streaming list took too long. False if the server rejects streaming
+    /// lists.
     gave_up_streaming: bool,
     /// Whether the response to the last streaming list did not begin in time.
     pub(super) is_stream_unanswered: bool,
-    /// Whether an unfinished streaming list was logged. The next complete streaming list sets this flag to false.
+    /// Whether the log contains a message about an unfinished streaming list. The next complete streaming list sets
+    /// this flag to false.
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
     pub(super) last_list: Option<Duration>,
@@ -112,13 +114,13 @@ pub(super) struct Reflector<S> {
     pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
-    /// The version at which a watch last sent an invalid event.
+    /// The stored version at the time when a watch last sent an invalid event.
     pub(super) broken_at: Option<String>,
-    /// Number of consecutive watches that ended because they were silent.
+    /// Number of consecutive watches that were closed because the server sent no event.
     pub(super) silent_watches: u32,
-    /// Number of consecutive silent watches before the objects are listed again.
+    /// Number of consecutive silent watches after which the objects are listed again.
     pub(super) silent_watches_before_list: u32,
-    /// The time at which the server began to answer that the resource does not exist.
+    /// The time of the first of the consecutive responses that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
@@ -129,8 +131,8 @@ pub(super) struct Reflector<S> {
     pub(super) audit: Option<Audit>,
 }
 
-/// The next request. After a failure, the reflector waits for a backoff before the request. Without a failure, it waits
-/// for `pause`.
+/// The next request. After a failure, the reflector waits for a backoff before the request. Otherwise, the reflector
+/// waits for `pause`.
 pub(super) struct NextStep {
     action: Action,
     failure: Option<Failure>,
@@ -147,16 +149,16 @@ pub(super) enum Action {
 
 /// How long paged lists are requested after the server did not complete a streaming list.
 const PAGED_FOR: Duration = Duration::from_secs(3600);
-/// Maximum number of skipped objects in the log. Without this limit, the log would fill if no object of a resource
-/// decodes.
+/// Maximum number of skipped objects that are logged as warnings. This limit keeps the log short if no object of a
+/// resource decodes.
 const MAX_LOGGED: usize = 20;
-/// Number of consecutive silent watches before the objects are listed again for the first time.
+/// Initial value of [`Reflector::silent_watches_before_list`].
 pub(super) const MIN_SILENT_WATCHES: u32 = 3;
 
 // === impl Options ===
 
 impl Options {
-    /// Whether to request streaming lists. If there is an object limit, paged lists are requested.
+    /// Whether to request streaming lists. False if there is an object limit, because only paged lists can be limited.
     fn may_stream(&self) -> bool {
         self.streaming && self.object_limit.is_none()
     }
@@ -216,9 +218,9 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Audits the watch, if audits are enabled and the sink stores rows. A limited list does not have all objects, so
-    /// its watch is not audited. A list with a selector may cost the API server as much as a list of all objects,
-    /// so its watch is not audited, either.
+    /// Audits the watch, if audits are enabled and the sink stores rows. Two kinds of watches are not audited:
+    /// - Watches with an object limit, because their lists do not contain all objects.
+    /// - Watches with a selector, because their lists may cost the API server as much as a list of all objects.
     pub(super) fn with_audits(mut self, rotation: &Arc<Rotation>) -> Self {
         let interval = self.options.audit_interval;
         let has_all = self.options.object_limit.is_none() && self.sink.rows().is_some();
@@ -253,8 +255,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Sends a request for the smallest representation. `selector` is the shard selector. If the server refuses the
-    /// preferred encoding, all later requests ask for JSON.
+    /// Sends a request for the smallest representation with all needed fields. `selector` is the shard selector. If the
+    /// server refuses the preferred encoding, all later requests ask for JSON.
     pub(super) async fn send(
         &mut self,
         request: ListWatchRequest<'_>,
@@ -310,7 +312,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Removes the objects of a resource that the server has forbidden for too long.
+    /// Removes the stored objects if the server has forbidden the resource for the configured time.
     fn clear_if_forbidden(&mut self, failure: &Failure) {
         let is_listed = self.feed.reporter().is_complete() && !self.is_forgotten;
         if failure.reason != FailureReason::Forbidden || !is_listed {
@@ -326,7 +328,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Removes the objects of a resource that has not existed on the server for a while.
+    /// Removes the stored objects if the resource has not existed on the server for the configured time.
     fn clear_if_not_found(&mut self, failure: &Failure) {
         let is_listed = self.feed.reporter().is_complete();
         if failure.reason != FailureReason::NotFound || !is_listed {
@@ -340,21 +342,21 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Enters the current scope and returns its selector.
+    /// Makes the current scope the scope of the next request, and returns its shard selector.
     pub(super) fn enter_scope(&mut self) -> Option<String> {
         self.generation = self.scope.borrow_and_update().generation;
-        // A list begins, so no object is listed yet.
+        // A new list begins, and none of its objects has arrived yet.
         self.listed_newest = None;
         self.shard_selector()
     }
 
-    /// The selector of the current scope.
+    /// The shard selector of the current scope.
     pub(super) fn shard_selector(&self) -> Option<String> {
         let selector = self.scope.borrow().selector.clone();
         selector.filter(|_| !self.reads_all_shards)
     }
 
-    /// Whether the scope or the sink requires objects, or fields of objects, that have not been listed.
+    /// Whether the scope or the sink requires objects or fields that the last list did not contain.
     pub(super) fn needs_list(&self) -> bool {
         self.scope.borrow().generation != self.generation
             || self.sink.wants_list()
@@ -386,8 +388,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.gave_up_streaming = false;
     }
 
-    /// Requests paged lists for an hour, because a streaming list took too long. The change to paged lists is logged
-    /// once.
+    /// Requests paged lists for an hour, because a streaming list took too long. Logs this change once.
     pub(super) fn give_up_streaming(&mut self) {
         self.stop_streaming();
         self.gave_up_streaming = true;
@@ -397,15 +398,15 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Allows streaming lists again if the server was unreachable. Another server may have replaced the unreachable
-    /// server, and may support streaming lists.
+    /// Allows streaming lists again if the server was unreachable. A new server may have replaced the unreachable
+    /// server, and the new server may support streaming lists.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
         }
     }
 
-    /// The minimum version of a list.
+    /// The minimum version to request for the next list. `None` requests the latest version.
     pub(super) fn list_version(&self) -> Option<String> {
         if self.heals {
             return None;
@@ -450,7 +451,7 @@ impl<S: ListWatchSink> Reflector<S> {
     ///
     /// # Errors
     ///
-    /// If the runtime is shutting down.
+    /// Returns an error if the runtime is shutting down.
     pub(super) async fn finish_batches(&mut self) -> Result<Option<DecodeError>, Failure> {
         let applied = self.sink.finish_batches().await?;
         self.listed_newest = self.listed_newest.max(applied.newest);
@@ -460,14 +461,14 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(applied.malformed)
     }
 
-    /// Reports the versions to the health, so that another process can compare them with its own versions.
+    /// Reports the versions for the health, so that another process can compare these versions with its own versions.
     pub(super) fn report_versions(&self) {
         let received = self.version.as_deref().and_then(resource_version::as_u64);
         self.feed.reporter().versions(self.newest, received);
     }
 
-    /// Skips an object that is larger than the maximum size, and logs the object the first time. Samples of an earlier
-    /// version are removed, as for an object that does not decode.
+    /// Skips an object that is larger than the maximum size. Logs a warning when the object is skipped for the first
+    /// time. Removes the samples of an earlier version of the object.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
         self.metrics.oversized();
         self.feed.reporter().object_skipped();
@@ -490,7 +491,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.sink.skip_oversized(object);
     }
 
-    /// Logs the first time that an object does not decode.
+    /// Logs a warning when an object does not decode for the first time.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
         if is_first_log(&mut self.logged_undecodable, error.object().to_owned()) {
             tracing::warn!(%error, "an object does not decode, so it has no samples");
@@ -511,7 +512,7 @@ impl NextStep {
         }
     }
 
-    /// Creates a step that sends the request after a pause, without a failure.
+    /// Creates a step that sends the request after a pause, although no request has failed.
     pub(super) fn paused(pause: Duration, action: Action) -> Self {
         Self {
             pause,
@@ -527,8 +528,8 @@ impl NextStep {
     }
 }
 
-/// Whether a skipped object is logged as a warning: only the first time, and only for a limited number of objects.
-/// `logged` contains the objects that were skipped for the same reason.
+/// Whether to log a skipped object as a warning. Each object is logged as a warning once, up to [`MAX_LOGGED`] objects.
+/// `logged` contains the objects that were already logged for the same reason.
 fn is_first_log(logged: &mut HashSet<String>, object: String) -> bool {
     logged.len() < MAX_LOGGED && logged.insert(object)
 }

@@ -1,4 +1,4 @@
-//! Takes the number of shards from the replicas of a StatefulSet.
+//! Sets the number of shards to the number of replicas of a StatefulSet.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ struct ReplicaSink {
     is_found: bool,
 }
 
-/// The fields of a StatefulSet that the sink reads.
+/// The fields of a StatefulSet that [`ReplicaSink`] reads.
 #[derive(Deserialize)]
 struct ReplicaCount {
     metadata: Metadata,
@@ -64,18 +64,18 @@ struct Ordinals {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
-    /// The API server always sets this field when the status is known.
+    /// `None` if the StatefulSet has no status yet. Otherwise, the API server always sets this field.
     replicas: Option<u32>,
     #[serde(default)]
     ready_replicas: u32,
 }
 
-/// Finds the StatefulSet of the pod, and follows its number of replicas. Never resolves.
+/// Finds the StatefulSet of the pod, and sets the shard whenever the number of replicas changes. Never resolves.
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // The metrics of this watch are not registered. Otherwise, its requests would count as requests of the watch that
-    // exports StatefulSets.
+    // The metrics of this watch are separate and not registered, so that its requests do not count as requests of the
+    // watch that exports StatefulSets.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
     };
@@ -112,7 +112,8 @@ impl ReplicaSink {
 impl ListWatchSink for ReplicaSink {
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         let set = self.read(object)?;
-        // A proxy or a server of another kind may ignore the field selector.
+        // Other StatefulSets are ignored here, because a proxy or an unusual server may ignore the field selector of
+        // the request.
         if set.metadata.name != self.replicas.name {
             return Ok(());
         }
@@ -120,7 +121,8 @@ impl ListWatchSink for ReplicaSink {
         let has_status = set.status.replicas.is_some();
         // `set_replicas_ready` is called before the shard changes, so that the hand-over waits for the new replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        // A replica whose ordinal is below the first ordinal or above the last ordinal is deleted soon.
+        // If this replica's ordinal is outside the range of the StatefulSet, the replica gets an index without objects,
+        // because Kubernetes deletes the replica soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;
@@ -133,7 +135,7 @@ impl ListWatchSink for ReplicaSink {
         Ok(())
     }
 
-    /// Keeps the shard, because the pods of a deleted StatefulSet are also deleted.
+    /// Does not change the shard, because the pods of a deleted StatefulSet are also deleted.
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         self.read(object).map(drop)
     }
@@ -149,7 +151,8 @@ impl ListWatchSink for ReplicaSink {
         }
     }
 
-    /// Reports a failure to read the StatefulSet. When the shard is known, a failure does not change the shard.
+    /// Reports a failure to read the StatefulSet, if the shard is not known yet. A later failure does not change the
+    /// shard.
     fn failed(&mut self, failure: &Failure) {
         if !self.is_found {
             let problem = format!(

@@ -1,8 +1,8 @@
-//! [`Representation`]: the part of each object that a request to the API server asks for.
+//! [`Representation`]: which fields of each object a request to the API server asks for.
 //!
 //! Families of ConfigMaps and Secrets read only a few fields of an object, but the data of the object may be large and
 //! secret. Therefore, the watch asks the API server only for the metadata, or for a table. A server that does not
-//! support these requests sends whole objects.
+//! support metadata-only requests or tables sends whole objects.
 //!
 //! Source: API concepts,
 //! [metadata-only fetches](https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches) and
@@ -13,8 +13,8 @@ use kube_protobuf::CONTENT_TYPE;
 use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 
-/// The part of each object that a request to the API server asks for. Each variant has all fields of the variants
-/// before it.
+/// Which fields of each object a request to the API server asks for. Each variant has all fields of the previous
+/// variants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Representation {
     /// Only the metadata.
@@ -31,8 +31,8 @@ const JSON: &str = "application/json";
 // === impl Representation ===
 
 impl Representation {
-    /// The smallest representation with all fields that the families read. `reads_only` takes paths of fields, and
-    /// returns whether these paths contain all fields that the families read.
+    /// The smallest representation with all fields that the families read. `reads_only` gets paths of fields, and
+    /// returns true if the families read no field outside these paths.
     pub(super) fn smallest(resource: &ResourceInfo, reads_only: impl Fn(&[&str]) -> bool) -> Self {
         match (resource.group(), resource.plural()) {
             ("", "configmaps" | "secrets") if reads_only(&["metadata"]) => Self::Metadata,
@@ -41,7 +41,8 @@ impl Representation {
         }
     }
 
-    /// The part of each object that the rows of a table contain. `None` if tables are not requested.
+    /// The value of the parameter `includeObject`, which selects the fields of the objects in a table. `None` if tables
+    /// are not requested.
     pub(super) fn included_object(self) -> Option<&'static str> {
         (self == Self::Table).then_some("Metadata")
     }
@@ -51,7 +52,8 @@ impl Representation {
         self != Self::Table
     }
 
-    /// The `Accept` header of a list or a watch. A server or a proxy may always answer with whole objects in JSON.
+    /// The `Accept` header of a list or a watch. The header always accepts whole objects in JSON, too, because some
+    /// servers and proxies support nothing else.
     pub(super) fn accept(self, is_list: bool, encoding: Encoding) -> String {
         let kind = match self {
             Self::Object => None,

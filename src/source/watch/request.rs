@@ -54,11 +54,11 @@ impl Target {
         }
     }
 
-    /// The HTTP request for objects in a representation, in the preferred encoding. `shard` is the shard selector.
+    /// The HTTP request for objects with the fields of `representation`. `shard` is the shard selector.
     ///
     /// # Errors
     ///
-    /// If the names of the resource do not form a path.
+    /// Returns an error if a name cannot be part of a path; see [`segment`].
     pub(super) fn request(
         &self,
         request: ListWatchRequest<'_>,
@@ -85,7 +85,7 @@ impl Target {
         let accept = representation.accept(is_list, encoding);
         let mut request = Request::get(query.finish()).header(header::ACCEPT, accept);
         if !is_list {
-            // In a compressed stream, events would be delayed until a block is complete.
+            // A watch must not be compressed, because compression delays events until a block is complete.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
         Ok(request.body(Body::empty())?)
@@ -96,7 +96,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If a name is not one segment of a path.
+    /// Returns an error if a name cannot be part of a path; see [`segment`].
     pub(super) fn path(&self) -> Result<String, Failure> {
         let resource = &self.resource;
         let mut path = if resource.group().is_empty() {
@@ -119,8 +119,9 @@ impl Target {
 ///
 /// # Errors
 ///
-/// If the name is empty, `.` or `..`, or if it contains `/`, `\` or `%`. A server or a proxy that decodes and
-/// normalizes the path would read another path. No API group, version, resource, namespace or pod has such a name.
+/// Returns an error if the name is empty, `.` or `..`, or contains `/`, `\` or `%`. With such a name, a server or a
+/// proxy that decodes and normalizes paths would read a different path. No API group, version, resource, namespace or
+/// pod has such a name.
 pub(super) fn segment(name: &str) -> Result<String, Failure> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
         let message = format!("`{name}` cannot be part of the path of a request");
@@ -141,7 +142,7 @@ impl ListWatchRequest<'_> {
                     query.append_pair("limit", &limit.to_string());
                 }
                 if let Some(next) = next {
-                    // The token contains the version.
+                    // The request has no version, because the token contains the version.
                     query.append_pair("continue", next);
                 } else if let Some(version) = version {
                     query.append_pair("resourceVersion", version);
@@ -184,7 +185,7 @@ pub(super) fn without_namespaces<'a>(
     join(terms)
 }
 
-/// Joins selectors to one selector. An object must match all of them.
+/// Joins selectors to one selector. An object matches the result if it matches all of these selectors.
 pub(super) fn join(terms: impl IntoIterator<Item = String>) -> Option<String> {
     let terms: Vec<_> = terms.into_iter().filter(|term| !term.is_empty()).collect();
     (!terms.is_empty()).then(|| terms.join(","))

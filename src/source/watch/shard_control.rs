@@ -22,15 +22,15 @@ pub(super) struct ShardControl {
 }
 
 struct Current {
-    /// `None` before the StatefulSet is known.
+    /// `None` until the StatefulSet is known.
     shard: Option<Shard>,
     /// When the StatefulSet last changed the shard.
     changed_at: Option<Instant>,
-    /// The next shard. It becomes the current shard [`MIN_PERIOD`] after the last change by the StatefulSet.
+    /// The next shard, which becomes the current shard [`MIN_PERIOD`] after the last change by the StatefulSet.
     next: Option<Shard>,
     /// Earlier shards whose objects are still served.
     leaving: Vec<LeavingShard>,
-    /// Whether all replicas of the StatefulSet are ready. True if this is not known.
+    /// Whether all replicas of the StatefulSet are ready. True if the number of ready replicas is unknown.
     replicas_ready: bool,
     generation: u64,
 }
@@ -39,9 +39,9 @@ struct Current {
 #[derive(Clone, Copy)]
 struct LeavingShard {
     shard: Shard,
-    /// The end of the hand-over if all replicas are ready.
+    /// The hand-over ends at this time if all replicas are ready.
     earliest: Instant,
-    /// The latest end of the hand-over.
+    /// The hand-over ends at this time even if some replicas are not ready.
     latest: Instant,
 }
 
@@ -54,7 +54,7 @@ const MAX_HANDOVER: Duration = Duration::from_secs(600);
 
 impl ShardControl {
     /// Creates a control. If `is_known` is true, the current shard is the shard of the stores. Otherwise, the shard is
-    /// not known yet.
+    /// unknown until [`set`](Self::set) or [`set_soon`](Self::set_soon) is called.
     pub(super) fn new(
         metrics: StateMetrics,
         watch_metrics: WatchMetrics,
@@ -84,14 +84,14 @@ impl ShardControl {
         }
     }
 
-    /// Changes the shard. Objects in both shards stay. Objects that are only in the old shard are removed after the
-    /// hand-over. The objects of the new shard are listed now.
+    /// Changes the shard. The watches list the objects of the new shard immediately. Objects that are in the old and in
+    /// the new shard stay. Objects that are only in the old shard are removed after the hand-over.
     pub(super) fn set(&self, shard: Shard) {
         self.change(&mut self.current.lock(), shard);
     }
 
-    /// Changes the shard like [`set`](Self::set). If the StatefulSet has just changed the shard, the change waits until
-    /// [`MIN_PERIOD`] is over. Therefore, if a StatefulSet changes often, only the last change of each period has an
+    /// Changes the shard like [`set`](Self::set). If the last change by the StatefulSet is more recent than
+    /// [`MIN_PERIOD`], the new change waits until this period is over. Only the last change within a period has an
     /// effect.
     pub(super) fn set_soon(&self, shard: Shard) {
         let mut current = self.current.lock();
@@ -100,7 +100,7 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// Applies the next shard of the StatefulSet, if there is one and it is due.
+    /// If the StatefulSet has set a next shard and this shard is due, makes it the current shard.
     fn follow(&self, current: &mut Current) {
         let now = Instant::now();
         if current.next_at().is_some_and(|at| at > now) {
@@ -109,7 +109,8 @@ impl ShardControl {
         let Some(shard) = current.next.take() else {
             return;
         };
-        // The first known shard does not delay the next change.
+        // Only the change of a known shard delays the next change. The first known shard does not delay the next
+        // change.
         if current.shard.is_some() {
             current.changed_at = Some(now);
         }
@@ -138,7 +139,8 @@ impl ShardControl {
         self.publish(current);
     }
 
-    /// Sets whether all replicas of the StatefulSet are ready. Hand-overs wait for the replicas.
+    /// Sets whether all replicas of the StatefulSet are ready. A hand-over does not end before all replicas are ready
+    /// or [`MAX_HANDOVER`] is over.
     pub(super) fn set_replicas_ready(&self, are_ready: bool) {
         self.current.lock().replicas_ready = are_ready;
         self.changed.notify_one();
@@ -189,7 +191,8 @@ impl ShardControl {
         let Some(shard) = current.shard else { return };
         let leaving: Vec<_> = current.leaving.iter().map(|own| own.shard).collect();
         let all: Vec<_> = leaving.iter().copied().chain([shard]).collect();
-        // The stores change first, so that they accept the objects of a list that begins now.
+        // The shard of the stores changes before the shard of the requests, so that the stores accept all objects of
+        // the next list.
         self.metrics.set_shards(shard, leaving);
         self.watch_metrics.set_shard(shard);
         self.scope.send_replace(ShardScope {

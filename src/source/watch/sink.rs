@@ -12,9 +12,9 @@ pub(super) enum Change {
 }
 
 /// Receives the lists and events of one reflector. Most sinks write samples to a store. Other sinks write no samples,
-/// such as the sink of the definitions.
+/// such as the sink for the definitions of custom resources.
 pub(super) trait ListWatchSink: Send + 'static {
-    /// Decodes an object and adds or replaces it.
+    /// Decodes an object, and adds it or replaces its earlier version.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
     /// Decodes an object and removes it.
@@ -33,11 +33,11 @@ pub(super) trait ListWatchSink: Send + 'static {
         }
     }
 
-    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object. The object
-    /// is identified by namespace and name, if they are known.
+    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object. `_key` is
+    /// the namespace and the name of the object, if they are known.
     fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
 
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a list. Objects that the list does not contain are removed at the end of the list.
@@ -52,12 +52,12 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// Receives the reason why a request failed, or why a watch ended with an error.
     fn failed(&mut self, _failure: &Failure) {}
 
-    /// Whether the sink needs a new list.
+    /// Whether the reflector must list the objects again.
     fn wants_list(&self) -> bool {
         false
     }
 
-    /// Whether each field that the sink reads is one of `paths`, or below one of `paths`.
+    /// Whether the sink reads only the fields at `paths` and the fields below these paths.
     fn reads_only(&self, _paths: &[&str]) -> bool {
         false
     }
@@ -67,13 +67,13 @@ pub(super) trait ListWatchSink: Send + 'static {
         None
     }
 
-    /// Returns a helper that applies objects of the list in progress on another thread. `None` if only the sink may
-    /// apply objects.
+    /// Returns a helper that applies objects of the list in progress on another thread. Returns `None` if only the sink
+    /// may apply objects.
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
         None
     }
 
-    /// Ends the page with the last rows, because a helper adds the next page.
+    /// Ends the page to which the sink adds rows, because a helper adds the next page.
     fn end_page(&self) {}
 }
 

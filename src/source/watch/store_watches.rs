@@ -24,7 +24,7 @@ pub(super) enum StoreWatch {
     LeftOut,
     Watched {
         feeds: Vec<Arc<FeedState>>,
-        /// The watches. Empty if the watches of another store also feed this store.
+        /// The watches. The list is empty if the watches of another store also feed this store.
         tasks: Vec<AbortHandle>,
     },
 }
@@ -37,7 +37,7 @@ impl StoreWatches<'_> {
         let reflectors = reflectors.map(|target| self.context.store_reflector(&**store, target));
         let reflectors: Vec<_> = reflectors.collect();
         let feeds: Vec<_> = reflectors.iter().map(|own| own.feed.state()).collect();
-        // The feeds are added to the health before they start, so that their first reports are included.
+        // The health gets the feeds before the feeds start, so that it receives their first reports.
         let health = &self.context.health;
         health.set_feeds(store, FeedOrigin::Watched, feeds.clone());
         let tasks = reflectors

@@ -1,4 +1,4 @@
-//! Streaming lists: a watch that begins with all objects.
+//! Streaming lists. A streaming list is a watch that begins with all objects.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::source::health::FailureReason;
 
 /// Number of consecutive incomplete streaming lists before the reflector requests a paged list.
 const MAX_CUT_STREAMS: u32 = 2;
-/// A streaming list may take this many times as long as the last complete list, even if the configured deadline is
-/// shorter.
+/// Minimum timeout of a streaming list, as a multiple of the duration of the last complete list. If the configured
+/// deadline is shorter, this timeout applies.
 const LAST_LISTS: u32 = 3;
 
 impl<S: ListWatchSink> Reflector<S> {
@@ -22,8 +22,8 @@ impl<S: ListWatchSink> Reflector<S> {
     pub(super) async fn streaming_list(&mut self) -> NextStep {
         self.feed.listing();
         let version = match self.list_version() {
-            // The version 0 would accept a list of any version. A consistent streaming list costs the server little, so
-            // the first list is consistent instead.
+            // Version 0 would accept old objects from the cache of the server. The first streaming list requests the
+            // latest version instead, because such a list costs the server little.
             Some(version) if version == "0" && !self.options.use_cache => None,
             version => version,
         };
@@ -59,10 +59,11 @@ impl<S: ListWatchSink> Reflector<S> {
         Some(deadline.max(last_list.saturating_mul(LAST_LISTS)))
     }
 
-    /// Returns the next step if the server has not opened the stream.
+    /// Returns the next step after a request for a streaming list has failed.
     fn after_refused_stream(&mut self, failure: Failure, has_version: bool) -> NextStep {
         if failure.reason == FailureReason::Rejected {
-            // A server that does not support streaming lists rejects the request. This rejection is not an error.
+            // A server that does not support streaming lists rejects the request. This rejection is not reported as a
+            // failure.
             self.stop_streaming();
             return NextStep::now(Action::PagedList);
         }
@@ -72,7 +73,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 self.version_lost = true;
                 NextStep::now(Action::List)
             }
-            // A proxy may block streams forever, but forward paged lists.
+            // Requests a paged list, because a proxy may block streams forever, but forward paged lists.
             FailureReason::Unreachable if failure.contact == Contact::Some => {
                 self.is_stream_unanswered = true;
                 NextStep::after(failure, Action::PagedList)
@@ -81,8 +82,8 @@ impl<S: ListWatchSink> Reflector<S> {
             | FailureReason::Throttled
             | FailureReason::Unauthorized
             | FailureReason::Expired => NextStep::after(failure, Action::List),
-            // Listing may be allowed although watching is not allowed. The error of the list names the missing
-            // permission.
+            // Requests a paged list, because the permissions may allow lists but no watches. If lists are forbidden
+            // too, the error of the list names the missing permission.
             _ => NextStep::now(Action::PagedList),
         }
     }

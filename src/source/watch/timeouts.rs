@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use crate::source::health::FailureReason;
 
-/// The timeouts and backoffs of a watch. The defaults are for clusters; tests can shorten them.
+/// The timeouts and backoffs of a watch. The defaults are suitable for clusters. Tests can use shorter times.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::source::health::FailureReason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WatchTimeouts {
-    /// Backoff after the first failure, 800 ms by default. The backoff doubles with each further failure.
+    /// Backoff after the first failure, 800 ms by default. Each further failure doubles the backoff.
     ///
     /// Every backoff is multiplied by a random factor from 1 to 2, so that resources do not retry at
     /// the same time.
@@ -30,32 +30,33 @@ pub struct WatchTimeouts {
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
     /// Maximum backoff before the random factor while the server is unreachable, 1.2 s by default. A status of 502, 503
-    /// or 504 from a proxy also means that the server is unreachable. When the server is reachable again, this maximum
-    /// still applies for the time [`recovery`](Self::recovery). With a short backoff, changes arrive soon after an
+    /// or 504 from a proxy also means that the server is unreachable. After the server is reachable again, this maximum
+    /// applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon after an
     /// outage.
     pub backoff_max_unreachable: Duration,
-    /// How long the short maximum backoff still applies after the server is reachable again, 60 s by default.
+    /// How long [`backoff_max_unreachable`](Self::backoff_max_unreachable) applies after the server is reachable again,
+    /// 60 s by default.
     pub recovery: Duration,
-    /// Time without a failure after which the backoff is reset, 120 s by default. A watch that lasts as long as the
-    /// last backoff also resets the backoff.
+    /// Time without a failure after which the backoff is reset to the first backoff, 120 s by default. A watch that
+    /// lasts as long as the last backoff also resets the backoff.
     pub backoff_reset: Duration,
     /// Range of the random duration after which the server ends a watch; 300 s to 600 s by default.
     pub watch: Range<Duration>,
-    /// Time without a complete event or bookmark after which a watch is closed and resumed, 90 s by default. If an
-    /// event is incomplete at that time, the watch has failed.
+    /// Time without a complete event or bookmark after which a watch is closed and resumed, 90 s by default. If the
+    /// watch has received only a part of an event at that time, the watch has failed.
     pub silence: Duration,
-    /// Time without a complete object after which a list fails, 60 s by default. Other responses must be complete
+    /// Time without a complete object after which a list fails, 60 s by default. All other responses must be complete
     /// within this time.
     pub response: Duration,
-    /// Maximum time of a list in pages, 1 h by default. API servers limit each response to a minute, and keep the
-    /// version of a list for some minutes. Therefore, an hour is enough for slow connections and large clusters. The
-    /// time does not include periods in which the list waits until other feeds release memory.
+    /// Maximum time of a list in pages, 1 h by default. An hour is enough for slow connections and large clusters: API
+    /// servers limit each response to a minute, and keep the version of a list for some minutes. If the list waits
+    /// until other feeds release memory, this wait does not count.
     pub list: Duration,
-    /// How long to collect events before they are read, 15 ms by default. Reading events one by one needs much more CPU
-    /// time.
+    /// How long events are collected before the watch reads them together, 15 ms by default. Reading each event
+    /// separately needs much more CPU time.
     pub gather: Duration,
-    /// How long the stored objects of a resource stay while the server answers that the resource does not exist, 60 s
-    /// by default.
+    /// How long the samples of a resource are served while the server answers that the resource does not exist, 60 s by
+    /// default.
     pub gone_after: Duration,
 }
 
@@ -99,7 +100,7 @@ impl Default for WatchTimeouts {
 }
 
 impl WatchTimeouts {
-    /// Returns a random duration of a watch, in seconds.
+    /// Returns a random duration from the range `watch`, in seconds.
     pub(super) fn watch_seconds(&self) -> u64 {
         let (start, end) = (self.watch.start.as_secs(), self.watch.end.as_secs());
         if end > start {
@@ -128,8 +129,8 @@ impl Backoff {
         self.failures
     }
 
-    /// The last backoff, without `Retry-After`. Zero after a reset, or if the last failure is so long ago that the
-    /// next backoff is the shortest one.
+    /// The last backoff, without the time in `Retry-After`. Zero if the next backoff is the shortest backoff, because
+    /// of a reset or because the last failure is long ago.
     pub(super) fn last_wait(&self) -> Duration {
         match self.last {
             Some(last) if last.at.elapsed() <= self.timeouts.backoff_reset => self.last_wait,
@@ -145,7 +146,8 @@ impl Backoff {
 
     /// The backoff after `failure`.
     ///
-    /// The backoff after the first expired version is zero, because expiry is not an error.
+    /// If a version has expired for the first time, the backoff is zero, because the expiry of a version is not an
+    /// error.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
         let (timeouts, reason) = (&self.timeouts, failure.reason);
@@ -166,7 +168,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // The count of failures starts again when the server becomes unreachable, and when it becomes reachable.
+        // The number of failures is reset when the server becomes unreachable or reachable.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }
@@ -186,7 +188,7 @@ impl Backoff {
                 let wait = doubled.min(max).mul_f64(1.0 + fastrand::f64());
                 (wait, wait)
             }
-            // The random part keeps feeds with the same `Retry-After` from retrying at the same time.
+            // A random time is added, so that feeds with the same `Retry-After` do not retry at the same time.
             Some(asked) => {
                 let random = timeouts.backoff.mul_f64(fastrand::f64());
                 (asked.saturating_add(random), doubled.min(max))

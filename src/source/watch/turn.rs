@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 /// Maximum time for which a task handles objects before it yields to other tasks.
 const MAX_TURN: Duration = Duration::from_millis(1);
 
-/// A chunk of a response is handled in parts of at most this size, so that a turn can end within a chunk.
+/// The maximum number of bytes that a task handles without a check whether to yield. Larger chunks of a response are
+/// handled in several parts.
 pub(super) const MAX_PART: usize = 32 << 10;
 
-/// The clock is read after this many bytes, so that a watch with few events does not read the clock or yield for each
-/// event.
+/// The clock is read each time the task has handled this many bytes. Therefore, a watch with few events does not read
+/// the clock or yield for each event.
 const CLOCK_BYTES: usize = 8 << 10;
 
 /// The time since a task last yielded.
 #[derive(Debug)]
 pub(super) struct Turn {
     began: Instant,
-    /// Number of bytes that were handled since the clock was read.
+    /// Number of bytes that were handled since the clock was last read.
     bytes: usize,
 }
 

@@ -1,5 +1,5 @@
-//! Audits the open watch: sends the lists of its [`Audit`](super::audit::Audit), and lists the objects again if the
-//! audit finds differences.
+//! Audits the open watch: sends the list requests that its [`Audit`](super::audit::Audit) needs, and lists the objects
+//! again if the audit finds differences.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::k8s::resource_version;
 const MAX_NAMED: usize = 5;
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Continues the audit of the open watch. Returns whether the objects must be listed.
+    /// Continues the audit of the open watch. Returns whether the objects must be listed again.
     pub(super) fn continue_audit(&mut self) -> bool {
         loop {
             let version = self.version.as_deref().and_then(resource_version::as_u64);
@@ -20,7 +20,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 return false;
             };
             let Some(version) = version else {
-                // If the versions have no order, the audit cannot find the same version in the watch and in a list.
+                // Without a numeric version, the audit cannot compare the objects of the watch and of a list at the
+                // same version.
                 audit.unknown(None);
                 received.close_window();
                 return false;
@@ -39,7 +40,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 Step::Compare(listed) => self.compare(listed),
                 Step::Agreed { compared } => {
                     received.close_window();
-                    // Equal numbers of objects do not prove that a known difference has ended.
+                    // If only the numbers of objects were compared, no result is reported: equal numbers do not prove
+                    // that a known difference has ended.
                     self.feed.reporter().audited(compared.then_some(0));
                 }
                 Step::Unknown(failure) => {
@@ -64,7 +66,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Requests the number of objects, and records the changes from now on.
+    /// Requests the number of objects from the server, and starts to record the changes that the watch receives.
     fn request_count(&mut self) {
         let rows = self.sink.rows();
         let lister = self.lister();
@@ -75,8 +77,8 @@ impl<S: ListWatchSink> Reflector<S> {
         audit.probe(lister);
     }
 
-    /// Lists the identities of the objects. If `confirms` is false, begins to record changes. If `confirms` is true,
-    /// the list is for the second comparison, and the changes that are already recorded are still needed.
+    /// Lists the identities of the objects. If `confirms` is true, the list is for the second comparison of the audit,
+    /// and the recorded changes are kept. Otherwise, starts to record the changes that the watch receives.
     fn request_identities(&mut self, confirms: bool) {
         let rows = self.sink.rows();
         let lister = self.lister();
@@ -97,7 +99,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Compares a list with the rows.
     fn compare(&mut self, listed: Listed) {
         let rows = self.sink.rows();
-        // The shard may have changed after the request.
+        // If the shard has changed after the request, the list and the rows cannot be compared.
         let rows = rows.filter(|rows| Arc::ptr_eq(rows.filter(), &listed.filter));
         let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
             return;

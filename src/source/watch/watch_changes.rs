@@ -11,12 +11,13 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Minimum duration of a watch. A shorter watch has failed. After a failed watch, the next watch must also last at
-/// least as long as the backoff.
+/// Minimum duration of a watch. A shorter watch counts as failed. After a failed watch, the next watch must also last
+/// at least as long as the backoff.
 const MIN_WATCH: Duration = Duration::from_secs(1);
-/// Number of consecutive failures of a reachable server before the reflector requests a list.
+/// Number of consecutive server errors after which the reflector requests a list.
 const MAX_SERVER_ERRORS: u32 = 3;
-/// Maximum number of consecutive silent watches before a list. With the default timeout, these watches take an hour.
+/// Maximum number of consecutive silent watches after which the reflector requests a list. With the default timeout, 40
+/// silent watches take an hour.
 const MAX_SILENT_WATCHES: u32 = 40;
 
 impl<S: ListWatchSink> Reflector<S> {
@@ -30,7 +31,8 @@ impl<S: ListWatchSink> Reflector<S> {
             seconds: self.options.timeouts.watch_seconds(),
         };
         let opened = Instant::now();
-        // Some proxies delay the start of a response until the first event.
+        // The timeout is as long as for an event, because some proxies delay the start of a response until the first
+        // event.
         let timeout = self.options.timeouts.silence;
         let selector = self.shard_selector();
         match self.send(request, selector.as_deref(), timeout).await {
@@ -46,7 +48,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Returns the next step if the server has not opened the watch.
+    /// Returns the next step after a request for a watch has failed.
     fn after_refused_watch(&mut self, failure: Failure) -> NextStep {
         self.metrics.watch_request(false);
         self.version_lost |= failure.version_too_large;
@@ -55,7 +57,7 @@ impl<S: ListWatchSink> Reflector<S> {
             FailureReason::Unreachable | FailureReason::Throttled | FailureReason::Unauthorized => {
                 Action::Watch
             }
-            // A temporary error does not mean that the server has lost the version.
+            // The watch is requested again at the same version, because the error is probably temporary.
             FailureReason::ServerError if self.backoff.failures() < MAX_SERVER_ERRORS => {
                 Action::Watch
             }
@@ -64,8 +66,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(failure, action)
     }
 
-    /// The time at which the open watch is stable: [`min_watch`](Self::min_watch) after it was opened. `None` if the
-    /// previous watch was stable, or if the stream still sends its list.
+    /// The time at which the open watch has lasted for [`min_watch`](Self::min_watch). `None` if the previous watch was
+    /// long enough, or if the stream still sends its list.
     pub(super) fn stable_at(&self, stream: &Stream) -> Option<Instant> {
         let is_unstable = self.is_watch_unstable && stream.phase == Phase::Watching;
         is_unstable.then(|| stream.opened + self.min_watch())
@@ -78,8 +80,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.following();
     }
 
-    /// Returns the minimum duration of a watch. A shorter watch has failed, even if it sent events. The minimum is
-    /// [`MIN_WATCH`]. If the previous watch was too short, the minimum is at least the last backoff.
+    /// Returns the minimum duration of a watch. A shorter watch counts as failed, even if it sent events. The minimum
+    /// is [`MIN_WATCH`]. If the previous watch was too short, the minimum is at least the last backoff.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)
@@ -121,8 +123,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(Failure::of_reachable(message), Action::Watch)
     }
 
-    /// Resumes the watch immediately if it lasted as long as the last backoff. Otherwise waits for the rest of that
-    /// time, so that the server does not get more requests than during failures.
+    /// Resumes the watch after its start plus the last backoff, or immediately if this time is over. Therefore, the
+    /// server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
@@ -135,8 +137,8 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Resumes a watch that was silent for too long. If resumed watches stay silent, the objects are listed, because
     /// the server or a proxy may not forward the events of any watch.
     ///
-    /// Some servers send no bookmarks. A watch of such a server is silent whenever no object changes. Each list doubles
-    /// the number of silent watches before the next list, so that a server without bookmarks gets few lists.
+    /// Some servers send no bookmarks. A watch of such a server is silent while no object changes. Each list doubles
+    /// the number of silent watches that lead to the next list, so that a server without bookmarks gets few lists.
     fn after_silent_watch(&mut self, lived: Duration) -> NextStep {
         self.silent_watches += 1;
         if self.silent_watches < self.silent_watches_before_list {

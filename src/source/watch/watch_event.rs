@@ -1,4 +1,4 @@
-//! [`WatchEvent`]: one line or frame of a watch.
+//! [`WatchEvent`]: one event of a watch, which is a line of JSON or a frame of protobuf.
 //!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::failure::Status;
 use crate::decode::{Encoded, Encoding};
 
-/// One line or frame of a watch.
+/// One event of a watch: a line of JSON or a frame of protobuf.
 #[derive(Debug)]
 pub(super) enum WatchEvent<'a> {
     /// An object was added, modified or deleted.
@@ -20,9 +20,9 @@ pub(super) enum WatchEvent<'a> {
     /// A bookmark: the server has sent all changes up to a version.
     Bookmark {
         version: String,
-        /// Whether the list at the start of the stream is complete.
+        /// Whether this bookmark ends the list at the start of the stream.
         ends_list: bool,
-        /// The object of the bookmark: a table, if the events are tables.
+        /// The object in the bookmark. If the events contain tables, the object is a table.
         object: Encoded<'a>,
     },
     /// The error with which the server ends the watch.
@@ -51,10 +51,10 @@ pub(super) enum InvalidEvent {
 /// The annotation of the bookmark that ends a streaming list.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
-/// The kind of partial objects.
+/// The kind of objects that contain only metadata.
 pub(super) const PARTIAL: &str = "PartialObjectMetadata";
 
-/// The start of an event from an API server. The object and a closing brace follow.
+/// The text before the object in an event from an API server. A closing brace follows after the object.
 const USUAL: [(EventKind, &[u8]); 3] = [
     (EventKind::Modified, br#"{"type":"MODIFIED","object":"#),
     (EventKind::Added, br#"{"type":"ADDED","object":"#),
@@ -73,7 +73,7 @@ impl<'a> WatchEvent<'a> {
         parsed.ok_or_else(|| InvalidEvent::of(encoding))
     }
 
-    /// Whether an object was added. A list at the start of a stream consists of such events.
+    /// Whether an object was added. The list at the start of a stream consists of events that add objects.
     pub(super) fn is_added(&self) -> bool {
         matches!(self, Self::Object(EventKind::Added, _))
     }
@@ -81,7 +81,7 @@ impl<'a> WatchEvent<'a> {
     fn parse_line(line: &'a [u8]) -> Option<Self> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {
-            // If an event starts in this way, the object need not be parsed twice.
+            // The object is between this prefix and the closing brace, so the event is not parsed to find the object.
             if let Some(object) = line
                 .strip_prefix(start)
                 .and_then(|rest| rest.strip_suffix(b"}"))
@@ -112,7 +112,7 @@ impl<'a> WatchEvent<'a> {
         let object = event.object();
         let object = match kind {
             EventKind::Error => object,
-            // Bookmarks and objects have the kind of the collection, or the kind of partial objects.
+            // The object in any other event has the kind of the resource, or the kind [`PARTIAL`].
             _ => match Envelope::parse(object).ok()? {
                 envelope if envelope.kind() == message.name() => object,
                 envelope if envelope.kind() == PARTIAL => envelope.object_as(message).raw(),
@@ -170,7 +170,7 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.wire_name() == name)
     }
 
-    /// The name in the API.
+    /// The name of the type in events of the API.
     fn wire_name(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -181,7 +181,7 @@ impl EventKind {
         }
     }
 
-    /// The name in metrics.
+    /// The name of the type in metrics.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -193,7 +193,7 @@ impl EventKind {
     }
 }
 
-/// The metadata of a bookmark. If the events are tables, the row of the table has the annotations.
+/// The metadata of a bookmark. If the events contain tables, the annotations are in the row of the table.
 fn bookmark_metadata(object: Encoded<'_>) -> Option<Metadata> {
     #[derive(Deserialize)]
     struct Table {
@@ -384,7 +384,7 @@ mod tests {
         let error = format!("{:?}", parse(&error));
         assert!(error.contains("code: 410"), "{error}");
 
-        // A partial object has the kind `PartialObjectMetadata`, which the decoder of nodes would refuse.
+        // The decoder of nodes must accept the kind `PartialObjectMetadata`, which partial objects have.
         let named = json!({ "metadata": { "name": "a" } });
         let raw = encode::message(message_of("v1", "Node").unwrap(), &named).unwrap();
         let partial = encode::envelope("meta.k8s.io/v1", PARTIAL, &raw);

@@ -24,30 +24,31 @@ use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
-/// The part of a stream that is being read.
+/// What the stream currently sends: the list at its start, or changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The existing objects, up to the bookmark that ends the list.
+    /// The stream sends the existing objects, up to the bookmark that ends the list.
     Listing,
-    /// Changes.
+    /// The stream sends changes.
     Watching,
 }
 
-/// The reason why reading a stream has ended.
+/// Why the reflector stops reading a stream.
 pub(super) enum StreamEnd {
     /// The server closed the stream.
     Closed,
     /// The connection broke.
     Cut(Failure),
-    /// The timeout expired without an event, or the list at the start did not end before its deadline.
+    /// No event arrived before the timeout, or the list at the start was not complete before its deadline.
     Idle,
     /// A list is needed, because the shard has changed or the sink requires a list.
     NeedsList,
     /// The server does not support streaming lists and sent a plain watch.
     NotStreaming,
-    /// An event is invalid and lost.
+    /// An event is invalid, so its change is lost.
     Broken(Failure),
-    /// A version is lower than the previous version: events are out of order, or the server was restored from a backup.
+    /// A version is lower than the previous version. Either the events are out of order, or the server was restored
+    /// from a backup.
     Disorder(Failure),
     /// The server ended the watch with an error.
     Error(Failure),
@@ -57,23 +58,23 @@ pub(super) enum StreamEnd {
 pub(super) struct Stream {
     pub(super) phase: Phase,
     encoding: Encoding,
-    /// The time of the request. A streaming list may have to wait until other feeds release memory. These waits are
-    /// added to `opened`, so that they do not count towards the deadline of the list.
+    /// The time of the request. If a streaming list waits until other feeds release memory, this wait is added to
+    /// `opened`. Therefore, such waits do not count towards the deadline of the list.
     pub(super) opened: Instant,
     last_event: Instant,
-    /// Number of objects of the list.
+    /// Number of objects of the list that have arrived.
     objects: u64,
     turn: Turn,
 }
 
-/// An event that is handled after all received bytes have been split into events, because the handling may have to
-/// wait. Later events from the same bytes are also deferred, to keep the order.
+/// An event that may take long to handle, or that follows such an event. Deferred events are handled in their order
+/// after all received bytes have been split into events.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
 }
 
-/// Maximum duration of a burst of events. After this time, the timeout and the scope are checked.
+/// Maximum duration of a burst of events. After each burst, the timeout and the shard scope are checked.
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// A pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -151,8 +152,8 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// Returns why a stream ends if no event was complete before the timeout. A watch may have no events for a long
-    /// time, but an event must not stay incomplete. A streaming list always falls back to a paged list.
+    /// Returns why a stream ends if no event was complete before the timeout. A watch without events is silent, but a
+    /// watch with an incomplete event has failed. After a streaming list, a paged list is requested in both cases.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -168,7 +169,7 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.opened.checked_add(deadline)
     }
 
-    /// Handles a chunk and the chunks that follow without a pause.
+    /// Handles a chunk, and all further chunks that arrive without a pause.
     async fn read_burst(
         &mut self,
         mut read: Result<Option<Bytes>, Failure>,
@@ -191,7 +192,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 return ControlFlow::Continue(());
             }
             let Ok(next) = timeout(PAUSE, response.read()).await else {
-                // A wakeup for each event costs more than handling the event, so several events are collected.
+                // A wakeup of the task for each event costs more than handling the event, so several events are
+                // collected.
                 sleep(self.options.timeouts.gather).await;
                 self.sink.paused();
                 return ControlFlow::Continue(());
@@ -213,7 +215,7 @@ impl<S: ListWatchSink> Reflector<S> {
             if stream.phase == Phase::Listing {
                 stream.opened += waited;
             }
-            // The first event that may have to wait, and all events after it.
+            // The first event that may take long to handle, and all events after this event.
             let mut deferred = Vec::new();
             let fed = events.feed(bytes, |event| {
                 stream.last_event = Instant::now();
@@ -304,7 +306,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Handles an event, unless it is large, or its object is expensive.
+    /// Handles an event if it is not large and its object is not expensive to apply.
     fn handle_small(
         &mut self,
         event: &[u8],
@@ -317,7 +319,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(event, stream, arrived)
     }
 
-    /// Handles an event, if its object is not expensive and no objects of the list must be applied first.
+    /// Handles an event, if its object is not expensive to apply and no objects of the list must be applied first.
     fn handle_event(
         &mut self,
         event: &[u8],
@@ -326,7 +328,8 @@ impl<S: ListWatchSink> Reflector<S> {
     ) -> Result<Handled, StreamEnd> {
         let parsed = WatchEvent::parse(event, stream.encoding)?;
         if self.sink.has_batches() && !parsed.is_added() {
-            // A streaming list may also contain changes of its objects. The listed objects must be applied first.
+            // A streaming list may also contain changes of objects. Such a change is applied after all objects of the
+            // list that arrived before it.
             return Ok(Handled::Later);
         }
         let handled = match parsed {
@@ -375,8 +378,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// The identity of the object in an event, if the object is larger than the limit for objects. The event itself may
-    /// be within the limit for events, which is higher.
+    /// The identity of the object in an event, if the object is larger than the limit for objects. Such an event may
+    /// still be within the higher limit for events.
     fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         let is_oversized = object.bytes().len() > limit;
@@ -445,7 +448,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Records the version of the last changed object, which is the stored version.
+    /// Records the stored version, which is the version of the last changed object.
     fn note_changed(&mut self) {
         let version = self.version.as_deref().and_then(resource_version::as_u64);
         self.newest = self.newest.max(version);
@@ -462,7 +465,7 @@ impl<S: ListWatchSink> Reflector<S> {
         check_version(&version)?;
         if stream.phase == Phase::Watching {
             let advanced = advance(&mut self.version, &version);
-            // The server has a lower version, because the server was restored from a backup.
+            // A bookmark with a lower version means that the server was restored from a backup.
             self.version_lost |= advanced.is_err();
             self.report_versions();
             return advanced;
@@ -510,7 +513,7 @@ fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> 
     Ok(())
 }
 
-/// Refuses a version that is too long for a request. A version that is too long must not be stored.
+/// Returns an error if a version is too long for a request. Such a version must not be stored.
 fn check_version(version: &str) -> Result<(), StreamEnd> {
     if version.len() <= MAX_VERSION {
         return Ok(());

@@ -1,15 +1,16 @@
-//! [`ColumnBuilder`]: builds a column from all its cells at once.
+//! [`ColumnBuilder`]: builds a column from the cells of all its rows.
 
 use super::{Column, Entry, Index, MAX_ROWS, count_lines, hash_of, next_version, number_of};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
-/// The number of slots of the hash table. At most half of them are in use.
+/// The number of slots of the hash table. At most half of the slots are in use.
 const SLOTS: usize = 2 * (MAX_ROWS + 1);
 
-/// Builds each column from all its cells at once.
+/// Builds columns, each from the cells of all its rows.
 ///
-/// For a new page, this is faster than inserting one cell after another. Memory is allocated once, in the needed size,
-/// and a hash table finds equal cells. A builder reuses its own memory for the next column.
+/// For a new page, a builder is faster than [`Column::insert`] for each cell. The builder allocates the memory of the
+/// column once, in the needed size, and finds equal cells with a hash table. The builder reuses its own memory for the
+/// next column.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct ColumnBuilder {
     /// A hash table of the distinct cells. A slot has the number of a cell, or 0 if the slot is free.
@@ -39,7 +40,7 @@ impl ColumnBuilder {
         self.entries.push(Entry::EMPTY);
         self.text.clear();
         self.index.clear();
-        // Adjacent rows often have the same cell.
+        // The last cell is compared first, because adjacent rows often have the same cell.
         let (mut last, mut number): (&[u8], u8) = (&[], 0);
         for cell in cells {
             if cell != last {
@@ -56,7 +57,8 @@ impl ColumnBuilder {
     /// Returns the number of the entry for a cell. Creates the entry if it is missing.
     fn number_of(&mut self, cell: &[u8]) -> u8 {
         let place = (u32::try_from(self.text.len()).ok()).zip(u32::try_from(cell.len()).ok());
-        // As in a column that grows, a cell that does not fit becomes an empty cell.
+        // If the text of the column would become longer than 4 GiB, the cell becomes an empty cell, as in
+        // [`Column::insert`].
         let Some((start, len)) = place.filter(|(start, len)| start.checked_add(*len).is_some())
         else {
             return 0;

@@ -1,4 +1,4 @@
-//! Without the feature `custom-resources`, no store is linked to another.
+//! Replaces linked stores if the feature `custom-resources` is disabled: no store is linked to another store.
 
 use std::any::Any;
 
@@ -7,7 +7,7 @@ use super::super::row_feeder::RowFeeder;
 use crate::decode::{DecodeError, Encoded};
 use crate::resource::CollectedResource;
 
-/// The writer of a linked store. Without the feature, there is no linked store.
+/// The writer of a linked store. It does nothing, because there is no linked store without the feature.
 pub(in super::super) struct LinkedWriter(());
 
 impl<K: CollectedResource> MetricsStore<K> {

@@ -1,4 +1,4 @@
-//! Linked stores that follow the current configuration.
+//! Linked stores, which the exporter replaces when the configuration changes.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ pub(in super::super) struct LinkedWriter {
     attached: Option<Box<AttachedFeeder>>,
 }
 
-/// The feeder of the store that was linked when the last list began.
+/// The feeder of the linked store at the start of the last list.
 struct AttachedFeeder {
     store: MetricsStore<JsonObject>,
     feeder: RowFeeder,
@@ -47,12 +47,12 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Changes the linked store.
     ///
-    /// A new linked store gets its samples with the next list of each writer.
+    /// A new linked store gets its samples when each writer applies its next list.
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
-            // The old store is cleared here, because writers close their attached feeder only when they apply the next
-            // object.
+            // The old store is cleared here. The writers would clear their rows later, because they close the feeder of
+            // the old store when they apply the next object.
             before.remove_all_feeders();
         }
     }
@@ -84,7 +84,7 @@ impl LinkedWriter {
         Self { attached }
     }
 
-    /// Adds the collected rows to the table of the linked store.
+    /// Adds the rows that this writer has collected to the table of the linked store.
     #[cfg(feature = "watch")]
     pub(in super::super) fn flush(&mut self) {
         if let Some(attached) = &mut self.attached {
@@ -100,7 +100,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Whether another store was linked since the last list. Only a list can fill that store.
+    /// Whether a new store was linked since the last list. In this case a list is needed, because only a list can fill
+    /// the new store.
     pub(in super::super) fn wants_list<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
@@ -113,8 +114,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Applies an object to the store and to the linked store; returns both results. The two stores read different
-    /// fields, so one store may decode an object that the other store cannot decode.
+    /// Applies an object to the store and to the linked store. Returns the results of both stores, because the stores
+    /// decode different fields, so one store may succeed and the other store may fail.
     ///
     /// If the linked store cannot decode the object, the linked store counts an error and removes the row of the
     /// object.
@@ -131,8 +132,8 @@ impl LinkedWriter {
         (store.apply_encoded(feeder, object), linked)
     }
 
-    /// Removes an object from the linked store. Returns the object in the type of the store, so that the caller can
-    /// also remove the object from the store.
+    /// Removes an object from the linked store. Returns the decoded object, so that the caller can also remove the
+    /// object from the main store.
     pub(in super::super) fn delete<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,
@@ -163,7 +164,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list of the linked store. If another store was linked since the last list, first attaches that store.
+    /// Begins a list of the linked store. If a new store was linked since the last list, first creates a feeder of this
+    /// store.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {
@@ -183,7 +185,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Whether a message has all fields that the linked store reads, even if no list has attached that store yet.
+    /// Whether a message has all fields that the currently linked store reads. The result does not depend on the
+    /// attached feeder.
     #[cfg(feature = "protobuf")]
     pub(in super::super) fn is_in<K: CollectedResource>(
         store: &MetricsStore<K>,
@@ -200,7 +203,8 @@ impl LinkedWriter {
         }
     }
 
-    /// The attached feeder. If its store is no longer linked, closes the feeder and returns `None`.
+    /// Returns the attached feeder. If the store of the feeder is no longer linked, closes the feeder and returns
+    /// `None`.
     fn attached<K: CollectedResource>(
         &mut self,
         store: &MetricsStore<K>,

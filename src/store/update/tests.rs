@@ -1,4 +1,4 @@
-//! Counts the calls of generators for each kind of change.
+//! Tests which generators an update calls for each kind of change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -154,7 +154,7 @@ fn an_event_or_a_list_that_changes_nothing_calls_no_generator() {
     apply(&mut writer, &pod(2), true);
     apply(&mut writer, &pod(1), true);
     assert_eq!((calls.take(), store.stats().stale), ([0; 6], 1));
-    // A delete, and an object that does not decode, remove the row with its fingerprints.
+    // A delete removes the row with its fingerprints. An object that does not decode also removes the row.
     writer.delete_key("n", "a");
     apply(&mut writer, &pod(3), true);
     assert_eq!(calls.take(), [1, 1, 1, 1, 1, 0]);
@@ -211,7 +211,7 @@ fn an_object_from_which_something_was_dropped_is_counted_for_each_event() {
 
 #[test]
 fn the_limit_on_the_text_of_an_object_holds_for_updates() {
-    // Each value has up to 900 bytes, and both families together may write 1000 bytes.
+    // Each value has up to 900 bytes, and the limit for both families together is 1000 bytes.
     let family = |name, field: &'static str| {
         Family::gauge(name, "Shows a field.")
             .reads([field])
@@ -405,7 +405,7 @@ fn generated<K: CollectedResource>(
     [plan.families.len(), store.schema().families().len()]
 }
 
-/// docs/explanation/performance.md has these numbers.
+/// If these numbers change, also change docs/explanation/performance.md.
 #[test]
 fn usual_events_of_built_in_kinds_generate_few_families() {
     let mut pod = pod(1);

@@ -1,6 +1,7 @@
-//! Tests the catalogue, which lists all families of this crate. The catalogue must be equal to that of
-//! kube-state-metrics, and the docs must contain it. It must have all metrics and labels that common rules and
-//! dashboards use.
+//! Tests the catalogue, which lists all families of this crate:
+//! - The catalogue must be equal to the catalogue of kube-state-metrics.
+//! - The docs must contain the catalogue.
+//! - The catalogue must have all metrics and labels that common rules and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,15 +24,15 @@ const OWN_METRICS: &[&str] = &[
     "kube_state_metrics_watch_total",
 ];
 
-/// Pairs of a metric and a label that the metric has never had in kube-state-metrics, although rules and dashboards
-/// select by the label.
+/// Pairs of a metric and a label. Rules and dashboards select the metric by this label, although the metric has never
+/// had this label in kube-state-metrics.
 const NEVER_THERE: &[(&str, &str)] = &[
     ("kube_deployment_status_replicas_unavailable", "pod"),
     ("kube_pod_info", "pod_template_hash"),
 ];
 
-/// Pairs of a metric and a label that the metric does not have. Expressions create the label from other labels with
-/// `label_replace` and `label_join`.
+/// Pairs of a metric and a label that the metric does not have. The expressions of rules and dashboards create this
+/// label from other labels with `label_replace` and `label_join`.
 const MADE: &[(&str, &str)] = &[
     ("kube_job_owner", "workload"),
     ("kube_job_owner", "workload_type"),
@@ -49,8 +50,8 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Pairs of a metric and a label that the metric does not have. An expression groups by the label, because another
-/// metric in the expression has it.
+/// Pairs of a metric and a label that the metric does not have. An expression with this metric groups by this label,
+/// because another metric in the expression has the label.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),
@@ -63,7 +64,7 @@ const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "pod"),
 ];
 
-/// The metrics and labels that rules and dashboards use, collected from their repositories.
+/// The metrics and labels that rules and dashboards in public repositories use.
 #[derive(Deserialize)]
 struct Used {
     sources: Vec<Source>,
@@ -79,13 +80,13 @@ struct Source {
 
 #[derive(Deserialize)]
 struct UsedLabels {
-    /// Labels in selectors of the metric.
+    /// Labels that occur in selectors of the metric.
     matched: Vec<String>,
     /// Labels by which an expression with the metric groups or joins.
     grouped: Vec<String>,
 }
 
-/// Returns the families of kube-state-metrics, one JSON object per family.
+/// Returns one JSON object for each family of kube-state-metrics.
 fn families_of_the_reference() -> Vec<Value> {
     let text = golden::read("tests/conformance/catalog.jsonl");
     let families = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -113,7 +114,8 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
             "resource": entry.resource.name(),
             "stability": family.stability().as_str(),
             "type": match family.metric_type() {
-                // All families of kube-state-metrics are counters or gauges so far.
+                // All current families of kube-state-metrics are counters or gauges, so every other type is written as
+                // a gauge.
                 MetricType::Counter => "counter",
                 _ => "gauge",
             },
@@ -159,16 +161,16 @@ fn index(families: &[CatalogueEntry]) -> String {
     let defaults = BuiltIn::defaults().count();
     let mut text = format!(
         "# Metric families\n\n\
-         There are {} families of {} resources; {defaults} resources are enabled by default. The page \
-         of a resource lists its\nfamilies in the order of the exposition, with their labels, the \
-         fields that they read and their help texts.\n\n\
-         - A label such as `label_*` or `annotation_*` means several labels, whose names come from \
-         the objects.\n\
+         There are {} families of {} resources; {defaults} resources are enabled by default. Each resource has a \
+         page with its\nfamilies. The page shows the labels of each family, the fields of the object \
+         that the family reads, and the help text.\n\n\
+         - `label_*` and `annotation_*` stand for several labels, whose names come from the \
+         objects.\n\
          - `STABLE` families keep their names and labels; `ALPHA` families may change in any \
          release.\n\
-         - Names, labels and values are those of [kube-state-metrics]\
+         - Names, labels and values are the same as in [kube-state-metrics]\
          (https://github.com/kubernetes/kube-state-metrics) 2.20.\n\
-         - [Queries](../queries.md) has examples.\n\n\
+         - [Queries](../queries.md) shows examples of queries.\n\n\
          | resource | kind | scope | families | default |\n|---|---|---|---|---|\n",
         families.len(),
         BuiltIn::ALL.len(),

@@ -13,7 +13,7 @@ use crate::support::golden;
 use crate::support::reference::assert_reference_reads;
 use crate::support::tools::{promtool, run, said};
 
-/// Default families without a sample in the example, with the reason.
+/// The default families that have no sample in the example, each with the reason.
 const WITHOUT_SAMPLE: &[(&str, &str)] = &[];
 
 /// Returns the metrics of the example, with every resource, every opt-in family, all labels and all annotations.

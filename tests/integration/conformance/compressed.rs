@@ -1,4 +1,5 @@
-//! Tests compressed expositions with several decompressors, and while the store changes continuously.
+//! Tests compressed expositions with several decompressors. Also tests compressed expositions while the store changes
+//! continuously.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -15,7 +16,7 @@ use serde_json::json;
 use crate::support::exposition::{ReadFamily, read};
 use crate::support::tools::{Directory, run, tool};
 
-/// A Go program that reads one gzip member, as Prometheus does. It fails if data follows the member.
+/// A Go program that reads one gzip member, as Prometheus does. The program fails if data follows after the member.
 const GO: &str = r#"package main
 
 import (
@@ -76,7 +77,7 @@ fn bytes(metrics: &StateMetrics, format: Format, encoding: Encoding) -> Vec<u8> 
     exposition.encoded(encoding).collect::<Vec<_>>().concat()
 }
 
-/// Returns the text of one gzip member. Fails if data follows the member.
+/// Returns the text of one gzip member. Panics if data follows after the member.
 fn member(compressed: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut reader = GzDecoder::new(compressed);
@@ -88,7 +89,8 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // The exposition has about twelve blocks. In the second round, only the blocks with changes are compressed again.
+    // The exposition has about twelve compressed blocks. In the second round, only the blocks with changed samples are
+    // compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {
             writer.apply_object(&map(at, generation));
@@ -138,7 +140,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The config maps get the next generation one after another. Sometimes a list changes all of them at once.
+            // One config map after another gets the next generation. Sometimes a list changes all config maps at once.
             let mut generation = 2;
             while !done.load(Ordering::Relaxed) {
                 let list = generation % 5 == 0;
@@ -152,7 +154,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
                 generation += 1;
             }
         });
-        // Dropping this value stops the writer, even if an assertion fails.
+        // When this value is dropped, the writer stops. Therefore, the writer also stops if an assertion fails.
         let _end = Ending(&done);
         let (mut last, mut moved) = (0, 0);
         for at in 0..EXPOSITIONS {
@@ -168,7 +170,8 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
             let (first, second) = (generations(first), generations(second));
             assert_eq!(first.len(), MAPS);
             assert!(first == second, "families of different moments");
-            // The changes are made in order, so the first maps can be one generation ahead of the others.
+            // The writer changes the config maps in order, so the first config maps can be one generation ahead of the
+            // other config maps.
             assert!(
                 first.is_sorted_by(|a, b| a >= b),
                 "values of different moments: {first:?}"
@@ -186,7 +189,7 @@ fn a_store_that_never_rests_is_always_read_at_one_moment() {
     });
 }
 
-/// Sets the flag when it is dropped.
+/// Sets the flag when this value is dropped.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {

@@ -32,7 +32,7 @@ struct Bytes {
     regular: bool,
 }
 
-/// The form in which the JSON of an object is written.
+/// How the JSON of an object is written.
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
@@ -98,7 +98,7 @@ pub(super) fn builder(resource: BuiltIn) -> Builder {
         .all_fed_by_host()
 }
 
-/// Sends a complete list without objects, so that the store becomes empty.
+/// Applies a complete list without objects, so that the store becomes empty.
 pub(super) fn forget_all(writer: &mut dyn ObjectWriter) {
     writer.begin_list();
     writer.end_list();
@@ -113,7 +113,7 @@ pub(super) fn bytes(metrics: &StateMetrics, format: Format) -> Vec<u8> {
     bytes
 }
 
-/// Reads the exposition in both formats, and compares both with the catalogue and with each other.
+/// Reads the exposition in both formats. Compares each format with the catalogue, and both formats with each other.
 pub(super) fn check(metrics: &StateMetrics, catalogue: &[CatalogueEntry]) -> Result<(), String> {
     let text = bytes(metrics, Format::Text);
     if text != bytes(metrics, Format::Text) {
@@ -146,9 +146,9 @@ fn lines(families: &[ReadFamily]) -> impl Iterator<Item = &str> {
         .map(|sample| sample.line.as_str())
 }
 
-/// Checks the order of a sample's labels: first all base labels, then the labels of the family in declared order.
+/// Checks the order of a sample's labels: first all base labels, then the labels of the family in the declared order.
 ///
-/// Some families omit a label without a value. `label_*` matches any number of labels.
+/// Some families omit a label that has no value. A declared label such as `label_*` matches any number of labels.
 fn check_labels(entry: &CatalogueEntry, sample: &ReadSample) -> Result<(), String> {
     let mut names = sample
         .labels
@@ -204,7 +204,7 @@ fn written(objects: BoxedStrategy<Value>) -> BoxedStrategy<Bytes> {
     let spellings = select(&[Spelling::Plain, Spelling::Escaped, Spelling::Repeated]);
     let bytes = (objects, spellings).prop_map(|(object, spelling)| Bytes {
         json: written_as(&object, spelling).into(),
-        // Some types refuse a field that occurs twice.
+        // An object with repeated fields need not decode, because some types refuse a field that occurs twice.
         regular: !matches!(spelling, Spelling::Repeated),
     });
     bytes.boxed()
@@ -225,7 +225,7 @@ fn written_as(value: &Value, spelling: Spelling) -> String {
                 })
             };
             let fields: Vec<_> = match spelling {
-                // In the second copy of a field, fields are not repeated again. Otherwise, the size would double with
+                // The second copy of a field is written without repeated fields. Otherwise, the size would double with
                 // every level of nesting.
                 Spelling::Repeated => once(spelling).chain(once(Spelling::Plain)).collect(),
                 Spelling::Plain | Spelling::Escaped => once(spelling).collect(),

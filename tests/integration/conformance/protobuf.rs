@@ -1,6 +1,8 @@
-//! Tests that the cases have the same samples in protobuf as in JSON. The API's own encoder has written the protobuf.
+//! Tests that the objects of the cases have the same samples in protobuf as in JSON. The encoder of the Kubernetes API
+//! has written the protobuf.
 //!
-//! The files of `tests/conformance/protobuf` contain one object for each case that the API accepts.
+//! The Kubernetes API does not accept the objects of all cases. The files in `tests/conformance/protobuf` contain the
+//! accepted objects.
 
 pub(super) mod random;
 
@@ -60,7 +62,7 @@ where
             let _ = writeln!(failures, "{}\n{difference}", case.case);
             continue;
         }
-        // Each family has a separate store here, so that the decoder reads only the fields that this family declares.
+        // Each store in `alone` has one family, so that the decoder reads only the fields that this family declares.
         for (_, metrics) in alone.of(&case) {
             let (json, protobuf) = (
                 lines(metrics, &case),
@@ -77,8 +79,8 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether the API rounds a quantity of a case when it writes the object. The samples from protobuf are then equal to
-/// those of the rounded object in JSON.
+/// Whether the case differs only because the Kubernetes API rounds a quantity when it writes protobuf. The samples from
+/// the protobuf must then be equal to the samples of the rounded object in JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;
@@ -99,7 +101,7 @@ fn bytes_of(case: &Case) -> &[u8] {
     case.protobuf.as_deref().unwrap()
 }
 
-/// Returns an object in protobuf, or the reason why the API would refuse the object.
+/// Returns an object in protobuf, or the reason why the Kubernetes API would refuse the object.
 fn encoded(resource: BuiltIn, mut object: Value) -> Result<Vec<u8>, String> {
     object["apiVersion"] = resource.info().api_version().into();
     object["kind"] = resource.info().kind().into();
@@ -112,8 +114,7 @@ fn decoded(protobuf: &[u8]) -> Result<Value, Error> {
     Envelope::parse(protobuf)?.object().unwrap().to()
 }
 
-/// Decodes an object to its API type, once from protobuf and once from JSON with the same fields, and compares both
-/// results.
+/// Decodes an object to its API type twice: from protobuf, and from JSON with the same fields. Compares both results.
 fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
     let object = Envelope::parse(bytes_of(case)).unwrap().object().unwrap();
     let value = object.to().unwrap();
@@ -125,7 +126,8 @@ fn typed<K: CollectedResource>(case: &Case) -> Result<(), String> {
     }
 }
 
-/// Whether two values differ only in texts of quantities. For example, the API writes `0.1` as `100m`.
+/// Whether two values differ at most in the notation of quantities. For example, the Kubernetes API writes `0.1` as
+/// `100m`.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_quantity =
         |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
@@ -163,7 +165,7 @@ fn the_encoder_of_the_tests_writes_what_the_api_writes() {
             }
         }
     }
-    // In the other cases, quantities or managed fields have another notation in JSON.
+    // In the other cases, the JSON has a different notation of quantities or managed fields.
     assert!(same > 1600, "only {same} cases are equal");
     assert!(different.is_empty(), "{different}");
 }

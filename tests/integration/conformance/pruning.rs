@@ -1,5 +1,5 @@
-//! Tests that each family reads only the fields that it declares. If an object lacks the other fields, the samples must
-//! be the same.
+//! Tests that each family reads only the fields that it declares. The samples must be the same with and without the
+//! other fields of an object.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,8 +13,8 @@ use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 
-/// Decodes the cases of a resource for each family alone, as a whole object, and with the `Deserialize` of the API
-/// type. Compares the samples with those of all families together.
+/// Decodes the objects of the cases in three ways: for each family alone, as a whole object, and with `Deserialize` of
+/// the API type. Compares the samples with the samples of a store with all families.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -22,8 +22,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // The test skips objects that do not decode. Such an object may decode for a family that does not read the
-        // invalid field.
+        // The test skips objects that do not decode, because such an object may decode for a family that does not read
+        // the invalid field.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -65,7 +65,7 @@ pub(super) struct Alone {
     resource: BuiltIn,
     /// The names of the families.
     names: Vec<String>,
-    /// The stores in the order of the names, for each pair of allowlists (labels and annotations).
+    /// For each pair of allowlists (labels and annotations), the stores of the families in the order of `names`.
     built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,
 }
 
@@ -96,8 +96,8 @@ fn only(resource: BuiltIn, family: &str, case: &Case) -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// Returns a registry with all families and an additional family that may read everything. The decoder then reads the
-/// whole object.
+/// Returns a registry with all families and an additional family that may read all fields. Because of this additional
+/// family, the decoder reads the whole object.
 fn whole<K>(resource: BuiltIn, case: &Case) -> StateMetrics
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -115,8 +115,8 @@ where
         .unwrap()
 }
 
-/// Returns the samples of an object that its API type decodes without this crate. Returns `None` if the type does not
-/// decode the object.
+/// Decodes an object with `Deserialize` of its API type, and returns its samples. Returns `None` if the object does not
+/// decode.
 fn typed<K: CollectedResource>(resource: BuiltIn, case: &Case) -> Option<Vec<String>> {
     let object: K = serde_json::from_str(case.object.get()).ok()?;
     let metrics = builder(resource.name(), case).build().unwrap();

@@ -1,4 +1,5 @@
-//! Tests the queries of docs/reference/queries.md. promtool compares the results of each query with the page.
+//! Tests the queries in docs/reference/queries.md. promtool compares the result of each query with the result on that
+//! page.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +95,7 @@ fn prometheus_answers_each_query_as_the_document_says() {
     let (back, now): (Vec<_>, _) =
         (questions().into_iter()).partition(|question| question.query.contains('['));
     assert!(!back.is_empty() && !now.is_empty());
-    // promtool counts time from 1970. Instant queries are tested with one interval of length `NOW`, so that `time()`
+    // promtool counts time from 1970. Instant queries are tested after one interval of length `NOW`, so that `time()`
     // returns `NOW`.
     judge("now", NOW, 1, &now, &moment(&samples));
     judge("past", 60, MINUTES, &back, &past(&samples));
@@ -131,7 +132,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Returns each series with only one value, at the time `NOW`.
+/// Returns each series with exactly one value, which is at the time `NOW`.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);
@@ -142,7 +143,7 @@ fn moment(samples: &[ReadSample]) -> Vec<Value> {
 
 /// Returns each series with the same value every minute.
 ///
-/// Only the number of restarts changes: before the last termination of a restarted container, the number is lower by
+/// Only the number of restarts changes. Before the last termination of a restarted container, this number is lower by
 /// one.
 fn past(samples: &[ReadSample]) -> Vec<Value> {
     const ENDED: &str = "kube_pod_container_status_last_terminated_timestamp";

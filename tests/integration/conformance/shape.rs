@@ -1,5 +1,5 @@
-//! The fields, types and values of a resource's objects, collected from the cases, and proptest strategies for unusual
-//! objects.
+//! Collects the fields, types and values of a resource's objects from the cases. Creates proptest strategies for
+//! unusual objects from this data.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const IDENTITY: [&str; 6] = [
     "metadata.resourceVersion",
 ];
 
-/// Strings that a parser may treat specially, as values and as keys.
+/// Strings that a parser may treat specially. The strategies use these strings as values and as keys.
 const ODD_TEXTS: &[&str] = &[
     "",
     " ",
@@ -118,7 +118,7 @@ const ODD_TIMES: &[&str] = &[
 
 const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as i64];
 
-/// How much the values that a strategy generates differ from those of the cases.
+/// How much the values that a strategy generates differ from the values in the cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
     /// Unusual values of the expected types, so that the object decodes.
@@ -135,9 +135,9 @@ pub(crate) struct Shape {
     texts: Vec<String>,
     numbers: Vec<Number>,
     flags: bool,
-    /// Whether the field states the kind of the object. Strategies do not change the value of such a field.
+    /// Whether the field is `apiVersion` or `kind`. Strategies do not change the value of such a field.
     fixed: bool,
-    /// Whether a family reads everything below this position, so that maps may have keys with any name.
+    /// Whether a family reads all fields below this position. If so, maps may have keys with any name.
     open: bool,
 }
 
@@ -188,7 +188,7 @@ impl Shape {
         }
     }
 
-    /// Copies the values at a path of `seen`, including the items of lists.
+    /// Copies the values at `path` from `seen`. If a value on the path is a list, copies from all its items.
     fn take<'p>(&mut self, seen: &Self, mut path: impl Iterator<Item = &'p str>) {
         if let Some(element) = &seen.element {
             let own = self.element.get_or_insert_default();
@@ -270,7 +270,8 @@ impl Shape {
             Just(Vec::new()).boxed()
         };
         let objects = (fields, extra).prop_map(|(fields, extra)| {
-            // An additional key may have the same name as a field but a value of another type.
+            // If an additional key has the same name as a field, the value of the field is used, because it is inserted
+            // last.
             let entries = extra.into_iter().chain(fields.into_iter().flatten());
             Value::Object(entries.collect::<Map<_, _>>())
         });

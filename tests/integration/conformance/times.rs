@@ -1,6 +1,6 @@
 //! Tests every time field of every resource with the earliest and the latest possible times.
 //!
-//! The objects are those of the cases, with all times replaced. In this file, a family of times is a family whose value
+//! The test replaces all times in the objects of the cases. In this file, a *family of times* is a family whose value
 //! is a time from the object.
 
 use std::collections::BTreeSet;
@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 
 use super::{Case, builder, cases, lines};
 
-/// Families whose value is a time that they compute from the times of the object.
+/// Families whose value is computed from times of the object.
 const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 
 /// A family that has no samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Times within the first second from Go's zero time.
+/// Times in the first second of Go's zero time.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",
@@ -27,7 +27,7 @@ const UNSET: [&str; 5] = [
     "0001-01-01T05:30:00.5+05:30",
 ];
 
-/// Times, each with the text of its exact value in Unix seconds.
+/// Times, each with its exact value in Unix seconds as in an exposition.
 const EXACT: [(&str, &str); 9] = [
     ("0000-12-31T23:59:59.999999Z", "-6.2135596801e+10"),
     ("0001-01-01T00:00:01.000000Z", "-6.2135596799e+10"),
@@ -44,7 +44,7 @@ fn is_time(text: &str) -> bool {
     text.len() >= 19 && text.get(10..11) == Some("T") && text.get(4..5) == Some("-")
 }
 
-/// Replaces each time in a value.
+/// Replaces each time in a JSON value.
 fn replace(value: &mut Value, time: &str) {
     match value {
         Value::String(text) if is_time(text) => time.clone_into(text),
@@ -77,7 +77,7 @@ fn with_time(case: &Case, time: &str) -> Option<Case> {
     })
 }
 
-/// Returns the samples with this value, without the value.
+/// Returns the name and the labels of each sample with this value.
 fn with_value(lines: &[String], value: &str) -> BTreeSet<String> {
     let series = |line: &String| {
         let (series, own) = line.rsplit_once(' ')?;
@@ -99,7 +99,7 @@ fn check(resource: BuiltIn) -> BTreeSet<String> {
     for case in cases {
         let samples = |time: &str| lines(&metrics, &with_time(&case, time)?).ok();
         let usual = |time: &str, value: &str| Some(with_value(&samples(time)?, value));
-        // An object that cannot be decoded has no samples at all.
+        // The case is skipped if its object does not decode.
         let Some(first) = usual("2024-03-05T08:15:30.000000Z", "1.70962653e+09") else {
             continue;
         };

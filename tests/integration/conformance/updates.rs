@@ -1,8 +1,8 @@
-//! Tests random sequences of events. After each event, the samples must be the same as in a new store to which all
-//! objects are added.
+//! Tests random sequences of events. After each event, the samples must be the same as in a new store that gets all
+//! objects.
 //!
-//! An object consists of parts of several conformance cases: the metadata of one case, the specification of another,
-//! the status of a third. Each event changes one of these parts, or nothing.
+//! An object combines several conformance cases: the metadata of one case, the spec of a second case, and the status of
+//! a third case. Each event changes one of these parts, or nothing.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{Wire, cases, properties};
 
 const NAMES: usize = 3;
-/// The parts of an object that change independently. The empty text means all other fields.
+/// The fields of an object that change independently. The empty string means all other fields.
 const PARTS: [&str; 4] = ["metadata", "spec", "status", ""];
 /// Configured families that read different parts of an object.
 #[cfg(feature = "custom-resources")]
@@ -31,14 +31,14 @@ const BESIDE: &str = "labelsFromPath: { name: [metadata, name] }
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// An event that replaces a part of an object with the same part of a case.
+    /// An event that replaces one part of an object, such as its status, with the same part of a case.
     Apply {
         name: usize,
         part: usize,
         case: usize,
         wire: Wire,
     },
-    /// An event that changes only the resource version, or nothing at all.
+    /// An event that changes only the resource version, or that changes nothing.
     Touch {
         name: usize,
         is_new: bool,
@@ -69,13 +69,13 @@ struct Known {
     version: u64,
 }
 
-/// A store that receives all events, and the objects that the store must have.
+/// The store under test, which receives all events, and the objects that this store must have.
 struct Model {
     resource: BuiltIn,
     cases: Vec<Map<String, Value>>,
     metrics: StateMetrics,
     writers: Vec<Box<dyn ObjectWriter>>,
-    /// A store to which all objects are added again after each event.
+    /// A second store, to which all objects are added again after each event.
     fresh: StateMetrics,
     known: BTreeMap<usize, Known>,
     /// The bytes of the objects that the store must have.
@@ -207,7 +207,7 @@ impl Model {
         })
     }
 
-    /// Changes a part of an object, and its version.
+    /// Changes a part of an object, and the object's version.
     fn change(&mut self, name: usize, part: usize, case: usize) {
         self.last += 1;
         let (version, case) = (self.last, case % self.cases.len());
@@ -255,7 +255,7 @@ impl Model {
         }
     }
 
-    /// Returns the samples of all stored objects. The store `fresh` renders all objects again.
+    /// Returns the samples that the store must have. The second store, `fresh`, renders all objects again.
     fn expected(&self) -> String {
         let mut writers = self.fresh.feeds();
         for bytes in self.stored.values() {

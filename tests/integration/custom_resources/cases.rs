@@ -1,18 +1,22 @@
 //! Tests the cases of tests/conformance/crs.jsonl and crs_specification.jsonl. A case has a configuration,
 //! objects, and the expected samples.
 //!
-//! The first file belongs to this project. Each case tests a sentence of the specification of Custom Resource State
-//! metrics (documents, names, labels, paths, values, the three types, order, errors, kinds). The samples are derived
-//! from the sentence by hand. If kube-state-metrics has a bug that this crate does not copy (repeated series, inexact
-//! quantities, invalid names), the case has the correct result.
+//! The cases of crs.jsonl were written for this project. Each case tests a sentence of the specification of Custom
+//! Resource State metrics. The expected samples were derived from the sentence by hand. This crate does not copy some
+//! bugs of kube-state-metrics: repeated series, inexact quantities and invalid names. The cases for these bugs have the
+//! correct result.
 //!
-//! The second file comes from the specification. In its cases, several objects have the same namespace and name but
-//! different uids, so each object is evaluated separately.
+//! The cases of crs_specification.jsonl come from the specification. In these cases, several objects have the same
+//! namespace and name but different uids, so each object is evaluated separately.
 //!
 //! A case has the keys `case`, `config`, `objects`, `metricAllowlist`, `metricDenylist`, `crds`, and either `samples`
-//! or `error: true`. Without `crds`, every type of the objects or of the configuration exists. If `ordered` is true,
-//! the order of the samples matters. If several results are correct, `alternatives` has the other results. If `exact`
-//! is true, the case also has the `families` in order and the number of `loggedErrors`. `gist` describes the case.
+//! or `error: true`. These keys are optional:
+//! - `crds`: the kinds that the cluster serves. Without this key, the cluster serves every kind of the objects and of
+//!   the configuration.
+//! - `ordered`: if true, the order of the samples is also compared.
+//! - `alternatives`: other correct results.
+//! - `exact`: if true, the case also has the `families` in their order, and the number of `loggedErrors`.
+//! - `gist`: a description of the case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,11 +64,11 @@ struct Outcome {
     logged_errors: u64,
 }
 
-/// The objects of a case that are evaluated together.
+/// Which objects of a case share a store.
 #[derive(Clone, Copy)]
 enum Evaluation {
-    /// All objects that have a name share a store. Objects without a name do not, because they would replace each
-    /// other.
+    /// All objects that have a name share a store. Each object without a name has a separate store, because these
+    /// objects would replace each other in one store.
     Together,
     /// Each object has a separate store.
     Alone,
@@ -116,8 +120,8 @@ fn evaluate(case: &Case, evaluation: Evaluation) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Splits objects into groups that fit into one store. In one store, objects without a name would replace
-/// each other.
+/// Splits objects into groups. The objects of a group can share a store. Objects without a name are in different
+/// groups, because they would replace each other in one store.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();
@@ -133,8 +137,8 @@ fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     [all].into_iter().chain(nameless).collect()
 }
 
-/// Returns the types that the cluster of a case serves. Types without a group are omitted, because each definition has
-/// a group.
+/// Returns the kinds that the cluster of a case serves. Kinds without an API group are omitted, because each
+/// CustomResourceDefinition has a group.
 fn kinds(case: &Case) -> Vec<KnownKind> {
     if let Some(definitions) = &case.crds {
         return definitions.iter().flat_map(served).collect();
@@ -146,7 +150,7 @@ fn kinds(case: &Case) -> Vec<KnownKind> {
     kinds
 }
 
-/// Returns the types of a definition. Instead of a definition, a case may give only the names of a type.
+/// Returns the kinds in `definition`: a CustomResourceDefinition, or an object with only the names of a kind.
 fn served(definition: &Value) -> Vec<KnownKind> {
     if definition.get("spec").is_some() {
         return KnownKind::of_definition(definition);
@@ -172,9 +176,10 @@ fn served(definition: &Value) -> Vec<KnownKind> {
     }}))
 }
 
-/// Splits a sample line into its series and its value. The caller accepts a difference of one rounding step.
+/// Splits a sample line into its series and its value.
 ///
-/// This crate converts quantities exactly, but kube-state-metrics multiplies 64-bit floating-point numbers.
+/// The caller accepts a value that differs by one rounding step. This crate converts quantities exactly, but
+/// kube-state-metrics multiplies 64-bit floating-point numbers.
 fn parsed(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value = match value {
@@ -253,7 +258,8 @@ fn failure(case: &Case, evaluation: Evaluation) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Evaluates all cases of a file. If results differ, fails with a list of all differences. Returns the number of cases.
+/// Evaluates all cases of a file, and returns the number of cases. Panics with a list of all differences if a result is
+/// not as expected.
 fn check_cases(file: &str, evaluation: Evaluation) -> usize {
     let path = format!("{}/tests/conformance/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the configurations in the guide and in the examples.
+//! Tests the configurations in the guide and in the examples.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,8 @@ fn the_configurations_of_the_guide_are_valid() {
     );
 }
 
-/// `UPDATE_GOLDEN=1` writes the current metrics of the examples.
+/// If the environment variable `UPDATE_GOLDEN` is set, the test writes the golden files with the current metrics of the
+/// examples.
 #[test]
 fn examples_yield_their_golden_expositions() {
     let examples = examples();
@@ -79,8 +80,8 @@ fn examples_yield_their_golden_expositions() {
         assert_reference_reads(&openmetrics, &families);
         let report = check(&config, objects);
         assert!(report.is_ok(false), "{name}: {:?}", report.errors);
-        // In these examples, several kinds declare the same family with different help texts, as published
-        // configurations do.
+        // In these two examples, several kinds declare the same family with different help texts, as in published
+        // configurations.
         let differs = ["crossplane-info", "flux-resource-info"].contains(&name.as_str());
         let is_expected =
             |warning: &ConfigProblem| (warning.message).starts_with("the help of the family `");

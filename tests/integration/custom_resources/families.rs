@@ -1,5 +1,5 @@
-//! Tests families that have the same name but different help texts or types. These families are in one entry, in
-//! entries of several resources, or in Rust code. The crate must accept all of them, and every parser must accept the
+//! Tests families that have the same name but different help texts or types. The families are in one entry, in entries
+//! of several resources, or in Rust code. The crate must accept all these families, and every parser must accept the
 //! exposition.
 
 use std::slice::from_ref;
@@ -31,7 +31,7 @@ fn metric(name: &str, help: &str, metric_type: &str, labels: &str) -> String {
     )
 }
 
-/// Returns an entry for a kind with metrics.
+/// Returns an entry of a configuration: a kind with its metrics.
 fn entry(kind: &str, metrics: &[String]) -> String {
     format!(
         "  - groupVersionKind: {{ group: acme.dev, version: v1, kind: {kind} }}\n    \
@@ -48,7 +48,7 @@ fn kind(kind: &str, plural: &str) -> KnownKind {
     KnownKind::new("acme.dev", "v1", kind, plural, Scope::Namespaced)
 }
 
-/// Returns the metrics of gadgets, widgets and pods.
+/// Returns a registry with families of gadgets, widgets and pods.
 fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     let metrics = builder
         .custom_resources(config)
@@ -60,7 +60,7 @@ fn metrics(config: &Config, builder: Builder) -> StateMetrics {
     metrics
 }
 
-/// Applies one pod to the store of pods, and two objects to each other store.
+/// Applies one pod to the store of pods, and two objects to each of the other stores.
 fn feed(metrics: &StateMetrics) {
     let objects = ["a", "b"].map(|name| {
         format!(
@@ -82,7 +82,8 @@ fn feed(metrics: &StateMetrics) {
     }
 }
 
-/// Returns the families in both formats. The strict parser and the reference parser of OpenMetrics read them.
+/// Returns the families of the exposition in both formats. Checks the exposition with the strict parser of the tests,
+/// and with the reference parser of OpenMetrics.
 fn read(metrics: &StateMetrics) -> [Vec<ReadFamily>; 2] {
     let read = |format| {
         let text = metrics.exposition(format, ExpositionFilter::default());
@@ -124,7 +125,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         .iter()
         .flat_map(|one| TYPES.iter().map(move |other| (one, other)));
     for (first, second) in pairs {
-        // The two state sets have different states, so their series differ without another label.
+        // Two state sets need no additional label, because their different states already distinguish their series.
         let labels = |labels| match (*first, *second) {
             ("StateSet", "StateSet") => "",
             _ => labels,
@@ -141,8 +142,8 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
-            // The help text is that of the first resource in the order of the stores, not that of the first entry in
-            // the file.
+            // The help text comes from the first resource in the order of the stores, although this resource has the
+            // second entry in the file.
             config(&[
                 entry("Widget", from_ref(&of_second)),
                 entry("Gadget", from_ref(&of_first)),
@@ -278,7 +279,8 @@ fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
     assert_eq!(values, [3.0, 7.0]);
 }
 
-/// The samples of a state set are in the order of their labels. The samples of one element must be adjacent.
+/// The samples of a state set are in the order of their labels. All samples with the same labels, without the label of
+/// the state, must be adjacent.
 #[test]
 fn a_state_set_is_declared_only_if_its_groups_stay_together() {
     let state_set = |states: &str, label: &str, constant: &str| {
@@ -350,7 +352,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
         let warnings = metrics.custom_resources().warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains(warning), "{warnings:?}");
-        // If a filter excludes a family, its name is free for another family.
+        // If a filter excludes a family, another family may have the name of the excluded family.
         let warnings = pods("status_restarts_total").custom_resources().warnings();
         assert_eq!(warnings, []);
     }
@@ -423,8 +425,8 @@ fn a_kind_that_comes_later_changes_the_type_in_compressed_scrapes_too() {
     assert!(scrape().starts_with("# HELP acme_thing Second.\n# TYPE acme_thing info\n"));
     let kinds = [kind("Gadget", "gadgets"), kind("Widget", "widgets")];
     metrics.custom_resources().set_known_kinds(kinds).unwrap();
-    // There are no gadgets yet, but their store is first in the order of the stores. So the family already has the help
-    // text of gadgets.
+    // There are no gadgets yet, but the store of gadgets is the first store. Therefore, the family already has the help
+    // text that is declared for gadgets.
     assert!(scrape().starts_with("# HELP acme_thing_info First.\n# TYPE acme_thing_info gauge\n"));
     feed(&metrics);
     let families = exposition::read(scrape().as_bytes(), Format::OpenMetrics).unwrap();

@@ -2,9 +2,10 @@
 //! and the samples must be as expected.
 //!
 //! The first document of a YAML file in tests/published is a configuration. The other documents are objects. A `.prom`
-//! file with the same name contains the exposition of the objects. The YAML file starts with comments. `model:` names
-//! the published file with the same structure. `warns:` has an expected warning, and the warnings are in order.
-//! `unread:` has a family and the number of its unreadable values.
+//! file with the same name contains the exposition of the objects. The YAML file starts with comments:
+//! - `model:` names the published file with the same structure.
+//! - `warns:` is an expected warning. The warnings are in the expected order.
+//! - `unread:` is a family and the number of its values that cannot be read.
 
 use std::path::Path;
 
@@ -49,7 +50,7 @@ impl Published {
         }
     }
 
-    /// Returns the texts of the comments that begin with `word` and a colon.
+    /// Returns the texts after `word` and a colon in the comments.
     fn comments(&self, word: &str) -> Vec<&str> {
         let prefix = format!("# {word}: ");
         let lines = self.config.lines().take_while(|line| line.starts_with('#'));
@@ -58,7 +59,7 @@ impl Published {
             .collect()
     }
 
-    /// Fails if the problems of the report differ from those in the comments.
+    /// Panics if the problems in the report differ from the problems in the comments.
     fn assert_problems(&self, report: &CheckReport) {
         let name = &self.name;
         assert_eq!(report.errors, [], "{name}");
@@ -95,7 +96,7 @@ fn published(scratch: &Directory) -> Vec<Published> {
     files.collect()
 }
 
-/// `UPDATE_GOLDEN=1` writes the current metrics of the files.
+/// If the environment variable `UPDATE_GOLDEN` is set, the test writes the `.prom` files with the current metrics.
 #[test]
 fn configurations_of_published_shapes_load_and_yield_the_right_samples() {
     let scratch = Directory::new("published");

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The nodes to which a node has an edge.
 pub(super) type Graph<N> = BTreeMap<N, BTreeSet<N>>;
 
-/// Returns the shortest cycle through each edge. Each cycle occurs once, and the shortest cycle comes first.
+/// Returns the shortest cycle through each edge. The result contains each cycle once, and begins with the shortest
+/// cycle.
 pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
     let mut circles = BTreeSet::new();
     for (from, to) in graph
@@ -13,7 +14,7 @@ pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
         .flat_map(|(from, to)| to.iter().map(move |to| (from, to)))
     {
         if let Some(mut circle) = path(graph, to, from) {
-            // Every cycle begins with its smallest node.
+            // Each cycle is rotated so that it begins with its smallest node. Therefore, equal cycles are recognized.
             let first = (0..circle.len()).min_by_key(|at| &circle[*at]);
             circle.rotate_left(first.unwrap_or(0));
             circles.insert((circle.len(), circle));

@@ -1,4 +1,5 @@
-//! Finds the module that defines each item that another module names, even if the item is re-exported.
+//! Finds the imports of modules. If a path names an item of another module, the search finds the module that defines
+//! the item. The path may lead to a re-export of the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ enum Target {
     Item(usize),
 }
 
-/// The imported names, for each pair of an importing and an imported module.
+/// The imported names. The key is the index of the importing module, and the index of the imported module.
 pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.
@@ -23,7 +24,7 @@ pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 ///
 /// # Errors
 ///
-/// If a path that begins in this crate does not resolve.
+/// Returns an error if a path that begins in this crate does not resolve.
 pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     let mut imports = Imports::new();
     let mut lost = Vec::new();
@@ -53,15 +54,16 @@ pub(super) fn imports(tree: &Tree) -> Result<Imports, String> {
     }
 }
 
-/// Whether a path must resolve, because the path begins at a module of this crate.
+/// Whether a path begins at a module of this crate. Such a path must resolve.
 fn begins_here(tree: &Tree, from: usize, path: &[String]) -> bool {
     let first = path.first().map_or("", String::as_str);
     let is_keyword = ["crate", "self", "super"].contains(&first);
-    // A path with a single name is not an import. For example, `self` alone is a value.
+    // A path with one name is not an import. For example, the path `self` is a value.
     path.len() > 1 && (is_keyword || tree.modules[from].children.contains_key(first))
 }
 
-/// Returns the target of a path, and the number of its names that lead to the target. Further names belong to the item.
+/// Returns the target of a path, and the number of names in the path that lead to the target. Any further names in the
+/// path belong to the item, for example the name of a variant.
 ///
 /// `seen` contains the names that are being resolved, so that the search ends if glob imports form a cycle.
 fn resolve_path(
@@ -107,7 +109,7 @@ fn parent(tree: &Tree, module: usize) -> Vec<Target> {
 
 /// Returns the items with a name in a module.
 ///
-/// A name can have several items, for example a type and a function, or alternatives of which a feature selects one.
+/// Several items can have the same name, for example a type and a function, or two items for different features.
 fn resolve_name(
     tree: &Tree,
     module: usize,
@@ -130,7 +132,8 @@ fn resolve_name(
         .iter()
         .filter(|own| own.name.as_deref() == Some(name))
     {
-        // The import may be from another crate, so the name counts as defined even without a target.
+        // The import may be from another crate. Therefore, the name counts as defined even if the search finds no
+        // target.
         is_named = true;
         targets.extend(follow(import, seen));
     }

@@ -9,7 +9,7 @@ pub(super) const ITEM_KEYWORDS: &[&str] = &[
     "const", "enum", "fn", "static", "struct", "trait", "type", "union",
 ];
 
-/// The macros of a module, and the macro calls that define items.
+/// The macro definitions of a module, and the macro calls that define items.
 #[derive(Default)]
 pub(super) struct Macros {
     pub(super) definitions: BTreeMap<String, TokenStream>,
@@ -21,7 +21,8 @@ pub(super) struct Macros {
 impl Macros {
     /// Returns the arguments of macro calls that become names of items.
     ///
-    /// The definition of such a macro has a keyword before a macro variable, as in `mod $name;`.
+    /// An argument becomes the name of an item if the definition of the macro has a keyword before the macro variable,
+    /// as in `mod $name;`.
     pub(super) fn arguments_of_calls(
         &self,
         keywords: &[&str],

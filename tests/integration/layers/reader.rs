@@ -68,8 +68,8 @@ impl Reader {
         }
     }
 
-    /// Reads the tokens of a macro as items. If the tokens are not items, reads the tokens as statements. If the tokens
-    /// are not statements either, finds only the paths in the tokens.
+    /// Reads the tokens of a macro call. Parses the tokens as items, or as statements if they are not items. If both
+    /// fail, finds only the paths in the tokens.
     fn read_macro(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             file.items.iter().for_each(|item| self.visit_item(item));
@@ -80,7 +80,8 @@ impl Reader {
         }
     }
 
-    /// Finds the paths in tokens that are not valid Rust. `prefix` is the path before a `::{`.
+    /// Finds the paths in tokens that are not valid Rust. If the tokens are a group after `::`, `prefix` is the path
+    /// before the group.
     fn read_tokens(&mut self, tokens: &TokenStream, prefix: &[String]) {
         let tokens: Vec<_> = tokens.clone().into_iter().collect();
         let punct = |at: usize| match tokens.get(at) {
@@ -231,7 +232,8 @@ impl<'ast> Visit<'ast> for Reader {
         self.read_macro(&mac.tokens);
     }
 
-    // `#[derive(..)]` and `pub(in ..)` do not name items.
+    // Attributes such as `#[derive(..)]` and visibilities such as `pub(in ..)` are skipped, because their paths are not
+    // imports.
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 
@@ -259,7 +261,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Whether an attribute excludes the item from builds without tests.
+/// Whether one of the attributes excludes the item from builds without tests.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

@@ -7,9 +7,10 @@ use super::circles::{Graph, circles};
 use super::imports::{Imports, imports};
 use super::tree::{Files, Tree};
 
-/// Returns the problems of a crate's imports. Each text describes one problem.
+/// Returns a description of each problem in the imports of a crate.
 ///
-/// `layers` are the top-level modules of the crate, lowest first. Without layers, the function checks only for cycles.
+/// `layers` contains the top-level modules of the crate, with the lowest layer first. If `layers` is `None`, the
+/// function checks only for cycles.
 pub(super) fn problems(files: &Files, root: &Path, layers: Option<&[String]>) -> Vec<String> {
     let found = Tree::parse(files, root).and_then(|tree| {
         let imports = imports(&tree)?;
@@ -92,7 +93,8 @@ fn problems_of_circles(tree: &Tree, imports: &Imports) -> Vec<String> {
     problems
 }
 
-/// Finds cycles between the direct children of a module. Each child includes all modules below it.
+/// Finds cycles between the direct children of a module. The imports of a child include the imports of all modules
+/// below the child.
 fn problems_of_folder(tree: &Tree, imports: &Imports, folder: usize) -> Vec<String> {
     let children = &tree.modules[folder].children;
     let child_of = |module: usize| {

@@ -13,7 +13,7 @@ use super::reader::{Import, Reader};
 /// The source files of a package by their path, such as `src/lib.rs`.
 pub(super) type Files = BTreeMap<PathBuf, String>;
 
-/// The modules of a crate. The first one is the root.
+/// The modules of a crate. The first module is the root.
 pub(super) struct Tree {
     pub(super) modules: Vec<Module>,
 }
@@ -38,11 +38,11 @@ pub(super) struct Module {
 // === impl Tree ===
 
 impl Tree {
-    /// Parses a crate from its root file, without modules and items for tests.
+    /// Parses a crate from its root file. Skips modules and items for tests.
     ///
     /// # Errors
     ///
-    /// If a file is missing or does not parse.
+    /// Returns an error if a file is missing or does not parse.
     pub(super) fn parse(files: &Files, root: &Path) -> Result<Self, String> {
         let mut tree = Self {
             modules: Vec::new(),
@@ -131,7 +131,7 @@ impl Tree {
         Ok(at)
     }
 
-    /// Whether a module is the other module or below it.
+    /// Whether `module` is `ancestor`, or is below `ancestor`.
     pub(super) fn is_within(&self, module: usize, ancestor: usize) -> bool {
         let mut next = Some(module);
         while let Some(at) = next {
@@ -144,7 +144,7 @@ impl Tree {
     }
 }
 
-/// Returns the file of a module that is declared without a body.
+/// Returns the file of a module that is declared as `mod name;`.
 fn file_of(files: &Files, directory: &Path, name: &str) -> Option<PathBuf> {
     let mut places = [format!("{name}.rs"), format!("{name}/mod.rs")].into_iter();
     let place = places.find(|place| files.contains_key(&directory.join(place)))?;

@@ -1,4 +1,5 @@
-//! Tests the panels about growth: they must show only clusters that have samples from 24 hours earlier.
+//! Tests the dashboard panels that show growth. The panels must show only clusters that have samples from 24 hours
+//! earlier.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::{dashboard, panels};
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// Returns the query of a panel, for all clusters and instances.
+/// Returns the query of a panel, in which all clusters and instances are selected.
 fn query(title: &str) -> String {
     let dashboard = dashboard("exporter");
     let panels = panels(&dashboard);
@@ -43,7 +44,8 @@ fn growth_needs_samples_of_the_earlier_time() {
         let earlier = |value| if is_new { "_" } else { value };
         let name = "kube_state_metrics_series";
         rows.push(series(cluster, name, pod, earlier("100"), "130"));
-        // These samples have one resource that was added later, and one resource whose number of series decreases.
+        // Jobs were added later, and the number of series of nodes decreases. The panel of resources must show jobs,
+        // but not nodes.
         rows.push(series(cluster, name, job, "_", "7"));
         let fewer = "resource=\"*v1.Node\"";
         rows.push(series(cluster, name, fewer, earlier("20"), "10"));
@@ -74,7 +76,7 @@ fn growth_needs_samples_of_the_earlier_time() {
             "26h",
             expected("family", &[("kube_pod_info", 2), ("kube_job_info", 2)]),
         ),
-        // At this time, no cluster has samples from 24 hours earlier.
+        // At hour 20, no cluster has samples from 24 hours earlier.
         (&resources, "20h", Vec::new()),
         (&families, "20h", Vec::new()),
     ];

@@ -1,17 +1,19 @@
-//! Secrets and config maps that contain the marker. Some are valid, and the others are invalid in many ways.
+//! Secrets and config maps that contain the marker. Some of these objects are valid. The other objects are invalid in
+//! many ways.
 
 use super::memory::{base64, plain};
 
 /// The start of the metadata of an object.
 const META: &str = r#""name":"odd","namespace":"shop","uid":"u","resourceVersion":"7""#;
 
-/// Replaces `META` with the start of the metadata, and `PLAIN` and `BASE64` with the marker.
+/// Replaces the word `META` with the start of the metadata. Replaces the words `PLAIN` and `BASE64` with the marker as
+/// plain text and as base64.
 fn filled(text: &str) -> Vec<u8> {
     let text = text.replace("META", META).replace("PLAIN", &plain());
     text.replace("BASE64", &base64()).into()
 }
 
-/// Returns objects as JSON. The first one is a valid secret.
+/// Returns objects as JSON. The first object is a valid secret.
 pub(crate) fn documents() -> Vec<Vec<u8>> {
     let texts = [
         // Valid objects.
@@ -23,12 +25,12 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
             "annotations":{"team":"a","x":"PLAIN"}},
             "data":{"k":"x PLAIN y\nPLAIN"},"binaryData":{"k":"BASE64"},"immutable":true}"#,
         r#"{"metadata":{META},"stringData":{"k":"\u0020PLAIN\u0020"},"data":{"k":"BASE64\n"}}"#,
-        // The content has unexpected types.
+        // The marker is in fields with a value of an unexpected type.
         r#"{"metadata":{META},"data":"PLAIN","stringData":["PLAIN"],"binaryData":"BASE64"}"#,
         r#"{"metadata":{META},"data":{"k":"PLAIN!"},"binaryData":{"k":"!PLAIN"}}"#,
         r#"{"metadata":{META},"data":{"k":["PLAIN"]},"binaryData":{"k":{"l":"PLAIN"}}}"#,
         r#"{"metadata":{META},"data":["BASE64"],"stringData":"PLAIN","binaryData":[["PLAIN"]]}"#,
-        // The content is in unexpected fields.
+        // The marker is in unexpected fields.
         r#"{"metadata":{META},"type":["PLAIN"],"immutable":"PLAIN"}"#,
         r#"{"metadata":{META},"type":{"k":"PLAIN"},"immutable":{"k":"PLAIN"}}"#,
         r#"{"metadata":{META,"creationTimestamp":"PLAIN"}}"#,
@@ -49,7 +51,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         "PLAIN",
         "{\"metadata\":{META},\"stringData\":{\"k\":\"PLAIN\x01\"}}",
     ];
-    // Deep nesting that is not closed, and bytes that are not UTF-8.
+    // A text with deep nesting that is not closed, and a text with bytes that are not UTF-8.
     let endless = format!(
         "{{\"metadata\":{{META}},\"stringData\":{{\"k\":\"PLAIN\",\"l\":{}",
         "[".repeat(999)
@@ -68,7 +70,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Returns the same objects as files with names, and files with invalid YAML.
+/// Returns the objects of [`documents`] as named files, and also files with valid and invalid YAML.
 pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
     let good = "apiVersion: v1\nkind: Secret\nmetadata: {name: good, namespace: shop}\n";
     let odd = good.replace("good", "odd");
@@ -76,7 +78,7 @@ pub(crate) fn manifests() -> Vec<(String, Vec<u8>)> {
         "data: {k: BASE64}\nstringData:\n  k: |\n    x PLAIN\n    y\n",
         "stringData:\n  k: \"PLAIN\\x20\"\n  l: 'PLAIN'\n  m: >\n    PLAIN\n    PLAIN\n",
         "stringData: &a\n  k: PLAIN\ndata: *a\n",
-        // The following objects are invalid.
+        // The following texts are not valid.
         "stringData:\n  k: \"PLAIN\n",
         "stringData:\n  k: 'PLAIN\n",
         "stringData:\n  k: PLAIN\n\tl: PLAIN\n",

@@ -1,14 +1,14 @@
-//! The marker, and the search for it in the memory of the process.
+//! The marker, and the search for the marker in the memory of the process.
 
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
-/// Size of the marker in bytes. It is a multiple of three, so that the base64 form of the marker does not depend on the
-/// bytes around it.
+/// Size of the marker in bytes. This size is a multiple of three, so that the base64 form of the marker is independent
+/// of the bytes before and after it.
 const LENGTH: usize = 24;
 
-/// The number of bytes that the search reads at a time.
+/// The number of bytes that the search reads in one step.
 const PIECE: usize = 1 << 20;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,7 +23,7 @@ pub(crate) enum Form {
 
 /// Returns a letter of the marker.
 ///
-/// The marker is not stored but computed when it is needed, because the search would find a stored copy.
+/// The marker is computed whenever it is needed. If the marker were stored, the search would find the stored marker.
 fn letter(at: usize) -> u8 {
     let seed: u64 = black_box(0x9e37_79b9_7f4a_7c15);
     let mut bits = seed.wrapping_mul(at as u64 + 1);
@@ -80,16 +80,17 @@ impl Form {
     }
 }
 
-/// Overwrites the unused part of the stack, which still contains data of functions that have returned.
+/// Overwrites the unused part of the stack. This part may still contain data of functions that have returned.
 ///
-/// In builds without optimization, more values are stored on the stack instead of in registers.
+/// This is needed mainly in builds without optimization, which keep more values on the stack.
 #[inline(never)]
 pub(crate) fn clear_stack() {
     let mut room = [0_u8; 1 << 19];
     black_box(&mut room);
 }
 
-/// Searches all readable memory for the marker. Returns each form that is found, with the name of the memory area.
+/// Searches all readable memory for the marker. Returns each form of the marker that occurs, with the name of the
+/// memory area.
 pub(crate) fn search() -> Vec<(Form, String)> {
     let memory = File::open("/proc/self/mem").unwrap();
     let mut piece = vec![0; PIECE + LENGTH * 2];
@@ -108,7 +109,7 @@ pub(crate) fn search() -> Vec<(Form, String)> {
         }
         names.push(name.to_owned());
         for from in (start..end).step_by(PIECE) {
-            // Pieces overlap, so that the marker is not split.
+            // The pieces overlap, so that the search also finds a marker at the border of two pieces.
             let wanted = piece.len().min(usize::try_from(end - from).unwrap());
             let piece = &mut piece[..wanted];
             if memory.read_exact_at(piece, from).is_err() {

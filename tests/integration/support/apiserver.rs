@@ -1,4 +1,4 @@
-//! A simulated API server: a `tower` service that has the objects of a cluster, and faults that tests inject.
+//! A simulated API server. It is a `tower` service that stores objects, and simulates the faults that tests inject.
 
 mod fault;
 mod partial;
@@ -81,8 +81,7 @@ impl ApiServer {
 
     // === the state of the cluster ===
 
-    /// Creates or changes an object. An object without a uid gets one that is derived from its
-    /// name.
+    /// Creates or changes an object. If the object has no uid, it gets a uid that is derived from its name.
     pub(crate) fn put(&self, plural: &str, mut object: Value) -> Value {
         let mut state = self.state.lock();
         state.version += 1;
@@ -136,7 +135,8 @@ impl ApiServer {
         self.state.lock().version
     }
 
-    /// Simulates that the server is restored from a backup: resource versions decrease, and open watches continue.
+    /// Simulates that the server is restored from a backup: the resource version decreases to `version`, and open
+    /// watches continue.
     pub(crate) fn set_back(&self, version: u64) {
         let mut state = self.state.lock();
         (state.version, state.oldest) = (version, 0);
@@ -173,7 +173,7 @@ impl ApiServer {
         self
     }
 
-    /// Makes the server send tables with other columns.
+    /// Makes the server send tables with these columns.
     pub(crate) fn with_columns(self, columns: &'static [&'static str]) -> Self {
         self.state.lock().columns = columns;
         self
@@ -184,7 +184,7 @@ impl ApiServer {
         self
     }
 
-    /// Makes the server answer in protobuf if the request accepts protobuf, as all API servers do.
+    /// Makes the server answer in protobuf if the request accepts protobuf. All real API servers do so.
     pub(crate) fn with_protobuf(self) -> Self {
         self.set_protobuf(true);
         self
@@ -201,7 +201,8 @@ impl ApiServer {
 
     // === faults ===
 
-    /// Makes the next `times` requests of a kind fail. An empty name means all collections.
+    /// Makes the next `times` requests that match `on` fail. If `plural` is empty, the fault applies to all
+    /// collections.
     pub(crate) fn fault(&self, on: On, plural: &str, times: usize, fault: Fault) {
         self.state
             .lock()
@@ -209,8 +210,8 @@ impl ApiServer {
             .push((on, plural.into(), times, fault));
     }
 
-    /// Makes the server forbid the requests for a collection until the test calls `heal`. An empty name means all
-    /// collections.
+    /// Makes the server forbid the requests for a collection until the test calls `heal`. If `plural` is empty, the
+    /// server forbids all collections.
     pub(crate) fn forbid(&self, plural: &str) {
         self.fault(On::Any, plural, usize::MAX, Fault::Status(403, "Forbidden"));
     }
@@ -233,20 +234,21 @@ impl ApiServer {
         state.oldest = state.version;
     }
 
-    /// Breaks the connections of watches and removes the history, so that clients cannot resume the watches. An empty
-    /// name means all collections.
+    /// Breaks the connections of watches and removes the history, so that clients cannot resume the watches. If
+    /// `plural` is empty, this applies to all collections.
     pub(crate) fn expire_watches(&self, plural: &str) {
         self.state.lock().version += 1;
         self.compact();
         self.cut_watches(plural);
     }
 
-    /// Makes the server report an expired watch with the status of its response instead of an event.
+    /// Makes the server answer an expired watch with a response of status 410. By default, the server sends an event of
+    /// type `ERROR`.
     pub(crate) fn expire_by_status(&self) {
         self.state.lock().expiry_as_status = true;
     }
 
-    /// Makes earlier page tokens invalid.
+    /// Makes all page tokens invalid that the server has sent so far.
     pub(crate) fn expire_tokens(&self) {
         self.state.lock().tokens.clear();
     }
@@ -260,7 +262,8 @@ impl ApiServer {
         }
     }
 
-    /// Breaks the connections of watches. Clients can resume these watches. An empty name means all collections.
+    /// Breaks the connections of watches. Clients can resume these watches. If `plural` is empty, this applies to all
+    /// collections.
     pub(crate) fn cut_watches(&self, plural: &str) {
         self.watches(plural, |watch| {
             let _ = watch
@@ -297,21 +300,22 @@ impl ApiServer {
         self.collection(plural, |own, _| own.unstreamed.push(key));
     }
 
-    /// Makes all lists omit an object, except lists that request only metadata.
+    /// Makes lists omit an object. Lists that request only metadata still contain the object.
     pub(crate) fn leave_out_of_objects(&self, plural: &str, name: &str) {
         let key = (String::new(), name.to_owned());
         self.collection(plural, |own, _| own.without_body.push(key));
     }
 
-    /// Makes the server send only bookmarks with the current version, and no events, on open and on later watches.
+    /// Makes the server send no events on open and later watches. The server sends only bookmarks with the current
+    /// version.
     pub(crate) fn freeze_watches(&self, plural: &str) {
         self.collection(plural, |own, version| {
             own.liveliness = Liveliness::Frozen(version)
         });
     }
 
-    /// Makes the server send only the initial events, and then neither events nor bookmarks, on open and on later
-    /// watches.
+    /// Makes the server send neither events nor bookmarks on open and later watches. Later watches still receive their
+    /// initial events.
     pub(crate) fn mute_all_watches(&self, plural: &str) {
         self.collection(plural, |own, _| own.liveliness = Liveliness::Mute);
     }
@@ -343,7 +347,7 @@ impl ApiServer {
 
     // === requests ===
 
-    /// Returns all requests for a collection since the log was cleared.
+    /// Returns all requests for a collection since the log of requests was cleared.
     pub(crate) fn log(&self, plural: &str) -> Vec<ApiRequest> {
         let state = self.state.lock();
         state
@@ -354,7 +358,7 @@ impl ApiServer {
             .collect()
     }
 
-    /// Returns the number of bytes of each list or page of a collection, without streaming lists.
+    /// Returns the number of bytes of each list or page of a collection. Streaming lists are not included.
     pub(crate) fn list_bytes(&self, plural: &str) -> Vec<usize> {
         let state = self.state.lock();
         let lists = state.list_bytes.iter().filter(|(own, _)| own == plural);
@@ -367,7 +371,7 @@ impl ApiServer {
         state.list_bytes.clear();
     }
 
-    /// Returns the numbers of lists, streaming lists and watches since the log was cleared.
+    /// Returns the numbers of lists, streaming lists and watches since the log of requests was cleared.
     pub(crate) fn counts(&self, plural: &str) -> (usize, usize, usize) {
         let mut log = self.log(plural);
         log.retain(|request| request.method == "GET");

@@ -1,21 +1,24 @@
-//! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts the exposition.
+//! A strict reader of expositions for tests. If the reader accepts an exposition, every scraper accepts it, too.
 //!
 //! The reader follows [Prometheus text 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/) and
 //! [OpenMetrics 1.0](https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). The reader
-//! also checks guarantees of kube-state-metrics. Help, type and samples of a family are adjacent, no family is empty,
-//! and each number can be written in only one way. For OpenMetrics, the reader checks the names that a family reserves,
-//! and the groups of samples in a state set.
+//! also checks these guarantees of kube-state-metrics:
+//! - The help text, the type and the samples of a family are adjacent.
+//! - Each family has samples.
+//! - Each number is written in the only allowed form.
+//!
+//! For OpenMetrics, the reader also checks the names that a family reserves, and the groups of samples in a state set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube_state_metrics::exposition::Format;
 
-/// A family: its header, and the samples below it.
+/// A family: its header, and the samples below the header.
 #[derive(Debug)]
 pub(crate) struct ReadFamily {
     /// The name in the header.
     pub(crate) name: String,
-    /// The word in the `# TYPE` line.
+    /// The type in the `# TYPE` line.
     pub(crate) kind: String,
     pub(crate) samples: Vec<ReadSample>,
 }
@@ -25,12 +28,12 @@ pub(crate) struct ReadFamily {
 pub(crate) struct ReadSample {
     pub(crate) line: String,
     pub(crate) name: String,
-    /// Names and unescaped values, in order.
+    /// Names and unescaped values of the labels, in their order in the line.
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) value: f64,
 }
 
-/// Reads a whole exposition. An error names a line and the rule that the line breaks.
+/// Reads a whole exposition. An error contains a line and the rule that the line violates.
 pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let body = match format {
@@ -72,10 +75,11 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
 struct Reader {
     format: Format,
     families: Vec<ReadFamily>,
-    /// The names of families and, in OpenMetrics, the names that their types reserve.
+    /// The names of the families. In OpenMetrics, these include the names that the types of the families reserve.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
-    /// The groups of the current state set. A group is identified by its labels without the label of the state.
+    /// The groups of samples in the current state set. The labels of a group are the labels of its samples, without the
+    /// label of the state.
     groups: Vec<BTreeMap<String, String>>,
 }
 
@@ -231,8 +235,8 @@ fn unescape(text: &str, quotes: bool) -> Result<String, &'static str> {
     Ok(plain)
 }
 
-/// Parses a number. Returns `None` if the text is not the only allowed form of the number. Allowed forms are for
-/// example `-0.5`, `999999`, `1e+06` and `+Inf`.
+/// Parses a number. Each number has only one allowed form, for example `-0.5`, `999999`, `1e+06` or `+Inf`. Returns
+/// `None` if the text has a different form.
 fn number(text: &str) -> Option<f64> {
     match text {
         "NaN" => return Some(f64::NAN),

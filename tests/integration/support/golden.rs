@@ -1,4 +1,5 @@
-//! Golden files. They contain output of the crate, so that reviewers see how a change affects the output.
+//! Reads and checks golden files. A golden file contains expected output of the crate, so that reviewers see how a
+//! change affects the output.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The parser of the Prometheus client for Python, which is the reference for OpenMetrics.
+//! Runs the parser of the Prometheus client for Python, which is the reference parser for OpenMetrics.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ static IS_INSTALLED: LazyLock<bool> = LazyLock::new(|| {
     tool("python3", &probe, &format!("python3 with {MODULE}")).is_some()
 });
 
-/// Fails unless the parser finds these families and samples in an OpenMetrics exposition.
+/// Panics if the parser does not find exactly these families and samples in an OpenMetrics exposition.
 #[track_caller]
 pub(crate) fn assert_reference_reads(text: &str, families: &[ReadFamily]) {
     if !*IS_INSTALLED {

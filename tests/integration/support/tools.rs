@@ -4,15 +4,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The environment variable that lists programs, separated by commas. Tests that need these programs must not be
-/// skipped.
+/// The environment variable that lists the required programs, separated by commas. A test that needs a required program
+/// must not be skipped.
 const REQUIRED: &str = "REQUIRED_TOOLS";
 
-/// Finds a program. If the program is missing, returns `None` and prints that the check is skipped.
+/// Finds a program. If the program is not installed, returns `None` and prints that the check is skipped.
 ///
 /// # Panics
 ///
-/// If the program is missing although [`REQUIRED`] names it.
+/// Panics if the program is not installed, although the environment variable [`REQUIRED`] lists this program.
 pub(crate) fn tool(program: &str, arguments: &[&str], what: &str) -> Option<Command> {
     let probe = Command::new(program)
         .args(arguments)
@@ -37,7 +37,7 @@ pub(crate) fn promtool() -> Option<Command> {
     tool("promtool", &["--version"], "promtool")
 }
 
-/// Runs a program on an input.
+/// Runs a program with `input` as its standard input.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -47,8 +47,8 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A separate thread writes the input. If the same thread wrote the input and then read the output, this process and
-    // the program could wait for each other because of full pipes.
+    // A separate thread writes the input. With one thread for input and output, the pipes could become full. Then this
+    // process and the program would wait for each other.
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().unwrap();
     // An error of the write is ignored, because the program may exit before it has read all input.

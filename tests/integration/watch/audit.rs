@@ -1,5 +1,5 @@
-//! Tests that audits find the changes that a watch has missed although its connection works, and that audits report no
-//! other differences.
+//! Tests that audits find the changes that a watch has missed although its connection works. Also tests that audits
+//! report no other differences.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ impl Running {
     }
 }
 
-/// Returns the number of lists that audits have requested. These are requests for metadata that are not watches.
+/// Returns the number of lists with the page size `limit` that audits have requested. A list of an audit requests only
+/// metadata.
 fn audit_lists(server: &ApiServer, limit: &str) -> usize {
     let log = server.log("configmaps").into_iter();
     let lists = log.filter(|request| {
@@ -100,7 +101,7 @@ async fn a_missed_change_is_found_by_the_sample() {
     let mut changed = config_map("a", "cm3");
     changed["immutable"] = serde_json::json!(true);
     server.put("configmaps", changed);
-    // The audit compares all objects of a watch only in one of 36 rounds.
+    // Only one of 36 audits compares all objects of a watch.
     let found = || running.audit("relists_total") == 1.0;
     within("the change is found", INTERVAL * 38, found).await;
     running.agrees().await;
@@ -121,7 +122,7 @@ async fn a_watch_with_old_bookmarks_is_mute_and_found_within_ten_minutes() {
         let found = || running.audit("relists_total") == 1.0;
         within("the mute watch is found", TEN_MINUTES, found).await;
         running.agrees().await;
-        // The watch still receives nothing, so only a later audit can find the next change.
+        // The watch still receives no events, so only a later audit can find the next change.
         server.put("configmaps", config_map("a", "newer"));
         within("the next change is found", TEN_MINUTES * 2, || {
             running.has("a/newer")
@@ -148,7 +149,7 @@ async fn a_connection_that_delivers_nothing_hides_no_change_for_ten_minutes() {
 async fn a_quiet_watch_without_bookmarks_is_not_mute() {
     let server = server().bookmark_every(Duration::from_secs(1_000_000));
     let running = synced(&server, audited).await;
-    // Changes of other resources increase the version of the server.
+    // Changes of other resources increase the resource version of the server.
     for number in 0..40 {
         server.put("namespaces", namespace(&format!("n{number}")));
         pass(INTERVAL).await;
@@ -175,7 +176,7 @@ async fn changes_during_audits_are_no_differences() {
         server.clear_log();
         for _ in 0..300 {
             if dice.u8(0..4) == 0 {
-                // A page of the list is slow, so that more changes happen during the list.
+                // One page of the list is slow, so that more changes occur while the list is in progress.
                 server.heal();
                 let on = if dice.bool() { On::List } else { On::NextPage };
                 server.fault(on, "configmaps", 1, Fault::Slow(dice.usize(200..900)));
@@ -219,8 +220,8 @@ async fn skipped_objects_are_counted_and_are_no_differences() {
     server.delete("configmaps", "a", "broken");
     server.clear_log();
     pass(INTERVAL * 72).await;
-    // One of 36 audits compares all objects. The other audits only count the objects, and no count has caused a further
-    // comparison.
+    // One of 36 audits compares all objects. The other audits only count the objects. All counts were equal, so no
+    // audit has caused a further comparison.
     assert!((1..=3).contains(&audit_lists(&server, "500")));
     assert!((67..=73).contains(&audit_lists(&server, "1")));
     assert_eq!(running.audit("relists_total"), 0.0);
@@ -245,7 +246,7 @@ async fn shards_count_the_objects_of_other_shards() {
         server.delete("configmaps", "a", "cm0");
         server.clear_log();
         pass(INTERVAL * 72).await;
-        // Each shard compares its objects in one of 36 audits.
+        // In each of the two shards, one of 36 audits compares all objects.
         let comparisons = audit_lists(&server, "500");
         assert!((2..=6).contains(&comparisons), "{comparisons}");
         server.lose_changes("configmaps", 2);
@@ -290,7 +291,7 @@ async fn versions_without_an_order_end_the_audit_and_not_the_watch() {
     pass(INTERVAL * 3).await;
     server.put("configmaps", config_map("a", "later"));
     within("the watch goes on", INTERVAL, || running.has("a/later")).await;
-    // The server no longer has the object. An audit detects this as soon as the versions can be ordered.
+    // The server no longer has the object. An audit detects this when the versions are numbers again.
     within("the object is removed", INTERVAL * 3, || {
         !running.has("a/opaque")
     })
@@ -307,7 +308,7 @@ async fn an_unreliable_watch_is_not_listed_again_without_a_pause() {
         server.put("configmaps", config_map("a", &format!("new{number}")));
         pass(Duration::from_secs(30)).await;
     }
-    // 30 minutes are six intervals.
+    // 30 minutes are six audit intervals.
     let relists = running.audit("relists_total");
     assert!((1.0..=12.0).contains(&relists), "{relists}");
 }
@@ -392,7 +393,7 @@ async fn without_an_interval_or_with_lists_of_some_objects_there_is_no_audit() {
     }
 }
 
-// docs/explanation/reliability.md explains the calculation of this ratio.
+// docs/explanation/reliability.md explains how the ratio in the name of this test is calculated.
 #[tokio::test(start_paused = true)]
 async fn the_count_of_a_large_resource_costs_a_thousandth_of_its_list() {
     for protobuf in ENCODINGS {

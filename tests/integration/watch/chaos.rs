@@ -1,5 +1,5 @@
-//! Tests with changes and faults in random order. During the faults, the exposition keeps the last samples. At the end,
-//! all resources must be synced.
+//! Tests with changes and faults in random order. During the faults, the exposition must keep the last samples. At the
+//! end, all resources must be synced.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{ApiServer, Fault, On, eventually, pass};
 const SEQUENCES: u64 = 24;
 const STEPS: usize = 40;
 
-/// Changes affect only one namespace. The objects of the other namespace stay.
+/// The tests change objects only in the namespace `BUSY`. The objects in the namespace `QUIET` stay.
 const BUSY: &str = "a";
 const QUIET: &str = "b";
 
@@ -63,7 +63,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
         _ => Fault::ErrorEvent(500, "InternalError"),
     };
     let on = dice.choice(on).unwrap();
-    // Error events are possible only in watches.
+    // A fault with an error event is possible only in watches.
     let on = match (&fault, on) {
         (Fault::ErrorEvent(..), _) => On::Watch,
         (_, on) => on,

@@ -1,4 +1,4 @@
-//! Tests of custom resources: kinds that appear, change their versions and disappear at run time.
+//! Tests custom resources, whose kinds appear, change their versions and disappear while the watch runs.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ fn with_definitions() -> ApiServer {
 
 fn definition(versions: &[&str]) -> Value {
     let versions = versions.iter().map(|name| {
-        // The schema is the largest part of a definition. The watch of definitions does not need it, and must ignore
-        // it.
+        // The schema is the largest part of a CustomResourceDefinition. The watch of definitions must ignore the
+        // schema.
         json!({ "name": name, "served": true, "schema": { "openAPIV3Schema": { "type": "object" } } })
     });
     json!({
@@ -124,7 +124,8 @@ async fn a_rejected_definition_does_not_displace_an_established_one() {
     let served = widgets(&running);
     assert_eq!(served.len(), 1);
 
-    // The name of the new definition sorts first. At first, it has no conditions.
+    // In alphabetical order, the name of the new definition is the first name. Initially, the new definition has no
+    // conditions.
     let mut new = with_status("awidgets", "False", "False");
     let conditions = std::mem::take(&mut new["status"]["conditions"]);
     for (known, conditions) in [(3, json!([])), (4, conditions)] {
@@ -272,9 +273,9 @@ async fn a_thousand_changes_leave_nothing_behind() {
     })
     .await;
     assert_eq!(running.health.resources().len(), 2);
-    // When the server sends the next bookmark, it detects that the client has closed the watch.
+    // The server detects that the client has closed the watch when it sends the next bookmark.
     eventually("no task is left", || tasks() <= tasks_before).await;
-    // The metrics of requests have one resource name for all custom resources together.
+    // The metrics of requests have the same resource label for all custom resources.
     assert!(samples() <= before + 2, "{} after {before}", samples());
     assert!(running.task.is_running());
 }
@@ -339,7 +340,7 @@ async fn values_that_cannot_be_read_are_counted_per_family() {
     let series = "kube_state_metrics_custom_resource_errors_total\
                   {family=\"widget_size\",resource=\"widgets.v1.acme.dev\"}";
     assert_eq!(running.metric(series), Some(1.0));
-    // The counter of errors is removed with the kind.
+    // When the kind disappears, the counter of its errors is removed, too.
     server.delete(DEFINITIONS, "", "widgets.acme.dev");
     eventually("the kind is removed", || widgets(&running).is_empty()).await;
     assert_eq!(running.metric(series), None);
@@ -407,7 +408,7 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
     assert_eq!(asked("widgets"), ["/apis/acme.dev/v1/namespaces/a/widgets"]);
     assert_eq!(asked("planets"), ["/apis/acme.dev/v1/planets"]);
 
-    // Only pods can be selected by node.
+    // Only pods can be selected by node. Custom resources in namespaces are therefore not watched.
     server.clear_log();
     let running = start(&server, metrics(), |watch| discover(watch).node("n"));
     running.ready().await;
@@ -421,8 +422,8 @@ async fn namespaces_hold_for_namespaced_kinds_and_selectors_of_pods_for_none() {
 
 // === built-in kinds ===
 
-/// Families for config maps in addition to the built-in families. The first family has the same values as a
-/// built-in family.
+/// A configuration with families for config maps, in addition to the built-in families. The first configured family has
+/// the same values as a built-in family.
 const BESIDE: &str = r#"
 spec:
   resources:
@@ -490,7 +491,8 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
     assert_eq!(server.open_watches("configmaps"), 1);
 
-    // Changes, deletions and a relist affect both stores.
+    // Changes, deletions and a relist must affect the store of the built-in families and the store of the configured
+    // families.
     let mut map = config_map("a", "cm0");
     map["data"] = json!({ "mode": "fast" });
     server.put("configmaps", map);
@@ -528,7 +530,7 @@ async fn configured_families_of_a_built_in_kind_come_and_go_without_a_gap() {
     assert_eq!(before.len(), 12);
     server.clear_log();
 
-    // During a slow list, the exposition contains the existing objects.
+    // During a slow list, the exposition still contains the stored objects.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(200));
     running
         .metrics
@@ -607,8 +609,8 @@ async fn namespaces_and_shards_hold_for_configured_families_of_built_in_kinds() 
         4,
         "two parts, two namespaces"
     );
-    // The first shard changes to the other half. Both stores remove the objects that leave the shard, and both receive
-    // the listed objects that join the shard.
+    // The first instance changes to the other half of the objects. Both stores remove the objects that leave the shard,
+    // and add the listed objects that enter the shard.
     let half = |index| Shard::new(index, 2).unwrap();
     parts[0].handle.set_shard(half(1));
     eventually("both have the same half", || {
@@ -635,7 +637,7 @@ async fn a_host_that_brings_objects_of_a_type_leaves_configured_families_to_a_wa
     assert_eq!(running.config_maps(), ["host/own"]);
     assert_eq!(values(&running, "own_created").len(), 12);
 
-    // If the host passes JSON to a writer, both stores receive the objects.
+    // If the host applies JSON with a writer, both stores receive the objects.
     let host_fed = two_resources().fed_by_host(BuiltIn::ConfigMaps);
     let metrics = beside_built_in(host_fed, Some(&beside()));
     let error = metrics.feed::<ConfigMap>().unwrap_err();

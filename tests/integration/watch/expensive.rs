@@ -1,5 +1,5 @@
-//! Tests objects for which the evaluation of expressions takes long. The evaluation must not block the runtime, and
-//! events must stay in order.
+//! Tests *expensive* objects: objects for which the evaluation of expressions takes long. The evaluation must not block
+//! the runtime, and events must stay in order.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::{config_map, server, start};
 use crate::support::{eventually, pass};
 
-/// Returns a registry of config maps with several families. The expression of each family compares each part of an
-/// annotation with each other part.
+/// Returns a registry of config maps with several families. The expression of each family is [`PAIRS`] plus the number
+/// of the family.
 fn with_expressions() -> StateMetrics {
     with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }
 
-/// An expression whose value is the number of parts of an annotation. The evaluation takes long, because it compares
-/// each part with each other part.
+/// An expression whose value is the number of comma-separated parts of an annotation. The evaluation takes long,
+/// because the expression compares each part with every part.
 const PAIRS: &str = "object.metadata.annotations['parts'].split(',').map(a, \
                      object.metadata.annotations['parts'].split(',').filter(b, a == b).size()).size()";
 
@@ -55,7 +55,7 @@ fn expensive(name: &str, parts: usize) -> Value {
 #[tokio::test]
 async fn other_tasks_run_while_an_expensive_object_is_applied() {
     let server = server().with_protobuf();
-    // The object arrives in a paged list, and then as an event.
+    // An expensive object first arrives in a paged list, and then in an event.
     server.put("configmaps", expensive("listed", 150));
     server.set_streaming_lists(false);
     let running = start(&server, with_expressions(), |watch| watch);
@@ -64,7 +64,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             server.put("configmaps", expensive("new", 150));
         }
         let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
-        // All families have their samples, with the complete value.
+        // All families must have their samples, with the correct value.
         let shown = |text: &str| {
             (0..FAMILIES).all(|family| {
                 let sample = text.lines().find(|line| {
@@ -80,8 +80,8 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             shown(&running.text())
         })
         .await;
-        // The runtime of this test has only one thread. If the evaluation blocked the thread, the other task would be
-        // late.
+        // The runtime of this test has only one thread. If the evaluation blocked this thread, the task that measures
+        // the time would run late.
         let whole = began.elapsed();
         assert!(
             longest < whole / 3,
@@ -92,7 +92,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
     let stores = running.metrics.stores();
     let dropped = stores.iter().map(|store| store.stats().duplicates);
     assert_eq!(dropped.sum::<u64>(), 0);
-    // The expressions fail only for objects without the annotation.
+    // The expressions may fail only for objects without the annotation.
     let errors = running.metrics.custom_resources().errors();
     let examples = errors.iter().flat_map(|own| &own.examples);
     let unexpected: Vec<_> = examples
@@ -106,7 +106,7 @@ async fn expensive_objects_keep_the_order_of_events() {
     let server = server().with_protobuf();
     let running = start(&server, with_expressions(), |watch| watch);
     running.ready().await;
-    // All events arrive together.
+    // The server sends all events at the same time.
     for round in 0..3 {
         server.put("configmaps", expensive(&format!("b{round}"), 60));
         server.put("configmaps", config_map("a", &format!("c{round}")));
@@ -138,8 +138,8 @@ async fn expensive_objects_keep_the_order_of_events() {
 async fn the_work_of_events_far_apart_does_not_add_up() {
     const EVENTS: u64 = 20;
     let server = server();
-    // For each object, one expression fails, and the evaluation of another expression takes long. The time is still
-    // short enough for a worker thread of the runtime.
+    // For each object, one expression fails, and the evaluation of the other expression takes long. But the evaluation
+    // is short enough that the object is not moved to another thread.
     let running = start(
         &server,
         with_families([

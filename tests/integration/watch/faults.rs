@@ -1,5 +1,5 @@
-//! Tests every fault of a request. During the fault, the exposition keeps the last samples and the watch retries.
-//! Finally, all resources must be synced.
+//! Tests every fault of a request. During the fault, the exposition must keep the last samples, and the watch must
+//! retry. At the end, all resources must be synced.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};
 
-/// Returns faults of a response, each with the reason that the health must report.
+/// Returns the faults of a response. For each fault, the result has the reason that the health must report.
 fn faults() -> Vec<(Fault, FailureReason)> {
     vec![
         (Fault::Status(403, "Forbidden"), FailureReason::Forbidden),
@@ -46,7 +46,7 @@ fn faults() -> Vec<(Fault, FailureReason)> {
     ]
 }
 
-// docs/explanation/testing.md shows this test.
+// docs/explanation/testing.md shows the code of this test.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_cut_is_resumed() {
     let server = server();
@@ -208,8 +208,8 @@ async fn retries_back_off_and_differ_from_one_another() {
     let running = start(&server, metrics(), |watch| watch);
     pass(Duration::from_secs(600)).await;
     let (lists, ..) = server.counts("configmaps");
-    // The backoff doubles from 0.8 s to 30 s. Each backoff has a random factor from 1 to 2. So there are 14 to 25
-    // requests in ten minutes.
+    // Each backoff is twice as long as the previous backoff, from 0.8 s to 30 s. Each backoff is then multiplied by a
+    // random factor from 1 to 2. Therefore, there are 14 to 25 requests in ten minutes.
     assert!((14..=25).contains(&lists), "{lists}");
     assert_eq!(server.counts("namespaces"), (0, 1, 1));
     server.heal();
@@ -219,7 +219,8 @@ async fn retries_back_off_and_differ_from_one_another() {
 #[tokio::test(start_paused = true)]
 async fn changes_show_within_five_seconds_of_the_servers_return() {
     let unavailable = || Fault::Status(503, "ServiceUnavailable");
-    // The server is unreachable, or a proxy reports that the server is unreachable.
+    // In the first round, the server is unreachable. In the second round, a proxy reports that the server is
+    // unreachable.
     for by_proxy in [false, true] {
         for away in [1, 10, 100, 1000] {
             let server = server();
@@ -257,7 +258,7 @@ async fn changes_show_within_five_seconds_of_the_servers_return() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_the_server_does_not_have_yet_is_given_up() {
-    // A server that was restored from a backup refuses lists with a version that is later than its own.
+    // A server that was restored from a backup refuses lists with a version that is higher than its current version.
     for streaming in [true, false] {
         let server = server();
         let running = synced(&server, |watch| watch.streaming_lists(streaming)).await;
@@ -339,7 +340,8 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     server.fault(On::Any, "configmaps", usize::MAX, forbidden);
     server.cut_watches("configmaps");
     pass(Duration::from_secs(600)).await;
-    // The time during which the API server is down does not count towards the removal of the objects.
+    // The objects are removed after a period in which the API server forbids the resource. The time during which the
+    // API server is down does not count.
     server.set_down(true);
     pass(Duration::from_secs(600)).await;
     let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";
@@ -382,7 +384,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
     server.set_end_marks(false);
     let running = start(&server, metrics(), |watch| watch);
     for second in 0..90 {
-        // Changes arrive often enough that no stream is silent for long.
+        // The watch receives frequent changes, so that no stream is silent for long.
         server.put("configmaps", config_map("a", &format!("new{second}")));
         server.put("namespaces", super::namespace(&format!("new{second}")));
         pass(Duration::from_secs(1)).await;
@@ -407,7 +409,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
         assert_eq!(server.counts("configmaps").1, streams);
     }
     assert_eq!(log.lines(&["WARN"]), said, "once");
-    // When streaming lists work again, the watch uses them.
+    // When streaming lists work again, the watch requests streaming lists.
     server.set_end_marks(true);
     pass(Duration::from_secs(3700)).await;
     server.clear_log();
@@ -421,7 +423,7 @@ async fn a_streaming_list_without_its_end_is_given_up_though_events_flow() {
 async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
     let server = server();
     let server = server.bookmark_every(Duration::from_secs(3600));
-    // The list takes 25 to 60 seconds.
+    // With this fault, the list takes 25 to 60 seconds.
     server.fault(On::StreamingList, "configmaps", 1, Fault::Slow(90));
     let began = Instant::now();
     let running = synced(&server, |watch| watch).await;
@@ -432,7 +434,7 @@ async fn a_streaming_list_may_take_three_times_as_long_as_the_last_one() {
     server.expire_watches("configmaps");
     let began = Instant::now();
     let paged = || {
-        // Changes arrive often enough that no stream is silent for long.
+        // The watch receives frequent changes, so that no stream is silent for long.
         server.put("configmaps", config_map("a", "busy"));
         server.counts("configmaps").0 > 0
     };
@@ -490,7 +492,7 @@ async fn a_streaming_list_whose_response_does_not_begin_is_replaced_by_pages() {
     let words = ["count=2", "streaming lists did not end in time"];
     assert_eq!(log.lines(&words), said);
 
-    // The server is unreachable for a moment. Afterwards, the proxy still blocks streams.
+    // The server is unreachable for a short time. After this time, the proxy still blocks streams.
     server.clear_log();
     server.set_down(true);
     pass(Duration::from_secs(30)).await;

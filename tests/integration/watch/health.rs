@@ -48,7 +48,7 @@ async fn refusals_do_not_hold_readiness_up_but_are_named() {
         let strict = running.health.readiness(ReadinessPolicy::Strict);
         assert!(!strict.ready);
         assert!(strict.to_string().starts_with("not ready: 1 of 2"));
-        // The watch retries with a backoff, and lists the resource when the API server permits the list.
+        // The watch repeats the list after a backoff. The list succeeds when the API server allows the list again.
         server.heal();
         let strict = running.health.ready(ReadinessPolicy::Strict).await;
         assert_eq!(strict.to_string(), "ready: 2 of 2 resources complete\n");
@@ -117,7 +117,7 @@ async fn a_resource_that_fails_holds_readiness_up_until_the_deadline() {
         server.set_down(true);
         server.fault(On::Any, "configmaps", usize::MAX, fault);
         let running = start(&server, metrics(), |watch| watch);
-        // The deadline starts at the first complete list.
+        // The deadline for readiness starts when the first list is complete. No list is complete yet.
         pass(Duration::from_secs(100)).await;
         assert!(!running.health.readiness(ReadinessPolicy::Default).ready);
         server.set_down(false);
@@ -247,7 +247,7 @@ async fn strict_readiness_tolerates_the_short_refusals_of_a_server_that_starts()
     server.heal();
     running.agrees().await;
     assert!(strict());
-    // With the policy `strict`, the watch becomes not ready if the refusal continues.
+    // With the policy `strict`, the watch is no longer ready if the API server continues to refuse the resource.
     server.fault(On::Any, "configmaps", usize::MAX, Fault::Status(403, "x"));
     server.cut_watches("configmaps");
     pass(Duration::from_secs(20)).await;
@@ -407,7 +407,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
         })
         .await;
         assert_eq!(versions(&leader, "namespaces").1, listed);
-        // Another process that lists later has received at least the same changes.
+        // A second process that lists later has received at least the changes that the first process has received.
         let standby = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert!(versions(&standby, "namespaces").1 >= versions(&leader, "namespaces").0);
         assert_eq!(versions(&standby, "configmaps"), (changed, changed));
@@ -419,7 +419,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
             })
             .await;
         }
-        // Bookmarks show that nothing else has changed.
+        // A bookmark shows that no other object has changed.
         eventually("a bookmark arrives", || {
             versions(&leader, "namespaces").1 == deleted
         })

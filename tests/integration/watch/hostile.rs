@@ -1,5 +1,6 @@
 //! Tests a hostile API server, which sends endless lists and events, very slow responses, and objects of any size. Each
-//! case must end in a failure that names the problem, and must not affect other resources. Both encodings are tested.
+//! test case must cause a failure whose message names the problem. Other resources must not be affected. The tests use
+//! both encodings.
 
 use std::io;
 use std::time::Duration;
@@ -33,8 +34,8 @@ fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static)
     pieces.boxed()
 }
 
-/// Returns a server that answers in protobuf, unless a request prefers JSON. The server sends whole objects, so that
-/// large objects are also large in responses.
+/// Returns a server that answers in protobuf if the request accepts protobuf. The server always sends whole objects, so
+/// that large objects are also large in responses.
 fn server() -> ApiServer {
     super::server().with_protobuf().without_partial_objects()
 }
@@ -45,7 +46,7 @@ fn page(request: &ApiRequest, names: impl IntoIterator<Item = String>, next: &st
     Wire::of_config_maps(request).list(&metadata, &items.collect::<Vec<_>>())
 }
 
-/// Returns the start of a list, up to its first item. Any number of items may follow.
+/// Returns the bytes of a list before its first item. Any number of items may follow.
 fn list_start(request: &ApiRequest) -> Bytes {
     if request.accepts_protobuf() {
         // The length of the message with the metadata and the items is 2^63 - 1 bytes.
@@ -65,14 +66,14 @@ fn item(request: &ApiRequest, object: &Value) -> Bytes {
     [&*item, b","].concat().into()
 }
 
-/// Returns the number of the requested page. The script uses this number as the continue token.
+/// Returns the number of the requested page. The continue token is this number.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
         .map_or(0, |token| token.parse().unwrap())
 }
 
-/// Returns a server whose lists of configmaps come from a script.
+/// Returns a server that answers each list of configmaps with the body that `script` returns.
 fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     let server = server();
     for on in [On::List, On::NextPage] {
@@ -83,8 +84,8 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
 
 /// Waits for a failure of configmaps, and checks that this failure has the same consequences as other failures.
 ///
-/// Health and metrics show the failure, retries have a backoff, and other resources continue. The failure ends when the
-/// server responds correctly.
+/// The health and the metrics must show the failure, the watch must retry with a backoff, and other resources must
+/// still be up to date. When the server responds correctly, the failure must end.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");
@@ -128,8 +129,8 @@ async fn fails(running: &Running, state: ResourceState, message: &str) {
 #[tokio::test(start_paused = true)]
 async fn tokens_that_repeat_in_any_cycle_are_a_failure() {
     for (cycle, protobuf) in [(1, true), (2, false), (3, true), (50, true), (50, false)] {
-        // The script cannot capture variables. So the test sets the page size to the length of the cycle, and the
-        // script reads the page size from the request.
+        // The script cannot capture variables. Therefore, the test sets the page size to the number of pages in the
+        // cycle, and the script reads the page size from the request.
         let server = scripted(|request| {
             let cycle = request.get("limit").unwrap().parse::<u64>().unwrap();
             let next = number(request) % cycle + 1;
@@ -302,9 +303,9 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_end_is_a_failure() {
-    // The event arrives in single bytes, or in pieces that would fill the memory.
+    // The server sends the event in single bytes, or in pieces so large that the whole event would fill the memory.
     for (piece, protobuf) in [(1, false), (1, true), (100_000, false), (100_000, true)] {
-        // The server sends no bookmarks in this time, because the line break of a bookmark would end the event.
+        // The server sends no bookmarks during this test, because the line break of a bookmark would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
         let running = synced(&server, |watch| {
             watch.protobuf(protobuf).object_size_limit(1 << 20)
@@ -394,7 +395,7 @@ async fn a_slow_but_honest_server_with_many_objects_is_waited_for() {
 /// Returns a configmap of about this many bytes.
 fn large(name: &str, bytes: usize) -> Value {
     let mut object = config_map("a", name);
-    // The field `z` comes after the metadata, as the data in responses of API servers.
+    // The field `z` is after the metadata, like the field `data` in responses of API servers.
     object["z"] = json!("y".repeat(bytes));
     object
 }
@@ -416,8 +417,8 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         let skipped = "kube_state_metrics_oversized_objects_total{resource=\"*v1.ConfigMap\"}";
         assert_eq!(running.metric(skipped), Some(1.0));
 
-        // When an object becomes too large, its samples are removed. When the object becomes smaller, it has samples
-        // again.
+        // When an object becomes too large, its samples are removed. When the object becomes small again, it has
+        // samples again.
         server.put("configmaps", large("cm0", 2_000));
         eventually("the large object is skipped", || !shows("cm0")).await;
         assert_eq!(running.metric(skipped), Some(2.0));
@@ -426,7 +427,7 @@ async fn an_object_above_the_size_limit_is_skipped_alone() {
         eventually("the object has samples again", || shows("cm0")).await;
         assert_eq!(running.config_maps().len(), 12);
 
-        // A resumed watch starts after the skipped event.
+        // A resumed watch must not receive the skipped event again.
         server.put("configmaps", large("large", 3_000));
         pass(Duration::from_secs(5)).await;
         server.cut_watches("configmaps");
@@ -527,7 +528,8 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
             watch.protobuf(protobuf).streaming_lists(streaming)
         });
         running.ready().await;
-        // After the list, the objects that the server stores arrive as events.
+        // The list comes from a script. After the list, the watch receives the stored objects of the simulated server
+        // as events.
         let listed = running.config_maps().into_iter();
         assert_eq!(
             listed.filter(|name| name.starts_with("a/x")).count(),
@@ -586,7 +588,8 @@ async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
         pass(Duration::from_secs(64)).await;
         let large = || {
             let names = running.config_maps().into_iter();
-            // After the list, the objects that the server stores arrive as events.
+            // The list comes from a script. After the list, the watch receives the stored objects of the simulated
+            // server as events.
             let large = names.filter(|name| name.ends_with("/large"));
             large.collect::<Vec<_>>()
         };

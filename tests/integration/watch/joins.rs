@@ -1,5 +1,5 @@
-//! Tests joined labels. The tests check the requests for the objects that provide these labels. Missing objects must
-//! not delay readiness.
+//! Tests joined labels, which come from other objects, such as the node of a pod. The tests check the requests for
+//! these other objects. If these other objects are missing, readiness must not be delayed.
 
 use kube_state_metrics::registry::{Builder, Shard};
 use kube_state_metrics::source::health::{FailureReason, ReadinessPolicy, ResourceState};

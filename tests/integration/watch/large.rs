@@ -1,4 +1,4 @@
-//! Tests large objects. They must not block the runtime, and events must stay in order.
+//! Tests large objects. Large objects must not block the runtime, and events must stay in order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{ENCODINGS, config_map, expected, start, synced};
 use crate::support::{ApiServer, eventually, pass};
 
-/// Returns a server that answers in protobuf, unless a request prefers JSON.
+/// Returns a server that answers in protobuf if the request accepts protobuf.
 fn server() -> ApiServer {
     super::server().with_protobuf()
 }
@@ -27,7 +27,7 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
     const TIME: Duration = Duration::from_millis(600);
     for protobuf in ENCODINGS {
         let server = server();
-        // A family whose generator is slow for a large object.
+        // The generator of this family is slow for large objects.
         let slow = Family::gauge("slow", "Takes long.").generate(|map: &ConfigMap, s| {
             if map.metadata.annotations.is_some() {
                 thread::sleep(TIME);
@@ -38,7 +38,7 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
             .collector(Collector::new().family(slow))
             .build()
             .unwrap();
-        // The object arrives in a paged list, and then as an event. The size from which an object counts as large is
+        // A large object first arrives in a paged list, and then in an event. The minimum size of a large object is
         // smaller in protobuf than in JSON.
         let bytes = if protobuf { 40_000 } else { 80_000 };
         server.put("configmaps", large("listed", bytes));
@@ -56,8 +56,8 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
                 running.text().contains(&shown)
             })
             .await;
-            // The runtime of this test has only one thread. If the generator blocked the thread, the other task would
-            // be late.
+            // The runtime of this test has only one thread. If the generator blocked this thread, the task that
+            // measures the time would run late.
             assert!(longest < TIME / 2, "{name}: held for {longest:?}");
         }
     }
@@ -69,7 +69,7 @@ async fn large_objects_keep_the_order_of_events() {
         let server = server();
         let running = synced(&server, |watch| watch.protobuf(protobuf)).await;
         for round in 0..5 {
-            // All events arrive together.
+            // The server sends all events at the same time.
             for bytes in [100, 70_000, 10, 40_000, 300_000] {
                 server.put("configmaps", large(&format!("b{round}"), bytes));
                 server.put("configmaps", config_map("a", &format!("c{round}")));
@@ -79,7 +79,7 @@ async fn large_objects_keep_the_order_of_events() {
             server.delete("configmaps", "a", &format!("d{round}"));
             running.agrees().await;
         }
-        // The relist has large objects, with small objects between them.
+        // The relist has large objects, and small objects between the large objects.
         server.expire_watches("configmaps");
         server.put("configmaps", large("e", 100_000));
         pass(Duration::from_secs(60)).await;

@@ -1,4 +1,4 @@
-//! Tests of the first list of a watch and of relists, as streaming lists and as paged lists.
+//! Tests the first list of a watch, and relists. Both are tested as streaming lists and as paged lists.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn streaming_lists_can_be_switched_off_and_big_lists_come_whole() {
     let server = server().with_whole_lists();
     let running = synced(&server, |watch| watch.streaming_lists(false).page_size(5)).await;
     assert_eq!(server.counts("configmaps"), (1, 0, 1));
-    // A relist requests a resource version from the cache of the server, so the request has no page limit.
+    // A relist requests a minimum resource version without a page limit, so that the server answers from its cache.
     server.expire_watches("");
     server.put("configmaps", config_map("a", "new"));
     running.agrees().await;
@@ -85,8 +85,8 @@ async fn any_version_will_do_where_the_servers_cache_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limited_list_is_cut_and_later_objects_come_on_top() {
-    // The server has twelve objects, and the page limit is 7. The second server ignores the limit, as a server that
-    // responds from its cache does.
+    // Each server has twelve objects, and the object limit is 7. The second server ignores the limit, like a server
+    // that answers from its cache.
     for server in [server(), server().with_whole_lists()] {
         let running = start(&server, metrics(), |watch| watch.object_limit(7));
         running.ready().await;
@@ -160,7 +160,7 @@ async fn an_empty_cluster_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_watch_in_place_of_a_streaming_list_is_noticed() {
-    // The fault is the response of a server that does not support the parameter `sendInitialEvents`.
+    // The injected response is that of a server that does not support the parameter `sendInitialEvents`.
     let server = server();
     let plain = "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"ghost\",\
                  \"namespace\":\"a\",\"resourceVersion\":\"3\"}}}\n\

@@ -1,4 +1,4 @@
-//! Tests of the log: the messages, how often each message is logged, and how many resources a message names.
+//! Tests the log: the messages, how often each message is logged, and how many resources a message names.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::source::health::{FailureReason, ResourceHealth, ResourceState};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-/// A second subscriber that exists until the process ends.
+/// A second `tracing` subscriber, which exists until the process ends.
 ///
-/// `tracing` remembers for each message whether it is enabled. If only one subscriber exists, `tracing` checks this
-/// only in the thread that first writes the message. If this is the thread of another test without a subscriber, the
-/// message would be disabled in all threads. If several subscribers exist, `tracing` asks all of them.
+/// `tracing` stores for each message whether the message is enabled. If only one subscriber exists, `tracing` asks only
+/// the thread that writes the message first. If this thread belongs to a test without a subscriber, the message is
+/// disabled in all threads. If several subscribers exist, `tracing` asks all subscribers.
 static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
@@ -129,7 +129,7 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    // An aggregated API responds with these codes if its service is down.
+    // If the service of an aggregated API is down, its requests fail with these codes.
     for code in [503, 500, 502] {
         server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
     }
@@ -201,7 +201,7 @@ async fn a_mass_of_transient_refusals_is_one_message() {
     pass(Duration::from_secs(5)).await;
     server.set_down(true);
     pass(Duration::from_secs(60)).await;
-    // A server that has just started has not loaded the permissions yet.
+    // A server that has just started refuses all requests, because it has not loaded the permissions yet.
     server.forbid("");
     server.set_down(false);
     pass(Duration::from_secs(5)).await;
@@ -253,7 +253,7 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // Each watch detects the refusal when the watch ends.
+    // Each watch continues until it ends. Its next request detects that the credentials are refused.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");
@@ -278,7 +278,8 @@ async fn a_server_that_ends_each_watch_at_once_is_asked_ever_less_often_and_name
     server.end_watches("configmaps");
     pass(Duration::from_secs(600)).await;
     let (lists, _, watches) = server.counts("configmaps");
-    // The backoff doubles from 0.8 s to 30 s. Each backoff has a random factor from 1 to 2.
+    // Each backoff is twice as long as the previous backoff, from 0.8 s to 30 s. Each backoff is then multiplied by a
+    // random factor from 1 to 2.
     assert_eq!(lists, 0);
     assert!((14..=26).contains(&watches), "{watches}");
     let said = log.lines(&[]);
@@ -313,14 +314,15 @@ async fn only_a_watch_that_lives_for_its_wait_resets_it() {
         server.counts("configmaps").2 == 6
     })
     .await;
-    // The last backoff was at least 12.8 s. Watches of five seconds are shorter, so they do not reset the backoff.
+    // The last backoff was at least 12.8 s. Watches of five seconds are shorter than this backoff, so they do not reset
+    // the backoff.
     for _ in 0..60 {
         pass(Duration::from_secs(5)).await;
         server.end_watches("configmaps");
     }
     let (.., watches) = server.counts("configmaps");
     assert!((10..=20).contains(&watches), "{watches}");
-    // A longer watch resets the backoff.
+    // A watch that is longer than the last backoff resets the backoff.
     running.agrees().await;
     pass(Duration::from_secs(100)).await;
     server.clear_log();

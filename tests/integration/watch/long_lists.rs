@@ -1,4 +1,4 @@
-//! Tests lists that are so long that the crate applies a part of the objects on another thread.
+//! Tests long lists, for which the crate applies some of the objects on another thread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,7 +40,8 @@ fn events() -> Vec<(&'static str, Value)> {
         let version = 10 + 2 * number;
         events.push(("ADDED", versioned(number, version)));
         if number % 97 == 5 {
-            // At this time, the object may still be in a batch, may be on the other thread, or may already have a row.
+            // At this time, the object to change may be in a batch, may be on the other thread, or may already have a
+            // row.
             let changed = number - number % 5;
             events.push(("MODIFIED", versioned(changed, version + 1)));
         }
@@ -88,7 +89,7 @@ async fn changes_during_a_list_are_applied_after_the_objects_of_the_list() {
         let end = json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "resourceVersion": "100000",
             "annotations": { "k8s.io/initial-events-end": "true" } } });
         lines.push(line("BOOKMARK", &end));
-        // The pieces of the body end in the middle of lines.
+        // The body is sent in pieces that end in the middle of lines.
         let bytes = Bytes::from(lines.concat());
         let pieces: Vec<_> = (0..bytes.len())
             .step_by(10_007)
@@ -101,7 +102,7 @@ async fn changes_during_a_list_are_applied_after_the_objects_of_the_list() {
     let running = start(&server, metrics.build().unwrap(), |watch| watch);
     running.ready().await;
     assert_eq!(running.text(), expected);
-    // Each object that does not decode is counted once.
+    // Each object that does not decode must be counted once.
     let stats = running.metrics.stores()[0].stats();
     assert_eq!(stats.decode_field_errors, 3, "{stats:?}");
 }

@@ -47,7 +47,7 @@ fn secrets() -> StateMetrics {
     builder.build().unwrap()
 }
 
-/// Waits until the metrics are the same as those of complete secrets with their data.
+/// Waits until the metrics are the same as the metrics of complete secrets with their data.
 async fn agree(running: &Running) {
     let builder = StateMetrics::builder().built_in([BuiltIn::Secrets]);
     let metrics = builder.all_fed_by_host().build().unwrap();
@@ -77,7 +77,7 @@ async fn secrets_are_requested_as_tables_and_their_changes_show() {
         server.put("secrets", secret("opaque", "helm.sh/release.v1"));
         server.delete("secrets", "a", "tls");
         agree(&running).await;
-        // The server sends the columns of the table again to a watch that is resumed.
+        // When a watch is resumed, the server sends the columns of the table again.
         server.cut_watches("secrets");
         server.put("secrets", secret("newer", "b"));
         agree(&running).await;
@@ -99,7 +99,7 @@ async fn a_bookmark_before_the_first_secret_has_the_columns() {
         agree(&running).await;
         assert!(accepted(&server).iter().all(|accept| accept == TABLE));
     }
-    // The first event is the bookmark that ends an empty list.
+    // The streaming list is empty, so its first event is the bookmark that ends the list.
     let server = ApiServer::new();
     server.serve("/api/v1", "v1", "secrets", "Secret");
     let running = watched(&server, secrets(), true).await;
@@ -154,7 +154,7 @@ async fn whole_objects_are_requested_after_a_table_that_lacks_the_type_in_a_watc
     server.put("secrets", secret("new", "Opaque"));
     agree(&running).await;
     assert_eq!(accepted(&server).last().unwrap(), WHOLE);
-    // After an hour, the watch requests tables again, because another server may send tables with the type.
+    // After an hour, the watch requests tables again, because a newer server may send tables with the column `Type`.
     let server = server.with_columns(&["Name", "Type"]);
     pass(Duration::from_secs(3_700)).await;
     server.cut_watches("secrets");

@@ -44,7 +44,8 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
             "{log:?}"
         );
         let (json, protobuf) = responses(&running);
-        // The response that refuses a streaming list does not count, because it has no objects.
+        // If streaming lists are refused, the response with the refusal does not count, because this response has no
+        // objects.
         let answered = if streaming { log.len() } else { log.len() - 1 };
         assert_eq!((json, protobuf), (0.0, answered as f64));
     }
@@ -54,7 +55,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
 async fn json_is_read_whenever_the_server_answers_so() {
     let server = protobuf_server();
     let running = synced(&server, |watch| watch).await;
-    // From now on, the server answers in JSON, as if a proxy allowed only JSON.
+    // From now on, the server always answers in JSON, like a server behind a proxy that allows only JSON.
     server.set_protobuf(false);
     pass(Duration::from_secs(5)).await;
     server.cut_watches("");
@@ -199,7 +200,8 @@ async fn an_event_that_never_ends_is_requested_again() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_that_are_damaged_are_requested_again_in_json() {
-    // The test uses damaged bodies: HTML instead of protobuf, a group, and an object with a wrong wire type.
+    // The test uses three damaged bodies: HTML, a protobuf group (an old encoding that Kubernetes does not use), and an
+    // object with a wrong wire type.
     let html: fn(&ApiRequest) -> ByteStream = |_| body(b"<html>".to_vec());
     let group: fn(&ApiRequest) -> ByteStream = |_| body(b"k8s\0\x13".to_vec());
     let object: fn(&ApiRequest) -> ByteStream = |request| {
@@ -209,7 +211,8 @@ async fn lists_that_are_damaged_are_requested_again_in_json() {
         }
         let items = [config_map("a", "x0"), config_map("a", "x1")];
         let list = wire.list(&json!({ "resourceVersion": "100" }), &items);
-        // The test changes the tag of the last object's metadata, so that the metadata has the wire type of a number.
+        // The test changes the tag of the metadata of the last object, so that the metadata has the wire type of a
+        // number.
         let at = list
             .windows(4)
             .rposition(|bytes| bytes == b"\x0a\x02x1")
@@ -249,12 +252,14 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
         Config::parse(&text).unwrap()
     };
     let cases = [
-        // The tables have these fields, so the watch requests protobuf.
+        // The protobuf tables of the crate have these fields, so the watch requests protobuf.
         (config("[data]", "{ mode: [mode] }"), true),
         (config("[metadata, labels]", "{ '*': [] }"), true),
-        // The tables lack a field of a newer version of Kubernetes, so the watch requests JSON.
+        // The protobuf tables lack this field, which could belong to a newer version of Kubernetes. Therefore, the
+        // watch requests JSON.
         (config("[future]", "{ mode: [mode] }"), false),
-        // Newer versions of Kubernetes may add fields to these objects.
+        // These families read values with nested fields as a whole. The watch requests JSON, because newer versions of
+        // Kubernetes may add nested fields.
         (config("[metadata]", "{ '*': [] }"), false),
         (config("[]", "{ mode: [data, mode] }"), false),
         (
@@ -274,7 +279,8 @@ async fn kinds_are_requested_in_json_for_fields_that_the_tables_may_lack() {
             let are = |wanted: bool| log.iter().all(|asked| asked.accepts_protobuf() == wanted);
             assert!(are(*protobuf), "{config:?} {log:#?}");
             server.clear_log();
-            // After a configuration is added, the next list must use the encoding that the configuration needs.
+            // After a change of the configuration, the next list must use the encoding that the new configuration
+            // needs.
             for (other, protobuf) in &cases {
                 let custom = running.metrics.custom_resources();
                 custom.set_config(None).unwrap();

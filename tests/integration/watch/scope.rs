@@ -1,4 +1,4 @@
-//! Tests which objects a watch requests: namespaces, nodes and selectors.
+//! Tests which objects a watch requests if its scope is limited to namespaces, to nodes or by selectors.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn each_namespace_has_a_watch_of_its_own() {
     assert_eq!(server.counts("configmaps"), (0, 2, 0));
     assert_eq!(paths(&server, "namespaces"), ["/api/v1/namespaces"]);
     assert_eq!(running.config_maps().len(), 12);
-    // The watch of single namespaces still receives all cluster-scoped objects.
+    // A watch that is limited to some namespaces still receives all cluster-scoped objects.
     server.put("namespaces", namespace("c"));
     server.put("configmaps", config_map("b", "new"));
     server.put("configmaps", config_map("c", "new"));

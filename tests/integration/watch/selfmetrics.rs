@@ -1,4 +1,4 @@
-//! Tests the metrics of watches, including those that the alerts of kube-state-metrics use.
+//! Tests the metrics of watches, including the metrics that the alerts of kube-state-metrics use.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Fault, On, eventually, pass};
 use kube_state_metrics::resource::Scope;
 use kube_state_metrics::{Collector, Family, StateMetrics};
 
-/// Returns the names of all registered samples, with their label names.
+/// Returns the names of all metrics in the registry, with the names of their labels.
 fn names(registry: &prometheus::Registry) -> Vec<String> {
     let mut names = Vec::new();
     for family in registry.gather() {

@@ -1,5 +1,5 @@
-//! Tests shards. Together, the shards must export all objects, even while the shards change. Without a hand-over, no
-//! two shards may export the same object.
+//! Tests shards. Together, the shards must export all objects, even while the number of shards changes. If no hand-over
+//! is in progress, two shards must not export the same object.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,7 +32,8 @@ fn all(server: &ApiServer) -> Vec<String> {
     exposed(&super::expected(server))
 }
 
-/// Returns all objects that the shards export. If several shards export an object, it occurs several times.
+/// Returns all objects that the shards export. If several shards export an object, the result contains the object
+/// several times.
 fn union(parts: &[Running]) -> Vec<String> {
     let mut union: Vec<_> = parts.iter().flat_map(Running::config_maps).collect();
     union.sort();
@@ -166,7 +167,7 @@ async fn a_hand_over_may_double_for_its_time_but_never_misses() {
                 }));
             }
             for second in 0..29 {
-                // Changes of objects during the hand-over are also visible.
+                // Changes of objects during the hand-over must also be visible.
                 server.put(
                     "configmaps",
                     config_map("a", &format!("of{total}-{second}")),
@@ -228,8 +229,8 @@ async fn the_server_is_asked_for_the_range_and_may_ignore_it() {
             .to_owned();
         assert_eq!(one.matches("shardRange").count(), 1);
     }
-    // The server supports only shards by range. The shards of kube-state-metrics are not ranges, so the request has no
-    // selector.
+    // The server supports only shards that are ranges of hashes. The shards of kube-state-metrics are not ranges, so
+    // the request has no shard selector.
     let server = big_server().with_shards();
     let running = start(&server, of_shard(Shard::new(1, 2).unwrap()), |watch| watch);
     running.ready().await;
@@ -291,7 +292,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
         let shards = parts[0].metric("kube_state_metrics_total_shards");
         assert_eq!(shards, Some(f64::from(total)));
     }
-    // The shards do not change if other fields of the StatefulSet change, or if it is deleted.
+    // The shards must not change if other fields of the StatefulSet change, or if the StatefulSet is deleted.
     server.clear_log();
     let mut same = stateful_set(Some(2));
     same["metadata"]["labels"] = json!({ "a": "b" });
@@ -314,7 +315,7 @@ async fn shards_follow_the_replicas_of_the_statefulset() {
     );
 }
 
-/// Returns a StatefulSet with the status that its controller writes.
+/// Returns a StatefulSet with `ready` ready replicas in its status.
 fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
     let mut set = stateful_set(Some(replicas));
     set["status"] = json!({ "replicas": ready, "readyReplicas": ready });
@@ -323,7 +324,8 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts when the previous pod is ready. The start takes 5 s or 60 s.
+    // Each pod starts when the previous pod is ready. The start of a pod takes 5 s in the first round and 60 s in the
+    // second round.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));

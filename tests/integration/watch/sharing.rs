@@ -1,4 +1,4 @@
-//! Tests hosts that feed stores with the events of a watch of the host.
+//! Tests hosts that have a watch and feed stores with the events of this watch.
 
 use futures::StreamExt;
 use futures::stream;
@@ -76,7 +76,7 @@ async fn a_hosts_watcher_feeds_its_kind_and_the_crate_watches_the_rest() {
     let metrics = shared();
     let (reader, writer) = reflector::store();
     let api: Api<ConfigMap> = Api::all(server.client());
-    // With streaming lists, the requests of the host and the crate would look the same, so this host uses paged lists.
+    // The host uses paged lists and the crate uses streaming lists, so that the test can distinguish their requests.
     let shared = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -132,7 +132,7 @@ async fn readiness_waits_for_a_feed_of_the_host_that_reports() {
     let host = background(host.for_each(|_| async {}));
     running.ready().await;
     assert_eq!(waiting(&running), (2, 2, 0));
-    // When a feed ends, the health reports it. A new feed can replace the feed that has ended.
+    // When a feed ends, the health reports the end. A new feed can replace the feed that has ended.
     drop(host);
     let state = |running: &super::Running| running.health_of("configmaps").state;
     eventually("the feed has stopped", || {

@@ -1,4 +1,4 @@
-//! Tests the events and faults of an open watch.
+//! Tests the events and the faults of an open watch.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn bookmarks_keep_a_quiet_watch_resumable() {
         let server = server();
         server.set_protobuf(protobuf);
         let running = synced(&server, |watch| watch).await;
-        // Changes of other kinds increase the version of the server, and bookmarks report this version.
+        // Changes of other kinds increase the resource version of the server, and bookmarks contain this version.
         server.put("namespaces", super::namespace("c"));
         pass(Duration::from_secs(70)).await;
         server.compact();
@@ -75,7 +75,8 @@ async fn an_expired_watch_is_relisted_at_once() {
             let holds = || running.text() == expected(&server);
             within("the relist shows", Duration::from_secs(1), holds).await;
             assert_eq!(server.counts("configmaps"), (0, 2, 1));
-            // The list must not be older than the last event that the watch has received.
+            // The requested version of the list must not be lower than the version of the last event that the watch has
+            // received.
             assert!(server.log("configmaps")[2].version().unwrap() > 100);
             running.agrees().await;
         }
@@ -116,8 +117,8 @@ async fn duplicate_events_change_nothing() {
 async fn events_out_of_order_are_not_trusted() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
-    // The event of `dead` arrives after an event with a later version. If the watch applied it, the deleted object
-    // would have samples again.
+    // The event that adds `dead` arrives late, after an event with a higher version. If the watch applied this late
+    // event, the deleted object would have samples again.
     server.mute_watches("configmaps");
     let dead = server.put("configmaps", config_map("a", "dead"));
     server.delete("configmaps", "a", "dead");
@@ -207,7 +208,7 @@ async fn an_object_that_does_not_decode_loses_its_samples_and_blocks_nobody() {
         server.put("configmaps", broken("a", "gone"));
         server.delete("configmaps", "a", "gone");
         running.agrees().await;
-        // An event that does not decode still advances the resource version of the watch.
+        // An event with an object that does not decode still advances the resource version of the watch.
         pass(Duration::from_secs(5)).await;
         let version = server.version();
         server.cut_watches("configmaps");
@@ -252,10 +253,10 @@ async fn a_watch_that_stays_silent_after_it_was_resumed_is_listed_anew() {
     pass(Duration::from_secs(20)).await;
     running.agrees().await;
     assert_eq!(server.counts("configmaps"), (0, 2, 2));
-    // The list does not reset the time since the last event. So an alert about silent watches can fire.
+    // The list does not reset the time since the last event. Therefore, an alert about silent watches can fire.
     let age = "kube_state_metrics_last_event_age_seconds{resource=\"*v1.ConfigMap\"}";
     assert!(running.metric(age).unwrap() > 275.0);
-    // An event ends the silence. Therefore, the next silent watch is resumed without a list.
+    // An event resets the number of silent watches. Therefore, the next silent watch is resumed without a list.
     pass(Duration::from_secs(60)).await;
     server.put("configmaps", config_map("a", "seen"));
     running.agrees().await;
@@ -311,7 +312,7 @@ async fn quiet_watches_with_bookmarks_live_on() {
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(290)).await;
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
-    // When the watch reaches its timeout, it is resumed without a relist.
+    // When the server ends the watch after its maximum duration, the watch is resumed without a relist.
     pass(Duration::from_secs(3600)).await;
     let (lists, streams, watches) = server.counts("configmaps");
     assert_eq!((lists, streams), (0, 1));
@@ -326,8 +327,8 @@ async fn a_server_that_was_set_back_is_listed_anew() {
     pass(Duration::from_secs(5)).await;
     server.delete("configmaps", "a", "cm0");
     running.agrees().await;
-    // The server is restored from a backup, so its versions start again at 50. `cm0` exists again, with a lower version
-    // than before.
+    // The server is restored from a backup, so its resource versions start again at 50. `cm0` exists again, and its
+    // version is lower than before.
     server.set_back(50);
     server.cut_watches("");
     server.put("configmaps", config_map("a", "cm0"));

@@ -17,7 +17,7 @@ fn http2() -> FrameBudget {
     budget
 }
 
-/// Returns the number of frames after which the budget is exceeded.
+/// Returns how many of the frames the client could send until it exceeded its budget.
 fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64) -> u64 {
     let mut count = 0;
     while budget.record_received(frame, responses) {
@@ -29,7 +29,8 @@ fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64)
 
 #[tokio::test(start_paused = true)]
 async fn each_kind_of_flood_exceeds_the_budget() {
-    // DATA, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, and an unknown type.
+    // The numbers stand for DATA, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, and an unknown
+    // type.
     let kinds = [
         (DATA, 0, 1_000),
         (DATA, 1, 1_000),
@@ -61,7 +62,7 @@ async fn frames_are_counted_however_the_bytes_are_divided() {
         let exceeded = pieces
             .iter()
             .position(|piece| !budget.record_received(piece, 0));
-        // The budget is exceeded at the header of the last frame, and that header ends 8 bytes before the end of the
+        // The last frame exceeds the budget when its header is complete. This header ends 8 bytes before the end of the
         // flood.
         assert_eq!(exceeded, Some((flood.len() - 9) / size), "pieces of {size}");
     }
@@ -77,7 +78,7 @@ async fn time_bytes_and_responses_earn_frames() {
     budget.record_sent(512 * 30 + 100);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 0), 30);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 20);
-    // The budget never exceeds the burst.
+    // However long a client waits, its budget never exceeds the burst.
     tokio::time::advance(Duration::from_secs(3_600)).await;
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 1_000);
 }
@@ -94,8 +95,8 @@ async fn a_large_download_may_extend_its_windows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_late_may_extend_its_windows_then() {
-    // A Go client has a stream window of 4 MiB. The client extends the windows of the stream and the connection once
-    // per 4 KiB.
+    // The window of a stream has 4 MiB in a Go client. The client sends two window updates per 4 KiB, one for the
+    // stream and one for the connection.
     let updates = frame(WINDOW_UPDATE, 4).repeat(4_096);
     for size in [13, 8 << 10, updates.len()] {
         let mut budget = http2();
@@ -107,7 +108,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // However many bytes the server sends, they allow only a limited number of frames.
+    // Even if the server sends very many bytes, they allow only a limited number of frames.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

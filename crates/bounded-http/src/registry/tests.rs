@@ -54,8 +54,8 @@ async fn each_stream_of_a_connection_is_a_response() {
     let [first, second, third] = [(); 3].map(|()| registry.add(OTHER, &limits).unwrap());
     let streams = [(); 2].map(|()| registry.answer(&first, &limits));
     assert_eq!(registry.busy.get(), 2);
-    // The third response evicts the first connection with both of its responses, because that connection does not begin
-    // the new response.
+    // The third response evicts the first connection, which has two responses. The server never evicts the connection
+    // that begins the new response.
     let _second = registry.answer(&second, &limits);
     assert!(!registry.is_open(&first) && registry.is_open(&second));
     assert_eq!(registry.busy.get(), 1);
@@ -108,7 +108,7 @@ async fn the_peer_with_the_most_responses_loses_one() {
     assert!(flood.iter().all(|(own, _)| registry.is_open(own)));
     let (other, _response) = answer(OTHER);
     assert!(!registry.is_open(&flood[0].0));
-    // The other peer was inactive for the longest time, but has only one response.
+    // The connection of the other peer was inactive for the longest time, but it has only one response.
     tokio::time::advance(Duration::from_millis(500)).await;
     let more: Vec<_> = (0..20).map(|_| answer(FLOOD)).collect();
     assert!(registry.is_open(&other));
@@ -144,7 +144,7 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     assert!(!registry.is_open(&silent));
     registry.remove(&silent);
     let _newest = registry.add(OTHER, &limits).unwrap();
-    // A new connection is protected for a time, so that it can send its request.
+    // A new connection is protected for a short time, so that its client can send a request.
     let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
     };
@@ -214,7 +214,7 @@ async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
 async fn a_request_in_progress_is_closed_only_if_its_peer_has_more_than_its_share() {
     let (registry, mut limits) = registry();
     limits.max_connections = 8;
-    // Each peer has its share of four connections.
+    // Each peer has four connections, which is its equal share.
     let busy = [(); 4].map(|()| registry.add(FLOOD, &limits).unwrap());
     let _requests = busy.each_ref().map(|own| own.begin_request(false));
     let idle = [(); 4].map(|()| registry.add(OTHER, &limits).unwrap());
@@ -239,7 +239,7 @@ async fn a_connection_has_more_time_during_its_handshake() {
         matches!(in_handshake, Some(Full::Until(_))),
         "{in_handshake:?}"
     );
-    // After the handshake, a connection is protected for a time, so that it can send its request.
+    // After the handshake, a connection is protected for a short time, so that its client can send a request.
     all.iter().for_each(|own| own.record_accepted());
     milliseconds(49).await;
     let accepted = registry.add(FLOOD, &limits).err();

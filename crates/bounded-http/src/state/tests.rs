@@ -25,7 +25,7 @@ async fn a_request_has_five_seconds_and_a_quiet_connection_five_minutes() {
 
     drop(connection.begin_request(false));
     assert_eq!(closed_after(&connection).await, (300, CloseReason::Idle));
-    // The first byte of the next request starts its timeout of five seconds.
+    // The time limit of five seconds for the next request starts with the first byte of this request.
     connection.record_read();
     assert_eq!(
         closed_after(&connection).await,
@@ -45,8 +45,8 @@ async fn bytes_between_requests_do_not_start_a_request_in_http2() {
 async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
     let (connection, busy) = connection();
     let response = connection.begin_request(false);
-    // While the service has not begun the response, the client is not slow. So only the timeout of the response
-    // applies.
+    // The service has not begun the response, so the client cannot read. In this state, only the timeout of the
+    // response applies.
     assert_eq!(
         closed_after(&connection).await,
         (60, CloseReason::SlowResponse)

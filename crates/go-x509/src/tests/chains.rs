@@ -1,11 +1,11 @@
-//! Tests chains that webpki accepts and Go refuses, and certificates with unusual encodings.
+//! Tests chains that webpki accepts and Go refuses. Also tests certificates with unusual encodings.
 
 use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// Returns two errors: of a client that checks a server with this chain, and of a server that checks a client with this
-/// chain. If the chain is accepted, the text is empty.
+/// Returns two errors. The first is the error of a client about a server with this chain. The second is the error of a
+/// server about a client with this chain. The text of an error is empty if the chain is accepted.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();
@@ -98,7 +98,7 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
                 }
             }
         }
-        // A client certificate of version 1 has no extended key usage, but its authority has one.
+        // A version 1 certificate of a client has no extended key usage, but its authority has one.
         let old = of_root.as_version_1(&limited);
         assert_eq!(client(&limited.der, &old).is_empty(), is_client);
     }
@@ -166,7 +166,7 @@ fn unknown_critical_extensions_are_refused() {
         &both(&[&good.der], &[&good.issue(unknown(leaf("leaf")))]),
         cure,
     );
-    // Certificate policies are a known extension.
+    // The extension for certificate policies is known.
     let policies = [0x30, 6, 0x30, 4, 6, 2, 0x2a, 3];
     let root = critical(authority("root"), &[2, 5, 29, 32], &policies);
     let root = Pair::self_signed(root);
@@ -191,7 +191,7 @@ fn a_serial_number_of_any_length_is_parsed() {
         &said,
         "CN=leaf: the certificate or its authority has expired",
     );
-    // An expired certificate among the trusted ones does not affect certificates that another authority signed.
+    // If one trusted authority has expired, certificates of the other authorities stay valid.
     let root = Pair::self_signed(with_long_serial(authority("other")));
     let signed = root.issue(with_long_serial(leaf("leaf")));
     assert_eq!(both(&[&expired.der, &root.der], &[&signed]), ACCEPTED);
@@ -244,7 +244,7 @@ fn each_authority_with_the_name_and_key_counts() {
         assert_eq!(both(&trusted, &[&new]), ACCEPTED);
         assert_eq!(both(&trusted, &[&old])[1], "");
     }
-    // If the checks fail for all authorities, the error is that of the first authority.
+    // If no authority passes its checks, the error is that of the first authority.
     refuses(&both(&[&expired, &other], &[&old])[1], &["has expired"]);
     refuses(
         &both(&[&other, &expired], &[&old])[1],

@@ -1,15 +1,16 @@
 //! Reads the type declarations of Go packages.
 //!
-//! The code reads the source line by line. This is sufficient for sources that `gofmt` has formatted.
+//! The code reads the source line by line. This is sufficient, because `gofmt` has formatted the source.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The types of a package, by name.
+/// The types that a package declares, by name.
 pub(crate) type Package = BTreeMap<String, Declaration>;
 
-/// A declared type, and the imports of its file. The imports map each name to its path.
+/// A declared type, and the imports of the file that declares it. For each name of an import, the map has the path of
+/// the package.
 pub(crate) struct Declaration {
     pub(crate) definition: Definition,
     pub(crate) imports: BTreeMap<String, String>,
@@ -17,7 +18,7 @@ pub(crate) struct Declaration {
 
 pub(crate) enum Definition {
     Struct(Vec<Field>),
-    /// Any other definition, in the notation of Go.
+    /// Any definition that is not a struct, in the notation of Go.
     Other(String),
 }
 
@@ -25,7 +26,7 @@ pub(crate) enum Definition {
 pub(crate) struct Field {
     /// The type in the notation of Go.
     pub(crate) type_name: String,
-    /// Whether the field is embedded in its struct, and so has no name.
+    /// Whether the field is embedded in its struct, so that it has no name.
     pub(crate) is_embedded: bool,
     /// The value of the tag `json`.
     pub(crate) json: Option<String>,
@@ -33,7 +34,7 @@ pub(crate) struct Field {
     pub(crate) protobuf: Option<String>,
 }
 
-/// Reads the types of the package in a directory.
+/// Reads the types of the package in `directory`.
 pub(crate) fn package(directory: &Path) -> Result<Package, String> {
     let context = |error| format!("{}: {error}", directory.display());
     let mut package = Package::new();
@@ -93,7 +94,7 @@ fn without_comment(line: &str) -> &str {
     line.split(" //").next().unwrap_or(line).trim_end()
 }
 
-/// Reads the fields of a struct, up to the brace that ends the struct.
+/// Reads the fields of a struct, until the brace that ends the struct.
 fn fields<'a>(name: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     while let Some(line) = lines.next() {

@@ -7,10 +7,10 @@
 //! $ cargo fmt -p kube-protobuf
 //! ```
 //!
-//! The generator reads Go, because the `.proto` files next to the Go types lack information. They do not contain the
-//! JSON names. They also do not state which fields are pointers, which fields JSON omits if they are empty, and which
-//! fields are inlined. The declarations of the Go fields contain this information. The generator stops at the first
-//! type that it does not understand.
+//! The generator reads Go source, because the `.proto` files next to this source lack some information. They do not
+//! contain the names of fields in JSON. They also do not state which fields are pointers, which fields JSON omits if
+//! they are empty, and which structs are inlined. The declarations in Go contain this information. The generator stops
+//! with an error at the first type that it does not support.
 
 mod go_source;
 mod resolve;
@@ -22,7 +22,7 @@ use std::{env, fs};
 
 use resolve::Resolver;
 
-/// The kinds that have tables. Each row has the package below `k8s.io/api`, the API version, and the kinds.
+/// The kinds that have tables. Each row has the Go package below `k8s.io/api`, the API version, and the kinds.
 const KINDS: &[(&str, &str, &[&str])] = &[
     (
         "admissionregistration/v1",
@@ -91,7 +91,7 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// The messages that every API has in addition to its kinds.
+/// The messages that are not kinds, but need tables because every API uses them.
 const META: &[&str] = &["ListMeta", "ObjectMeta", "Status"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -125,7 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the version in the name of a module's directory, for example `v0.37.2` for `api@v0.37.2`.
+/// Returns the version of a Go module from the name of its directory, for example `v0.37.2` for `api@v0.37.2`.
 fn version_of(module: &Path) -> Result<String, String> {
     let name = module.file_name().unwrap_or_default().to_string_lossy();
     let (_, version) = name.split_once("@v").ok_or_else(|| {

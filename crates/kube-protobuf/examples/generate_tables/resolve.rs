@@ -1,14 +1,14 @@
-//! Resolves Go types to messages of the wire format.
+//! Converts Go types to messages of the wire format.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::go_source::{self, Definition, Package};
 
-/// The package of the types that every API uses.
+/// The Go package with the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Go types that have their own encoder in Go: the package, the name, and the variant of `Type` in the generated table.
+/// Go types with their own encoder: the package, the name, and the variant of `Type` for the generated tables.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),
@@ -24,27 +24,27 @@ const CODECS: &[(&str, &str, &str)] = &[
         "IntOrString",
         "IntOrString",
     ),
-    // This list is a message on the wire, because in protobuf, a map cannot contain a list.
+    // `ExtraValue` is a list in Go, but a message in protobuf, because a map in protobuf cannot contain a list.
     ("k8s.io/api/certificates/v1", "ExtraValue", "Texts"),
 ];
 
-/// The variants of `Type` whose Go types are structs.
+/// The variants of `Type` that stand for structs in Go.
 const STRUCTS: &[&str] = &["Time", "MicroTime", "Json", "Quantity", "IntOrString"];
 
-/// The package and the name of a message.
+/// The Go package and the name of a message.
 pub(crate) type Name = (String, String);
 
-/// A field, as the generated table describes it.
+/// A field for the generated tables.
 pub(crate) struct Field {
     pub(crate) number: u32,
     pub(crate) json: String,
-    /// The name of the function that creates the field in the generated table.
+    /// The name of the function that creates the field in a generated table.
     pub(crate) constructor: &'static str,
     pub(crate) leaf: Leaf,
 }
 
 pub(crate) enum Leaf {
-    /// The name of a variant of `Type` in the generated table.
+    /// The name of a variant of `Type`.
     Type(&'static str),
     Message(Name),
 }
@@ -56,7 +56,7 @@ enum Shape {
     Map,
 }
 
-/// Collects the messages of the kinds, and all messages that these messages contain.
+/// Collects the messages of the kinds, and all messages that are nested in them.
 pub(crate) struct Resolver {
     api: PathBuf,
     machinery: PathBuf,
@@ -78,7 +78,7 @@ impl Resolver {
         &self.messages
     }
 
-    /// Adds a message and all messages that it contains.
+    /// Adds a message and all messages that are nested in it.
     pub(crate) fn message(&mut self, package: &str, name: &str) -> Result<Name, String> {
         let key = (package.to_owned(), name.to_owned());
         if self.messages.contains_key(&key) {
@@ -89,7 +89,7 @@ impl Resolver {
         let Definition::Struct(declared) = &declaration.definition else {
             return Err(format!("{package}.{name} is not a struct"));
         };
-        // The wire format does not contain a field without the tag `protobuf`.
+        // A field without the tag `protobuf` is not in the protobuf encoding.
         let is_on_wire =
             |field: &&go_source::Field| field.protobuf.as_deref().is_some_and(|tag| tag != "-");
         let declared: Vec<_> = declared.iter().filter(is_on_wire).cloned().collect();
@@ -128,8 +128,8 @@ impl Resolver {
         };
         let unknown = options.iter().find(|option| match **option {
             "omitempty" | "inline" => false,
-            // With `omitzero`, Go omits a message from JSON only if the message is the zero value of its Go type. A
-            // message that encodes no fields can still have another value, such as an empty list instead of a nil list.
+            // With `omitzero`, Go omits a message from JSON if the message is the zero value of its Go type. A message
+            // without encoded fields can still be another value, for example with an empty list instead of a nil list.
             // The tables cannot express this difference.
             "omitzero" => is_message,
             _ => true,
@@ -142,7 +142,7 @@ impl Resolver {
             _ if json.is_empty() => {
                 return Err(String::from("only embedded messages have no name in JSON"));
             }
-            // The option `omitempty` does not apply to structs.
+            // In Go, the option `omitempty` has no effect on structs.
             Shape::Value if options.contains(&"omitempty") && !is_struct => "nonzero",
             Shape::Value if options.contains(&"omitzero") => "nonzero",
             Shape::Value => "always",
@@ -158,7 +158,8 @@ impl Resolver {
         })
     }
 
-    /// Returns the shape and the content of a type. `go` is the type as a declaration of the package writes it.
+    /// Returns the shape of a type (value, pointer, list or map), and the type of its content. `go` is the type in the
+    /// notation of Go, as it stands in a declaration of the package.
     fn resolve(&mut self, package: &str, inside: &str, go: &str) -> Result<(Shape, Leaf), String> {
         if go == "[]byte" {
             return Ok((Shape::Value, Leaf::Type("Bytes")));

@@ -1,4 +1,4 @@
-//! Rewrites a message: its fields are in another order and are split into parts.
+//! Rewrites a message: puts its fields into a random order, and splits them into pieces.
 
 use super::model::Random;
 use crate::canonical::{put_bytes, put_number};
@@ -47,7 +47,7 @@ pub(super) fn mixed(message: &'static Message, bytes: &[u8], random: &mut Random
             None => groups.push((record.number, parts)),
         }
     }
-    // The parts of one field keep their order. The parts of different fields are mixed.
+    // The pieces of one field keep their order. The pieces of different fields are mixed.
     let mut out = Vec::new();
     while !groups.is_empty() {
         let at = random.below(groups.len() as u64) as usize;
@@ -60,7 +60,7 @@ pub(super) fn mixed(message: &'static Message, bytes: &[u8], random: &mut Random
     out
 }
 
-/// Returns a random position between two records of a message, or at its start or end.
+/// Returns a random position in a message: between two records, at the start or at the end.
 fn half(message: &[u8], random: &mut Random) -> usize {
     let (mut records, mut ends) = (Records::new(message), vec![0]);
     while records.next().unwrap().is_some() {

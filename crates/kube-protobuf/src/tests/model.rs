@@ -1,4 +1,4 @@
-//! Creates random objects, and the JSON that the API writes for them.
+//! Creates random objects, and the JSON that the API server writes for these objects.
 
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-/// Returns a random object as a client would write it.
+/// Returns a random object in JSON, as a client would write it.
 pub(super) fn random(message: &'static Message, random: &mut Random) -> Value {
     let mut object = Map::new();
     fields(message, random, &mut object, 4);
@@ -88,8 +88,8 @@ fn value(content: Type, random: &mut Random, depth: u64) -> Value {
     }
 }
 
-/// Returns the JSON that the API writes for an object. By the rules of Go, the JSON contains some empty values and
-/// omits others.
+/// Returns the JSON that the API server writes for an object. As in Go, this JSON contains some empty values and omits
+/// others.
 pub(super) fn expected(message: &'static Message, json: &Value) -> Value {
     let mut object = Map::new();
     expected_fields(message, json, &mut object);
@@ -119,7 +119,7 @@ fn expected_fields(message: &'static Message, json: &Value, object: &mut Map<Str
             (Presence::Pointer, Some(value)) => normal(value),
             (presence, value) => {
                 let zero = zero(field.content);
-                // Empty bytes differ from absent bytes, in protobuf and in JSON.
+                // Empty bytes are not the same as absent bytes, neither in protobuf nor in JSON.
                 if value.is_none() && matches!(field.content, Type::Bytes) {
                     continue;
                 }

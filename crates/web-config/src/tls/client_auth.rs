@@ -1,4 +1,4 @@
-//! The settings for client certificates, and the verifier of the certificates.
+//! The settings for client certificates, and the verifier that follows these settings.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -33,23 +33,23 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// The value of `client_auth_type` that requires a certificate from each client.
+/// The value of `client_auth_type` with which each client needs a certificate.
 const REQUIRED: &str = "RequireAndVerifyClientCert";
 
-/// Whether the section requires a certificate from each client.
+/// Returns `true` if each client needs a certificate.
 pub(super) fn requires_certificate(section: &TlsSection) -> bool {
     section.client_auth_type == REQUIRED
 }
 
-/// Returns the verifier of client certificates. Returns `None` if the section configures no verification.
+/// Returns the verifier of client certificates. Returns `None` if client certificates are not verified.
 pub(super) fn verifier(
     section: &TlsSection,
     pem: &Pem,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, ClientAuthError> {
     let optional = match section.client_auth_type.as_str() {
-        // With `RequestClientCert`, Go requests a certificate but does not verify it. Such a certificate has no effect,
-        // so it is not requested here.
+        // With `RequestClientCert`, Go requests a certificate from the client, but does not verify the certificate.
+        // Such a certificate has no effect, so this crate does not request it.
         "" | "NoClientCert" | "RequestClientCert" => None,
         "VerifyClientCertIfGiven" => Some(true),
         REQUIRED => Some(false),
@@ -87,7 +87,7 @@ pub(super) fn verifier(
     Ok(Some(Arc::new(verifier)))
 }
 
-/// Whether a certificate contains a name: a DNS name, an IP address or a URI.
+/// Returns `true` if a certificate contains a name. The name can be a DNS name, an IP address or a URI.
 pub(super) fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else {
         return false;

@@ -5,7 +5,7 @@ use rustls::{NamedGroup, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::document::TlsSection;
 
-/// The error for a setting that rustls does not support.
+/// The error if a setting has a value that rustls does not support.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CryptoError {
     #[error("{key}: there is no `{version}`; available: TLS12 and TLS13")]
@@ -18,7 +18,7 @@ pub(crate) enum CryptoError {
     Curve(String),
 }
 
-/// Returns the versions from `min_version` to `max_version`.
+/// Returns the TLS versions from `min_version` to `max_version`.
 pub(super) fn versions(
     section: &TlsSection,
 ) -> Result<&'static [&'static SupportedProtocolVersion], CryptoError> {
@@ -46,7 +46,7 @@ pub(super) fn versions(
     }
 }
 
-/// Returns the provider aws-lc-rs with the algorithms that the section selects.
+/// Returns the cryptography provider aws-lc-rs, with the algorithms that the section selects.
 pub(super) fn provider(section: &TlsSection) -> Result<CryptoProvider, CryptoError> {
     let mut provider = aws_lc_rs::default_provider();
     if !section.cipher_suites.is_empty() {
@@ -70,7 +70,7 @@ fn cipher_suites(
         if wanted.starts_with("TLS_AES_") || wanted.starts_with("TLS_CHACHA20_") {
             continue;
         }
-        // Go has two names for some cipher suites: with and without the hash algorithm.
+        // In Go, some cipher suites have two names: with and without the hash algorithm.
         let found = all.iter().find(|suite| {
             let name = name(suite);
             name == *wanted || name.strip_suffix("_SHA256") == Some(wanted)

@@ -1,4 +1,4 @@
-//! Tests further connections of clients that have certificates.
+//! Tests whether clients with certificates can resume their TLS sessions.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Returns a server with a certificate of the authority, and this `client_auth_type`.
+/// Returns a server with this `client_auth_type` and a certificate of the authority.
 fn server(authority: &Authority, client_auth_type: &str) -> ServerTls {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -45,7 +45,7 @@ fn server(authority: &Authority, client_auth_type: &str) -> ServerTls {
     ServerTls::new(&section, &pem, true).unwrap()
 }
 
-/// Returns a client whose certificate expires at `end`. The client resumes its sessions if the server allows it.
+/// Returns a client whose certificate expires at `end`. The client resumes its TLS sessions if the server permits this.
 fn client(
     authority: &Authority,
     version: &'static SupportedProtocolVersion,
@@ -68,7 +68,7 @@ fn client(
     TlsConnector::from(Arc::new(config))
 }
 
-/// Connects the client once. Returns the kind of the handshake if the server accepts the client.
+/// Connects the client once. If the server accepts the client, returns the kind of the handshake (full or resumed).
 async fn connect(server: &ServerTls, client: &TlsConnector) -> Result<HandshakeKind, AcceptError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -76,8 +76,8 @@ async fn connect(server: &ServerTls, client: &TlsConnector) -> Result<HandshakeK
     let connecting = tokio::spawn(async move {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        // The server sends session tickets before the first byte, so the client has them after this read. If the server
-        // refuses the client, the read fails.
+        // The server sends the session tickets before its first byte, so after this read, the client has the tickets.
+        // If the server refuses the client, this read fails.
         let mut stream = client.connect(name, stream).await?;
         stream.read_u8().await
     });

@@ -42,7 +42,7 @@ async fn an_error_does_not_repeat_the_credentials() {
             &format!("{pair} is agent:pa<ss\"word, or pa<ss\"word, or pa\\u003css\\\"word; agent"),
             "[hidden] is [hidden], or [hidden], or [hidden]; agent",
         ),
-        // The password is only hidden if it is a separate word.
+        // This password is short, so it is hidden only where it is a separate word.
         (
             &format!("basic {short}"),
             "",
@@ -67,7 +67,7 @@ async fn content_keeps_its_length_and_loses_long_credentials_only() {
         let received = received(&text, size, false, secrets).await;
         let expected = text.replace(TOKEN, &hidden);
         assert_eq!(received.len(), expected.len(), "{size}");
-        // A piece may end with the first bytes of a secret.
+        // The first bytes of a secret may be at the end of one piece, and the other bytes in the next piece.
         let is_same = |(own, other): (char, char)| own == other || "eyJ".contains(own);
         let differs = received
             .chars()

@@ -1,4 +1,4 @@
-//! The process of a plugin. When its owner is dropped, the process is killed.
+//! The process of a plugin. When the value [`Process`] is dropped, the process is killed.
 
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
@@ -19,7 +19,7 @@ pub(super) struct Process {
 pub(super) struct Output {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
-    /// The end of the standard error; empty if the process inherits the standard error of the exporter.
+    /// The last bytes of the standard error; empty if the process inherits the standard error of the exporter.
     pub(super) stderr: Vec<u8>,
 }
 
@@ -33,13 +33,13 @@ pub(super) enum Unread {
 /// The target of a signal.
 #[derive(Clone, Copy)]
 enum Target {
-    /// The process with its descendants.
+    /// The process and its descendants.
     Group(Pid),
     Process(Pid),
 }
 
-/// The process that is running, for [`kill_running`]. When the exporter ends, its tasks are not dropped, so dropping a
-/// [`Process`] is not enough to kill the plugin.
+/// The plugin process that is running, for [`kill_running`]. This variable is necessary because the exporter ends
+/// without dropping its tasks, so no [`Process`] is dropped.
 static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
 
 /// Maximum number of bytes of the standard error that are kept.
@@ -57,7 +57,8 @@ pub(crate) fn kill_running() {
 impl Process {
     pub(super) fn start(mut command: Command) -> io::Result<Self> {
         command.stdout(Stdio::piped());
-        // A process that reads from the terminal must stay in the process group of the terminal.
+        // If standard input is a terminal, the plugin may read from it, and must stay in the process group of the
+        // terminal. Otherwise the plugin starts a new process group, so that its descendants can be killed, too.
         let has_group = !io::stdin().is_terminal();
         if has_group {
             command.process_group(0);
@@ -78,12 +79,12 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If the process writes more than `limit` bytes to standard output, or if its output cannot be read. In both
-    /// cases, the process is killed.
+    /// The function fails if the process writes more than `limit` bytes to standard output, or if its output cannot be
+    /// read. In both cases, the process is killed.
     pub(super) async fn output(mut self, limit: usize) -> Result<Output, Unread> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        // The first problem ends both reads, because a process that has written too much to standard output may keep
-        // standard error open.
+        // `try_join!` stops both reads at the first problem. Otherwise the exporter could wait forever: a process that
+        // has written too much to standard output may never close standard error.
         let (stdout, stderr) = tokio::try_join!(start_of(stdout, limit), end_of(stderr))?;
         let status = self.child.wait().await?;
         self.target = None;
@@ -112,7 +113,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads all bytes. More than `limit` bytes are an error.
+/// Reads all bytes. Fails if there are more than `limit` bytes.
 async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     if let Some(source) = source {
@@ -125,7 +126,7 @@ async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Resul
     Ok(bytes)
 }
 
-/// Reads all bytes, so that the process never waits for a reader. Returns the last bytes.
+/// Reads all bytes, so that the process never blocks in a write. Returns only the last bytes.
 async fn end_of(source: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     let Some(mut source) = source else {
@@ -145,7 +146,7 @@ async fn end_of(source: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Unrea
 
 impl Target {
     fn kill(self) {
-        // The process may have ended already.
+        // The result is ignored, because the process may have ended already.
         let _ = match self {
             Self::Group(id) => kill_process_group(id, Signal::KILL),
             Self::Process(id) => kill_process(id, Signal::KILL),

@@ -59,7 +59,7 @@ fn the_loopback_is_direct() {
 fn no_proxy_exempts_as_with_go() {
     #[rustfmt::skip]
     let rows = [
-        // Domains: with and without a leading dot, a wildcard, ports, letter case, spaces.
+        // Tests domains with and without a leading dot, with a wildcard, with ports, in upper case, and with spaces.
         ("example.com", "https://example.com:6443", true),
         ("example.com", "https://api.example.com:6443", true),
         ("example.com", "https://notexample.com", false),
@@ -78,7 +78,7 @@ fn no_proxy_exempts_as_with_go() {
         ("example.com:", "https://example.com:6443", true),
         ("example.com:https", "https://example.com", false),
         (".svc,.cluster.local", "https://kubernetes.default.svc", true),
-        // Addresses and networks. Host names never match them.
+        // Tests addresses and networks. An address or a network in `NO_PROXY` never matches the host name of a server.
         ("10.0.0.1", "https://10.0.0.1:6443", true),
         ("10.0.0.1:6443", "https://10.0.0.1:6443", true),
         ("10.0.0.1:6443", "https://10.0.0.1", false),
@@ -97,7 +97,7 @@ fn no_proxy_exempts_as_with_go() {
         ("[fd00::1]", "https://[fd00::1]:443", false),
         ("10.0.0.1", "https://[::ffff:10.0.0.1]", true),
         ("10.0.0.0/8", "https://[::ffff:10.0.0.1]", true),
-        // Entries that match every server, and entries that match no server.
+        // Tests entries that match every server, and entries that match no server.
         ("*", "https://example.com", true),
         ("a.com,*", "https://10.0.0.1", true),
         ("*:443", "https://example.com", false),
@@ -155,7 +155,8 @@ fn a_value_that_is_no_proxy_is_refused_by_the_name_of_its_setting() {
             "{url}: {error}"
         );
     }
-    // An invalid value of a variable is an error only for servers to which the variable applies.
+    // An invalid value of `HTTP_PROXY` is an error only for HTTP servers, and an invalid value of `HTTPS_PROXY` only
+    // for HTTPS servers.
     let environment = Environment {
         http_proxy: "ftp://proxy".into(),
         ..Environment::default()

@@ -1,4 +1,5 @@
-//! Requests the report of a running exporter. If there is no report, requests the metrics.
+//! Requests the report `/debug/cardinality` of a running exporter. If a program does not serve this report, requests
+//! the metrics of the program.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,19 +16,19 @@ use super::super::output::{AnyError, with_causes};
 use super::tls;
 use crate::file_limits;
 
-/// The maximum time of a request. The exporter computes one report at a time, and a report of a
-/// large cluster takes seconds.
+/// The maximum time of a request. The request may wait for other reports, because the exporter computes one report at a
+/// time. A report of a large cluster takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum size of a report, in bytes.
 const LARGEST: usize = 256 << 20;
-/// The path of the report with all rows.
+/// The path of a report without a limit on the number of rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
 
 /// How `top` connects to a running exporter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Access<'a> {
     pub(super) token_file: Option<&'a Path>,
-    /// The authorities that are trusted for `https://`.
+    /// The file with the certificate authorities that `top` trusts for `https://`.
     pub(super) ca_file: Option<&'a Path>,
 }
 
@@ -39,12 +40,12 @@ pub(super) enum Fetched {
     Metrics(Vec<u8>),
 }
 
-/// Reads the report from the port with this address. If the port has no report, the function reads the metrics of the
-/// port.
+/// Requests the report from the port with this address. If the port does not serve reports, the function requests the
+/// metrics of the port.
 ///
 /// # Errors
 ///
-/// If no exporter answers, or the exporter refuses the request.
+/// The function fails if no exporter answers, or if the exporter refuses the request.
 pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
     let token = access.token_file.map(bearer_token).transpose()?;
     let tls = match url.starts_with("https://") {
@@ -80,7 +81,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
     Ok(fetched?)
 }
 
-/// The address without the paths that an exporter serves.
+/// Returns the URL without its path if an exporter serves this path, such as `/metrics`.
 fn base(url: &str) -> &str {
     let path = url
         .split('?')
@@ -141,7 +142,7 @@ async fn send(
     Ok((status, body.to_vec()))
 }
 
-/// The body of a successful response.
+/// Returns the body if the status is 200. Otherwise returns an error with the first line of the body.
 fn accepted(url: &str, status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, String> {
     if status == StatusCode::OK {
         return Ok(body);

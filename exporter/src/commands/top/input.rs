@@ -1,4 +1,4 @@
-//! The input of `top`, recognized by its address or its first line.
+//! The input of `top`. `top` recognizes the kind of input by its address or by its first lines.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -11,7 +11,7 @@ use super::fetch::{self, Access, Fetched};
 use crate::options::{Options, RenderFlags};
 use crate::report::{JsonReport, Report, is_metric_name};
 
-/// Where the report comes from.
+/// Where `top` reads the report or the samples.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// A running exporter.
@@ -36,7 +36,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// If there are other inputs beside a URL, or the scheme of the URL is neither `http` nor `https`.
+    /// The function fails if there is a URL and another input, or if the scheme of the URL is neither `http` nor
+    /// `https`.
     pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
         let is_url = |input: &&String| {
             let names_port = is_address(input) && !Path::new(input.as_str()).exists();
@@ -62,7 +63,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// If the input cannot be read.
+    /// The function fails if the input cannot be read.
     pub(super) fn read(&self, flags: &RenderFlags, access: Access<'_>) -> Result<Report, AnyError> {
         let files = match self {
             Self::Url(url) => {
@@ -104,7 +105,8 @@ impl Input {
                 read.map_err(|error| failed(file, &error))?;
                 report(&json, &file.display().to_string())
             }
-            // The start of standard input has already been read, but manifests must be read from their start.
+            // `top` has already read the first lines of standard input, so the reader of manifests would miss these
+            // lines.
             Content::Manifests if file == Path::new("-") => Err(
                 "standard input has no samples; for manifests, use `kube-state-metrics render - | \
                  kube-state-metrics top -`"
@@ -137,7 +139,7 @@ fn is_address(text: &str) -> bool {
     parts.is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
 }
 
-/// Returns a report of an exporter.
+/// Parses a report of an exporter. `from` names the source of the report in errors.
 fn report(json: &[u8], from: &str) -> Result<Report, AnyError> {
     let read: Result<JsonReport, _> = serde_json::from_slice(json);
     match read {
@@ -178,7 +180,7 @@ impl Content {
             headers.iter().any(|start| line.starts_with(start))
         };
         match lines.find(|line| is_header(line) || !line.starts_with('#')) {
-            // A report has the keys `families` and `bytes`. Manifests do not have both.
+            // A report has the keys `families` and `bytes`. Manifests do not contain both keys.
             Some(line) if line.starts_with('{') => {
                 let is_report = text.contains("\"families\"") && text.contains("\"bytes\"");
                 if is_report {
@@ -193,7 +195,8 @@ impl Content {
     }
 }
 
-/// Whether a line starts with the name of a metric, followed by more text. The keys of manifests end with a colon.
+/// Whether a line starts with the name of a metric and continues after the name. A key of a manifest is no metric name,
+/// because it ends with a colon.
 fn is_sample(line: &str) -> bool {
     let name = line.split(['{', ' ']).next().unwrap_or_default();
     is_metric_name(name) && !name.ends_with(':') && line.len() > name.len()

@@ -1,4 +1,4 @@
-//! The report as tables for a terminal.
+//! Writes the report as tables for a terminal.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::report::Report;
 /// A row: the name, the text of the second column (which may be empty), series and bytes.
 type Row<'a> = (&'a str, String, u64, u64);
 
-/// The tables, each with at most `limit` rows.
+/// Returns the tables of a report. Each table has at most `limit` rows.
 pub(super) fn text(report: &Report, limit: usize) -> String {
     let (series, bytes) = (report.series(), report.bytes());
     let families = counted(report.families.len() as u64, "family", "families");
@@ -53,7 +53,7 @@ fn write(name: &str, more: &str, rows: Vec<Row<'_>>, limit: usize, total: u64, t
         return;
     }
     let shown = rows.get(..limit).unwrap_or(&rows);
-    // Names of labels and namespaces may come from a file, so they may contain characters that do not print.
+    // Names of labels and namespaces may come from a file that the user gave, so they may contain control characters.
     let names: Vec<_> = shown
         .iter()
         .map(|row| row.0.escape_debug().to_string())

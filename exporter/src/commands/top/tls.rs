@@ -1,4 +1,4 @@
-//! TLS with an exporter: the authorities that `top` trusts.
+//! The TLS configuration with which `top` connects to an exporter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,12 @@ use rustls::pki_types::pem::PemObject;
 use super::super::output::AnyError;
 use crate::file_limits;
 
-/// The configuration of connections to an exporter. Without a file, `top` trusts the authorities of the system.
+/// The configuration of connections to an exporter. `top` trusts the certificate authorities in `ca_file`, or the
+/// authorities of the system if `ca_file` is `None`.
 ///
 /// # Errors
 ///
-/// If the file has no certificate that can be used, or if the authorities of the system cannot be read.
+/// The function fails if the file contains no usable certificate, or if the authorities of the system cannot be read.
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match ca_file {
@@ -41,7 +42,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyE
     Ok(builder.with_no_client_auth())
 }
 
-/// Creates a verifier that trusts the certificates of a file.
+/// Creates a verifier that trusts the certificate authorities in a file.
 fn trusting(
     path: &Path,
     provider: &CryptoProvider,

@@ -1,5 +1,5 @@
-//! A simulated cluster with a virtual clock: replicas that are paused, killed, partitioned and slow, with clocks of
-//! different speed.
+//! A simulated cluster with a virtual clock. Replicas can be paused, killed, slow, or separated from the network, and
+//! their clocks have different speeds.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ pub(super) struct Cluster {
     pub(super) server: Server,
     pub(super) replicas: Vec<Replica>,
     names: u32,
-    /// Whether new replicas count as already scraped when they are added.
+    /// Whether new replicas start as if a scraper had already scraped them.
     pub(super) are_scraped: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Server {
     pub(super) is_down: bool,
-    /// If this is set, the server executes no write, and each write has this outcome.
+    /// The outcome of all writes if the server refuses writes; `None` if the server executes writes.
     pub(super) refuses_writes: Option<Outcome>,
     pub(super) lease: Option<LeaseRecord>,
     version: u32,
     pub(super) requests: u32,
-    /// The number of edits that may have removed the leader from the Lease.
+    /// How often an edit or a deletion may have removed the leader from the Lease.
     edits: u32,
 }
 
@@ -51,13 +51,13 @@ pub(super) enum Edit {
 pub(super) struct Replica {
     name: String,
     election: Election,
-    /// The local clock: its time at the start of the simulation, and its speed.
+    /// The clock of the replica: its time at the start of the simulation, and its speed.
     clock: (Duration, f64),
     pub(super) complete_at: Duration,
     pub(super) paused_until: Duration,
     pub(super) is_killed: bool,
     pub(super) network: Network,
-    /// When the network was last impaired, or the API server was last down.
+    /// When the network of the replica last failed or was slow, or when the API server was last down.
     pub(super) impaired_at: Duration,
     sent: Option<Sent>,
     /// Requests that the replica no longer waits for, but that may still arrive at the server.
@@ -76,12 +76,12 @@ pub(super) enum Network {
 
 struct Sent {
     request: Request,
-    /// The start of the request, by the local clock.
+    /// The start of the request, by the clock of the replica.
     start: Uptime,
     arrives_at: Duration,
     returns_at: Duration,
     network: Network,
-    /// `None` until the request has arrived or is lost.
+    /// The outcome of the request; `None` until the request has arrived at the server or is lost.
     outcome: Option<Outcome>,
 }
 
@@ -106,7 +106,8 @@ impl Random {
 // === impl Server ===
 
 impl Server {
-    /// Executes a request as the API server does. If a write is not based on the current version, the write is refused.
+    /// Executes a request as the API server does. Refuses a write that does not replace the current version of the
+    /// Lease.
     fn execute(&mut self, request: &Request) -> Outcome {
         self.requests += 1;
         if *request != Request::Read
@@ -176,17 +177,18 @@ impl Replica {
         !self.is_killed && now >= self.paused_until
     }
 
-    /// Whether a response now has the metrics of objects.
+    /// Whether a response at this time has the metrics of objects.
     pub(super) fn serves(&self, now: Duration) -> bool {
         self.runs(now) && self.local(now) < self.election.term().serves_until
     }
 
-    /// Whether a response waits now for the result of a hand-over.
+    /// Whether a response at this time waits for the result of a hand-over.
     pub(super) fn holds(&self, now: Duration) -> bool {
         self.runs(now) && self.local(now) < self.election.term().hold_until
     }
 
-    /// Whether the replica serves because its last renewal is still valid, and not only because of an outage.
+    /// Whether the replica serves and its last renewal is still valid. A replica without a valid renewal may serve only
+    /// during an outage.
     pub(super) fn is_confirmed(&self, now: Duration) -> bool {
         self.serves(now) && self.local(now) < self.election.term().renewed_until
     }
@@ -282,7 +284,7 @@ impl Cluster {
         cluster
     }
 
-    /// A new replica, which meets the readiness policy after a few seconds.
+    /// Creates a replica that meets the readiness policy after a few seconds.
     pub(super) fn replica(&mut self) -> Replica {
         self.names += 1;
         let speed = 0.95 + self.random.below(100) as f64 / 1000.0;
@@ -328,7 +330,7 @@ impl Cluster {
         self.replicas.iter().filter(|own| is(own, self.now)).count()
     }
 
-    /// Runs until a condition is met; returns the time that this took.
+    /// Runs the simulation until a condition is met, and returns the time that has passed.
     pub(super) fn until(&mut self, what: &str, is_met: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
         while !is_met(self) {
@@ -342,7 +344,7 @@ impl Cluster {
         self.replicas.iter().position(|own| own.serves(self.now))
     }
 
-    /// The replica with an identity.
+    /// The index of the replica with an identity.
     pub(super) fn index_of(&self, name: &str) -> usize {
         let at = self.replicas.iter().position(|own| own.name == name);
         at.expect("a replica has this identity")
@@ -363,7 +365,7 @@ impl Cluster {
             .leave(local, local + Duration::from_secs(10));
     }
 
-    /// Disturbs a replica or the API server at random, or ends the disturbances.
+    /// Causes a random failure of a replica or of the API server, or ends the failures.
     pub(super) fn disturb(&mut self) {
         let at = self.random.below(self.replicas.len() as u64) as usize;
         let (kind, pause) = (self.random.below(15), self.random.millis(10, 40_000));
@@ -394,7 +396,7 @@ impl Cluster {
                     .for_each(|own| own.network = Network::Whole);
             }
         }
-        // A replica that has left is replaced.
+        // A new replica replaces each replica that has left the election.
         for at in 0..self.replicas.len() {
             let local = self.replicas[at].local(self.now);
             if self.replicas[at].election.next(local) == Step::Stop {

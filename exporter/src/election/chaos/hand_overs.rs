@@ -1,4 +1,4 @@
-//! Hand-overs from a leader that stops to a standby.
+//! Tests of hand-overs: a leader that stops gives the leadership to a standby.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn a_leader_that_leaves_hands_over_without_a_gap_or_an_overlap() {
         let start = cluster.now;
         while cluster.leader().is_none_or(|own| own == leader) {
             cluster.run(TICK);
-            // While no replica serves, the responses of the successor wait.
+            // While no replica serves, the standby that has accepted the offer delays its responses.
             let answers = cluster.count(Replica::serves) + cluster.count(Replica::holds);
             assert!(answers > 0, "seed {seed}: {}", cluster.describe());
         }
@@ -45,7 +45,7 @@ fn a_standby_that_a_scraper_knows_goes_first() {
         cluster.leave(leader);
         cluster.run(Duration::from_secs(5));
         assert_eq!(cluster.leader(), Some(1 - leader), "seed {seed}");
-        // The new replicas, which no scraper knows, accept the offer later.
+        // No scraper has scraped the new replicas, so they wait before they accept the offer.
         cluster.leave(1 - leader);
         cluster.run(Duration::from_secs(5));
         assert_eq!(cluster.leader(), Some(1 - leader), "seed {seed}");
@@ -75,7 +75,7 @@ fn a_standby_that_is_behind_does_not_accept_an_offer() {
         "",
         "it has released the Lease"
     );
-    // The next replica that meets the readiness policy does not wait for the whole duration of the Lease.
+    // Because the leader has released the Lease, the next ready replica does not wait for the Lease duration.
     cluster.replicas[1 - leader].complete_at = cluster.now;
     let time = cluster.until("the standby leads", |own| own.leader().is_some());
     assert!(time < Duration::from_secs(3), "{time:?}");
@@ -92,7 +92,7 @@ fn a_successor_that_dies_does_not_inherit_the_lease() {
             .as_ref()
             .is_some_and(|lease| lease.successor.is_some())
     };
-    // The leader is paused, so that it does not see the acceptance in time.
+    // The test pauses the leader, so that the leader does not see in time that a standby has accepted the offer.
     cluster.until("the offer", |own| {
         own.server
             .lease
@@ -107,7 +107,7 @@ fn a_successor_that_dies_does_not_inherit_the_lease() {
     assert_eq!(cluster.leader(), Some(leader), "{}", cluster.describe());
 }
 
-/// Kills the standby that the leader has just given the Lease to.
+/// Kills the standby to which the leader has just given the Lease.
 fn kill_the_new_holder(cluster: &mut Cluster, leader: usize) {
     let holder = |own: &Cluster| own.server.lease.as_ref().map(|lease| lease.holder.clone());
     let before = holder(cluster);
@@ -126,7 +126,7 @@ fn a_leader_takes_the_lease_back_from_a_standby_that_dies() {
         kill_the_new_holder(&mut cluster, leader);
         let gap = cluster.until("a replica leads", |own| own.leader().is_some());
         assert!(gap < Duration::from_secs(3), "seed {seed}: {gap:?}");
-        // The other standby accepts the next offer.
+        // The leader offers the Lease again, and the other standby accepts this offer.
         let is_done = |own: &Cluster| own.leader().is_some_and(|next| next != leader);
         let time = cluster.until("the other standby leads", is_done);
         assert!(time < Duration::from_secs(5), "seed {seed}: {time:?}");

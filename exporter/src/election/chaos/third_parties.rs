@@ -1,4 +1,4 @@
-//! Programs and people that edit the Lease.
+//! Tests in which other programs or people edit the Lease.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::SEEDS;
 use super::cluster::{Cluster, Edit};
 use crate::options::OnOutage;
 
-/// Runs for a minute with an edit per second.
+/// Runs an election for a minute, and edits the Lease once per second.
 fn edited_for_a_minute(seed: u64, edit: Edit) -> Cluster {
     let mut cluster = Cluster::new(seed, OnOutage::Silent, 3);
     let leader = cluster.settle();

@@ -1,4 +1,4 @@
-//! Elections with an API server that is slow, or that refuses some of the requests.
+//! Tests of elections with an API server that is slow, or that refuses some requests.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn a_leader_whose_writes_fail_serves_until_it_reads_that_another_replica_leads()
                 cluster.describe()
             );
         }
-        // The Lease now names another replica, and the old leader still cannot write.
+        // The test writes another leader into the Lease. The old leader still cannot write the Lease.
         let mut lease = cluster.server.lease.clone().unwrap();
         (lease.holder, lease.version) = ("other".into(), "900".into());
         cluster.server.lease = Some(lease);

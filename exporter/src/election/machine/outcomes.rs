@@ -1,4 +1,4 @@
-//! How the outcomes of requests change the state of an election.
+//! Changes the state of an election after the response to a request.
 
 use std::mem;
 
@@ -30,7 +30,7 @@ impl Election {
                 self.see(Some(record), now);
                 self.follow(written, before, now);
             }
-            // The namespace does not exist.
+            // The response to a create request is 404, so the namespace does not exist.
             Outcome::NotFound if matches!(request, Request::Create(_)) => self.failed(start, now),
             Outcome::NotFound => {
                 self.see(None, now);
@@ -42,7 +42,8 @@ impl Election {
             Outcome::Conflict => {
                 self.conflicts += 1;
                 if self.conflicts > 1 {
-                    // The Lease has not changed since the first conflict. For example, a webhook may refuse each write.
+                    // The Lease has not changed since the first conflict, so the conflict has another cause, such as a
+                    // webhook. The next attempt must wait.
                     self.failed(start, now);
                 } else {
                     self.next_at = now;
@@ -57,19 +58,20 @@ impl Election {
     /// it learns that another replica leads.
     fn failed(&mut self, start: Uptime, now: Uptime) {
         self.extend(now);
-        // While the last renewal of a leader is valid, the leader does not need to read the Lease. Afterwards, another
-        // replica may lead. The leader learns this from a read, even if the API server refuses writes.
+        // While the last renewal of a leader is valid, the leader does not need to read the Lease. After the renewal
+        // has expired, another replica may have become the leader. A read shows the new leader even if the API server
+        // refuses writes.
         self.must_read = self.role != Role::Leader || !self.is_confirmed(now);
         let interval = match self.role {
             Role::HandingOver { .. } | Role::HandedOver { .. } => self.timing.pause(),
             Role::Standby => self.timing.read_interval(),
             _ => self.timing.interval(),
         };
-        // If a request took longer than the interval, the next request follows after a pause.
+        // If the request took longer than the interval, the next request is sent after a pause.
         self.next_at = (start + interval).max(now + self.timing.pause());
     }
 
-    /// Lets a leader continue to serve without a renewal if `--ha-on-outage` is `keep`.
+    /// If `--ha-on-outage` is `keep`, lets a leader continue to serve after its renewal has expired.
     fn extend(&mut self, now: Uptime) {
         let serves = now < self.serves_until && self.role == Role::Leader;
         if serves && self.on_outage == OnOutage::Keep {
@@ -83,7 +85,8 @@ impl Election {
         self.renewed_until().is_some_and(|until| now < until)
     }
 
-    /// Records a state of the Lease. `since` stays the same if the last renewal is the same as before.
+    /// Records the state of the Lease in a response. If the Lease was not renewed since the previous state, `since`
+    /// stays the same.
     fn see(&mut self, record: Option<LeaseRecord>, now: Uptime) {
         let since = match (&self.seen, &record) {
             (
@@ -105,8 +108,9 @@ impl Election {
         self.seen = Some(Seen { record, since });
     }
 
-    /// Acts on a state of the Lease. `written` is the start of the request if this replica has written the state.
-    /// `before` is the start of the previous request that returned the Lease.
+    /// Changes the role and the times of this replica after a response with a state of the Lease. If this replica has
+    /// written this state, `written` is the start of the write. `before` is the start of the previous request that
+    /// returned the Lease.
     fn follow(&mut self, written: Option<Uptime>, before: Uptime, now: Uptime) {
         let Some(record) = self.record().cloned() else {
             return;
@@ -116,17 +120,19 @@ impl Election {
         let offered_since = self.offered_since.unwrap_or(now);
         self.offered_since = record.offer.is_some().then_some(offered_since);
         if self.role == Role::Standby && is_holder && renewal.is_none() && self.hold_until > now {
-            // The previous leader stopped serving a moment ago. This replica serves the requests that have arrived
-            // since then.
+            // The previous leader stopped serving a short time ago. This replica serves only requests that arrived
+            // after the previous leader stopped.
             self.serves_from = now.saturating_sub(self.timing.pause() * 3 / 5);
         }
         self.role = match mem::replace(&mut self.role, Role::Left) {
             // This replica becomes the leader only after it has renewed the Lease itself.
             Role::Standby if renewal.is_some() => Role::Leader,
-            // The last renewal is still valid, so no other replica can have become the leader.
+            // Somebody has removed the leader from the Lease. This replica stays the leader, because its last renewal
+            // is still valid.
             Role::Leader if record.is_vacant() && self.is_confirmed(now) => Role::Leader,
             Role::Leader if !is_holder => self.step_down(),
-            // This replica has just written the Lease, so the standby has not renewed the Lease yet.
+            // This replica has just written the standby into the Lease, so the standby cannot have renewed the Lease
+            // yet.
             Role::HandingOver { to, .. }
                 if written.is_some() && !to.is_empty() && record.holder == to =>
             {
@@ -145,8 +151,8 @@ impl Election {
             {
                 Role::HandingOver { to, since, at }
             }
-            // The Lease no longer contains the acceptance. This replica serves again only after it has renewed the
-            // Lease.
+            // The Lease no longer contains the standby that has accepted the offer, so the hand-over is cancelled. This
+            // replica serves again after it has renewed the Lease.
             Role::HandingOver { .. } => {
                 self.renewed_at = None;
                 Role::Leader
@@ -160,7 +166,8 @@ impl Election {
             self.serves_until = start + self.timing.term();
             self.hold_until = Uptime::ZERO;
         }
-        // The Lease still names this replica, so no other replica leads, although this replica cannot renew the Lease.
+        // This replica cannot renew the Lease, but the Lease still names this replica. So no other replica is the
+        // leader, and this replica may continue to serve.
         if renewal.is_none() && is_holder && !self.is_confirmed(now) {
             self.extend(now);
         }
@@ -180,7 +187,7 @@ impl Election {
                     self.hand_over(successor, now, self.timing.scrape_wait());
                     return;
                 }
-                // The next renewal removes an acceptance that is too old.
+                // A standby has accepted an offer, but too long ago. The next renewal removes this acceptance.
                 if record.successor.is_some() {
                     now
                 } else {
@@ -209,7 +216,7 @@ impl Election {
         };
     }
 
-    /// The role after another replica has claimed the Lease.
+    /// Stops serving after another replica has claimed the Lease, and returns the new role.
     fn step_down(&mut self) -> Role {
         self.serves_until = Uptime::ZERO;
         self.renewed_at = None;

@@ -41,7 +41,7 @@ async fn one_report_is_made_at_a_time_even_if_its_client_has_left() {
             made.await
         }
     };
-    // These clients disconnect immediately.
+    // The test starts clients that disconnect immediately.
     for _ in 0..20 {
         let made = tokio::spawn(report());
         tokio::task::yield_now().await;

@@ -45,7 +45,7 @@ pub(super) fn render(page: &Page) -> String {
                         Some(data) => {
                             (problems::section(data))
                             (figures(data))
-                            // After a search, the results come first.
+                            // If the request has a search, the families that match come first.
                             @if !data.search.is_empty() { (families::section(data, page.port)) }
                             (resources::section(data, page.port))
                             (costs::section(data))
@@ -108,7 +108,7 @@ fn header(page: &Page) -> Markup {
     }
 }
 
-/// The path of a link, without the query, the first slash and the directory `debug/`.
+/// Returns the path of a link without the query, the first slash and the directory `debug/`.
 fn link_name(link: &Link) -> &'static str {
     let path = link.path.split('?').next().unwrap_or_default();
     path.trim_start_matches('/').trim_start_matches("debug/")

@@ -1,4 +1,4 @@
-//! The messages about problems, in the order of the page, for both formats.
+//! The messages about problems, in the order in which the landing page shows them. HTML and text use the same messages.
 
 use kube_state_metrics::source::health::FailureReason;
 
@@ -6,9 +6,9 @@ use super::page::Data;
 use crate::humanize::{counted, span};
 use crate::instance::{LimitProblem, Problem};
 
-/// A message about one cause.
+/// A message about one cause of problems.
 pub(super) enum Message<'a> {
-    /// Why the instance is not ready.
+    /// The reason why the instance is not ready.
     NotReady(&'a str),
     Forbidden(Forbidden<'a>),
     /// Another reason why resources are not up to date.
@@ -24,11 +24,11 @@ pub(super) struct Forbidden<'a> {
     pub(super) resources: Vec<&'a str>,
     /// A line for each role.
     pub(super) rules: &'a [String],
-    /// Number of further roles that lack rules.
+    /// Number of roles that lack rules, but that the page does not show.
     pub(super) more_roles: usize,
     /// The messages in the responses of the API server.
     pub(super) errors: Vec<&'a str>,
-    /// Seconds until the first stored objects are removed.
+    /// Seconds until the exporter removes the first stored objects of a forbidden resource.
     pub(super) removal_seconds: Option<f64>,
     is_blocking: bool,
 }
@@ -36,12 +36,12 @@ pub(super) struct Forbidden<'a> {
 /// Advice for missing rules.
 pub(super) const ADD_RULES: &str =
     "Add the rules to the role of the exporter; `kube-state-metrics rbac` writes complete roles.";
-/// Maximum number of roles whose missing rules the page shows. There can be a role for each namespace.
+/// Maximum number of roles whose missing rules the page shows. A cluster can have such a role in each namespace.
 const MOST_ROLES: usize = 10;
-/// Maximum number of resources in a message. If there are more, the message has only their number.
+/// Maximum number of resources in a message. If more resources are concerned, the message states only their number.
 pub(super) const MOST_LISTED: usize = 8;
 
-/// All messages. The messages about causes that delay readiness come first.
+/// All messages. Returns all messages. Messages about causes that delay readiness come first.
 pub(super) fn messages(data: &Data) -> Vec<Message<'_>> {
     let status = &data.status;
     let problems = status.problems.iter();
@@ -74,7 +74,7 @@ pub(super) fn removal(seconds: f64) -> String {
     )
 }
 
-/// Returns a sentence that states where users find the missing rules of further roles.
+/// Returns a sentence that states where users find the missing rules of the roles that the page does not show.
 pub(super) fn more_roles(count: usize) -> String {
     let roles = counted(count as u64, "more role lacks", "more roles lack");
     format!("{roles} rules; `/readyz?verbose` has all of them.")
@@ -99,7 +99,7 @@ impl<'a> Forbidden<'a> {
         (!own.resources.is_empty() || !rules.is_empty()).then_some(own)
     }
 
-    /// The first sentence. It names the resources, or gives only their number if there are many.
+    /// The first sentence. This sentence names the resources; if there are many resources, it states only their number.
     pub(super) fn title(&self) -> String {
         let what = match self.resources.len() {
             0 => String::new(),

@@ -1,4 +1,4 @@
-//! The content of the landing page, for both formats.
+//! The content of the landing page, for HTML and for text.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub(super) struct Page {
     pub(super) uptime: String,
     /// The URL of the landing page of the other port; `None` if the request names no valid host.
     pub(super) other_port: Option<String>,
-    /// `None` if the client may not see data.
+    /// The data that require authorization; `None` if the client may not see these data.
     pub(super) data: Option<Data>,
 }
 
-/// The part of the page that requires authorization.
+/// The data on the page that require authorization.
 pub(super) struct Data {
     pub(super) status: InstanceStatus,
     pub(super) report: Arc<Report>,
@@ -34,14 +34,14 @@ pub(super) struct Data {
     pub(super) refusals: Vec<String>,
     /// A line for each role that lacks rules.
     pub(super) missing_rules: Vec<String>,
-    /// The last scrapes, the newest first.
+    /// The last scrapes; the newest is first.
     pub(super) scrapes: Vec<Scrape>,
     pub(super) settings: Vec<Setting>,
     pub(super) files: Vec<FileInUse>,
     pub(super) now: SystemTime,
 }
 
-/// A path of the same server, and its description.
+/// A path on the same port, and its description.
 pub(super) struct Link {
     pub(super) path: &'static str,
     pub(super) about: &'static str,
@@ -100,7 +100,8 @@ const TOP: usize = 10;
 // === impl Page ===
 
 impl Page {
-    /// Creates a page without data. `host` is the host of the request, with its port.
+    /// Creates a page without the data that require authorization. `host` is the host and the port that the request
+    /// names.
     pub(super) fn closed(port: Port, app: &AppState, host: Option<&str>) -> Self {
         Self {
             port,
@@ -110,7 +111,7 @@ impl Page {
         }
     }
 
-    /// Creates a page with all data, and the families that match the words of `search`.
+    /// Creates a page with all data, and with the families that match the words of `search`.
     pub(super) async fn open(port: Port, app: &AppState, host: Option<&str>, search: &str) -> Self {
         let instance = app.instance();
         let report = instance.reports.get(&instance.metrics, &instance.options);
@@ -147,7 +148,7 @@ impl Page {
         }
     }
 
-    /// Returns what the port serves, for titles.
+    /// Returns, for titles, a text that states what the port serves.
     pub(super) fn subject(&self) -> &'static str {
         match self.port {
             Port::Main => "metrics of objects",
@@ -156,7 +157,7 @@ impl Page {
     }
 }
 
-/// The URL of the landing page of the other port on the same host. The scheme is the scheme of the current page,
+/// Returns the URL of the landing page of the other port on the same host. The URL has the scheme of the current page,
 /// because both ports have the same web configuration.
 fn other_port(port: Port, host: &str, ports: Ports) -> Option<String> {
     let name = without_port(host);
@@ -190,7 +191,7 @@ impl Data {
     }
 
     /// Returns all resources: first the resources with problems, then the other resources, sorted by series. Silent
-    /// resources are sorted by the time for which they have been silent, the longest time first.
+    /// resources are sorted by the duration of their silence; the longest silence is first.
     pub(super) fn resources(&self) -> Vec<&ResourceStatus> {
         let mut resources: Vec<_> = self.status.resources.iter().collect();
         resources.sort_by_key(|own| {
@@ -204,9 +205,9 @@ impl Data {
         resources
     }
 
-    /// The bytes of the samples of a resource in a response of `/metrics`.
+    /// Returns the number of bytes that the samples of a resource take in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
-        // In the report, a configured resource has its full name, and a built-in resource has its name without the
+        // The report names a configured resource by its full name, and a built-in resource by its name without the
         // group.
         match self.report.bytes_of(&resource.resource) {
             _ if resource.series == 0 => 0,
@@ -215,7 +216,7 @@ impl Data {
         }
     }
 
-    /// The families with the most series or the most bytes, sorted by bytes.
+    /// Returns the families with the most series and the families with the most bytes, sorted by bytes.
     pub(super) fn top_families(&self) -> Vec<&FamilyReport> {
         let mut by_series: Vec<_> = self
             .report
@@ -252,21 +253,21 @@ impl Data {
         scrapers(&self.scrapes)
     }
 
-    /// The time since a moment, such as `12s ago`.
+    /// Returns the time since `time` as text, such as `12s ago`.
     pub(super) fn ago(&self, time: SystemTime) -> String {
         let since = self.now.duration_since(time).unwrap_or_default();
         span(since.as_secs_f64()) + " ago"
     }
 }
 
-/// How urgently a resource needs attention. The variants start with the most urgent one.
+/// How urgently a resource needs attention. The first variant is the most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
     Failing,
     Waiting,
-    /// The resource is synced, but may be out of date, because its watch is silent or has missed changes.
+    /// The resource is synced, but its metrics may be out of date: its watch is silent or has missed changes.
     Silent,
-    /// The resource is up to date, but lacks objects.
+    /// The metrics are up to date, but some objects of the resource are missing.
     Incomplete,
     Good,
 }
@@ -287,18 +288,18 @@ impl Severity {
     }
 }
 
-/// The time since the last event of a resource.
+/// Returns the time since the last event of a resource as text.
 pub(super) fn last_event(resource: &ResourceStatus) -> String {
     let seconds = resource.last_event_seconds;
     seconds.map_or_else(|| "never".to_owned(), |seconds| span(seconds) + " ago")
 }
 
-/// The median of the times between scrapes of a client.
+/// Returns the median of the times between the scrapes of a client as text.
 pub(super) fn interval(scraper: &Scraper) -> String {
     scraper.interval.map_or_else(|| "once".to_owned(), duration)
 }
 
-/// Formats a duration in milliseconds or seconds.
+/// Formats a duration in milliseconds or, if it is longer, in seconds.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.1 {
@@ -310,7 +311,7 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// The compression of a response.
+/// Returns the name of the compression of a response.
 pub(super) fn encoding(scrape: &Scrape) -> &'static str {
     match scrape.encoding {
         "identity" => "no gzip",
@@ -318,7 +319,7 @@ pub(super) fn encoding(scrape: &Scrape) -> &'static str {
     }
 }
 
-/// The first rows of a table that shows the highest costs.
+/// Returns the first rows of a table that shows the highest costs.
 pub(super) fn top<T>(rows: &[T]) -> &[T] {
     rows.get(..TOP).unwrap_or(rows)
 }

@@ -1,4 +1,4 @@
-//! The options in use that select the exported metrics, and that determine when the exporter is ready.
+//! The options that select the exported metrics, and the options that determine when the exporter is ready.
 
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::{JoinConfig, Shard};
@@ -6,7 +6,7 @@ use kube_state_metrics::source::health::ReadinessPolicy;
 
 use crate::options::MetricsOptions;
 
-/// An option, and its values.
+/// An option that is in use, and its values.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Setting {
     pub(super) name: &'static str,
@@ -69,7 +69,7 @@ pub(super) fn settings(
         .collect()
 }
 
-/// Returns an entry for each resource, in the form of the flag.
+/// Returns one text for each resource, in the syntax of the flag.
 fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
     let lists = allowlists.iter();
     lists
@@ -77,7 +77,7 @@ fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
         .collect()
 }
 
-/// The joined labels in the form of the flag, if there are any.
+/// If labels are joined, returns the joins in the syntax of the flag.
 fn joins(joins: &JoinConfig) -> Vec<String> {
     let text = (!joins.is_empty()).then(|| joins.to_string());
     text.into_iter().collect()

@@ -61,7 +61,7 @@ fn write_summary(data: &Data, text: &mut String) {
     }
 }
 
-/// Writes a message: one line, and indented lines with further details.
+/// Writes a message as one line; indented lines with details follow.
 fn write_message(message: &Message<'_>, total: usize, text: &mut String) {
     text.push_str("! ");
     match message {

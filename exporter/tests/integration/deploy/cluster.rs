@@ -1,11 +1,11 @@
-//! Tests the manifests on a cluster: their roles must be sufficient.
+//! Tests the manifests on a cluster: the permissions in their roles must be sufficient.
 
 use serde_json::{Value, json};
 
 use super::{args, documents, files, in_a_pod, path, workloads};
 use crate::support::{Directory, Exporter, eventually, eventually_or, get, run, run_program};
 
-/// Runs `kubectl` on the cluster that `KUBECONFIG` names.
+/// Runs `kubectl` on the cluster of the kubeconfig that `KUBECONFIG` names.
 pub(crate) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     let output = run_program("kubectl", args, stdin);
     if output.status.success() {
@@ -15,7 +15,7 @@ pub(crate) fn kubectl(args: &[&str], stdin: &str) -> Result<String, String> {
     }
 }
 
-/// Applies objects, and waits until the cluster accepts them.
+/// Applies objects, and repeats this until the cluster accepts them.
 pub(crate) fn apply(objects: &str, flags: &[&str]) {
     let args = [&["apply", "--server-side", "-f", "-"], flags].concat();
     eventually_or(
@@ -25,7 +25,7 @@ pub(crate) fn apply(objects: &str, flags: &[&str]) {
     );
 }
 
-/// Objects that a test has created in a cluster. They are deleted when this value is dropped.
+/// Objects that a test has created in a cluster. When this value is dropped, it deletes the objects.
 pub(crate) struct Applied(String);
 
 impl Applied {
@@ -45,7 +45,7 @@ impl Drop for Applied {
     }
 }
 
-/// Returns a kubeconfig with the token of a service account.
+/// Returns the path of a kubeconfig that contains the token of a service account.
 pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
     let text = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "").unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();
@@ -53,7 +53,7 @@ pub(super) fn kubeconfig(directory: &Directory, token: &str) -> String {
         user["user"] = json!({ "token": token });
     }
     for context in config["contexts"].as_array_mut().unwrap() {
-        // This is the namespace of the exporter's pods, in which the Lease is.
+        // The Lease is in the namespace of the exporter's pods, which is `kube-system`.
         context["context"]["namespace"] = json!("kube-system");
     }
     directory.write("kubeconfig", &config.to_string())
@@ -74,7 +74,7 @@ pub(super) fn ask(address: &str, token: &str) -> u16 {
     get(address, "/metrics", &[("authorization", &value)]).status
 }
 
-/// Starts the exporter with the arguments of a pod, on free ports.
+/// Starts the exporter with the arguments that it has in a pod, but on free ports.
 pub(super) fn serving(kubeconfig: &str, args: &[String], more: &[&str]) -> Exporter {
     let ports = ["--host=127.0.0.1", "--port=0", "--telemetry-port=0"];
     let args = args.iter().map(String::as_str).chain(ports);
@@ -103,15 +103,16 @@ pub(super) fn checked(kubeconfig: &str, args: &[String]) -> (bool, String) {
     (output.status.success(), output.stdout)
 }
 
-/// Starts the exporter, and waits until no permission is missing and all resources are listed.
+/// Waits until no permission is missing. Then starts the exporter, and waits until all resources are listed.
 pub(super) fn ready(what: &str, kubeconfig: &str, args: &[String]) -> Exporter {
-    // A new role binding does not take effect immediately.
+    // The API server may need some time until it uses a new role binding.
     eventually_or(
         "no permission is missing",
         || checked(kubeconfig, args).0.then_some(()),
         || format!("{what}: {}", checked(kubeconfig, args).1),
     );
-    // With the policy `strict`, the exporter is ready only if no resource is refused.
+    // With `--readiness=strict`, the exporter becomes ready only after the API server has accepted the requests for
+    // every resource.
     let exporter = serving(kubeconfig, args, &["--readiness=strict"]);
     eventually_or(
         "everything is listed",
@@ -133,7 +134,8 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-sta
 subjects: [{kind: ServiceAccount, name: ksm-test-reader, namespace: kube-system}]
 ";
 
-/// Creates namespaces. If another test is deleting a namespace of this name, waits until the deletion is complete.
+/// Creates namespaces. Another test may be deleting a namespace of the same name. In this case, waits until the
+/// deletion is complete.
 pub(crate) fn namespaces(names: &[&str]) -> Vec<Applied> {
     let create = |name: &&str| {
         let object =
@@ -193,7 +195,7 @@ fn reads_with_a_role(exporter: &Exporter, own: &str) {
             403,
             "the exporter's token may not read metrics"
         );
-        // A new role binding does not take effect immediately.
+        // The API server may need some time until it uses a new role binding.
         eventually("the reader may read metrics", || {
             (ask(address, &reader) == 200).then_some(())
         });

@@ -1,4 +1,4 @@
-//! Tests by dry runs that a cluster accepts the objects of the chart, of Kustomize and of the mixin.
+//! Tests that a cluster accepts the objects of the Helm chart, of Kustomize and of the mixin. The tests use dry runs.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::kustomize::{COMPONENTS, kustomize, with_components};
 use super::{ADDITIONS, VARIANTS, deploy, documents, helm};
 use crate::support::eventually_or;
 
-/// The group, version, plural and kind of a CustomResourceDefinition.
+/// A CustomResourceDefinition: its group, version, plural name and kind.
 pub(super) type Definition = (&'static str, &'static str, &'static str, &'static str);
 
-/// The optional kinds of the chart.
+/// The custom resources that the chart can create.
 const OPTIONAL: [Definition; 4] = [
     (
         "autoscaling.k8s.io",
@@ -42,7 +42,8 @@ const OPTIONAL: [Definition; 4] = [
 
 const POD_MONITOR: Definition = ("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor");
 
-/// Creates definitions for those kinds that the cluster lacks. The definitions accept every object.
+/// Creates a CustomResourceDefinition for each of these kinds that does not exist in the cluster. The definitions
+/// accept every object.
 pub(super) fn missing_definitions(kinds: &[Definition]) -> Vec<Applied> {
     let is_missing = |name: &String| kubectl(&["get", "crd", name], "").is_err();
     let missing = kinds.iter().filter_map(|(group, version, plural, kind)| {
@@ -52,7 +53,7 @@ pub(super) fn missing_definitions(kinds: &[Definition]) -> Vec<Applied> {
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {
                 "name": name,
-                // The API server requires this annotation for groups of the Kubernetes community.
+                // The API server requires this annotation for API groups of the Kubernetes community.
                 "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
             },
             "spec": {
@@ -101,7 +102,7 @@ fn a_cluster_takes_what_the_chart_renders() {
     }
 }
 
-/// Asserts that the cluster accepts objects. The dry run does not create them.
+/// Asserts that the cluster accepts objects. The test uses a dry run, so it creates no objects.
 fn accepts(name: &str, objects: &[Value]) {
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string();
     let args = [
@@ -112,7 +113,7 @@ fn accepts(name: &str, objects: &[Value]) {
         "-f",
         "-",
     ];
-    // The discovery of the API server does not list a new definition immediately.
+    // The API server may need some time until its discovery lists a new definition.
     eventually_or(
         "the cluster takes the objects",
         || kubectl(&args, &list).ok(),

@@ -1,5 +1,5 @@
-//! Tests joined labels of 2,000 pods on a cluster. If a label changes, all series must have the new value within a
-//! second, and in the same response.
+//! Tests joined labels with 2,000 pods on a cluster. If a label changes, all series must have the new value within a
+//! second, and they must all change in the same response.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const NAMESPACE: &str = "joined-labels-test";
 const JOINS: &str = "--join-labels=pods=[namespace/team,namespace@acme.dev/cost-centre=cost,\
                      node/topology.kubernetes.io/zone=zone,workload/app.kubernetes.io/part-of=app,\
                      workload:name=workload]";
-/// The start of a sample line of one family. This family has one series for each pod.
+/// The start of each sample line of one family. This family has one series for each pod.
 const FAMILY: &str = "kube_pod_info{namespace=\"joined-labels-test\"";
 
 fn objects() -> String {
@@ -39,7 +39,8 @@ fn objects() -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": [namespace, deployment] }).to_string()
 }
 
-/// Returns how many pods have each value of a label, and how many pods have no such label or an empty one.
+/// Returns, for each value of a label, the number of pods with this value. Pods without the label count as pods with an
+/// empty value.
 fn values(text: &str, label: &str) -> BTreeMap<String, usize> {
     let start = format!(",{label}=\"");
     let mut values = BTreeMap::new();
@@ -52,7 +53,7 @@ fn values(text: &str, label: &str) -> BTreeMap<String, usize> {
     values
 }
 
-/// Waits until all pods have this value of a label.
+/// Waits until all pods have this value of the label.
 #[track_caller]
 fn all_have(exporter: &Exporter, label: &str, value: &str) {
     let found = || values(&exporter.metrics(""), label);
@@ -66,8 +67,8 @@ fn all_have(exporter: &Exporter, label: &str, value: &str) {
     }
 }
 
-/// Runs `kubectl`, and returns the time until the exporter has the new value in all series. Fails if only some of the
-/// series of a response have the new value.
+/// Runs `kubectl`, and returns the time until all series have the new value. Fails if a response has the new value only
+/// in some of the series.
 #[track_caller]
 fn change(exporter: &Exporter, args: &[&str], label: &str, value: &str) -> Duration {
     let before = values(&exporter.metrics(""), label);

@@ -1,5 +1,6 @@
-//! Tests the roles on a cluster. If a resource is removed from a rule, the API server must refuse exactly this
-//! resource. With the roles of the chart, the exporter must become ready, and the API server must refuse nothing.
+//! Tests the roles on a cluster. If the test removes a resource from a rule, the API server must refuse this resource
+//! and no other resource. With the roles of the chart, the exporter must become ready, and the API server must refuse
+//! nothing.
 
 use serde_json::{Value, json};
 
@@ -35,19 +36,19 @@ fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
 
 const ACCOUNT: &str = "ksm-test-rules";
 
-/// A role from which one resource of a rule is removed.
+/// A role, and the same role after the removal of one resource from one rule.
 struct Withdrawn {
     /// The complete role.
     role: Value,
-    /// The role without the resource.
+    /// The role after the removal of the resource.
     without: Value,
-    /// The resource, with its group.
+    /// The plural name of the resource, followed by its API group.
     resource: String,
     /// The expected line of `rbac --check` about the resource.
     check: String,
 }
 
-/// Returns a `Withdrawn` for each resource of each rule in the roles.
+/// Returns a `Withdrawn` for each resource in each rule of the roles.
 fn withdrawals(roles: &[Value]) -> Vec<Withdrawn> {
     let mut all = Vec::new();
     for role in roles {
@@ -89,10 +90,10 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// Removes each resource that `args` need from its rule, one after another, and tests an exporter without it.
+/// For each resource that an exporter with `args` needs: removes the resource from its rule, tests an exporter, and
+/// restores the rule.
 ///
-/// For each resource, the function starts an exporter, passes it to `assert_refused`, and restores the rule. Returns
-/// the number of resources.
+/// `assert_refused` tests the exporter. Returns the number of resources.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({
@@ -135,7 +136,7 @@ fn says(exporter: &Exporter, texts: &[&str]) {
     );
 }
 
-/// Returns the resources that the API server refuses, without details.
+/// Returns the names of the resources that the API server refuses.
 fn refused(exporter: &Exporter) -> Vec<String> {
     let verbose = exporter.get("/readyz?verbose").text();
     let lines = verbose.lines().filter_map(|line| line.strip_prefix("[-] "));
@@ -175,8 +176,8 @@ fn a_rule_of_autosharding_that_is_taken_away_is_named() {
         "--pod-namespace=kube-system",
     ];
     let count = without_each_rule(&args, |exporter, withdrawn| match &*withdrawn.resource {
-        // The API server permits the exported resources. But without its pod, the exporter does not know its shard, so
-        // it exports nothing.
+        // The API server permits the requests for the exported resources. But the exporter cannot read its pod, so it
+        // does not know its shard and exports nothing.
         "pods" => says(exporter, &["sharding: no StatefulSet for pod", "forbidden"]),
         "statefulsets.apps" => says(
             exporter,
@@ -201,7 +202,7 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             "tokenreviews.authentication.k8s.io" => "could not review a token",
             "subjectaccessreviews.authorization.k8s.io" => "could not review",
             "nodes" => {
-                // The filter still reviews tokens. `/readyz` shows details only to a client with a token.
+                // The filter can still review tokens. `/readyz` shows details only to clients with a token.
                 let value = format!("Bearer {admin}");
                 let verbose = || {
                     let headers = [("authorization", &*value)];
@@ -216,7 +217,8 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             }
             other => panic!("{other}"),
         };
-        // Without reviews, no client may read metrics. The log names the review that the API server refuses.
+        // If the exporter cannot create reviews, no client may read metrics. The log must name the review that the API
+        // server refuses.
         assert_eq!(ask(&exporter.main, admin), 503, "{resource}");
         let (plural, _) = resource.split_once('.').unwrap();
         let is_named = |line: &str| {
@@ -244,7 +246,7 @@ fn a_rule_of_a_custom_resource_that_is_taken_away_is_named() {
             says(exporter, &["customresourcedefinitions", "forbidden"]);
             return;
         }
-        // The exporter's name of a custom resource also contains the version.
+        // The exporter's name for a custom resource contains the version, but the name in the role does not.
         refuses_only(exporter, &resource.replace("widgets.", "widgets.v1."));
     });
     assert_eq!(count, 3);
@@ -270,7 +272,7 @@ fn the_roles_of_the_chart_suffice() {
             "ClusterRoleBinding",
             "Role",
             "RoleBinding",
-            // The exporter reads its StatefulSet to find its shard.
+            // The exporter reads the StatefulSet of its pod to find its shard.
             "StatefulSet",
         ];
         let applied = objects.iter().filter(|own| {

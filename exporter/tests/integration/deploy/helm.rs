@@ -1,4 +1,4 @@
-//! Tests the Helm chart: its output and its roles.
+//! Tests the Helm chart: the rendered objects and their roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) fn has_helm() -> bool {
     tool("helm", &["version"], "helm").is_some()
 }
 
-/// Runs `helm template` on a chart.
+/// Runs `helm template` on a chart, with a values file.
 pub(super) fn render(chart: &Path, values: &Path, more: &[&str]) -> Output {
     let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
     let line = [
@@ -29,8 +29,7 @@ pub(super) fn render(chart: &Path, values: &Path, more: &[&str]) -> Output {
         "--values",
         values,
     ];
-    // Without this flag, helm takes the version of Kubernetes from the cluster of the kubeconfig, or assumes an old
-    // version.
+    // Without this flag, helm takes the Kubernetes version from a cluster, or assumes an old version.
     let version = ["--kube-version=1.36.0"];
     run_program("helm", &[&line[..], &version, more].concat(), "")
 }
@@ -39,7 +38,7 @@ pub(super) fn helm(values: &Path, more: &[&str]) -> Output {
     render(&chart(), values, more)
 }
 
-/// Returns the values files with their names.
+/// Returns the values files in `ci/`, by name.
 pub(super) fn cases() -> BTreeMap<String, PathBuf> {
     let files = fs::read_dir(chart().join("ci")).unwrap();
     let files = files.map(|file| file.unwrap().path());
@@ -81,7 +80,7 @@ fn values_files_render_as_the_golden_files() {
 /// A rule of a role for one resource: the namespace, group, resource, name and verbs.
 pub(super) type Rule = (String, String, String, String, String);
 
-/// Returns the rules that the roles of a service account grant.
+/// Returns the rules in the roles that are bound to a service account.
 pub(super) fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     let mut rules = BTreeSet::new();
     for binding in objects {
@@ -119,8 +118,8 @@ pub(super) fn rules_of(objects: &[Value], account: &str) -> BTreeSet<Rule> {
     rules
 }
 
-/// Returns the arguments of a workload. They name a file on disk instead of the mounted configuration of custom
-/// resources.
+/// Returns the arguments of the exporter in a workload. The arguments name a file on disk as the configuration of
+/// custom resources, because the test cannot mount a ConfigMap.
 pub(super) fn arguments(
     directory: &crate::support::Directory,
     objects: &[Value],
@@ -149,14 +148,14 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     let directory = crate::support::Directory::new("helm");
     let mut compared = 0;
     let mut cases = cases();
-    // This values file sets every value, and the exporter would refuse the combination.
+    // This values file sets every value. The exporter would refuse this combination of flags.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
         let objects = objects(&values, &[]);
         for workload in workloads(&objects) {
             let args = arguments(&directory, &objects, workload);
             let args = args.iter().map(String::as_str);
-            // `rbac` must accept the arguments of the chart.
+            // `rbac` must accept the arguments that the chart renders.
             let account = "--service-account=monitoring/kube-state-metrics";
             let line = ["rbac", account].into_iter().chain(args);
             let output = run(&line.collect::<Vec<_>>(), "");
@@ -170,10 +169,11 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
                 // With these values, the chart creates no ClusterRole, so the exporter cannot read cluster-scoped
                 // resources.
                 "namespaces" => {}
-                // The proxy reviews tokens, not the exporter. So only the roles of the chart have this permission, not
-                // the output of `rbac`.
+                // With these values, a proxy in the pod reviews the tokens instead of the exporter. So the roles of the
+                // chart contain the permission to create reviews, and the output of `rbac` does not.
                 "kube-rbac-proxy" => rules.retain(|rule| rule.4 != "create"),
-                // If StatefulSets are exported, the rule for all StatefulSets includes the StatefulSet of the exporter.
+                // These values export StatefulSets, so a rule for all StatefulSets already includes the StatefulSet of
+                // the exporter.
                 "autosharding" | "mixin" => rules.retain(|rule| rule.3.is_empty()),
                 _ => {}
             }

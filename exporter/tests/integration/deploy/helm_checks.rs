@@ -1,4 +1,4 @@
-//! Tests which values the Helm chart refuses or ignores, and its messages about them.
+//! Tests which values the Helm chart refuses, which values it ignores, and the messages about these values.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn default_values() -> PathBuf {
     chart().join("ci/default-values.yaml")
 }
 
-/// Asserts that the chart refuses a setting with a message that contains `cure`.
+/// Asserts that the chart refuses a setting. The error message must contain `cure`.
 #[track_caller]
 fn assert_refused(setting: &str, cure: &str) {
     let output = helm(&default_values(), &["--set", setting]);
@@ -41,7 +41,7 @@ fn images_of_the_go_program_are_refused_with_the_cure() {
         "image.repository=kube-state-metrics/kube-state-metrics,image.tag=0.1.0",
         "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
         "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
-        // In a mirror registry, the path of the image may differ, and the values often set no tag.
+        // In a mirror registry, the image may have another path. The user often sets no tag.
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.tag=main",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.sha=sha256:abc",
@@ -117,7 +117,7 @@ fn values_that_cannot_work_are_refused_with_the_cure() {
     assert_accepted("metricLabelsAllowlist={pods=[team],*=[a.b/*]},metricAnnotationsAllowList=");
     assert_accepted("joinLabels.pods={namespace/team,self@a/b=c},joinLabels.services=null");
     assert_accepted("customResourceState.enabled=true,joinLabels.widgets={namespace/team}");
-    // If a user sets a value to `null`, the chart uses its default.
+    // If a user sets one of these values to `null`, the chart uses its default.
     assert_accepted("extraArgs=null,env=null,volumes=null,tolerations=null,collectorsExtra=null");
     assert_accepted("namespaces=null,readiness.policy=null");
 }
@@ -130,7 +130,7 @@ fn the_lease_and_its_role_are_in_the_same_namespace() {
     let ha = "highAvailability.enabled=true,namespaceOverride=monitoring";
     let kubeconfig = "kubeconfig.enabled=true,kubeconfig.secret=eA==";
     for (more, flag, namespace) in [
-        // Without this value, the exporter uses the namespace of its pod.
+        // Without a kubeconfig, the exporter uses the namespace of its pod, so the chart sets no flag.
         (String::new(), None, "monitoring"),
         (
             format!(",{kubeconfig}"),
@@ -157,8 +157,8 @@ fn the_lease_and_its_role_are_in_the_same_namespace() {
     }
 }
 
-/// Returns the permissions of a service account in a namespace, or on the whole cluster if `namespace` is empty. A
-/// permission has the form `resource` or `resource/name`.
+/// Returns the permissions of a service account in a namespace. If `namespace` is empty, returns the permissions in the
+/// whole cluster. A permission has the form `resource` or `resource/name`.
 fn permissions(objects: &[Value], account: &str, namespace: &str) -> Vec<String> {
     let rules = rules_of(objects, account).into_iter();
     let rules = rules.filter(|(own, ..): &Rule| own == namespace);
@@ -193,7 +193,8 @@ fn the_account_of_pods_has_a_cluster_role_for_the_objects_that_roles_cannot_gran
         let in_namespace = permissions(&joined, account, namespace);
         assert_eq!(in_namespace, ["pods", "replicasets", "jobs"]);
     }
-    // Without joined labels and token reviews, Roles can grant all permissions, so the chart creates no ClusterRole.
+    // If no labels are joined and no tokens are reviewed, Roles can grant all permissions. Then the chart must create
+    // no ClusterRole.
     let no_joins = format!("{layout},joinLabels=null");
     let plain = objects(&values, &["--set", &no_joins]);
     assert_eq!(permissions(&plain, account, "shop"), ["pods"]);
@@ -224,10 +225,10 @@ fn extra_rules_and_aggregation_are_only_in_the_cluster_role() {
     assert_eq!(kinds, ["ClusterRole"]);
 }
 
-/// Sets values to `null`, and asserts that the chart names each value that it needs.
+/// Sets values to `null`. Asserts that the chart names each missing value that it needs.
 ///
-/// If the chart fails and its message names one of the values, the function restores this value and tries again. Panics
-/// if the chart fails with another message.
+/// If the chart fails and its message names one of these values, the function restores the value and tries again. If
+/// the chart fails with another message, the function panics.
 #[track_caller]
 fn assert_missing_values_are_named(file: &Path, mut paths: Vec<String>) {
     loop {
@@ -253,14 +254,14 @@ fn values_that_an_older_chart_does_not_have_are_named_with_the_flag_that_adds_th
     if !has_helm() {
         return;
     }
-    // With `helm upgrade --reuse-values`, helm uses the values of the old chart, so values that are new in this chart
+    // With `helm upgrade --reuse-values`, helm uses the values of the old chart. So values that are new in this chart
     // are missing.
     for map in maps() {
         assert_missing_values_are_named(&default_values(), vec![map]);
     }
     let values = values().into_iter().map(|value| value.path);
     let values: Vec<_> = values.collect();
-    // In each of these calls, the chart names about ten missing values, one after another.
+    // In each of the following calls, the chart names about ten missing values, one after another.
     assert_missing_values_are_named(&default_values(), values.clone());
     let are_switches = |path: &String| path.ends_with(".enabled") || path.ends_with(".create");
     let others = values.into_iter().filter(|path| !are_switches(path));
@@ -290,7 +291,7 @@ fn the_notes_list_values_that_have_no_effect() {
     }
     let notes = fs::read_to_string(chart().join("templates/NOTES.txt")).unwrap();
     assert!(notes.contains("{{- include \"ksm.warnings\" . }}"));
-    // `helm template` does not print the notes, so an object contains them.
+    // `helm template` does not print NOTES.txt, so the test renders the notes into an object.
     let directory = crate::support::Directory::new("notes");
     let object = r#"extraManifests: [{kind: Notes, text: '{{ include "ksm.warnings" . | trim | replace "\n" " " }}'}]"#;
     let notes = |values: &str| {
@@ -307,8 +308,8 @@ fn the_notes_list_values_that_have_no_effect() {
     );
     let expected = "no effect: metricAnnotationsAllowlist, prometheus.monitor.enable, verbosity.";
     assert!(unknown.contains(expected), "{unknown}");
-    // These values cause no warning: keys in maps that the user defines, values of other charts, and the old keys of
-    // the monitor.
+    // The following values must cause no warning: keys in maps that the user defines, values of other charts, and old
+    // keys of the monitor.
     let known = "podLabels: {any: x}\nglobal: {any: x}\nprometheus: {monitor: {interval: 1m}}";
     assert_eq!(notes(known), "");
 }

@@ -1,4 +1,5 @@
-//! Compares the chart with the chart of the Prometheus community. The same values must render the same objects.
+//! Compares the chart with the community's chart (prometheus-community/kube-state-metrics). With the same values, both
+//! charts must render the same objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,10 +9,10 @@ use serde_json::Value;
 use super::documents;
 use super::helm::{cases, chart, render};
 
-/// The starts of lines that differ on purpose, for each values file. An empty name means all files.
+/// For each values file, the starts of those lines that differ on purpose. An empty name stands for all values files.
 const DIFFERENT: &[(&str, &[&str])] = &[
-    // This chart computes the rules of its roles from the values. Another test compares these roles with the output of
-    // `rbac`.
+    // This chart computes the rules of its roles from the values, so they differ. Another test compares these rules
+    // with the output of `rbac`.
     (
         "",
         &[
@@ -40,7 +41,8 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
     (
         "every-value",
-        // The community chart writes this field with a wrong name. The CustomResourceDefinition calls it `enableHTTP2`.
+        // The community chart writes this field with a wrong name. The CustomResourceDefinition has the field
+        // `enableHTTP2`.
         &["ScrapeConfig/fn spec.enableH"],
     ),
     (
@@ -51,7 +53,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         "minimal-rights",
         &[
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.",
-            // Only this chart can bind a role in each watched namespace and a ClusterRole.
+            // Only this chart can create a role binding in each watched namespace together with a ClusterRole.
             "RoleBinding/ksm-kube-state-metrics ",
         ],
     ),
@@ -66,22 +68,23 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     (
         "kube-rbac-proxy",
         &[
-            // Only the order of the YAML differs.
+            // The YAML text has the same content in another order.
             "ConfigMap/ksm-kube-state-metrics-rbac-config data.config-file.yaml",
-            // The probes of the community chart name ports that the container does not declare.
+            // In the community chart, the probes name ports that the container does not declare.
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.livenessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.readinessProbe.httpGet.port",
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.startupProbe.httpGet.",
-            // In this chart, the path starts with a slash.
+            // In this chart, the path of the probe starts with a slash.
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-rbac-proxy-telemetry.readinessProbe.httpGet.path",
         ],
     ),
 ];
 
-/// Ends of paths whose values contain the name or the version of the chart or of the program.
+/// The ends of those paths whose values contain the name or the version of a chart or of an exporter.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
-/// Returns a line for each value of the objects. A list item that has a name is identified by this name.
+/// Returns a line for each value in the objects. If a list item has a name, its line contains the name instead of the
+/// index.
 fn lines(objects: &[Value]) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for object in objects {
@@ -111,7 +114,7 @@ fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 flatten(item, &format!("{path}.{key}"), found);
             }
         }
-        // A key without a value counts as absent.
+        // A key with the value `null` counts as absent.
         Value::Null => {}
         value => drop(found.insert(path.to_owned(), value.clone())),
     }
@@ -125,7 +128,7 @@ fn the_same_values_render_the_same_objects_as_in_the_community_chart() {
     let rendered = |chart: &Path, values: &Path| {
         let output = render(chart, values, &versions);
         assert!(output.status.success(), "{}", output.stderr);
-        // A disabled template renders an empty document.
+        // If a template is disabled, helm renders an empty document for it.
         let documents = output
             .stdout
             .split("\n---\n")
@@ -139,7 +142,7 @@ fn the_same_values_render_the_same_objects_as_in_the_community_chart() {
         )
     };
     let mut cases = cases();
-    // The community chart has no DaemonSet.
+    // The community chart cannot create a DaemonSet.
     cases.remove("daemonset").unwrap();
     for (name, values) in cases {
         let (theirs, ours) = (

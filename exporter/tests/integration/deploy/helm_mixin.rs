@@ -1,4 +1,4 @@
-//! Tests that the rules and dashboards in the Helm chart are those of deploy/mixin.
+//! Tests that the rules and dashboards in the Helm chart are equal to those in deploy/mixin.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use super::{assert_golden, deploy};
 use crate::support::{Directory, run_program};
 use crate::tools::promtool;
 
-/// The files of deploy/mixin with rules.
+/// The names of the files in deploy/mixin that contain rules.
 const RULES: [&str; 3] = ["alerts", "rules", "v1-names"];
 
 const DASHBOARDS: [&str; 2] = ["cluster", "exporter"];
@@ -19,8 +19,8 @@ fn source(file: &str) -> String {
     fs::read_to_string(deploy().join("mixin").join(file)).unwrap()
 }
 
-/// Compares the copies in the chart with deploy/mixin. The chart needs copies, because a template can read only files
-/// of its chart.
+/// Compares the copies in the chart with the files in deploy/mixin. The chart needs copies, because a template can read
+/// only files of its chart.
 pub(super) fn assert_copies() {
     let rules = RULES.map(|name| format!("{name}.yaml"));
     let dashboards = DASHBOARDS.map(|name| format!("dashboards/{name}.json"));
@@ -29,7 +29,8 @@ pub(super) fn assert_copies() {
     }
 }
 
-/// Returns the output of helm. If a dashboard is equal to its file, its long content is replaced with a remark.
+/// Returns the output of helm without the long text of dashboards. If a dashboard is equal to its file, a remark
+/// replaces its text.
 pub(super) fn without_dashboards(mut text: String) -> String {
     for name in DASHBOARDS {
         let file = format!("dashboards/{name}.json");
@@ -44,7 +45,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
     text
 }
 
-/// Returns the objects of a kind that the chart renders if all rules are enabled and a job name and `settings` are set.
+/// Returns the objects of a kind. For these objects, the chart renders all rules with a job name and `settings`.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
     let mut objects = objects(&values, &["--set", settings]);
@@ -102,7 +103,7 @@ fn the_rules_of_the_chart_select_the_job_of_the_monitor() {
             assert!(output.status.success(), "{}", output.stderr);
         }
     }
-    // The value of this label becomes the job name.
+    // Prometheus uses the value of this label as the job name.
     let monitor = &rendered("ServiceMonitor", "nameOverride=other")[0];
     assert_eq!(monitor["spec"]["jobLabel"], "app.kubernetes.io/name");
     let service = &rendered("Service", "nameOverride=other")[0];

@@ -1,10 +1,10 @@
-//! Tests the commands of the pods of `helm test`. The commands must succeed only if the exporter is ready and serves
+//! Tests the commands in the pods of `helm test`. The commands must succeed only if the exporter is ready and serves
 //! metrics.
 
 use super::helm::{chart, has_helm, objects};
 use crate::support::{Exporter, Output, run};
 
-/// Returns the addresses that a test pod requests.
+/// Returns the addresses to which a test pod sends requests.
 fn addresses(case: &str) -> Option<Vec<String>> {
     let objects = objects(&chart().join(format!("ci/{case}-values.yaml")), &[]);
     let is_test = |name: &str| name.ends_with("-test-service");
@@ -20,7 +20,7 @@ fn addresses(case: &str) -> Option<Vec<String>> {
     )
 }
 
-/// Runs the command of a test pod with the addresses of an exporter instead of those of the Service.
+/// Runs the command of a test pod, with the addresses of an exporter instead of the addresses of the Service.
 fn ask(exporter: &Exporter, addresses: &[String]) -> Output {
     let host = "http://ksm-kube-state-metrics.monitoring.svc:";
     let addresses = addresses.iter().map(|own| {
@@ -53,7 +53,7 @@ fn the_test_of_the_service_fails_unless_the_exporter_is_ready() {
     assert!(output.status.success(), "{}", output.stderr);
     assert_eq!(output.stdout.lines().count(), 3, "{}", output.stdout);
 
-    // No server answers at this address, so the exporter cannot list anything.
+    // At this address is no API server, so the exporter cannot list any resource.
     let away = ["--apiserver=http://127.0.0.1:1", "--resources=pods"];
     let output = ask(&Exporter::serving(&away), &all);
     output.fails("/readyz answers with status 503");

@@ -28,8 +28,8 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of values whose default does not show the type. The schema allows a map of collectors, because the
-/// templates refuse the map with a better message.
+/// The types of those values whose default is not enough to show the type. The schema allows a map of collectors,
+/// because the error message of the templates is better than that of the schema.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
     ("collectors", &["array", "string", "object"]),
@@ -62,14 +62,14 @@ pub(super) struct ChartValue {
     meaning: String,
 }
 
-/// Returns the values that have a comment, in the order of the file.
+/// Returns the values that have a comment, in the order of values.yaml.
 pub(super) fn values() -> Vec<ChartValue> {
     let text = fs::read_to_string(chart().join("values.yaml")).unwrap();
     let defaults: Value = serde_saphyr::from_str(&text).unwrap();
     let mut values = Vec::new();
     let mut path: Vec<(usize, &str)> = Vec::new();
     let mut comment = String::new();
-    // The comment at the beginning is about the file.
+    // The comment at the beginning of the file concerns the whole file, not a value.
     for line in text.lines().skip_while(|line| !line.is_empty()) {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim_start();
@@ -98,7 +98,8 @@ fn is_at_or_below(path: &str, above: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Returns the types that the schema allows for a value. With `null`, a user removes the default.
+/// Returns the types that the schema allows for a value. Each value can also be `null`, with which a user removes the
+/// default.
 fn types(value: &ChartValue) -> Vec<&'static str> {
     let listed = TYPES.iter().find(|(path, _)| *path == value.path);
     let mut types = match (listed, &value.default) {
@@ -131,12 +132,11 @@ fn schema() -> String {
             schema["enum"] = json!(["default", "strict", null]);
         }
     }
-    // Other keys are allowed, because a values file of an old chart, or of a chart that includes this chart, may have
-    // them.
+    // The schema allows other keys, because the values of an older chart, or of a parent chart, may contain them.
     serde_json::to_string_pretty(&root).unwrap() + "\n"
 }
 
-/// Returns the paths of the maps that contain values.
+/// Returns the paths of those maps that contain values.
 pub(super) fn maps() -> BTreeSet<String> {
     let values = values();
     let maps = values.iter().flat_map(|value| {
@@ -146,11 +146,12 @@ pub(super) fn maps() -> BTreeSet<String> {
     maps.collect()
 }
 
-/// Returns the content of the file with all paths. NOTES.txt compares these paths with those in the values of the user.
+/// Returns the content of the file that lists all paths of values. NOTES.txt compares these paths with the values that
+/// the user sets.
 fn paths() -> String {
     let mut paths: BTreeMap<_, _> = maps().into_iter().map(|path| (path, "map")).collect();
     paths.extend(values().into_iter().map(|value| (value.path, "value")));
-    // A chart that includes this chart may have other values below `global`.
+    // A parent chart may define other values below `global`.
     paths.insert("global".to_owned(), "value");
     paths.retain(|path, _| !path.starts_with("global."));
     let mut text = String::from("# The paths of the values: a test generates this file.\n");
@@ -163,10 +164,12 @@ fn paths() -> String {
 fn table() -> String {
     let mut text = String::from(
         "# Values of the Helm chart\n\n\
-         This page lists all values of `deploy/helm/kube-state-metrics`; a test generates the page from \
+         This page lists all values of `deploy/helm/kube-state-metrics`. A test generates the page from \
          `values.yaml`. The column\n*community* compares each value with the chart kube-state-metrics 8.4.0 of the \
-         Prometheus community: the value has the\nsame meaning in both charts (*same*), has no effect in either chart \
-         (*none*), or exists only in this chart (*ours*).\n\n\
+         Prometheus community:\n\n\
+         - *same*: the value has the same meaning in both charts\n\
+         - *none*: the value has no effect in either chart\n\
+         - *ours*: the value exists only in this chart\n\n\
          | value | default | community | meaning |\n|---|---|---|---|\n",
     );
     for value in values() {

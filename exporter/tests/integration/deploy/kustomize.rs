@@ -1,4 +1,4 @@
-//! Tests the sources of the manifests: the bases, components and overlays of Kustomize.
+//! Tests the sources of the manifests: the Kustomize bases, components and overlays.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) fn has_kubectl() -> bool {
     tool("kubectl", &["kustomize", "--help"], "kubectl").is_some()
 }
 
-/// Returns the output of `rbac` for a role of the service account `account`.
+/// Returns the output of `rbac` with this name of the role, this service account and these flags.
 fn roles(role: &str, account: &str, flags: &[String]) -> String {
     let role = format!("--name={role}");
     let account = format!("--service-account=kube-system/{account}");
@@ -38,7 +38,7 @@ fn roles_are_the_output_of_rbac() {
     let overlays = deploy().join("kustomize/overlays");
     for (_, overlay) in VARIANTS {
         let directory = overlays.join(overlay);
-        // All workloads of an account have the same role.
+        // All workloads with the same service account must have the same role.
         let mut of_account: BTreeMap<String, String> = BTreeMap::new();
         for entry in fs::read_dir(&directory).unwrap() {
             let file = entry.unwrap().path();
@@ -66,7 +66,7 @@ fn roles_are_the_output_of_rbac() {
     }
     let components = deploy().join("kustomize/components");
     let account = "kube-state-metrics";
-    // With manifests as its source, the exporter needs the API server only for reviews of tokens.
+    // If manifests are the source, the exporter needs the API server only for reviews of tokens.
     let flags = ["--manifests=none", "--auth-filter"].map(String::from);
     let reviews = roles("kube-state-metrics-auth-filter", account, &flags);
     assert_golden(&components.join("auth-filter/roles.yaml"), &reviews);
@@ -98,11 +98,11 @@ fn plain_manifests_are_the_output_of_kustomize() {
     }
 }
 
-/// Returns the objects of an overlay with further components.
+/// Returns the objects that an overlay renders with further components.
 pub(super) fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> {
     let directory = Directory::new("kustomize");
     let root = deploy().canonicalize().unwrap().join("kustomize");
-    // Kustomize accepts only relative paths.
+    // Kustomize accepts only relative paths, so the test computes one.
     let temporary = directory.path().canonicalize().unwrap();
     let up = "../".repeat(temporary.components().count() - 1);
     let relative = |path: &str| {
@@ -126,7 +126,7 @@ pub(super) fn with_components(overlay: &str, components: &[&str]) -> Vec<Value> 
     documents(&kustomize(&temporary))
 }
 
-/// Whether all expressions of a selector select labels. The only supported operator is `In`.
+/// Whether a selector matches these labels. The function supports only the operator `In`.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let expressions = selector["matchExpressions"].as_array().unwrap();
     expressions.iter().all(|expression| {
@@ -136,7 +136,7 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     })
 }
 
-/// The components that every variant can have.
+/// The components that users can add to every variant.
 pub(super) const COMPONENTS: [&str; 4] = [
     "annotations",
     "network-policy",
@@ -187,7 +187,8 @@ fn components_apply_to_every_variant() {
             &pods["spec"]["podMetricsEndpoints"],
         ] {
             assert_eq!(endpoints[0]["port"], "http-metrics");
-            // For the metrics of objects, the relabeling of samples keeps their labels, so `honorLabels` is not needed.
+            // For the metrics of objects, the relabeling of samples keeps the labels of the samples, so `honorLabels`
+            // is not necessary.
             assert!(endpoints[0]["honorLabels"].is_null());
             assert!(endpoints[0]["metricRelabelings"].is_array());
             assert_eq!(endpoints[1]["port"], "telemetry");

@@ -1,4 +1,5 @@
-//! Tests the relabeling rules. With these rules, series continue when a pod of the exporter is replaced.
+//! Tests the relabeling rules for Prometheus. With these rules, the series continue when another pod of the exporter
+//! replaces a pod.
 
 use serde_json::Value;
 
@@ -8,8 +9,8 @@ use crate::prometheus::block;
 
 const SCRAPING: &str = include_str!("../../../../docs/how-to/scrape.md");
 
-/// Returns the relabeling rules of the documented job, for targets or for samples. The names of their fields are those
-/// of the Prometheus Operator.
+/// Returns the relabeling rules of the job in the documentation, for targets or for samples. The fields have the same
+/// names as in the Prometheus Operator.
 fn documented(rules: &str, instance: &str) -> Value {
     let text = block(SCRAPING, "stable-series", "yaml");
     let text = text.replace("target_label:", "targetLabel:");
@@ -26,8 +27,8 @@ fn documented(rules: &str, instance: &str) -> Value {
 fn assert_rules(endpoint: &Value, instance: &str) {
     let samples = documented("metric_relabel_configs", instance);
     assert_eq!(endpoint["metricRelabelings"], samples);
-    // The Prometheus Operator selects the targets and sets their labels. So a monitor needs only the last four rules
-    // for targets.
+    // The Prometheus Operator itself selects the targets and sets their labels. So a ServiceMonitor needs only the last
+    // four of the rules for targets.
     let of_targets = documented("relabel_configs", "kube-state-metrics");
     let of_targets = of_targets.as_array().unwrap();
     let (_, defaults) = of_targets.split_last_chunk::<4>().unwrap();
@@ -68,7 +69,7 @@ fn the_chart_has_the_rules_with_high_availability() {
     assert_rules(&with_rules[0], "ksm-kube-state-metrics");
     assert!(with_rules[0]["honorLabels"].is_null());
     assert!(with_rules[1]["metricRelabelings"].is_null());
-    // The rules of the user come after the rules of the chart.
+    // Rules that the user adds come after the rules of the chart.
     let more = "prometheus.monitor.http.metricRelabelings[0].action=keep";
     let rules = endpoints(&["--set", more])[0]["metricRelabelings"].clone();
     assert_eq!(rules.as_array().unwrap().last().unwrap()["action"], "keep");

@@ -1,4 +1,4 @@
-//! The control plane of the cluster that `KUBECONFIG` names.
+//! The control plane of a real cluster. `KUBECONFIG` names the kubeconfig of the cluster.
 
 use std::net::UdpSocket;
 
@@ -8,24 +8,25 @@ use super::plane::{ControlPlane, Place, put_running};
 use crate::deploy::cluster::{self, Applied, kubectl, namespaces};
 
 const NAMESPACE: &str = "rollouts-test";
-/// A finalizer. The API server keeps a deleted pod until the test removes the finalizer, which it does after the
-/// process has ended.
+/// A finalizer. The finalizer of the pods. The API server keeps a deleted pod until the test removes the finalizer. The
+/// test does this after the process of the pod has ended.
 const FINALIZER: &str = "kube-state-metrics.example.com/process";
 
-/// A namespace and a node of the cluster. Both are deleted when this value is dropped.
+/// A namespace and a node in the cluster. When this value is dropped, it deletes both.
 pub(super) struct Cluster {
     kubeconfig: String,
     place: Place,
     _applied: Vec<Applied>,
 }
 
-/// Returns objects whose metrics give results in many of the alerting and recording rules of the test.
+/// Returns objects for many alerting and recording rules of the test. The rules have results over the metrics of these
+/// objects.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     let container = json!({ "name": "app", "image": "registry.k8s.io/pause:3.10",
         "resources": { "requests": resources, "limits": resources } });
-    // The pods have no node. Otherwise, the results of rules would change when the state of a node changes.
+    // The pods have no node. On a node, the results of rules would change when the state of the node changes.
     let template = json!({ "metadata": { "labels": pods },
         "spec": { "containers": [container], "schedulerName": NAMESPACE } });
     let metadata = json!({ "name": "web", "namespace": NAMESPACE });
@@ -46,7 +47,7 @@ fn status(name: &str, state: Value) -> Value {
         "state": state })
 }
 
-/// Returns a pod with a waiting container, for which some alerts have results.
+/// Returns a pod with a waiting container. Some alerts have results for this pod.
 fn crashing() -> Value {
     let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
     json!({
@@ -57,15 +58,15 @@ fn crashing() -> Value {
     })
 }
 
-/// Returns the address of this machine in other networks. An EndpointSlice must not contain a loopback address.
+/// Returns the address of this machine that other machines use. An EndpointSlice must not contain a loopback address.
 fn own_address() -> String {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    // For a UDP socket, this call selects the address but sends nothing.
+    // `connect` of a UDP socket selects a local address, but sends no packet.
     socket.connect("192.0.2.1:9").unwrap();
     socket.local_addr().unwrap().ip().to_string()
 }
 
-/// Applies an object, even if other programs have written its fields.
+/// Applies an object, also if other programs own some of its fields.
 fn apply(object: &Value, flags: &[&str]) {
     let flags = [&["--force-conflicts"], flags].concat();
     cluster::apply(&object.to_string(), &flags);
@@ -75,17 +76,17 @@ fn in_namespace(args: &[&str]) -> Result<String, String> {
     kubectl(&[&["-n", NAMESPACE], args].concat(), "")
 }
 
-/// Removes the finalizer of a pod. The argument has the form `pod/NAME`.
+/// Removes the finalizer from a pod. `pod` has the form `pod/NAME`.
 fn release(pod: &str) -> Result<String, String> {
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     in_namespace(&["patch", pod, "--type=merge", "-p", patch])
 }
 
-/// Removes the finalizers of all pods. Otherwise, the API server would not delete the namespace.
+/// Removes the finalizers from all pods. Otherwise, the API server could not delete the namespace.
 fn release_all() {
     let pods = in_namespace(&["get", "pods", "-o", "name"]).unwrap_or_default();
     for pod in pods.lines() {
-        // Another program may have deleted the pod.
+        // The error is ignored, because another program may have deleted the pod.
         drop(release(pod));
     }
 }
@@ -94,7 +95,7 @@ fn release_all() {
 
 impl Cluster {
     pub(super) fn start() -> Self {
-        // If an earlier run of the test was killed, its pods still have finalizers.
+        // If an earlier run of the test was killed, its pods still have their finalizers.
         release_all();
         let mut applied = namespaces(&[NAMESPACE]);
         let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": NAMESPACE },
@@ -144,7 +145,7 @@ impl ControlPlane for Cluster {
         object["apiVersion"] = json!("v1");
         object["kind"] = json!("Pod");
         object["metadata"]["finalizers"] = json!([FINALIZER]);
-        // No scheduler has this name, so the pod never has a node. If it had one, a kubelet would overwrite the status
+        // No scheduler has this name, so the pod never gets a node. On a node, the kubelet would overwrite the status
         // that the test writes.
         object["spec"]["schedulerName"] = json!(NAMESPACE);
         apply(&object, &[]);

@@ -1,38 +1,39 @@
-//! Computes numbers from the samples that Prometheus has stored during rollouts.
+//! Computes results of the tests from the samples that Prometheus has stored during rollouts.
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
 use crate::prometheus::{Prometheus, value};
 
-/// The maximum duration of a query in seconds. Prometheus returns at most 11,000 points.
+/// The maximum time range of a query, in seconds. A response of Prometheus has at most 11,000 points, that is 1,100
+/// seconds.
 const DURATION: f64 = 1000.0;
-/// The time between two points of a query in seconds.
+/// The time between two points in the result of a query, in seconds.
 const STEP: f64 = 0.1;
 
 /// The numbers of one test.
 #[derive(Default)]
 pub(super) struct Measured {
     seconds: f64,
-    /// The number of tenths of a second at which the series exists.
+    /// The number of points at which the series exists. A point is a tenth of a second.
     points: usize,
-    /// The number of tenths of a second at which the series exists several times.
+    /// The number of points at which the series exists more than once.
     pub(super) doubled: usize,
     /// The longest time without the series, in seconds.
     pub(super) longest_gap: f64,
-    /// The start of the longest gap, in seconds since the start.
+    /// The time from the start of the measurement to the start of the longest gap, in seconds.
     gap_start: f64,
     /// The number of failed evaluations of rules.
     pub(super) failed: f64,
     rules: usize,
     /// The number of rules that had results.
     pub(super) with_results: usize,
-    /// The rules that had a result twice, or whose result was about twice the result at the start.
+    /// The rules that had the same result twice, or whose result was about twice as large as at the start.
     pub(super) doubled_rules: Vec<String>,
 }
 
 impl Measured {
-    /// Measures from `start` to `end`. At the time `single`, only one replica was a target.
+    /// Measures the time from `start` to `end`. At the time `single`, Prometheus had only one replica as a target.
     pub(super) fn new(
         prometheus: &Prometheus,
         series: &str,
@@ -69,7 +70,7 @@ impl Measured {
         self.add_gap(start, before, end);
     }
 
-    /// Adds the time between two points with the series.
+    /// Records the gap between two neighbouring points of the series, if it is the longest gap until now.
     fn add_gap(&mut self, start: f64, before: f64, after: f64) {
         let gap = after - before - STEP;
         if gap > self.longest_gap {
@@ -87,7 +88,7 @@ impl Measured {
         let rules: BTreeSet<_> = rules
             .map(|rule| (text(&rule["name"]), rule["type"] == "alerting"))
             .collect();
-        // Returns the number of seconds at which an expression has results.
+        // Returns the number of seconds in which an expression has results.
         let seconds = |query: &str| {
             let range = format!("[{}s:1s] @ {end}", (end - start).ceil());
             let rows = prometheus.rows(&format!("count_over_time(({query}){range})"));
@@ -100,7 +101,7 @@ impl Measured {
                 }
                 false => format!("sum without (instance) ({{__name__=\"{name}\"}})"),
             };
-            // An alert about the exporter has a result for each replica.
+            // Alerts about the exporter have a result for each replica, so two results are correct.
             let is_about_replicas = *is_alert && name.starts_with("KubeStateMetrics");
             let doubled = match is_alert {
                 true => format!("{result} > 1"),

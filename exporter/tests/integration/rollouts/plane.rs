@@ -1,4 +1,4 @@
-//! The control plane of the rollouts. It writes the objects by which Prometheus discovers the replicas.
+//! The control plane in tests of rollouts. It writes the objects by which Prometheus discovers the replicas.
 
 use std::cell::Cell;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::continuity::{CREATED, api};
 
-/// The names and addresses that a control plane uses.
+/// The namespaces, the node and the address that a control plane uses.
 pub(super) struct Place {
     /// The namespace of the replicas.
     pub(super) namespace: &'static str,
-    /// The namespace of the Service `web` and of the pod `web-1` with the container `app`.
+    /// The namespace that contains the Service `web` and the pod `web-1` with the container `app`.
     pub(super) objects: &'static str,
     /// The name of a node.
     pub(super) node: &'static str,
@@ -19,27 +19,28 @@ pub(super) struct Place {
     pub(super) host: String,
 }
 
-/// Writes the objects that a kubelet and the controllers would write about the replicas. The replicas are local
-/// processes.
+/// Writes the objects that a kubelet and the controllers would write for the replicas. The replicas are local
+/// processes, so no kubelet does this.
 pub(super) trait ControlPlane {
     fn place(&self) -> &Place;
 
-    /// Returns the exporter's flags that name the API server.
+    /// Returns the flags with which the exporter finds the API server.
     fn flags(&self) -> Vec<String>;
 
-    /// Returns the lines of `kubernetes_sd_configs` below the role.
+    /// Returns the lines that follow the line `role` in `kubernetes_sd_configs`.
     fn discovery(&self) -> Vec<String>;
 
-    /// Creates or changes an object. `plural` is the name of its resource.
+    /// Creates or changes an object. `plural` is the plural name of the object's resource.
     fn put(&self, plural: &str, object: Value);
 
-    /// Marks a pod as being deleted. Prometheus still discovers such a pod.
+    /// Marks a pod as terminating. Prometheus still discovers such a pod.
     fn end(&self, pod: Value);
 
     fn delete(&self, plural: &str, name: &str);
 }
 
-/// Creates pods that run. With these pods, further replicas do not double the number of running pods.
+/// Creates pods that run. The replicas are also running pods. Because of the pods `web-…`, a further replica does not
+/// double the number of running pods.
 pub(super) fn put_running(plane: &dyn ControlPlane) {
     for name in ["web-2", "web-3", "web-4"] {
         plane.put(
@@ -53,11 +54,11 @@ pub(super) fn put_running(plane: &dyn ControlPlane) {
     }
 }
 
-/// A simulated API server in this process.
+/// A simulated API server in the test process.
 pub(super) struct Simulated {
     api: Api,
     place: Place,
-    /// The version of the last EndpointSlice.
+    /// The resource version of the last EndpointSlice.
     version: Cell<u32>,
 }
 

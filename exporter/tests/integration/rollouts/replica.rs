@@ -1,4 +1,4 @@
-//! The replicas, which are local processes, and the programs that they run.
+//! The replicas, which are local processes, and the exporters that they run.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 use super::plane::ControlPlane;
 use crate::support::{Exporter, eventually, get, signal};
 
-/// The environment variable with the path of another exporter, which has the flags of kube-state-metrics.
+/// The name of an environment variable. Its value is the path of another exporter that has the flags of
+/// kube-state-metrics.
 const OTHER: &str = "ROLLOUTS_OTHER_EXPORTER";
 
-/// The program that the replicas run.
+/// The exporter that the replicas run.
 pub(super) enum Program {
     /// This exporter with `--ha`.
     HighlyAvailable,
-    /// The path of another exporter, which takes no part in an election.
+    /// The path of another exporter, which does not support leader election.
     Other(String),
 }
 
-/// A process that serves metrics.
+/// A local process that serves metrics.
 pub(super) struct Replica {
     pub(super) name: String,
-    /// The address of the metrics of objects, as `HOST:PORT`.
+    /// The address that serves the metrics of objects, as `HOST:PORT`.
     pub(super) address: String,
     process: Process,
     started: Instant,
@@ -32,13 +33,13 @@ enum Process {
     Other(Other),
 }
 
-/// A process of another program. It is killed when this value is dropped.
+/// A process of another exporter. When this value is dropped, the process is killed.
 struct Other(Child);
 
 // === impl Program ===
 
 impl Program {
-    /// Returns the other exporter that the environment names.
+    /// Returns the other exporter, whose path is in the environment.
     pub(super) fn other() -> Self {
         let path = std::env::var(OTHER);
         Self::Other(path.unwrap_or_else(|_| panic!("{OTHER} names no exporter")))
@@ -51,8 +52,8 @@ impl Program {
         }
     }
 
-    /// Returns the time before the first readiness probe, which is `initialDelaySeconds` in the manifests of the
-    /// program.
+    /// Returns the time before the first readiness probe. In the manifests of the exporter, this time is
+    /// `initialDelaySeconds`.
     pub(super) fn readiness_delay(&self) -> Duration {
         Duration::from_secs(match self {
             Self::HighlyAvailable => 1,
@@ -100,8 +101,8 @@ impl Program {
 // === impl Replica ===
 
 impl Replica {
-    /// Waits until a kubelet would set the replica to ready. The other exporter has no leader election. Its
-    /// replica is ready when it serves `series`.
+    /// Waits until a kubelet would mark the replica as ready. The other exporter has no leader election. So a replica
+    /// of the other exporter counts as ready when it serves `series`.
     pub(super) fn becomes_ready(&self, delay: Duration, series: &str) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
         if let Process::Own(exporter) = &self.process {

@@ -7,7 +7,7 @@ fn with_statuses(statuses: &Value) -> Value {
     json!({ "status": { "containerStatuses": statuses, "initContainerStatuses": statuses } })
 }
 
-/// The samples of a family of containers, which must equal those of the family of init containers.
+/// Checks that the family of containers and the family of init containers have equal samples. Returns these samples.
 fn both(suffix: &str, pod: Value) -> Vec<String> {
     let lines = tails(&format!("kube_pod_container_{suffix}"), pod.clone());
     assert_eq!(

@@ -1,7 +1,7 @@
-//! Finds keys that occur twice in a JSON object, with both positions.
+//! Finds a key that occurs twice in a JSON object, and the positions of both occurrences.
 //!
-//! The JSON decoder reports positions only with errors. Therefore, this module causes an error at each key whose
-//! position it needs.
+//! The JSON decoder reports a position only in an error. Therefore, to get the position of a key, this module parses
+//! the text again and returns an error at this key.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,20 +16,20 @@ pub(super) struct DuplicateKey {
     pub(super) second: Position,
 }
 
-/// The position where a key begins in the text; line and column are counted from 1.
+/// The position at which a key begins. Line and column are counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Position {
     pub(super) line: usize,
     column: usize,
 }
 
-/// Reads a value and numbers the keys in their order.
+/// Parses a JSON text. It numbers the keys in their order, and finds a key that occurs twice.
 #[derive(Default)]
 struct Search {
     keys: usize,
-    /// The number of the key at which the search stops. The error at this key has the position of the key.
+    /// The number of the key at which parsing stops with an error. The error has the position of the key.
     stop_at: Option<usize>,
-    /// A key that occurs twice, with the numbers of both occurrences.
+    /// A key that occurs twice, and the numbers of both occurrences.
     found: Option<(String, usize, usize)>,
 }
 
@@ -39,11 +39,11 @@ struct AnyValue<'s>(&'s mut Search);
 /// Reads a key.
 struct Key;
 
-/// Finds the first object of a JSON text in which a key occurs twice. `None` if no key occurs twice, or if the text
-/// cannot be decoded for another reason.
+/// Finds the first key in a JSON text that occurs twice in the same object. Returns `None` if there is no such key, or
+/// if the text cannot be decoded for another reason.
 pub(super) fn find(json: &str) -> Option<DuplicateKey> {
     let mut search = Search::default();
-    // The result is in `search.found`, so the error is not needed.
+    // Ignore the returned error, because the result is in `search.found`.
     let _ = search.run(json);
     let (key, first, second) = search.found?;
     let quoted = serde_json::to_string(&key).map_or(0, |key| key.len());
@@ -54,7 +54,7 @@ pub(super) fn find(json: &str) -> Option<DuplicateKey> {
         };
         search.run(json).err().map(|error| Position {
             line: error.line(),
-            // The decoder has read the key, so the error is at the end of the key.
+            // The position in the error is the end of the key. Convert it to the start.
             column: (error.column() + 1).saturating_sub(quoted),
         })
     };
@@ -68,7 +68,7 @@ pub(super) fn find(json: &str) -> Option<DuplicateKey> {
 // === impl DuplicateKey ===
 
 impl DuplicateKey {
-    /// Describes the problem for a value that begins in this line.
+    /// Describes the problem. `line` is the number of the line at which the JSON text begins.
     pub(super) fn problem(&self, line: usize) -> String {
         let Self { key, first, second } = self;
         let in_file = |position: &Position| line + position.line.saturating_sub(1);

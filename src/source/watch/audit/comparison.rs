@@ -1,4 +1,4 @@
-//! Compares the stored rows with a list of the API server.
+//! Compares the rows of a store (one row per object) with a list of the API server.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,22 +12,22 @@ use crate::k8s::resource_version;
 use crate::scope::ObjectFilter;
 use crate::store::{FeederRows, Uid};
 
-/// The identities of the objects in a list of the API server.
+/// The objects in a list of the API server, with their uids and versions.
 #[derive(Debug)]
 pub(in crate::source::watch) struct Listed {
     /// The version of the list.
     pub(in crate::source::watch) version: u64,
-    /// The rule that decides which objects belong to the store.
+    /// The filter that decides which objects belong to the store.
     pub(in crate::source::watch) filter: Arc<ObjectFilter>,
     /// The hash function of keys and uids.
     hasher: RandomState,
-    /// The objects, by the hashes of their keys.
+    /// The objects. The key of the map is the hash of the object's key.
     objects: HashMap<u64, ListedObject>,
-    /// Hashes of the keys of objects whose identity is unknown, because the objects are too large.
+    /// Hashes of the keys of objects whose uid and version are unknown, because the objects are too large.
     unknown: HashSet<u64>,
-    /// Hashes of the keys of the objects whose names must be kept.
+    /// Hashes of the keys of those objects whose names are needed.
     wanted: HashSet<u64>,
-    /// The names of the wanted objects, by the hashes of their keys.
+    /// The names of the objects in `wanted`, by the hashes of their keys.
     names: HashMap<u64, String>,
 }
 
@@ -35,26 +35,26 @@ pub(in crate::source::watch) struct Listed {
 struct ListedObject {
     uid: u64,
     version: u64,
-    /// Whether the object does not belong to the store, because of its namespace or its shard.
+    /// Whether the filter of the store excludes the object, because of its namespace or its shard.
     is_foreign: bool,
 }
 
-/// How a stored object differs from the object of the API server.
+/// How the row of an object differs from the object in the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::source::watch) enum Difference {
-    /// The object is not stored.
+    /// The API server has the object, but the store has no row for it.
     Missing,
     /// The API server has a newer version of the object, or another object with the same name.
     Outdated,
-    /// The object is stored, but the API server does not have it.
+    /// The store has a row for the object, but the API server does not have the object.
     Deleted,
 }
 
-/// An object for which the store and the API server differ.
+/// An object whose row differs from the object in the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::watch) struct Different {
     pub(in crate::source::watch) how: Difference,
-    /// `None` if the object has no row and is not a wanted object.
+    /// `None` if the object has no row and its name was not requested.
     pub(in crate::source::watch) name: Option<String>,
 }
 
@@ -63,7 +63,8 @@ pub(in crate::source::watch) struct Different {
 pub(super) struct Comparison {
     /// The objects that differ, by the hashes of their keys.
     pub(super) differences: HashMap<u64, Different>,
-    /// Hashes of the keys of existing objects that have no row for a known reason.
+    /// Hashes of the keys of existing objects that have no row, because the filter excludes them or because they were
+    /// skipped.
     pub(super) without_row: HashSet<u64>,
 }
 
@@ -105,8 +106,9 @@ impl Listed {
         self.unknown.insert(self.hasher.hash_one(key));
     }
 
-    /// Compares the objects with the stored rows. `touched` are the hashes of the keys of objects that have changed
-    /// since the list was requested. `without_row` are the hashes of the keys of existing objects that have no row.
+    /// Compares the objects with the rows of the store. `touched` contains the hashes of the keys of objects that have
+    /// changed since the list was requested. `without_row` contains the hashes of the keys of existing objects that
+    /// have no row.
     pub(super) fn compare(
         mut self,
         rows: &FeederRows,
@@ -122,7 +124,7 @@ impl Listed {
             }
             let how = match listed {
                 None => Difference::Deleted,
-                // The store itself removes objects that do not belong to it.
+                // This is not a difference: the store itself removes objects that its filter excludes.
                 Some(object) if object.is_foreign => continue,
                 Some(object) if object.uid != self.hasher.hash_one(row.uid) => Difference::Outdated,
                 Some(object) if row.version != 0 && object.version > row.version => {
@@ -173,7 +175,7 @@ mod tests {
         }
     }
 
-    /// The rows of nodes, each with a name, a uid and a version.
+    /// Returns the rows of nodes. Each node is a tuple of a name, a uid and a version.
     fn rows(filter: &ObjectFilter, nodes: &[(&str, &str, &str)]) -> FeederRows {
         let store = MetricsStore::new(families::nodes());
         store.set_filter(filter.clone());
@@ -187,7 +189,7 @@ mod tests {
         writer.written_rows().unwrap().published().unwrap()
     }
 
-    /// The differences between rows and listed objects, as text. `touched` and `without_row` are names.
+    /// Returns the differences between rows and listed objects, as text. `touched` and `without_row` contain names.
     fn differences(
         filter: &ObjectFilter,
         stored: &[(&str, &str, &str)],

@@ -29,8 +29,8 @@ use crate::scope::ObjectFilter;
 use crate::source::health::FailureReason;
 use crate::store::namespace_in;
 
-/// Sends the list requests of one audit. All requests ask for the metadata of the objects, and for the current state of
-/// the server, not of a cache.
+/// Sends the list requests of one audit. All requests ask only for the metadata of the objects. The server must not
+/// answer them from a cache.
 pub(in crate::source::watch) struct Lister {
     pub(in crate::source::watch) client: Client,
     pub(in crate::source::watch) target: Target,
@@ -46,30 +46,30 @@ pub(in crate::source::watch) struct Lister {
     pub(in crate::source::watch) requests: IntCounter,
 }
 
-/// The number of objects of a target at a version.
+/// The number of objects that the server has at a resource version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     pub(super) version: u64,
-    /// `None` if the server does not send the number, for example because there is a selector.
+    /// `None` if the server does not send the number, for example because the request has a selector.
     pub(super) count: Option<u64>,
 }
 
 /// An item of a list.
 enum Item {
     Known(Peeked),
-    /// An item that is too large, with its namespace and name.
+    /// An item that is too large to be read: its namespace and its name.
     TooLarge(String, String),
 }
 
 // === impl Lister ===
 
 impl Lister {
-    /// Requests the number of objects. The request is a list of one object, whose metadata has the number of the
-    /// remaining objects.
+    /// Requests the number of objects. The request is a list that is limited to one object. The metadata of the
+    /// response contains the number of the other objects.
     ///
     /// # Errors
     ///
-    /// If the request fails, or the version of the list is not a number.
+    /// Returns an error if the request fails, or if the version of the list is not a number.
     pub(super) async fn probe(mut self) -> Result<Probe, Failure> {
         let (mut progress, mut items) = (ListProgress::new(), 0_u64);
         let request = ListWatchRequest::List {
@@ -78,7 +78,8 @@ impl Lister {
             next: None,
         };
         let meta = self.page(request, &mut progress, |_| items += 1).await?;
-        // With a selector, the number of remaining objects would include objects that the selector excludes.
+        // If there is a selector, do not use the number of the other objects, because it includes objects that the
+        // selector excludes.
         let count = match &meta.next {
             None => Some(items),
             Some(_) if self.selector.is_some() => None,
@@ -90,12 +91,13 @@ impl Lister {
         })
     }
 
-    /// Lists the identities of all objects. `wanted` are the hashes of the keys of the objects whose names the result
-    /// must contain.
+    /// Lists all objects, with their uids and versions. `wanted` contains the hashes of the keys of those objects whose
+    /// names the result must contain.
     ///
     /// # Errors
     ///
-    /// If a request fails, if an object has no identity, or if the version of the list is not a number.
+    /// Returns an error if a request fails, if an object has no name or uid, or if the version of the list is not a
+    /// number.
     pub(super) async fn objects(
         mut self,
         filter: Arc<ObjectFilter>,
@@ -122,7 +124,7 @@ impl Lister {
                 }
             };
             let meta = self.page(request, &mut progress, add).await?;
-            // All pages have the version of the first page.
+            // All pages of a list have the same version, so use the version of the first page.
             if version.is_none() {
                 version = Some(number(&meta)?);
             }
@@ -134,8 +136,8 @@ impl Lister {
         Ok(listed)
     }
 
-    /// Requests a page, and passes each of its items to `each`. If the server refuses the preferred encoding, asks for
-    /// JSON.
+    /// Requests one page of a list, and passes each of its items to `each`. If the server refuses the preferred
+    /// encoding, requests JSON.
     async fn page(
         &mut self,
         request: ListWatchRequest<'_>,
@@ -218,7 +220,7 @@ fn no_identity() -> Failure {
     Failure::new(FailureReason::DecodeError, message)
 }
 
-/// The version of a list as a number.
+/// Returns the version of a list as a number.
 fn number(meta: &ListMeta) -> Result<u64, Failure> {
     resource_version::as_u64(&meta.version).ok_or_else(|| {
         let message = "the resourceVersion of the list is not a number";

@@ -1,4 +1,4 @@
-//! [`ReceivedObjects`]: the data that audits keep about the objects that a watch has received.
+//! [`ReceivedObjects`]: data for audits about the objects that a watch has received.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -9,15 +9,16 @@ use super::window::Window;
 use crate::resource::Scope;
 use crate::store::{namespace_in, write_key};
 
-/// The data that audits keep, in addition to the rows of the store, about the objects that a watch has received.
+/// Data for audits about the objects that a watch has received, in addition to the rows of the store (one row per
+/// object).
 #[derive(Debug)]
 pub(in crate::source::watch) struct ReceivedObjects {
     keys: KeyHasher,
-    /// Hashes of the keys of existing objects without a row: objects of other shards, and skipped objects.
+    /// Hashes of the keys of existing objects that have no row, because they belong to another shard or were skipped.
     without_row: HashSet<u64>,
-    /// The objects without a row in the list in progress.
+    /// The same hashes for the objects of a list in progress; `None` if no list is in progress.
     listed_without_row: Option<HashSet<u64>>,
-    /// The changes during an audit.
+    /// The changes since the current audit began; `None` if there is no audit.
     window: Option<Window>,
 }
 
@@ -28,7 +29,7 @@ pub(in crate::source::watch) struct KeyHasher {
     hasher: RandomState,
 }
 
-/// The state of an object after a change.
+/// Whether an object exists after a change, and whether it has a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source::watch) enum Presence {
     /// The store has a row for the object.
@@ -53,24 +54,24 @@ impl ReceivedObjects {
         }
     }
 
-    /// The hash function of keys and uids.
+    /// Returns the hash function for keys and uids.
     pub(in crate::source::watch) fn hasher(&self) -> RandomState {
         self.keys.hasher.clone()
     }
 
-    /// The hash function of keys, for another thread.
+    /// Returns a copy of the hash function for keys, for another thread.
     pub(in crate::source::watch) fn key_hasher(&self) -> KeyHasher {
         self.keys.clone()
     }
 
-    /// The key of an object, as in the store.
+    /// Returns the key of an object: `namespace/name`, or `name` for a cluster-scoped object.
     pub(in crate::source::watch) fn key(scope: Scope, namespace: &str, name: &str) -> String {
         let mut key = String::new();
         write_key(&mut key, namespace_in(scope, namespace), name);
         key
     }
 
-    /// Records a change of an object with a namespace and a name. `rows` is the number of rows after the change.
+    /// Like [`Self::changed`], for an object that is given by its namespace and name.
     pub(in crate::source::watch) fn changed_by_name(
         &mut self,
         (namespace, name): (&str, &str),
@@ -110,14 +111,14 @@ impl ReceivedObjects {
         }
     }
 
-    /// Records objects of the list in progress that have no row, by the hashes of their keys.
+    /// Records that these objects of the list in progress have no row. `keys` contains the hashes of their keys.
     pub(in crate::source::watch) fn listed_without_row(&mut self, keys: HashSet<u64>) {
         if let Some(listed) = &mut self.listed_without_row {
             listed.extend(keys);
         }
     }
 
-    /// Begins a list, which contains all objects.
+    /// Begins a list of all objects. This ends the recording of changes.
     pub(in crate::source::watch) fn begin_list(&mut self) {
         self.window = None;
         self.listed_without_row = Some(HashSet::new());
@@ -133,7 +134,7 @@ impl ReceivedObjects {
         self.listed_without_row = None;
     }
 
-    /// Begins to record changes. `rows` is the current number of rows.
+    /// Begins to record changes for an audit. `rows` is the current number of rows.
     pub(in crate::source::watch) fn open_window(&mut self, rows: usize) {
         let count = rows + self.without_row.len();
         self.window = Some(Window::new(count as u64));
@@ -144,7 +145,7 @@ impl ReceivedObjects {
         self.window = None;
     }
 
-    /// The recorded changes. `None` if no changes are recorded, or if changes are missing.
+    /// The recorded changes. `None` if changes are not being recorded, or if there were too many to record all of them.
     pub(in crate::source::watch) fn window(&self) -> Option<&Window> {
         self.window.as_ref().filter(|window| !window.is_full())
     }
@@ -154,7 +155,7 @@ impl ReceivedObjects {
         &self.without_row
     }
 
-    /// Replaces the objects without a row, except those that have changed during the audit.
+    /// Replaces the set of objects that have no row. Objects that have changed during the audit are not replaced.
     pub(in crate::source::watch) fn replace_without_row(&mut self, listed: HashSet<u64>) {
         let Some(window) = &self.window else { return };
         let touched = window.touched();
@@ -172,7 +173,7 @@ impl KeyHasher {
         self.hasher.hash_one(key)
     }
 
-    /// The hash of the key of an object with a namespace and a name.
+    /// The hash of the key of an object that is given by its namespace and name.
     pub(in crate::source::watch) fn hash_name(&self, (namespace, name): (&str, &str)) -> u64 {
         self.hash(&ReceivedObjects::key(self.scope, namespace, name))
     }

@@ -1,37 +1,37 @@
-//! [`Rotation`]: the order in which the watches compare all their objects.
+//! [`Rotation`]: decides in which audit rounds a watch compares all its objects with the API server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The order in which the watches of a server compare all their objects. At most about one watch makes this comparison
-/// at a time.
+/// Decides in which audit rounds a watch compares all its objects with the API server. The watches take turns, so that
+/// usually at most one watch does this at a time.
 #[derive(Debug, Default)]
 pub(in crate::source::watch) struct Rotation {
-    /// Number of watches that have ever joined.
+    /// Number of watches that were ever added.
     joined: AtomicUsize,
-    /// Number of watches that take part now.
+    /// Number of watches that currently take turns.
     members: AtomicUsize,
 }
 
-/// The place of one watch in a rotation.
+/// One of the watches that take turns. When this value is dropped, the watch no longer takes part.
 #[derive(Debug)]
 pub(super) struct Member {
     rotation: Arc<Rotation>,
     place: usize,
 }
 
-/// Number of rounds per watch. A comparison of all objects transfers the metadata of all objects. With three rounds per
-/// watch, all comparisons together transfer less than a hundredth of the bytes that the watches of a busy cluster
-/// transfer.
+/// With `n` watches, each watch compares all its objects once in `n` times this number of rounds. A comparison
+/// transfers the metadata of all objects. With this number, all comparisons together transfer less than 1 % of the
+/// bytes that the watches of a busy cluster transfer.
 const ROUNDS_PER_WATCH: usize = 3;
-/// With fewer watches, there are as many rounds as with this number of watches, because a single watch may have most of
-/// the objects.
+/// If there are fewer watches, compute with this number of watches. Otherwise, a single watch with many objects would
+/// compare them too often.
 const MIN_WATCHES: usize = 12;
 
 // === impl Rotation ===
 
 impl Rotation {
-    /// Adds a watch. The watch takes part until the returned [`Member`] is dropped.
+    /// Adds a watch. The watch takes turns with the other watches until the returned [`Member`] is dropped.
     pub(super) fn join(self: Arc<Self>) -> Member {
         self.members.fetch_add(1, Ordering::Relaxed);
         Member {
@@ -44,7 +44,7 @@ impl Rotation {
 // === impl Member ===
 
 impl Member {
-    /// Whether the watch compares all its objects in a round. `round` is the number of the round of this watch.
+    /// Whether the watch compares all its objects in this round. `round` counts the rounds of this watch.
     pub(super) fn has_turn(&self, round: usize) -> bool {
         let members = self.rotation.members.load(Ordering::Relaxed);
         let rounds = ROUNDS_PER_WATCH * members.max(MIN_WATCHES);

@@ -1,21 +1,21 @@
-//! [`Skips`]: the rounds in which an audit ignores a suspicion or a difference.
+//! [`Skips`]: the number of audit rounds that ignore a suspicion or a difference.
 
-/// Counts the rounds in which an audit ignores a suspicion or a difference, because earlier comparisons or lists did
-/// not help.
+/// Counts the audit rounds that ignore a suspicion or a difference. This is useful if comparisons found no reason for
+/// the same suspicion, or if lists did not remove the same difference.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
-    /// Number of rounds to ignore after the last comparison.
+    /// The number of rounds that were to be ignored after the last comparison.
     rounds: u32,
     left: u32,
 }
 
-/// Maximum number of ignored rounds. With the default interval, they take about an hour.
+/// Maximum number of ignored rounds. With the default interval, 11 rounds take about an hour.
 const MAX_ROUNDS: u32 = 11;
 
 // === impl Skips ===
 
 impl Skips {
-    /// Ignores more rounds than the last time: 1 round, then 3, then 7, then always 11.
+    /// Ignores the following rounds. Their number grows with each call: 1 round, then 3, then 7, then always 11.
     pub(super) fn grow(&mut self) {
         self.rounds = (self.rounds * 2 + 1).min(MAX_ROUNDS);
         self.left = self.rounds;
@@ -25,12 +25,12 @@ impl Skips {
         *self = Self::default();
     }
 
-    /// Whether suspicions are currently ignored.
+    /// Whether the next round is ignored.
     pub(super) fn is_active(&self) -> bool {
         self.left > 0
     }
 
-    /// Whether to ignore the suspicion of this round.
+    /// Returns whether to ignore the suspicion of this round, and counts the round.
     pub(super) fn skip(&mut self) -> bool {
         let skips = self.is_active();
         self.left = self.left.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! [`Audit`]: the steps of the audits of one watch.
+//! [`Audit`]: the state machine for the audits of one watch. The module `audit` describes the steps of an audit round.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,114 +17,119 @@ use super::task::Task;
 use crate::scope::ObjectFilter;
 use crate::store::FeederRows;
 
-/// The audits of one watch.
+/// The state machine for the audits of one watch.
 ///
-/// The task of the watch drives the audit, so that comparisons see the events of the watch in their order.
+/// The task of the watch calls the methods of this type, so that a comparison happens between two events of the watch.
 pub(in crate::source::watch) struct Audit {
     interval: Duration,
     member: Member,
     stage: Stage,
-    /// The time of the next round.
+    /// The time at which the next round begins.
     due: Instant,
     rounds: usize,
-    /// Whether the watch was late in this round: it did not reach the version of a response in time.
+    /// Whether the watch did not reach the version of a response in time in this round.
     is_late: bool,
-    /// The suspicion that causes the list of this round. `None` if there is no list, or if the list has another cause.
+    /// The suspicion that was the reason for the list of this round. `None` if there is no list, or if the list has
+    /// another reason.
     suspicion: Option<Suspicion>,
-    /// The differences that the next comparison must confirm.
+    /// The differences that the first comparison found. The second comparison must confirm them.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether an audit has caused a list that no comparison has checked yet.
+    /// Whether an audit caused the last list, and no comparison has checked the result of this list yet.
     is_verifying: bool,
-    /// Hashes of the keys of the objects whose differences caused the last list.
+    /// Hashes of the keys of the objects whose differences were the reason for the last list.
     healed: HashSet<u64>,
-    /// Whether the last differences were found right after a list that an audit had caused.
+    /// Whether the first comparison after a list that an audit caused has found differences.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
-    /// The rounds in which differences cause no list, because earlier lists did not help.
+    /// The rounds in which differences cause no list, because earlier lists did not remove the differences.
     list_skips: Skips,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Suspicion {
-    /// The number of objects differs.
+    /// The number of objects in the response differs from the number of received objects.
     Count,
-    /// The watch did not reach the version of the response with the number of objects in time.
+    /// The watch did not reach the version of the response in time.
     Late,
 }
 
 enum Stage {
-    /// The audit waits until this time.
+    /// The audit does nothing until this time.
     Resting {
         until: Instant,
     },
-    /// The number of objects is requested.
+    /// The audit has requested the number of objects.
     Probing(Task<Result<Probe, Failure>>),
-    /// The response with the number has arrived. The watch receives changes up to the version of the response, at most
-    /// until this time.
+    /// The response with the number of objects has arrived. The audit waits until the watch has reached the version of
+    /// the response, at most until this time.
     Probed {
         probe: Probe,
         until: Instant,
     },
-    /// The objects are listed.
+    /// The audit has requested the list of the objects.
     Listing(Task<Result<Listed, Failure>>),
-    /// The list has arrived. The watch receives changes up to the version of the list, at most until this time.
+    /// The list has arrived. The audit waits until the watch has reached the version of the list, at most until this
+    /// time.
     Listed {
         listed: Listed,
         until: Instant,
     },
     Comparing(Task<Comparison>),
-    /// A second comparison begins at this time.
+    /// The second comparison begins at this time.
     Confirming {
         until: Instant,
     },
-    /// A temporary value while the stage changes.
+    /// A placeholder during a change of the stage.
     Between,
 }
 
-/// The next step of the watch for its audit.
+/// What the watch must do next for its audit.
 pub(in crate::source::watch) enum Step {
-    /// Waits for [`Audit::changed`], or for an event.
+    /// Wait for [`Audit::changed`] or for the next event.
     Wait,
-    /// Requests the number of objects.
+    /// Request the number of objects.
     Probe,
-    /// Lists the objects. If `confirms` is true, the list is for the second comparison, and the window of the first
-    /// comparison stays open.
+    /// List the metadata of the objects. If `confirms` is true, the list is for the second comparison, and the
+    /// recording of changes continues.
     List { confirms: bool },
-    /// Compares a list with the rows.
+    /// Compare a list with the rows of the store.
     Compare(Listed),
-    /// A comparison has ended. `without_row` contains the existing objects that have no row for a known reason.
+    /// A comparison has ended. `without_row` contains the hashes of the keys of existing objects that have no row for a
+    /// known reason.
     Compared { without_row: HashSet<u64> },
-    /// The round has ended without a difference. Either the objects were compared, or only their number.
+    /// The round has ended without a difference. `compared` is true if the objects were compared, and not only their
+    /// number.
     Agreed { compared: bool },
-    /// The round has ended without a result.
+    /// The round has ended without a result, for example because a request failed.
     Unknown(Option<Failure>),
     /// Two comparisons have found the same differences.
     Differs(Finding),
 }
 
-/// The differences that a second comparison has confirmed.
+/// The differences that the second comparison has confirmed.
 #[derive(Debug)]
 pub(in crate::source::watch) struct Finding {
     /// The objects that differ.
     pub(in crate::source::watch) objects: Vec<Different>,
-    /// Whether the watch did not reach the version of the list in time. Such a watch may receive no changes at all.
+    /// Whether the watch did not reach the version of the list in time. It is possible that such a watch receives no
+    /// changes at all.
     pub(in crate::source::watch) is_mute: bool,
-    /// Whether to list the objects now. If a list did not remove the differences, it is not repeated soon.
+    /// Whether to list all objects now. If an earlier list did not remove the differences, some rounds cause no list.
     pub(in crate::source::watch) heals: bool,
 }
 
-/// How long a watch may take to reach the version of a response. API servers send a bookmark about once a minute.
+/// The time within which a watch must reach the version of a response. API servers send a bookmark about once a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a watch may take to reach the version of a response if the watch has already been late in this round.
+/// The time within which a watch must reach the version of a response, if it has already failed to do so in this round.
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
-/// The time between two comparisons, and between a list and the comparison after it.
+/// The time between two comparisons, and between a list of all objects and the next comparison.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
 // === impl Audit ===
 
 impl Audit {
-    /// Creates the audits of a watch. The first audit begins half an interval later, at the earliest.
+    /// Creates the state machine. The first round begins between half an interval and one interval later.
     pub(in crate::source::watch) fn new(interval: Duration, rotation: &Arc<Rotation>) -> Self {
         let due = Instant::now() + interval.mul_f64(0.5 + fastrand::f64() / 2.0);
         Self {
@@ -145,8 +150,8 @@ impl Audit {
         }
     }
 
-    /// Waits until the caller must call [`next`](Self::next) again, even if no event arrives. Never resolves if `audit`
-    /// is `None`.
+    /// Waits until the audit has a next step. Then call [`next`](Self::next). If `audit` is `None`, the future never
+    /// resolves.
     pub(in crate::source::watch) async fn changed(audit: Option<&mut Self>) {
         let Some(audit) = audit else {
             return std::future::pending().await;
@@ -163,7 +168,8 @@ impl Audit {
         }
     }
 
-    /// Returns the next step of the watch. `version` is the version up to which the watch has received all changes.
+    /// Returns what the watch must do next. `version` is the resource version up to which the watch has received all
+    /// changes.
     pub(in crate::source::watch) fn next(
         &mut self,
         version: u64,
@@ -227,7 +233,8 @@ impl Audit {
         }
     }
 
-    /// Compares the number of objects that the server has with the number that the watch has at the same version.
+    /// Compares the number of objects in the server with the number of objects that the watch has received up to the
+    /// same version.
     fn probed(
         &mut self,
         probe: Probe,
@@ -264,7 +271,7 @@ impl Audit {
         Step::List { confirms: false }
     }
 
-    /// Compares a list with the rows, when the watch has received all changes before the list, or when `until` has
+    /// Compares a list with the rows when the watch has reached the version of the list, or when the time `until` has
     /// passed.
     fn listed(&mut self, listed: Listed, until: Instant, version: u64) -> Step {
         let is_late = version < listed.version;
@@ -275,7 +282,7 @@ impl Audit {
         Step::Compare(listed)
     }
 
-    /// Decides what follows a comparison: a second comparison, a new list of the objects, or the end of the round.
+    /// Decides what follows a comparison: a second comparison, a new list of all objects, or the end of the round.
     fn compared(&mut self, comparison: Comparison, now: Instant) -> Step {
         let Comparison {
             differences,
@@ -283,7 +290,8 @@ impl Audit {
         } = comparison;
         let Some(suspects) = self.suspects.take() else {
             if differences.is_empty() {
-                // A server that sends old bookmarks or inexact numbers causes suspicions without differences.
+                // If there was a suspicion, it was wrong. A server that sends old bookmarks or inexact numbers causes
+                // such a suspicion in each round, so ignore the same suspicion for some rounds.
                 match self.suspicion {
                     Some(Suspicion::Count) => self.count_skips.grow(),
                     Some(Suspicion::Late) => self.late_skips.grow(),
@@ -310,8 +318,9 @@ impl Audit {
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // The watch may have missed other changes after the list. These changes cause a second list immediately, but no
-        // third list, because a watch that always misses changes must not cause lists without a pause.
+        // If other objects differ after the list, the watch may have missed further changes. List the objects a second
+        // time immediately, but not a third time, because a watch that always misses changes must not cause one list
+        // after another.
         if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
             self.list_skips.grow();
         }
@@ -327,7 +336,7 @@ impl Audit {
         })
     }
 
-    /// Continues after [`Step::Compared`]: waits for the second comparison, or ends the round.
+    /// Call this method after [`Step::Compared`]. It either waits for the second comparison, or ends the round.
     pub(in crate::source::watch) fn after_comparison(&mut self) -> Step {
         match self.stage {
             Stage::Confirming { .. } => Step::Wait,
@@ -355,13 +364,13 @@ impl Audit {
         self.stage = Stage::Resting { until: self.due };
     }
 
-    /// The time of the next round, if a round begins now. The interval varies, so that watches do not send their
-    /// requests at the same time.
+    /// Returns the time of the next round, for a round that begins now. The interval varies, so that watches do not
+    /// send their requests at the same time.
     fn next_due(&self, now: Instant) -> Instant {
         now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)
     }
 
-    /// Requests the number of objects.
+    /// Request the number of objects.
     pub(in crate::source::watch) fn probe(&mut self, lister: Lister) {
         self.stage = Stage::Probing(Task::spawn(lister.probe()));
     }
@@ -378,7 +387,7 @@ impl Audit {
         self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, wanted)));
     }
 
-    /// Compares a list with the rows.
+    /// Compare a list with the rows of the store.
     pub(in crate::source::watch) fn compare(
         &mut self,
         listed: Listed,
@@ -392,7 +401,7 @@ impl Audit {
         Some(())
     }
 
-    /// Ends the round, because the watch has listed its objects.
+    /// Ends the round, because the watch has listed all its objects again.
     pub(in crate::source::watch) fn relisted(&mut self) {
         self.suspects = None;
         self.rest();

@@ -1,15 +1,15 @@
-//! [`Task`]: work of an audit that runs at the same time as the watch.
+//! [`Task`]: a request or a computation of an audit, which runs in a separate task.
 
 use std::future::{Future, pending};
 use std::panic::resume_unwind;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Work of an audit that runs at the same time as the watch. Dropping the task stops the work, unless the work already
-/// runs on a thread for blocking work.
+/// A request or a computation of an audit, which runs in a separate task. Dropping this value stops the task. A
+/// computation that has already begun on a thread for blocking work is not stopped.
 ///
-/// A list needs memory of the buffers that all watches share. If a watch polled the list itself, the watch could wait
-/// for memory that its own list holds.
+/// The separate task prevents a deadlock. A list and the watch both need memory from the buffer budget. If the task of
+/// the watch also ran the list, it could wait for memory that its own list has, and the list would never continue.
 #[derive(Debug)]
 pub(super) struct Task<T> {
     handle: JoinHandle<T>,
@@ -23,7 +23,7 @@ impl<T: Send + 'static> Task<T> {
         Self::new(tokio::spawn(work))
     }
 
-    /// Runs work that takes too long for a worker thread of the runtime.
+    /// Runs a computation that takes too long for a worker thread of the runtime.
     pub(super) fn spawn_blocking(work: impl FnOnce() -> T + Send + 'static) -> Self {
         Self::new(spawn_blocking(work))
     }
@@ -35,7 +35,7 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
-    /// Waits until the work has ended. No result is lost if the future is dropped.
+    /// Waits until the task has ended. If this future is dropped, the result is not lost.
     pub(super) async fn finished(&mut self) {
         if self.result.is_some() {
             return;
@@ -44,13 +44,13 @@ impl<T: Send + 'static> Task<T> {
             Ok(result) => self.result = Some(result),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime is shutting down.
+                // The task was cancelled, because the runtime is shutting down.
                 Err(_) => pending().await,
             },
         }
     }
 
-    /// Takes the result of work that has [finished](Self::finished).
+    /// Takes the result, if the task has [finished](Self::finished).
     pub(super) fn take(&mut self) -> Option<T> {
         self.result.take()
     }

@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The changes that a watch receives after an audit has sent its first request.
+/// The changes that a watch has received since an audit sent its first request.
 #[derive(Debug)]
 pub(in crate::source::watch) struct Window {
     /// Hashes of the keys of the changed objects.
     touched: Arc<HashSet<u64>>,
-    /// The version of each change, and the number of objects after the change, in order.
+    /// For each change, its version and the number of objects after the change. The changes are in the order in which
+    /// they arrived.
     counts: Vec<(u64, u64)>,
 }
 
-/// Maximum number of changes. With more changes, the round of the audit ends without a result.
+/// Maximum number of recorded changes. If there are more changes, the audit round ends without a result.
 const MAX_CHANGES: usize = 1 << 20;
 
 // === impl Window ===
@@ -26,7 +27,8 @@ impl Window {
         }
     }
 
-    /// Records a change of the object whose key has this hash. The version 0 means an unknown version.
+    /// Records a change of an object. `key` is the hash of its key, and `count` is the number of objects after the
+    /// change. If the version is unknown, `version` is 0.
     pub(super) fn note(&mut self, key: u64, version: u64, count: u64) {
         if !self.is_full() {
             let last = self.counts.last().map_or(0, |(version, _)| *version);
@@ -36,7 +38,7 @@ impl Window {
         }
     }
 
-    /// Whether changes are missing, because there were too many.
+    /// Whether there were too many changes to record all of them.
     pub(super) fn is_full(&self) -> bool {
         self.counts.len() > MAX_CHANGES
     }
@@ -46,7 +48,7 @@ impl Window {
         Arc::clone(&self.touched)
     }
 
-    /// The number of objects at a version.
+    /// The number of objects after all changes up to this version.
     pub(super) fn count_at(&self, version: u64) -> u64 {
         let until = self.counts.partition_point(|(own, _)| *own <= version);
         let last = until.checked_sub(1).and_then(|at| self.counts.get(at));

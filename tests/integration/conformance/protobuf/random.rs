@@ -1,5 +1,5 @@
-//! Tests that random objects have the same samples in protobuf and in JSON, and that damaged bytes cause errors that
-//! the store counts.
+//! Tests that random objects have the same samples in protobuf and in JSON. Also tests that the store counts an error
+//! for damaged bytes.
 
 use std::cell::Cell;
 
@@ -33,7 +33,8 @@ pub(crate) fn run(resource: BuiltIn) {
     let changes = vec((any::<Index>(), any::<u8>()), 0..3);
     let inputs = (object, changes, any::<Index>());
     let outcome = TestRunner::new(config).run(&inputs, |(object, changes, end)| {
-        // The API refuses objects that cannot be encoded, such as an integer with more than 32 bits.
+        // Objects that cannot be encoded are skipped. The Kubernetes API refuses such objects, for example if a 32-bit
+        // field has a larger integer.
         let Ok(mut protobuf) = encoded(resource, object) else {
             return Ok(());
         };
@@ -73,7 +74,7 @@ pub(crate) fn run(resource: BuiltIn) {
     if let Err(error) = outcome {
         panic!("{error}");
     }
-    // Many random pods have a quantity or a time that cannot be encoded.
+    // Many random objects are skipped. For example, many pods have a quantity or a time that cannot be encoded.
     let compared = compared.get();
     assert!(compared * 8 > CASES, "only {compared} objects are compared");
 }
@@ -102,7 +103,7 @@ fn hostile_bytes_are_counted_errors() {
             &b"\x12\x7f"[..],
             "a length exceeds the number of bytes that follow",
         ),
-        // The first object states that its spec has 1 GiB, the second that its spec has 2^63 - 1 bytes.
+        // In the first object, the length of the spec is 1 GiB. In the second object, this length is 2^63 - 1 bytes.
         (
             b"\x12\x80\x80\x80\x80\x04xyz",
             "a length exceeds the number of bytes that follow",
@@ -130,8 +131,8 @@ fn hostile_bytes_are_counted_errors() {
         let message = error.to_string();
         assert!(message.contains("not valid protobuf: "), "{message}");
         assert!(message.contains(problem), "{message}");
-        // If the name of the object is unreadable, the store keeps its last samples. The feeder must then list the
-        // objects again.
+        // If the name of the object is unreadable, the store keeps the last samples of the object. After such an error,
+        // the feeder must list the objects again.
         let stays = u64::from(error.identity().is_none());
         assert_eq!(metrics.stores()[0].stats().objects, stays);
     }
@@ -148,7 +149,7 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     let mut nested = Vec::new();
     for _ in 0..10_000 {
         let length = nested.len();
-        // The length is always encoded in three bytes, even if fewer bytes would be enough.
+        // The length is always encoded in three bytes, although short lengths could be encoded in fewer bytes.
         let byte = |shift: usize| (length >> shift & 0x7f) as u8;
         let mut outer = vec![0x12, byte(0) | 0x80, byte(7) | 0x80, byte(14)];
         outer.append(&mut nested);
@@ -156,7 +157,7 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     }
     let metrics = metrics(BuiltIn::Nodes);
     let mut writers = metrics.feeds();
-    // The tables limit the depth of the decoder. The table of a node's spec has no field that contains a spec, so the
+    // The decoder follows only fields that its tables contain. A node's spec has no field that contains a spec, so the
     // decoder does not follow the nested messages.
     writers[0]
         .apply_protobuf(&[NODE, &nested].concat())

@@ -1,4 +1,4 @@
-//! Faults, and the requests to which a fault applies.
+//! The faults that the simulated server can have, and the requests to which a fault applies.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 
 use super::requests::ApiRequest;
 
-/// The pieces of a body, in the order in which they arrive.
+/// The pieces of a body, in the order in which the server sends the pieces.
 pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// The requests to which a fault applies.
@@ -36,15 +36,15 @@ pub(crate) enum Fault {
     Hang,
     /// The body ends with an error after this number of bytes.
     Cut(usize),
-    /// The body ends without an error after this number of bytes, as if it were complete.
+    /// The body ends without an error after this number of bytes, like a complete body.
     Truncate(usize),
     /// The server stops sending after this number of bytes, but does not close the connection.
     Stall(usize),
-    /// The body is sent in pieces of this size, one per second.
+    /// The server sends the body in pieces of this number of bytes, one piece per second.
     Slow(usize),
     /// A response with this body.
     Body(&'static str),
-    /// A watch whose only event is an `ERROR` with this code and reason.
+    /// A watch with one event, which is of type `ERROR` and has this code and reason.
     ErrorEvent(u16, &'static str),
     /// A response with this code and with a body from the function.
     Script(u16, fn(&ApiRequest) -> ByteStream),

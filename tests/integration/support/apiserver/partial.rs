@@ -1,6 +1,6 @@
-//! Writes partial objects: objects with only their metadata, or rows of tables.
+//! Writes partial objects. A partial object is an object with only its metadata, or a row of a table.
 //!
-//! Source: the responses of a real API server, version 1.36, to requests for partial objects.
+//! The format is that of the responses of an API server of version 1.36 to requests for partial objects.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Returns the first form that the request accepts.
+    /// Returns the form that the request prefers, which is the first form in its `Accept` header.
     pub(super) fn of(request: &ApiRequest) -> Self {
         let first = request.accept.split(',').next().unwrap_or_default();
         let form = first.split(';').find_map(|part| part.strip_prefix("as="));

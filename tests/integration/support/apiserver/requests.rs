@@ -1,4 +1,4 @@
-//! Parses requests.
+//! Parses requests to the simulated API server.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +126,8 @@ impl ApiRequest {
     }
 }
 
-/// Returns the terms of a selector. Each term has the name, whether the value must be equal, and the value.
+/// Returns the terms of a selector. Each term has the name, a flag that is true if the value must be equal, and the
+/// value.
 fn terms(selector: &str) -> Vec<(String, bool, String)> {
     let unescaped = selector.replace("\\,", "\0");
     let terms = unescaped.split(',').filter(|term| !term.is_empty());

@@ -1,4 +1,4 @@
-//! Creates responses of the server, correct ones and faulty ones.
+//! Creates correct and faulty responses of the server.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,4 +1,4 @@
-//! Responds to a request with the fault that applies to it, or as a healthy server does.
+//! Responds to a request. If a fault applies to the request, the response has this fault.
 
 use std::io;
 
@@ -50,7 +50,8 @@ impl ApiServer {
         }
     }
 
-    /// Merges a patch into an object, or creates the object. A patch without a change does not increase the version.
+    /// Merges a patch into an object, or creates the object. If the patch changes nothing, the resource version does
+    /// not increase.
     fn patch(&self, request: &ApiRequest, body: &[u8]) -> ApiResponse {
         let patch: Value = serde_json::from_slice(body).unwrap();
         let key = (
@@ -69,7 +70,7 @@ impl ApiServer {
         whole(object.to_string())
     }
 
-    /// Returns the response without a fault, in the encoding that the request prefers.
+    /// Returns the response of a server without faults, in the encoding that the request prefers.
     async fn healthy(&self, request: &ApiRequest, wire: &Wire) -> ApiResponse {
         let response = self.good(request);
         let is_open = request.is_watch() && response.status() == 200;

@@ -1,4 +1,5 @@
-//! The collections with their history and open watches. The module also creates the content of lists and watches.
+//! The collections of objects, with their history and open watches. This module also creates the content of lists and
+//! watches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) struct State {
     pub(super) log: Vec<ApiRequest>,
     pub(super) tokens: HashMap<String, (u64, Vec<Value>)>,
     pub(super) streaming: bool,
-    /// Whether streaming lists end with their bookmark.
+    /// Whether the server sends the bookmark that ends a streaming list.
     pub(super) end_marks: bool,
     pub(super) whole_from_cache: bool,
     pub(super) expiry_as_status: bool,
@@ -48,11 +49,11 @@ pub(super) struct Collection {
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) history: Vec<(u64, &'static str, Value)>,
     pub(super) watches: Vec<OpenWatch>,
-    /// The number of changes, from the next one on, that no watch receives.
+    /// The number of next changes that no watch receives.
     pub(super) lost_changes: usize,
     /// Namespaces and names of objects that streaming lists omit.
     pub(super) unstreamed: Vec<(String, String)>,
-    /// Namespaces and names of objects that all lists omit, except lists that request only metadata.
+    /// Namespaces and names of objects that lists omit. Lists that request only metadata still contain these objects.
     pub(super) without_body: Vec<(String, String)>,
     pub(super) liveliness: Liveliness,
 }
@@ -62,8 +63,8 @@ pub(super) struct Collection {
 pub(super) enum Liveliness {
     #[default]
     Live,
-    /// The watches receive only bookmarks. A bookmark has this version, or the start version of the watch if that is
-    /// higher.
+    /// The watches receive only bookmarks. A bookmark has this version, or the start version of the watch if the start
+    /// version is higher.
     Frozen(u64),
     /// The watches receive nothing.
     Mute,
@@ -75,7 +76,8 @@ pub(super) struct OpenWatch {
     pub(super) sender: Sender,
     wire: Wire,
     form: Form,
-    /// The columns of the table. The first event of the watch contains the columns, and then this field is `None`.
+    /// The columns of the table, which the first event of the watch contains. After the first event, this field is
+    /// `None`.
     columns: Option<Value>,
     pub(super) muted: bool,
     /// The version after which the watch has started.
@@ -91,7 +93,7 @@ impl OpenWatch {
     fn send(&mut self, kind: &str, object: &Value) {
         let object = self.form.event(object, self.columns.take());
         let event = self.event(kind, &object);
-        // The client may have closed the connection.
+        // The error is ignored, because the client may have closed the connection.
         let _ = self.sender.unbounded_send(Ok(event));
     }
 }
@@ -122,7 +124,8 @@ impl Default for State {
 }
 
 impl State {
-    /// Logs a request. Returns the fault that applies to it, and counts this use of the fault.
+    /// Logs a request. Returns the fault that applies to the request, and reduces the number of remaining uses of this
+    /// fault.
     pub(super) fn fault_for(&mut self, request: &ApiRequest) -> Option<Fault> {
         self.log.push(request.clone());
         let kind = match request {
@@ -307,7 +310,7 @@ impl Collection {
         }
         self.watches.retain(|watch| !watch.sender.is_closed());
         for watch in self.watches.iter_mut().filter(|watch| !watch.muted) {
-            // A watch that starts from a later version receives no events before that version.
+            // A watch that starts from a later version does not receive this event.
             let wanted = watch.request.version().is_none_or(|from| from < version);
             if wanted && watch.request.selects(&object) {
                 watch.send(kind, &object);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::requests::ApiRequest;
 use super::responses::ApiResponse;
 
-/// The kind of partial objects.
+/// The kind of objects that contain only metadata.
 const PARTIAL: &str = "PartialObjectMetadata";
 
 /// The encoding in which the server writes the objects of a collection for a request.
@@ -34,7 +34,7 @@ impl Wire {
         Self::config_maps(request.accepts_protobuf())
     }
 
-    /// Returns an object of the collection, or a `Status`, in the form that events contain.
+    /// Returns the bytes of an object of the collection, or of a `Status`, in the form for events.
     pub(crate) fn object(&self, object: &Value) -> Bytes {
         if !self.protobuf {
             return object.to_string().into();
@@ -52,7 +52,7 @@ impl Wire {
         encode::object(&object).unwrap().unwrap().into()
     }
 
-    /// Returns an object of the collection, in the form that lists contain.
+    /// Returns the bytes of an object of the collection, in the form for items of lists.
     pub(crate) fn item(&self, object: &Value) -> Bytes {
         let mut object = object.clone();
         let fields = object.as_object_mut().unwrap();
@@ -73,7 +73,8 @@ impl Wire {
         format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into()
     }
 
-    /// Returns the object of a bookmark. If `initial_end` is true, it is the bookmark that ends the initial events.
+    /// Returns the object of a bookmark. If `initial_end` is true, the bookmark ends the initial events of a streaming
+    /// list.
     pub(crate) fn bookmark(&self, version: u64, initial_end: bool) -> Value {
         let mut metadata = json!({ "resourceVersion": version.to_string() });
         if initial_end {
@@ -139,8 +140,8 @@ impl Wire {
 
 /// Returns the object in a form that protobuf can encode.
 ///
-/// Some tests use an array as the time of creation, which does not decode in JSON. The function replaces the array with
-/// a number that does not decode in protobuf. It also moves the unknown field `z` into `data`.
+/// Some tests use an array as the time of creation, so that the JSON does not decode. This function replaces the array
+/// with a number that does not decode in protobuf. The function also moves the unknown field `z` into `data`.
 fn typed(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(unknown) = object.get("z").cloned() {

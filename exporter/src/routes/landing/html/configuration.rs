@@ -1,4 +1,5 @@
-//! The source, the options that select metrics, and the configuration files in use.
+//! The section of the landing page about the configuration: the source, the options that select metrics, and the
+//! configuration files in use.
 
 use maud::{Markup, html};
 
@@ -56,8 +57,8 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
-/// The hash of a file as text. A browser may break this text in the middle. The tooltip shows the value of
-/// `kube_state_metrics_config_hash`.
+/// Renders the hash of a file. A browser may break the hash in the middle. The tooltip of the hash shows the value of
+/// the metric `kube_state_metrics_config_hash`.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));
@@ -66,7 +67,7 @@ fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     html! { code title=[title] { (start) wbr; (end) "…" } }
 }
 
-/// The keys of a file that have no effect, each with the reason.
+/// Renders the keys of a file that have no effect, with the reason for each key.
 fn ignored_keys(file: &FileInUse) -> Markup {
     let ignored = file.ignored();
     html! {

@@ -1,4 +1,4 @@
-//! The families, namespaces and labels with the highest cost.
+//! The tables of the landing page about costs: the families, namespaces and labels with the highest cost.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! The list of all families, with a search.
+//! The list of all families on the landing page, with a search field.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use super::parts::{breakable, with_code};
 use crate::humanize::{counted, size, thousands};
 use crate::report::{FamilyReport, LabelExamples, queries};
 
-/// Maximum number of example values of a label.
+/// Maximum number of example values that the page shows for a label.
 const EXAMPLES: usize = 5;
 
 pub(super) fn section(data: &Data, port: Port) -> Markup {
@@ -28,7 +28,8 @@ pub(super) fn section(data: &Data, port: Port) -> Markup {
                     button { "Search" }
                 }
             }
-            // Families that do not match are in the page, but hidden, so that the script can search them.
+            // The page also contains the families that do not match, but hides them. So the script of the page can
+            // search all families.
             @for (family, is_found) in families { (details(family, is_found, port)) }
             p class="none soft" hidden[found > 0] { "No family matches." }
         }

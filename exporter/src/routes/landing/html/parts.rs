@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-/// Returns a cell with a number. The script sorts rows by this number. Zeros are dimmed.
+/// Returns a cell with a number. The script of the page sorts rows by this number. Zeros are dimmed.
 pub(super) fn number(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number", value, text)
 }
 
-/// Returns a [`number`] that is hidden in narrow windows.
+/// Returns a [`number`] cell that is hidden in narrow windows.
 pub(super) fn wide(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number wide", value, text)
 }
@@ -24,14 +24,15 @@ pub(super) fn share(value: u64, most: u64) -> Markup {
     html! {
         td class="share" {
             @if value > 0 {
-                // A `style` attribute would need an exception in the content security policy.
+                // The bar is an SVG element, because a `style` attribute would need an exception in the content
+                // security policy.
                 svg aria-hidden="true" { rect width=(format!("{share:.1}%")) height="6" rx="3" {} }
             }
         }
     }
 }
 
-/// Renders a name that a browser may break after `-`, `_`, `.`, `/` and `:`, because names are too long for narrow
+/// Renders a name that a browser may break after `-`, `_`, `.`, `/` and `:`. Unbroken names are too long for narrow
 /// windows.
 pub(super) fn breakable(name: &str) -> Markup {
     broken(name.split_inclusive(['-', '_', '.', '/', ':']))
@@ -46,7 +47,7 @@ pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
         _ => false,
     };
     let starts = pairs.filter_map(|(at, pair)| is_start(pair).then_some(at + 1));
-    // The plural starts with the words of the kind, except perhaps for the last word.
+    // Plural and kind start with the same words, but the last word may differ.
     let is_shared = |at: &usize| match (plural.get(..*at), kind.get(..*at)) {
         (Some(plural), Some(kind)) => plural.eq_ignore_ascii_case(kind),
         _ => false,
@@ -67,7 +68,7 @@ fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     }
 }
 
-/// Renders a text in which the parts between backticks are code.
+/// Renders a text. Text between backticks becomes code.
 pub(super) fn with_code(text: &str) -> Markup {
     let is_balanced = text.matches('`').count().is_multiple_of(2);
     html! {
@@ -81,7 +82,7 @@ pub(super) fn with_code(text: &str) -> Markup {
     }
 }
 
-/// Renders a table. If the table is too wide, the user can scroll it sideways, also with the keyboard.
+/// Renders a table. If the table is too wide, the user can scroll the table sideways, also with the keyboard.
 pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup) -> Markup {
     html! {
         div class="scroll" role="region" tabindex="0" aria-label=(name) {
@@ -94,7 +95,8 @@ pub(super) fn table(name: &str, is_sortable: bool, head: &Markup, body: &Markup)
     }
 }
 
-/// The head of a column. In a sortable table, the script turns the head into a button that sorts the rows.
+/// The head of a column. In a sortable table, the script of the page turns each column head into a button that sorts
+/// the rows.
 pub(super) fn column(name: &str, class: &str) -> Markup {
     html! { th scope="col" class=(class) { (name) } }
 }

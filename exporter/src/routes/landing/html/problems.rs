@@ -1,4 +1,4 @@
-//! The problems: one message for each cause.
+//! The messages about problems on the landing page. There is one message for each cause.
 
 use maud::{Markup, html};
 
@@ -60,7 +60,7 @@ fn removed_in(seconds: f64) -> Markup {
     html! { p { (removal(seconds)) } }
 }
 
-/// Renders a limit, and the resources whose objects have exceeded it.
+/// Renders an exceeded limit, and the resources whose objects exceed the limit.
 fn exceeded(limit: &LimitProblem) -> Markup {
     let resources = limit.affected();
     html! {
@@ -78,7 +78,7 @@ fn exceeded(limit: &LimitProblem) -> Markup {
     }
 }
 
-/// The role that lacks rules, and the rules as YAML to copy.
+/// Renders a role that lacks rules, and the missing rules as YAML that the user can copy.
 fn missing_rules(line: &str) -> Markup {
     let (role, rules) = line.split_once(": ").unwrap_or(("missing", line));
     html! {

@@ -1,4 +1,4 @@
-//! The clients that scrape, and their responses.
+//! The tables of the landing page about scrapes: the clients that scrape, and their responses.
 
 use maud::{Markup, html};
 
@@ -114,7 +114,7 @@ fn content(scrape: &Scrape) -> Markup {
     }
 }
 
-/// Seconds since the end of a scrape.
+/// Returns the number of seconds since the end of a scrape.
 fn age(data: &Data, scrape: &Scrape) -> u64 {
     let since = data.now.duration_since(scrape.ended);
     since.unwrap_or_default().as_secs()

@@ -75,7 +75,7 @@ fn report(text: &str) -> Report {
     }
 }
 
-/// Returns a landing page in which every text is `text`.
+/// Returns a landing page. All texts of the page have the value `text`.
 fn page(text: &str) -> Page {
     let owned = || text.to_owned();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
@@ -162,7 +162,7 @@ async fn other_tasks_run_while_a_page_is_written() {
 fn nothing_from_outside_becomes_markup() {
     let html = render(&page("<a href='x'>&\""));
     assert!(!html.contains("<a href='x'>"), "{html}");
-    // Attributes have double quotes, so single quotes need no escaping.
+    // The page has its attributes in double quotes, so it need not escape single quotes.
     let escaped = html.matches("&lt;a href='x'&gt;&amp;&quot;").count();
     assert!(escaped > 35, "{escaped}: {html}");
 }
@@ -180,7 +180,7 @@ async fn nothing_from_outside_controls_the_terminal_or_the_direction_of_text() {
         assert_eq!(wrong, [], "{is_html}");
         let shown = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{202e}\\u{2028}b";
         assert!(written.contains(shown), "{written}");
-        // The search field has spaces instead of escapes, so that the words of the search stay the same.
+        // In the search field, spaces replace the invisible characters, so that the words of the search stay the same.
         assert!(
             written.contains(if is_html {
                 "value=\"a [31m 2J   b\""
@@ -198,7 +198,7 @@ fn the_page_loads_nothing_from_elsewhere() {
     for outside in ["src=", "url(", "@import", "<form action=\"http"] {
         assert!(!html.contains(outside), "{outside}");
     }
-    // The icon is the only link that a browser follows by itself; all other links wait for a click.
+    // The browser loads the icon without a click of the user. No other link is loaded without a click.
     assert_eq!(html.matches("<link ").count(), 1);
     assert!(
         html.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"),
@@ -252,7 +252,7 @@ fn the_text_has_what_the_html_has() {
     file.hash = [0x7e, 0x11, 0xf0, 0x1c, 0xb0, 0x81];
     let html = render(&page);
     let text = super::super::text::render(&page);
-    // The spaces between columns do not matter.
+    // The number of spaces between columns does not matter.
     let text: Vec<_> = text.split_whitespace().collect();
     let text = text.join(" ");
     for part in [

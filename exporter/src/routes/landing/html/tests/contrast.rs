@@ -1,4 +1,4 @@
-//! The colours of the page have enough contrast for people with low vision, in light and in dark mode.
+//! Tests that the colours of the page have enough contrast for people with low vision, in light and in dark mode.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::STYLE;
 /// The minimum contrast of text (WCAG 2.2, level AA).
 const MINIMUM: f64 = 4.5;
 
-/// For each colour of text, the backgrounds on which text has this colour.
+/// Each colour of text, with the backgrounds on which the page uses this colour.
 const PAIRS: [(&str, &[&str]); 7] = [
     (
         "text",
@@ -27,10 +27,10 @@ const PAIRS: [(&str, &[&str]); 7] = [
     ("card", &["accent"]),
 ];
 
-/// The colours of a mode, by variable.
+/// The colours of the light mode or of the dark mode. The keys are the names of CSS variables.
 type Colours<'t> = BTreeMap<&'t str, [f64; 3]>;
 
-/// The variables of each `:root` rule: first light, then dark.
+/// Returns the CSS variables of both `:root` rules: first the light mode, then the dark mode.
 fn modes() -> Vec<Colours<'static>> {
     let rules = STYLE.split(":root {").skip(1);
     rules
@@ -43,7 +43,7 @@ fn modes() -> Vec<Colours<'static>> {
         .collect()
 }
 
-/// The red, green and blue components of a colour, between 0 and 1.
+/// Returns the red, green and blue components of a colour, as numbers between 0 and 1.
 fn components(hex: &str) -> [f64; 3] {
     let long = match hex.len() {
         3 => hex.chars().flat_map(|digit| [digit, digit]).collect(),
@@ -52,7 +52,7 @@ fn components(hex: &str) -> [f64; 3] {
     [0, 2, 4].map(|at| f64::from(u8::from_str_radix(&long[at..at + 2], 16).unwrap()) / 255.0)
 }
 
-/// The relative luminance, as WCAG defines it.
+/// Returns the relative luminance of a colour, as WCAG defines it.
 fn luminance(colour: [f64; 3]) -> f64 {
     let [red, green, blue] = colour.map(|own| match own <= 0.04045 {
         true => own / 12.92,
@@ -66,7 +66,7 @@ fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
     (one / other).max(other / one)
 }
 
-/// The values of the property in all rules.
+/// Returns the values of a CSS property in all rules.
 fn values(property: &str) -> BTreeSet<&'static str> {
     let declarations = STYLE.split(['{', ';', '}']);
     let values =
@@ -74,7 +74,7 @@ fn values(property: &str) -> BTreeSet<&'static str> {
     values.collect()
 }
 
-/// The variable of a value such as `var(--text)`.
+/// Returns the name of the CSS variable in a value such as `var(--text)`.
 fn variable(value: &str) -> Option<&str> {
     value.strip_prefix("var(--")?.strip_suffix(')')
 }
@@ -107,8 +107,8 @@ fn the_pairs_have_all_colours_of_the_style() {
     let backgrounds = PAIRS.iter().flat_map(|(_, backgrounds)| *backgrounds);
     let backgrounds: BTreeSet<_> = backgrounds.copied().collect();
     for value in values("background") {
-        // The background of a row under the mouse pointer is a mixture of the card and the tint. So the contrast of
-        // this row is between the contrasts on the card and on the tint.
+        // Under the mouse pointer, the background of a row is a mixture of two colours: `card` and `tint`. So the
+        // contrast of this row is between the contrasts on these two colours.
         let value = value.strip_prefix("color-mix(in srgb, ").unwrap_or(value);
         let value = value.strip_suffix(" 45%, transparent)").unwrap_or(value);
         let name = variable(value);

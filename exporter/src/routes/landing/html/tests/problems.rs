@@ -1,4 +1,4 @@
-//! The messages about problems.
+//! Tests the messages about problems on the landing page.
 
 use super::*;
 
@@ -87,7 +87,7 @@ fn resources_that_the_api_server_forbids_are_one_message() {
          The API server answers: secrets is forbidden\n! other\n";
     assert!(text.contains(message), "{text}");
 
-    // If there are many resources, the message has a list that the user can open.
+    // If a message concerns many resources, it has a list that the user can open.
     let names: Vec<_> = (0..9).map(|number| format!("r{number}")).collect();
     let data = page.data.as_mut().unwrap();
     data.status.problems.truncate(1);
