@@ -678,7 +678,7 @@ async fn objects_that_never_end_do_not_stop_other_feeds() {
             let watch = watch.protobuf(protobuf).streaming_lists(streaming);
             watch.object_size_limit(2 << 20).feed_buffer_limit(8 << 20)
         });
-        pass(Duration::from_secs(20)).await;
+        pass(Duration::from_secs(35)).await;
         assert_eq!(running.config_maps(), ["good/large"]);
         let error = running.health_of("configmaps").last_error.unwrap();
         assert!(error.contains("another resource waits"), "{error}");
