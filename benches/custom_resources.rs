@@ -240,8 +240,8 @@ spec:
     - { name: retries, each: { type: Gauge, gauge: { path: [status, operationState, retryCount] } } }
 ";
 
-/// The lines of the configuration with metrics that read a value by a path. Each of these lines is followed by a CEL
-/// expression that reads the same value.
+/// Pairs of texts. The first text is a part of the configuration that reads a value by a path. The second text replaces
+/// the first one, and reads the same value by a CEL expression.
 const EXPRESSIONS: &[(&str, &str)] = &[
     (
         "path: [status, sync, status],",

@@ -1,4 +1,4 @@
-//! Objects of those kinds for which only a configuration has families: their JSON and their identity.
+//! Objects of kinds whose families come only from a configuration: the JSON and the identity of an object.
 
 mod bounded_value;
 

@@ -23,7 +23,7 @@ use crate::errors::debug_is_display;
 /// ```
 ///
 /// [`by_range`](Self::by_range) selects another partition, which divides the range of the hash into equal parts. The
-/// two partitions assign an object to different shards.
+/// two partitions may assign an object to different shards.
 ///
 /// ```
 /// use kube_state_metrics::registry::Shard;
@@ -119,8 +119,8 @@ impl Shard {
     ///
     /// An API server may support sharded lists ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866),
     /// alpha in Kubernetes 1.36). Such a server then sends only the objects of the shard. Other servers send all
-    /// objects, and the store drops the objects of other shards. All instances must use the same partition, because the
-    /// two partitions assign an object to different shards.
+    /// objects, and the store drops the objects of other shards. All instances must use the same partition, because an
+    /// object may have different shards in the two partitions.
     #[must_use]
     pub fn by_range(self) -> Self {
         Self {

@@ -124,8 +124,8 @@ impl MetricsService {
     ///
     /// The service calls `provider` once per `GET` request, with the format of the response. If `provider` returns text
     /// in the other format, the text is converted (see [`HostMetrics`]). If the query of a request selects resources,
-    /// namespaces or families, the response does not contain the appended metrics. The cache of compressed samples
-    /// works as without appended metrics.
+    /// namespaces or families, the response does not contain the appended metrics. The appended metrics do not affect
+    /// the cache of compressed samples.
     ///
     /// If `provider` returns a family that a store also has, the response is invalid.
     ///

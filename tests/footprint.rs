@@ -135,8 +135,8 @@ fn memory_per_pod_and_allocations_per_update_stay_where_they_are() {
         if encoding == Encoding::Gzip {
             let cache = live - before;
             println!("{cache} bytes in the gzip cache, {first} sent");
-            // The cache keeps an idle compressor, whose tables need some hundred kilobytes. This size does not depend
-            // on the number of pods.
+            // The cache keeps an idle compressor, whose tables need several hundred kilobytes. This size does not
+            // depend on the number of pods.
             assert!(
                 cache < first + 512 * 1024,
                 "{cache} bytes in the gzip cache"

@@ -79,7 +79,7 @@ pub(crate) const POD: Kind = Kind {
         ("a container restarts", |pod| {
             pod["status"]["containerStatuses"][0]["restartCount"] = 9.into();
         }),
-        // The store decodes and renders the whole object, as it does for a new object.
+        // If the uid differs, the store decodes and renders the whole object, as it does for a new object.
         ("another object with the same name", |pod| {
             pod["metadata"]["uid"] = "another".into();
         }),

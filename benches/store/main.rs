@@ -65,7 +65,7 @@ impl Setup {
         }
     }
 
-    /// Restores the initial state of all pods. This also works if the store has higher resource versions.
+    /// Restores the initial state of all pods with a list, because a list can lower the resource versions in the store.
     fn reset(&mut self) {
         self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));

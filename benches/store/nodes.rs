@@ -23,7 +23,7 @@ const NODE: Kind = Kind {
         ("an image is pulled", |node| {
             node["status"]["images"][0]["sizeBytes"] = 1.into();
         }),
-        // The store decodes and renders the whole object, as it does for a new object.
+        // If the uid differs, the store decodes and renders the whole object, as it does for a new object.
         ("another object with the same name", |node| {
             node["metadata"]["uid"] = "another".into();
         }),

@@ -1,5 +1,5 @@
-//! Code that the benchmarks share: generated pods, and a map of texts. The map represents exporters of the usual
-//! design.
+//! Code that the benchmarks share: generated pods, and a map of texts. The benchmarks compare the store with this map,
+//! which is the usual design of exporters.
 
 #![allow(dead_code, reason = "each benchmark uses only some of the functions")]
 
@@ -28,8 +28,7 @@ pub(crate) fn collector() -> Collector<Pod> {
     families::pods()
 }
 
-/// A map from each object to its rendered text, with one piece per family. The map represents exporters of the usual
-/// design.
+/// A map from each object to its rendered text, with one piece per family. This is the usual design of exporters.
 ///
 /// A scrape reads the map once per family. Each scrape compresses the whole text.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// If no event arrives for this time after an event, the change counts as complete.
+/// A change counts as complete when this time has passed since its last event.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The maximum time for which the watcher waits until no more events arrive.
 const MAX_SETTLE: Duration = Duration::from_secs(2);
@@ -77,7 +77,7 @@ impl FileWatcher {
         paths.dedup();
         let (sender, events) = mpsc::channel(1);
         let notifier = notify::recommended_watcher(move |_| {
-            // If an event is already pending, this event is not needed, because a check compares all files.
+            // If another event is already pending, the new event is not needed, because a check compares all files.
             let _ = sender.try_send(());
         });
         let interval = POLL_INTERVAL_WITHOUT_EVENTS;

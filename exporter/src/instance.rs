@@ -148,8 +148,8 @@ impl Instance {
         }
     }
 
-    /// Returns the resources, by namespace, whose first list is complete, and the resources whose first list is not
-    /// complete yet. Resources that the API server refuses to list are in neither group.
+    /// Returns the scopes (resources, or resources in a namespace) whose first list is complete, and the scopes whose
+    /// first list is not complete yet. Scopes that the API server refuses to list are in neither group.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }

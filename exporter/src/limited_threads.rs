@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// A limited number of threads for functions that take too long for an asynchronous task. If all these threads are in
-/// use, the next function waits. So many requests at the same time cannot occupy all blocking threads of tokio.
+/// use, the next function waits. Therefore, a large number of requests cannot occupy all blocking threads of tokio.
 #[derive(Debug)]
 pub(crate) struct LimitedThreads(Arc<Semaphore>);
 

@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
     lines: 4096,
     bytes: 4 << 20,
 };
-/// The maximum time for which the program waits at its end until the queued lines are written.
+/// Before the program ends, it waits until the queued lines are written, but at most for this time.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// The queues of the exporter while it serves metrics. Subcommands have no queues, and write their lines directly.

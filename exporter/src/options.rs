@@ -81,9 +81,9 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// The function fails in the same cases as [`new`](Self::new). The function also fails if a configuration of custom
-    /// resources has an error and would replace another configuration, even with
-    /// `--continue-without-custom-resource-state-config-file`.
+    /// The function fails in the same cases as [`new`](Self::new). The function also fails if a new configuration of
+    /// custom resources has an error and would replace another configuration. The flag
+    /// `--continue-without-custom-resource-state-config-file` does not change this.
     pub(crate) fn reload(
         &self,
         flags: &Flags,

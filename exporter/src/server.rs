@@ -119,7 +119,7 @@ async fn respond(
     router: Router,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    // The handlers of the routes read the protection from the extensions to check the token.
+    // The handlers read the protection from the extensions of the request, because they check the token.
     request.extensions_mut().insert(Arc::clone(&protection));
     let layer = WebConfigLayer::new(move || Arc::clone(&protection).web_config())
         .peer(|request| request.get::<Peer>().map(Peer::group));

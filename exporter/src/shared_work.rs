@@ -9,8 +9,8 @@ use crate::limited_threads::LimitedThreads;
 
 /// A computation. All requests that wait at the same time share its result.
 ///
-/// Each request gets the result of a computation that began after the request arrived. So many requests that wait at
-/// the same time cost as much as one request. No client delays the requests of other clients.
+/// Each request gets the result of a computation that began after the request arrived. Because of the shared result,
+/// all waiting requests cost as much as one request. So no client delays the requests of other clients.
 #[derive(Debug)]
 pub(crate) struct SharedWork<T> {
     threads: LimitedThreads,
@@ -43,7 +43,7 @@ impl<T: Send + Sync + 'static> SharedWork<T> {
         if let Some(last) = last.as_ref().filter(|last| last.began >= asked) {
             return Some(Arc::clone(&last.result));
         }
-        // The earlier result is too old for this request, and so for all later requests.
+        // The earlier result is too old for this request, and therefore also for all later requests.
         *last = None;
         let timed = move || (Instant::now(), work());
         let (began, result) = self.threads.run(timed).await?;

@@ -36,7 +36,7 @@ pub(super) struct BaseLayer {
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Indexes of the paths that can set this label. The value comes from the last path that finds one.
+    /// Indexes of the paths that can set this label. If several of them find a value, the last one sets it.
     paths: Vec<usize>,
     /// The label with its constant value, as text; `None` if no constant sets the label.
     constant: Option<Vec<u8>>,

@@ -85,7 +85,7 @@ pub(super) struct Each {
 pub(super) enum EachKind {
     Gauge {
         value_from: Path,
-        /// If `valueFrom` consists of one key, this key.
+        /// The key, if `valueFrom` consists of one key; otherwise `None`.
         direct: Option<String>,
         nil_is_zero: bool,
     },
@@ -106,9 +106,9 @@ impl MetricPlan {
         }
     }
 
-    /// The name of the label that contains the state of a state set. `None` if, in the output, samples of other
-    /// elements can be between the samples of one element. The output sorts samples by their labels. So the samples of
-    /// an element are adjacent if the name of this label sorts after the names of all other labels.
+    /// Returns the name of the label that contains the state. `None` if the metric is not a state set, or if the
+    /// samples of one element may be separated in the output. The output sorts samples by their labels. So the samples
+    /// of an element are adjacent if the name of this label sorts after the names of all other labels.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;

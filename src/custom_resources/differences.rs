@@ -4,8 +4,9 @@
 //! - Families have the same name, but a different help or type.
 //! - Families need the same name in OpenMetrics.
 //!
-//! An exposition has one help text and one type for each family, so it shows only the first help text. In published
-//! configurations, several kinds often share a family, and each kind names itself in the help text.
+//! An exposition has one help text and one type for each family, so it shows only the first help text. Different help
+//! texts are not an error, because they occur in published configurations: several kinds have the same family, and the
+//! help text of each kind contains the name of the kind.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -135,7 +136,7 @@ fn lines(metrics: &[EntryMetric<'_>]) -> Option<String> {
     Some(format!("{} and {last}", lines.join(", ")))
 }
 
-/// Adds a warning at the position of the second metric. This metric is the first one that differs.
+/// Adds a warning at the position of `metrics[1]`, which is the first metric that differs from `metrics[0]`.
 fn warn(reader: &mut Reader, metrics: &[EntryMetric<'_>], message: String) {
     if let Some((entry, metric)) = metrics.get(1) {
         reader.resource = Some(entry.describe());

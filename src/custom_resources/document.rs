@@ -23,7 +23,7 @@ pub(super) struct PathText {
     pub(super) line: usize,
 }
 
-/// The sources of label values. The key is the name of the label.
+/// For each label name, the source of the label value: a path, a constant or an expression.
 pub(super) type Labels<T> = BTreeMap<String, T>;
 
 /// The value of a constant label, and the position of this value in the document.
@@ -90,8 +90,8 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
-    /// The remaining limit on the size of values. The limit is necessary because YAML aliases can make a document much
-    /// larger than its text.
+    /// How much larger the total size of the values may still become. A limit on this size is necessary because YAML
+    /// aliases can make a document much larger than its text.
     room: usize,
 }
 
@@ -370,8 +370,8 @@ impl Reader {
         entries.collect()
     }
 
-    /// Subtracts `size` from the remaining size of values. Returns `false` if the remaining size is then 0. When this
-    /// happens for the first time, adds a problem.
+    /// Subtracts `size` from `room`. Returns `false` if `room` is then 0. When this happens for the first time, adds a
+    /// problem.
     fn has_room_for(&mut self, size: usize, node: &Node) -> bool {
         let had_room = self.room > 0;
         self.room = self.room.saturating_sub(size);

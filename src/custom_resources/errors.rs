@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// The number of values in the objects of a resource that a family could not read.
+/// The errors of one family: how many values it could not read in the objects of its resource.
 ///
 /// If a value cannot be read, only the sample of this value is missing.
 ///

@@ -118,7 +118,7 @@ impl KnownKind {
         served.collect()
     }
 
-    /// The kind of an object, without its CustomResourceDefinition.
+    /// Derives the kind from an object, without a CustomResourceDefinition.
     ///
     /// If the kind is built-in, the plural and the scope are those of the built-in resource. For other kinds, the
     /// plural is the lower-case kind with `s`, `es` or `ies`, as in English. If the object has a namespace, the kind is

@@ -211,8 +211,8 @@ fn star_prefix(key: &str) -> Option<&str> {
     }
 }
 
-/// Returns the label name for a key in the configuration. For a key with `*`, the argument is the start of the label
-/// names.
+/// Returns the label name for a key in the configuration. For a key with `*`, the caller passes only the text before
+/// `*`, and the result is the start of the label names.
 ///
 /// Characters that are not allowed in label names become `_`. The result can still be an invalid name.
 pub(super) fn sanitize(key: &str) -> String {
@@ -220,7 +220,8 @@ pub(super) fn sanitize(key: &str) -> String {
     key.chars().map(clean).collect()
 }
 
-/// Returns the constant start of the label names, which checks use; `None` for the key `*`.
+/// Returns the label name for a key, so that the caller can check whether the name is valid. For a key with `*`,
+/// returns the start of the label names; `None` if this start is empty.
 pub(super) fn constant_name(key: &str) -> Option<String> {
     match star_prefix(key) {
         Some("") => None,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::number::to_number;
 use crate::decode::ITEMS;
 
-/// A path, that is a sequence of steps. Each step selects a value inside the JSON value before it.
+/// A path, that is a sequence of steps. Each step selects a value inside the JSON value that the previous step found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Path(Vec<Step>);
 
@@ -73,8 +73,8 @@ impl Path {
 
     /// Returns the first elements of the path as a dotted path, up to the first element that is not a plain field name.
     ///
-    /// The empty string stands for the whole object. A list index, a search, or a name with a dot ends the dotted path.
-    /// The decoder then reads everything below.
+    /// The empty string stands for the whole object. A list index, an element such as `[key=text]`, or a name with a
+    /// dot ends the dotted path. The decoder then reads everything below.
     pub(super) fn fields(&self) -> String {
         self.fields_with(&Self::default())
     }
@@ -96,7 +96,7 @@ impl Path {
 // === impl Step ===
 
 impl Step {
-    /// Returns the name of the field that the step selects; `None` if the step can be an index or a search.
+    /// Returns the name of the field that the step selects; `None` if the step is not a plain field name.
     fn name(&self) -> Option<&str> {
         let Self::Key(key) = self else { return None };
         let name = key.name.as_str();

@@ -18,8 +18,8 @@ use crate::k8s::{normalize_base64, normalize_rfc3339};
 
 /// Maximum memory for the items of all lists in an object. The memory to which the items point is not included.
 ///
-/// The limit is necessary, because a short text can need much memory. `{}` has two bytes, but as a container it takes
-/// more than two kilobytes.
+/// The limit is necessary, because a short text can need much memory. `{}` has two bytes, but as a container of
+/// a pod it takes more than two kilobytes.
 const ITEM_BYTES: usize = 128 << 20;
 const TOO_LARGE: &str = "too many items, expected lists whose items take at most 128 MiB of memory";
 

@@ -17,7 +17,7 @@ pub(crate) enum Fields {
 /// Wanted fields. Each field has a name and the wanted fields below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree {
-    /// The fields, sorted by name. The search compares the names one after another. This is fast, because there are few
+    /// The fields, sorted by name. A lookup compares the names one after another. This is fast, because there are few
     /// names, and names of different lengths differ immediately.
     fields: Vec<(String, Fields)>,
     /// Whether the names are fields of the items of a list. If they are, but the value in an object is not a list, the

@@ -61,7 +61,7 @@ impl GroupSet {
         Self(self.0 | other.0)
     }
 
-    /// Returns a number below `1 << MAX_GROUPS`. Different sets have different numbers.
+    /// Returns the index of this set in a list with one item for each possible set, so it is below `1 << MAX_GROUPS`.
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

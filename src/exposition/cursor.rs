@@ -103,7 +103,8 @@ impl RunCursor {
         }
     }
 
-    /// Moves a new cursor to the family at the middle of the exposition.
+    /// Moves a new cursor to the family at the middle of the exposition, so that a refresh compresses only the second
+    /// half.
     #[cfg(feature = "gzip")]
     pub(super) fn skip_first_half(&mut self) {
         let plan = Arc::clone(self.exposition.plan());
@@ -344,9 +345,9 @@ impl RunCursor {
         Some((run, end, written))
     }
 
-    /// Makes one step in the search for the repeated samples of the current family. After a step of the search, returns
-    /// `None`, even if this was the last step. The caller then pauses. Without this pause, the searches of many small
-    /// families would together become one long step.
+    /// Returns the repeated samples of the current family if they are already known. Otherwise, makes one step of the
+    /// search for them and returns `None`, even if this was the last step. The caller then pauses. Without this pause,
+    /// the searches of many small families would together become one long step.
     fn find_repeated(&mut self, family: &PlanFamily) -> Option<Arc<RepeatedSamples>> {
         if let Some(repeated) = &self.repeated {
             return Some(Arc::clone(repeated));

@@ -50,7 +50,7 @@ impl<'a> FamilyRows<'a> {
         self.page.len()
     }
 
-    /// Returns the index of each row, each time with a copy of `self`.
+    /// Returns each row as a pair: a copy of `self`, and the index of the row.
     pub(super) fn rows(self) -> impl Iterator<Item = (Self, usize)> {
         (0..self.len()).map(move |row| (self, row))
     }

@@ -24,7 +24,7 @@ macro_rules! formats {
         }
 
         impl Format {
-            /// All formats. If a client accepts several formats, the first of them is used.
+            /// All formats. If a client accepts several formats equally, the first of them is used.
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
             pub(crate) fn spec(self) -> &'static dyn FormatSpec {

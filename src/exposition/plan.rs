@@ -20,7 +20,7 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
     /// The indexes of those stores whose families are declared in Rust. Only such a store can share its feed with
-    /// another store (a *linked* store).
+    /// another store. The other store is then called *linked*.
     in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
@@ -47,7 +47,7 @@ struct DeclaredFamily<'a> {
 struct DeclaredColumn {
     column: FamilyColumn,
     is_in_rust: bool,
-    /// Whether each object has different base labels.
+    /// Whether no two objects have the same base labels.
     has_identity: bool,
     /// Whether no sample of this column can have the same series as a sample of a configured family.
     is_apart: bool,

@@ -32,8 +32,8 @@ struct State {
     /// The versions of the columns from which `samples` was computed.
     revisions: Arc<[u64]>,
     samples: Arc<RepeatedSamples>,
-    /// The search in progress. The current search. Only its readers hold strong references, so when the last reader is
-    /// dropped, the memory of the search is freed.
+    /// The current search. Only its readers hold strong references, so when the last reader is dropped, the memory of
+    /// the search is freed.
     running: Weak<SharedSearch>,
 }
 
@@ -59,8 +59,8 @@ enum Progress {
 pub(super) struct RepeatsReader {
     revisions: Arc<[u64]>,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search in which the reader makes steps. This search can belong to older or newer snapshots. Then the reader
-    /// first completes this search, and begins a search for its own snapshots afterwards.
+    /// The search in which the reader makes steps. If this search belongs to older or newer snapshots, the reader first
+    /// completes this search, and then begins a search for its own snapshots.
     search: Option<Arc<SharedSearch>>,
 }
 
@@ -71,7 +71,7 @@ pub(super) enum ReadStep {
     Known(Arc<RepeatedSamples>),
     /// This step completed the search.
     Found(Arc<RepeatedSamples>),
-    /// The search is not complete yet.
+    /// The repeated samples are not known yet.
     Pause,
 }
 

@@ -1,4 +1,5 @@
-//! The resource `daemonsets`: its families show how many nodes should run a pod, run a pod, or run a pod by mistake.
+//! The resource `daemonsets`: its families show how many nodes should run a pod, how many nodes run one, and how many
+//! nodes run one by mistake.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 

@@ -19,8 +19,7 @@ pub enum MetricType {
     /// A value that only increases. The name of a counter ends in `_total`. A sample whose value is negative or not a
     /// number is left out.
     Counter,
-    /// A value that is always 1. The value is always 1, and the labels contain the information. In the text format, the
-    /// declared type is `gauge`.
+    /// A value that is always 1. The labels contain the information. In the text format, the declared type is `gauge`.
     Info,
     /// One sample per possible state: 1 for the current state, otherwise 0. In the text format, the declared type is
     /// `gauge`.
@@ -54,10 +53,10 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// Returns the further names that no other family may have in OpenMetrics if a family of this type has the name
-    /// `name`. For the counter `x_total`, these are the [short name](Self::short_name) `x` and `x_created`, the name of
-    /// the creation time. OpenMetrics reserves `x_created` even if the counter has no creation time. For an info
-    /// family, only the short name is reserved.
+    /// Returns the names that OpenMetrics reserves for a family of this type with the name `name`, without `name`
+    /// itself: no other family may have these names. For the counter `x_total`, these are the
+    /// [short name](Self::short_name) `x` and `x_created`, the name of the creation time. OpenMetrics reserves
+    /// `x_created` even if the counter has no creation time. For an info family, only the short name is reserved.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();

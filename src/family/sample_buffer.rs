@@ -34,7 +34,7 @@ pub(crate) struct SampleBuffer {
     /// The limits that the current family has exceeded.
     exceeded: Vec<Limit>,
     dropped: DropCounts,
-    /// Whether the families must be generated for each event of the object, because a generator counts something.
+    /// Whether the families must be generated for each event of the object, because a generator has counted an error.
     counts_events: bool,
 }
 
@@ -72,7 +72,7 @@ impl SampleBuffer {
     }
 
     /// Whether the store may keep the samples of the object until an event changes a field that the families read. If
-    /// the policy dropped something, or if a generator counts events, the result is false, because each event must
+    /// the policy dropped something, or if a generator counted an error, the result is false, because each event must
     /// increase these counts.
     pub(crate) fn may_be_kept(&self) -> bool {
         self.dropped == DropCounts::default() && !self.counts_events
@@ -88,7 +88,8 @@ impl SampleBuffer {
         self.exposed_samples
     }
 
-    /// Declares that the families must be generated for each event of the object, because a generator counts something.
+    /// Declares that the families must be generated for each event of the object, because a generator has counted an
+    /// error, and each event must increase this count.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_events(&mut self) {
         self.counts_events = true;

@@ -130,7 +130,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// The number of samples that this family has of the object so far.
+    /// How many samples of the object this family has so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.sample_count()
@@ -189,8 +189,8 @@ impl<'a> Samples<'a> {
         self.buffer.count_exceeded(limit);
     }
 
-    /// Declares that the generator counts something. Therefore, the store must call the generator for each event of the
-    /// object, even if no field that the family reads has changed.
+    /// Declares that the generator has counted an error. Each event of the object must increase this count. Therefore,
+    /// the store must call the generator for each event, even if no field that the family reads has changed.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn count_events(&mut self) {
         self.buffer.count_events();
@@ -333,8 +333,8 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Appends a label like [`unchecked_label`](Self::unchecked_label), but from its text. `label` is `name="value"`
-    /// with the value escaped.
+    /// Does the same as [`unchecked_label`](Self::unchecked_label), but `label` is the complete text of the label,
+    /// `name="value"`, in which the value is already escaped.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 /// From this number of strings on, a lookup uses hashes. With fewer strings, a comparison with each string is faster.
 const HASHED_FROM: usize = 32;
 
-/// A set of strings. Each string is a range of a buffer.
+/// A set of strings. The caller has a buffer with the strings; the set stores only the range of each string.
 ///
 /// The hash function has a random key. With a fixed key, the author of an object could choose many strings with the
 /// same hash, and lookups would be slow.

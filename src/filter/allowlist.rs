@@ -194,8 +194,8 @@ impl Pattern {
             return false;
         };
         // If a text occurs several times in the key, use its first position, because it leaves the longest rest for the
-        // later texts. A later position cannot help with a newline either, because the newline would also be before
-        // that position.
+        // later texts. If there is a newline before this position, the key does not match, because the same newline is
+        // also before all later positions.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,

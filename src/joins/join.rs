@@ -195,11 +195,13 @@ impl Join {
     ///
     /// The workload of an object depends on the object and on its controller:
     ///
-    /// * If the controller is a ReplicaSet or a Job, the workload is the controller of this ReplicaSet or Job, such as
-    ///   a Deployment or a CronJob. If this ReplicaSet or Job has no controller, the ReplicaSet or Job is the workload.
-    /// * If the controller has another kind, the controller is the workload.
     /// * If the object is a Deployment, StatefulSet, DaemonSet or CronJob, the object is its own workload. The same
     ///   applies to a ReplicaSet or a Job that has no controller.
+    /// * If any other object has a ReplicaSet or a Job as its controller, the workload is the controller of this
+    ///   ReplicaSet or Job, such as a Deployment or a CronJob. If this ReplicaSet or Job has no controller, the
+    ///   ReplicaSet or Job is the workload.
+    /// * If any other object has a controller of another kind, this controller is the workload. In the core group, this
+    ///   applies only to a ReplicationController.
     ///
     /// The crate reads labels only from objects of the kinds in this list. If a ReplicaSet or a Job has a controller of
     /// another kind, such as a Rollout, the value comes from the label of the ReplicaSet or Job.

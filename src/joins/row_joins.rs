@@ -61,7 +61,7 @@ enum LabelSource {
 struct Resolved<'a> {
     namespace: Option<&'a Source>,
     node: Option<&'a Source>,
-    /// The controller of the row's object, if it is a ReplicaSet or a Job.
+    /// The controller of the row's object, if this controller is a ReplicaSet or a Job.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
     /// The source of the labels of the workload. It is the workload itself or, if the crate does not read objects of
@@ -244,8 +244,7 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases when a source changes. Only the kinds of sources to which rows of the store can refer
-    /// count.
+    /// A number that increases when a source changes, if rows of the store can refer to sources of this kind.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {

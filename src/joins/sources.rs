@@ -33,7 +33,7 @@ pub(crate) struct JoinSources {
 #[derive(Default)]
 struct SourcesState {
     table: Arc<SourceTable>,
-    /// For each kind and feeder that lists its objects now: the sources of the incomplete list.
+    /// The incomplete lists. The key of a list is its kind and its feeder.
     lists: HashMap<(SourceKind, u64), StagedList>,
 }
 
@@ -177,8 +177,8 @@ impl SourceFeed {
         }
     }
 
-    /// Keeps the source of an object that has not changed, and adds it to the list of the feeder that is in progress.
-    /// Returns false if the feeder has not set this source before.
+    /// Keeps the source of an object that has not changed. If the feeder has begun a list, adds the source to this
+    /// list. Returns false if the feeder does not have this source.
     pub(crate) fn keep(&self, feeder: u64, key: &str) -> bool {
         let SourcesState { table, lists } = &mut *self.sources.state.lock();
         let mut list = lists.get_mut(&(self.kind, feeder));
@@ -224,7 +224,7 @@ impl SourceFeed {
         }
     }
 
-    /// Discards the list of a feeder that is in progress.
+    /// Discards the incomplete list of a feeder.
     pub(crate) fn abandon_list(&self, feeder: u64) {
         self.sources.state.lock().lists.remove(&(self.kind, feeder));
     }

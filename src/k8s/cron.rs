@@ -250,7 +250,7 @@ fn split_zone(text: &str) -> Option<(&str, &str)> {
 
 /// Finds a time zone by its exact IANA name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    // In Go, `Local` is the time zone of the process. For the controller, assume UTC.
+    // In Go, `Local` is the time zone of the process. Assume that the controller runs in UTC.
     if name == "Local" {
         return Ok(TimeZone::UTC);
     }

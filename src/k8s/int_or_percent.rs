@@ -13,7 +13,8 @@ pub(crate) enum IntOrPercent<'a> {
     Text(&'a str),
 }
 
-/// Converts `value` to a number of replicas. A percentage refers to `replicas`, and the result is rounded up or down.
+/// Converts `value` to a number of replicas. A percentage refers to `replicas`; the result is rounded up if `round_up`
+/// is true, otherwise down.
 ///
 /// If `value` is already a number, the result is the same number. A string must consist of an optional sign, digits and
 /// one `%`. For any other string, the result is `None`.

@@ -71,8 +71,6 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
 /// of these names gets a suffix: `_conflict1`, `_conflict2` and so on, in the order of `keys`. If a name with a suffix
 /// is already in use, its number is skipped. For the same result as in kube-state-metrics, `keys` must be in ascending
 /// order of their bytes.
-///
-/// The function allocates the names, and one list of references to find equal names.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: Vec<String> = keys.map(|key| map_label_name(prefix, key)).collect();
     if all_different(&names) {
@@ -98,9 +96,9 @@ fn all_different(names: &[String]) -> bool {
 
 /// Appends a suffix to all equal names, in their order. The first of several equal names also gets a suffix.
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
-    // Maps each name in use to its position.
+    // Maps each name in use to its index in `names`.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
-    // The last number in a suffix, for each name that occurs several times.
+    // For each name that occurs several times, the number in the last suffix.
     let mut counters: HashMap<String, usize> = HashMap::new();
     let mut names: Vec<String> = Vec::with_capacity(bases.len());
     for base in bases {

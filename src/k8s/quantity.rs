@@ -79,7 +79,7 @@ impl<'a> Quantity<'a> {
     /// The double nearest to the value, without rounding to an integer or to thousandths: `700m` → 0.7. This function
     /// allocates.
     ///
-    /// The smallest positive quantity in Kubernetes is `1n`, so a smaller remainder is rounded up to `1n`.
+    /// Kubernetes stores multiples of `1n`, so any other value is first rounded away from zero to a multiple of `1n`.
     pub(crate) fn nearest(&self) -> Option<f64> {
         let nanos = match self.rounded_up(9) {
             Rounded::Exact(nanos) => format!("{nanos}e-9"),

@@ -37,16 +37,17 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 /// The last second that `jiff` supports, 9999-12-30T22:00:00Z.
 const JIFF_LAST_SECOND: i64 = 253_402_207_200;
 
-/// From this nanosecond of [`JIFF_LAST_SECOND`] on, nanoseconds encode whole seconds. This nanosecond encodes
-/// [`JIFF_LAST_SECOND`] itself, and each following nanosecond encodes the next second. With this encoding, times are
-/// exact until the end of the year 9999, and keep their order.
+/// In the second [`JIFF_LAST_SECOND`], nanoseconds from this number on are not a fraction, but encode a whole second.
+/// This number encodes [`JIFF_LAST_SECOND`] itself, the next number encodes the next second, and so on. With this
+/// encoding, times are exact until the end of the year 9999, and keep their order.
 const FIRST_CODE: u32 = 999_000_000;
 
 /// The nanosecond that encodes the last possible second: 9999-12-31T23:59:59 with the offset -24:60.
 const LAST_CODE: u32 = FIRST_CODE + 183_599;
 
 impl Timestamp {
-    /// Converts a time in a typed object. If the time encodes a later second, the result is the later second.
+    /// Converts a time that a typed object contains. If the time encodes a second after [`JIFF_LAST_SECOND`], decodes
+    /// it.
     pub(crate) fn of(time: &jiff::Timestamp) -> Self {
         let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
         let magnitude = nanos.unsigned_abs();

@@ -86,8 +86,8 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// The allowlists that the application has set, by the names that it used. `build` finds the resources with these
-/// names.
+/// The allowlists that the application has set, with the resource names that it passed. `build` finds the resources
+/// with these names.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -263,9 +263,9 @@ impl Builder {
         self
     }
 
-    /// Exports the labels whose keys match one of these globs.
+    /// Exports the Kubernetes labels whose keys match one of these globs.
     ///
-    /// The family `*_labels` of the resource exports them. The resource `*` means all resources.
+    /// The samples of the family `*_labels` of the resource have these labels. The resource `*` means all resources.
     ///
     /// A later call for the same resource replaces the patterns of an earlier call.
     pub fn allow_labels(
@@ -279,7 +279,8 @@ impl Builder {
 
     /// Exports the annotations whose keys match one of these globs.
     ///
-    /// The family `*_annotations` of the resource exports them. The resource `*` means all resources.
+    /// The samples of the family `*_annotations` of the resource have these annotations as labels. The resource `*`
+    /// means all resources.
     ///
     /// A later call for the same resource replaces the patterns of an earlier call.
     pub fn allow_annotations(
@@ -293,7 +294,7 @@ impl Builder {
 
     /// Sets the label allowlists of several resources.
     ///
-    /// For a single resource, [`allow_labels`](Self::allow_labels) takes precedence.
+    /// If you also call [`allow_labels`](Self::allow_labels) for one of these resources, that call takes precedence.
     pub fn label_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.labels.parsed = allowlists;
         self
@@ -301,7 +302,8 @@ impl Builder {
 
     /// Sets the annotation allowlists of several resources.
     ///
-    /// For a single resource, [`allow_annotations`](Self::allow_annotations) takes precedence.
+    /// If you also call [`allow_annotations`](Self::allow_annotations) for one of these resources, that call takes
+    /// precedence.
     pub fn annotation_allowlists(mut self, allowlists: AllowlistConfig) -> Self {
         self.annotations.parsed = allowlists;
         self
@@ -313,8 +315,8 @@ impl Builder {
     /// resource `*` means all resources.
     ///
     /// The joined labels follow the base labels. If, for example, the namespace of an object is not known or does not
-    /// have the key, the samples of the object do not have the label. If the label of the namespace changes, the value
-    /// changes in all samples in one step.
+    /// have the label, the samples of the object do not get the joined label. If the label of the namespace changes,
+    /// the value changes in all samples in one step.
     ///
     /// The sources of this crate also watch the namespaces, nodes or workloads from which labels are joined. If such a
     /// resource is not registered, the sources watch only the metadata of its objects. If the builder declares that the

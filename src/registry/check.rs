@@ -134,7 +134,7 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // Here, an object is not applied for one of two reasons. Either no entry selects the object, or the object has
+        // Here, an object is not applied for one of two reasons: either no entry selects the object, or the object has
         // too many values and cannot be decoded.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
@@ -163,8 +163,8 @@ pub fn check_as(
     }
     let exposition = metrics.exposition(format, ExpositionFilter::default());
     report.exposition = exposition.to_string();
-    // The store drops repeated samples of one object. The exposition drops samples that another object already has.
-    // Count both.
+    // The store drops repeated samples of one object. The exposition drops a sample that has the same labels as a
+    // sample of another object. Count both.
     let stats = metrics.stores().into_iter().map(|store| store.stats());
     let made: u64 = stats.map(|stats| stats.series + stats.duplicates).sum();
     let shown = exposition.samples().count() as u64;

@@ -84,7 +84,7 @@ fn limit_kinds(
     if max == 0 || by_wildcard.len() <= max {
         return (collectors, Vec::new());
     }
-    // The kinds are sorted by name before. The sort is stable, so kinds whose definitions were created in the same
+    // The kinds are already sorted by name. The sort is stable, so kinds whose definitions were created in the same
     // second stay in this order.
     by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
     let left_out = by_wildcard[max..].iter().map(|own| own.resource().clone());

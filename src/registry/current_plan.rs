@@ -1,4 +1,4 @@
-//! The plan in use, that is the order of the families in the exposition, and the caches of the plan.
+//! The plan in use (the order of the families in the exposition), and its caches.
 
 use std::sync::Arc;
 

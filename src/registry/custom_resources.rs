@@ -82,9 +82,9 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// This version never returns an error. Conflicts between families in Rust are already found by `build`. Conflicts
-    /// of configured families are only [`warnings`](Self::warnings). If a later version returns an error, nothing has
-    /// changed.
+    /// This version of the crate never returns an error. Conflicts between families in Rust are already found by
+    /// `build`. Conflicts of configured families are only [`warnings`](Self::warnings). If a later version returns an
+    /// error, nothing has changed.
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -103,8 +103,8 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// This version never returns an error, as for [`set_known_kinds`](Self::set_known_kinds). If a later version
-    /// returns an error, the previous configuration stays in use.
+    /// This version of the crate never returns an error, as for [`set_known_kinds`](Self::set_known_kinds). If a later
+    /// version returns an error, the previous configuration stays in use.
     pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
         let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
@@ -199,7 +199,8 @@ impl CustomResources {
             .collect()
     }
 
-    /// Starts to collect hints about possible mistakes, which the values of objects reveal.
+    /// Starts to collect hints about possible mistakes in the configuration, which the families find while they read
+    /// objects.
     pub(super) fn collect_notes(&self) {
         let configured = self.metrics.configured();
         configured

@@ -1,4 +1,4 @@
-//! The writers with which a host feeds the resources for which the builder declares `fed_by_host`.
+//! The writers for the resources that a host feeds.
 
 use super::state_metrics::StateMetrics;
 use crate::errors::debug_is_display;

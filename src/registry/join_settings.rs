@@ -57,7 +57,7 @@ impl JoinSettings {
                 resource: resource.to_string(),
             }
         }));
-        // Create sources only for the joined labels of registered resources.
+        // `JoinSources` needs only the joined labels of registered resources.
         let used: Vec<_> = match registered {
             Some(registered) => config.of_resources(registered).collect(),
             None => joins,
@@ -72,12 +72,13 @@ impl JoinSettings {
         RowJoins::new(resource, &self.config.of_resource(resource), sources)
     }
 
-    /// Returns a handle with which the store of a resource updates the sources, if labels are joined from the objects
-    /// of this resource. Returns `None` if no labels are joined from these objects, or if another store already has
-    /// this handle.
+    /// If labels are joined from the objects of a resource, returns a handle with which the store of this resource
+    /// updates the [`JoinSources`]. Returns `None` if no labels are joined from these objects, or if another store
+    /// already has this handle.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
-        // A store of configured families never updates the sources, because such a store may be removed at run time.
+        // A store of configured families never updates the `JoinSources`, because such a store may be removed at run
+        // time.
         let kind = SourceKind::of(resource).filter(|_| !resource.is_configured())?;
         sources.feed_of_store(kind)
     }
@@ -87,7 +88,7 @@ impl JoinSettings {
         self.config.of_resource(resource)
     }
 
-    /// The sources; `None` if there are no joined labels.
+    /// The objects from which labels are joined; `None` if there are no joined labels.
     pub(crate) fn sources(&self) -> Option<&Arc<JoinSources>> {
         self.sources.as_ref()
     }
@@ -98,8 +99,8 @@ impl JoinSettings {
         needed.any(|kind| name.matches(&kind.info()))
     }
 
-    /// Returns the feeds of the kinds of sources that no store updates. If `by_host` is true, returns the feeds for the
-    /// host. Otherwise, returns the feeds for the sources of this crate.
+    /// Returns feeds for the objects that only provide joined labels, because no store contains them. If `by_host` is
+    /// true, these are the feeds for the host. Otherwise, these are the feeds for the sources of this crate.
     pub(super) fn without_store(&self, host_fed: &HostFed, by_host: bool) -> Vec<SourceFeed> {
         let Some(sources) = &self.sources else {
             return Vec::new();

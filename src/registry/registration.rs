@@ -16,7 +16,7 @@ use crate::resource::{CollectedResource, ResourceInfo, ResourceName};
 use crate::store::{Allowlists, AnyStore, MetricsStore, Schema};
 
 impl Settings {
-    /// Creates the store of a collector from a configuration of custom resources.
+    /// Creates the store for a collector that a configuration of custom resources defines.
     #[cfg(feature = "custom-resources")]
     pub(super) fn store_of<K: CollectedResource>(
         &self,
@@ -33,12 +33,12 @@ impl Settings {
     }
 }
 
-/// The collectors of one type and resource. The trait hides the type.
+/// The collectors of one Rust type and resource. The trait hides the type.
 pub(super) trait Registration: Send + Sync {
     fn resource(&self) -> &ResourceInfo;
     fn type_id(&self) -> TypeId;
     fn as_any(&mut self) -> &mut dyn Any;
-    /// Moves the collectors of another registration, which has the same type, to this registration.
+    /// Moves the collectors of another registration, which has the same Rust type, to this registration.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
     /// Reports joined labels that have the same name as a label of an enabled family.
@@ -48,13 +48,13 @@ pub(super) trait Registration: Send + Sync {
     fn into_store(self: Box<Self>, settings: &Settings) -> Arc<dyn AnyStore>;
 }
 
-/// The collectors of one type and resource.
+/// The collectors of one Rust type and resource.
 pub(super) struct TypedRegistration<K> {
     first: (Origin, Collector<K>),
     others: Vec<(Origin, Collector<K>)>,
 }
 
-/// The origin of a collector, which error messages name.
+/// The origin of a collector, for error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     BuiltIn,
@@ -88,7 +88,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Merges all registrations of the same type and resource into one registration.
+/// Merges all registrations of the same Rust type and resource into one registration.
 pub(super) fn merge(registrations: Vec<Box<dyn Registration>>) -> Vec<Box<dyn Registration>> {
     let mut places: BTreeMap<(TypeId, String), usize> = BTreeMap::new();
     let mut merged: Vec<Box<dyn Registration>> = Vec::new();

@@ -186,7 +186,8 @@ impl StateMetrics {
         self.set_shards(shard, Vec::new());
     }
 
-    /// Changes the shard. The stores also still accept the objects of the earlier shards in `leaving`.
+    /// Changes the shard. Until the next change of the shard, the stores also accept the objects of the earlier shards
+    /// in `leaving`.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
         // With this lock, no store is added during the change, so each store gets the new shard.
         #[cfg(feature = "custom-resources")]

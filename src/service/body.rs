@@ -1,4 +1,4 @@
-//! [`Body`]: the body of a response. It renders the exposition in chunks, each when the connection can send it.
+//! [`Body`]: the body of a response. It renders each chunk of the exposition when the connection can send this chunk.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -107,7 +107,7 @@ mod tests {
         ] {
             assert!(filter(query).is_everything(), "{query}");
         }
-        // No resource has a name that is not UTF-8.
+        // The name in this query is not UTF-8. No resource has such a name, so the filter selects nothing.
         assert!(!filter("resources=%ff").is_everything());
     }
 }

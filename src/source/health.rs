@@ -106,9 +106,8 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between two checks of readiness when no event announces a change. This is the case while readiness
-/// waits until a refusal has lasted long enough. It is also the case after the deadline, while readiness waits for a
-/// list that may stop making progress.
+/// The interval between two checks of readiness while readiness can change without an event. It can change when a
+/// refusal has lasted long enough. After the deadline, it can also change when a list makes no more progress.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 /// Returns how long to pause after a check of readiness. `check` is the duration of the check. After a short check,
@@ -193,7 +192,7 @@ impl Health {
         self.check(policy).0
     }
 
-    /// Checks a policy. Also returns the health of the resources that was used for this check.
+    /// Checks a policy. Also returns the health of the resources, on which the result depends.
     fn check(&self, policy: ReadinessPolicy) -> (Readiness, Vec<ResourceHealth>) {
         let inner = &self.inner;
         let sharding = inner.sharding.lock().clone();

@@ -29,7 +29,7 @@ pub(crate) struct Column {
     /// The positions of the distinct cells. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
-    /// Whether a cell has, or had, a code, that is a byte that refers to a value in the dictionary of the row.
+    /// Whether a cell has, or had, a code: a byte that refers to a value in the dictionary of the row.
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
@@ -84,7 +84,7 @@ impl Column {
         self.version
     }
 
-    /// Whether cells may have codes, that is bytes that refer to values in the dictionary of the row.
+    /// Whether cells may have codes: bytes that refer to values in the dictionary of the row.
     #[cfg(feature = "gzip")]
     pub(crate) fn is_coded(&self) -> bool {
         self.coded
@@ -325,7 +325,7 @@ impl Column {
         }
     }
 
-    /// Overwrites the cell with this number, which has the same length as `cell` and which no row uses.
+    /// Writes `cell` over the text of entry `number`, which no row uses and whose text has the same length.
     fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
         if let Some(entry) = self.entries.get_mut(number) {
             let start = entry.start as usize;

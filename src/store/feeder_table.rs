@@ -47,7 +47,7 @@ impl FeederTable {
             .flatten()
     }
 
-    /// Starts a list with a copy of the published table, in which no row is marked as listed.
+    /// Starts a list: the staging table is a copy of the published table, but no row of the copy is marked as listed.
     pub(super) fn begin_list(&mut self) {
         let mut table = Table::clone(&self.published);
         table.begin_list();
@@ -66,7 +66,7 @@ impl FeederTable {
         Some(swept)
     }
 
-    /// Removes the row of a key after another feeder has applied an object with this key.
+    /// Removes the row with this key, because another feeder has applied an object with the key.
     pub(super) fn forget(&mut self, key: &str) {
         let any = Identity {
             key,

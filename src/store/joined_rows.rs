@@ -73,8 +73,8 @@ impl<'a> JoinedRows<'a> {
 // === impl Page ===
 
 impl Page {
-    /// For each row, the key and the references to other objects, which determine the joined labels of the row. The
-    /// samples of the store must have joined labels.
+    /// For each row, the key and the references to other objects, which determine the joined labels of the row. Only
+    /// call this method if the samples of the store have joined labels.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
         (0..self.len()).map(|row| RowKey {
             key: self.key(row),

@@ -1,5 +1,5 @@
 //! Applies the limit on the text of an object. This module decides for which rows an event may render only some
-//! families, and how long the joined labels of a row may be.
+//! families, and limits the length of the joined labels of a row.
 
 use super::page::Page;
 use super::schema::Schema;
@@ -17,13 +17,13 @@ impl<K: CollectedResource> Schema<K> {
         rendered.exposed_text() <= max && self.longest_joined(rendered.exposed_samples()) <= max
     }
 
-    /// Whether an update is so small that the other cells of the row may stay. `samples` is the number of samples that
-    /// the row had before the update. The limit on the text of an object applies to all cells of the row together, but
-    /// an update renders only some cells.
+    /// Whether the row certainly stays within the limit on the text of an object after an update. The limit applies to
+    /// all cells of the row together, but an update renders only some cells. `samples` is the number of samples that
+    /// the row had before the update.
     ///
     /// A row gets fingerprints only if its text is at most half of the limit. Only rows with fingerprints are updated.
-    /// The text of a small update is at most this half, divided by the number of families plus one. Therefore, the row
-    /// does not exceed the limit, even if later updates replace each cell.
+    /// If the store has `n` families, the text of a small update is at most this half divided by `n + 1`. Therefore,
+    /// the row does not exceed the limit, even if later updates replace each cell.
     ///
     /// If the store has joined labels, the same rules apply with a third of the limit instead of half of the limit. The
     /// last third of the limit is for the joined labels, whose values may have the maximum length.

@@ -34,7 +34,7 @@ pub(super) fn has_label(part: &[u8], name: &str) -> bool {
     stored_labels(part).any(|label| label.name == name)
 }
 
-/// The text before and after the byte at a position.
+/// Splits a text at the byte with the index `at`, and returns both parts without this byte.
 fn split_at_byte(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }

@@ -32,7 +32,7 @@ impl Marks {
         self.put(row, true);
     }
 
-    /// Moves the marks at and after `row` to the next row, and marks `row`.
+    /// Makes space for a new row: moves the mark of `row`, and each later mark, by one row. Then marks `row`.
     pub(super) fn insert(&mut self, row: usize) {
         for to in (row + 1..MAX_ROWS).rev() {
             self.put(to, self.get(to - 1));
@@ -40,7 +40,7 @@ impl Marks {
         self.set(row);
     }
 
-    /// Moves the marks after `row` to the previous row.
+    /// Removes the mark of `row`, and moves each later mark back by one row.
     pub(super) fn remove(&mut self, row: usize) {
         for to in row..MAX_ROWS {
             self.put(to, self.get(to + 1));

@@ -226,7 +226,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         let (samples, cells) = (&mut feeder.samples, &mut feeder.cells);
         self.schema().render(object, samples, cells);
         if work::is_interrupted() {
-            // The rendered cells are discarded, because the source applies the object again on another thread.
+            // The object needs too much work for this thread. The rendered cells are discarded, because the source
+            // applies the object again on another thread.
             return;
         }
         self.count_dropped(&feeder.key, samples);
@@ -337,7 +338,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_source(feeder.id, &feeder.key);
     }
 
-    /// Removes the labels of the object with this key that are joined to the samples of other objects.
+    /// Ensures that samples of other objects no longer get labels from the object with this key.
     pub(super) fn delete_source(&self, feeder: usize, key: &str) {
         if let Some(source) = self.schema().source() {
             source.remove(feeder as u64, key);
@@ -383,8 +384,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         };
         self.inner.counters.count(applied);
         if applied == Applied::Inserted && !listing && feeder_tables.len() > 1 {
-            // An object belongs to the feeder that applied it last, so the rows of other feeders with this key are
-            // removed.
+            // An object belongs to the feeder that applied it last, so the key is removed from the tables of all other
+            // feeders.
             for other in feeder_tables
                 .iter_mut()
                 .filter(|table| table.feeder != feeder)
@@ -518,7 +519,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         feeder
     }
 
-    /// Returns another [`RowFeeder`] with the same number, which collects the rows of a list in pages.
+    /// Returns another [`RowFeeder`] with the same number. This feeder collects the rows of a list in pages.
     #[cfg(feature = "watch")]
     pub(super) fn collecting_feeder(&self, feeder: usize) -> RowFeeder {
         let page = ListPage::new(self.schema().layout(), self.filter());

@@ -14,7 +14,7 @@ use crate::resource::CollectedResource;
 pub(super) struct ObjectApplier<K: CollectedResource> {
     pub(super) store: MetricsStore<K>,
     pub(super) feeder: RowFeeder,
-    /// The feeder of the linked store, which has the configured families of the same resource.
+    /// Feeds the linked store, which has the configured families of the same resource.
     pub(super) linked: LinkedWriter,
 }
 

@@ -15,7 +15,7 @@ use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 /// Up to [`MAX_ROWS`] rows of objects with adjacent keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// A number that no other page in the process has. The number stays the same when rows of the page change.
+    /// A number that identifies the page in the process. The number stays the same when rows of the page change.
     number: u64,
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if the version is not a decimal integer.
@@ -79,14 +79,14 @@ impl Page {
         }
     }
 
-    /// Sets the columns, which have a cell for each row. Releases spare memory of the identities and the fingerprints.
+    /// Sets the columns, which have a cell for each row. Also releases spare memory of the fingerprints.
     pub(super) fn with_columns(mut self, columns: impl Iterator<Item = Column>) -> Self {
         self.columns = columns.map(Arc::new).collect();
         self.fingerprints.shrink();
         self
     }
 
-    /// A number that no other page in the process has. The number stays the same when rows of the page change.
+    /// A number that identifies the page in the process. The number stays the same when rows of the page change.
     #[cfg(feature = "gzip")]
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -159,7 +159,7 @@ impl Page {
         &self.joined
     }
 
-    /// The value in the dictionary of `row` to which `code` refers. Cells of this row contain such codes.
+    /// The value in the dictionary of `row` to which `code`, a byte in a cell of this row, refers.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))

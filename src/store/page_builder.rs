@@ -17,7 +17,7 @@ pub(super) struct PageBuilder {
     rows: Page,
     /// The text of all cells: first the cells of the first row, then the cells of the second row, and so on.
     text: Vec<u8>,
-    /// The offset in `text` after each cell.
+    /// For each cell, the offset in `text` at which the cell ends.
     ends: Vec<usize>,
     column: ColumnBuilder,
 }

@@ -22,7 +22,7 @@ impl RowCells {
         self.columns.clear();
     }
 
-    /// Removes all cells. The next cells that are pushed belong to `columns`, in this order.
+    /// Removes all cells. The caller then pushes one cell for each index of a column in `columns`, in this order.
     pub(super) fn begin_columns(&mut self, columns: &[usize]) {
         self.clear();
         self.columns.extend_from_slice(columns);

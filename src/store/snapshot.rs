@@ -21,7 +21,8 @@ impl StoreSnapshot {
     /// page would delay the first byte of a response.
     pub(crate) fn new(mut tables: Vec<Arc<Table>>) -> Self {
         tables.retain(|table| !table.is_empty());
-        // If each feeder has one namespace, this order sorts all rows of the store by key.
+        // The tables are sorted by their first keys. If each feeder has one namespace, all rows of the store are then
+        // in key order.
         tables.sort_by(|a, b| a.first_key().cmp(&b.first_key()));
         let ends = tables.iter().scan(0, |end, table| {
             *end += table.pages().len();

@@ -163,7 +163,8 @@ impl StoreCounters {
         exceeded.collect()
     }
 
-    /// Returns the current counts. In the result, the size of the store is 0.
+    /// Returns the current counts. The counters do not know the size of the store, so the result has 0 in the fields of
+    /// the size.
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             changed: self.changed.get(),

@@ -8,8 +8,8 @@ use crate::family::referenced_labels::{REFERENCE_MARK, column_of, index_of, valu
 /// Counts the bytes of the lines of a page. If several rows have the same cell, this cell is read once.
 pub(crate) struct TextSize<'a> {
     page: &'a Page,
-    /// The lengths of the values in the dictionaries, for each column of the dictionary, each distinct cell of the
-    /// column, and each value in the cell.
+    /// For each column of the dictionary, and for each distinct cell of this column: the lengths of the values in the
+    /// cell.
     shared: Vec<Vec<Vec<u64>>>,
 }
 
@@ -70,8 +70,8 @@ impl<'a> TextSize<'a> {
         bytes
     }
 
-    /// Returns the length of the value in the dictionary of `row` to which `code` refers. Cells of this row contain
-    /// such codes.
+    /// Returns the length of the value in the dictionary of `row` to which `code`, a byte in a cell of this row,
+    /// refers.
     fn value_len(&self, row: usize, code: u8) -> u64 {
         let at = column_of(code);
         let length = || {

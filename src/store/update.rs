@@ -90,7 +90,8 @@ impl<K: CollectedResource> MetricsStore<K> {
             return None;
         }
         if work::is_interrupted() {
-            // The rendered cells are discarded, because the source applies the object again on another thread.
+            // The object needs too much work for this thread. The rendered cells are discarded, because the source
+            // applies the object again on another thread.
             return Some(());
         }
         if let Some(source) = self.schema().source()

@@ -27,8 +27,7 @@ pub(crate) struct UpdatedCells<'a> {
 // === impl UpdatedCells ===
 
 impl UpdatedCells<'_> {
-    /// Whether the cells of the row that were not rendered belong to the same state of the object as the rendered
-    /// cells.
+    /// Whether these cells and the other cells of the row belong to the same state of the object.
     pub(super) fn fits(&self, page: &Page, row: usize, identity: Identity<'_>) -> bool {
         let is_same = page.uid(row).is_some_and(|uid| uid.is(identity.uid));
         let changed = self.fingerprints.changed_since(page.fingerprints(row));

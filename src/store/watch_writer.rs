@@ -156,7 +156,7 @@ mod tests {
                     continue;
                 }
                 writer.end_page();
-                // The helper applies its objects after the writer has applied later objects.
+                // The writer has already applied objects that come later in the list than the objects of the helper.
                 for json in pending.drain(..) {
                     let json: String = json;
                     apply(&mut helper, &json).unwrap();

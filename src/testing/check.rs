@@ -45,7 +45,7 @@ pub enum Problem {
         /// The name of the family.
         family: String,
     },
-    /// A family whose name ends in `_total` like that of a counter, but which is not a counter.
+    /// A family that is not a counter, but whose name ends in `_total` like the name of a counter.
     #[error("`{family}` ends in `_total`, which is for counters; use a counter or another name")]
     TotalWithoutCounter {
         /// The name of the family.

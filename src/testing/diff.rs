@@ -86,7 +86,7 @@ impl<'e> Expected<'e> {
     }
 }
 
-/// Compares rendered samples with other samples.
+/// Compares rendered samples with expected samples.
 ///
 /// # Errors
 ///

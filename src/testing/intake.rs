@@ -67,8 +67,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// Feeds an object to the only collector. Skips the object if its kind is not the kind of the collector. An object
-    /// without a kind is assumed to have the kind of the collector.
+    /// Feeds an object to the collector of a test that has a single collector. Skips the object if its kind is not the
+    /// kind of the collector. An object without a kind is assumed to have the kind of the collector.
     pub(super) fn add_json<K: CollectedResource>(&mut self, object: &Value) -> Result<(), String> {
         let store = self.store::<K>()?;
         let is_other = |field: &str, wanted: &str| {

@@ -14,7 +14,8 @@ use crate::resource::{CollectedResource, StaticScope};
 /// * A **family** gets the default base labels of its type: the namespace and the kind.
 /// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
 ///   allowlist; use a `StateMetrics` for such families.
-/// * A **`StateMetrics`** renders all its families. The `StateMetrics` keeps the samples of the objects.
+/// * A **`StateMetrics`** renders all its families. It keeps the samples of the objects, so a later call with the same
+///   `StateMetrics` also returns the samples of earlier objects.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Node;

@@ -58,7 +58,7 @@ fn handles_are_cheap_to_share_and_errors_travel() {
     error::<ConfigError>();
 }
 
-/// Checks the traits that the servers of hosts need: a `Send` body, and a service that never returns an error.
+/// Checks that the service has the traits that HTTP servers need: a `Send` body, and an error that cannot occur.
 #[test]
 fn the_service_suits_any_server() {
     fn mountable<S>(_: S)

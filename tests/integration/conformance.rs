@@ -82,7 +82,7 @@ fn builder(resource: &str, case: &Case) -> Builder {
         .all_fed_by_host()
 }
 
-/// Adds configured families to a resource, so that a linked store also receives the objects.
+/// Adds configured families to a resource. A linked store contains these families, and also receives the objects.
 ///
 /// `families` is the part of the configuration with the families, as YAML. All lines except the first line are indented
 /// by 12 spaces.

@@ -11,7 +11,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The start of the address of a file in the repository, without the path of the file.
+/// The start of the URL of a file in the repository. The path of the file follows.
 const FILE_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 const DIRECTORY_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
 

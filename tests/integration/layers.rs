@@ -3,8 +3,8 @@
 //!
 //! The test parses the sources, and ignores test code. An import is a path in a `use`, a type, an expression or a macro
 //! that refers to an item of another file. If a path leads to a re-export, the test finds the file that defines the
-//! item. The test does not recognize the import of a method by a call. But a file that calls a method usually also
-//! imports the type of the receiver.
+//! item. A method call does not count as an import. But a file that calls a method of a type usually also imports the
+//! type.
 
 mod circles;
 mod imports;

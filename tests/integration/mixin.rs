@@ -250,8 +250,8 @@ fn without_its_duration_an_alert_fires_in_each_scenario_that_is_too_short_for_it
     promtool.current_dir(directory.path());
     let output = run(promtool.args(["test", "rules", "short.yaml"]), b"");
     let output = said(&output);
-    // The rules have no `for` here, so each of these alerts fires. The only errors of promtool must be that the
-    // scenarios expect no alert.
+    // The rules have no `for` here, so an alert fires in each of these scenarios. The scenarios expect no alert, so
+    // promtool must report an error for each scenario.
     let wrong = output.matches("exp:[]").count();
     assert_eq!(wrong, short.len(), "{output}");
 }
@@ -352,7 +352,7 @@ fn dashboards_can_be_imported_and_select_clusters() {
     for name in DASHBOARDS {
         let dashboard = dashboard(name);
         assert!(uids.insert(dashboard["uid"].as_str().unwrap().to_owned()));
-        // Grafana assigns the id.
+        // The file must contain no id, because Grafana assigns the id at the import.
         assert!(dashboard["id"].is_null(), "{name}");
         let variables = array(&dashboard["templating"]["list"]);
         let cluster = variables

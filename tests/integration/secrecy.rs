@@ -323,7 +323,7 @@ fn wipe(bytes: &mut [u8]) {
     black_box(bytes);
 }
 
-/// A directory that is deleted when it is dropped.
+/// A directory. When this value is dropped, it deletes the directory.
 struct Directory(PathBuf);
 
 impl Directory {

@@ -97,7 +97,7 @@ fn bytes(response: Response<Body>) -> Vec<u8> {
                 bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
             Poll::Ready(None) => return bytes,
-            // The body yields to other tasks. It has already requested another poll.
+            // The body yields to other tasks, and has already woken its task. So the loop polls the body again.
             Poll::Pending => {}
         }
     }

@@ -31,7 +31,7 @@ use tokio::net::TcpStream;
 pub trait Acceptor: Send + Sync + 'static {
     /// The stream for HTTP.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// The error because of which the server does not serve a connection.
+    /// The error if the acceptor does not accept a connection.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
     /// Accepts one connection.

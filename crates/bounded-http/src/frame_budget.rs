@@ -22,7 +22,7 @@ const PER_RESPONSE: u64 = 4;
 /// most two `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection. With
 /// this number, a client may send four times as many frames.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that a budget counts for later frames.
+/// Maximum number of sent bytes that can increase the budget later.
 ///
 /// A client that decompresses slowly may read a large part of a response only after the server has sent the whole
 /// response. The window updates of such a client arrive late, so the budget must still count these bytes.
@@ -125,8 +125,8 @@ impl FrameBudget {
         self.left += by_bytes;
     }
 
-    /// Returns the cost of the next frame whose header ends in `bytes`, and removes the header from the start of
-    /// `bytes`.
+    /// Reads `bytes` until the header of a frame is complete, and returns the cost of this frame. `bytes` then begins
+    /// after this header.
     fn next_cost(&mut self, bytes: &mut &[u8]) -> Option<u64> {
         while !bytes.is_empty() {
             match &mut self.position {

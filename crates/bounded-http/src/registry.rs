@@ -152,7 +152,7 @@ impl Registry {
             self.observer.connection_closed();
         }
         // A closed connection must not increase the number of busy connections, so the state is marked as closed. The
-        // reason is not used: the task of the connection has ended and reports nothing.
+        // reason `Idle` has no effect, because the task of the connection has ended and does not report the reason.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
@@ -240,8 +240,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // The loop assumes that the server evicts the candidates of a peer one by one. Each later candidate therefore
-        // counts one connection less for this peer.
+        // The loop assumes that the server evicts the candidates of a peer one by one. So for each further candidate of
+        // a peer, the peer has one connection less.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -296,8 +296,8 @@ impl Candidate<'_> {
         (is_protected, Reverse(self.peer), self.order_in_peer())
     }
 
-    /// The time until which the server does not evict the connection, because it is new. `None` if this time has
-    /// passed.
+    /// The end of the time in which the server does not evict the connection, because the connection is new. `None` if
+    /// this time has passed.
     fn admitted_until(&self, room: usize) -> Option<Instant> {
         let until = self.connection.admitted_until(room);
         (self.activity == Activity::Silent && until > Instant::now()).then_some(until)

@@ -32,7 +32,7 @@ const HANDSHAKE: Duration = Duration::from_millis(500);
 /// second.
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// Time during which the server does not evict a connection after its task has found nothing to read for the first
-/// time. Within this time, the operating system reports bytes that arrived before.
+/// time. If bytes of a request have already arrived, the operating system reports them within this time.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// The number of responses in progress on all connections of a server.
@@ -53,7 +53,8 @@ pub(crate) struct ConnectionState {
     busy: Arc<BusyCount>,
     /// The number of responses that have begun so far.
     responses: AtomicU64,
-    /// Notifies the task of the connection of an earlier deadline, or that the task must close the connection.
+    /// Wakes the task of the connection if its deadline is earlier than before, or if the task must close the
+    /// connection.
     changed: Notify,
 }
 

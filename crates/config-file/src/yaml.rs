@@ -16,7 +16,7 @@ pub struct YamlProblem {
     pub line: u64,
     /// The column in characters, counted from 1.
     pub column: u64,
-    /// The key whose value has the error. `None` if this key is unknown.
+    /// The key whose value has the error. `None` if no expected key is near the error.
     pub key: Option<String>,
     /// A description of the error, and how to fix it.
     pub reason: String,

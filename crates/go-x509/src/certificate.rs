@@ -176,7 +176,7 @@ impl Certificate {
         self.verify(&key, algorithms).is_some()
     }
 
-    /// Returns `Some` if the signature is valid.
+    /// Returns `Some(())` if `key` made the signature of this certificate.
     fn verify(
         &self,
         key: &SubjectPublicKeyInfoDer<'_>,
@@ -195,7 +195,7 @@ impl Certificate {
     }
 }
 
-/// Returns the bytes of a certificate that its signature covers.
+/// Returns the signed part of a certificate (`TBSCertificate`).
 fn signed_bytes(der: &[u8]) -> Option<&[u8]> {
     let content = AnyRef::from_der(der).ok()?.value();
     SliceReader::new(content).ok()?.tlv_bytes().ok()

@@ -15,7 +15,7 @@ pub(crate) enum Protocol {
     Tls13,
 }
 
-/// Verifies a signature in a handshake, which the key of the certificate `der` made.
+/// Verifies a signature in a handshake. The key of the certificate `der` must have made this signature.
 pub(crate) fn verify(
     protocol: Protocol,
     message: &[u8],

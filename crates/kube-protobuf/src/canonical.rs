@@ -2,9 +2,10 @@
 //! of the API never write such a message.
 //!
 //! Protobuf permits fields in any order. It also permits that a message is split into several pieces, which a decoder
-//! must merge. A deserializer must get each field once. The objects of an API server have each field once and in the
-//! usual order, so this crate does not check the order in advance. If [`Object::read`](crate::Object::read) finds a
-//! field in an unusual order, it stops. It then rewrites the object with this module, and reads the object again.
+//! must merge. But the types that serde deserializes accept each field only once. The objects of an API server have
+//! each field once and in the usual order, so this crate does not check the order in advance. If
+//! [`Object::read`](crate::Object::read) finds a field in an unusual order, it stops. It then rewrites the object with
+//! this module, and reads the object again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};

@@ -13,9 +13,10 @@ use crate::wire::RecordStart;
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// The bytes of an incomplete prefix, or of an incomplete start of a record, that have arrived.
+    /// If the prefix or the start of a record is incomplete, its bytes that have arrived.
     start: Vec<u8>,
-    /// The number of bytes that are missing of the message with the objects. `None` before this message and after it.
+    /// The message with the objects: the number of its bytes that have not been read yet. `None` before this message
+    /// and after it.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,

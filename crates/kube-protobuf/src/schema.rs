@@ -33,7 +33,8 @@ pub(crate) struct Field {
 /// How protobuf encodes a field, and when JSON contains the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// One record (an encoded value), which is not a pointer in Go. JSON contains the field if the message contains it.
+    /// A field that is not a pointer in Go, and has one record (an encoded value). JSON contains the field if the
+    /// message contains it.
     Always,
     /// A pointer in Go. The message contains the field only if the pointer is set. JSON contains the field if the
     /// message does.

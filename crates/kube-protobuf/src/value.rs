@@ -61,7 +61,7 @@ enum Source<'de> {
 /// The fields of a message. The fields of its inline messages are among them.
 struct Fields<'de> {
     at: Position<'de>,
-    /// The messages around the inline message that is being read, from the outermost message.
+    /// The messages around the inline message that is being read, with the outermost message first.
     outer: Vec<Position<'de>>,
     /// The API version and the kind.
     header: [&'de str; 2],
@@ -73,7 +73,7 @@ struct Position<'de> {
     records: Records<'de>,
     /// The field number of the record that was read last.
     last: u32,
-    /// The position in the table of the first field that may come next.
+    /// The index in the table at which the search for the next field begins.
     next: usize,
 }
 

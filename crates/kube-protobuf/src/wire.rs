@@ -4,7 +4,7 @@
 
 use crate::error::Malformed;
 
-/// The records of a message that have not been read yet.
+/// The unread records of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Records<'de> {
     rest: &'de [u8],
@@ -44,7 +44,7 @@ impl<'de> Records<'de> {
         Self { rest: message }
     }
 
-    /// Returns the bytes of the records that have not been read yet.
+    /// Returns the bytes of the unread records.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }

@@ -120,9 +120,9 @@ impl fmt::Debug for BasicAuth {
 
 /// Returns the user and the password in the headers of a request.
 ///
-/// The function refuses a password with a zero byte. The reason: bcrypt repeats the password with a zero byte at its
-/// end. So a password with a zero byte can have the same hash as a shorter password. bcrypt uses only the first 72
-/// bytes of a password. The function accepts longer passwords, because other exporters accept them.
+/// The function refuses a password with a zero byte. The reason: bcrypt appends a zero byte to the password, and
+/// repeats the result. So a password with a zero byte can have the same hash as a shorter password. bcrypt uses only
+/// the first 72 bytes of a password. The function accepts longer passwords, because other exporters accept them.
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
@@ -225,7 +225,8 @@ mod tests {
         };
         let hash = bcrypt::hash("open", 4).unwrap();
         assert_eq!(allows(&hash, "open").await, Ok(true));
-        // bcrypt repeats the password with a zero byte at its end, so these passwords could match the hash of `open`.
+        // bcrypt appends a zero byte to the password and repeats the result, so these passwords could match the hash of
+        // `open`.
         for wrong in ["open\0open", "open\0", "\0open"] {
             assert_eq!(allows(&hash, wrong).await, Ok(false), "{wrong:?}");
         }

@@ -94,7 +94,8 @@ fn take_amount(text: &str) -> Result<(u64, &str), DurationError> {
 
 /// Converts the digits of a decimal fraction to nanoseconds, rounded down. `unit` is the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // The digits after this number of digits are less than a nanosecond, even if the unit is an hour.
+    // Maximum number of digits that the function reads. Further digits stand for less than a nanosecond, even if the
+    // unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

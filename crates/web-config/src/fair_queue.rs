@@ -275,7 +275,7 @@ mod tests {
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Result<Turn<char>, QueueFull>> + 'a>>;
 
-    /// Requests a turn for a client. The client does not get the turn at once.
+    /// Requests a turn for a client while another client has the turn.
     fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
         let mut asking: Asking<'_> = Box::pin(queue.turn(client));
         assert!(poll(&mut asking).is_none(), "the turn is taken");

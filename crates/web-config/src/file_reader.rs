@@ -28,7 +28,7 @@ pub(crate) struct FileStamp {
 struct FileMetadata {
     modified: SystemTime,
     length: u64,
-    /// The inode number of the file. This number changes if another file replaces the file, also if both files have the
+    /// The inode number of the file. This number changes if another file replaces the file, even if both files have the
     /// same time and length.
     #[cfg(unix)]
     inode: u64,

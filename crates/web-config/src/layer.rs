@@ -66,7 +66,7 @@ impl<F: Fn() -> C, C: Future<Output = Arc<WebConfig>>> WebConfigLayer<F> {
     /// Sets the function that returns the address of a client, or of its network, from the extensions of a request.
     /// By default, the layer treats all clients as one client.
     ///
-    /// If several requests wait for a password check, the layer serves these addresses in turn.
+    /// If requests of several addresses wait for a password check, the layer serves the addresses in turn.
     #[must_use]
     pub fn peer(mut self, peer: fn(&Extensions) -> Option<IpAddr>) -> Self {
         self.peer = peer;

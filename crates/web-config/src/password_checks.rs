@@ -83,7 +83,7 @@ impl PasswordChecks {
         self.correct.lock().insert(user, Correct { hash, pair });
     }
 
-    /// Forgets all remembered passwords whose user has another hash in `users`.
+    /// Forgets the remembered password of each user who is not in `users`, or who has another hash in `users`.
     pub(crate) fn retain(&self, users: &BTreeMap<String, String>) {
         let mut correct = self.correct.lock();
         correct.retain(|user, correct| users.get(user) == Some(&correct.hash));

@@ -35,9 +35,10 @@ pub struct WebConfigFile {
     stamps: Mutex<Vec<FileStamp>>,
     /// A lock that a thread holds while it checks the files for [`latest`](Self::latest).
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// The number of checks that have begun for [`latest`](Self::latest).
+    /// The number of checks that have begun for [`latest`](Self::latest). If this number has increased since a call,
+    /// the call needs no further check.
     begun: AtomicU64,
-    /// Whether a check has taken longer than [`PATIENCE`].
+    /// Whether the current check takes longer than [`PATIENCE`]. Requests do not wait for such a check.
     is_late: AtomicBool,
     checks: Arc<PasswordChecks>,
     observer: Box<dyn ReloadObserver>,
@@ -230,9 +231,8 @@ impl WebConfigFile {
     /// system. In a server, use [`latest`](Self::latest) instead.
     ///
     /// If the new content is not valid, the previous content stays in use. The previous content also stays in use if
-    /// the new content is empty, or if it lacks [`Protections`](crate::Protections) of the previous content. The
-    /// reason: a program that writes the file may have truncated the file just before. To disable protections, restart
-    /// the program.
+    /// the new content is empty, or if it lacks [`Protections`](crate::Protections) of the previous content, because
+    /// another program may not have written the complete file yet. To disable protections, restart this program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut stamps = self.stamps.lock();
         if stamps.iter().any(FileStamp::is_outdated) {

@@ -106,7 +106,7 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "http_server_config: {http2: false}\n");
     assert!(!file.current().http2());
     assert_eq!(events.take(), ["reloaded"]);
-    // These are the first bytes of the sums that the program `md5sum` computes. The previous configuration still
+    // The expected bytes are the first bytes of the MD5 sums of the two contents. The previous configuration still
     // returns its own sum.
     assert_eq!(file.in_use().md5()[..3], [0x3a, 0xb2, 0x33]);
     assert_eq!(first.md5()[..3], [0xd4, 0x1d, 0x8c]);

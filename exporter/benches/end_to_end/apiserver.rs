@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::pods;
 
-/// Number of pods that the server changes. The other pods never change.
+/// Approximate number of pods that the server changes. The other pods never change.
 const POOL: usize = 2_000;
 /// Number of pods per node.
 const PODS_PER_NODE: usize = 30;

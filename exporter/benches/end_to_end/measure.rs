@@ -18,7 +18,7 @@ pub(crate) enum Exporter {
 
 /// The number and the duration of the measurements.
 pub(crate) struct Plan {
-    /// Maximum number of scrapes of each kind.
+    /// Number of scrapes of each kind. Fast scrapes are repeated more often, so that their CPU time can be measured.
     pub(crate) scrapes: usize,
     /// Duration of the changes, and maximum duration of the scrapes of each kind, in seconds.
     pub(crate) seconds: f64,
@@ -226,8 +226,7 @@ impl Figures {
         self.rows.push((name, unit, value));
     }
 
-    /// Measures up to `scrapes` scrapes: the median duration, the CPU time, and the time until the first byte of the
-    /// response.
+    /// Measures several scrapes: the median duration, the CPU time, and the time until the first byte of the response.
     fn scrapes(
         &mut self,
         process: &Process,

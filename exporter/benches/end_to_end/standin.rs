@@ -148,7 +148,8 @@ fn connection(stream: TcpStream, stores: &[Arc<Store>]) -> io::Result<()> {
             out,
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ntransfer-encoding: chunked\r\n\r\n"
         )?;
-        // The response is sent in chunks of 32 KiB. If a write has at least this size, the buffer does not copy it.
+        // The buffer collects small writes into chunks of up to 32 KiB. It sends a larger write as a separate chunk,
+        // without a copy.
         let mut chunked = BufWriter::with_capacity(32 * 1024, Chunked(&mut out));
         if gzip {
             let mut encoder = GzEncoder::new(&mut chunked, Compression::default());

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 /// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
-/// The minimum length of a part of a token that is hidden, in characters. Shorter parts stay visible.
+/// A part of a token is hidden if it has at least this number of characters. Shorter parts stay visible.
 const PART: usize = 8;
 const HIDDEN: &str = "[hidden]";
 
-/// Hides all parts of the token, escapes characters that do not print, and truncates text that is too long.
+/// Hides the token and its parts, escapes characters that do not print, and truncates text that is too long.
 ///
 /// An API server may repeat the token, or a part of it, in its message.
 pub(super) fn for_log(text: &str, token: &str) -> String {

@@ -40,7 +40,8 @@ fn a_token_comes_after_one_blank() {
     }
 }
 
-/// Returns a filter whose API server accepts one token, and a counter of the token reviews.
+/// Returns a filter and a counter. The API server of the filter accepts one token. The counter counts the reviews of
+/// tokens.
 fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -197,8 +198,8 @@ use Does::{Answers, LacksCredentials, Refuses};
 
 const RIGHT: &str = r#"{ "spec": {}, "status": { "authenticated": true, "allowed": true, "user": { "username": "u" } } }"#;
 
-/// Returns a filter whose API server handles all reviews in the same way, and a counter of the requests to the API
-/// server.
+/// Returns a filter and a counter. The API server of the filter handles all reviews in the same way. The counter counts
+/// the requests to this API server.
 fn filter_of(does: Arc<Mutex<Does>>) -> (AuthFilter, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);

@@ -254,8 +254,8 @@ impl Access {
                 }
             }
         }
-        // An HTTP header cannot contain every character. If the token has such characters, the error names the source
-        // of the token.
+        // Some characters are not allowed in an HTTP header. If the token contains such a character, the error names
+        // the source of the token.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
             let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());

@@ -42,7 +42,7 @@ enum Hider {
 /// Hides all secrets in the body of an error response.
 struct ErrorHider {
     texts: Vec<Vec<u8>>,
-    /// All parts of the tokens that have [`PART`] bytes.
+    /// All sequences of [`PART`] bytes in the tokens.
     parts: HashSet<Vec<u8>>,
     /// The last bytes that arrived. These bytes are not passed on yet, because they may be the beginning of a secret.
     held: Vec<u8>,
@@ -65,7 +65,7 @@ struct ContentHider {
 }
 
 const HIDDEN: &str = "[hidden]";
-/// The minimum length of the parts of a token that are hidden, in bytes. Common words are shorter.
+/// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
 /// A shorter secret is hidden only if it is a separate word. Otherwise a password such as `test` would change words
 /// such as `latest`.
@@ -226,8 +226,8 @@ impl ContentHider {
         bytes.split_off(passed)
     }
 
-    /// The position at which a secret begins that may continue after the end of `bytes`; `None` if no secret begins
-    /// near the end.
+    /// The position in `bytes` at which a secret may begin: the bytes from this position to the end are the first bytes
+    /// of a secret. `None` if there is no such position.
     fn start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let of = |secret: &Vec<u8>| {
             let first = bytes.len().saturating_sub(secret.len().saturating_sub(1));

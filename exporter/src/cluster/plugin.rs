@@ -1,7 +1,7 @@
 //! Runs credential plugins (`exec` in a kubeconfig).
 //!
 //! The exporter does not let kube run plugins, because kube sets no limits: kube reads output of any length into
-//! memory. A plugin that hangs occupies a thread, and is not killed when the exporter stops waiting for it. So each
+//! memory, waits forever for a plugin that hangs, and does not kill the plugin when the exporter stops waiting. So each
 //! renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time, and limits the
 //! duration and the output of the plugin. The exporter follows these rules of kube:
 //!

@@ -27,7 +27,8 @@ pub(super) struct Proxy {
 /// The protocol of a proxy, with the credentials for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Protocol {
-    /// An HTTP proxy. The exporter sends `CONNECT` for an HTTPS server, and complete requests for an HTTP server.
+    /// An HTTP proxy. For an HTTPS server, the exporter sends `CONNECT`. For an HTTP server, the exporter sends each
+    /// request to the proxy, with the full URL of the server.
     Http { authorization: Option<HeaderValue> },
     /// SOCKS 5. As in Go, the proxy resolves host names for both schemes, `socks5` and `socks5h`.
     Socks5 { user: Option<(String, String)> },
@@ -214,7 +215,7 @@ impl Exemptions {
 // === impl Exemption ===
 
 impl Exemption {
-    /// Parses an entry of `no_proxy`, which has no uppercase letters. Returns `None` if the entry matches no server.
+    /// Parses an entry of `NO_PROXY`. The entry must be in lower case. Returns `None` if the entry matches no server.
     fn parse(entry: &str) -> Option<Self> {
         if let Ok(network) = entry.parse::<IpNet>() {
             let (host, port) = (Host::Network(network), String::new());

@@ -20,7 +20,7 @@ use crate::file_watcher::FileWatcher;
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The minimum time between two attempts to renew the credentials if a file has changed.
 const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-/// The exporter renews a certificate or a token this long before it expires.
+/// If a certificate or a token expires in less than this time, the exporter renews it.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
 /// How long a request waits for credentials. After this time, the request fails, and `/readyz?verbose` shows the
 /// reason, such as the name of a plugin that hangs.
@@ -222,8 +222,8 @@ impl Renewal {
                     if refusal.is_none() {
                         return;
                     }
-                    // If the minimum interval has not passed, this refusal is ignored. The next refused request
-                    // triggers the renewal.
+                    // Without a plugin, all refusals are ignored. With a plugin, a refusal is ignored if the minimum
+                    // interval has not passed; a later refused request then triggers the renewal.
                     let earliest = self.schedule.earliest(RETRY_INTERVAL);
                     if !self.has_plugin || Instant::now() < earliest {
                         continue;
@@ -314,8 +314,9 @@ impl Schedule {
         self.has_failed = !succeeded;
     }
 
-    /// The time of the next attempt. After a failure, the next attempt is a retry. After a success, the next attempt is
-    /// due shortly before the credentials expire. The credentials expire after `valid_for`.
+    /// The time of the next attempt to renew the credentials. After a failure, the attempt is due when the minimum
+    /// interval has passed. After a success, the attempt is due shortly before the credentials expire. The credentials
+    /// expire after the time `valid_for`.
     fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
         let earliest = self.earliest(RETRY_INTERVAL);
         if self.has_failed {

@@ -74,9 +74,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
     };
     unless_closed(written.and_then(|()| out.flush()))?;
-    // `More` stands for further problems of a file. `More` is harmless here, because the report always lists the first
-    // documents that could not be read. So if the report lists only unknown kinds, the further problems are also
-    // unknown kinds.
+    // `More` counts further problems of a file. `More` is harmless here: if a file has invalid documents or objects,
+    // the report also lists the first of them separately.
     let is_harmless = |problem: &ManifestProblem| {
         matches!(
             problem,

@@ -344,7 +344,7 @@ impl Program {
             instance.take_over(&old);
             Arc::new(instance)
         };
-        // The steps after this line cannot fail.
+        // The steps after this line cannot fail, so the exporter never uses only a part of the new configuration.
         let protection = &self.app.protection;
         protection.set(Protection {
             web: web.clone(),
@@ -457,8 +457,8 @@ fn web_file(
             .as_ref()
             .is_some_and(|web| web.in_use().requires_password())
     {
-        // The token and the password use the same header, `Authorization`, and a request contains this header only
-        // once.
+        // The token and the password use the same header, `Authorization`. A request contains this header only once,
+        // so it cannot contain both.
         return Err(
             "--auth-filter and the basic_auth_users of --tls-config cannot be combined, because no \
              request can have a token and a password; remove one of them"

@@ -209,7 +209,7 @@ impl Election {
         self.complete = exported;
     }
 
-    /// Sets when the last scrape arrived, that is a request for the metrics of objects; zero if there was none.
+    /// Sets the time at which the last scrape (a request for the metrics of objects) arrived; zero if there was none.
     pub(super) fn scraped(&mut self, scraped_at: Uptime) {
         self.was_scraped |= !scraped_at.is_zero();
         let pause = self.timing.pause();
@@ -294,7 +294,7 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // The record may contain a standby that has accepted an old offer. This acceptance is too old, and the
+                // If the record contains a standby that has accepted an offer, this acceptance is too old, and the
                 // renewal removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;

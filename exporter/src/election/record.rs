@@ -88,7 +88,8 @@ impl LeaseRecord {
     /// result may be wrong.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
         // If the time of the renewal is missing, only the version can show that the Lease is unchanged. For example,
-        // somebody may remove the fields of the Lease twice, and the leader may renew the Lease in the meantime.
+        // somebody may remove the fields of the Lease, the leader may renew the Lease, and somebody may remove the
+        // fields again. Then the fields of both states are equal, although the leader has renewed the Lease.
         let is_renewed = self.renewed.is_some();
         let is_same_term = self.renewed == before.renewed
             && self.transitions == before.transitions
@@ -187,7 +188,7 @@ pub(super) fn new_lease(name: &str) -> DynamicObject {
     DynamicObject::new(name, &lease_resource()).data(json!({}))
 }
 
-/// The duration of a Lease in seconds, without the maximum [`LONGEST_LEASE`]; 0 if the Lease has no duration.
+/// The duration in a Lease, in seconds; 0 if the Lease has no duration. The result may exceed [`LONGEST_LEASE`].
 pub(super) fn duration_seconds(lease: &DynamicObject) -> u64 {
     let seconds = &lease.data["spec"][DURATION];
     seconds.as_u64().unwrap_or_default()
@@ -283,7 +284,7 @@ mod tests {
             ..third.clone()
         };
         assert!(edited.has_term_of(&third));
-        // Somebody may have removed the fields twice, and a leader may have renewed the Lease in the meantime.
+        // Both states lack the fields, but a leader may have renewed the Lease between the two states.
         let removed = |version: &str| LeaseRecord {
             version: version.into(),
             ..LeaseRecord::default()

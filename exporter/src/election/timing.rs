@@ -48,9 +48,9 @@ impl Timing {
         (self.duration / 30).min(Duration::from_millis(100))
     }
 
-    /// How long a standby that no scraper has scraped waits before it accepts an offer, so that other standbys can
-    /// accept the offer first. Prometheus updates its discovered targets every 5 seconds. The leader keeps its offer
-    /// longer than this time.
+    /// If no scraper has scraped a standby, the standby waits for this time before it accepts an offer, so that other
+    /// standbys can accept the offer first. Prometheus updates its discovered targets every 5 seconds. The leader keeps
+    /// its offer longer than this time.
     pub(super) fn unscraped_wait(self) -> Duration {
         Duration::from_secs(6)
     }
@@ -73,8 +73,8 @@ impl Timing {
         (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }
 
-    /// How long a leader with `--ha-on-outage=keep` continues to serve after a failed request. Within this time, the
-    /// next request succeeds or fails, too.
+    /// How long a leader with `--ha-on-outage=keep` continues to serve after a failed request. The next request ends
+    /// within this time.
     pub(super) fn extension(self) -> Duration {
         2 * self.interval() + self.timeout()
     }

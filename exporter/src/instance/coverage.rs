@@ -92,8 +92,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // If all lists of a resource are complete but the resource is not, the store of the resource does not serve the new
-    // lists yet. Then no scope of the resource counts as covered.
+    // A resource may be incomplete although all its lists are complete: its store does not serve the new lists yet.
+    // Then no scope of the resource counts as covered.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
@@ -137,7 +137,7 @@ fn uncovered_scopes(health: &ResourceHealth, refused_for: f64) -> Vec<UncoveredS
 
 fn reason(state: ResourceState, error: Option<&str>) -> String {
     match (state, error) {
-        // The text of the error already begins with the state.
+        // The error of a failing resource already begins with the state.
         (ResourceState::Failing(_), Some(error)) => error.to_owned(),
         _ => state.to_string(),
     }

@@ -137,8 +137,8 @@ impl RunningSource {
         self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
-    /// Returns the resources and namespaces whose objects are complete in the stores, and the resources and namespaces
-    /// whose objects are not complete.
+    /// Returns the scopes (resources, or resources in a namespace) whose objects are complete in the stores, and the
+    /// scopes whose objects are not complete.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }

@@ -65,10 +65,10 @@ struct Map<V> {
     values: PhantomData<V>,
 }
 
-/// The expected form of a map of keys, for errors. Users may write a list instead. The exporter refuses a list, because
-/// the Go program also requires a map.
+/// The expected form of a map of keys, for errors. The exporter refuses a list of the keys, because the Go program also
+/// requires a map.
 const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
-/// The expected form of a map of lists, for errors. Users may write the text that the flag accepts instead, such as
+/// The expected form of a map of lists, for errors. The exporter refuses the text that the flag accepts, such as
 /// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 

@@ -76,7 +76,7 @@ impl MetricsOptions {
         }
     }
 
-    /// Builds the stores once and drops them, because only the builder finds some problems.
+    /// Builds the stores once and drops them, to find the problems that only the builder detects.
     pub(super) fn check(&self, reader: &mut Reader<'_>) {
         let known: Vec<_> = BuiltIn::ALL
             .iter()

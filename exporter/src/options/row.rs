@@ -23,7 +23,7 @@ pub(crate) struct Row {
     pub(crate) old_key: Option<&'static str>,
     pub(crate) form: Form,
     pub(crate) default: DefaultValue,
-    /// The heading in the help under which the flag is listed.
+    /// The heading under which the help lists the flag.
     pub(crate) heading: &'static str,
     /// The help text: one plain phrase without a full stop.
     pub(crate) help: &'static str,

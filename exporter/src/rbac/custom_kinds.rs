@@ -7,8 +7,8 @@ use serde_json::json;
 
 /// The resources of the kinds that a configuration selects.
 ///
-/// A configuration of custom resources contains groups, versions and kinds. A rule of a role needs plural names
-/// instead.
+/// A configuration of custom resources contains groups, versions and kinds. But a rule of a role contains plural names,
+/// so the exporter must find the plural name of each kind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,

@@ -84,7 +84,7 @@ impl Account {
 // === impl Permissions ===
 
 impl Permissions {
-    /// The rules of each role. The namespace of a ClusterRole is `None`.
+    /// Returns the namespace and the rules of each role. The namespace of a ClusterRole is `None`.
     fn rules_by_namespace(&self) -> impl Iterator<Item = (Option<&str>, Vec<Rule<'_>>)> {
         let sets = self.by_namespace();
         sets.map(|(namespace, permissions)| (namespace, rules(permissions)))

@@ -10,7 +10,7 @@ use crate::options::{
 };
 use crate::telemetry::{ConfigKind, Telemetry};
 
-/// The options, and the content of the files that the exporter read them from.
+/// The options, and the content of the files from which the exporter has read the options.
 #[derive(Debug)]
 pub(crate) struct Configuration {
     pub(crate) options: Options,
@@ -38,7 +38,7 @@ struct ConfigFile<'a> {
     content: Option<&'a [u8]>,
     /// The keys of the content that have no effect.
     ignored: &'a [IgnoredKey],
-    /// The maximum length, in bytes.
+    /// The maximum length of the file, in bytes.
     limit: u64,
 }
 

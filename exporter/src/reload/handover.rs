@@ -18,9 +18,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Waits until `new` can replace `old` without missing metrics.
 ///
-/// The function waits for each scope that `old` serves, that is a resource in one namespace or in all namespaces. The
-/// list of the scope must be complete in `new`, or the API server must refuse to list the scope. For other scopes, the
-/// function waits only for [`GRACE_PERIOD`].
+/// A scope is a resource in one namespace or in all namespaces. For each scope that `old` serves, the function waits
+/// until the list of the scope is complete in `new`, or until the API server refuses to list the scope. For other
+/// scopes, the function waits only for [`GRACE_PERIOD`].
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {

@@ -20,8 +20,8 @@ pub(crate) struct WebError(#[from] WebConfigError);
 )]
 pub(crate) struct Weakened(String);
 
-/// Updates metrics after reloads of the web configuration file, and logs them. The log lines have the log target of
-/// this program, so that `-v` applies to them.
+/// Updates metrics after reloads of the web configuration file, and logs the reloads. The log lines have the log target
+/// of this program, so that `-v` applies to them.
 struct RecordReloads(Telemetry);
 
 /// Opens a web configuration file. Keeps the cached results of password checks of `in_use`, the file that is in use.
@@ -63,8 +63,8 @@ pub(crate) fn record_use(
 /// Refuses a reload that would disable a protection (TLS, passwords or tokens), because the options file may be
 /// incomplete or wrong.
 ///
-/// Both arguments contain the web configuration file, and whether the token filter is enabled: before and after the
-/// reload.
+/// The first argument is the state before the reload, and the second argument is the state after it: the web
+/// configuration file, and whether the token filter is enabled.
 ///
 /// # Errors
 ///

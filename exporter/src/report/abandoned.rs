@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-/// A report checks whether its client has disconnected each time it has read this number of samples.
+/// The number of samples that a report reads between two checks whether its client has disconnected.
 const STEP: u64 = 1024;
 
 /// Detects that the client of a report has disconnected.
@@ -12,7 +12,7 @@ pub(super) struct Abandoned(Weak<()>);
 // === impl Abandoned ===
 
 impl Abandoned {
-    /// Creates a check for a report. The owner of `client` drops it when the client of the report disconnects.
+    /// Creates a check for a report. The caller must drop `client` when the client of the report disconnects.
     pub(super) fn by(client: &Arc<()>) -> Self {
         Self(Arc::downgrade(client))
     }

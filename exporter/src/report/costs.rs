@@ -57,8 +57,8 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The last family with the label, as [`CostCounter::family_number`], and the index of the label in the examples of
-    /// this family. The index is `None` if the family already has examples of too many other labels.
+    /// The number ([`CostCounter::family_number`]) of the last family with this label, and the index of the label in
+    /// the examples of this family. The index is `None` if the family already has examples of too many other labels.
     examples: Option<(u64, Option<usize>)>,
     /// The hashes of the distinct values. Hashes need less memory than values, and two different values almost never
     /// have the same hash.
@@ -173,7 +173,8 @@ impl LabelExamples {
 // === impl CostRow ===
 
 impl CostRow {
-    /// The name for people: `(none)` if the name is empty. For example, samples may have an empty namespace.
+    /// Returns the name that reports show: `(none)` if the name is empty. For example, samples may have an empty
+    /// namespace.
     pub(crate) fn shown_name(&self) -> &str {
         match &*self.name {
             "" => "(none)",

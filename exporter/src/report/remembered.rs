@@ -22,7 +22,8 @@ use crate::options::MetricsOptions;
 /// The minimum time for which a cached report is reused. A new report takes long, because it reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
 /// A report is reused for at least its computation time multiplied by this number. The pause after a report about
-/// labels has the same length. So the reports of one kind use at most a tenth of a CPU.
+/// labels is also the computation time multiplied by this number. So the reports of one kind use at most a tenth of a
+/// CPU.
 const FRESH_BY_COST: u32 = 10;
 /// The maximum pause between two reports about labels, so that a waiting request does not reach its timeout. Because of
 /// this maximum, reports that take longer than 3 s can use more than a tenth of a CPU.
@@ -112,8 +113,8 @@ impl Reports {
     }
 }
 
-/// Computes a report on a blocking thread of tokio. If the future is dropped, the closure can detect this with its
-/// argument, and stop.
+/// Computes a report on a blocking thread of tokio. The argument of the closure shows whether this future was dropped.
+/// In this case, the closure can stop.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {

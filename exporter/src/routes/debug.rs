@@ -74,7 +74,7 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
         .await;
     let mut families: Vec<_> = report.families.iter().collect();
     families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
-    // `json!` sorts the keys.
+    // The conversion by `json!` sorts the keys.
     json(&json!(JsonReport {
         series: report.series(),
         bytes: report.bytes(),

@@ -32,7 +32,7 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
 /// Returns 200 if the readiness policy is met. With `?verbose`, the body of the response lists all resources.
 ///
 /// If the token filter is enabled, the body of the response is only `OK` or `not ready`. With `?verbose`, clients that
-/// may read metrics get the complete body, also if the filter is enabled. The status code is the same for all clients,
+/// may read metrics get the complete body, even if the filter is enabled. The status code is the same for all clients,
 /// because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,
@@ -79,8 +79,8 @@ fn readiness_word(status: &InstanceStatus) -> &'static str {
     if status.ready { "OK" } else { "not ready" }
 }
 
-/// Returns `OK`, or the reason why the instance is not ready. Further problems follow, and with `verbose` a line for
-/// each resource.
+/// Returns a text whose first line is `OK`, or the reason why the instance is not ready. The next lines contain further
+/// problems. If `verbose` is true, a line for each resource follows.
 fn readiness_text(status: &InstanceStatus, verbose: bool) -> String {
     let reason = status.not_ready.as_deref();
     let mut text = String::from(reason.unwrap_or(readiness_word(status)));

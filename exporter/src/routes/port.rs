@@ -12,7 +12,7 @@ pub(super) enum Port {
 // === impl Port ===
 
 impl Port {
-    /// The other server.
+    /// Returns the other of the two ports.
     pub(super) fn other(self) -> Self {
         match self {
             Self::Main => Self::Telemetry,
@@ -20,7 +20,7 @@ impl Port {
         }
     }
 
-    /// The name in links.
+    /// Returns the name of the port that links show.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Main => "main port",

@@ -55,8 +55,9 @@ fn loopback(address: SocketAddr) -> Option<IpAddr> {
 ///
 /// - If the server listens only on the loopback interface, requests probably come through a proxy on the same machine.
 ///   The clients of this proxy may be anywhere, so no client is treated as local.
-/// - A request with a header that proxies add is not local. Requests from service meshes have another loopback address
-///   than `127.0.0.1`: Istio uses `127.0.0.6`.
+/// - A request with a header that proxies add is not local.
+/// - The address of the client must be `127.0.0.1` or `::1`. Service meshes forward the requests of other clients from
+///   another loopback address: Istio uses `127.0.0.6`.
 /// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a
 ///   user, `Host` is the name of the page.
 fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {

@@ -45,8 +45,8 @@ impl Protection {
         }
     }
 
-    /// Waits until the web configuration file changes so that connections with the configuration `accepted` are no
-    /// longer valid.
+    /// Waits for a change of the web configuration file that makes connections with the configuration `accepted`
+    /// invalid.
     async fn outdates(&self, accepted: &WebConfig) {
         match &self.web {
             Some(file) => file.outdates(accepted).await,
@@ -108,7 +108,7 @@ mod tests {
     use crate::server::Server;
     use crate::telemetry::Telemetry;
 
-    /// Stops the read of a file until the test sends a message.
+    /// Pauses each read of a file until the test sends a message.
     struct Gate {
         reached: tokio::sync::mpsc::UnboundedSender<()>,
         passes: Mutex<mpsc::Receiver<()>>,

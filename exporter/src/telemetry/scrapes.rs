@@ -49,7 +49,7 @@ const LONGEST_TEXT: usize = 200;
 // === impl ScrapeHistory ===
 
 impl ScrapeHistory {
-    /// Adds a scrape. Adds a scrape to the history. If the history is full, removes the oldest scrape.
+    /// Adds a scrape to the history. If the history is full, removes the oldest scrape.
     pub(crate) fn record(&self, scrape: Scrape) {
         let mut scrapes = self.0.lock();
         if scrapes.len() == REMEMBERED {

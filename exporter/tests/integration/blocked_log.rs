@@ -1,5 +1,5 @@
-//! Tests the exporter if no process reads its standard error, for example because the container runtime has stopped to
-//! read logs.
+//! Tests the exporter while no process reads its standard error, for example because the container runtime no longer
+//! reads logs.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::net::TcpStream;
@@ -43,7 +43,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let directory = Directory::new("blocked-log");
     directory.write("first.yaml", &config_map("a", "first"));
     let mut exporter = Exporter::with_stderr(&["--manifests", directory.str(), "-v=5"], writer);
-    // Each reload logs a line.
+    // The exporter logs a line for each reload of the manifests.
     for name in ["second", "third", "fourth"] {
         directory.write(&format!("{name}.yaml"), &config_map("a", name));
         let series = format!("configmap=\"{name}\"");

@@ -73,7 +73,7 @@ fn reloads_lose_and_double_no_series_while_the_api_server_restarts() {
     for reload in 1..=RELOADS {
         config(if reload % 2 == 0 { "" } else { ", pods: {}" });
         if reload % 10 == 0 {
-            // The API server restarts.
+            // Simulates a restart of the API server.
             for plural in ["namespaces", "nodes"] {
                 api.say(plural, "HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n");
             }

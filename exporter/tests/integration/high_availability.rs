@@ -82,8 +82,8 @@ fn a_lease_says_who_leads_and_a_standby_serves_no_objects() {
     assert!(text.ends_with(&format!("{}\n", series("b", 0))), "{text}");
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(first.metrics("").contains(&series("a", 1)));
-    // If a query selects metrics, the response has no metrics about the exporter. So the response of the standby
-    // replica is empty.
+    // If a query selects metrics, the response has no metrics about the exporter. A standby replica serves no metrics
+    // of objects, so its response is empty.
     assert_eq!(second.metrics("?resources=namespaces"), "");
 
     let ready = second.get("/readyz?verbose").text();

@@ -163,7 +163,7 @@ impl Cluster {
     }
 }
 
-/// Writes the manifests of the example cluster. `change` can change their text. `change` edits each line.
+/// Writes the manifests of the example cluster. `change` is called for each line, and returns the line to write.
 fn write_example(directory: &Directory, change: impl Fn(&str) -> String) {
     for file in fs::read_dir(CLUSTER).unwrap() {
         let path = file.unwrap().path();

@@ -17,7 +17,7 @@ pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpd
 /// The alerts about cluster-scoped objects. These objects have no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
 
-/// Returns the published alerts that have results over the example. The second text is the expression of the alert.
+/// Returns the name and the expression of each published alert that has results over the example.
 fn alerts() -> Vec<(String, String)> {
     let alerts = expressions().filter(|own| own.is_alert() && own.silent.is_none());
     alerts.map(|own| (own.rule, own.query)).collect()

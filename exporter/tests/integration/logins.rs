@@ -102,7 +102,7 @@ impl Flood {
         flood
     }
 
-    /// Ends the flood. Ends the flood, and returns the number of attempts.
+    /// Ends the flood, and returns the number of attempts.
     fn end(self) -> usize {
         self.ended.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -173,8 +173,8 @@ fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     for user in 0..4 {
         let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
         let login = basic(&format!("user{user}"), &format!("right{user}"));
-        // The exporter first checks the credentials of each address in the flood once. Until then, a new address finds
-        // space in the queue only by chance.
+        // Until the exporter has checked credentials of each address in the flood once, a new address finds space in
+        // the queue only by chance. So the test repeats the request.
         let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
         assert!(tries.is_some(), "user{user}");
         println!("first login of user{user}: tries: {tries:?}");

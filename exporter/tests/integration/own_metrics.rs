@@ -256,7 +256,7 @@ fn add(exporter: &Exporter, families: &mut Families) {
             families.get_mut(own).unwrap().metric_type = kind.to_owned();
         } else if let Some((_, labels)) = line.split_once('{') {
             let family = families.get_mut(name).unwrap();
-            // After the split, every second part was between quotation marks, so it is a label value and is skipped.
+            // After the split, every second part is a label value, which `step_by` skips.
             let names = labels.split('"').step_by(2);
             let names = names.filter_map(|own| own.trim_start_matches(',').strip_suffix('='));
             let names = names.filter(|own| *own != "le");

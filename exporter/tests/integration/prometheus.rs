@@ -343,7 +343,7 @@ fn pods_with_the_annotation_are_found_and_scraped() {
     }
 }
 
-/// Whether the installed Prometheus has the service discovery of Kubernetes. That of Debian cannot.
+/// Whether the installed Prometheus has the service discovery of Kubernetes. The Prometheus of Debian does not have it.
 pub(super) fn has_kubernetes_discovery() -> bool {
     let directory = Directory::new("discovery");
     let text = "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n";

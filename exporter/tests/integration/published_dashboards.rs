@@ -36,7 +36,7 @@ const SILENT: [(&str, &str); 7] = [
 ];
 
 /// Returns recording rules. They create metrics that a real cluster gets from the kubelet. Some expressions combine
-/// such a metric with a metric of the exporter. Without the rules, they would have no results.
+/// such a metric with a metric of the exporter. Without the rules, these expressions would have no results.
 fn kubelet() -> Value {
     let containers = [
         "cpu_usage_seconds_total",

@@ -1,5 +1,4 @@
-//! Tests rollouts. Tests rollouts of the exporter. A real Prometheus discovers the replicas in a cluster while rollouts
-//! replace them.
+//! Tests rollouts of the exporter. A real Prometheus discovers the replicas in a cluster while rollouts replace them.
 //!
 //! The replicas are local processes. Some tests simulate the control plane. The other tests use the cluster of the
 //! kubeconfig that `KUBECONFIG` names.

@@ -19,7 +19,7 @@ const MARKERS_PER_SECRET: usize = 20;
 /// file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// Maximum number of markers that may remain in memory: a quarter of all markers, which are in 2 MiB of data.
+/// Maximum number of markers that may remain in memory: a quarter of all markers. 2 MiB of Secrets contain this number.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// Adds 8 MiB of Secrets to the API server. They contain 40,000 different markers.

@@ -132,7 +132,7 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
     eventually("the objects of a deleted file are removed", || {
         (!shows("two")).then_some(())
     });
-    // The invalid document must not affect the other documents. The log must name it only once.
+    // The invalid document must not affect the other documents. The log must name the invalid document only once.
     directory.write(
         "c.yaml",
         &("kind: [\n".to_owned() + &config_map("x", "three")),

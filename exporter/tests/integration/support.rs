@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// The timeout of a step. The maximum time that a test waits. This time is longer than any step takes on a slow
-/// machine.
+/// The maximum time that a test waits for a step. This time is longer than any step takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-state-metrics");

@@ -78,7 +78,7 @@ pub(super) fn series(arguments: &[&str]) -> String {
         "",
     );
     assert!(output.status.success(), "{}", output.stderr);
-    // The series last a day. Series of half an hour are sufficient, and promtool evaluates them faster.
+    // The rendered series last a day. The test shortens them to half an hour, because promtool is then faster.
     output.stdout.replace("+0x1440", "+0x30")
 }
 

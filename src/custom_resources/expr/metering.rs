@@ -251,7 +251,7 @@ impl Metering {
         }
     }
 
-    /// Adds the functions that count the cost to a step of a loop that appends a list to the accumulator.
+    /// Rewrites a step of a loop that appends a list to the accumulator, and counts each value in this list.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {
@@ -295,9 +295,9 @@ fn is_counted(value: &IdedExpr) -> bool {
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // The operators in this list return one of their operands, or a part of it. The functions in this list return a
-        // text that can be twice as long as their arguments. In a chain of these functions, the text can grow, so its
-        // length must be counted.
+        // The results of the calls in this list must be counted. The operators return one of their operands, or a part
+        // of it, and this value is not counted yet. The functions return a text that can be twice as long as their
+        // arguments, so the text can become very long in a chain of these functions.
         Expr::Call(call) => !matches!(
             &*call.func_name,
             op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT | "quote" | "format"

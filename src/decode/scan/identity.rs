@@ -14,7 +14,7 @@ pub(super) struct Identity<'a> {
 // === impl Identity ===
 
 impl<'a> Identity<'a> {
-    /// Returns a reference to the field of this struct for a field of the metadata; `None` if the field does not
+    /// Returns where this struct stores the value of the metadata field `name`; `None` if this metadata field does not
     /// identify the object.
     pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match name {

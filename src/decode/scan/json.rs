@@ -28,13 +28,14 @@ struct FieldValue<'x, 's, 'de> {
     name: Cow<'de, str>,
     scan: &'x mut Scan<'s, 'de>,
     field: &'s GroupedField,
-    /// The index of this field among the fields that families read, in the upper 16 bits.
+    /// Identifies this field in the fingerprints. The upper 16 bits are the index of this field among the fields that
+    /// families read.
     place: u32,
 }
 
 /// This number is added to each fingerprint, so that the fingerprints of JSON and protobuf differ.
 const JSON: u64 = 1;
-/// The lower 16 bits of the place if the value is not divided into its fields.
+/// The lower 16 bits of [`FieldValue::place`] if the value is not divided into its fields.
 const WHOLE: u32 = 0xffff;
 
 /// Reads the identity and the fields of an object, and adds the fields to the fingerprints. Returns `None` if the

@@ -69,7 +69,7 @@ impl<'de> JsonParts<'de> {
         self.fields.push(Part { name, value });
     }
 
-    /// Adds a field of the map that was added last.
+    /// Adds a field to the map of the last call of `begin_map`.
     pub(super) fn add_below(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
         let value = PartValue::Whole(value);
         self.below.push(Part { name, value });

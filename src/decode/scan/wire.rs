@@ -18,8 +18,8 @@ pub(super) struct WireFields {
 struct WireField {
     number: u32,
     groups: GroupSet,
-    /// The groups of the fields in the message that is the value of this field. `None` if the value is not divided into
-    /// its fields. The index in this list is the number of the field in the message.
+    /// If the value is a message that is divided into its fields, the groups of these fields; otherwise `None`. The
+    /// index in this list is the number of the field in the message.
     below: Option<Vec<GroupSet>>,
     is_metadata: bool,
 }

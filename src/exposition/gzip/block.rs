@@ -51,7 +51,7 @@ pub(in crate::exposition) fn compress(
             .compress_vec(rest, buffer, FlushCompress::Sync)
             .is_err()
         {
-            // `compress_vec` fails only after wrong use by this code. To be safe, the block then contains the text
+            // `compress_vec` fails only if this code calls it incorrectly. To be safe, the block then contains the text
             // without compression.
             *buffer = stored(text);
             break;

@@ -12,8 +12,8 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// If there is no compressed scrape for this time, the cache is cleared. This is also the maximum duration of a round
-/// (see `CacheState::round`).
+/// If there is no compressed scrape within this time, the cache is cleared. This is also the maximum duration of a
+/// round (see `CacheState::round`).
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Maximum number of compressors that are kept for later scrapes. Each compressor has tables of 256 KiB.
@@ -36,8 +36,8 @@ struct CacheState {
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
     /// The number of the current round. Rounds show how long a block has not been used. A scrape without a filter is a
     /// *complete* scrape. A round ends when a complete scrape has finished that began in this round. If there is no
-    /// such scrape, or if its client disconnects, the round ends after [`IDLE`]. So in each round, at least one scrape
-    /// has used all its blocks. This is also true if scrapes overlap or are aborted.
+    /// such scrape, or if its client disconnects, the round ends after [`IDLE`]. So if a round ends earlier, a
+    /// complete scrape has begun and finished in this round, even if other scrapes overlap or are aborted.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions until now. A session is the use of the cache by one exposition.

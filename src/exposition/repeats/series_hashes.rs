@@ -48,7 +48,8 @@ impl SeriesHashes {
             bucket.reserve_exact(self.capacity);
         }
         if bucket.len() == bucket.capacity() {
-            // If many series are equal, the bucket contains many copies of the same hashes.
+            // If many series are equal, the bucket contains many copies of the same hashes. Remove the unnecessary
+            // copies, so that the bucket becomes larger only if it must.
             work.spend(bucket.len() * Work::SORTED_HASH);
             keep_two_copies(bucket);
             if bucket.len() > bucket.capacity() / 2 {

@@ -51,9 +51,9 @@ fn stats(metrics: &StateMetrics) -> StoreStats {
     metrics.stores()[0].stats()
 }
 
-/// Computes whether the samples of a pod with the joined labels are within the limit. Checks that all samples have the
-/// joined labels in this case, and that no sample has them otherwise. Returns whether the samples have the joined
-/// labels.
+/// Computes whether the samples of a pod are within the limit if all of them have the joined labels. If so, checks that
+/// all samples have the joined labels; otherwise, checks that no sample has them. Returns whether the samples have
+/// them.
 fn check(metrics: &StateMetrics, name: &str, joined: &str) -> bool {
     let of_pod = format!("pod=\"{name}\"");
     let mut lines = lines(metrics);

@@ -119,8 +119,8 @@ fn an_event_that_changes_no_reference_renders_only_what_has_changed() {
         let expected = "team=\"red\",tier=\"db\",on=\"n2\",workload=\"db\"";
         assert!(after.contains(expected), "{after}");
 
-        // Each of the two lists contains the namespace twice. The first list does not change the label. The second list
-        // changes the label, and both of its objects are equal.
+        // Each of the two lists contains the same namespace twice. The first list does not change the label, the second
+        // list changes it.
         for team in ["red", "green"] {
             feeds.namespaces.begin_list();
             namespace["metadata"]["labels"]["team"] = json!(team);

@@ -193,7 +193,7 @@ impl FeedReporter {
 
     /// Reports that an event or a bookmark of a watch has arrived.
     ///
-    /// After a failure, the feed is then synced again.
+    /// If the feed was failing, its state is synced again.
     pub fn event(&self) {
         let mut progress = self.state.progress.lock();
         progress.receive_event();

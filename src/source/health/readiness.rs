@@ -192,7 +192,8 @@ impl Readiness {
         }
     }
 
-    /// Writes a line about the stored objects that are removed if the API server continues to forbid their resources.
+    /// Writes a line about the stored objects that will be removed if the API server continues to forbid their
+    /// resources.
     fn write_removals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stale = self.refused.iter();
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));

@@ -25,7 +25,7 @@ pub(super) struct TrackedResource {
     feeds: Option<Vec<Arc<FeedState>>>,
 }
 
-/// A feed of the host for which a reporter exists.
+/// A feed whose state the host reports.
 pub(super) struct ReportedFeed {
     pub(super) resource: ResourceName,
     pub(super) feed: Arc<FeedState>,

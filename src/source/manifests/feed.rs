@@ -51,7 +51,7 @@ pub struct ManifestFeed {
     on_reload: Option<OnReload>,
 }
 
-/// A callback of the host. The feed calls it each time that it has read all files.
+/// A callback of the host, which the feed calls each time that it has read all files.
 type OnReload = Box<dyn FnMut(&LoadReport) + Send>;
 
 // === impl ManifestFeed ===

@@ -94,7 +94,7 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns those fields of each object in a text that identify its kind. For a CustomResourceDefinition, also returns
+/// Returns the fields that identify the kind, for each object in a text. For a CustomResourceDefinition, also returns
 /// the name, the specification and the conditions.
 fn heads(text: &str) -> Vec<Value> {
     let mut heads = Vec::new();

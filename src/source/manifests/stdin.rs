@@ -8,8 +8,8 @@ use super::read;
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
-/// Standard input, which can be read only once. The text is not kept in memory, because it may contain Secrets. So that
-/// its objects stay when files are read again, standard input has separate writers.
+/// Standard input, which can be read only once. The text is not kept in memory, because it may contain Secrets.
+/// Standard input has separate writers, so that its objects stay when files are read again.
 #[derive(Debug, Default)]
 pub(super) struct Stdin {
     pub(super) writers: ManifestWriters,

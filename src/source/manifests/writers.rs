@@ -149,7 +149,7 @@ impl ManifestWriters {
             return Err(ManifestProblem::Decode { place, source });
         }
         if stores.is_none() {
-            // A definition that was used to find the known kinds is not a skipped object.
+            // Do not report a definition as skipped if it was used to find the known kinds.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

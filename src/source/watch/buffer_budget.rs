@@ -10,8 +10,8 @@
 //!
 //! - A buffer of at most [`SMALL`] bytes does not count, so a feed with small objects never waits.
 //! - The feed that has waited the longest gets the reserve. A feed that needs more than [`ORDINARY`] bytes comes last.
-//! - A feed that reads an object for [`MAX_READ`] fails if another feed has waited for as long. A feed that waits with
-//!   an incomplete object fails after [`MAX_WAIT`].
+//! - A feed that reads an object for [`MAX_READ`] fails if another feed has also waited for [`MAX_READ`]. A feed that
+//!   waits with an incomplete object fails after [`MAX_WAIT`].
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct BufferBudget {
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
     released: Notify,
-    /// Notifies the feeds that have memory that another feed began to wait.
+    /// Notifies the feeds with memory when another feed begins to wait.
     contended: Notify,
 }
 
@@ -51,7 +51,7 @@ struct Usage {
 /// A feed that waits for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Waiting {
-    /// The number of the wait: the value of [`Usage::waits`] after it began.
+    /// Identifies the wait: the value of [`Usage::waits`] after this wait was counted.
     number: u64,
     since: Instant,
     /// The bytes that the feed needs.
@@ -87,8 +87,8 @@ pub(super) struct BufferShare {
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
-    /// When the share got memory that counts, without the time that the feed waited since then. `None` if the share
-    /// has no such memory.
+    /// When the feed began to read the current object with memory that counts, plus the time that the feed waited since
+    /// then. `None` if the share has no such memory.
     held_since: Option<Instant>,
 }
 
@@ -98,10 +98,11 @@ pub(super) const SMALL: usize = 64 << 10;
 const MAX_READ: Duration = Duration::from_secs(10);
 /// How long a feed may wait if it has memory.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// A buffer above this size gets common memory only if at most half of this memory is then in use. Therefore, feeds
-/// with large objects leave memory for feeds with small objects.
+/// A buffer above this size gets common memory only if at most half of the common memory is in use afterwards.
+/// Therefore, feeds with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
-/// The buffer of the largest object that etcd accepts by default. Feeds that need more get the reserve last.
+/// The size of the buffer for the largest object that etcd accepts by default. Feeds that need more get the reserve
+/// last.
 const ORDINARY: usize = 2 << 20;
 /// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
@@ -163,7 +164,7 @@ impl Usage {
         self.peak = self.peak.max(self.bytes());
     }
 
-    /// Whether another feed gets the reserve before a feed that needs `bytes`. `own` is the wait of this feed.
+    /// Whether another feed gets the reserve before a feed that needs `bytes`. `own` is the number of this feed's wait.
     fn has_earlier(&self, bytes: usize, own: Option<u64>) -> bool {
         let order = |bytes, number| (bytes > ORDINARY, number);
         let own = order(bytes, own.unwrap_or(u64::MAX));
@@ -231,7 +232,7 @@ impl BufferShare {
     ///
     /// # Errors
     ///
-    /// If the feed has memory and waits for [`MAX_WAIT`].
+    /// Returns an error if the feed has memory and waits for [`MAX_WAIT`].
     pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) -> Result<(), HeldTooLong> {
         if self.try_reserve(bytes, None) {
             return Ok(());
@@ -258,8 +259,8 @@ impl BufferShare {
         }
     }
 
-    /// Waits until the feed has read an object for [`MAX_READ`] and another feed has waited for as long. Never resolves
-    /// if the feed has no memory that counts.
+    /// Waits until the feed has read an object for [`MAX_READ`] and another feed has also waited for [`MAX_READ`].
+    /// Never resolves if the feed has no memory that counts.
     pub(super) async fn read_too_long(&self) {
         let Some(since) = self.held_since else {
             return std::future::pending().await;
@@ -314,7 +315,7 @@ impl BufferShare {
     }
 
     /// Takes the reserve, unless another feed has it or gets it first. If the size of objects has no limit, the reserve
-    /// grows. `own` is the wait of the feed.
+    /// grows. `own` is the number of the feed's wait.
     fn try_reserve(&mut self, bytes: usize, own: Option<u64>) -> bool {
         let mut usage = self.budget.usage.lock();
         let is_taken = usage.reserve.is_some() || usage.has_earlier(bytes, own);
@@ -348,7 +349,8 @@ impl BufferShare {
         };
     }
 
-    /// Releases all memory except a buffer of `capacity` bytes, in the reserve or in the common memory.
+    /// Releases all memory except a buffer of `capacity` bytes. If `in_reserve` is true, this buffer uses the reserve,
+    /// otherwise the common memory.
     pub(super) fn keep(&mut self, capacity: usize, in_reserve: bool) {
         let (common, reserve) = match in_reserve {
             true => (0, Some(self.limit.unwrap_or(capacity))),
@@ -414,7 +416,7 @@ mod tests {
     async fn feeds_with_large_objects_wait_for_each_other_and_lose_nothing() {
         let budget = budget(4 << 20, 1 << 20);
         let feeds = (0..20).map(|at| {
-            // The objects have all sizes up to the limit.
+            // The feeds have objects of different sizes, up to the limit.
             let size = (at % 16 + 1) * 64 * KIB;
             let received = receive(Arc::clone(&budget), size, 5);
             tokio::spawn(async move { assert_eq!(received.await, 5 * size) })
@@ -472,7 +474,7 @@ mod tests {
         assert_eq!(budget.figures().bytes, 0);
     }
 
-    /// Receives the first `bytes` of an object.
+    /// Receives the first `bytes` bytes of an object.
     async fn hold(buffer: &mut ObjectBuffer, bytes: usize) -> Result<Duration, HeldTooLong> {
         let waited = buffer.make_room(bytes).await?;
         buffer.append(&vec![0; bytes]).unwrap();
@@ -501,7 +503,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(budget.figures().waits > 20, "the memory is in use");
         let began = Instant::now();
-        // Small objects do not wait, and another object waits for the feed with the reserve.
+        // The small object does not wait. The larger object waits until the feed with the reserve fails.
         receive(Arc::clone(&budget), 64 * KIB, 1).await;
         assert!(began.elapsed() < Duration::from_secs(1));
         receive(Arc::clone(&budget), 300 * KIB, 1).await;
@@ -512,7 +514,7 @@ mod tests {
         );
         tokio::time::sleep(MAX_WAIT + MAX_READ).await;
         assert!(budget.usage.lock().waiting.is_empty());
-        // The feeds for whose memory no other feed waits are still reading.
+        // Some endless feeds still read, because no other feed waits for their memory.
         endless.shutdown().await;
         assert_eq!(budget.figures().bytes, 0);
     }

@@ -82,7 +82,7 @@ const FORGET_FORBIDDEN_AFTER: Duration = Duration::from_secs(3600);
 /// API servers accept requests of up to 3 MiB. The JSON of the object in a response may be several times as large.
 const OBJECT_SIZE_LIMIT: usize = 16 << 20;
 const FEED_BUFFER_LIMIT: usize = 64 << 20;
-/// In the largest clusters, a resource has about a million objects.
+/// The largest clusters have about a million objects of a resource, so this limit does not affect them.
 const MAX_LIST_OBJECTS: u64 = 5_000_000;
 
 // === impl StateMetrics ===
@@ -336,10 +336,10 @@ impl WatchBuilder {
     /// limited to one object. The audit compares this number with the number of objects that the watch has received up
     /// to the same resource version. If the numbers differ, or if the watch does not reach this version within two
     /// minutes, the audit lists the metadata of all objects. It compares this metadata with the stored objects. In
-    /// addition, about one resource per interval is compared in this way without such a reason. The resources take
-    /// turns. Changes that the watch receives during an audit are not reported as differences. If two comparisons find
-    /// the same difference, the resource is listed again. If the list does not remove the difference, further lists
-    /// become rarer, down to one list in twelve intervals.
+    /// addition, in about every third interval, one resource is compared in this way without such a reason. The
+    /// resources take turns. Changes that the watch receives during an audit are not reported as differences. If two
+    /// comparisons find the same difference, the resource is listed again. If the list does not remove the difference,
+    /// further lists become rarer, down to one list in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ. The metric
@@ -381,7 +381,7 @@ impl WatchBuilder {
     ///
     /// No resource is watched before the shard is known. If the ordinal of the pod is not less than the number of
     /// replicas, the program serves no objects. Objects that move to another replica are still served for the time
-    /// [`shard_handover`](Self::shard_handover). Of the shard of the [`StateMetrics`], only the partition is used (see
+    /// [`shard_handover`](Self::shard_handover). The shard of the [`StateMetrics`] determines only the partition (see
     /// [`Shard::by_range`](crate::scope::Shard::by_range)).
     pub fn shard_of_pod(mut self, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         self.config.own_pod = Some(OwnPod {

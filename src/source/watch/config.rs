@@ -90,8 +90,8 @@ impl WatchConfig {
         unknown.collect()
     }
 
-    /// Returns what to watch for a resource: one target, or one per namespace. Returns `None` if the watch is limited
-    /// to pods by node, and this resource cannot be selected by node.
+    /// Returns what to watch for a resource: one target, or one per namespace. Returns `None` if the watch selects
+    /// objects by node, but this resource cannot be selected by node.
     pub(super) fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
         let (resource, filter) = (store.resource(), store.filter());
         let is_namespaced = resource.scope() == Scope::Namespaced;

@@ -45,7 +45,7 @@ pub(super) async fn send(
 
 async fn failure_of(response: Response<Body>, timeout: Duration) -> Failure {
     let (parts, body) = response.into_parts();
-    // The encoding has no effect for an error, because `Failure::of_response` detects it from the bytes.
+    // This encoding is not used, because `Failure::of_response` detects the encoding of an error from its bytes.
     let encoding = Encoding::Json;
     let body = ResponseBody { body, encoding };
     let text = body.collect(MAX_ERROR_BYTES, timeout).await;

@@ -67,7 +67,7 @@ struct Cause {
     message: String,
 }
 
-/// If the server requests a longer pause by `Retry-After`, the pause is only this time.
+/// The maximum pause, even if the server requests a longer pause by `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 // === impl Failure ===

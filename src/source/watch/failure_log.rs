@@ -157,7 +157,7 @@ impl FailureLog {
         }
     }
 
-    /// Records that a watch has stopped whose credentials were refused.
+    /// Records that a watch with refused credentials has stopped.
     pub(super) fn credentials_unused(&self) {
         self.credentials.lock().settle_one();
     }

@@ -17,8 +17,8 @@ use super::watch_event::PARTIAL;
 /// Splits a list into its items and keeps its other fields.
 #[derive(Debug, Default)]
 pub(super) struct JsonList {
-    /// The kind of the items. `None` if the list may have any kind: the definition of a custom resource chooses the kind
-    /// of its lists.
+    /// The kind of the items. `None` if the list may have any kind, because the definition of a custom resource chooses
+    /// the kind of its lists.
     kind: Option<&'static str>,
     position: Position,
     nesting: Nesting,
@@ -58,7 +58,7 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
-    /// Creates a splitter for a list of this kind of items. `None` allows any kind.
+    /// Creates a splitter for a list whose items have this kind. `None` allows any kind.
     pub(super) fn new(kind: Option<&'static str>) -> Self {
         Self {
             kind,
@@ -108,8 +108,8 @@ impl JsonList {
             return Err(SplitError::NotAList);
         };
         self.check_kind(&list)?;
-        // The envelope contains only the brackets of the items. Without this check, a malformed list would count as an
-        // empty list, and all objects would be deleted.
+        // The envelope does not contain the items, so their array must be empty here. Without this check, a malformed
+        // list would count as an empty list, and all objects would be deleted.
         if !matches!(items.get(), "[]" | "null") {
             return Err(SplitError::NotAList);
         }

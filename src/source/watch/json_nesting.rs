@@ -24,7 +24,7 @@ impl Nesting {
         self.depth > 0 || byte == b'{' || byte.is_ascii_whitespace()
     }
 
-    /// Steps over the next byte of the text, which is `byte`.
+    /// Updates the position for the next byte of the text, `byte`.
     pub(super) fn step(&mut self, byte: u8) {
         if self.in_string {
             match byte {
@@ -43,7 +43,8 @@ impl Nesting {
         }
     }
 
-    /// The offset after the value that began at depth 0, if the value ends in `bytes`.
+    /// Returns the offset of the first byte after the value that began at depth 0. Returns `None` if the value does not
+    /// end in `bytes`.
     pub(super) fn end_of_value(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {

@@ -6,8 +6,8 @@
 //! has rows. Therefore, the two threads write to different pages. If the list is in key order, each batch fills one
 //! page.
 //!
-//! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] waits until all earlier
-//! objects are applied.
+//! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] waits until the second
+//! thread has applied its objects.
 
 use std::collections::HashSet;
 use std::panic::resume_unwind;
@@ -64,7 +64,7 @@ struct Batch {
     _permit: OwnedSemaphorePermit,
     encoding: Encoding,
     bytes: Overwritten,
-    /// The offset in `bytes` after each object.
+    /// For each object, the offset of its end in `bytes`.
     ends: Vec<usize>,
 }
 
@@ -81,14 +81,14 @@ pub(super) struct AppliedBatches {
     pub(super) without_row: HashSet<u64>,
 }
 
-/// Number of objects of a batch.
+/// Maximum number of objects of a batch.
 const BATCH: usize = PAGE_ROWS;
 /// A batch with at least this number of bytes is full.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log contains fewer
-/// warnings.
+/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because fewer objects are logged
+/// as warnings.
 const MAX_ERRORS: usize = 100;
-/// Maximum number of threads that help all watches of a cluster.
+/// Maximum number of threads that apply batches, for all watches of a cluster together.
 const MAX_THREADS: usize = 4;
 
 /// Returns the permits for batches, which all reflectors of a watch share. The number of threads is one less than the

@@ -57,7 +57,8 @@ impl ListProgress {
         self.began
     }
 
-    /// Excludes a wait from the duration of the list. In this wait, the list waited until other feeds released memory.
+    /// Excludes `time` from the duration of the list, because the list waited for this time until other feeds released
+    /// memory.
     pub(super) fn waited(&mut self, time: Duration) {
         self.began += time;
     }

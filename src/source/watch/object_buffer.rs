@@ -69,7 +69,7 @@ impl ObjectBuffer {
     ///
     /// # Errors
     ///
-    /// If the feed has memory and waits for too long.
+    /// Returns an error if the feed has memory and waits for too long.
     pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         let needed = self.within_limit(self.bytes.len() + more);
         if needed <= self.bytes.capacity() {
@@ -86,7 +86,7 @@ impl ObjectBuffer {
         Ok(began.elapsed())
     }
 
-    /// Waits until the feed has read an object for too long while another feed waits. Never resolves for a small object.
+    /// Waits until the feed has read an object for too long while another feed waits. Never resolves for small objects.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.share.read_too_long().await;
         HeldTooLong

@@ -296,7 +296,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Applies an object of a list that is already counted. The object may be large or expensive.
+    /// Applies an object of a list. The caller has already counted the object. The object may be large or expensive.
     async fn listed_later(&mut self, item: Bytes, encoding: Encoding) -> Result<(), Failure> {
         if self.apply_small(&item, encoding)? == Handled::Done {
             return Ok(());

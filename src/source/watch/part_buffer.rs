@@ -9,7 +9,7 @@ use super::object_buffer::ObjectBuffer;
 use super::oversized::{OversizedObject, Part};
 use crate::decode::Encoding;
 
-/// The bytes of an incomplete *part*, that is an item of a list or an event of a watch.
+/// The bytes of an incomplete *part* (an item of a list or an event of a watch).
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,

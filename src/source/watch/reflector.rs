@@ -95,8 +95,8 @@ pub(super) struct Reflector<S> {
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
     /// Whether the next list must have all changes up to now, because an audit has found a difference. The cache of the
-    /// server may lack the same changes as the watch. Therefore, the next list must not be a streaming list or a list
-    /// of any version, which come from this cache.
+    /// server may lack the same changes as the watch. Streaming lists and lists of any version come from this cache, so
+    /// the next list must be neither of them.
     pub(super) heals: bool,
     /// The end of the period in which paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
@@ -120,7 +120,7 @@ pub(super) struct Reflector<S> {
     pub(super) silent_watches: u32,
     /// Number of consecutive silent watches after which the objects are listed again.
     pub(super) silent_watches_before_list: u32,
-    /// The time of the first of the consecutive responses that the resource does not exist.
+    /// The time since which every response says that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
@@ -398,8 +398,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Allows streaming lists again if the server was unreachable. A new server may have replaced the unreachable
-    /// server, and the new server may support streaming lists.
+    /// If the server has rejected streaming lists and is now unreachable, allows streaming lists again. A new server,
+    /// which may support them, may replace the unreachable server.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
@@ -467,8 +467,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.reporter().versions(self.newest, received);
     }
 
-    /// Skips an object that is larger than the maximum size. Logs a warning when the object is skipped for the first
-    /// time. Removes the samples of an earlier version of the object.
+    /// Skips an object that is larger than the maximum size. Logs a warning the first time that this object is skipped.
+    /// Removes the samples of an earlier version of the object.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
         self.metrics.oversized();
         self.feed.reporter().object_skipped();
@@ -491,7 +491,7 @@ impl<S: ListWatchSink> Reflector<S> {
         self.sink.skip_oversized(object);
     }
 
-    /// Logs a warning when an object does not decode for the first time.
+    /// Logs that an object does not decode: the first time as a warning, later as a debug message.
     pub(super) fn log_undecodable(&mut self, error: &DecodeError) {
         if is_first_log(&mut self.logged_undecodable, error.object().to_owned()) {
             tracing::warn!(%error, "an object does not decode, so it has no samples");

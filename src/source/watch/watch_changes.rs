@@ -1,4 +1,4 @@
-//! Watches changes after the stored version.
+//! Watches the changes since the stored version.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const MAX_SERVER_ERRORS: u32 = 3;
 const MAX_SILENT_WATCHES: u32 = 40;
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Watches changes after the stored version.
+    /// Watches the changes since the stored version.
     pub(super) async fn watch(&mut self) -> NextStep {
         let Some(version) = self.version.clone() else {
             return NextStep::now(Action::List);
@@ -123,8 +123,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(Failure::of_reachable(message), Action::Watch)
     }
 
-    /// Resumes the watch after its start plus the last backoff, or immediately if this time is over. Therefore, the
-    /// server does not get more requests than during failures.
+    /// Resumes the watch when the last backoff has passed since the start of the watch, or immediately if it has
+    /// already passed. Therefore, the server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {

@@ -352,7 +352,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 ends_list,
                 object,
             } => {
-                // The first event of a watch has the columns of its tables.
+                // If tables are requested, the first event of a watch has the columns of all its tables, and may be a
+                // bookmark.
                 self.sink.partial.read_columns(object.bytes());
                 self.handle_bookmark(version, ends_list, stream)
             }
@@ -488,7 +489,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 }
 
-/// Advances the stored version.
+/// Advances the stored version to `version`.
 ///
 /// The versions of a resource increase. Two versions can be compared if both are
 /// [decimal](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).

@@ -13,7 +13,7 @@ pub(in super::super) struct LinkedWriter {
     attached: Option<Box<AttachedFeeder>>,
 }
 
-/// The feeder of the linked store at the start of the last list.
+/// The feeder of the store that was linked at the start of the last list.
 struct AttachedFeeder {
     store: MetricsStore<JsonObject>,
     feeder: RowFeeder,
@@ -51,8 +51,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
-            // The old store is cleared here. The writers would clear their rows later, because they close the feeder of
-            // the old store when they apply the next object.
+            // The old store is cleared here, because its writers would clear it too late: a writer closes its feeder of
+            // the old store only when it applies the next object.
             before.remove_all_feeders();
         }
     }
@@ -114,8 +114,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Applies an object to the store and to the linked store. Returns the results of both stores, because the stores
-    /// decode different fields, so one store may succeed and the other store may fail.
+    /// Applies an object to the store and to the linked store. Returns the result of each store. The results may
+    /// differ, because the stores decode different fields.
     ///
     /// If the linked store cannot decode the object, the linked store counts an error and removes the row of the
     /// object.
@@ -185,8 +185,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Whether a message has all fields that the currently linked store reads. The result does not depend on the
-    /// attached feeder.
+    /// Whether a message has all fields that the currently linked store reads. The attached feeder may belong to an
+    /// older linked store, which does not affect the result.
     #[cfg(feature = "protobuf")]
     pub(in super::super) fn is_in<K: CollectedResource>(
         store: &MetricsStore<K>,

@@ -392,7 +392,7 @@ fn plan<'s, K: CollectedResource>(
     schema.plan(changed.unwrap())
 }
 
-/// The number of families that a change of an object generates, and the number of all families.
+/// The number of families that are generated again after a change of an object, and the number of all families.
 fn generated<K: CollectedResource>(
     collector: Collector<K>,
     before: &Value,

@@ -198,7 +198,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Returns the values of a family, in order.
+/// Returns the values of a family, in the order of its samples.
 fn generations(family: &ReadFamily) -> Vec<u64> {
     let values = family.samples.iter().map(|sample| sample.value as u64);
     values.collect()

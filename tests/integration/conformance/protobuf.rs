@@ -79,8 +79,9 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether the case differs only because the Kubernetes API rounds a quantity when it writes protobuf. The samples from
-/// the protobuf must then be equal to the samples of the rounded object in JSON.
+/// Whether the samples of a case differ between protobuf and JSON only because the Kubernetes API rounds a quantity
+/// when it writes protobuf. This is true if the samples from the protobuf are equal to the samples of the rounded
+/// object in JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;
@@ -165,7 +166,7 @@ fn the_encoder_of_the_tests_writes_what_the_api_writes() {
             }
         }
     }
-    // In the other cases, the JSON has a different notation of quantities or managed fields.
+    // Some cases are not equal, because their JSON has a different notation of quantities or of managed fields.
     assert!(same > 1600, "only {same} cases are equal");
     assert!(different.is_empty(), "{different}");
 }

@@ -279,8 +279,8 @@ fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
     assert_eq!(values, [3.0, 7.0]);
 }
 
-/// The samples of a state set are in the order of their labels. All samples with the same labels, without the label of
-/// the state, must be adjacent.
+/// The samples of a family are in the order of their labels. If samples that differ only in the label of the state are
+/// not adjacent, the type of the family must be `gauge`.
 #[test]
 fn a_state_set_is_declared_only_if_its_groups_stay_together() {
     let state_set = |states: &str, label: &str, constant: &str| {

@@ -47,7 +47,7 @@ impl ApiServer {
         server
     }
 
-    /// Adds an empty collection.
+    /// Adds an empty collection of objects of one kind.
     pub(crate) fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
         let collection = Collection {
             prefix: prefix.into(),
@@ -121,7 +121,7 @@ impl ApiServer {
         collection.happen(version, "DELETED", object);
     }
 
-    /// Returns all objects of a collection, in order.
+    /// Returns all objects of a collection, sorted by namespace and name.
     pub(crate) fn objects(&self, plural: &str) -> Vec<Value> {
         let state = self.state.lock();
         state.collections[plural]

@@ -62,7 +62,7 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
-/// A directory that is deleted when it is dropped.
+/// A directory. When this value is dropped, it deletes the directory.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {

@@ -36,8 +36,8 @@ impl Running {
     }
 }
 
-/// Returns the number of lists with the page size `limit` that audits have requested. A list of an audit requests only
-/// metadata.
+/// Returns the number of lists with the page size `limit` that audits have requested. The function recognizes these
+/// lists, because only audits request lists of metadata.
 fn audit_lists(server: &ApiServer, limit: &str) -> usize {
     let log = server.log("configmaps").into_iter();
     let lists = log.filter(|request| {
@@ -101,7 +101,7 @@ async fn a_missed_change_is_found_by_the_sample() {
     let mut changed = config_map("a", "cm3");
     changed["immutable"] = serde_json::json!(true);
     server.put("configmaps", changed);
-    // Only one of 36 audits compares all objects of a watch.
+    // Only one of 36 audits compares all objects of a watch, so the test waits for more than 36 audits.
     let found = || running.audit("relists_total") == 1.0;
     within("the change is found", INTERVAL * 38, found).await;
     running.agrees().await;
@@ -308,7 +308,7 @@ async fn an_unreliable_watch_is_not_listed_again_without_a_pause() {
         server.put("configmaps", config_map("a", &format!("new{number}")));
         pass(Duration::from_secs(30)).await;
     }
-    // 30 minutes are six audit intervals.
+    // In 30 minutes, there are six audits. They must cause far fewer relists than there are lost changes.
     let relists = running.audit("relists_total");
     assert!((1.0..=12.0).contains(&relists), "{relists}");
 }

@@ -124,8 +124,7 @@ async fn a_rejected_definition_does_not_displace_an_established_one() {
     let served = widgets(&running);
     assert_eq!(served.len(), 1);
 
-    // In alphabetical order, the name of the new definition is the first name. Initially, the new definition has no
-    // conditions.
+    // The new definition is the first definition in alphabetical order. Initially, it has no conditions.
     let mut new = with_status("awidgets", "False", "False");
     let conditions = std::mem::take(&mut new["status"]["conditions"]);
     for (known, conditions) in [(3, json!([])), (4, conditions)] {

@@ -88,7 +88,7 @@ async fn other_tasks_run_while_an_expensive_object_is_applied() {
             "{name}: held for {longest:?} of {whole:?}"
         );
     }
-    // The store has applied the list once and the event once.
+    // No store has received the object of the list or of the event twice.
     let stores = running.metrics.stores();
     let dropped = stores.iter().map(|store| store.stats().duplicates);
     assert_eq!(dropped.sum::<u64>(), 0);

@@ -71,7 +71,7 @@ async fn a_first_list_survives_every_fault() {
                 server.fault(on, "configmaps", 3, fault.clone());
             }
             let running = start(&server, metrics(), |watch| watch.streaming_lists(streaming));
-            // The other resources do not wait for configmaps.
+            // While the requests for configmaps fail, the watch must still list the other resources.
             let others = || running.text().contains("kube_namespace_status_phase");
             eventually("the other kind is there", others).await;
             let said = |own: &str| own.contains(&reason.to_string());
@@ -340,8 +340,8 @@ async fn objects_of_a_resource_that_stays_forbidden_go_after_an_hour() {
     server.fault(On::Any, "configmaps", usize::MAX, forbidden);
     server.cut_watches("configmaps");
     pass(Duration::from_secs(600)).await;
-    // The objects are removed after a period in which the API server forbids the resource. The time during which the
-    // API server is down does not count.
+    // The objects are removed after the API server has forbidden the resource for an hour. This hour does not include
+    // the time during which the API server is down.
     server.set_down(true);
     pass(Duration::from_secs(600)).await;
     let metric = "kube_state_metrics_forbidden_removal_seconds{resource=\"*v1.ConfigMap\"}";

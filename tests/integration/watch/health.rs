@@ -392,7 +392,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
             let feed = &health.feeds[0];
             (feed.newest_version.unwrap(), feed.received_version.unwrap())
         };
-        // The highest version of an object is at most the version of the list.
+        // `listed` is the version of the list. `newest` is the highest version of a configmap.
         let listed = server.version();
         let newest = server.objects("configmaps").pop().unwrap();
         let newest = newest["metadata"]["resourceVersion"].as_str().unwrap();
@@ -419,7 +419,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
             })
             .await;
         }
-        // A bookmark shows that no other object has changed.
+        // No namespace has changed, but a bookmark tells the watch of namespaces the current version.
         eventually("a bookmark arrives", || {
             versions(&leader, "namespaces").1 == deleted
         })

@@ -642,8 +642,8 @@ async fn many_feeds_with_large_objects_share_a_budget_and_lose_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_that_never_end_do_not_stop_other_feeds() {
-    // The lists of 40 namespaces use the whole limit on memory, and end in the middle of an object. The object in `good`
-    // needs memory too.
+    // The lists of 40 namespaces use the whole limit on memory, and end in the middle of an object. The object in
+    // `good` needs memory too.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let mut object = large("large", 300_000);

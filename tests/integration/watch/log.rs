@@ -15,7 +15,7 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 ///
 /// `tracing` stores for each message whether the message is enabled. If only one subscriber exists, `tracing` asks only
 /// the thread that writes the message first. If this thread belongs to a test without a subscriber, the message is
-/// disabled in all threads. If several subscribers exist, `tracing` asks all subscribers.
+/// disabled in all threads. With this second subscriber, `tracing` asks all subscribers, so the message stays enabled.
 static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
@@ -129,7 +129,7 @@ async fn a_resource_that_fails_alone_is_told_of_alone_also_beside_an_outage() {
     let server = server();
     let running = synced(&server, |watch| watch).await;
     pass(Duration::from_secs(5)).await;
-    // If the service of an aggregated API is down, its requests fail with these codes.
+    // If the service of an aggregated API is down, requests to this API fail with these codes.
     for code in [503, 500, 502] {
         server.fault(On::Any, "configmaps", 3, Fault::Status(code, "x"));
     }
@@ -253,7 +253,8 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // Each watch continues until it ends. Its next request detects that the credentials are refused.
+    // The open watches continue to work. When such a watch ends, its next request detects that the credentials are
+    // refused.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");

@@ -40,8 +40,8 @@ fn events() -> Vec<(&'static str, Value)> {
         let version = 10 + 2 * number;
         events.push(("ADDED", versioned(number, version)));
         if number % 97 == 5 {
-            // At this time, the object to change may be in a batch, may be on the other thread, or may already have a
-            // row.
+            // When this event arrives, the changed object may be in a batch, may be on the other thread, or may already
+            // have a row.
             let changed = number - number % 5;
             events.push(("MODIFIED", versioned(changed, version + 1)));
         }
@@ -119,7 +119,7 @@ async fn long_lists_in_each_encoding_and_form_have_all_objects() {
             let running = super::synced(&server, configure).await;
             server.put("namespaces", namespace("later"));
             running.agrees().await;
-            // A relist compares the objects with the stored rows.
+            // The relist must remove the row of a deleted object.
             server.delete("namespaces", "", &name(COUNT / 2));
             server.expire_watches("");
             running.agrees().await;

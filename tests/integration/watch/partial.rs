@@ -92,7 +92,7 @@ async fn a_bookmark_before_the_first_secret_has_the_columns() {
     for streaming in [true, false] {
         let server = server();
         let running = watched(&server, secrets(), streaming).await;
-        // The first event of the resumed watch is a bookmark.
+        // The first event of the resumed watch is a bookmark, which contains the columns of the table.
         server.end_watches("secrets");
         pass(Duration::from_secs(150)).await;
         server.put("secrets", secret("new", "Opaque"));

@@ -180,7 +180,7 @@ async fn events_that_are_damaged_are_requested_again_in_json() {
         assert_eq!(responses(&running), (1.0, 1.0));
         let log = server.log("configmaps");
         assert!(!log.last().unwrap().accepts_protobuf());
-        // Other resources are not affected.
+        // The watch of another resource continues to request protobuf.
         server.cut_watches("namespaces");
         let is_resumed = || server.log("namespaces").len() == 2;
         eventually("the watch of namespaces is resumed", is_resumed).await;

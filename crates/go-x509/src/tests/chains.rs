@@ -98,7 +98,7 @@ fn every_authority_of_a_chain_must_be_for_its_purpose() {
                 }
             }
         }
-        // A version 1 certificate of a client has no extended key usage, but its authority has one.
+        // A version 1 certificate of a client has no extended key usages, so only the usages of its authority count.
         let old = of_root.as_version_1(&limited);
         assert_eq!(client(&limited.der, &old).is_empty(), is_client);
     }
@@ -166,7 +166,7 @@ fn unknown_critical_extensions_are_refused() {
         &both(&[&good.der], &[&good.issue(unknown(leaf("leaf")))]),
         cure,
     );
-    // The extension for certificate policies is known.
+    // The crate knows the extension for certificate policies, so this extension may be critical.
     let policies = [0x30, 6, 0x30, 4, 6, 2, 0x2a, 3];
     let root = critical(authority("root"), &[2, 5, 29, 32], &policies);
     let root = Pair::self_signed(root);

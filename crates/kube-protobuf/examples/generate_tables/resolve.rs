@@ -130,7 +130,7 @@ impl Resolver {
             "omitempty" | "inline" => false,
             // With `omitzero`, Go omits a message from JSON if the message is the zero value of its Go type. A message
             // without encoded fields can still be another value, for example with an empty list instead of a nil list.
-            // The tables cannot express this difference.
+            // The tables cannot express this difference, so the generator does not support `omitzero` for messages.
             "omitzero" => is_message,
             _ => true,
         });

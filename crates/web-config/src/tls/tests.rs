@@ -23,7 +23,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Returns a server with this `client_auth_type` and a certificate of the authority.
+/// Returns a server with this `client_auth_type`. The authority has signed the certificate of the server.
 fn server(authority: &Authority, client_auth_type: &str) -> ServerTls {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();

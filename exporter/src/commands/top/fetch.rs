@@ -81,7 +81,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
     Ok(fetched?)
 }
 
-/// Returns the URL without its path if an exporter serves this path, such as `/metrics`.
+/// Returns the URL without its query, and without the path of an endpoint of the exporter, such as `/metrics`.
 fn base(url: &str) -> &str {
     let path = url
         .split('?')

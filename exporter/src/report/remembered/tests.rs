@@ -41,7 +41,7 @@ async fn one_report_is_made_at_a_time_even_if_its_client_has_left() {
             made.await
         }
     };
-    // The test starts clients that disconnect immediately.
+    // These clients disconnect immediately. Their reports must still be made one after another.
     for _ in 0..20 {
         let made = tokio::spawn(report());
         tokio::task::yield_now().await;

@@ -22,7 +22,7 @@ pub(super) enum Message<'a> {
 /// All resources that the API server forbids, with the rules that the roles lack.
 pub(super) struct Forbidden<'a> {
     pub(super) resources: Vec<&'a str>,
-    /// A line for each role.
+    /// The missing rules: one line for each role.
     pub(super) rules: &'a [String],
     /// Number of roles that lack rules, but that the page does not show.
     pub(super) more_roles: usize,
@@ -33,7 +33,7 @@ pub(super) struct Forbidden<'a> {
     is_blocking: bool,
 }
 
-/// Advice for missing rules.
+/// The advice that the page shows if roles lack rules.
 pub(super) const ADD_RULES: &str =
     "Add the rules to the role of the exporter; `kube-state-metrics rbac` writes complete roles.";
 /// Maximum number of roles whose missing rules the page shows. A cluster can have such a role in each namespace.
@@ -41,7 +41,7 @@ const MOST_ROLES: usize = 10;
 /// Maximum number of resources in a message. If more resources are concerned, the message states only their number.
 pub(super) const MOST_LISTED: usize = 8;
 
-/// All messages. Returns all messages. Messages about causes that delay readiness come first.
+/// Returns all messages. Messages about causes that delay readiness come first.
 pub(super) fn messages(data: &Data) -> Vec<Message<'_>> {
     let status = &data.status;
     let problems = status.problems.iter();
@@ -99,7 +99,8 @@ impl<'a> Forbidden<'a> {
         (!own.resources.is_empty() || !rules.is_empty()).then_some(own)
     }
 
-    /// The first sentence. This sentence names the resources; if there are many resources, it states only their number.
+    /// Returns the first sentence of the message, with the names of the resources. If there are many resources, the
+    /// sentence contains only their number.
     pub(super) fn title(&self) -> String {
         let what = match self.resources.len() {
             0 => String::new(),

@@ -148,7 +148,7 @@ impl Page {
         }
     }
 
-    /// Returns, for titles, a text that states what the port serves.
+    /// Returns a part of the title, which states what the port serves.
     pub(super) fn subject(&self) -> &'static str {
         match self.port {
             Port::Main => "metrics of objects",
@@ -248,7 +248,7 @@ impl Data {
         families.filter(|family| self.search.matches(family))
     }
 
-    /// The clients that scrape.
+    /// Returns the clients of the last scrapes.
     pub(super) fn scrapers(&self) -> Vec<Scraper> {
         scrapers(&self.scrapes)
     }

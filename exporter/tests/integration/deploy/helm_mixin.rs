@@ -45,7 +45,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
     text
 }
 
-/// Returns the objects of a kind. For these objects, the chart renders all rules with a job name and `settings`.
+/// Returns the objects of a kind that the chart renders if rules and dashboards are enabled, and with `settings`.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
     let mut objects = objects(&values, &["--set", settings]);

@@ -53,7 +53,7 @@ fn the_test_of_the_service_fails_unless_the_exporter_is_ready() {
     assert!(output.status.success(), "{}", output.stderr);
     assert_eq!(output.stdout.lines().count(), 3, "{}", output.stdout);
 
-    // At this address is no API server, so the exporter cannot list any resource.
+    // No API server listens on this address, so the exporter cannot list any resource.
     let away = ["--apiserver=http://127.0.0.1:1", "--resources=pods"];
     let output = ask(&Exporter::serving(&away), &all);
     output.fails("/readyz answers with status 503");

@@ -8,8 +8,8 @@ use super::plane::{ControlPlane, Place, put_running};
 use crate::deploy::cluster::{self, Applied, kubectl, namespaces};
 
 const NAMESPACE: &str = "rollouts-test";
-/// A finalizer. The finalizer of the pods. The API server keeps a deleted pod until the test removes the finalizer. The
-/// test does this after the process of the pod has ended.
+/// The finalizer of the pods. The API server keeps a deleted pod until the test removes the finalizer. The test does
+/// this after the process of the pod has ended.
 const FINALIZER: &str = "kube-state-metrics.example.com/process";
 
 /// A namespace and a node in the cluster. When this value is dropped, it deletes both.
@@ -26,7 +26,7 @@ fn objects() -> Vec<Value> {
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });
     let container = json!({ "name": "app", "image": "registry.k8s.io/pause:3.10",
         "resources": { "requests": resources, "limits": resources } });
-    // The pods have no node. On a node, the results of rules would change when the state of the node changes.
+    // The pods have no node. If they had a node, the results of rules would depend on the state of the node.
     let template = json!({ "metadata": { "labels": pods },
         "spec": { "containers": [container], "schedulerName": NAMESPACE } });
     let metadata = json!({ "name": "web", "namespace": NAMESPACE });
@@ -66,7 +66,7 @@ fn own_address() -> String {
     socket.local_addr().unwrap().ip().to_string()
 }
 
-/// Applies an object, also if other programs own some of its fields.
+/// Applies an object, even if other programs own some of its fields.
 fn apply(object: &Value, flags: &[&str]) {
     let flags = [&["--force-conflicts"], flags].concat();
     cluster::apply(&object.to_string(), &flags);

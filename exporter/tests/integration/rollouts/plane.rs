@@ -39,8 +39,8 @@ pub(super) trait ControlPlane {
     fn delete(&self, plural: &str, name: &str);
 }
 
-/// Creates pods that run. The replicas are also running pods. Because of the pods `web-…`, a further replica does not
-/// double the number of running pods.
+/// Creates running pods. The replicas of the exporter are running pods, too. Without the created pods, a further
+/// replica could double the number of running pods, and the test would regard this as a doubled result of a rule.
 pub(super) fn put_running(plane: &dyn ControlPlane) {
     for name in ["web-2", "web-3", "web-4"] {
         plane.put(

@@ -155,7 +155,7 @@ impl ReceivedObjects {
         &self.without_row
     }
 
-    /// Replaces the set of objects that have no row. Objects that have changed during the audit are not replaced.
+    /// Replaces the set of objects that have no row by `listed`, except for objects that have changed during the audit.
     pub(in crate::source::watch) fn replace_without_row(&mut self, listed: HashSet<u64>) {
         let Some(window) = &self.window else { return };
         let touched = window.touched();

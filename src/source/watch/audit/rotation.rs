@@ -24,8 +24,8 @@ pub(super) struct Member {
 /// transfers the metadata of all objects. With this number, all comparisons together transfer less than 1 % of the
 /// bytes that the watches of a busy cluster transfer.
 const ROUNDS_PER_WATCH: usize = 3;
-/// If there are fewer watches, compute with this number of watches. Otherwise, a single watch with many objects would
-/// compare them too often.
+/// The minimum number of watches for the computation of the turns. Without this minimum, a single watch with many
+/// objects would compare them too often.
 const MIN_WATCHES: usize = 12;
 
 // === impl Rotation ===

@@ -1,10 +1,10 @@
 //! [`Skips`]: the number of audit rounds that ignore a suspicion or a difference.
 
-/// Counts the audit rounds that ignore a suspicion or a difference. This is useful if comparisons found no reason for
-/// the same suspicion, or if lists did not remove the same difference.
+/// Counts the audit rounds that ignore a suspicion or a difference. A round does this if earlier comparisons found no
+/// reason for the same suspicion, or if earlier lists did not remove the same difference.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
-    /// The number of rounds that were to be ignored after the last comparison.
+    /// The number of rounds to ignore after the last call of [`grow`](Self::grow).
     rounds: u32,
     left: u32,
 }
@@ -25,7 +25,7 @@ impl Skips {
         *self = Self::default();
     }
 
-    /// Whether the next round is ignored.
+    /// Whether the next round ignores the suspicion or the difference.
     pub(super) fn is_active(&self) -> bool {
         self.left > 0
     }

@@ -27,7 +27,7 @@ pub(in crate::source::watch) struct Audit {
     /// The time at which the next round begins.
     due: Instant,
     rounds: usize,
-    /// Whether the watch did not reach the version of a response in time in this round.
+    /// Whether, in this round, the watch has failed to reach the version of a response in time.
     is_late: bool,
     /// The suspicion that was the reason for the list of this round. `None` if there is no list, or if the list has
     /// another reason.
@@ -38,7 +38,7 @@ pub(in crate::source::watch) struct Audit {
     is_verifying: bool,
     /// Hashes of the keys of the objects whose differences were the reason for the last list.
     healed: HashSet<u64>,
-    /// Whether the first comparison after a list that an audit caused has found differences.
+    /// Whether the last list was a second list: the comparison after an earlier list had found differences again.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
@@ -336,7 +336,8 @@ impl Audit {
         })
     }
 
-    /// Call this method after [`Step::Compared`]. It either waits for the second comparison, or ends the round.
+    /// Call this method after [`Step::Compared`]. The method returns [`Step::Wait`] if a second comparison follows.
+    /// Otherwise, it ends the round.
     pub(in crate::source::watch) fn after_comparison(&mut self) -> Step {
         match self.stage {
             Stage::Confirming { .. } => Step::Wait,
@@ -364,18 +365,18 @@ impl Audit {
         self.stage = Stage::Resting { until: self.due };
     }
 
-    /// Returns the time of the next round, for a round that begins now. The interval varies, so that watches do not
-    /// send their requests at the same time.
+    /// Returns the time of the next round, if a round begins now. The interval varies, so that watches do not send
+    /// their requests at the same time.
     fn next_due(&self, now: Instant) -> Instant {
         now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)
     }
 
-    /// Request the number of objects.
+    /// Starts to request the number of objects.
     pub(in crate::source::watch) fn probe(&mut self, lister: Lister) {
         self.stage = Stage::Probing(Task::spawn(lister.probe()));
     }
 
-    /// Lists the objects.
+    /// Starts to list the objects.
     pub(in crate::source::watch) fn list(
         &mut self,
         lister: Lister,
@@ -387,7 +388,8 @@ impl Audit {
         self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, wanted)));
     }
 
-    /// Compare a list with the rows of the store.
+    /// Starts to compare a list with the rows of the store. Returns `None` if the changes during the audit were not all
+    /// recorded.
     pub(in crate::source::watch) fn compare(
         &mut self,
         listed: Listed,

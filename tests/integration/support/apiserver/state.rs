@@ -49,7 +49,7 @@ pub(super) struct Collection {
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) history: Vec<(u64, &'static str, Value)>,
     pub(super) watches: Vec<OpenWatch>,
-    /// The number of next changes that no watch receives.
+    /// How many changes from now on are hidden from all watches.
     pub(super) lost_changes: usize,
     /// Namespaces and names of objects that streaming lists omit.
     pub(super) unstreamed: Vec<(String, String)>,

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-/// Returns a cell with a number. The script of the page sorts rows by this number. Zeros are dimmed.
+/// Returns a cell with a number. The script of the page sorts rows by this number. The number 0 is shown in a weaker
+/// colour.
 pub(super) fn number(value: u64, text: fn(u64) -> String) -> Markup {
     cell("number", value, text)
 }
