@@ -8,7 +8,7 @@ use crate::registry::BuildError;
 use crate::registry::StateMetrics;
 use crate::resource::{CollectedResource, StaticScope};
 
-/// The input of [`render`](super::render) and [`check`](super::check): a [`Family`], a [`Collector`], a
+/// The input of [`render`](super::render) and [`check`](super::check()): a [`Family`], a [`Collector`], a
 /// [`StateMetrics`], or a reference to one of these types.
 ///
 /// * A **family** gets the default base labels of its type: the namespace and the kind.
