@@ -1,4 +1,4 @@
-//! Objects of kinds whose families come only from a configuration: the JSON and the identity of an object.
+//! [`JsonObject`]: an object as JSON, for kinds whose families come only from a configuration of custom resources.
 
 mod bounded_value;
 
@@ -13,8 +13,8 @@ use serde_json::Value;
 /// An object of any kind, as JSON.
 ///
 /// An object can have any structure, but at most 500,000 values. A map counts as 10 values. The identity of an object
-/// consists of `metadata.name`, `.namespace`, `.uid` and `.resourceVersion`. Values that are not strings are ignored.
-/// If a field has an unexpected type, the object can be decoded nevertheless.
+/// consists of the fields `name`, `namespace`, `uid` and `resourceVersion` of `metadata`. If the value of one of these
+/// fields is not a string, the field is ignored, and the object can be decoded nevertheless.
 ///
 /// ```
 /// use kube_state_metrics::custom_resources::JsonObject;

@@ -58,8 +58,8 @@ pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     lines.join("\n")
 }
 
-/// Returns a suggestion in parentheses. It contains the known name that is the plural of `name`, or differs from `name`
-/// only in upper and lower case. If there is no such name, returns an empty string.
+/// Returns a suggestion in parentheses: the known name that is the plural of `name`, or differs from `name` only in
+/// upper and lower case. If there is no such name, returns an empty string.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let similar = similar(name, known);
     similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))

@@ -1,7 +1,7 @@
 //! The built-in families. Each resource has its own file; shared code is in `common`.
 //!
-//! Each file has a function with the name of the resource. The function returns the [`Collector`] of the resource, that
-//! is a table of its families in the order of the exposition. The names, labels and values are the same as in
+//! Each file has a function with the name of the resource. The function returns the [`Collector`] of the resource,
+//! which has its families in the order of the exposition. The names, labels and values are the same as in
 //! kube-state-metrics, so that dashboards and alerts still work.
 //!
 //! ```
@@ -155,7 +155,7 @@ impl UnknownResource {
     }
 }
 
-/// An operation on the collector of any resource.
+/// An operation on the collector of a resource whose Rust type the caller does not know.
 pub(crate) trait CollectorVisitor {
     type Output;
 

@@ -1,11 +1,11 @@
-//! The objects that a store accepts: namespaces and shards.
+//! Which objects a store accepts: the objects of some namespaces, and of one shard.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::errors::debug_is_display;
 
-/// The objects that one of several instances serves.
+/// The objects that one of several exporters serves.
 ///
 /// The uid of an object determines its shard.
 ///
@@ -66,7 +66,7 @@ pub enum ShardError {
 
 debug_is_display!(ShardError);
 
-/// The method that assigns objects to shards.
+/// The method that assigns objects to shards (a partition of the objects).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
     /// A jump consistent hash of the hash of the uid, as in kube-state-metrics.
@@ -85,7 +85,7 @@ pub(crate) struct ObjectFilter {
     /// Denied namespaces.
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
-    /// Earlier shards of this instance. The store still accepts the objects of these shards, until other instances
+    /// Earlier shards of this exporter. The store still accepts the objects of these shards, until other exporters
     /// serve them.
     pub(crate) leaving: Vec<Shard>,
 }
@@ -119,8 +119,8 @@ impl Shard {
     ///
     /// An API server may support sharded lists ([KEP-5866](https://github.com/kubernetes/enhancements/issues/5866),
     /// alpha in Kubernetes 1.36). Such a server then sends only the objects of the shard. Other servers send all
-    /// objects, and the store drops the objects of other shards. All instances must use the same partition, because an
-    /// object may have different shards in the two partitions.
+    /// objects, and the store drops the objects of other shards. All exporters of a cluster must use the same
+    /// partition, because an object may have different shards in the two partitions.
     #[must_use]
     pub fn by_range(self) -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! Reads YAML as a tree of nodes. Each node has its line number, and each scalar has its source text.
 //!
-//! The scalars in the tree have no types such as number or string. A configuration of custom resources reads the source
-//! text of a scalar (`1.50` stays `1.50`). A manifest reads a scalar like kubectl (`1.50` is the number 1.5). The rules
-//! are those of [YAML 1.2](https://yaml.org/spec/1.2.2/), and the merge key of [YAML
+//! The scalars in the tree have no types such as number or string. For a configuration of custom resources, the crate
+//! uses the source text of a scalar (`1.50` stays `1.50`). For a manifest, the crate reads a scalar like kubectl
+//! (`1.50` is the number 1.5). The syntax is [YAML 1.2](https://yaml.org/spec/1.2.2/), with the merge key `<<` of [YAML
 //! 1.1](https://yaml.org/type/merge.html).
 
 mod entries;

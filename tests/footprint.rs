@@ -192,8 +192,8 @@ spec:
     let mut change = |round: usize| {
         let version = format!("v{}", round % 7);
         let kind = KnownKind::new("acme.dev", version, "Widget", "widgets", Scope::Namespaced);
-        // In every third round, the cluster has no custom kinds. In every fifth round, there is no Custom Resource
-        // State configuration.
+        // `round` counts the calls of this closure. In every third call, the cluster has no custom kinds. In every
+        // fifth call, there is no Custom Resource State configuration.
         let kinds = KnownKind::built_in().into_iter();
         let kinds = kinds.chain((!round.is_multiple_of(3)).then_some(kind));
         metrics
@@ -222,8 +222,8 @@ spec:
             .map(|piece| piece.len())
             .sum::<usize>()
     };
-    // The registry has the same content after each cycle of this many rounds. If the memory grows from one cycle to the
-    // next cycle, there is a leak.
+    // After each cycle of this many calls, the registry has the same content again. If the memory grows from one cycle
+    // to the next cycle, there is a leak.
     let cycle = 3 * 5 * 7;
     (0..cycle).for_each(|round| assert!(change(round) > 0));
     let before = LIVE.load(Relaxed);

@@ -63,7 +63,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     setup.reset();
 }
 
-/// Returns all pods in protobuf.
+/// Returns all pods in protobuf. `state` selects the values that change while a pod runs.
 fn protobuf(state: usize) -> Vec<Vec<u8>> {
     let message = message_of("v1", "Pod").expect("pods have protobuf");
     let pods = (0..PODS).map(|at| encode::message(message, &support::pod(at, state)));

@@ -45,7 +45,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     setup.reset();
 }
 
-/// Returns all pods in JSON.
+/// Returns all pods in JSON. `state` selects the values that change while a pod runs.
 pub(crate) fn json(state: usize) -> Vec<Vec<u8>> {
     (0..PODS)
         .map(|at| support::pod(at, state).to_string().into_bytes())
@@ -55,7 +55,7 @@ pub(crate) fn json(state: usize) -> Vec<Vec<u8>> {
 /// A change of an object: its name in the results, and the function that makes the change.
 type Change = (&'static str, fn(&mut Value));
 
-/// A kind of objects, and the changes that the benchmark makes to them.
+/// The objects of one kind, and the changes that the benchmark makes to these objects.
 pub(crate) struct Kind {
     pub(crate) objects: usize,
     pub(crate) object: fn(usize) -> Value,
@@ -93,7 +93,7 @@ const FIRST_VERSION: u64 = 1_000_000_000;
 /// The encoded objects of a kind. The benchmark replaces the resource versions in these bytes.
 struct Objects {
     objects: Vec<Vec<u8>>,
-    /// The position of the resource version in each object.
+    /// For each object, the offset of the resource version in its bytes.
     versions: Vec<usize>,
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// Returns a realistic pod with two containers, requests and limits, five conditions, and a persistent volume claim.
 ///
-/// Two pods that differ only in `state` have different values in the fields that change while a pod runs.
+/// `at` is the number of the pod. `state` selects the values of the fields that change while a pod runs.
 pub(crate) fn pod(at: usize, state: usize) -> Value {
     let (namespace, app) = (at % 20, at % 200);
     let node = format!(

@@ -1,4 +1,7 @@
 //! The token filter (`--auth-filter`): the API server authenticates and authorizes each request.
+//!
+//! A *review* is a request to the API server. It asks which user a token belongs to (`TokenReview`), or whether the
+//! user has the permission to read a path (`SubjectAccessReview`). The filter caches the verdicts.
 
 mod cache;
 mod outcome;
@@ -55,7 +58,7 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The key of a permission in the cache: the fingerprint of the token, the verb, and the path.
+/// The key of a permission in the cache: the fingerprint (keyed hash) of the token, the verb, and the path.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -69,7 +72,7 @@ pub(crate) enum Refusal {
     Unavailable,
     /// The API server does not accept the request for a review, or its response is invalid.
     NotReviewed,
-    /// Too many reviews are in progress.
+    /// Too many reviews wait, or this review has waited too long.
     Busy,
 }
 

@@ -1,5 +1,6 @@
-//! High availability: only one of several replicas, the leader, serves the metrics of objects. A Lease, an object of
-//! the API server, names the leader.
+//! High availability: only one of several replicas, the leader, serves the metrics of objects.
+//!
+//! The other replicas are standbys. A Lease, an object of the API server, names the leader.
 //!
 //! [`machine`] has the rules, and uses neither a clock nor the network. [`driver`] follows the rules, and sends the
 //! requests to the API server. [`Leadership`] contains the decision whether this replica is the leader. Each response

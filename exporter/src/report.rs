@@ -1,5 +1,6 @@
-//! Computes reports about the exposition. One report has the series and bytes by family, resource, namespace and label.
-//! Another report has the number of distinct values of each label.
+//! Computes reports about the exposition. One report has the number of series and bytes by family, resource, namespace
+//! and label. Another report has the number of distinct values of each label of one family. The number of bytes is the
+//! length of the sample lines without compression.
 
 mod abandoned;
 mod costs;

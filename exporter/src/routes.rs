@@ -39,7 +39,7 @@ pub(crate) fn telemetry_port(app: &Arc<AppState>) -> Router {
     shared(routes.route("/", get(landing::telemetry)), app)
 }
 
-/// The routes below `/debug/`. Only some clients may use these routes.
+/// The routes below `/debug/`. [`debug::authorize`] decides which clients may use these routes.
 fn debug_routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/debug/resources", get(debug::resources))
@@ -69,7 +69,7 @@ async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
-/// If the auth filter is enabled, refuses requests without permission.
+/// If the token filter (`--auth-filter`) is enabled, refuses requests whose user has no permission.
 async fn authorize(
     Extension(protection): Extension<Arc<Protection>>,
     request: Request,

@@ -35,7 +35,7 @@ pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use protection::{CurrentProtection, Protection};
 
-/// A server that listens until it is drained or dropped.
+/// A server that listens until [`drain`](Self::drain) is called or the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// The server's name in metrics and log.
@@ -47,8 +47,8 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// Starts to serve `router`. If `protection` changes later, the new protection applies to later requests and
-    /// connections.
+    /// Starts to serve `router`. `protection` is the protection that is in use (TLS, passwords, tokens). If it changes,
+    /// the new protection applies to later requests and connections.
     pub(crate) fn start(
         name: &'static str,
         listener: Listener,
@@ -112,8 +112,8 @@ impl Server {
     }
 }
 
-/// Responds to a request. One request is always checked with one protection: the protection that is in use when the
-/// request arrives.
+/// Responds to a request. `protection` is the protection that is in use when the request arrives. All checks of this
+/// request use it, even if a reload replaces the protection during the request.
 async fn respond(
     protection: Arc<Protection>,
     router: Router,
@@ -123,7 +123,7 @@ async fn respond(
     request.extensions_mut().insert(Arc::clone(&protection));
     let layer = WebConfigLayer::new(move || Arc::clone(&protection).web_config())
         .peer(|request| request.get::<Peer>().map(Peer::group));
-    // The layer wraps the whole router, so that requests for unknown paths also require a password.
+    // The layer wraps the whole router. Therefore, requests for unknown paths also require a password.
     let response = layer.layer(router).oneshot(request).await;
     response.map(no_sniffing)
 }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use crate::limited_threads::LimitedThreads;
 
-/// A computation. All requests that wait at the same time share its result.
+/// A computation. All requests that wait at the same time share one result.
 ///
-/// Each request gets the result of a computation that began after the request arrived. Because of the shared result,
-/// all waiting requests cost as much as one request. So no client delays the requests of other clients.
+/// Each request gets the result of a computation that began after the request arrived. Because requests share a result,
+/// all waiting requests together cost as much as one request. So a client that sends many requests does not delay the
+/// requests of other clients.
 #[derive(Debug)]
 pub(crate) struct SharedWork<T> {
     threads: LimitedThreads,
@@ -35,8 +36,8 @@ impl<T: Send + Sync + 'static> SharedWork<T> {
         }
     }
 
-    /// Returns a result of `work`. The computation of this result began after the call of `get`. Returns `None` if
-    /// `work` panics, or if the runtime is shutting down.
+    /// Returns a result of `work` whose computation began after the call of `get`. Returns `None` if `work` panics, or
+    /// if the runtime is shutting down.
     pub(crate) async fn get(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;

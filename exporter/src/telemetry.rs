@@ -30,7 +30,7 @@ pub(crate) use scrapes::{Scrape, Scraper, scrapers, shortened};
 pub(crate) const CONTENT_TYPE: &str =
     "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
-/// The metrics that exist until the process ends.
+/// The metrics that exist until the process ends, even if a reload replaces the instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     registry: Registry,
@@ -275,8 +275,8 @@ impl Telemetry {
     }
 }
 
-/// Returns the families with these names from the text of all metrics. The function searches for `# HELP`, because each
-/// family of the exporter has a help text.
+/// Returns the families with these names from the text of all metrics. A family begins with its line `# HELP`, because
+/// each family of the exporter has a help text.
 pub(crate) fn families_of(text: &[u8], names: &[String]) -> Bytes {
     const HELP: &str = "# HELP ";
     let mut selected = Vec::new();

@@ -1,6 +1,5 @@
 //! The version of the exporter, and how it was built.
 
-/// The version of the exporter.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The Git commit from which the exporter was built; empty if unknown.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");

@@ -1,5 +1,8 @@
 //! The base labels, that is the labels that all samples of an object share. A family renders these labels once for each
 //! object.
+//!
+//! In this module, a *resource* is an item of `spec.resources` in the configuration, and a *metric* is an item of the
+//! resource's `metrics`. Both can set labels, each from a path (`labelsFromPath`) or as a constant (`commonLabels`).
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -90,8 +93,8 @@ impl Base {
             let value = own
                 .and_then(|own| self.metric.find(own, root, |_| true))
                 .or_else(|| {
-                    // A key of the resource is not used if the metric has the same key. In this case, both keys set the
-                    // same label, so `own` exists.
+                    // A key in `labelsFromPath` of the resource is not used if the metric has the same key. In this
+                    // case, both keys set the same label, so `own` exists.
                     let is_used = |key: &str| own.is_none() || !self.metric.paths.has_key(key);
                     self.resource.find(inherited?, root, is_used)
                 });

@@ -1,4 +1,8 @@
 //! Checks a configuration document, and compiles its entries to metrics.
+//!
+//! In a configuration, a *resource* is an item of `spec.resources`, a *metric* is an item of the resource's `metrics`,
+//! and the *block* of a metric is its map `gauge`, `stateSet` or `info`. A sample is created from an *element*, that is
+//! a value which the metric's `path` finds in an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -177,8 +177,8 @@ impl Config {
         groups.into_iter().collect()
     }
 
-    /// The kinds that entries select, sorted by group, version and kind, without duplicates. Entries without effect are
-    /// not included.
+    /// The kinds that entries select, sorted by group, version and kind, without duplicates. An entry that selects no
+    /// kinds, because its group is `*` or because a later entry replaces it, is not included.
     #[must_use]
     pub fn selectors(&self) -> Vec<KindSelector<'_>> {
         let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);

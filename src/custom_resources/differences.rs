@@ -22,7 +22,7 @@ const FIRST_HELP: &str =
 /// A metric with its entry.
 pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
-/// Marks entries without effect, and warns about entries that a later entry replaces.
+/// Marks the entries that select no kinds, and warns about entries that a later entry replaces.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     let mut earlier = entries;
     while let Some((entry, later)) = earlier.split_first_mut() {
@@ -62,7 +62,7 @@ pub(super) fn effective_metrics(entries: &[Entry]) -> impl Iterator<Item = Entry
     })
 }
 
-/// Creates a problem that states the position and the name of a metric.
+/// Creates a problem that states the line, the path and the name of a metric.
 pub(super) fn metric_problem(
     (entry, metric): &EntryMetric<'_>,
     message: impl Into<String>,

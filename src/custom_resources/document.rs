@@ -1,4 +1,6 @@
 //! The content of a configuration document before the compilation.
+//!
+//! The `place` of a part is its path in the document, such as `spec.resources[0].metrics[1]`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -330,8 +332,8 @@ impl Reader {
         self.problem(place, node.line, message);
     }
 
-    /// Returns the entries of a map, and the entries of maps that are merged into it. If the node is `null`, there are
-    /// no entries.
+    /// Returns the entries of a map, and the entries of maps that the YAML key `<<` merges into it. If the node is
+    /// `null`, there are no entries.
     fn map<'n>(&mut self, node: &'n Node, place: &str) -> Vec<Entry<'n>> {
         let Value::Map(pairs) = &node.value else {
             if !node.is_null() {

@@ -67,7 +67,6 @@ impl Counter {
         }
     }
 
-    /// Starts to collect notes.
     pub(super) fn collect_notes(&self) {
         self.notes.lock().get_or_insert_default();
     }

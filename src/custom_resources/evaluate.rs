@@ -1,4 +1,7 @@
-//! The evaluation of one metric for one object. It creates the samples.
+//! The evaluation of one configured metric for one object. It creates the samples.
+//!
+//! A sample is created from an *element*, that is a value which the metric's `path` or its expression `forEach` finds
+//! in the object.
 //!
 //! If a sample cannot be created, only this sample is missing. The error is counted.
 

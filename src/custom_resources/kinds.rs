@@ -1,4 +1,5 @@
-//! Known kinds. They come from CustomResourceDefinitions, from objects, or from the caller.
+//! [`KnownKind`]: a kind that exists, so that a configuration can select it. Known kinds come from
+//! CustomResourceDefinitions, from objects, or from the caller.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -26,7 +27,8 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
-    /// `metadata.creationTimestamp` of the kind's definition; `None` if the time is unknown. The texts sort by time.
+    /// `metadata.creationTimestamp` of the kind's definition; `None` if the time is unknown. Compared as texts, earlier
+    /// times come first.
     created: Option<String>,
     /// Whether the API server has established the kind's definition; `None` if the kind does not come from a
     /// definition.
@@ -222,7 +224,8 @@ impl KnownKind {
         &self.resource
     }
 
-    /// Returns the creation time of the definition; `None` if the time is unknown. The texts sort by time.
+    /// Returns the creation time of the definition; `None` if the time is unknown. Compared as texts, earlier times
+    /// come first.
     pub(super) fn created(&self) -> Option<&str> {
         self.created.as_deref()
     }

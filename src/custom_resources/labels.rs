@@ -1,4 +1,6 @@
 //! Labels of samples: the names, the values as text, and the paths that find the values.
+//!
+//! A path starts at the object, or at an *element*, that is the value in the object from which a sample is created.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Problems in a configuration, with their positions.
+//! Problems in a configuration, each with its line and its path in the document.
 
 use std::fmt;
 

@@ -1,4 +1,8 @@
-//! The fields of an object that a metric reads.
+//! The fields of an object that a configured metric reads.
+//!
+//! The decoder skips all other fields of the object.
+//!
+//! A sample is created from an *element*, that is a value which the metric's `path` finds in the object.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Tests configurations of families for custom resources: their errors and warnings, and the samples in the exposition.
+
 use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -329,8 +331,8 @@ fn merged_maps_that_merge_others_are_limited() {
             .any(|problem| problem.contains("maps are merged")),
         "{problems:?}"
     );
-    // After the limit on merges is reached, no maps are merged at any position. So the only problem is the exceeded
-    // limit.
+    // After the limit on merges (YAML `<<`) is reached, no maps are merged at any position. So the only problem is the
+    // exceeded limit.
     let error = Config::parse_valid_families(&text).unwrap_err();
     assert_eq!(error.problems().len(), 1, "{error}");
 }

@@ -1,7 +1,8 @@
 //! [`FieldGroups`]: the fields that families read, in groups of fields that often change together.
 //!
-//! For each object, the store keeps a hash (*fingerprint*) for each group. Few groups save memory. Many groups save CPU
-//! time: the samples of a family are generated again only if a group that the family reads has changed.
+//! A scan of an object computes a hash (*fingerprint*) for each group, and the store keeps these hashes. Few groups
+//! save memory. Many groups save CPU time: the samples of a family are generated again only if a group that the family
+//! reads has changed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub(super) struct GroupedField {
 pub(crate) struct Dependency {
     /// The groups of the fields that the family reads.
     pub(crate) groups: GroupSet,
-    /// Whether any event can change the samples. This is true if the family reads undeclared fields or the resource
+    /// Whether every event can change the samples. This is true if the family reads undeclared fields or the resource
     /// version.
     pub(crate) each_event: bool,
 }

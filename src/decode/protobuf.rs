@@ -21,7 +21,7 @@ pub(super) fn decode<K: DeserializeOwned>(
         .map_err(|error| problem(&error))
 }
 
-/// Returns the object in `bytes`. The bytes can start with an envelope.
+/// Returns the object in `bytes`. The bytes can start with an envelope, that is the header that Kubernetes adds.
 ///
 /// The bytes of [`PREFIX`] mark an envelope. No object without an envelope starts with them. In protobuf, these bytes
 /// would start a field of the type *group*, which Kubernetes does not use.

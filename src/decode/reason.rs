@@ -27,7 +27,7 @@ pub enum DecodeReason {
 pub(super) struct Problem {
     pub(super) reason: DecodeReason,
     pub(super) text: String,
-    /// The solution. It is the end of the sentence "the object yields no metrics until ...".
+    /// What solves the problem, as the end of the sentence "the object yields no metrics until ...".
     pub(super) cure: &'static str,
 }
 

@@ -1,3 +1,5 @@
+//! Tests the decoder: which fields it keeps, which notations it accepts, and what its errors contain.
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 
 use super::*;

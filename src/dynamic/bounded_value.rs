@@ -1,4 +1,4 @@
-//! Reads a JSON value, and limits its memory.
+//! Reads a JSON value, and limits how many values it contains, so that a small text cannot take much memory.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,7 +17,7 @@ const MAP: u32 = 10;
 /// The reader of one value. Each value that is read reduces `left`: a map by [`MAP`], any other value by 1.
 #[derive(Clone, Copy)]
 struct Bounded<'a> {
-    /// How many further values the limit allows.
+    /// How many further values may be read.
     left: &'a Cell<u32>,
 }
 

@@ -15,7 +15,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// The bytes of an [`Exposition`], in chunks of 64 KiB to 160 KiB; with joined labels, in chunks of up to 256 KiB.
 ///
-/// After a chunk is dropped, a later chunk uses its memory again.
+/// A later chunk uses the memory of a dropped chunk again.
 ///
 /// ```
 /// use kube_state_metrics::exposition::{Format, ExpositionFilter};

@@ -1,4 +1,9 @@
 //! [`RunCursor`]: an exposition as runs of rows, in the order in which they are written.
+//!
+//! The header of a family is the text before its samples: `# HELP` and `# TYPE`. A sample *repeats* an earlier series
+//! if an earlier sample of the family has the same labels; a repeated sample is not written.
+//!
+//! The cursor works in steps: a step is a limited amount of work, after which the caller can let other tasks run.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +26,7 @@ use super::step::Step;
 const RUN_BYTES: usize = 96 * 1024;
 
 /// A step ends after about this many rows. The limit is necessary because a filter by namespace can exclude all rows.
-/// Without the limit, such a step would take long.
+/// Without the limit, a step that finds no included row would take long.
 const ROWS_PER_STEP: usize = 4096;
 
 /// Iterates over the runs of an exposition. A run consists of consecutive rows of one page in one family; a page is a
@@ -37,7 +42,8 @@ pub(super) struct RunCursor {
     page: usize,
     /// The index of the next run's first row in the page.
     row: usize,
-    /// A long row is written in several parts. If the next row is such a row, this is the part that was written last.
+    /// A long row is written in several parts. This is the part of the next row that was written last; `None` if no
+    /// part of the next row was written.
     part: Option<RowPart>,
     /// Whether a run of the current family already contains the header of the family.
     has_header: bool,
@@ -45,9 +51,9 @@ pub(super) struct RunCursor {
     search: Option<RepeatsReader>,
     /// The samples of the current family that repeat an earlier series; `None` until the search has ended.
     repeated: Option<Arc<RepeatedSamples>>,
-    /// If the current family has repeated samples, counts its samples.
+    /// Counts the samples of the current family if this family has repeated samples.
     counter: SampleCounter,
-    /// The number of rows since the last pause.
+    /// The number of rows that the current step has examined.
     examined: usize,
 }
 
@@ -103,8 +109,7 @@ impl RunCursor {
         }
     }
 
-    /// Moves a new cursor to the family at the middle of the exposition, so that a refresh compresses only the second
-    /// half.
+    /// Moves a new cursor to the family at the middle of the exposition, so that only the second half is compressed.
     #[cfg(feature = "gzip")]
     pub(super) fn skip_first_half(&mut self) {
         let plan = Arc::clone(self.exposition.plan());

@@ -1,4 +1,6 @@
 //! [`FamilyColumn`]: shows in which column of which store the samples of a family are.
+//!
+//! Joined labels are labels that an exposition adds to the samples of an object, such as labels of its namespace.
 
 use crate::store::RowPrefix;
 
@@ -11,8 +13,8 @@ pub(super) struct FamilyColumn {
     pub(super) base_labels: usize,
     pub(super) samples: usize,
     pub(super) prefix: RowPrefix,
-    /// Whether a row of this column can have the same series as another row of the family. The other row can be in
-    /// another column of the family. Then this field is true for both columns.
+    /// Whether a row of this column can have the same series as another row of the family. If the other row is in
+    /// another column of the family, this field is true for both columns.
     pub(super) may_repeat: bool,
     /// Whether samples of the family can have a label with the same name as a joined label. For such a sample, its own
     /// label takes precedence over the joined label.

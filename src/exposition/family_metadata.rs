@@ -1,4 +1,6 @@
-//! [`FamilyMetadata`]: name, help and type of a family, for the headers of every format.
+//! [`FamilyMetadata`]: name, help and type of a family.
+//!
+//! From these values, each format writes a header, that is the lines before the samples of the family.
 
 use super::header_names::HeaderNames;
 use crate::family::{FamilyDescriptor, MetricType, Stability};

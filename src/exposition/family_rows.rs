@@ -1,4 +1,6 @@
 //! [`FamilyRows`]: reads the samples of one family from the rows of one page.
+//!
+//! Joined labels are labels that an exposition adds to the samples of an object, such as labels of its namespace.
 
 use bytes::BytesMut;
 

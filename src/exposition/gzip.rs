@@ -1,4 +1,4 @@
-//! A cache of compressed text. The text is divided into blocks. A block stays in the cache until its columns change.
+//! A cache of compressed text. The text is divided into blocks. A block stays in the cache until its samples change.
 //!
 //! A block is raw deflate data that ends with a sync flush. So blocks can be joined in any order. A gzip member
 //! consists of a gzip header, the joined blocks, an empty final block, and the combined checksum. Sources: [RFC

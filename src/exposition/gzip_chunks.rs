@@ -1,4 +1,6 @@
 //! [`GzipChunks`]: the bytes of an exposition as one gzip member, in chunks.
+//!
+//! The text is compressed in blocks, which a cache keeps between scrapes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -55,7 +57,7 @@ enum State {
     Done,
 }
 
-/// The origin of a block.
+/// Whether a block was cached or had to be compressed.
 enum Origin {
     Cache,
     Compressor,
@@ -93,7 +95,7 @@ impl GzipChunks {
         }
     }
 
-    /// Compresses the changed text of an exposition before a scrape needs it.
+    /// Compresses the changed text of an exposition before a scrape needs this text.
     fn refresh(exposition: Exposition, refresh: Refresh) -> Self {
         let is_second_half = refresh.is_second_half;
         let mut chunks = Self::new(exposition, refresh.session);

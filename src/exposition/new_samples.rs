@@ -1,4 +1,6 @@
 //! [`NewSamples`]: the samples of a run that do not repeat an earlier series.
+//!
+//! A sample repeats an earlier series if an earlier sample of the family has the same labels.
 
 use std::ops::Range;
 use std::sync::Arc;

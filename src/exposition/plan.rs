@@ -1,4 +1,7 @@
 //! [`Plan`]: the columns of stores for each family, in the order of the exposition.
+//!
+//! A family is declared in Rust, by a collector of this crate or of the host, or in a Custom Resource State
+//! configuration.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -210,7 +213,7 @@ fn sort_name(resource: &ResourceInfo) -> (Cow<'_, str>, &str, &str) {
 // === impl DeclaredFamily ===
 
 impl DeclaredFamily<'_> {
-    /// The columns. Returns the columns. Each column states whether its samples can repeat the series of another row.
+    /// Returns the columns. Each column states whether its samples can repeat the series of another row.
     fn columns(self) -> Vec<FamilyColumn> {
         let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
         let is_only_in_rust = in_rust.count() == 1;

@@ -1,7 +1,8 @@
-//! Finds repeated series. If the base labels of two objects are equal, their rows can have the same series.
+//! Finds repeated series. If the base labels of two objects are equal, their rows can have the same series. An
+//! exposition contains only the first sample of a series, so it must know the samples that repeat an earlier series.
 //!
-//! A family can have millions of series, so a search has many short steps. All readers of a family share one search
-//! ([`Repeats`]).
+//! A family can have millions of series, so a search has many short steps. Each exposition that needs the result is a
+//! *reader*. All readers of a family share one search ([`Repeats`]).
 
 mod repeated_samples;
 mod search;

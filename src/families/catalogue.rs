@@ -1,5 +1,7 @@
 //! The catalogue of all built-in families: as data, as a table, as Markdown, or as JSON.
 //!
+//! Each entry of the catalogue describes one family.
+//!
 //! ```
 //! use kube_state_metrics::families::catalogue;
 //!
@@ -263,7 +265,8 @@ fn labels_of_all(entry: &CatalogueEntry) -> impl Iterator<Item = &str> {
     entry.base_labels.iter().chain(joined).map(String::as_str)
 }
 
-/// Appends words as lines of at most [`LINE_LENGTH`] characters. Each line after the first line starts with `indent`.
+/// Appends words, with line breaks so that no line has more than [`LINE_LENGTH`] characters. Each line after the first
+/// line starts with `indent`.
 fn paragraph(text: &mut String, words: &str, indent: &str) {
     let mut length = 0;
     for word in words.split(' ') {

@@ -1,5 +1,5 @@
-//! The resource `daemonsets`: its families show how many nodes should run a pod, how many nodes run one, and how many
-//! nodes run one by mistake.
+//! The resource `daemonsets`: its families show how many nodes should run a pod of the DaemonSet, how many nodes run
+//! one, and how many nodes run one but should not.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
 

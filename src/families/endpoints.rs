@@ -1,4 +1,5 @@
-//! `endpoints`: the addresses and ports of services, from the older kind Endpoints. The newer kind is EndpointSlice.
+//! The resource `endpoints`: its families show the addresses and ports of services. The newer kind with these data is
+//! EndpointSlice.
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 

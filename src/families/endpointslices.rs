@@ -1,4 +1,4 @@
-//! `endpointslices`: the endpoints of services, and the conditions, zones and ports of the endpoints.
+//! The resource `endpointslices`: its families show the endpoints of services, with their conditions, zones and ports.
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 

@@ -1,4 +1,5 @@
-//! `horizontalpodautoscalers`: scale targets, bounds and metrics.
+//! The resource `horizontalpodautoscalers`: its families show what each autoscaler scales, its minimum and maximum
+//! number of replicas, and the target and current values of its metrics.
 
 use k8s_openapi::api::autoscaling::v2::{
     HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,

@@ -1,4 +1,4 @@
-//! `ingressclasses`: the controller of each ingress class.
+//! The resource `ingressclasses`: its families show the controller of each ingress class.
 
 use k8s_openapi::api::networking::v1::IngressClass;
 

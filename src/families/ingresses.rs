@@ -1,4 +1,4 @@
-//! `ingresses`: classes, paths with their backends, and TLS hosts.
+//! The resource `ingresses`: its families show classes, paths with their backends, and hosts with TLS.
 
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 

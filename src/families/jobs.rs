@@ -1,4 +1,4 @@
-//! `jobs`: specifications, numbers of pods, and results.
+//! The resource `jobs`: its families show the specification, the numbers of pods and the result of each job.
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 

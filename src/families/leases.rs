@@ -1,4 +1,4 @@
-//! `leases`: owners, holders and renew times.
+//! The resource `leases`: its families show the owners, the holder and the renew time of each lease.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

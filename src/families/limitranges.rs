@@ -1,4 +1,4 @@
-//! `limitranges`: limits and defaults for containers, pods and claims.
+//! The resource `limitranges`: its families show limits and defaults for containers, pods and PersistentVolumeClaims.
 
 use k8s_openapi::api::core::v1::LimitRange;
 

@@ -1,4 +1,5 @@
-//! `mutatingadmissionpolicies`: parameters and failure policies of policies that change requests.
+//! The resource `mutatingadmissionpolicies`: its families show the parameters and failure policies of policies that
+//! change requests to the API server.
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::ParamKind;

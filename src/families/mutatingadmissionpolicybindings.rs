@@ -1,4 +1,4 @@
-//! `mutatingadmissionpolicybindings`: the policy and the parameters of each binding.
+//! The resource `mutatingadmissionpolicybindings`: its families show the policy and the parameters of each binding.
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::ParamRef;

@@ -1,4 +1,5 @@
-//! `mutatingwebhookconfigurations`: services that change requests to the API server.
+//! The resource `mutatingwebhookconfigurations`: its families show the webhooks that may change requests to the API
+//! server, and the services of these webhooks.
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 

@@ -1,4 +1,4 @@
-//! `namespaces`: phase and conditions.
+//! The resource `namespaces`: its families show the phase and the conditions of each namespace.
 
 use k8s_openapi::api::core::v1::Namespace;
 

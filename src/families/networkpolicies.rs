@@ -1,4 +1,4 @@
-//! `networkpolicies`: the numbers of ingress and egress rules.
+//! The resource `networkpolicies`: its families show the numbers of ingress and egress rules.
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 

@@ -1,4 +1,4 @@
-//! `nodes`: versions, resources, conditions and addresses.
+//! The resource `nodes`: its families show versions, capacity, conditions and addresses.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `persistentvolumeclaims`: requests and bound volumes.
+//! The resource `persistentvolumeclaims`: its families show the requested storage and the bound volume of each claim.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 

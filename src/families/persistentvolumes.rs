@@ -1,4 +1,5 @@
-//! `persistentvolumes`: claim, phase, capacity and volume source.
+//! The resource `persistentvolumes`: its families show the claim, the phase, the capacity and the volume source of each
+//! volume. The volume source is the field of the spec that describes the storage, such as `nfs` or `csi`.
 
 use k8s_openapi::api::core::v1::{
     FCVolumeSource, ISCSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec,

@@ -1,4 +1,5 @@
-//! `poddisruptionbudgets`: healthy pods, required pods, and allowed evictions.
+//! The resource `poddisruptionbudgets`: its families show the numbers of healthy pods, required pods and allowed
+//! evictions.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 

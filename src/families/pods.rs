@@ -1,5 +1,5 @@
-//! `pods`: the families of pods. Each file contains the families that read one part of the pod object, such as its
-//! containers.
+//! The resource `pods`. Each file in the folder `pods` contains the families that read one part of the object of a pod,
+//! such as its containers.
 
 mod access;
 mod claims;

@@ -1,4 +1,4 @@
-//! `replicasets`: desired and current replicas, and owners.
+//! The resource `replicasets`: its families show desired and current replicas, and owners.
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 

@@ -1,4 +1,4 @@
-//! `replicationcontrollers`: desired and current replicas, and owners.
+//! The resource `replicationcontrollers`: its families show desired and current replicas, and owners.
 
 use k8s_openapi::api::core::v1::{
     ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,

@@ -1,4 +1,4 @@
-//! `resourcequotas`: limits of a namespace, and their usage.
+//! The resource `resourcequotas`: its families show the limits of a namespace, and how much of them is used.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 

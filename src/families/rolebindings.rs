@@ -1,4 +1,5 @@
-//! `rolebindings`: the role that each binding grants. The families do not export the subjects.
+//! The resource `rolebindings`: its families show which role a binding grants. They do not show the subjects of the
+//! binding.
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
 

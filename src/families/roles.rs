@@ -1,4 +1,4 @@
-//! `roles`: the existence of each role. The families do not export the rules.
+//! The resource `roles`: its families show which roles exist. They do not show the rules of the roles.
 
 use k8s_openapi::api::rbac::v1::Role;
 

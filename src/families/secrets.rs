@@ -1,4 +1,5 @@
-//! `secrets`: the existence, type and owners of each secret. The families do not export the content.
+//! The resource `secrets`: its families show which secrets exist, with their type and owners. They do not show the
+//! content of secrets.
 
 use k8s_openapi::api::core::v1::Secret;
 

@@ -1,4 +1,4 @@
-//! `serviceaccounts`: the existence of each service account, and the secrets that it refers to.
+//! The resource `serviceaccounts`: its families show which service accounts exist, and which secrets they refer to.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 

@@ -1,4 +1,4 @@
-//! `services`: types, addresses and load balancers.
+//! The resource `services`: its families show types, addresses and load balancers.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 

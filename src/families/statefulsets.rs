@@ -1,4 +1,5 @@
-//! `statefulsets`: desired and current replicas, revisions, and the retention of claims.
+//! The resource `statefulsets`: its families show desired and current replicas, revisions, and whether the claims of
+//! deleted pods are kept.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 

@@ -1,4 +1,4 @@
-//! `storageclasses`: provisioners and reclaim policies.
+//! The resource `storageclasses`: its families show provisioners and reclaim policies.
 
 use k8s_openapi::api::storage::v1::StorageClass;
 

@@ -1,5 +1,4 @@
-//! Functions that the tests of all families share. The functions return the samples of an object. A test passes the
-//! object as JSON.
+//! Functions that the tests of all families share. They return the samples of an object that a test passes as JSON.
 
 use serde_json::Value;
 

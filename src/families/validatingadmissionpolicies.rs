@@ -1,4 +1,5 @@
-//! `validatingadmissionpolicies`: parameters and failure policies of policies that check requests.
+//! The resource `validatingadmissionpolicies`: its families show the parameters and failure policies of policies that
+//! check requests to the API server.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 

@@ -1,4 +1,5 @@
-//! `validatingadmissionpolicybindings`: the policy, the parameters and the actions of each binding.
+//! The resource `validatingadmissionpolicybindings`: its families show the policy, the parameters and the actions of
+//! each binding.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,

@@ -1,4 +1,5 @@
-//! `validatingwebhookconfigurations`: services that check requests to the API server.
+//! The resource `validatingwebhookconfigurations`: its families show the webhooks that check requests to the API
+//! server, and the services of these webhooks.
 
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 

@@ -1,4 +1,5 @@
-//! `volumeattachments`: volumes that should be attached to nodes, and whether each volume is attached.
+//! The resource `volumeattachments`: its families show which volumes should be attached to nodes, and whether each
+//! volume is attached.
 
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 

@@ -1,4 +1,5 @@
-//! Descriptors: the name, help, type, stability, labels and fields of a family.
+//! Descriptors: the name, help, type, stability and labels of a family, and the fields of an object that the family
+//! reads.
 
 use std::borrow::Cow;
 

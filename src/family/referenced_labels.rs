@@ -150,7 +150,6 @@ pub(crate) fn index_of(code: u8) -> usize {
     usize::from(code) % MAX_VALUES
 }
 
-/// The values of a list.
 pub(crate) fn values_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == REFERENCE_MARK)
 }

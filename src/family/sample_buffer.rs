@@ -1,5 +1,9 @@
 //! [`SampleBuffer`]: collects the tails of one object's samples while generators write them. A tail is the part of a
-//! sample line after the base labels.
+//! sample line after the base labels. If several samples have the same label value, their tails contain only a
+//! reference to the value, which is in the dictionary of the object.
+//!
+//! The sample policy (`sample_policy.rs`) accepts or drops each sample, for example because of a limit. The *exposed*
+//! samples are the accepted samples, with the text that they have in an exposition.
 
 use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason, Written};

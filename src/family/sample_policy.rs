@@ -54,7 +54,7 @@ pub(crate) struct Room {
     pub(crate) labels: usize,
     /// Maximum length of the text of all further samples, in bytes.
     pub(crate) text: usize,
-    /// The limit from which `text` results: the limit on the text of the object, or the limit of the family.
+    /// The limit that determines `text`: either the limit on the text of the object, or the limit of the family.
     pub(crate) text_limit: Limit,
     /// Maximum cost of the expressions of the family.
     pub(crate) expression_cost: u64,
@@ -97,7 +97,7 @@ pub(crate) struct DropCounts {
 
 impl<'a> SamplePolicy<'a> {
     /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is the
-    /// length of the base labels in bytes. Only a family of labels or annotations has an `allowlist`.
+    /// length of the base labels in bytes. Only the families `*_labels` and `*_annotations` have an `allowlist`.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],
@@ -143,7 +143,7 @@ impl<'a> SamplePolicy<'a> {
         self
     }
 
-    /// The limit that the family has reached; `None` if the family may write another sample.
+    /// The limit that the samples of the object have reached; `None` if the family may write another sample.
     pub(super) fn reached(&self, written: Written) -> Option<Limit> {
         if written.samples >= self.max_samples || written.family_text >= self.max_family_text {
             Some(Limit::SamplesPerFamily)

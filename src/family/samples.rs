@@ -79,7 +79,7 @@ pub struct Samples<'a> {
 #[must_use = "a sample is written when it gets its value"]
 pub struct Sample<'s, 'a> {
     samples: &'s mut Samples<'a>,
-    /// The start of the tail of the sample.
+    /// The offset in the buffer at which the tail of the sample begins.
     start: usize,
     /// The limit that the sample exceeds. If this is not `None`, nothing is written.
     exceeds: Option<Limit>,
@@ -411,7 +411,7 @@ impl Sample<'_, '_> {
         true
     }
 
-    /// Counts a label that replaces a joined label.
+    /// Counts the label with this name, if it replaces a joined label.
     fn count_joined(&mut self, name: &[u8]) {
         if self.samples.policy.replaces_joined(name) {
             self.buffer().count_dropped(DropReason::JoinedLabel);
@@ -419,7 +419,8 @@ impl Sample<'_, '_> {
     }
 
     /// Appends a label for an entry of a map. Returns `false` if the policy refuses the name of the label, or if the
-    /// sample already has a label with this name. In this case, the caller must remove the name from the text.
+    /// sample already has a label with this name. If the result is `false`, the caller must remove the name from the
+    /// text.
     fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
         let separator = self.separator();
         let Samples { buffer, policy } = &mut *self.samples;

@@ -65,8 +65,8 @@ pub(crate) fn of_samples(samples: usize, bytes: usize) -> u64 {
     SAMPLE * samples as u64 + bytes as u64 / TEXT
 }
 
-/// Converts `work` units of work to two numbers: so many samples without text, or so many bytes of text, cost at least
-/// this much work.
+/// Returns the number of samples without text that cost at least `work` units of work, and the number of bytes of text
+/// that cost at least `work` units.
 pub(super) fn room(work: u64) -> (usize, usize) {
     let size = |units: u64| usize::try_from(units).unwrap_or(usize::MAX);
     (size(work.div_ceil(SAMPLE)), size(work.saturating_mul(TEXT)))

@@ -193,9 +193,9 @@ impl Pattern {
         else {
             return false;
         };
-        // If a text occurs several times in the key, use its first position, because it leaves the longest rest for the
-        // later texts. If there is a newline before this position, the key does not match, because the same newline is
-        // also before all later positions.
+        // If a text occurs several times in the key, use its first occurrence, which leaves the longest rest for the
+        // later texts. If there is a newline before the first occurrence, the key does not match, because the same
+        // newline is also before all later occurrences.
         for literal in middle {
             match rest.split_once(&**literal) {
                 Some((run, after)) if !run.contains('\n') => rest = after,

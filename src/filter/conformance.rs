@@ -1,4 +1,5 @@
-//! Runs the recorded cases of `tests/conformance/process`. Each line of a file is a JSON object with one case.
+//! Tests that the filters decide like kube-state-metrics. The files in `tests/conformance/process` contain recorded
+//! cases: each line is a JSON object with an input, and with the result of kube-state-metrics.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +30,7 @@ fn metric_filters() {
     assert_eq!(cases.len(), 38);
     for case in cases {
         let name = &case["case"];
-        // Joins the items to the value of an option and splits the value, as the command line does.
+        // Joins the items to one value, as a user writes them on the command line, and splits the value again.
         let list = |key: &str| -> Vec<String> {
             split_list(&texts(&case[key]).join(","))
                 .map(str::to_owned)

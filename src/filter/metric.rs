@@ -126,7 +126,7 @@ enum Search {
 }
 
 /// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have fewer than 200
-/// characters. So even a pattern that tries each pair of two positions in the name needs fewer steps.
+/// characters. So even a pattern that tries each pair of two positions in the name needs fewer steps than this maximum.
 const BACKTRACK_LIMIT: usize = 50_000;
 
 /// Maximum number of instructions of a compiled pattern. The compiler expands recursive groups, so a compiled pattern
@@ -300,7 +300,7 @@ fn reason(error: &Error) -> String {
         return error.to_string();
     };
     match &**compile {
-        // The message of the outer error has no details. The sources of the error contain the cause.
+        // The message of the outer error has no details. The innermost error (see `Error::source`) names the cause.
         CompileError::InnerError(inner) => {
             let mut deepest: &dyn error::Error = inner;
             while let Some(source) = deepest.source() {

@@ -1,4 +1,5 @@
-//! [`JoinedText`]: the joined labels of the rows of a page.
+//! [`JoinedText`]: the text of the joined labels of the rows of a page. Joined labels are labels that samples get from
+//! other objects, such as the namespace.
 
 /// The joined labels of the rows of a page. A comma precedes each label. If several rows have the same labels, the text
 /// of the labels is stored once.

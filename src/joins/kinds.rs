@@ -55,7 +55,6 @@ impl SourceKind {
         Some(kind)
     }
 
-    /// The resource of this kind.
     pub(crate) fn info(self) -> ResourceInfo {
         match self {
             Self::Namespace => ResourceInfo::of::<Namespace>(),
@@ -69,7 +68,6 @@ impl SourceKind {
         }
     }
 
-    /// The name of the kind.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Namespace => "Namespace",
@@ -93,12 +91,12 @@ impl SourceKind {
         !matches!(self, Self::Namespace | Self::Node)
     }
 
-    /// The byte that represents the kind in a stored reference.
+    /// The byte that represents the kind in a stored [`Reference`](super::reference::Reference).
     pub(super) fn code(self) -> u8 {
         b'a' + self as u8
     }
 
-    /// The kind that a byte in a stored reference represents.
+    /// The kind that a byte in a stored [`Reference`](super::reference::Reference) represents.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         let index = code.checked_sub(b'a')?;
         Self::ALL.get(usize::from(index)).copied()

@@ -1,4 +1,4 @@
-//! [`ObjectView`]: the fields of an object that joined labels need, for typed objects and for JSON.
+//! [`ObjectView`]: reads the fields of an object that joined labels need. The object is a typed object or JSON.
 
 use std::any::{Any, TypeId};
 

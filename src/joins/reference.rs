@@ -1,9 +1,10 @@
-//! [`Reference`]: the controller of an object, as a row or a source stores it.
+//! [`Reference`]: the controller of an object, as a row or a source stores it. A source is an object from which labels
+//! are joined.
 
 use super::kinds::SourceKind;
 use crate::k8s::write_label_value;
 
-/// The byte that separates the fields of a stored text. It occurs in no UTF-8 text.
+/// The byte that separates the fields in the text that a row or a source stores. It occurs in no UTF-8 text.
 pub(super) const FIELD_END: u8 = 0xff;
 /// The byte between the kind and the name, in a reference whose kind is not a [`SourceKind`]. It occurs in no UTF-8
 /// text.
@@ -63,7 +64,6 @@ impl<'a> Reference<'a> {
         })
     }
 
-    /// The name of the kind.
     pub(super) fn kind(self) -> &'a [u8] {
         match self {
             Self::Known { kind, .. } => kind.name().as_bytes(),
@@ -71,7 +71,6 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// The name of the object.
     pub(super) fn name(self) -> &'a [u8] {
         match self {
             Self::Known { name, .. } | Self::Other { name, .. } => name,

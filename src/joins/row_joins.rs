@@ -64,8 +64,8 @@ struct Resolved<'a> {
     /// The controller of the row's object, if this controller is a ReplicaSet or a Job.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
-    /// The source of the labels of the workload. It is the workload itself or, if the crate does not read objects of
-    /// its kind, the ReplicaSet or Job that the workload controls.
+    /// The source of the labels of the workload. This source is the workload itself. But if the crate does not read
+    /// objects of the workload's kind, the source is the ReplicaSet or Job that the workload controls.
     top: Option<&'a Source>,
 }
 
@@ -113,7 +113,7 @@ impl RowJoins {
     fn add(&mut self, join: &Join) {
         let value = match &join.value {
             JoinedValue::Key { object, map, key } => {
-                // `sources` knows the keys of all joins, so `position` is never `None`.
+                // `sources` knows the keys of all joined labels, so `position` is never `None`.
                 let position = self.sources.wanted.position(*object, *map, key);
                 let position = position.unwrap_or(usize::MAX - 1);
                 match object {
@@ -188,8 +188,8 @@ impl RowJoins {
     /// Appends to `out` the references of an object to its node and its controller, and the values that are joined from
     /// the object itself.
     ///
-    /// If the joined labels of the object can exceed the limit on its text, `max_len` is the maximum length of these
-    /// labels.
+    /// If the joined labels can exceed the limit on the text of the object, `max_len` is the maximum length of the
+    /// joined labels.
     pub(crate) fn write_links<K: CollectedResource>(
         &self,
         object: &K,
@@ -244,7 +244,8 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases when a source changes, if rows of the store can refer to sources of this kind.
+    /// A number that increases when a source changes. Sources of a kind to which no row of the store can refer do not
+    /// count.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {
@@ -255,7 +256,7 @@ impl RowJoins {
         kinds.map(|kind| table.generation(kind)).sum()
     }
 
-    /// A hash of the ids of all sources to which the rows refer.
+    /// A hash of the ids of all sources to which the rows refer. When a source changes, its id changes.
     ///
     /// If neither the hash nor the rows have changed, the joined labels have not changed. The hash has 64 bits and a
     /// random key, so two different sets of sources practically never have the same hash.
@@ -391,7 +392,7 @@ impl LabelSource {
     }
 }
 
-/// Sets `key` to the key of an object: `namespace/name`, or `name` without a namespace.
+/// Sets `key` to the key of a namespaced object: `namespace/name`.
 fn set_key(key: &mut String, namespace: &str, name: &[u8]) {
     key.clear();
     key.push_str(namespace);

@@ -23,8 +23,8 @@ pub(crate) struct SourceObject {
 pub(super) struct Source {
     /// Identifies the content of the source. If a source changes, it gets a new number that no other source has.
     id: u64,
-    /// The reference to the controller of the object. Then, for each key that joined labels need, [`FIELD_END`] and the
-    /// escaped value.
+    /// The reference to the controller of the object, if the object is a ReplicaSet or a Job. Then, for each key that
+    /// joined labels need, [`FIELD_END`] and the escaped value.
     text: Box<[u8]>,
 }
 
@@ -47,7 +47,7 @@ impl Source {
         &self.text
     }
 
-    /// Returns the controller of the object, if it has one.
+    /// Returns the controller of a ReplicaSet or a Job, if there is one. For other kinds, the result is `None`.
     pub(super) fn controller(&self) -> Option<Reference<'_>> {
         Reference::read(self.fields().next().unwrap_or_default())
     }

@@ -1,4 +1,5 @@
-//! [`JoinSources`]: the objects from which labels are joined. Such an object is called a source.
+//! [`JoinSources`]: the objects from which labels are joined. Such an object is called a source; here, the word does
+//! not mean a component that feeds stores.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -149,8 +150,8 @@ impl SourceFeed {
         self.sources.next_feeder()
     }
 
-    /// Begins a change of sources and rows. A scrape sees all of these changes or none of them. The change ends when
-    /// the guard is dropped.
+    /// Begins a change of sources and rows, which ends when the returned guard is dropped. A scrape sees the whole
+    /// change or nothing of it.
     pub(crate) fn begin_step(&self) -> RwLockWriteGuard<'_, ()> {
         self.sources.step.write()
     }
@@ -178,7 +179,7 @@ impl SourceFeed {
     }
 
     /// Keeps the source of an object that has not changed. If the feeder has begun a list, adds the source to this
-    /// list. Returns false if the feeder does not have this source.
+    /// list. Returns false if the feeder has not set this source.
     pub(crate) fn keep(&self, feeder: u64, key: &str) -> bool {
         let SourcesState { table, lists } = &mut *self.sources.state.lock();
         let mut list = lists.get_mut(&(self.kind, feeder));

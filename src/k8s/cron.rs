@@ -1,10 +1,11 @@
 //! Cron schedules, with the same meaning as in the CronJob controller of Kubernetes.
 //!
-//! The controller uses the standard parser of this [cron library]. This module accepts the same syntax. A schedule has
-//! five fields, or is a descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from
-//! a prefix `TZ=`. As in kube-state-metrics, two rules differ from the controller. First, 7 also means Sunday. Second,
-//! a step above 1 must be smaller than the number of values in the range to which the step applies. Therefore, `*/12`
-//! for months is invalid.
+//! The controller uses the standard parser of this [cron library]. This module accepts the same syntax, and computes
+//! the time of the next run. A *run* is a time at which the schedule starts a Job. A schedule has five fields, or is a
+//! descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from a prefix `TZ=`. As
+//! in kube-state-metrics, two rules differ from the controller. First, 7 also means Sunday. Second, a step above 1 must
+//! be smaller than the number of values in the range to which the step applies. Therefore, `*/12` for months is
+//! invalid.
 //!
 //! This module does not use the crates `croner`, `cron` and `cronexpr`, because they accept other syntaxes than the
 //! controller. These crates have no `@every`, and have other rules for days, steps or seconds. `croner` is the most
@@ -30,7 +31,7 @@ use self::duration::whole_seconds;
 use self::errors::ScheduleError;
 use self::field::{DAYS, Field, HOURS, MINUTES, MONTHS, WEEKDAYS};
 
-/// The time zone database that is part of the program. It caches the zones that were used.
+/// The time zone database that is part of the program. The database caches the zones that were used.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// The maximum number of years between two occurrences of the same day of the year. For example, there is no 29
@@ -181,7 +182,7 @@ impl Clock {
         }
     }
 
-    /// The first run at or after the local time `from`, for a clock without changes.
+    /// The first run at or after the local time `from`, as if the offset of the time zone never changed.
     fn first_on_clock(&self, from: i64) -> Option<i64> {
         let from = from + (-from).rem_euclid(60);
         let mut start = EPOCH.checked_add(SignedDuration::from_secs(from)).ok()?;

@@ -1,4 +1,4 @@
-//! The family of an IP address.
+//! The family of an IP address: version 4 or version 6.
 //!
 //! Addresses are read as in [RFC 4291], section 2.2, with a zone as in [RFC 4007], section 11.
 //!

@@ -1,4 +1,5 @@
-//! Names of metrics and labels: checks whether a name is valid, and creates names from resource names and map keys.
+//! Names of metrics and labels: checks whether a name is valid, and creates names from the keys of Kubernetes labels
+//! and annotations. Also converts the names of compute resources, such as `nvidia.com/gpu`, to label values.
 //!
 //! Names follow the classic [data model]: letters, digits and underscores. Every scraper accepts such names in the text
 //! format and in OpenMetrics.
@@ -47,7 +48,7 @@ pub(crate) fn sanitize_label(name: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Appends a resource name as the value of a `resource` label: `nvidia.com/gpu` → `nvidia_com_gpu`.
+/// Appends the name of a compute resource as the value of a `resource` label: `nvidia.com/gpu` → `nvidia_com_gpu`.
 ///
 /// Each character outside `[A-Za-z0-9_]` becomes one `_`. Upper-case letters stay upper-case.
 pub(crate) fn write_resource_name(out: &mut Vec<u8>, name: &str) {

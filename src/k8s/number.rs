@@ -8,7 +8,7 @@
 
 use std::fmt::{self, Write as _};
 
-/// A double can represent every integer below this number exactly, so such an integer can be written without the code
+/// A double represents every integer below this number exactly. Therefore, such an integer is written without the code
 /// for fractions.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 

@@ -1,4 +1,5 @@
-//! Classes of resource names, such as `cpu` or `nvidia.com/gpu`. The class determines the label `unit` of a sample.
+//! Classes of the names of compute resources, such as `cpu` or `nvidia.com/gpu`. The class determines the label `unit`
+//! of a sample. In this file, a resource is a compute resource of a container or a node.
 //!
 //! The [Kubernetes resource model] defines the classes. If a name belongs to no class, there is no sample.
 //!

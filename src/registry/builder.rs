@@ -86,8 +86,8 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// The allowlists that the application has set, with the resource names that it passed. `build` finds the resources
-/// with these names.
+/// The allowlists that the application has set. They still have the resource names that the application passed; `build`
+/// finds the resources with these names.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -311,8 +311,8 @@ impl Builder {
 
     /// Adds a label to all samples of a resource (a *joined label*).
     ///
-    /// Its value comes from the namespace, the node or the workload of the object, or from the object itself. The
-    /// resource `*` means all resources.
+    /// The value of the label comes from the namespace, the node or the workload of the object, or from the object
+    /// itself. The resource `*` means all resources.
     ///
     /// The joined labels follow the base labels. If, for example, the namespace of an object is not known or does not
     /// have the label, the samples of the object do not get the joined label. If the label of the namespace changes,

@@ -1,5 +1,7 @@
 //! The families that a configuration of custom resources adds to a registry: their collectors, and the links between
 //! two stores of the same resource.
+//!
+//! A *family in Rust* is a family that such a configuration does not define: a built-in family, or one of the host.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,8 +70,8 @@ pub(super) fn collectors(
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Keeps at most `max` of the kinds that wildcards select; 0 disables this limit. Returns the collectors of the kept
-/// kinds, and the resources that are left out.
+/// Keeps at most `max` of the kinds that wildcards in the configuration select; 0 disables this limit. Returns the
+/// collectors of the kept kinds, and the resources that are left out.
 ///
 /// Kinds that already have stores take precedence, so that a new definition does not remove the samples of another
 /// kind. Among the other kinds, kinds with older definitions take precedence. Therefore, a replica that starts later

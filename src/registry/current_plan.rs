@@ -47,8 +47,8 @@ impl CurrentPlan {
     #[cfg(feature = "custom-resources")]
     pub(crate) fn replace(&self, plan: Plan) {
         let mut state = self.state.write();
-        // The cache identifies a compressed block by its samples, and does not detect a changed header. So clear the
-        // cache if a header changes.
+        // The cache identifies a compressed block by its samples, and does not detect that a header (the `# HELP` and
+        // `# TYPE` lines of a family) has changed. So clear the cache if a header changes.
         #[cfg(feature = "gzip")]
         if !keeps_headers(&state.plan, &plan) {
             state.gzip = Arc::default();

@@ -61,8 +61,7 @@ pub struct ResourceChanges {
 // === impl StateMetrics ===
 
 impl StateMetrics {
-    /// Returns a handle for the families of a configuration of custom resources, with which you can change them at run
-    /// time.
+    /// Returns a handle with which you can change the families of a configuration of custom resources at run time.
     #[must_use]
     pub fn custom_resources(&self) -> CustomResources {
         CustomResources {
@@ -82,9 +81,9 @@ impl CustomResources {
     ///
     /// # Errors
     ///
-    /// This version of the crate never returns an error. Conflicts between families in Rust are already found by
-    /// `build`. Conflicts of configured families are only [`warnings`](Self::warnings). If a later version returns an
-    /// error, nothing has changed.
+    /// This version of the crate never returns an error. `build` already reports conflicts between families in Rust
+    /// (those that are not configured). Conflicts of configured families are only [`warnings`](Self::warnings). If a
+    /// later version of the crate returns an error, the call has changed nothing.
     pub fn set_known_kinds(
         &self,
         kinds: impl IntoIterator<Item = KnownKind>,
@@ -104,7 +103,7 @@ impl CustomResources {
     /// # Errors
     ///
     /// This version of the crate never returns an error, as for [`set_known_kinds`](Self::set_known_kinds). If a later
-    /// version returns an error, the previous configuration stays in use.
+    /// version of the crate returns an error, the previous configuration stays in use.
     pub fn set_config(&self, config: Option<&Config>) -> Result<ResourceChanges, BuildError> {
         let mut configured = self.metrics.configured();
         let kinds = configured.kinds.clone();
@@ -157,7 +156,7 @@ impl CustomResources {
         self.metrics.configured().left_out.clone()
     }
 
-    /// Returns warnings about conflicts between configured families and families in Rust.
+    /// Returns warnings about conflicts between configured families and families whose generators are Rust code.
     ///
     /// There is a warning if two families with the same name have a different help text or type. There is also a
     /// warning if two families need the same OpenMetrics name.
@@ -199,8 +198,8 @@ impl CustomResources {
             .collect()
     }
 
-    /// Starts to collect hints about possible mistakes in the configuration, which the families find while they read
-    /// objects.
+    /// Starts to collect hints about possible mistakes in the configuration. The families find these mistakes while
+    /// they read objects.
     pub(super) fn collect_notes(&self) {
         let configured = self.metrics.configured();
         configured

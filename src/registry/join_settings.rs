@@ -1,4 +1,7 @@
-//! [`JoinSettings`]: the joined labels of a registry, and the objects from which they are joined (their sources).
+//! [`JoinSettings`]: the joined labels of a registry, and the objects from which they are joined.
+//!
+//! The names in the code call these objects *sources*. In the comments, a source is a component that feeds stores, such
+//! as a watch.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -73,8 +76,8 @@ impl JoinSettings {
     }
 
     /// If labels are joined from the objects of a resource, returns a handle with which the store of this resource
-    /// updates the [`JoinSources`]. Returns `None` if no labels are joined from these objects, or if another store
-    /// already has this handle.
+    /// passes these objects to the [`JoinSources`]. Returns `None` if no labels are joined from these objects, or if
+    /// another store already has this handle.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
         // A store of configured families never updates the `JoinSources`, because such a store may be removed at run

@@ -11,7 +11,7 @@ use crate::filter::{AllowlistConfig, MetricFilter};
 use crate::limits::Limits;
 use crate::scope::ObjectFilter;
 
-/// The options of all stores. The options are kept after startup, because a changed configuration can add stores.
+/// The options of all stores. The registry keeps them after startup, because a changed configuration can add stores.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(super) metrics: MetricFilter,

@@ -43,7 +43,8 @@ pub struct StateMetrics {
     current: Arc<CurrentPlan>,
     settings: Arc<Settings>,
     warnings: Arc<[FilterWarning]>,
-    /// The configured families. A change locks this field until it is complete, so that changes run one after another.
+    /// The configured families. A change locks this field until the change is complete, so that changes run one after
+    /// another.
     #[cfg(feature = "custom-resources")]
     configured: Arc<parking_lot::Mutex<Configured>>,
 }

@@ -23,7 +23,7 @@ const DEFAULT_ESCAPING: &str = "underscores";
 
 const ESCAPINGS: [&str; 4] = [DEFAULT_ESCAPING, "allow-utf-8", "dots", "values"];
 
-/// One element of an `Accept` header.
+/// One element of an `Accept` header, such as `text/plain;q=0.5`.
 #[derive(Debug, Default)]
 struct Clause {
     media_type: String,
@@ -44,8 +44,8 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
         .filter(|(_, clause)| clause.quality > 0)
     {
         escaping = clause.escaping.unwrap_or(escaping);
-        // For each format, only the most specific clause applies. For example, `text/plain` is more specific than
-        // `*/*`.
+        // For each format, only the most specific element of the header applies. For example, `text/plain` is more
+        // specific than `*/*`.
         let offer = offers().find(|(format, version)| {
             let specificity = |clause: &Clause| clause.specificity(*format, version);
             let this = specificity(clause);
@@ -143,7 +143,7 @@ impl Clause {
         Some(clause)
     }
 
-    /// Returns how specific the clause is for a format; 0 if the clause does not match the format.
+    /// Returns how specific the element is for a format; 0 if the element does not match the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);

@@ -106,8 +106,8 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between two checks of readiness while readiness can change without an event. It can change when a
-/// refusal has lasted long enough. After the deadline, it can also change when a list makes no more progress.
+/// The interval between two checks of readiness while readiness can change without an event. This happens when a
+/// refusal (403 or 404) has lasted long enough, and, after the readiness deadline, when a list makes no more progress.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 /// Returns how long to pause after a check of readiness. `check` is the duration of the check. After a short check,

@@ -1,5 +1,5 @@
 //! One column of a page. For each row of the page, a column has a *cell*, which is a piece of text. Equal cells are
-//! stored once.
+//! stored once: the column has one *entry* for all of them.
 
 use std::hash::BuildHasher;
 use std::sync::LazyLock;
@@ -23,10 +23,10 @@ pub(crate) const MAX_ROWS: usize = 255;
 pub(crate) struct Column {
     /// A number that changes whenever the column changes. No other column in the process has this number.
     version: u64,
-    /// The text of the distinct cells, one after another. The text of removed cells stays until it is overwritten or
-    /// packed.
+    /// The text of the distinct cells, one after another. The text of removed cells stays until new text overwrites it,
+    /// or until the used text is copied to new memory.
     text: Vec<u8>,
-    /// The positions of the distinct cells. The first cell is always the empty cell.
+    /// The positions of the distinct cells in `text`. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
     /// Whether a cell has, or had, a code: a byte that refers to a value in the dictionary of the row.

@@ -1,5 +1,6 @@
-//! [`JoinedRows`]: the joined labels of the rows of a page. Joined labels come from other objects, such as the node of
-//! a pod. The labels belong to one state of these other objects.
+//! [`JoinedRows`]: the joined labels of the rows of a page. Joined labels are labels that an exposition adds to the
+//! samples of an object. They come from the metadata of the object or from other objects, such as the node of a pod.
+//! All joined labels in a snapshot belong to the same state of these objects.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +23,7 @@ pub(super) struct SnapshotJoins {
 pub(crate) struct JoinedRows<'a> {
     snapshot: &'a SnapshotJoins,
     page: &'a Page,
-    /// The position of the page in the snapshot.
+    /// The index of the page in the snapshot.
     at: usize,
 }
 
@@ -73,7 +74,7 @@ impl<'a> JoinedRows<'a> {
 // === impl Page ===
 
 impl Page {
-    /// For each row, the key and the references to other objects, which determine the joined labels of the row. Only
+    /// For each row, the key and the references to other objects. They determine the joined labels of the row. Only
     /// call this method if the samples of the store have joined labels.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = RowKey<'_>> {
         (0..self.len()).map(|row| RowKey {

@@ -1,4 +1,7 @@
 //! [`JoinedState`]: the joined labels of a page, and their version.
+//!
+//! Joined labels are labels that an exposition adds to the samples of an object, such as labels of its namespace or
+//! node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +18,8 @@ pub(super) struct JoinedState(Mutex<Option<KnownState>>);
 struct KnownState {
     inputs: JoinInputs,
     fingerprint: u64,
-    /// A number that changes whenever the joined labels of the page change. The joined labels of other pages have
-    /// different numbers.
+    /// A number that changes whenever the joined labels of the page change. No two pages with different joined labels
+    /// have the same number.
     version: u64,
     /// The joined labels; `None` if no exposition has needed them since they changed.
     text: Option<Arc<JoinedText>>,

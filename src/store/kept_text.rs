@@ -1,5 +1,8 @@
 //! Applies the limit on the text of an object. This module decides for which rows an event may render only some
 //! families, and limits the length of the joined labels of a row.
+//!
+//! An event that renders only some families is an *update* of the row. For each update, the store compares the
+//! *fingerprints* of the row, which are hashes of the object's fields. So a row without fingerprints is never updated.
 
 use super::page::Page;
 use super::schema::Schema;
@@ -21,12 +24,12 @@ impl<K: CollectedResource> Schema<K> {
     /// all cells of the row together, but an update renders only some cells. `samples` is the number of samples that
     /// the row had before the update.
     ///
-    /// A row gets fingerprints only if its text is at most half of the limit. Only rows with fingerprints are updated.
-    /// If the store has `n` families, the text of a small update is at most this half divided by `n + 1`. Therefore,
-    /// the row does not exceed the limit, even if later updates replace each cell.
+    /// A row gets fingerprints only if its text is at most half of the limit. If the store has `n` families, the text
+    /// of a small update is at most the other half divided by `n + 1`. Therefore, the row does not exceed the limit,
+    /// even if later updates replace each cell.
     ///
-    /// If the store has joined labels, the same rules apply with a third of the limit instead of half of the limit. The
-    /// last third of the limit is for the joined labels, whose values may have the maximum length.
+    /// If the store has joined labels, the same rules apply with thirds of the limit instead of halves. The last third
+    /// is for the joined labels, whose values may have the maximum length.
     pub(super) fn is_small_update(&self, rendered: &SampleBuffer, samples: usize) -> bool {
         let max = self.max_kept_text();
         let samples = samples.saturating_add(rendered.exposed_samples());

@@ -1,4 +1,6 @@
-//! [`Marks`]: the rows of a page that a list in progress contains.
+//! [`Marks`]: which rows of a page a list in progress contains.
+//!
+//! A row that the list contains has a mark.
 
 use super::column::MAX_ROWS;
 

@@ -231,7 +231,7 @@ impl<K: CollectedResource> MetricsStore<K> {
             return;
         }
         self.count_dropped(&feeder.key, samples);
-        // A row gets no fingerprints if samples or labels were dropped, or if a generator counts events. Without
+        // A row gets no fingerprints if samples or labels were dropped, or if a generator counted an error. Without
         // fingerprints, each event renders the whole object, so that the counts are correct. A row with much text also
         // gets no fingerprints; see `Schema::is_small_update`.
         let is_kept = samples.may_be_kept() && self.schema().is_small_row(samples);
@@ -274,8 +274,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Calls `read` with the place, the page and the index of the row with this key. Returns `None` if the feeder has
-    /// no such row.
+    /// Calls `read` with the place of the row with this key, the page of the row, and the index of the row in the page.
+    /// Returns `None` if the feeder has no such row.
     pub(super) fn read_row<T>(
         &self,
         feeder: usize,

@@ -20,10 +20,10 @@ pub(crate) struct Page {
     rows: Arc<Rows>,
     /// `metadata.resourceVersion` per row; 0 if the version is not a decimal integer.
     versions: Vec<u64>,
-    /// For each row, the hashes of the fields from which the row was rendered.
+    /// For each row, its fingerprints: hashes of the fields from which the row was rendered.
     fingerprints: RowFingerprints,
-    /// The columns, in this order: base labels, families, references to the objects with the joined labels, and the
-    /// dictionary. The column with the references exists only if the store has joined labels.
+    /// The columns, in this order: base labels, families, references to the objects from which labels are joined, and
+    /// the dictionary. The column with the references exists only if the store has joined labels.
     columns: Vec<Arc<Column>>,
     joined: JoinedState,
 }
@@ -31,7 +31,6 @@ pub(crate) struct Page {
 /// The numbers of columns and fingerprints in all pages of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageLayout {
-    /// The number of columns.
     pub(crate) columns: usize,
     /// The number of fingerprints per row.
     pub(crate) groups: usize,
@@ -136,8 +135,8 @@ impl Page {
         self.fingerprints.differ(row, fingerprints)
     }
 
-    /// The columns, in this order: base labels, families, references to the objects with the joined labels, and the
-    /// dictionary. The column with the references exists only if the store has joined labels.
+    /// The columns, in this order: base labels, families, references to the objects from which labels are joined, and
+    /// the dictionary. The column with the references exists only if the store has joined labels.
     pub(crate) fn columns(&self) -> &[Arc<Column>] {
         &self.columns
     }
@@ -214,7 +213,7 @@ impl Page {
         }
     }
 
-    /// The position in `cells` of the first cell that differs from the cell of `row`.
+    /// The position in `cells` of the first cell that differs from the cell of `row` in the same column.
     pub(crate) fn first_difference(&self, row: usize, cells: &RowCells) -> Option<usize> {
         cells.of_columns().position(|(column, cell)| {
             let column = self.columns.get(column);

@@ -3,8 +3,8 @@
 #[cfg(feature = "testing")]
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
-/// The cells of one object: for the base labels, the families, the references to the objects with the joined labels,
-/// and the dictionary.
+/// The cells of one object: for the base labels, the families, the references to the objects from which labels are
+/// joined, and the dictionary.
 #[derive(Debug, Default)]
 pub(crate) struct RowCells {
     pub(super) text: Vec<u8>,

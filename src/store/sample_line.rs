@@ -34,8 +34,7 @@ impl<'a> SampleLine<'a> {
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))
     }
 
-    /// The value of the sample. The text is always a number, because stores contain only numbers; for any other text,
-    /// the result is NaN.
+    /// The value of the sample. In a store, every value is a number; for any other text, the result is NaN.
     pub(crate) fn value(self) -> f64 {
         let text = self.tail.trim_ascii_end();
         let start = memchr::memrchr(b' ', text).map_or(0, |at| at + 1);

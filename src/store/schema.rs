@@ -1,5 +1,6 @@
 //! [`Schema`]: the base labels and families of a store. A schema renders an object to *cells*, which contain the text
-//! of its labels and samples.
+//! of its labels and samples. The fields of an object are divided into groups. If only some groups change, the store
+//! renders only the families that depend on these groups.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +29,7 @@ pub(crate) struct Schema<K> {
     resource: ResourceInfo,
     bases: Vec<BaseLabels<K>>,
     families: Vec<ActiveFamily<K>>,
-    /// The plan with all base labels and families.
+    /// The base labels and families to render for a whole object: all of them.
     whole: UpdatePlan,
     /// Finds the groups of fields that have changed in an object. `None` if each event may change all families.
     scanner: Option<Scanner>,
@@ -52,7 +53,7 @@ pub(crate) struct Schema<K> {
 #[derive(Debug)]
 pub(crate) struct ActiveFamily<K> {
     pub(crate) family: Family<K>,
-    /// The position of the family's base labels in `Schema::bases`.
+    /// The index of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
     /// States which changes of an object require that the family is generated again. These changes include all changes
@@ -305,7 +306,7 @@ impl<K: CollectedResource> Schema<K> {
     /// The numbers of columns and fingerprints in the pages of the store.
     pub(super) fn layout(&self) -> PageLayout {
         PageLayout {
-            // The columns are: base labels, families, references to the objects with the joined labels, and the
+            // The columns are: base labels, families, references to the objects from which labels are joined, and the
             // dictionary.
             columns: self.bases.len()
                 + self.families.len()
@@ -368,7 +369,7 @@ impl<K: CollectedResource> Schema<K> {
         }
     }
 
-    /// Renders the cells of a plan. `buffer` must have the dictionary of the row.
+    /// Renders the cells of the base labels and families in a plan. `buffer` must have the dictionary of the row.
     pub(super) fn render_update(
         &self,
         object: &K,

@@ -1,4 +1,4 @@
-//! [`StoreStats`], and its counters.
+//! [`StoreStats`]: the size of a store, with counts of its changes and errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +49,8 @@ pub struct StoreStats {
     pub duplicates: u64,
     /// Samples of counters that were dropped because the value was negative or not a number.
     pub invalid_counters: u64,
-    /// Panics of generators and base labels. Each panic removes the samples of one object in one
-    /// family, or the value of one label.
+    /// Panics of generators and base labels. Each panic removes the samples of one object in one family, or the value
+    /// of one label.
     pub panics: u64,
     /// Joined labels that were not added to samples of applied objects, because the object has a label with the same
     /// name.
@@ -87,7 +87,6 @@ pub struct ExceededLimit {
     pub first_object: String,
 }
 
-/// The counters of one store.
 #[derive(Debug, Default)]
 pub(super) struct StoreCounters {
     pub(super) changed: Counter,

@@ -1,4 +1,5 @@
-//! Tables: the pages of one feeder in key order. During a list, a table marks the rows that the list contains.
+//! Tables: the pages of one feeder in key order. During a list, a table marks the rows that the list contains. The
+//! *tail* of a table has the rows of the list that come after the last page and are not in a page yet.
 
 use std::sync::Arc;
 
@@ -106,7 +107,7 @@ impl Table {
         self.place_of(key).and_then(|place| self.row_at(place))
     }
 
-    /// The place of the row with this key.
+    /// The place of the row with this key: the index of its page, and its index in the page.
     pub(crate) fn place_of(&self, key: &str) -> Option<RowPlace> {
         let (page, row) = self.position(key).ok()?;
         Some(RowPlace { page, row })
@@ -445,7 +446,7 @@ impl PageSlot {
         !ordered && self.listed.get(row)
     }
 
-    /// Creates a slot for a page whose rows are all in the list in progress.
+    /// Creates a slot for a page of the list in progress: all its rows are marked as listed.
     fn listed(page: Page) -> Self {
         let listed = Marks::first(page.len());
         Self {

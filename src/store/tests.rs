@@ -1,3 +1,5 @@
+//! Tests a store: versions of objects, lists, several feeders, filters and shards.
+
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};

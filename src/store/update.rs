@@ -1,5 +1,9 @@
 //! Updates rows. If an object has changed, an update decodes only the fields that have changed, and renders only the
 //! families that read these fields.
+//!
+//! The store divides the fields of objects into groups. A *scan* of an object computes the fingerprint of each group,
+//! which is a hash of its fields, without decoding the object. A group has changed if its fingerprint differs from the
+//! fingerprint in the row.
 
 use super::MetricsStore;
 use super::metrics_store::RowChange;
@@ -122,8 +126,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// Returns the place of the row, the groups of fields that have changed since the row was rendered, and the number
-    /// of samples for `is_small_update`. Returns `None` if the changed groups are unknown.
+    /// Returns where the row is in its table, the groups of fields that have changed since the row was rendered, and
+    /// the number of samples for `is_small_update`. Returns `None` if the changed groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,

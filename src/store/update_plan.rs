@@ -9,7 +9,7 @@ pub(super) struct UpdatePlan {
     pub(super) bases: Vec<usize>,
     /// The indexes of the families, in ascending order.
     pub(super) families: Vec<usize>,
-    /// The columns of the base labels and families.
+    /// The indexes of the columns of these base labels and families.
     pub(super) columns: Vec<usize>,
     /// The fields that the base labels and families read.
     pub(super) fields: Fields,

@@ -1,4 +1,6 @@
 //! [`UpdatedCells`]: the rendered cells of an object, if only some of its families were rendered.
+//!
+//! The fields of objects are divided into groups; the fingerprint of a group is a hash of its fields.
 
 use super::page::{Identity, Page, RowPlace};
 use super::row_cells::RowCells;
@@ -8,11 +10,9 @@ use crate::family::referenced_labels::ObjectDictionary;
 /// The rendered cells of an object. Only the families that read a changed group of fields were rendered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpdatedCells<'a> {
-    /// The place of the row at the time when the row was read.
+    /// Where the row was in its table when the row was read.
     pub(crate) place: RowPlace,
-    /// The rendered cells.
     pub(crate) cells: &'a RowCells,
-    /// The fingerprints of the object.
     pub(crate) fingerprints: &'a Fingerprints,
     /// The groups of fields that have changed. For all other groups, the row must have the same fingerprints as the
     /// object.

@@ -1,4 +1,6 @@
 //! [`WatchWriter`]: a writer whose rows an audit can compare with the objects of the API server.
+//!
+//! A [`ListHelper`] helps the writer: it applies objects of the same list on another thread.
 
 use super::feeder_rows::FeederRows;
 use super::join_writer::JoinWriter;

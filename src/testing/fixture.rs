@@ -1,4 +1,4 @@
-//! The objects of a test: typed values, JSON, text, files.
+//! [`Fixture`]: the objects of a test, as typed values, JSON, text or files.
 
 use std::path::{Path, PathBuf};
 

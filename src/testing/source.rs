@@ -56,7 +56,7 @@ pub enum AnyKind {}
 pub(super) mod sealed {
     use super::{BuildError, StateMetrics};
 
-    /// Creates the stores for a rendering.
+    /// Creates the stores with which [`render`](crate::testing::render) renders objects.
     pub trait Build {
         /// The type whose objects are rendered.
         type Of;
@@ -64,7 +64,7 @@ pub(super) mod sealed {
         fn build(&self) -> Result<Built, BuildError>;
     }
 
-    /// The stores for a rendering.
+    /// The stores with which [`render`](crate::testing::render) renders objects.
     #[derive(Debug)]
     pub struct Built {
         pub(in crate::testing) metrics: StateMetrics,

@@ -1,3 +1,5 @@
+//! Tests of the module `testing`: which tests fail, and with which messages.
+
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -21,7 +21,6 @@ pub(crate) struct Merges(usize);
 /// Maximum number of merged entries in a document.
 const MAX_MERGED: usize = 100_000;
 
-/// A problem in a map.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapProblem {
     #[error("a key must be a string, a number, true or false")]
@@ -32,8 +31,8 @@ pub(crate) enum MapProblem {
         first: usize,
         second: usize,
     },
-    /// The map has a second merge key. A configuration of custom resources reports this problem. For a manifest, this
-    /// is not a problem, because kubectl merges the maps of all merge keys.
+    /// The map has a second merge key. In a configuration of custom resources, this is a problem. In a manifest, this
+    /// is no problem, because kubectl merges the maps of all merge keys.
     #[error("the key `<<` is given twice, in lines {first} and {second}; remove one")]
     MergedTwice { first: usize, second: usize },
     #[error("`<<` needs a map, or a list of maps, to merge")]
@@ -42,7 +41,7 @@ pub(crate) enum MapProblem {
     TooManyMerges,
 }
 
-/// Returns the text of a key, or `None` if the node cannot be a key.
+/// A function that returns the text of a key, or `None` if the node cannot be a key.
 pub(crate) type KeyText<'k> = dyn Fn(&Node) -> Option<Cow<'_, str>> + 'k;
 
 /// A function that is called for each problem, with the node that has the problem.

@@ -1,4 +1,4 @@
-//! Converts a document to JSON like kubectl.
+//! Converts a YAML document to the same JSON as kubectl.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -6,7 +6,8 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// A document as JSON may have this number of bytes, plus [`GROWTH`] times the size of the document as YAML.
+/// A document as JSON may have this number of bytes, plus [`GROWTH`] times the size of the document as YAML. Without a
+/// limit, a small document with many aliases could take very much memory.
 const FREE_BYTES: usize = 1 << 20;
 
 /// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. A document without aliases

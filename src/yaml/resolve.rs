@@ -1,4 +1,4 @@
-//! Finds the types of scalars by the same rules as kubectl.
+//! Finds the types of scalars (such as number, boolean or string) by the same rules as kubectl.
 //!
 //! kubectl converts YAML to JSON by the rules of [YAML 1.1](https://yaml.org/type/). However, kubectl does not support
 //! numbers of base 60, and reads times as strings.

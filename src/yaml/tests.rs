@@ -1,3 +1,5 @@
+//! Tests of the YAML reader: source texts of scalars, documents, aliases, booleans and integers.
+
 use super::*;
 
 fn root(text: &str) -> Arc<Node> {

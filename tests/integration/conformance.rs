@@ -1,6 +1,6 @@
-//! Tests the cases in the directory tests/conformance. A case is an object with its expected samples. There is one test
-//! per resource. If kube-state-metrics has no families for a resource, there are no cases for this resource; unit tests
-//! check its families instead.
+//! Tests the cases in the directory tests/conformance. A case is an object with its expected samples, as recorded from
+//! kube-state-metrics. There is one test per resource. If kube-state-metrics has no families for a resource, there are
+//! no cases for this resource; unit tests check its families instead.
 //!
 //! These modules have other tests:
 //! - `pruning` checks that families read only the fields that they declare.

@@ -1,5 +1,5 @@
-//! Tests the book in `docs`. The summary must list all pages, all links must resolve, and the code and the numbers on
-//! the pages must be correct.
+//! Tests the book in `docs`. The file SUMMARY.md must list all pages, all links must resolve, and the code and the
+//! numbers on the pages must be correct.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,9 +1,9 @@
 //! Tests that the content of secrets and config maps does not stay in memory, and does not appear in logs or errors.
 //!
 //! The tests start this binary again as a child process. The allocator of the child process clears the memory that it
-//! frees. The child process feeds objects that contain a marker, and drops the inputs. Then the child process searches
-//! all its memory for the marker, through `/proc/self/mem`. Three other child processes keep or print the marker on
-//! purpose. There, the tests must find the marker.
+//! frees. The child process feeds objects that contain a marker (a text that occurs nowhere else), and drops the
+//! inputs. Then the child process searches all its memory for the marker, through `/proc/self/mem`. Three other child
+//! processes keep or print the marker on purpose. There, the tests must find the marker.
 
 mod inputs;
 mod memory;

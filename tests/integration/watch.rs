@@ -44,7 +44,6 @@ struct Running {
     task: Background,
 }
 
-/// Returns a configmap.
 fn config_map(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": "2023-11-14T22:13:20Z" } })
 }
@@ -54,7 +53,6 @@ fn broken(namespace: &str, name: &str) -> Value {
     json!({ "metadata": { "namespace": namespace, "name": name, "creationTimestamp": [5] } })
 }
 
-/// Returns a namespace.
 fn namespace(name: &str) -> Value {
     json!({ "metadata": { "name": name }, "status": { "phase": "Active" } })
 }

@@ -98,8 +98,8 @@ impl<S> Accepted<S> {
     /// When the future `outdated` completes, the server closes the connection immediately if it is idle. If responses
     /// are in progress, the server closes the connection when these responses are complete. During this time, the
     /// limits on slow clients still apply. An HTTP/2 client may send further requests before it learns that the
-    /// connection ends. The server responds to these requests for one second. After that second, the server refuses
-    /// such requests with the status 421.
+    /// connection ends. For one second, the server responds to such requests. After that second, the server refuses
+    /// them with the status 421.
     #[must_use]
     pub fn until(mut self, outdated: impl Future<Output = ()> + Send + 'static) -> Self {
         self.outdated = Box::pin(outdated);

@@ -1,4 +1,4 @@
-//! Why the server closes a connection.
+//! [`CloseReason`]: why the server closes a connection.
 
 use std::fmt;
 

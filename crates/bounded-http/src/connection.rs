@@ -1,4 +1,7 @@
 //! One connection: its handshake, its HTTP requests, and the limits on both.
+//!
+//! A connection is *outdated* when the acceptor no longer allows it (see [`Accepted::until`](crate::Accepted::until)).
+//! A *refusal* is a small response with a status 4xx.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -40,7 +43,7 @@ const STREAMS: u32 = 8;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// Maximum size in bytes of the response body of a refusal (see [`is_refusal`]).
+/// Maximum size in bytes of the body of a refusal (see [`is_refusal`]).
 const REFUSAL: u64 = 4096;
 
 /// Time after which the server refuses further requests on an outdated connection.
@@ -57,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// A connection of the registry. When this value is dropped, the registry removes the connection.
+/// An open connection. When this value is dropped, the [`Registry`] removes the connection.
 pub(crate) struct OpenConnection {
     shared: Arc<Shared>,
     state: Arc<ConnectionState>,
@@ -251,8 +254,8 @@ fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
 }
 
-/// Returns an empty response to a request that the server refuses before the service receives it. On an HTTP/1
-/// connection, this response also closes the connection.
+/// Returns an empty response to a request that the server does not pass to the service. On an HTTP/1 connection, this
+/// response also closes the connection.
 fn refusal<B>(
     status: StatusCode,
     version: Version,

@@ -1,5 +1,8 @@
 //! Limits how many HTTP/2 control frames a client may send.
 //!
+//! The *budget* of a connection is the number of control frames that its client may still send. Each frame reduces the
+//! budget by its *cost*, which is usually 1. Time, responses and sent bytes increase the budget.
+//!
 //! [`FrameBudget`] reads the 9-byte header of each frame when its bytes arrive, and counts the frame. If the first
 //! bytes are not those of HTTP/2, the connection uses HTTP/1 and has no frames.
 
@@ -39,7 +42,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 
-/// The number of frames that one connection may still send, and the data to increase this number.
+/// The budget of one connection, and the data to increase it.
 pub(crate) struct FrameBudget {
     position: Position,
     left: u64,
@@ -110,7 +113,7 @@ impl FrameBudget {
     /// Increases the budget for the time since the last call, and for the responses and the sent bytes since then.
     ///
     /// The budget never exceeds [`BURST`]. If the time and the responses allow more frames than that, the function
-    /// ignores the excess. Excess bytes count in later calls.
+    /// ignores the excess. Sent bytes that do not fit into the budget count in later calls.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;

@@ -30,10 +30,10 @@ pub struct Limits {
     /// Maximum number of open connections. Default: 1024.
     ///
     /// The process needs at least this number of free file descriptors. When the maximum is reached, the server evicts
-    /// (closes) a connection of the peer with the most connections for each new connection. A peer is the address of a
-    /// client. The server first evicts an idle connection, then a connection that has sent no request, and last a
-    /// connection with a request in progress. Among connections of the same kind, the server evicts the connection that
-    /// has been inactive for the longest time.
+    /// (closes) one connection for each new connection: a connection of the peer that has the most connections. A peer
+    /// is the address of a client. The server first evicts an idle connection, then a connection that has sent no
+    /// request, and last a connection with a request in progress. Among connections of the same kind, the server evicts
+    /// the connection that has been inactive for the longest time.
     ///
     /// The share of a peer is the maximum divided by the number of peers, or a sixteenth of the maximum if there are
     /// more than 16 peers. If a peer has at most its share of connections, its connections with a request in progress

@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! [`Listener`]: the TCP socket from which a server accepts connections.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

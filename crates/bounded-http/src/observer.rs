@@ -1,4 +1,4 @@
-//! [`Observer`]: receives the events of connections, so that a host can count or log them.
+//! [`Observer`]: receives the events of connections, so that a program can count or log them.
 
 use std::error::Error;
 use std::io;
@@ -8,8 +8,8 @@ use crate::close_reason::CloseReason;
 
 /// Receives the events of a server, so that a program can count or log the events.
 ///
-/// By default, each method whose event only changes a count does nothing, and each other method logs its event with
-/// `tracing`. The server calls some methods while it holds a lock, so no method may block.
+/// By default, a method does nothing if its event only changes a count, and logs its event with `tracing` otherwise.
+/// The server calls some methods while it holds a lock, so no method may block.
 ///
 /// ```
 /// use bounded_http::Observer;

@@ -8,6 +8,9 @@
 //! protected. A connection is protected if it has a request in progress, and if its peer has at most an equal share of
 //! the connections. The connections of a peer with more than its share are not protected. If they were protected, one
 //! peer could occupy the server with requests that wait for a response.
+//!
+//! In addition, the server does not evict a connection in the first moments after it has accepted this connection, so
+//! that the client can send a request.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -65,7 +68,7 @@ struct Candidate<'a> {
 enum Full {
     /// The server has evicted enough connections, but some of them are not closed yet.
     Closing,
-    /// The connection to evict is protected until this time.
+    /// The connection to evict is new. The server must not evict it before this time.
     Until(Instant),
 }
 
@@ -125,7 +128,7 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // When the protection ends, another connection may be the first one, so the loop chooses again.
+            // At the time `admitted`, another connection may be the first one, so the loop chooses again.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -136,7 +139,8 @@ impl Registry {
     /// Evicts the first connection of [`quietest`](OpenConnections::quietest). Does nothing if another connection is
     /// being closed already.
     ///
-    /// If this connection is still protected, the function does not evict it, and returns the end of the protection.
+    /// If this connection is still too new, the function does not evict it, and returns the time from which the server
+    /// may evict it.
     fn try_evict_quietest(&self) -> Option<Instant> {
         let open = self.open.lock();
         let room = open.all.len();
@@ -151,8 +155,9 @@ impl Registry {
         if self.open.lock().remove(connection) {
             self.observer.connection_closed();
         }
-        // A closed connection must not increase the number of busy connections, so the state is marked as closed. The
-        // reason `Idle` has no effect, because the task of the connection has ended and does not report the reason.
+        // The responses of a closed connection must not count as responses in progress, so the state is marked as
+        // closed. The reason `Idle` has no effect, because the task of the connection has ended and does not report the
+        // reason.
         connection.close(CloseReason::Idle);
         self.removed.notify_waiters();
     }
@@ -182,8 +187,8 @@ impl Registry {
 impl OpenConnections {
     /// Evicts the first `count` connections of [`quietest`](Self::quietest).
     ///
-    /// If one of these connections is still protected, the function stops at this connection, and returns the end of
-    /// the protection.
+    /// If one of these connections is still too new, the function stops at this connection, and returns the time from
+    /// which the server may evict it.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -219,7 +224,8 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections in the order in which the server evicts connections.
+    /// The first `count` connections in the order in which the server evicts connections. `room` is the number of
+    /// connections that the server may have.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
         // With many peers, an equal share would be so small that even a peer with few connections exceeds it. So the
         // server divides the connections by at most `SHARES` peers.

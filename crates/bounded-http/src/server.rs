@@ -1,4 +1,4 @@
-//! The server: accepts connections until the program drains or drops it.
+//! [`Server`]: accepts connections on a socket until the program *drains* it (stops it gracefully) or drops it.
 
 use std::error::Error;
 use std::fmt;
@@ -63,7 +63,8 @@ impl<A: Acceptor> ServerBuilder<A> {
         self
     }
 
-    /// Sets the acceptor, for example an acceptor that does a TLS handshake. Default: [`Plain`].
+    /// Sets the acceptor, which turns each TCP connection into a stream of bytes for HTTP, for example by a TLS
+    /// handshake. Default: [`Plain`].
     pub fn acceptor<T: Acceptor>(self, acceptor: T) -> ServerBuilder<T> {
         ServerBuilder {
             acceptor,

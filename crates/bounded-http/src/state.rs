@@ -1,5 +1,8 @@
 //! [`ConnectionState`]: the state of one connection, and the deadlines that follow from it.
 //!
+//! Each connection has its own task, which closes the connection after a deadline. If the server has too many
+//! connections, it *evicts* one: it closes this connection to make room for a new one.
+//!
 //! The state changes only when the connection receives a request, or receives or sends bytes. If the client stops
 //! reading, the server cannot send bytes, so the state does not change and a deadline passes. In this way, the server
 //! detects such a client.
@@ -53,7 +56,7 @@ pub(crate) struct ConnectionState {
     busy: Arc<BusyCount>,
     /// The number of responses that have begun so far.
     responses: AtomicU64,
-    /// Wakes the task of the connection if its deadline is earlier than before, or if the task must close the
+    /// Wakes the task of the connection if the deadline is earlier than before, or if the task must close the
     /// connection.
     changed: Notify,
 }
@@ -119,7 +122,6 @@ impl BusyCount {
         }
     }
 
-    /// The number of responses.
     pub(crate) fn get(&self) -> usize {
         self.responses.load(Ordering::Relaxed)
     }
@@ -185,7 +187,7 @@ impl ConnectionState {
     }
 
     /// The time until which the server does not evict the connection, even if the client has not sent a complete
-    /// request. `room` is the number of connections that the server may have.
+    /// request. `room` is the maximum number of connections of the server.
     pub(crate) fn admitted_until(&self, room: usize) -> Instant {
         let progress = self.progress.lock();
         let latest = match progress.accepted {
@@ -230,8 +232,8 @@ impl ConnectionState {
         }
     }
 
-    /// Begins a request whose header is complete. The response of this request does not count as a response until it
-    /// begins.
+    /// Records a request whose header is complete. [`BusyCount`] does not include the response to this request until
+    /// the response begins.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
@@ -291,13 +293,12 @@ impl ConnectionState {
         }
     }
 
-    /// Whether the connection is being closed.
     pub(crate) fn is_closing(&self) -> bool {
         self.progress.lock().close.is_some()
     }
 
-    /// What the connection is doing, and since when it has been inactive. `None` if the server is already closing the
-    /// connection.
+    /// What the connection is doing, and the time since which nothing has happened on it. `None` if the server is
+    /// already closing the connection.
     pub(crate) fn quiet_since(&self) -> Option<(Activity, Instant)> {
         let progress = self.progress.lock();
         if progress.close.is_some() {

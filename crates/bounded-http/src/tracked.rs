@@ -1,4 +1,7 @@
-//! A byte stream and a response body that record the progress of a connection.
+//! A byte stream and a response body that record the progress of a connection: each read, each write, and each piece of
+//! a response.
+//!
+//! The deadlines of the connection follow from this progress (see [`ConnectionState`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,7 +22,7 @@ pin_project! {
         #[pin]
         stream: S,
         connection: Arc<ConnectionState>,
-        // `None` if the client cannot speak HTTP/2.
+        // The limit on the control frames that the client may send in HTTP/2. `None` if the client cannot speak HTTP/2.
         frames: Option<FrameBudget>,
     }
 }

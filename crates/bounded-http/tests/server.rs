@@ -1,4 +1,5 @@
-//! Tests the server on a real socket: responses, eviction, limits, and draining.
+//! Tests the server on a real socket: responses, limits on clients, eviction (the server closes a connection to make
+//! room for another one), and draining (a graceful stop).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::io;
@@ -276,9 +277,10 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 #[tokio::test]
 async fn an_authority_of_http_2_has_no_user() {
     let running = start(Limits::default(), Handshake::Succeeds, router()).await;
-    // The response begins with its status (200 or 400). The byte is an index into the static table of HPACK.
+    // The first byte of the response stands for its status: 0x88 for 200, and 0x8c for 400. The byte is an index into
+    // the static table of HPACK (the compression of headers in HTTP/2).
     for (authority, expected) in [("localhost:1", 0x88), ("evil@localhost", 0x8c)] {
-        // The authority is a literal, and its name is in the static table of HPACK.
+        // The value of `:authority` is sent as text; the static table contains only its name.
         let mut headers = vec![0x82, 0x86, 0x84, 0x41, authority.len() as u8];
         headers.extend(authority.as_bytes());
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -377,8 +379,8 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // All connections of the flood make progress later than the other connection. So the other connection has been
-        // inactive for the longest time.
+        // Each connection of the flood makes progress after the connection `other`. So `other` has been inactive for
+        // the longest time.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;
@@ -440,7 +442,7 @@ async fn every_request_has_the_extensions_of_its_connection() {
     }
 }
 
-/// A server. Its connections become outdated when `outdate` sends `true`.
+/// A server. When `outdate` sends `true`, its connections become outdated, so the server must close them.
 struct Outdating {
     server: Server,
     outdate: watch::Sender<bool>,

@@ -1,4 +1,7 @@
-//! [`Authorities`]: the trusted certificates.
+//! [`Authorities`]: the trusted certificates of a verifier.
+//!
+//! They are *signers* (authorities, whose keys may sign other certificates) and *leaves* (single certificates of
+//! servers or clients). webpki is the crate with which rustls checks certificates.
 
 use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, TrustAnchor};

@@ -1,4 +1,8 @@
-//! A parsed certificate, including the fields that webpki does not expose.
+//! [`Certificate`]: a parsed certificate, including the fields that webpki, the crate with which rustls checks
+//! certificates, does not expose.
+//!
+//! A chain leads from the certificate of a server or client (the leaf) over intermediate certificates to a trusted
+//! authority (the root).
 
 use rustls::pki_types::{
     CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
@@ -21,7 +25,6 @@ pub(crate) enum Purpose {
     Client,
 }
 
-/// A certificate that was parsed.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     der: CertificateDer<'static>,

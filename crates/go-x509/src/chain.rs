@@ -1,4 +1,7 @@
-//! Checks a chain of certificates by the rules of webpki, and by the rules that Go has in addition.
+//! Checks a chain of certificates by the rules of webpki (the crate with which rustls checks certificates), and by the
+//! rules that only Go has.
+//!
+//! A chain leads from a certificate over intermediate certificates to a trusted authority, the root.
 
 use std::ptr;
 

@@ -62,7 +62,8 @@ impl ClientVerifier {
         authorities.verify_chain(der, intermediates, purpose, now, algorithms)
     }
 
-    /// Checks a version 1 certificate.
+    /// Checks a certificate of X.509 version 1, which webpki cannot parse. A trusted authority must have signed it
+    /// directly.
     ///
     /// Several of the trusted authorities can have the same name and key. The function accepts the certificate if the
     /// checks of at least one of these authorities pass. If no authority passes its checks, the function returns the

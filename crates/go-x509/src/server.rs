@@ -22,8 +22,8 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// A verifier that contains another verifier, for example one with the authorities of the system. It accepts the same
-/// servers as the inner verifier, but its errors explain why a server is refused.
+/// A verifier that adds explanations to another verifier, for example to one with the authorities of the system. It
+/// accepts the same servers as the other verifier, but its errors explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
@@ -39,7 +39,7 @@ pub struct UncheckedServer(WebPkiSupportedAlgorithms);
 
 impl ServerVerifier {
     /// Creates a verifier that accepts servers whose certificate is signed by one of these authorities, or is itself
-    /// trusted. In error messages, `origin` stands for the authorities, for example the path of their file.
+    /// trusted. `origin` names the authorities in error messages, for example by the path of their file.
     #[must_use]
     pub fn new(
         authorities: Authorities,
@@ -116,7 +116,7 @@ impl ServerCertVerifier for ServerVerifier {
 // === impl ExplainedVerifier ===
 
 impl ExplainedVerifier {
-    /// Wraps a verifier. In error messages, `origin` stands for the authorities.
+    /// Wraps a verifier. `origin` names its authorities in error messages.
     pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
         let origin = origin.into();
         Self { inner, origin }

@@ -15,7 +15,7 @@ pub(crate) enum Protocol {
     Tls13,
 }
 
-/// Verifies a signature in a handshake. The key of the certificate `der` must have made this signature.
+/// Checks that the key of the certificate `der` made a signature in a handshake.
 pub(crate) fn verify(
     protocol: Protocol,
     message: &[u8],
@@ -36,8 +36,8 @@ pub(crate) fn verify(
     let candidates = candidates.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
     let candidates = match protocol {
         Protocol::Tls12 => candidates,
-        // In TLS 1.3, each signature scheme belongs to exactly one curve, so only the first candidate is valid. TLS 1.3
-        // does not allow PKCS #1 signatures.
+        // In TLS 1.3, each signature scheme belongs to exactly one curve, so only the first algorithm in `candidates`
+        // is valid. TLS 1.3 does not allow PKCS #1 signatures.
         Protocol::Tls13 if !scheme_is_of_tls13(scheme) => {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }

@@ -1,3 +1,4 @@
+//! Tests which certificates of servers and clients are accepted, and the messages for refused certificates.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::sync::Arc;

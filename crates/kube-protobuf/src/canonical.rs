@@ -1,5 +1,6 @@
-//! Rewrites a message whose fields are in an unusual order, or whose fields are split into several pieces. The encoders
-//! of the API never write such a message.
+//! Rewrites a message whose fields are in an unusual order, or whose fields are split into several pieces.
+//!
+//! The encoders of the API server never write such a message.
 //!
 //! Protobuf permits fields in any order. It also permits that a message is split into several pieces, which a decoder
 //! must merge. But the types that serde deserializes accept each field only once. The objects of an API server have
@@ -17,8 +18,8 @@ use crate::wire::{Payload, Records};
 /// amount of memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
-/// Returns the same message with its fields in the order of the table. All records (encoded pieces) of a field are
-/// together.
+/// Returns the same message with its fields in the order of the table (`message`). All records of a field are together.
+/// A record is one encoded value of a field, or a piece of this value.
 ///
 /// The recursion follows the tables. No message in the tables contains itself, so the depth of the recursion is
 /// limited.
@@ -71,7 +72,7 @@ fn write_field(field: &Field, message: &[u8], out: &mut Vec<u8>) -> Result<(), M
     Ok(())
 }
 
-/// Returns a map entry that has exactly one key and one value.
+/// Rewrites a map entry, so that it has exactly one key and one value.
 fn entry(field: &Field, entry: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(entry.len());
     write_field(&always(1, "", Type::Text), entry, &mut out)?;

@@ -1,4 +1,7 @@
 //! Writes objects, lists and watch events as an API server does, for tests and for fake API servers.
+//!
+//! An *envelope* contains an encoded object and names its API version and kind. A kind has a *table* if this crate
+//! knows its fields.
 
 use std::ops::Range;
 
@@ -176,8 +179,8 @@ fn write_value(field: &Field, value: &Value, out: &mut Vec<u8>) -> Result<(), En
     Ok(())
 }
 
-/// Returns the payload of a value that protobuf does not encode as a number. Returns `None` if `value` does not have
-/// the type `content`.
+/// Returns the encoded bytes of a value that protobuf does not encode as a number. Returns `None` if `value` does not
+/// have the type `content`.
 fn bytes_of(content: Type, value: &Value) -> Option<Result<Vec<u8>, EncodeError>> {
     let mut out = Vec::new();
     match (content, value) {

@@ -1,4 +1,6 @@
 //! Reads the data around an object: the envelope, which names the kind, and the event of a watch.
+//!
+//! A kind has a table if this crate knows its fields.
 
 use crate::error::Malformed;
 use crate::object::{Object, message_of};

@@ -1,4 +1,7 @@
 //! [`ListReader`]: splits the response of a list into objects while its bytes arrive.
+//!
+//! In protobuf, a list is a message, which consists of records. A record begins with its *start*: the number of a
+//! field, and usually the length of the payload. The payload, for example an object, follows.
 
 use crate::envelope::{PREFIX, type_meta};
 use crate::error::Malformed;
@@ -7,16 +10,15 @@ use crate::piece::Piece;
 use crate::tables::LIST_META;
 use crate::wire::RecordStart;
 
-/// Splits the response of a list into objects. The reader never stores the whole response.
+/// Splits the response of a list into objects.
 ///
-/// The reader keeps only the metadata of the list.
+/// The reader never stores the whole response. It keeps only the metadata of the list.
 #[derive(Debug, Default)]
 pub struct ListReader {
     state: State,
-    /// If the prefix or the start of a record is incomplete, its bytes that have arrived.
+    /// The bytes of an incomplete prefix, or of an incomplete start of a record.
     start: Vec<u8>,
-    /// The message with the objects: the number of its bytes that have not been read yet. `None` before this message
-    /// and after it.
+    /// The number of unread bytes of the message that contains the objects. `None` before this message and after it.
     list: Option<u64>,
     has_list: bool,
     type_meta: Vec<u8>,

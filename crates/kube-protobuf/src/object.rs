@@ -1,4 +1,4 @@
-//! [`Object`]: an object whose kind has a table.
+//! [`Object`]: the encoded bytes of an object, with the table that describes the fields of its kind.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,6 @@
-//! [`Piece`]: a part of an object whose bytes arrive one after another.
+//! [`Piece`]: a part of an object or event.
+//!
+//! The bytes of the response arrive over time, so an object may arrive in several pieces.
 
 /// A piece of an object or of an event. A reader returns a piece as soon as its bytes arrive.
 ///

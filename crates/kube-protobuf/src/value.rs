@@ -1,4 +1,7 @@
 //! [`Value`]: a serde deserializer that reads protobuf as if it were JSON.
+//!
+//! A message consists of *records*, each with a field number and an encoded value. A table lists the fields of a
+//! message. The fields of an *inline* message belong to the surrounding object in JSON.
 
 use std::borrow::Cow;
 
@@ -363,8 +366,8 @@ impl<'de> Position<'de> {
         }
     }
 
-    /// Returns the field with this number, which is the number of the last record. Returns `None` if the table has no
-    /// such field.
+    /// Returns the field with the number of the record that was read last. Returns `None` if the table has no such
+    /// field.
     fn field(&mut self, number: u32) -> Result<Option<&'static Field>, Error> {
         if number < self.last {
             return Err(Error::not_canonical());

@@ -1,4 +1,7 @@
-//! HTTP basic authentication. The file contains the passwords as bcrypt hashes.
+//! HTTP basic authentication: checks the user and the password of each request.
+//!
+//! The file contains the passwords as bcrypt hashes. A check is expensive, so a correct password is remembered (as a
+//! keyed hash) and not checked again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +26,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The allowed costs of a bcrypt hash.
 ///
 /// A check of a hash with the cost 16 takes a few seconds, 64 times as long as with the usual cost of 10. A check
-/// cannot be interrupted. Until a check ends, every request must wait if its password is not remembered.
+/// cannot be interrupted. Until it ends, all requests whose password is not remembered must wait.
 const COSTS: RangeInclusive<u32> = 4..=16;
 
 /// The users that may send requests.
@@ -81,7 +84,7 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets all remembered passwords whose user has another hash in this configuration.
+    /// Forgets the remembered password of each user who has another bcrypt hash, or no hash, in this configuration.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }

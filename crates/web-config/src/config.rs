@@ -147,8 +147,8 @@ impl WebConfig {
         &self.headers
     }
 
-    /// Forgets remembered passwords that are wrong in this configuration. The caller must call this method as soon as
-    /// the configuration is in use.
+    /// Forgets the remembered passwords that are wrong in this configuration (see [`check`](Self::check)). The caller
+    /// must call this method as soon as the configuration is in use.
     pub(crate) fn forget_others(&self) {
         if let Some(users) = &self.users {
             users.forget_others();

@@ -1,4 +1,6 @@
 //! The sections of the web configuration file as serde types.
+//!
+//! The keys are those of the exporter-toolkit, the Go library that other exporters use.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

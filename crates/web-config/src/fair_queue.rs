@@ -67,7 +67,8 @@ struct State<K: Eq + Hash + Copy> {
     free: usize,
     /// The waiting requests, in the order of their arrival.
     waiting: Vec<Waiting<K>>,
-    /// For each client, the number of its last turn. The queue keeps these numbers only while requests wait.
+    /// For each client, the number of its last turn; turns are numbered in their order. The queue keeps these numbers
+    /// only while requests wait.
     last_turns: HashMap<K, u64>,
     turns: u64,
     next_id: u64,
@@ -177,13 +178,13 @@ impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
 // === impl State ===
 
 impl<K: Eq + Hash + Copy> State<K> {
-    /// Removes the request that gets the next turn from the queue, and returns it. If no request waits, another check
-    /// may begin immediately.
+    /// Removes from the queue the request that gets the next turn, and returns this request. If no request waits,
+    /// increases the number of checks that may begin immediately.
     fn next(&mut self) -> Option<Waiting<K>> {
         let last_turn = |waiting: &Waiting<K>| self.last_turn(&waiting.client);
         let order = self.waiting.iter().map(last_turn).enumerate();
-        // If several requests are equal in this order, `min_by_key` returns the first one. So the requests of one
-        // client keep their order.
+        // A client without a remembered turn comes first, then the client whose last turn is the oldest. Of several
+        // equal requests, `min_by_key` returns the first one, so the requests of one client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
             self.free += 1;
             self.last_turns.clear();
@@ -212,7 +213,7 @@ impl<K: Eq + Hash + Copy> State<K> {
 
     /// Removes a waiting request, so that a request of `client` can take its place.
     ///
-    /// The refused request is the newest request of the client with the most requests, or the request that
+    /// The removed request is the newest request of the client with the most requests, or the request that
     /// [`Self::of_last_served`] returns. Returns `true` if the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
@@ -343,8 +344,8 @@ mod tests {
         );
     }
 
-    /// Simulates attacking clients. Returns the number of tries of a new client, and the number of turns until it has
-    /// its turn.
+    /// Simulates attacking clients. Returns how often a new client requested a turn until it had one, and how many
+    /// turns the attackers had in the meantime.
     ///
     /// Each of the `attackers` requests a turn again as soon as it is refused or has had its turn. After `warm_up`
     /// turns, the new client does the same.
@@ -360,7 +361,7 @@ mod tests {
             } else {
                 attackers + 1
             };
-            // In each round, half of the attackers request a turn before the new client.
+            // In each iteration, half of the attackers request a turn before the new client.
             let order = (0..attackers / 2).chain([attackers]);
             let order = order.chain(attackers / 2..attackers);
             for number in order.filter(|number| *number < clients) {

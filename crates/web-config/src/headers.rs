@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The headers that the exporter-toolkit can add, and the allowed values of each header. If a list of values is empty,
-/// every value is allowed.
+/// The headers that the exporter-toolkit (the Go library of other exporters) can add, and the allowed values of each
+/// header. If a list of values is empty, every value is allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),

@@ -1,4 +1,5 @@
-//! A tower layer that refuses requests, and adds headers to responses.
+//! A tower layer that applies the configuration to requests: it refuses requests beyond the rate limit or without a
+//! valid password, and adds headers to responses.
 
 use std::fmt;
 use std::future::Future;
@@ -38,7 +39,7 @@ pub struct WebConfigLayer<F> {
 #[non_exhaustive]
 pub struct PasswordVerified;
 
-/// Returns the address of the client, which it finds in the extensions of a request.
+/// A function that returns the address of the client. It finds the address in the extensions of a request.
 type PeerOf = fn(&Extensions) -> Option<IpAddr>;
 
 /// The service that [`WebConfigLayer`] creates.

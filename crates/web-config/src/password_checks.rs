@@ -1,4 +1,6 @@
 //! Checks passwords one at a time, in a fair order, and remembers correct passwords.
+//!
+//! Each request waits in a [`FairQueue`] for its turn, the right to run one check.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

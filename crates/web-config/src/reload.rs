@@ -1,4 +1,8 @@
 //! [`WebConfigFile`]: reads the web configuration file again when the file changes.
+//!
+//! A *stamp* of a file is its metadata from just before it was read. A *check* compares the stamps of the web
+//! configuration file, the certificates and the keys with the current metadata. If one of these files has changed, the
+//! check reads all of them again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -35,8 +39,8 @@ pub struct WebConfigFile {
     stamps: Mutex<Vec<FileStamp>>,
     /// A lock that a thread holds while it checks the files for [`latest`](Self::latest).
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// The number of checks that have begun for [`latest`](Self::latest). If this number has increased since a call,
-    /// the call needs no further check.
+    /// The number of checks that have begun for [`latest`](Self::latest). If this number has increased since a call of
+    /// `latest` began, the call needs no further check.
     begun: AtomicU64,
     /// Whether the current check takes longer than [`PATIENCE`]. Requests do not wait for such a check.
     is_late: AtomicBool,
@@ -137,7 +141,8 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. The caller must inform the observer about missing settings when the file is in use.
+    /// Reads a file. The caller must inform the observer about missing settings (`tell_of_emptiness`), but only when
+    /// the file is in use.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,

@@ -1,5 +1,5 @@
 //! A synthetic API server with pods and nodes. The server supports complete, paged and streaming lists, and watches.
-//! The server also changes pods at a given rate.
+//! The server also changes some of the pods at a given rate. These pods are called the *pool*.
 //!
 //! The server runs as a separate process, so that the measured CPU time and memory of an exporter do not include the
 //! server. Each line on the standard input of the server is a command. The server answers each command with a line on
@@ -19,14 +19,12 @@ use serde_json::{Value, json};
 
 use super::pods;
 
-/// Approximate number of pods that the server changes. The other pods never change.
+/// Approximate number of pods in the pool.
 const POOL: usize = 2_000;
-/// Number of pods per node.
 const PODS_PER_NODE: usize = 30;
 /// Time without events after which a watch sends a bookmark.
 const BOOKMARKS: Duration = Duration::from_secs(30);
 
-/// The state of the server.
 struct Server {
     /// `metadata.resourceVersion` of the last change.
     version: AtomicU64,
@@ -34,7 +32,7 @@ struct Server {
     nodes: Mutex<Collection>,
     /// Whether the server refuses streaming lists, as older servers do.
     paged_only: Mutex<bool>,
-    /// Number of lists that were sent completely.
+    /// Number of lists that the server has sent completely.
     lists: AtomicUsize,
     events: AtomicU64,
     rate: Mutex<Rate>,
@@ -53,8 +51,8 @@ struct Rate {
 struct Collection {
     kind: &'static str,
     objects: Vec<Object>,
-    /// The objects that change: the index in `objects`, the three texts that the object alternates between, and the
-    /// number of the current text.
+    /// The pool. Each entry has the index of a pod in `objects`, the three texts between which the pod alternates, and
+    /// the index of its current text.
     pool: Vec<(usize, [Text; 3], usize)>,
     watches: Vec<Sender<Arc<[u8]>>>,
 }
@@ -64,7 +62,7 @@ struct Object {
     version: u64,
 }
 
-/// An object as JSON: the text before the number of `resourceVersion`, and the text after the number.
+/// An object as JSON without its resource version: the text before the number, and the text after the number.
 #[derive(Clone)]
 struct Text {
     head: Arc<str>,

@@ -1,4 +1,5 @@
-//! Measures an exporter: the start, scrapes, changes of pods, and relists, in this order.
+//! Measures an exporter: the start, scrapes, changes of pods, and relists, in this order. The stand-in is a simple
+//! exporter for comparison (see `standin.rs`).
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ pub(crate) enum Exporter {
 
 /// The number and the duration of the measurements.
 pub(crate) struct Plan {
-    /// Number of scrapes of each kind. Fast scrapes are repeated more often, so that their CPU time can be measured.
+    /// Number of scrapes in each measurement of scrapes (without gzip, with gzip). Fast scrapes are repeated more
+    /// often, so that their CPU time can be measured.
     pub(crate) scrapes: usize,
-    /// Duration of the changes, and maximum duration of the scrapes of each kind, in seconds.
+    /// Duration of each measurement with changes of pods, and maximum duration of each measurement of scrapes, in
+    /// seconds.
     pub(crate) seconds: f64,
     /// The path of the program of this repository's exporter.
     pub(crate) program: PathBuf,
@@ -34,7 +37,8 @@ pub(crate) struct Figures {
 
 /// Number of changes of pods per second, if the changes arrive one by one.
 const RATE: f64 = 500.0;
-/// If the changes arrive in bursts: the number of changes of pods per second, and the number of changes in a burst.
+/// If the changes arrive in bursts: the total number of changes of pods per second, and the number of changes in a
+/// burst.
 const BURSTS: (f64, usize) = (2_000.0, 100);
 /// Seconds between two scrapes while pods change.
 const INTERVAL: f64 = 5.0;
@@ -274,7 +278,7 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     }
 }
 
-/// The difference between the peak of memory during a scrape and the memory before the scrape, in MiB.
+/// Returns by how much the peak memory during a scrape is higher than the memory before the scrape, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
     // The first scrape may allocate memory that the exporter keeps. This additional scrape allocates such memory before
     // the measurement starts.

@@ -1,4 +1,6 @@
 //! Sends one review to the API server, and describes why a review failed.
+//!
+//! A review asks which user a token belongs to, or what a user may do.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! [`Reviewer`]: asks the API server which user a token belongs to, and what the user may do, at a limited rate.
+//!
+//! A token is *known* if the API server has accepted it in the last minutes. Each of these questions is a *review*.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,9 +23,8 @@ pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
 /// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens. The same number is the maximum of concurrent reviews of
-/// permissions. Each of the two has a queue that is separate from the queue of unknown tokens, so that many unknown
-/// tokens do not delay them.
+/// The maximum number of concurrent reviews of known tokens, and also of permissions. Both kinds of reviews have queues
+/// that are separate from the queue of unknown tokens, so that many unknown tokens do not delay them.
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
@@ -51,11 +52,11 @@ pub(super) enum Kind {
 /// client.
 type Turns = FairQueue<Option<IpAddr>>;
 
-/// The permission to run one review. Dropping this value lets the next review run.
+/// The right to run one review. Dropping this value lets the next review run.
 pub(super) type ReviewTurn = Turn<Option<IpAddr>>;
 
-/// The error if too many reviews are waiting. If a caller receives this error, the exporter has sent no request to the
-/// API server.
+/// The error if too many reviews are waiting, or if a review has waited too long. If a caller receives this error, the
+/// exporter has sent no request to the API server.
 pub(super) struct Busy;
 
 /// Sends reviews to the API server at a limited rate.

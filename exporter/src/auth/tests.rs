@@ -1,3 +1,6 @@
+//! Tests the token filter: cached verdicts, the grace period, queues during a flood of tokens, and failures of the API
+//! server.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

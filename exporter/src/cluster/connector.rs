@@ -1,5 +1,6 @@
-//! Connections to the API server, direct or through a proxy. This layer does not add TLS with the API server; another
-//! layer does this.
+//! Connections to the API server, direct or through a proxy.
+//!
+//! Another layer encrypts the connection to the API server with TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

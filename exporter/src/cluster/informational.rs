@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 /// Maximum number of bytes of informational responses before the final response. Most servers send no informational
 /// responses. Some servers send informational responses of a few hundred bytes.
 const LIMIT: usize = 64 << 10;
-/// Maximum number of bytes that one call reads before the final response has begun.
+/// Maximum number of bytes that one call of `poll_read` reads before the final response has begun.
 const STEP: usize = 4 << 10;
 /// The length of a text such as `HTTP/1.1 200`, with which a response begins.
 const STATUS_END: usize = 12;

@@ -91,8 +91,8 @@ pub(super) struct UnreadableAuthority {
     source: ReadError,
 }
 
-/// Adds the kubeconfig `next` to the merged kubeconfigs, whose values take precedence. As in kubectl, an empty value
-/// counts as not set.
+/// Merges two kubeconfigs. The values of `merged` take precedence over the values of `next`. As in kubectl, an empty
+/// value counts as not set.
 pub(super) fn merge(
     merged: Kubeconfig,
     mut next: Kubeconfig,

@@ -57,8 +57,8 @@ struct ErrorHider {
 /// Hides long secrets, and does not change the length of the response body.
 struct ContentHider {
     secrets: Vec<Vec<u8>>,
-    /// The last bytes that were passed on, if they may be the beginning of a secret. The number of these bytes is less
-    /// than [`START`].
+    /// The last bytes that were passed on to the reader of the body, if they may be the beginning of a secret. The
+    /// number of these bytes is less than [`START`].
     passed: Vec<u8>,
     /// The bytes after `passed`. These bytes are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
@@ -72,9 +72,9 @@ const PART: usize = 16;
 const WORD: usize = 8;
 /// Shorter texts are not hidden, because most messages contain such texts by chance.
 const SHORTEST: usize = 3;
-/// If the content ends with the first bytes of a secret, and there are at least this number of them, the hider holds
-/// these bytes until more content arrives. Fewer bytes often match by chance. If the hider held such bytes, watch
-/// events would be late. So at most `START - 1` bytes of a secret stay visible.
+/// If the content that has arrived ends with the first bytes of a secret, the hider holds these bytes until more
+/// content arrives. It holds them only if there are at least this number: fewer bytes often match by chance, and
+/// holding them would delay watch events. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
 
 // === impl OwnSecrets ===

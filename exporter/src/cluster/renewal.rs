@@ -1,4 +1,7 @@
 //! A client that renews its credentials while it is in use.
+//!
+//! It tries to renew them when a file with credentials changes, shortly before the credentials expire, and when the
+//! server refuses the credentials of a plugin.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -117,7 +120,7 @@ pub(super) async fn client(
         format!("the credential plugin `{plugin}` has printed no credentials yet")
     });
     let (current, requests) = watch::channel(Current { client, problem });
-    // The capacity is 1, because one refusal in the channel is enough to trigger a renewal.
+    // Each item in this channel requests new credentials. The capacity is 1, because one item is enough.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
@@ -222,8 +225,8 @@ impl Renewal {
                     if refusal.is_none() {
                         return;
                     }
-                    // Without a plugin, all refusals are ignored. With a plugin, a refusal is ignored if the minimum
-                    // interval has not passed; a later refused request then triggers the renewal.
+                    // Without a plugin, all items of the channel are ignored. With a plugin, an item is ignored if the
+                    // minimum interval has not passed. A later request then fails, too, and triggers the renewal.
                     let earliest = self.schedule.earliest(RETRY_INTERVAL);
                     if !self.has_plugin || Instant::now() < earliest {
                         continue;

@@ -29,7 +29,7 @@ enum ListFormat {
 ///
 /// # Errors
 ///
-/// The function fails if the resource does not exist, or if the joined labels are invalid.
+/// The function fails if the resource does not exist, or if the joined labels (`--join-labels`) are invalid.
 pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     let resource = args.resource.as_deref().map(str::parse::<BuiltIn>);
     let resource = resource
@@ -51,7 +51,8 @@ pub(super) fn text(args: &FamiliesArgs) -> Result<String, String> {
     })
 }
 
-/// Parses the joined labels. Fails if a family of the resources already declares a label with the same name.
+/// Parses the joined labels, which are added to the samples of resources. Fails if a family of the resources already
+/// declares a label with the same name.
 fn checked(text: &str, entries: &[CatalogueEntry]) -> Result<JoinConfig, String> {
     let joins = text.parse::<JoinConfig>();
     let joins = joins.map_err(|error| error.to_string())?;

@@ -28,7 +28,7 @@ pub(super) enum ManError {
 ///
 /// The function fails if the subcommand does not exist.
 pub(super) fn page(args: &ManArgs, definition: Command) -> Result<Vec<u8>, ManError> {
-    // `build` is necessary, because clap sets the full names of subcommands only there.
+    // `build` is necessary, because clap sets the full names of subcommands only in this call.
     let mut definition = definition;
     definition.build();
     let command = match &args.command {

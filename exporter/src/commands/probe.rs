@@ -73,7 +73,8 @@ pub(super) fn run(args: &ProbeArgs, mut out: impl Write) -> Result<(), ProbeErro
     })
 }
 
-/// The size in bytes of the body of the first answer with status 200.
+/// Requests an address until it answers with status 200, but at most until `end`. Without `end`, requests it once.
+/// Returns the size of the body in bytes.
 async fn answer_before(
     client: &Client<HttpConnector, Body>,
     url: &Uri,

@@ -47,8 +47,8 @@ pub(super) enum RenderError {
 /// # Errors
 ///
 /// The function fails if the options are invalid, or if the input has no objects. The function also fails if a path, a
-/// document or an object cannot be read, but still writes the metrics of the other objects. Objects of kinds without
-/// metrics are not an error, because the input may contain all objects of a cluster.
+/// document or an object cannot be read. In this case, it still writes the metrics of the other objects. Objects of
+/// kinds without metrics are not an error, because the input may contain all objects of a cluster.
 pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderError> {
     let RenderFlags(flags) = &args.flags;
     logging::start(LogOptions::of(flags));

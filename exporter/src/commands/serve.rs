@@ -33,10 +33,11 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// time, the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a
 /// pod (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// The interval at which the exporter checks, during a shutdown, whether a removed shard still serves objects.
+/// During a shutdown, the interval at which the exporter checks whether the StatefulSet has removed its shard, and
+/// whether it still serves objects of this shard.
 const SHARD_CHECK: Duration = Duration::from_millis(250);
-/// How long the exporter waits, during a shutdown, for the watch event of the StatefulSet that removes the shard. The
-/// shutdown signal may arrive before this event.
+/// How long the exporter waits, during a shutdown, for the watch event that shows that the StatefulSet has removed its
+/// shard. The shutdown signal may arrive before this event.
 const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
@@ -271,7 +272,8 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// Returns an error if a replica with the new configuration would use another Lease.
+    /// Returns an error if a replica with the new configuration would use another Lease, because it would then take
+    /// part in another election.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
         let is_same = *before == new.options.high_availability;

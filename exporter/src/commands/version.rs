@@ -13,7 +13,7 @@ pub(crate) struct VersionArgs {
     ignored: Vec<OsString>,
 }
 
-/// The version and the build in six lines, in the layout of the Go program.
+/// The version and the build in six lines, in the layout of the Go program kube-state-metrics.
 pub(super) fn text() -> String {
     let known = |text: &'static str| if text.is_empty() { "unknown" } else { text };
     let (branch, revision) = (known(BRANCH), known(REVISION));

@@ -1,4 +1,7 @@
 //! Tests of elections with a virtual clock. Replicas and the API server fail at random.
+//!
+//! A replica *serves* if its responses contain the metrics of objects. A leader renews the Lease every 2 s. A renewal
+//! is valid for two thirds of the Lease duration (the *term*).
 
 mod cluster;
 mod hand_overs;

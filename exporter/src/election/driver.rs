@@ -1,4 +1,4 @@
-//! [`Driver`]: sends the requests of an election to the API server.
+//! [`Driver`]: sends the requests of an election to the API server. [`Election`] decides which request is next.
 
 use std::mem;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) struct LeaseClient {
     is_too_long: bool,
 }
 
-/// Maximum length of a message of the API server in logs and on pages, in characters.
+/// Maximum length of a message of the API server in the log and on the landing page, in characters.
 const MAX_MESSAGE: usize = 300;
 
 const NOT_WRITTEN: &str = "the response to a write has another leader than the written Lease; a server between this \

@@ -23,8 +23,9 @@ pub(crate) struct Leadership(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     lease: String,
-    /// The times that decide whether this replica serves. The driver of the election sets these times, and every
-    /// response compares them with the clock. So the replica stops serving in time even if the driver hangs.
+    /// The times that decide whether this replica serves. The driver, which sends the requests of the election, sets
+    /// these times. Every response compares them with the clock. So the replica stops serving in time even if the
+    /// driver hangs.
     term: watch::Sender<Term>,
     state: Mutex<State>,
     /// When the last request for the metrics of objects arrived.
@@ -33,7 +34,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// The state of the election that pages, the log and metrics show.
+/// The state of the election that the landing page, the log and metrics show.
 #[derive(Debug, Default)]
 struct State {
     holder: Option<String>,

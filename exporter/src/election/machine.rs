@@ -1,6 +1,7 @@
 //! [`Election`]: decides when this replica leads, as a state machine without clock and network.
 //!
-//! The caller passes the time, sends the requests, and reports their outcomes. Every write contains the version of the
+//! The caller passes the time, sends the requests, and reports their outcomes. The leader regularly *renews* the Lease:
+//! it writes the current time into the Lease. The other replicas are standbys. Every write contains the version of the
 //! Lease that it replaces. So the API server refuses a write that is based on an older version. The rules:
 //!
 //! * A leader serves the metrics of objects for two thirds of the Lease duration after the **start** of its last
@@ -17,6 +18,8 @@
 //!   its responses until it has renewed the Lease, and then serves. If the standby does not renew the Lease in time,
 //!   for example because the standby has crashed, the old leader takes the Lease back. If both replicas write at the
 //!   same time, the API server accepts only one of the two writes.
+//! * If no standby accepts the offer in time, the leader *releases* the Lease: it removes its name, so that a standby
+//!   can claim the Lease without a wait.
 
 mod outcomes;
 
@@ -294,8 +297,8 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // If the record contains a standby that has accepted an offer, this acceptance is too old, and the
-                // renewal removes it.
+                // If the record contains a standby that has accepted an offer, this acceptance is too old (see
+                // [`Timing::hold`]), and the renewal removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }
@@ -373,7 +376,7 @@ impl Election {
         }
     }
 
-    /// Whether the leader has chosen this replica, or this replica has accepted the leader's offer.
+    /// Whether the leader has given the Lease to this replica, or this replica has accepted the leader's offer.
     fn is_successor(&self) -> bool {
         let record = self.record();
         record.is_some_and(|own| {

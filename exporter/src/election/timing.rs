@@ -1,4 +1,6 @@
 //! [`Timing`]: the intervals of an election.
+//!
+//! The rules of the election are in [`machine`](super::machine).
 
 use std::time::Duration;
 
@@ -61,7 +63,8 @@ impl Timing {
         Duration::from_secs(15)
     }
 
-    /// How long a leader with a successor waits for a scrape before it stops serving.
+    /// After a standby has accepted the offer of a leader, how long the leader waits for a scrape before it stops
+    /// serving.
     pub(super) fn scrape_wait(self) -> Duration {
         self.timeout().min(Duration::from_secs(1))
     }

@@ -41,7 +41,8 @@ impl Coverage {
         }
     }
 
-    /// The scopes whose lists are complete in `self` but not in `next`.
+    /// The scopes whose lists are complete in `self` but not in `next`. If `next` replaced `self` now, their objects
+    /// would be missing.
     pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
         let mut lost = next.uncovered;
         lost.retain(|uncovered| {

@@ -1,5 +1,6 @@
-//! Reports the limits that objects exceed: as log lines, and as problems for pages. There is one problem for each
-//! limit.
+//! Reports the limits that objects exceed: as log lines, and as problems for the landing page.
+//!
+//! There is one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
@@ -35,8 +36,8 @@ pub(crate) const REPEATED: &str = "an update of an object counts once for each a
 const MAX_NAMES: usize = 5;
 
 /// For each resource, logs the first object that exceeds a limit. Also logs the kinds of custom resources beyond
-/// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. The log does not show how often
-/// objects exceed a limit; a metric counts this.
+/// `--custom-resource-kind-limit`, and the regular expressions that need too much backtracking. The log does not show
+/// how often objects exceed a limit; a metric counts this.
 pub(super) async fn report(metrics: StateMetrics) {
     let left_out = || Vec::from_iter(kinds_left_out(&metrics));
     let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));

@@ -9,14 +9,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::cluster::bounded;
 
-/// The version of the API server. The exporter requests the version when a page needs it, and caches the response.
+/// The version of the API server. The exporter requests the version when the landing page needs it, and caches the
+/// response.
 pub(super) struct ServerVersion {
     client: Client,
     /// The last response, and the time at which it expires.
     last: Mutex<Option<(Option<String>, Instant)>>,
 }
 
-/// The maximum time that a page waits for the version.
+/// The maximum time that the landing page waits for the version.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for which a version is cached.
 const KNOWN: Duration = Duration::from_secs(600);

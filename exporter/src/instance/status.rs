@@ -1,4 +1,6 @@
-//! The status of an instance and of each of its resources. Pages show the status, and programs can read it as JSON.
+//! The status of an instance and of each of its resources.
+//!
+//! The landing page shows the status, and programs can read it as JSON.
 
 use serde::Serialize;
 
@@ -72,7 +74,7 @@ impl InstanceStatus {
         self.resources.iter().map(|resource| resource.series).sum()
     }
 
-    /// Returns the memory of all stores.
+    /// Returns the memory of all stores, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.resources
             .iter()
@@ -93,8 +95,8 @@ impl ResourceStatus {
         self.state == SYNCED
     }
 
-    /// The state that pages show. If the watch of a synced resource is silent, this state is `silent`, because the
-    /// objects may be out of date.
+    /// The state that the landing page shows. If the watch of a synced resource is silent, this state is `silent`,
+    /// because the objects may be out of date.
     pub(crate) fn shown_state(&self) -> &str {
         if self.is_silent {
             "silent"

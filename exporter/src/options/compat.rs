@@ -1,4 +1,5 @@
-//! Keeps the table of options in `docs/reference/compat.md` equal to the table in `table.rs`.
+//! Keeps the table of options in `docs/reference/compat.md` equal to the table in `table.rs`. The documentation
+//! compares the options with those of the Go program kube-state-metrics.
 
 use super::row::{Compat, DefaultValue, Row};
 use super::table::TABLE;

@@ -65,8 +65,8 @@ struct Map<V> {
     values: PhantomData<V>,
 }
 
-/// The expected form of a map of keys, for errors. The exporter refuses a list of the keys, because the Go program also
-/// requires a map.
+/// The expected form of a map of keys, for errors. The exporter refuses a list of the keys, because the Go program
+/// kube-state-metrics also requires a map.
 const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
 /// The expected form of a map of lists, for errors. The exporter refuses the text that the flag accepts, such as
 /// `pods=[team]`.
@@ -171,7 +171,6 @@ impl OptionsFile {
         (!is_set).then(|| format!("it has no value, so `{}` or its default applies", row.flag))
     }
 
-    /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&FileValue> {
         self.values.get(key)
     }

@@ -100,7 +100,7 @@ pub(crate) fn with_manual(command: Command) -> Command {
     })
 }
 
-/// Creates the clap definition of the flag of a row.
+/// Creates the clap definition of an option's flag. `row` is the option in the table of options.
 fn arg(row: &Row) -> Arg {
     let help = match row.default_shown() {
         Some(default) => format!("{} [default: {default}]", row.help),

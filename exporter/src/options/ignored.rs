@@ -1,4 +1,4 @@
-//! Checks options of the Go program that have no effect here.
+//! Checks options of the Go program kube-state-metrics that have no effect in this exporter.
 
 use super::reader::Reader;
 use super::row::{Compat, DefaultValue, Row};

@@ -76,7 +76,7 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
     number.map_err(|_| format!("is not a number from 0 to {}", u32::MAX))
 }
 
-/// Parses a limit: a number from 0 to the largest signed 64-bit integer, as in the Go program.
+/// Parses a limit: a number from 0 to the largest signed 64-bit integer, as in the Go program kube-state-metrics.
 pub(crate) fn limit(text: &str) -> Result<u64, String> {
     let limit = text.parse::<i64>().ok();
     let limit = limit.and_then(|limit| u64::try_from(limit).ok());
@@ -236,8 +236,8 @@ pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }
 
-/// Parses joined labels per resource, such as `pods=[namespace/team]`. In contrast to the other parsers in this file,
-/// the errors of this parser are complete sentences.
+/// Parses the value of `--join-labels`: labels to add to the samples of each resource, such as `pods=[namespace/team]`.
+/// In contrast to the other parsers in this file, the errors of this parser are complete sentences.
 pub(crate) fn joins(text: &str) -> Result<JoinConfig, String> {
     text.parse().map_err(|error: JoinError| error.to_string())
 }

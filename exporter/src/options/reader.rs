@@ -1,4 +1,6 @@
 //! [`Reader`]: reads the values of options from the options file and the flags.
+//!
+//! The *text* of an option is its value as the user wrote it.
 
 use std::path::Path;
 
@@ -120,7 +122,7 @@ impl<'a> Reader<'a> {
         self.lists_in_flag(option)
     }
 
-    /// The value of an option that has joined labels per resource.
+    /// The value of an option that has joined labels per resource (`--join-labels`).
     pub(super) fn joins(&mut self, option: &Single<JoinConfig>) -> JoinConfig {
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
             let mut config = JoinConfig::default();
@@ -150,7 +152,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The value of an option on the command line.
     pub(super) fn on_command_line(&self, row: &Row) -> Option<&'a str> {
         self.flags.value(row)
     }

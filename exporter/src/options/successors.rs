@@ -1,4 +1,4 @@
-//! Flags of old versions of the Go program, and the flags to use instead.
+//! Flags of old versions of the Go program kube-state-metrics, and the flags of this exporter to use instead.
 
 /// A flag that no longer exists.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
-//! Writes roles and their bindings as YAML.
+//! Writes the roles of the exporter, and the bindings of the roles to its service account, as YAML.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::permission::{Permission, Permissions, Verbs};
 
-/// The names of the roles and of the service account in the manifests.
+/// The names of the roles and of the service account in the YAML.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// The name of the roles and of their bindings.
@@ -19,7 +19,7 @@ pub(crate) struct Account {
 /// A rule of a role: it allows some verbs on some resources of one API group.
 struct Rule<'a> {
     group: &'a str,
-    /// The plural names, sorted.
+    /// The plural names of the resources, sorted.
     resources: Vec<&'a str>,
     /// The names of the objects to which the rule applies; empty for all objects.
     names: Vec<&'a str>,
@@ -32,9 +32,9 @@ const MAX_LINE: usize = 100;
 // === impl Account ===
 
 impl Account {
-    /// Returns a ClusterRole with the permissions in all namespaces, and a Role for each namespace with further
-    /// permissions. The binding of a role comes after the role. For the same permissions and names, the text is always
-    /// the same.
+    /// Returns YAML. A ClusterRole has the permissions that apply to all namespaces. If permissions apply only to one
+    /// namespace, a Role in this namespace has these permissions. The binding of a role comes after the role. For the
+    /// same permissions and names, the text is always the same.
     pub(crate) fn manifests(&self, permissions: &Permissions) -> String {
         let mut text = String::new();
         for (namespace, rules) in permissions.rules_by_namespace() {
@@ -100,8 +100,8 @@ impl Permissions {
     }
 }
 
-/// Combines permissions into rules. If permissions differ only in the resource, or only in the name of the object, they
-/// become one rule.
+/// Combines permissions into rules. Permissions that differ only in the resource become one rule. Permissions that
+/// differ only in the name of the object also become one rule.
 fn rules(permissions: &BTreeSet<Permission>) -> Vec<Rule<'_>> {
     let mut by_name: BTreeMap<(&str, Option<&str>, Verbs), Vec<&str>> = BTreeMap::new();
     for own in permissions {
@@ -155,7 +155,7 @@ impl Rule<'_> {
     }
 }
 
-/// Writes a list of a rule. If the list is short, it is on one line.
+/// Writes a list of a rule, such as its verbs. A short list is on one line.
 fn write_list(text: &mut String, key: &str, items: &[&str]) {
     let line = format!("    {key}: {}", list(items.iter().copied()));
     if line.len() <= MAX_LINE {

@@ -13,11 +13,13 @@ impl Permissions {
     /// The minimal permissions with which an exporter with these options can export everything.
     ///
     /// - `kinds` are the kinds that the configuration of custom resources selects.
-    /// - `stateful_set` is the name of the StatefulSet. The function needs it if the name of the pod is a placeholder
-    ///   such as `$(POD_NAME)`. Other pod names contain the name of the StatefulSet.
+    /// - `stateful_set` is the name of the StatefulSet of the exporter. The function uses this name only if the options
+    ///   name the pod by a placeholder such as `$(POD_NAME)`. Otherwise, the name of the pod contains the name of the
+    ///   StatefulSet.
     /// - `namespace` is the namespace of the exporter. By default, the Leases of `--ha` are in this namespace.
     ///
-    /// The result includes the Leases of all shards, because all shards share the role.
+    /// The result includes the permissions for the Leases of all shards, because the exporters of all shards have the
+    /// same role.
     ///
     /// # Errors
     ///
@@ -84,7 +86,8 @@ impl Permissions {
         }
     }
 
-    /// Adds the permissions to watch all objects of a resource, or the objects in each configured namespace.
+    /// Adds the permissions to watch all objects of a resource. If the options name namespaces, adds only the
+    /// permissions for the objects in these namespaces.
     fn add_collections(&mut self, metrics: &MetricsOptions, resource: &ResourceInfo) {
         let (group, plural) = (resource.group(), resource.plural());
         if resource.scope() == Scope::Cluster || metrics.namespaces.is_empty() {
@@ -119,7 +122,7 @@ impl Permissions {
     /// Adds the permission to read the pod of the exporter, because the pod names its StatefulSet. Also adds the
     /// permission to watch this StatefulSet, because it determines the number of shards.
     fn add_own_pod(&mut self, namespace: &str, pod: &str, stateful_set: &str) {
-        // The rule does not name the pod, because all replicas share the role.
+        // The rule does not name the pod, because all replicas have the same role.
         self.add(Permission::new(Some(namespace), "", "pods", GET));
         let set = match pod.rsplit_once('-') {
             Some((set, ordinal)) if ordinal.parse::<u32>().is_ok() => set,

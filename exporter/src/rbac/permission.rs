@@ -1,9 +1,12 @@
-//! [`Permission`]: verbs on one resource. [`Permissions`]: sets of permissions.
+//! [`Permission`]: the permission to use some verbs on one resource of the API server. [`Permissions`]: all permissions
+//! that the exporter needs.
+//!
+//! A permission *includes* another permission if it allows everything that the other permission allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The verbs of a permission. A rule lists the verbs in the same order.
+/// The verbs of a permission. A rule of a role lists the verbs in the same order.
 pub(crate) type Verbs = &'static [&'static str];
 
 /// The verbs that a watch needs. `get` is not needed, because the exporter does not request single objects.
@@ -19,7 +22,7 @@ pub(crate) struct Permission {
     pub(crate) namespace: Option<String>,
     /// The API group of the resource; empty for the core group.
     pub(crate) group: String,
-    /// The plural name; `*` for all resources of the group.
+    /// The plural name of the resource; `*` for all resources of the group.
     pub(crate) resource: String,
     /// If the permission applies to only one object, its name; otherwise `None`.
     pub(crate) name: Option<String>,
@@ -58,7 +61,6 @@ impl Permission {
         }
     }
 
-    /// Whether the permission allows everything that the other permission allows.
     fn includes(&self, other: &Self) -> bool {
         let includes_name = self.name.is_none() || self.name == other.name;
         let includes_namespace = self.namespace.is_none() || self.namespace == other.namespace;
@@ -109,7 +111,7 @@ impl Permissions {
                 !set.is_empty()
             });
         } else if let Some(set) = self.0.get_mut(&permission.namespace) {
-            // Only the set of this namespace can contain permissions that the new permission includes. So the code does
+            // Here, the new permission can include only permissions in the set of the same namespace. So the code does
             // not search the sets of other namespaces, of which there may be thousands.
             set.retain(is_kept);
         }

@@ -1,4 +1,5 @@
-//! Asks the API server which permissions are missing.
+//! Asks the API server which permissions are missing. A *review* is a request (`SelfSubjectAccessReview`) that asks
+//! whether the client may use one verb on one resource.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::authorization::v1::{
@@ -12,7 +13,7 @@ use super::permission::{Permission, Permissions};
 /// The maximum number of concurrent reviews. With a larger number, the API server would throttle the exporter.
 const CONCURRENT: usize = 8;
 
-/// The result of a review of permissions.
+/// The result of the reviews of all permissions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reviewed {
     /// The number of reviews: one for each verb on each resource.

@@ -1,3 +1,5 @@
+//! Tests the permissions that the exporter needs with various flags, and the roles with these permissions.
+
 use clap::{Args, Command, FromArgMatches};
 use kube_state_metrics::custom_resources::KnownKind;
 use kube_state_metrics::resource::Scope;
@@ -47,8 +49,8 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     ];
     let flags = ["--resources=nodes", "--ha", "--shard=1", "--total-shards=2"];
     assert_eq!(needs(&flags), shards);
-    // All replicas of a StatefulSet use the same role, and their number may change. So the role contains the Leases of
-    // all shards.
+    // All replicas of a StatefulSet use the same role, and their number may change. So the role names the Leases of all
+    // shards.
     let pod = [
         "--ha",
         "--pod=$(POD_NAME)",
@@ -75,7 +77,7 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     verbs: [get, update]
 ";
     assert!(text.contains(rule), "{text}");
-    // With too many shards, the role contains only the Lease of this shard.
+    // With too many shards, the role names only the Lease of the shard in the flags.
     let huge = [
         "--resources=nodes",
         "--ha",

@@ -1,4 +1,5 @@
-//! [`Configuration`]: the options, and the content of the files that the exporter read them from.
+//! [`Configuration`]: the options of the exporter, and the content of the files from which the exporter has read the
+//! options.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ struct ConfigFile<'a> {
     path: &'a Path,
     kind: ConfigKind,
     content: Option<&'a [u8]>,
-    /// The keys of the content that have no effect.
+    /// The keys in the content that have no effect.
     ignored: &'a [IgnoredKey],
     /// The maximum length of the file, in bytes.
     limit: u64,
@@ -70,8 +71,8 @@ impl Configuration {
             let mut warnings = Vec::new();
             let configuration = Self::read_once(flags, running, &mut warnings);
             match &configuration {
-                // The configuration names a file that the exporter does not watch yet. The file may have changed after
-                // the read. So the loop starts to watch the file, and reads all files again.
+                // The configuration names a file that the watcher does not include yet. This file may have changed
+                // after the exporter read it. So the loop adds the file to the watcher, and reads all files again.
                 Ok(configuration)
                     if configuration
                         .watched_files()
@@ -80,7 +81,7 @@ impl Configuration {
                 {
                     watched = configuration.watched_files();
                 }
-                // The error may be in a file that the exporter does not watch yet. The loop adds this file to the
+                // The error may be in a file that the watcher does not include yet. The loop adds this file to the
                 // watcher, so that the exporter notices when a user corrects the file.
                 Err(ConfigurationError::Options(error))
                     if error.named.iter().any(|path| !watched.contains(path)) =>
@@ -207,8 +208,8 @@ impl Configuration {
         cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
-    /// Updates the metrics about files: the files of this configuration are in use. Files that only `before` contains
-    /// are no longer in use.
+    /// Updates the metrics about files. The metrics then show that the files of this configuration are in use, and that
+    /// the files that only `before` contains are no longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
         for old in before.into_iter().flat_map(Self::config_files) {
             if self.config_files().all(|file| file.path != old.path) {
@@ -221,8 +222,8 @@ impl Configuration {
                     let ignored = file.ignored.to_vec();
                     telemetry.config_loaded(file.path, file.kind, content, ignored);
                 }
-                // A missing file is not a failure here: the exporter accepts it only if an option, such as
-                // `--continue-without-config`, allows this.
+                // A missing file is not a failure here. The exporter has accepted that the file is missing, because an
+                // option such as `--continue-without-config` allows this.
                 None if !file.path.exists() => telemetry.config_absent(file.path, file.kind),
                 None => telemetry.config_failed(file.path, file.kind),
             }

@@ -1,4 +1,5 @@
-//! Waits before a new instance replaces the old instance.
+//! Waits before a new instance replaces the old instance. In this file, a *scope* is a resource in one namespace or in
+//! all namespaces.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::instance::Instance;
 use crate::instance::coverage::UncoveredScope;
 
-/// The maximum time for which the new instance waits for resources and namespaces that the old instance does not serve.
+/// The maximum time for which the new instance waits for scopes that the old instance does not serve.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// If the wait is longer than this time, the exporter logs a warning.
 const WARN_AFTER: Duration = Duration::from_secs(30);
@@ -18,9 +19,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Waits until `new` can replace `old` without missing metrics.
 ///
-/// A scope is a resource in one namespace or in all namespaces. For each scope that `old` serves, the function waits
-/// until the list of the scope is complete in `new`, or until the API server refuses to list the scope. For other
-/// scopes, the function waits only for [`GRACE_PERIOD`].
+/// For each scope that `old` serves, the function waits until the list of the scope is complete in `new`, or until the
+/// API server refuses to list the scope. For other scopes, the function waits only for [`GRACE_PERIOD`].
 pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     let lost = || old.coverage().lost_in(new.coverage());
     wait_until_nothing_is_lost(new.settled(), lost, |lost| {
@@ -41,8 +41,9 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
     }
 }
 
-/// Waits until the list of each scope is complete, or the API server refuses to list the scope. After the grace period,
-/// waits only for scopes whose metrics would be missing. If the wait is long, calls `warn` once.
+/// Waits until the list of each scope is complete, or the API server refuses to list the scope. After [`GRACE_PERIOD`],
+/// waits only for the scopes that `lost` returns: their metrics would be missing after the replacement. If the wait is
+/// long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

@@ -1,4 +1,5 @@
-//! Reads the web configuration file (`--tls-config`) at startup and during a reload of the options.
+//! Reads the web configuration file (`--tls-config`) at startup and during a reload of the options. A *protection* is a
+//! requirement on clients: TLS, passwords or tokens.
 
 use std::path::Path;
 
@@ -20,11 +21,12 @@ pub(crate) struct WebError(#[from] WebConfigError);
 )]
 pub(crate) struct Weakened(String);
 
-/// Updates metrics after reloads of the web configuration file, and logs the reloads. The log lines have the log target
-/// of this program, so that `-v` applies to them.
+/// Updates metrics after each reload of the web configuration file, and logs the reload. The log lines have the log
+/// target of this program, so that the flag `-v` applies to these lines.
 struct RecordReloads(Telemetry);
 
-/// Opens a web configuration file. Keeps the cached results of password checks of `in_use`, the file that is in use.
+/// Opens a web configuration file. The opened file takes over the cached results of password checks from `in_use`, the
+/// file that is in use.
 ///
 /// # Errors
 ///
@@ -42,7 +44,8 @@ pub(crate) fn open(
     Ok(opened?)
 }
 
-/// Updates the metrics and the landing page: they show that the file `now` is in use instead of `before`.
+/// Updates the metrics and the landing page, so that they show that the file `now` is in use instead of the file
+/// `before`.
 pub(crate) fn record_use(
     before: Option<&WebConfigFile>,
     now: Option<&WebConfigFile>,
@@ -60,11 +63,10 @@ pub(crate) fn record_use(
     }
 }
 
-/// Refuses a reload that would disable a protection (TLS, passwords or tokens), because the options file may be
-/// incomplete or wrong.
+/// Refuses a reload that would disable a protection, because the options file may be incomplete or wrong.
 ///
-/// The first argument is the state before the reload, and the second argument is the state after it: the web
-/// configuration file, and whether the token filter is enabled.
+/// The first argument is the state before the reload, and the second argument is the state after the reload. A state
+/// consists of the web configuration file, and of whether the token filter (`--auth-filter`) is enabled.
 ///
 /// # Errors
 ///

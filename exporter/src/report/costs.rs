@@ -1,4 +1,5 @@
-//! [`CostCounter`]: series and bytes of samples, by namespace and by label, and examples of label values.
+//! [`CostCounter`]: counts the series and bytes of samples, by namespace and by label, and collects examples of label
+//! values. In this file, a *row* is a row of a table in a report.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::Rows;
 
-/// The series and bytes of a resource or namespace.
+/// A row with the series and bytes of a resource or namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CostRow {
     pub(crate) name: String,
@@ -16,8 +17,8 @@ pub(crate) struct CostRow {
     pub(crate) bytes: u64,
 }
 
-/// The cost of a label: the number of series with the label, the number of its distinct values, and the bytes of its
-/// name and values in all sample lines.
+/// A row with the cost of a label: the number of series that have the label, the number of distinct values of the
+/// label, and the bytes of its name and values in all sample lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
@@ -41,8 +42,8 @@ pub(crate) struct LabelExamples {
 #[derive(Default)]
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
-    /// The row numbers of the labels of the last sample. Most samples have the same labels as the previous sample. So
-    /// with these numbers, the counter usually finds the row of a label without a search.
+    /// For each label of the last sample, the index of its row in `labels`. Most samples have the same label names as
+    /// the previous sample. So with these indexes, the counter usually finds the row of a label without a search.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
@@ -57,8 +58,8 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The number ([`CostCounter::family_number`]) of the last family with this label, and the index of the label in
-    /// the examples of this family. The index is `None` if the family already has examples of too many other labels.
+    /// The last family that has this label (its [`CostCounter::family_number`]), and the index of the label in the list
+    /// of examples of this family. The index is `None` if the list already contains too many other labels.
     examples: Option<(u64, Option<usize>)>,
     /// The hashes of the distinct values. Hashes need less memory than values, and two different values almost never
     /// have the same hash.
@@ -69,19 +70,19 @@ struct LabelCounter {
 /// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
 /// different value for each object.
 pub(crate) const MOST_VALUES: usize = 100_000;
-/// Maximum number of labels of a family that have examples. This maximum is necessary because the Kubernetes labels of
-/// objects can have any number of different names.
+/// Maximum number of labels in the list of examples of a family. This maximum is necessary because the Kubernetes
+/// labels of objects can have any number of different names.
 const MOST_LABELS: usize = 200;
-/// Maximum number of examples of a label.
+/// Maximum number of example values of a label.
 const MOST_EXAMPLES: usize = 20;
-/// Maximum length of an example, in bytes.
+/// Maximum length of an example value, in bytes.
 const LONGEST_EXAMPLE: usize = 100;
 
 // === impl CostCounter ===
 
 impl CostCounter {
-    /// Counts a sample of `family`, its labels and its namespace. Adds the values of the labels to `examples`, the
-    /// examples of the family. `bytes` is the length of the sample line.
+    /// Counts a sample of `family`, its labels and its namespace. `examples` is the list of examples of the family, to
+    /// which the function adds the values of the labels. `bytes` is the length of the sample line.
     pub(super) fn count<'s>(
         &mut self,
         family: &str,
@@ -157,8 +158,8 @@ impl LabelExamples {
     /// Adds a value to the examples. If there are enough examples, only records that there are more values.
     fn add(&mut self, value: &str) {
         let is_full = self.values.len() >= MOST_EXAMPLES;
-        // Most calls return here, because labels that identify the object, such as `pod`, have many values. So the
-        // lists of examples of such labels are full.
+        // Most calls return here. The reason is that labels that identify the object, such as `pod`, have many values,
+        // so their lists of examples are full.
         if is_full && self.has_more || self.values.iter().any(|known| known == value) {
             return;
         }

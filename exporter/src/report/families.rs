@@ -1,4 +1,4 @@
-//! [`Report`]: series and bytes of the exposition, by family, resource, namespace and label.
+//! [`Report`]: the number of series and bytes in the exposition, by family, resource, namespace and label.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -84,8 +84,8 @@ impl Report {
             own.families().map(move |family| (family, resource.clone()))
         });
         let configured: Vec<_> = configured.collect();
-        // Several resources may have a family with the same name. The report then names the built-in resource, or the
-        // first configured resource if none is built in.
+        // Several resources may have a family with the same name. Then the report names the built-in resource. If no
+        // built-in resource has the family, the report names the first configured resource.
         let mut resources: BTreeMap<_, _> = (configured.iter().rev())
             .map(|(family, resource)| (family.name(), resource.clone()))
             .collect();
@@ -131,8 +131,8 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Creates the report from its families. Adds the sums of the resources, and the properties of the families from
-    /// the catalogue.
+    /// Creates the report from the families. Adds the sums for each resource, and the properties that the catalogue of
+    /// built-in families has for the families.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,
@@ -167,12 +167,12 @@ impl Report {
         self.families.iter().map(|family| family.series).sum()
     }
 
-    /// The number of bytes of the sample lines of all families, without headers.
+    /// The number of bytes of the sample lines of all families, without the lines `# HELP` and `# TYPE`.
     pub(crate) fn bytes(&self) -> u64 {
         self.families.iter().map(|family| family.bytes).sum()
     }
 
-    /// Removes all rows of each table except the first `rows` rows.
+    /// Keeps only the first `rows` rows of each table.
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.families.truncate(rows);
         self.resources.truncate(rows);

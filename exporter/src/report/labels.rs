@@ -15,7 +15,6 @@ use crate::humanize::visible;
 pub(crate) struct LabelReport {
     pub(crate) family: String,
     pub(crate) series: u64,
-    /// The number of distinct values of each label.
     pub(crate) labels: BTreeMap<String, usize>,
 }
 

@@ -1,10 +1,10 @@
-//! Generates example queries in PromQL for a family.
+//! Generates example queries in PromQL for a family. The landing page shows these queries.
 
 use super::costs::LabelExamples;
 use super::families::FamilyReport;
 
-/// Labels whose values are states. Labels at the start of the list are preferred. If a family has none of these labels,
-/// the queries use another label with few values.
+/// Labels whose values are states, such as the phase of a pod. The queries select by the first of these labels that a
+/// family has. If a family has none of these labels, the queries use another label with few values.
 const STATES: &[&str] = &[
     "phase",
     "reason",
@@ -14,7 +14,7 @@ const STATES: &[&str] = &[
     "type",
     "effect",
 ];
-/// Labels that example queries do not select by, because such a selector is not useful.
+/// Labels by which the queries do not select, because such a selector is not useful.
 const QUALIFIERS: &[&str] = &["unit", "container", "node", "uid"];
 
 /// Returns one or two queries. The first query selects series, and the second query aggregates them.
@@ -91,7 +91,7 @@ impl Value {
     }
 }
 
-/// The label that a selector uses for this family, and one of its values.
+/// Returns the label by which the queries select, and one of the values of this label.
 fn state(family: &FamilyReport) -> Option<(&str, &str)> {
     let is_base = |label: &LabelExamples| family.base_labels.contains(&label.name);
     let usable = |label: &&LabelExamples| {

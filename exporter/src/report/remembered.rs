@@ -1,8 +1,8 @@
 //! [`Reports`]: computes reports and caches them. There are two kinds of reports, and only one report of each kind is
 //! computed at a time.
 //!
-//! - The report about all families: if its client disconnects, the exporter still completes the report, and caches it
-//!   for the next client.
+//! - The report about all families: if its client disconnects, the exporter still completes the report, and caches the
+//!   report for the next client.
 //! - Reports about the labels of one family: if its client disconnects, the exporter stops the report. The next report
 //!   of this kind begins after a pause. The pause is longer if the last report took longer.
 
@@ -21,9 +21,9 @@ use crate::options::MetricsOptions;
 
 /// The minimum time for which a cached report is reused. A new report takes long, because it reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A report is reused for at least its computation time multiplied by this number. The pause after a report about
-/// labels is also the computation time multiplied by this number. So the reports of one kind use at most a tenth of a
-/// CPU.
+/// A cached report is reused for at least its computation time multiplied by this number. The pause after a report
+/// about labels is also the computation time of this report multiplied by this number. So the reports of one kind use
+/// at most a tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
 /// The maximum pause between two reports about labels, so that a waiting request does not reach its timeout. Because of
 /// this maximum, reports that take longer than 3 s can use more than a tenth of a CPU.
@@ -66,7 +66,7 @@ impl Reports {
             return fresh;
         }
         let (metrics, content) = (metrics.clone(), content.clone());
-        // The thread owns the lock until this report is complete, even if all clients of this report disconnect. The
+        // The thread holds the lock until this report is complete, even if all clients of this report disconnect. The
         // next report waits for the lock.
         let made = make(move |_| {
             let mut last = last;
@@ -113,8 +113,8 @@ impl Reports {
     }
 }
 
-/// Computes a report on a blocking thread of tokio. The argument of the closure shows whether this future was dropped.
-/// In this case, the closure can stop.
+/// Computes a report on a blocking thread of tokio. The argument of the closure `make` shows whether the returned
+/// future was dropped. If the future was dropped, the closure can stop.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {

@@ -1,8 +1,8 @@
-//! [`Rows`]: the rows of a table, with a lookup by name.
+//! [`Rows`]: the rows of a table in a report, with a lookup by name.
 
 use std::collections::HashMap;
 
-/// The rows of a table, in the order in which they were added.
+/// The rows of a table, in the order in which the rows were added.
 #[derive(Default)]
 pub(super) struct Rows<R> {
     pub(super) all: Vec<R>,

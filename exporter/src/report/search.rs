@@ -1,9 +1,10 @@
-//! [`Search`]: finds families by name, symptom, abbreviation or label value.
+//! [`Search`]: the search on the landing page. It finds families by their name, by a word for a symptom, by an
+//! abbreviation or by a label value.
 
 use super::families::FamilyReport;
 use crate::humanize::is_visible;
 
-/// The words of a search. The search finds the families whose texts contain all words.
+/// A search. It finds the families whose texts contain all its words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
     /// The words as the client wrote them, but with spaces instead of characters that are not visible.
@@ -11,8 +12,8 @@ pub(crate) struct Search {
     words: Vec<String>,
 }
 
-/// Maximum number of words of a search. Further words are ignored, because each word takes time: it is compared with
-/// each family.
+/// Maximum number of words of a search. Further words are ignored, because the comparison of a word with all families
+/// takes time.
 const MOST_WORDS: usize = 16;
 
 // === impl Search ===
@@ -36,8 +37,8 @@ impl Search {
         self.words.is_empty()
     }
 
-    /// Whether the texts of a family contain each word. The texts of a family are its name, type, help text, resource,
-    /// labels and synonyms.
+    /// Whether the texts of a family contain each word. The texts of a family are its name, its type, its help text and
+    /// its [search words](FamilyReport::search_words).
     pub(crate) fn matches(&self, family: &FamilyReport) -> bool {
         let FamilyReport {
             name,

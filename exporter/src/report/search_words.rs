@@ -31,7 +31,8 @@ const SHORT_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Returns the words with which a search finds a family. The words are the name and the short name of its resource, its
-/// synonyms, and values of its labels. Values are not included if their label has many values or identifies the object.
+/// synonyms in the catalogue of families, and the values of its labels. A label that has many values, or that
+/// identifies the object, adds no values.
 pub(super) fn search_words<'a>(
     resource: Option<&'a str>,
     synonyms: impl Iterator<Item = &'a str>,

@@ -102,8 +102,8 @@ impl Families {
         }
     }
 
-    /// Returns the family of a sample. Usually both have the same name. In a histogram or summary, the name of the
-    /// sample may have a suffix, such as `_bucket`.
+    /// Returns the family of a sample. Usually, the family has the name of the sample. In a histogram or summary, the
+    /// name of the sample may also have a suffix, such as `_bucket`.
     fn family_of(&mut self, sample: &str) -> &mut FamilyReport {
         let header = &self.header;
         let suffix = sample.strip_prefix(&*header.name).unwrap_or("-");

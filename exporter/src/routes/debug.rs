@@ -1,5 +1,6 @@
-//! The paths below `/debug/`: the state of resources, the cardinality, the memory and the log level. These paths exist
-//! only on the telemetry port, and only some clients may use them.
+//! The paths below `/debug/`: the state of resources, the cardinality (number of series and label values), the memory
+//! and the log level. These paths exist only on the telemetry port. Only local and authenticated clients may use these
+//! paths. A client is *local* if it is on the same machine or in the same pod.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Response {
     let is_open = protection.debug == DebugAccess::Open;
-    // If there is a token filter, the filter has already accepted the request.
+    // If the token filter (`--auth-filter`) is enabled, it has already accepted the request.
     if is_open || protection.auth.is_some() || is_known(&request) {
         next.run(request).await
     } else {

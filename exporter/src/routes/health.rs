@@ -29,10 +29,11 @@ pub(super) async fn live(State(app): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// Returns 200 if the readiness policy is met. With `?verbose`, the body of the response lists all resources.
+/// Returns 200 if the exporter is ready by the policy of `--readiness`. With `?verbose`, the body of the response lists
+/// all resources.
 ///
-/// If the token filter is enabled, the body of the response is only `OK` or `not ready`. With `?verbose`, clients that
-/// may read metrics get the complete body, even if the filter is enabled. The status code is the same for all clients,
+/// If the token filter (`--auth-filter`) is enabled, the body of the response is only `OK` or `not ready`. But with
+/// `?verbose`, clients that may read metrics get the complete body. The status code is the same for all clients,
 /// because probes have no token.
 pub(super) async fn ready(
     State(app): State<Arc<AppState>>,

@@ -24,9 +24,9 @@ use crate::limited_threads::LimitedThreads;
 use crate::server::Protection;
 use page::Page;
 
-/// The content security policy of the landing page. The page contains a style and a script. The policy lists the hashes
-/// of both, so that the browser accepts no other style or script. The page loads no other content, and no other page
-/// may embed the landing page.
+/// The content security policy of the landing page. The page contains a style and a script. The policy contains the
+/// hashes of this style and this script, so that the browser accepts no other style or script. The page loads no other
+/// content, and no other page may embed the landing page.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let (style, script) = (hash(html::STYLE), hash(html::SCRIPT));
     format!(
@@ -74,7 +74,7 @@ async fn respond(
     // A request in HTTP/2 names the host in the URI, not in the header `Host`.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = (uri.authority()).map_or(host, |authority| Some(authority.as_str()));
-    // Without a valid token, the client gets the page without data.
+    // Without a valid token, the client gets the page without the data that require authorization.
     let is_closed = match &protection.auth {
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),

@@ -21,7 +21,7 @@ use crate::app_state::AppState;
 use crate::election::Leadership;
 use crate::telemetry::{self, Scrape, Telemetry};
 
-/// A body of a response. It records the duration and the size of the response.
+/// The body of a response, which records the duration and the size of the response.
 struct Measured<B> {
     body: B,
     started: Instant,
@@ -133,7 +133,7 @@ fn content(headers: &HeaderMap) -> [&'static str; 2] {
 pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Response {
     let names: Vec<_> = query.values("name[]").map(str::to_owned).collect();
     let state = Arc::clone(&app);
-    // If the stores are large, it takes too long for an asynchronous task to write the text.
+    // A separate thread computes the text. With large stores, the computation takes too long for an asynchronous task.
     let text = app.own_metrics.get(move || {
         let mut families = state.instance().gather();
         families.extend(state.leadership.iter().flat_map(Leadership::gather));

@@ -1,4 +1,4 @@
-//! Information about the client of a request.
+//! Information about the client of a request: whether the client is authenticated, and whether it is local.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The number of descriptors that the exporter needs in addition to those of connections: for standard streams,
-/// listening sockets, the poller, watched files and open files.
+/// listening sockets, epoll, watched files and open files.
 const RESERVED: u64 = 48;
 /// The descriptors that are not reserved are divided into this number of equal parts. The server of each port may use
 /// one part. The other descriptors are for connections to the API server: each watch of a resource in a namespace can
@@ -42,14 +42,14 @@ fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
     (limit.current? < raised).then_some(raised)
 }
 
-/// Returns the number of connections that each server may have. This number is `asked`, or less if the hard limit on
-/// open files is too low. Raises the soft limit if necessary.
+/// Returns the number of connections that each server may have. `asked` is the number that the options request. The
+/// result is less than `asked` if the hard limit on open files is too low. Raises the soft limit if necessary.
 pub(super) fn connections(asked: usize) -> usize {
     raise_limit(asked);
     share(limit(), asked)
 }
 
-/// Warns if the limit on open files is too low for `asked` connections.
+/// Warns if the limit on open files is too low for the number of connections that the options request.
 pub(crate) fn warn_of_low_limit(asked: usize) {
     let connections = connections(asked);
     if let Some(limit) = limit().filter(|_| connections < asked) {

@@ -85,8 +85,8 @@ impl Observer for ServerObserver {
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 
-    // The messages are the same as in the default observer, but their log target belongs to the exporter, so that `-v`
-    // applies.
+    // The messages are the same as in the default observer of `bounded_http`. But they have the log target of the
+    // exporter, so that the flag `-v` applies to these messages.
 
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {
         tracing::debug!(%peer, "connection failed: {error}");

@@ -1,5 +1,5 @@
-//! The requirements of both ports on their clients: TLS, passwords and tokens. This module calls them the protection. A
-//! reload replaces all of these requirements at the same moment.
+//! The protection: the requirements of both ports on their clients (TLS, passwords and tokens). A reload replaces all
+//! of these requirements at the same moment.
 
 use std::future::pending;
 use std::sync::{Arc, LazyLock};
@@ -15,7 +15,7 @@ use crate::options::DebugAccess;
 pub(crate) struct Protection {
     /// The web configuration file (`--tls-config`): TLS, basic authentication and headers.
     pub(crate) web: Option<Arc<WebConfigFile>>,
-    /// The filter that checks tokens; `None` if requests need no token.
+    /// The token filter (`--auth-filter`); `None` if requests need no token.
     pub(crate) auth: Option<AuthFilter>,
     /// The clients that may use the debug endpoints.
     pub(crate) debug: DebugAccess,
@@ -24,8 +24,8 @@ pub(crate) struct Protection {
 /// The protection in use. Clones share it.
 ///
 /// For each request, the server reads the protection once, and adds it to the extensions of the request as
-/// `Arc<Protection>`. Separate reads would be unsafe. If a reload replaces the token filter by passwords, a request
-/// that is in progress could pass without any check.
+/// `Arc<Protection>`. Several reads during one request would be unsafe: if a reload replaced the token filter by
+/// passwords between two reads, the request could pass without any check.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentProtection(Arc<watch::Sender<Arc<Protection>>>);
 

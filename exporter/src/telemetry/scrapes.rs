@@ -1,4 +1,4 @@
-//! The last scrapes of the metrics of objects: their clients, times and responses.
+//! The history: the last scrapes of the metrics of objects, with their clients, times and responses.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -1,4 +1,5 @@
-//! A simulated API server. The server reviews tokens, has a few objects, and records the requests.
+//! A simulated API server for the tests of the exporter. The server reviews tokens, has a few objects, and records the
+//! requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -216,7 +217,7 @@ impl Api {
         self.state.endless.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the requests until now, as `GET /path?query`.
+    /// Returns the requests until now, each as a text such as `GET /path?query`.
     pub fn requests(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
@@ -240,7 +241,7 @@ impl Api {
         *self.state.token.lock().unwrap() = Some(token.into());
     }
 
-    /// Makes the server act as an identity provider from now on. The server issues this token to every client.
+    /// Makes the server act as an OpenID Connect provider from now on. The server issues this token to every client.
     pub fn provide(&self, id_token: &str) {
         *self.state.id_token.lock().unwrap() = Some(id_token.into());
     }

@@ -7,8 +7,8 @@ use super::authority::Authority;
 use super::credentials::{accepts, answer, plugin, watching};
 use super::support::{Directory, eventually, run};
 
-/// Checks whether the exporter can connect to a server with a kubeconfig. If the exporter cannot connect, returns the
-/// reason.
+/// Starts an exporter with a kubeconfig, and checks whether the exporter can connect to the server. If the exporter
+/// cannot connect, returns the reason.
 fn gets_on(
     api: &Api,
     directory: &Directory,

@@ -1,4 +1,4 @@
-//! A client with TLS.
+//! A TLS client that sends requests to the exporter.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -218,7 +218,7 @@ fn reshard(times: usize) {
     assert!(problems.is_empty(), "{problems:#?} of {scrapes} scrapes");
 }
 
-/// If the number of shards decreases, the removed shard may receive SIGTERM before it learns of the change of the
+/// If the number of shards decreases, the removed shard may receive SIGTERM before its watch receives the change of the
 /// StatefulSet.
 #[test]
 fn a_shard_that_is_stopped_before_it_knows_of_its_removal_hands_over() {

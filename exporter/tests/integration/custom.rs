@@ -291,8 +291,8 @@ fn unknown_keys_are_named_at_the_start() {
     let line = "--custom-resource-state-config: line 8: spec.resources[0].metrics[0].halp: unknown key; it is ignored";
     exporter.tells(line);
     assert!(exporter.metrics("").contains(&sample("a", "3")));
-    // At startup, the exporter reads the file, starts to watch it for changes, and then reads it again. The two reads
-    // must cause only one warning in the log.
+    // At startup, the exporter reads the file, starts to watch the file for changes, and then reads the file again. The
+    // two reads must cause only one warning in the log.
     let directory = Directory::new("custom-warned");
     let file = directory.write("crs.yaml", &config);
     let args = [

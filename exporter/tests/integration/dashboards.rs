@@ -1,5 +1,5 @@
 //! Tests the rules and the dashboards in deploy/mixin. A real Prometheus evaluates their queries over the example
-//! cluster.
+//! cluster (examples/cluster).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,8 +16,8 @@ use super::limits::closed;
 use super::prometheus::{Prometheus, value};
 use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, get, run_program};
 
-/// A configuration with a family that reads a value that is not a number. So the panel about unreadable values has
-/// data.
+/// A Custom Resource State configuration. Its family reads a value that is not a number, so that the panel about
+/// unreadable values has data.
 pub(super) const UNREADABLE: &str = "\
 spec:
   resources:
@@ -78,7 +78,7 @@ fn objects() -> Vec<Value> {
     objects
 }
 
-/// Starts a simulated API server that has the objects of the example.
+/// Starts a simulated API server that has the objects of the example cluster.
 fn api() -> Api {
     let api = Api::start(&[]);
     for object in objects() {
@@ -319,7 +319,8 @@ fn the_kustomization_has_the_rules_and_the_dashboards() {
 
 /// Evaluates every query of every panel, and checks that each query has results.
 fn has_data(server: &Prometheus, cluster: &str) {
-    // If the series have no label `cluster`, the variable `cluster` has a value that selects all clusters.
+    // If the series have no label `cluster`, the query uses the value of the variable `cluster` that selects all
+    // clusters.
     let selected = if cluster.is_empty() { ".*" } else { cluster };
     let dashboards = ["exporter", "cluster"];
     let queries: Vec<_> = dashboards

@@ -1,4 +1,6 @@
-//! Tests the manifests in deploy/: their permissions, their arguments, and whether a cluster accepts the manifests.
+//! Tests the manifests in deploy/: their permissions, their arguments, and whether a cluster accepts the manifests. A
+//! *plain manifest* is a YAML file that users can apply without Kustomize and Helm. A *variant* is a plain manifest
+//! that installs the exporter in one of several ways, for example with shards.
 
 pub(crate) mod cluster;
 mod cluster_dry_runs;
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::support::{Exporter, run};
 
-/// The name of each plain manifest, and the name of the Kustomize overlay that generates the manifest.
+/// The file name of each variant, and the name of the Kustomize overlay that generates the file.
 const VARIANTS: [(&str, &str); 9] = [
     ("kubernetes.yaml", "single"),
     ("namespaced.yaml", "namespaced"),

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::limits::{closed, cut, large};
 use super::support::{CLUSTER, Exporter, PATIENCE, PORTS, PROGRAM, connect_from, eventually};
 
-/// The maximum time until a probe gets a response. This time is long, because other tests run at the same time.
+/// The maximum time until a liveness probe gets a response. This time is long, because other tests run at the same
+/// time.
 const SOON: Duration = Duration::from_secs(10);
 
 /// The size of a small receive buffer, which fills quickly.
@@ -26,8 +27,8 @@ fn with_descriptors(limit: &str) -> Exporter {
     Exporter::of_command(shell.args(arguments).args(PORTS))
 }
 
-/// Runs `check` while several threads open connections and send requests. Each thread keeps its last `keep` connections
-/// open, and closes the older ones. Returns the number of connections that the threads have opened.
+/// Runs `check` while several threads open connections from `ip` and send requests. Each thread keeps its last `keep`
+/// connections open, and closes the older ones. Returns the number of connections that the threads have opened.
 fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl FnOnce()) -> u32 {
     let (stop, count) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::support::{Directory, Exporter, eventually, eventually_or, get, request};
 
-/// Test cases for both ports in which the response is intentionally different from the response of kube-state-metrics.
+/// The numbers of the recorded cases (tests/conformance/process/http.jsonl) in which the response is intentionally
+/// different from the response of kube-state-metrics.
 const DIFFERENT: &[(&str, Different)] = &[
     // Each path allows only the methods that it needs. If a path contains `//` or `..`, the exporter does not redirect
     // the client to the normalized path.

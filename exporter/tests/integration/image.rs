@@ -1,6 +1,6 @@
-//! Tests the image. The image is built from the last stage of the Dockerfile. But the exporter in the image comes from
-//! the build of this test, not from the first stage. The test starts the image as a user without privileges, on a
-//! read-only root filesystem.
+//! Tests the container image. The test builds the image from the last stage of the Dockerfile. But the exporter in the
+//! image comes from the build of this test, not from the first stage. The test starts the image as a user without
+//! privileges, on a read-only root filesystem.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,9 @@
-//! Tests all published alerts with joined labels. A real Prometheus evaluates the alerts over the example cluster,
-//! while the test replaces pods and changes labels of namespaces.
+//! Tests all published alerts with a joined label: the label `team`, whose value comes from the namespace of the
+//! object. A real Prometheus evaluates the alerts over the example cluster (examples/cluster), while the test replaces
+//! pods and changes labels of namespaces.
+//!
+//! *Published* alerts and rules come from public projects; `well_known.rs` reads them from
+//! tests/conformance/used_queries.yaml.
 
 use std::fs;
 
@@ -23,9 +27,10 @@ const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
 ];
 /// This alert evaluates samples of the last 5 minutes. So it also has results for series that no longer exist.
 const READS_THE_PAST: &str = "KubePodCrashLooping";
-/// The label that is joined. All namespaces of the example have this label.
+/// The label of namespaces whose value becomes the joined label `team`. All namespaces of the example cluster have this
+/// label.
 const LABEL: &str = "kubernetes.io/metadata.name: ";
-/// The test changes the label value of each namespace: it appends this text.
+/// The text that the test appends to the label value of each namespace.
 const NEW_TEAM: &str = "-renamed";
 /// Two pairs of ReplicaSets. In each pair, the rollout replaces the first ReplicaSet by the second. A pod of the first
 /// pair waits, and a pod of the second pair crashes.
@@ -42,7 +47,8 @@ struct Cluster {
     prometheus: Prometheus,
 }
 
-/// Returns additional objects. They cause those alerts that keep the label but have no results over the example.
+/// Returns additional objects. They cause the alerts that keep the joined label, but have no results over the example
+/// cluster.
 fn more_objects() -> String {
     let object = |api: &str, kind: &str, spec: Value, status: Value| {
         let metadata = json!({ "name": "odd", "namespace": "shop", "uid": kind, "generation": 3 });
@@ -106,8 +112,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until each alert fires, and until each of its results has the team of its namespace. The team is the name
-    /// of the namespace, followed by `end`.
+    /// Waits until each alert fires, and until each of its results has the right value in the label `team`: the name of
+    /// its namespace, followed by `end`.
     #[track_caller]
     fn all_fire_with_the_team(&self, end: &str) {
         let has_team = |row: &Value| {

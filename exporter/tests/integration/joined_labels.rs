@@ -1,5 +1,8 @@
-//! Tests published alerts with joined labels. promtool evaluates the alerts over the example cluster. A real Prometheus
-//! evaluates the alerts while the test changes pods and labels.
+//! Tests published alerts with joined labels. promtool evaluates the alerts over the example cluster
+//! (examples/cluster). A real Prometheus evaluates the alerts while the test changes pods and labels.
+//!
+//! *Published* alerts and rules come from public projects; `well_known.rs` reads them from
+//! tests/conformance/used_queries.yaml.
 
 use serde_json::{Value, json};
 

@@ -34,8 +34,8 @@ fn basic(user: &str, password: &str) -> String {
 
 /// Returns the entries of four users for `basic_auth_users`.
 fn users() -> String {
-    // A release build checks passwords faster than a test build. With the bcrypt cost 5, two checks in a test build
-    // take as long as one check with the usual cost in a release build.
+    // A test build checks passwords more slowly than a release build. With the bcrypt cost 5, two checks in a test
+    // build take as long as one check with the usual cost in a release build.
     let hash = |user| bcrypt::hash(format!("right{user}"), 5).unwrap();
     (0..4)
         .map(|user| format!("  user{user}: {}\n", hash(user)))
@@ -173,8 +173,9 @@ fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     for user in 0..4 {
         let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
         let login = basic(&format!("user{user}"), &format!("right{user}"));
-        // Until the exporter has checked credentials of each address in the flood once, a new address finds space in
-        // the queue only by chance. So the test repeats the request.
+        // Credentials wait for their check in a queue of limited length. Until the exporter has once checked
+        // credentials from each address of the flood, credentials from a new address find space in the queue only by
+        // chance. So the test repeats the request.
         let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
         assert!(tries.is_some(), "user{user}");
         println!("first login of user{user}: tries: {tries:?}");

@@ -13,9 +13,9 @@ use super::support::{CLUSTER, Directory, Exporter, eventually, eventually_or, ge
 /// A value in the last column of the tables. The column states how a program that embeds the library gets the metric.
 /// `library`: the program registers the metric with `WatchBuilder::registry`.
 const LIBRARY: &str = "library";
-/// Another value in this column. The program registers the metric with `self_metrics::StoreMetrics`.
+/// Another value in the last column of the tables: the program registers the metric with `self_metrics::StoreMetrics`.
 const STORES: &str = "stores";
-/// Another value in this column. Only the exporter has the metric.
+/// Another value in the last column of the tables: only the exporter has the metric.
 const NONE: &str = "";
 
 /// Information about a metric in addition to its help text.

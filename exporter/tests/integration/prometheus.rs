@@ -1,4 +1,4 @@
-//! Tests the configurations in docs/how-to/scrape.md with a real Prometheus. It scrapes both ports.
+//! Tests the configurations in docs/how-to/scrape.md with a real Prometheus, which scrapes both ports of the exporter.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -195,7 +195,7 @@ impl Prometheus {
     }
 }
 
-/// Returns the value of a row.
+/// Returns the value in a row of a result.
 pub(super) fn value(row: &Value) -> f64 {
     row["value"][1].as_str().unwrap().parse().unwrap()
 }

@@ -1,5 +1,5 @@
-//! Tests that each expression in published dashboards has results over the example cluster. This repository does not
-//! contain the dashboards, so `.ci/run dashboards` downloads them.
+//! Tests that each expression in the dashboards of public projects has results over the example cluster
+//! (examples/cluster). This repository does not contain the dashboards, so `.ci/run dashboards` downloads them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::well_known::{expect, judge, series, with_job};
 /// `ConfigMapList`. A YAML file can also be a `PrometheusRule`. The dashboards read the recording rules in this file.
 const DASHBOARDS: &str = "PUBLISHED_DASHBOARDS";
 
-/// Parts of expressions. If an expression contains one of these parts, it has no results over the example, for the
-/// reason after the part.
+/// Pairs of a part of an expression and a reason. An expression that contains the part has no results over the example
+/// cluster, for this reason.
 const SILENT: [(&str, &str); 7] = [
     (
         "kube_hpa_labels",

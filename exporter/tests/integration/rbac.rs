@@ -28,7 +28,8 @@ spec:
   versions: [{name: v1, served: true, storage: true}]
 ";
 
-/// A permission, that is a verb on a resource. A rule allows it, or a request needs it.
+/// The permission to use a verb on a resource. Rules of roles allow such permissions, and requests need such
+/// permissions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Access {
     namespace: Option<String>,

@@ -26,7 +26,8 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 const RULE_FILES: &str = "ROLLOUTS_RULE_FILES";
 /// The name of an environment variable. Its value is the number of rollouts on the cluster that `KUBECONFIG` names.
 const TIMES: &str = "ROLLOUTS_TIMES";
-/// The usual scrape configuration of kube-state-metrics. With it, series end in a rollout and new series begin.
+/// The usual scrape configuration of kube-state-metrics. With this configuration, series end in a rollout and new
+/// series begin.
 const USUAL: &str = "
 global:
   scrape_interval: 30s
@@ -54,7 +55,6 @@ enum Role {
 struct Setup {
     program: Program,
     role: Role,
-    /// The number of replicas.
     replicas: usize,
     /// The time between the start of a replica and its first readiness probe.
     readiness_delay: Duration,
@@ -415,8 +415,8 @@ pub(super) fn now() -> f64 {
     now.unwrap().as_secs_f64()
 }
 
-/// Makes `times` rollouts of two replicas. Checks that no series has a long gap, and that no series and no result of a
-/// rule exists twice.
+/// Makes `times` rollouts of two replicas. Checks that the series of [`Rollouts::series`] has no long gap, and that
+/// neither this series nor a result of a rule exists twice.
 fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     let Some(mut rollouts) = Rollouts::start(setup, plane) else {
         return;

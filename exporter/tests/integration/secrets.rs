@@ -1,4 +1,5 @@
-//! Tests how many bytes of Secrets remain in the memory of the exporter after a list.
+//! Tests how many bytes of Secrets remain in the memory of the exporter after a list. The test puts different texts
+//! into the Secrets (*markers*), and counts how many of them are still in memory.
 //!
 //! The exporter keeps no bytes of Secrets, and overwrites its own buffers. The bytes that the test finds come from the
 //! TLS and HTTP libraries, which free their buffers without overwriting them. docs/explanation/security.md has the
@@ -15,11 +16,11 @@ use super::support::{Directory, Exporter, eventually};
 
 const SECRETS: usize = 2_000;
 const MARKERS_PER_SECRET: usize = 20;
-/// The start of each marker. Digits follow this start. This text occurs at no other place in the exporter or in this
-/// file.
+/// The start of each marker, which digits follow. This text occurs at no other place in the exporter or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
-/// Maximum number of markers that may remain in memory: a quarter of all markers. 2 MiB of Secrets contain this number.
+/// Maximum number of markers that may remain in memory: a quarter of all markers. This is the number of markers in 2
+/// MiB of Secrets.
 const MOST_LEFT: usize = SECRETS * MARKERS_PER_SECRET / 4;
 
 /// Adds 8 MiB of Secrets to the API server. They contain 40,000 different markers.

@@ -136,7 +136,7 @@ impl Output {
 }
 
 impl Exporter {
-    /// Starts an exporter that serves the example cluster on free ports of a loopback address.
+    /// Starts an exporter that serves the example cluster (examples/cluster) on free ports of a loopback address.
     pub fn start(args: &[&str]) -> Self {
         Self::serving(&[&["--manifests", CLUSTER], args].concat())
     }

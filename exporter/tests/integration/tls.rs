@@ -281,8 +281,8 @@ fn certificates_are_read_again_while_it_runs() {
 
     place.install(&place.authority.issue("exporter"));
     let second = eventually("the new certificate is shown", || {
-        // The test changes the two files one after the other. Between the two changes, the last matching pair stays in
-        // use.
+        // The test changes the two files one after the other. Between the two changes, the key does not match the
+        // certificate, so the previous pair stays in use.
         let now = shown(&client.connect(&exporter.main).unwrap());
         (now != first).then_some(now)
     });

@@ -1,4 +1,5 @@
-//! Tests the token filter (`--auth-filter`).
+//! Tests the token filter (`--auth-filter`): the API server reviews the token of each client, and the permission of its
+//! user to read the path.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -248,7 +249,7 @@ fn a_reload_keeps_the_verdicts_of_the_same_api_server() {
     exporter.tells("configuration reloaded");
     assert_eq!(ask(&exporter.main, "/metrics", "reader").0, 200);
     assert_eq!(api.count("tokenreviews"), 1);
-    // If the grace period changes, the exporter no longer uses the earlier results of reviews.
+    // If `--auth-filter-grace` changes, the exporter no longer uses the earlier results of reviews.
     config.write(
         "options.yaml",
         "resources: {nodes: {}}\nauth_filter_grace: 5m\n",

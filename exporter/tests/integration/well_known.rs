@@ -1,4 +1,6 @@
-//! Tests that queries from common dashboards and rules for kube-state-metrics have results over the example cluster.
+//! Tests that queries from common dashboards and rules for kube-state-metrics have results over the example cluster
+//! (examples/cluster). The file tests/conformance/used_queries.yaml contains the queries. It has one *collection* for
+//! each public project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

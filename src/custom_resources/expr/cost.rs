@@ -1,4 +1,6 @@
-//! The cost of an evaluation, and the functions that add to this cost.
+//! The cost of the evaluation of an expression, and the functions that add to this cost.
+//!
+//! The cost counts operations, and an evaluation stops with an error when its cost exceeds the limit.
 //!
 //! The crate `cel` has no limit on the time of an evaluation. So `metering.rs` adds calls of these functions to each
 //! expression. The names of the functions begin with `@`. An expression in a configuration cannot use such a name.
@@ -38,7 +40,7 @@ pub(super) const FORMAT: &str = "@format";
 const BYTES: u64 = 10;
 
 thread_local! {
-    /// The remaining cost of the evaluation on this thread; 0 if the limit is exceeded.
+    /// How much the evaluation on this thread may still cost; 0 if the limit is exceeded.
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 

@@ -1,4 +1,5 @@
-//! Expressions. The crate `cel` parses and evaluates them.
+//! Expressions in CEL, with which a configuration computes values and labels of samples. The crate `cel` parses and
+//! evaluates them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -271,7 +272,7 @@ fn selection<'e>(expression: &'e IdedExpr, path: &mut Vec<&'e str>) -> Option<&'
             path.push(&select.field);
             Some(root)
         }
-        // `a.?b`
+        // The optional field `b` of `a`: `a.?b`
         Expression::Call(call) if call.func_name == "_?._" && call.target.is_none() => {
             let [operand, field] = call.args.as_slice() else {
                 return None;

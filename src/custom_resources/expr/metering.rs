@@ -2,7 +2,9 @@
 //!
 //! The cost includes each iteration of a loop. The cost also includes each value that is copied into a list, a map or a
 //! variable. It includes each value that an operator or function reads. For some functions, the cost is counted before
-//! they run: their results can be larger than their arguments, or they need more than linear time.
+//! they run: their results can be larger than their arguments, or they need more than linear time. The parsed
+//! expression is a tree of nodes, such as calls, fields and literals. The *weight* of a value is the number of nodes
+//! that are evaluated to compute it, or that one iteration of a loop evaluates.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -138,9 +140,9 @@ impl Metering {
         }
     }
 
-    /// Rewrites the call of an expensive function: its cost grows with the product of the lengths of two arguments, or
-    /// its result can be much larger than its arguments. Variables contain the first two arguments. So the functions
-    /// that count the cost can read the arguments before the function runs.
+    /// Rewrites the call of an expensive function. The cost of such a function grows with the product of the lengths of
+    /// two arguments, or its result can be much larger than its arguments. Variables contain the first two arguments.
+    /// So the functions that count the cost can read the arguments before the function runs.
     fn product(
         &mut self,
         name: String,
@@ -251,7 +253,8 @@ impl Metering {
         }
     }
 
-    /// Rewrites a step of a loop that appends a list to the accumulator, and counts each value in this list.
+    /// Rewrites a step of a loop that appends a list to the accumulator (the variable with the result of the loop), and
+    /// counts each value in this list.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {

@@ -1,4 +1,5 @@
-//! The cost of the compilation of a regular expression. The text of the regular expression may come from an object.
+//! The cost of the compilation of a regular expression (*pattern*). The cost must be limited, because the pattern may
+//! come from an object.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 

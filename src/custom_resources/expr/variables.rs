@@ -28,8 +28,8 @@ pub(in super::super) struct Variables<'a> {
     pub(in super::super) meter: &'a Meter,
 }
 
-/// The remaining cost of all evaluations of one family for one object. The meter also has the values that these
-/// evaluations share.
+/// How much all evaluations of one family for one object may still cost together. The meter also has the values that
+/// these evaluations share.
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,

@@ -1,4 +1,5 @@
-//! Scans objects in JSON.
+//! Scans objects in JSON: reads the identity, finds the texts of the fields that families read, and computes the
+//! fingerprint of each group of fields, which is a hash of their texts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +13,6 @@ use super::super::groups::{FieldGroups, GroupedField, METADATA};
 use super::identity::Identity;
 use super::parts::JsonParts;
 
-/// The state of a scan.
 struct Scan<'s, 'de> {
     groups: &'s FieldGroups,
     /// The API version and the kind that each object must have.

@@ -37,7 +37,7 @@ enum PartValue<'de> {
     Map(usize, usize),
 }
 
-/// A map of parts.
+/// The object, or a map in it, as the decoder reads it: a map of the fields that the scan has found.
 #[derive(Clone, Copy)]
 struct PartMap<'p, 'de> {
     parts: &'p JsonParts<'de>,

@@ -1,4 +1,4 @@
-//! Compares scans of two objects that have one difference.
+//! Tests which fingerprints a scan changes: compares the scans of two objects that have one difference.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Scans protobuf objects.
+//! Scans protobuf objects: reads the identity, and computes the fingerprint of each group of fields, which is a hash of
+//! their bytes.
 
 use kube_protobuf::{Envelope, Malformed, Message, PREFIX, RawFields};
 

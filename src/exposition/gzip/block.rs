@@ -1,4 +1,4 @@
-//! [`Block`]: compressed text.
+//! [`Block`]: a compressed part of an exposition.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(in crate::exposition) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0
 /// The empty block at the end of the deflate data.
 pub(in crate::exposition) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// Compressed text.
+/// A compressed part of an exposition, and the checksum of its text.
 #[derive(Clone, Default)]
 pub(in crate::exposition) struct Block {
     pub(in crate::exposition) deflated: Bytes,

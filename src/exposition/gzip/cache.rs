@@ -1,4 +1,11 @@
 //! [`GzipCache`]: compressed blocks, cached between scrapes.
+//!
+//! The use of the cache by one exposition is a *session*. The exposition belongs to a scrape or to a *refresh*, which
+//! compresses changed text before a scrape needs this text. A scrape without a filter is a *complete* scrape.
+//!
+//! Time is divided into *rounds*, which show how long a block has not been used. A round ends as soon as a complete
+//! scrape has both begun and finished in it. If no scrape does so within the time [`IDLE`], the next scrape ends the
+//! round.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,8 +19,7 @@ use super::run_key::{RunKey, RunRevision};
 use super::scrape_predictor::{LEAD, ScrapePredictor};
 use crate::exposition::format::Format;
 
-/// If there is no compressed scrape within this time, the cache is cleared. This is also the maximum duration of a
-/// round (see `CacheState::round`).
+/// If there is no compressed scrape within this time, the cache is cleared. A round also ends after this time.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Maximum number of compressors that are kept for later scrapes. Each compressor has tables of 256 KiB.
@@ -34,25 +40,23 @@ struct CacheState {
     /// The cached blocks. The key of a block consists of the keys of its runs. If the text of these runs changes, the
     /// new block replaces the old block. So changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// The number of the current round. Rounds show how long a block has not been used. A scrape without a filter is a
-    /// *complete* scrape. A round ends when a complete scrape has finished that began in this round. If there is no
-    /// such scrape, or if its client disconnects, the round ends after [`IDLE`]. So if a round ends earlier, a
-    /// complete scrape has begun and finished in this round, even if other scrapes overlap or are aborted.
+    /// The number of the current round. If a round ends within the time [`IDLE`], a complete scrape has used every
+    /// block that is still needed, even if other scrapes overlap or are aborted.
     round: u64,
     round_began: Option<Instant>,
-    /// Number of sessions until now. A session is the use of the cache by one exposition.
+    /// Number of sessions until now.
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
-    /// The number of the last session that had begun when the cache was cleared. Sessions up to this number must not
-    /// add blocks to the cache.
+    /// The number of the last session that had begun when the cache was cleared. This session and the sessions before
+    /// it must not add blocks to the cache.
     cleared_at: u64,
     /// Predicts the time of the next complete scrape.
     predictor: ScrapePredictor,
     /// Whether a refresh has already compressed changed text since the last complete scrape.
     refreshed: bool,
-    /// The format of a complete scrape that is in progress and began with an empty cache. `None` after a refresh has
-    /// begun to help this scrape: the refresh compresses the second half of the text.
+    /// The format of a complete scrape that is in progress and began with an empty cache. `None` as soon as a refresh
+    /// compresses the second half of the text for this scrape.
     cold_scrape: Option<Format>,
 }
 
@@ -61,11 +65,10 @@ struct CachedBlock {
     block: Block,
     /// The number of the session that compressed the block.
     session: u64,
-    /// The number of the last round in which the block was used.
     round: u64,
 }
 
-/// A refresh. It compresses changed text before a scrape needs this text.
+/// A refresh that has begun.
 pub(in crate::exposition) struct Refresh {
     pub(in crate::exposition) session: CacheSession,
     pub(in crate::exposition) format: Format,
@@ -79,7 +82,7 @@ pub(in crate::exposition) struct CacheSession {
     number: u64,
     /// The number of the round in which the session began.
     round: u64,
-    /// Whether the session is a complete scrape, that is a scrape without a filter.
+    /// Whether the session belongs to a complete scrape.
     is_complete: bool,
     pub(in crate::exposition) compressor: Option<Compress>,
 }
@@ -101,8 +104,7 @@ impl GzipCache {
         session
     }
 
-    /// Begins a refresh, which compresses changed text before a scrape needs this text. If no refresh is necessary now,
-    /// returns `None`.
+    /// Begins a refresh. Returns `None` if no refresh is necessary now.
     pub(in crate::exposition) fn begin_refresh(&self) -> Option<Refresh> {
         self.evict_if_idle();
         let mut state = self.state.lock();
@@ -272,7 +274,7 @@ impl CacheState {
         }
     }
 
-    /// If the cache is idle, clears it and returns its old content.
+    /// If there was no compressed scrape for the time [`IDLE`], clears the cache and returns its old content.
     fn evict_if_idle(&mut self, now: Instant) -> Option<Self> {
         let idle = now.duration_since(self.last_use?);
         if idle <= IDLE {

@@ -1,11 +1,13 @@
 //! [`ScrapePredictor`]: predicts the next scrape from the times of the last scrapes.
+//!
+//! A *refresh* compresses the changed text shortly before the predicted scrape.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::exposition::format::Format;
 
-/// How long before an expected scrape a refresh compresses changed text.
+/// The time between the start of a refresh and the expected scrape.
 pub(super) const LEAD: Duration = Duration::from_secs(1);
 
 /// Maximum number of remembered scrapes. This number is sufficient for two Prometheus servers and a few manual scrapes.

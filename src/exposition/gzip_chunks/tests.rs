@@ -259,8 +259,8 @@ fn blocks_of_older_states_go_whatever_is_asked_for() {
             gzip(&metrics, Format::Text, &filter);
             let bytes = metrics.gzip_cache_bytes();
             let held = *held.get_or_insert(bytes);
-            // If all rows grow, a block no longer contains the same rows as before. Then the old blocks stay in the
-            // cache for two rounds.
+            // If all rows grow, a block no longer contains the same rows as before. The cache evicts the old blocks
+            // only after a few more scrapes.
             assert!(held > 0 && bytes < held * 3, "{bytes} {held}");
         }
     }

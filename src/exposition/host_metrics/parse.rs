@@ -12,7 +12,6 @@ pub(super) struct HostFamily<'a> {
     pub(super) samples: Vec<HostSample<'a>>,
 }
 
-/// A sample line.
 #[derive(Debug)]
 pub(super) struct HostSample<'a> {
     pub(super) name: &'a str,

@@ -1,7 +1,7 @@
 //! [`RepeatedSamples`]: the numbers of the samples that repeat an earlier series.
 
 /// The numbers of the samples that repeat the series of an earlier row. Only samples in columns in which repeats are
-/// possible have numbers; the first of them has the number 0.
+/// possible are numbered. The first of these samples has the number 0.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::exposition) struct RepeatedSamples {
     /// One bit for each sample, up to the last repeated sample. If no sample is repeated, this list is empty.
@@ -20,7 +20,6 @@ impl RepeatedSamples {
         }
     }
 
-    /// Returns the number of repeated samples.
     pub(in crate::exposition) fn len(&self) -> usize {
         self.len
     }

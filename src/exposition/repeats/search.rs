@@ -34,7 +34,7 @@ enum Stage {
     Compare(Comparison),
 }
 
-/// The second part of the search: compares the texts of samples that have the same hash.
+/// The last stage of the search: compares the texts of samples that have the same hash.
 #[derive(Debug)]
 struct Comparison {
     walk: SeriesWalk,

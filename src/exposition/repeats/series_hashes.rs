@@ -1,4 +1,6 @@
 //! [`SeriesHashes`]: the hashes of the series of a family, and which hashes occur more than once.
+//!
+//! The hashes are in *buckets*: short lists, which a step of the search can sort.
 
 use super::shared_hashes::{SharedHashes, bucket_of};
 use super::work::Work;
@@ -34,7 +36,6 @@ impl SeriesHashes {
         }
     }
 
-    /// The number of buckets.
     pub(super) fn buckets(&self) -> usize {
         self.buckets.len()
     }

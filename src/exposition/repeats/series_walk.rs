@@ -27,8 +27,8 @@ pub(super) struct Place {
 /// A series at one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Series<'a> {
-    /// The number of the sample. Only samples in columns in which repeats are possible have numbers; the first of them
-    /// has the number 0.
+    /// The number of the sample. Only samples in columns in which repeats are possible are numbered. The first of these
+    /// samples has the number 0.
     pub(super) number: usize,
     /// The place of the sample; `None` if one of the indexes does not fit into 32 bits.
     pub(super) place: Option<Place>,

@@ -9,8 +9,8 @@ use super::series_walk::Place;
 #[derive(Debug)]
 pub(super) struct SharedHashes {
     buckets: Vec<Box<[SharedHash]>>,
-    /// Different series can have the same hash. For each such hash, the places of the second and all later series. Such
-    /// hashes are rare.
+    /// In rare cases, different series have the same hash. For each such hash, the places of the second and all later
+    /// series.
     others: HashMap<u64, Vec<Place>>,
     len: usize,
 }

@@ -1,4 +1,5 @@
-//! Compares searches in steps with a search in the text of all lines, and checks that each step is short.
+//! Tests the search for repeated series: compares its result with that of a search in the text of all lines, and checks
+//! that each step is short.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};

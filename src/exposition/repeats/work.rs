@@ -1,4 +1,5 @@
-//! [`Work`]: limits the work of one step of a search.
+//! [`Work`]: limits the work of one step of a search for repeated series, so that other tasks can run between the
+//! steps.
 
 /// How much work a step may still do. One unit is the time to render and hash one byte, which is about 1 ns.
 #[derive(Debug)]

@@ -101,8 +101,8 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
-/// Each sample of a configured family has the labels `customresource_*`. If a constant label has the same name, it
-/// replaces this label.
+/// Each sample of a configured family has the labels `customresource_*`. A constant label with one of these names
+/// replaces the label of the sample.
 #[cfg(feature = "custom-resources")]
 #[test]
 fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {

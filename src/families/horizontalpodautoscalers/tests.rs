@@ -1,9 +1,12 @@
+//! Tests of the families of HorizontalPodAutoscalers: metrics, quantities, and fields that may be absent.
+
 use serde_json::{Value, json};
 
 use super::horizontalpodautoscalers;
 use crate::families::testing::family;
 
-/// The samples of the family `kube_horizontalpodautoscaler_<name>`, without the base labels.
+/// Returns the samples of an autoscaler in the family `kube_horizontalpodautoscaler_<name>`. The base labels are
+/// removed from the samples.
 fn samples(name: &str, autoscaler: &Value) -> Vec<String> {
     let name = format!("kube_horizontalpodautoscaler_{name}");
     let start = format!("{name}{{namespace=\"\",horizontalpodautoscaler=\"\"");

@@ -1,3 +1,5 @@
+//! Tests of the families of nodes: unusual objects, the order of samples, and the rounding of quantities.
+
 use serde_json::json;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Generators that the families of containers and of init containers share.
 //!
-//! A generator of status values reads only the list of container statuses. It does not read the spec, because a
-//! container with a status may be missing in the spec.
+//! A generator that exports a field of the container statuses reads only these statuses. It does not read the spec,
+//! because a container with a status may be missing in the spec.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Families that identify a pod: node, addresses, creator.
+//! Families that identify a pod: its node, its addresses and its creator (the owner that is its controller).
 
 use k8s_openapi::api::core::v1::Pod;
 

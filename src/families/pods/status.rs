@@ -33,7 +33,7 @@ const DISRUPTION_REASONS: [&str; 5] = [
     "TerminationByKubelet",
 ];
 
-/// The value of the label `reason` for a reason that is not in the lists above.
+/// The value of the label `reason` for a reason that is not in the list of the family.
 const OTHER: &str = "Other";
 
 /// The fields that a family must declare to read the type and the status of each condition.

@@ -97,7 +97,7 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
-/// The name of the namespace for the object with the number `at`.
+/// The namespace of the object with the number `at`.
 fn namespace_of(at: u8) -> String {
     format!("ns-{}", at % NAMESPACES)
 }

@@ -51,8 +51,8 @@ fn stats(metrics: &StateMetrics) -> StoreStats {
     metrics.stores()[0].stats()
 }
 
-/// Computes whether the samples of a pod are within the limit if all of them have the joined labels. If so, checks that
-/// all samples have the joined labels; otherwise, checks that no sample has them. Returns whether the samples have
+/// Computes whether the samples of a pod, with the joined labels in all of them, are within the limit. If so, checks
+/// that all samples have the joined labels; otherwise, checks that no sample has them. Returns whether the samples have
 /// them.
 fn check(metrics: &StateMetrics, name: &str, joined: &str) -> bool {
     let of_pod = format!("pod=\"{name}\"");

@@ -1,3 +1,6 @@
+//! Tests of cron schedules: the times of their runs, in time zones and around clock changes, and the errors for invalid
+//! schedules. A run is a time at which a schedule starts a Job.
+
 use super::*;
 use proptest::prelude::*;
 

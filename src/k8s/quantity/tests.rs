@@ -1,3 +1,5 @@
+//! Tests how quantities such as `1.5Gi` are parsed and converted to doubles, and how they are rounded.
+
 use super::*;
 use proptest::prelude::*;
 

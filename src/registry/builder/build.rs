@@ -188,8 +188,8 @@ impl Allowlists {
             let matching = known.iter().filter(|resource| name.matches(resource));
             let matching: BTreeSet<_> = matching.map(ResourceInfo::plural).collect();
             if matching.is_empty() {
-                // The name is `*`, or it belongs to no resource. In the second case, `check_resources` reports it
-                // below.
+                // The name is `*`, or it belongs to no resource. In the second case, `check_resources` below reports
+                // the name.
                 allowlists.insert(name.to_string(), patterns);
                 continue;
             }

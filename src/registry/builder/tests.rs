@@ -1,3 +1,6 @@
+//! Tests of the builder: its problems, selections of objects and families, and the declarations of who feeds a
+//! resource.
+
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use serde_json::json;
 

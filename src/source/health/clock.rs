@@ -1,4 +1,5 @@
-//! The clock of feeds. With the feature `watch`, this is the clock of tokio, so that tests can pause the time.
+//! The clock for the times that feeds report, such as the time of the last event. With the feature `watch`, this is the
+//! clock of tokio, so that tests can pause the time.
 #[cfg(feature = "watch")]
 pub(super) type Instant = tokio::time::Instant;
 

@@ -1,4 +1,5 @@
-//! The state of one feed, and the reporter that changes this state.
+//! The state of one feed, and the reporter that changes this state. A *refusal* is a response of the API server with
+//! status 403 or 404.
 
 use std::fmt;
 use std::sync::Arc;
@@ -129,8 +130,8 @@ impl Progress {
         self.refused_at = None;
     }
 
-    /// Records that data of a list has arrived. Usually, the data resets the time since the last event. It does not if
-    /// the list was requested because watches received no events.
+    /// Records that data of a list has arrived. Usually, the data resets the time since the last event. But if the list
+    /// was requested because watches received no events, the data does not reset this time.
     fn receive_list(&mut self, now: Instant) {
         if !self.is_silent {
             self.last_event = Some(now);
@@ -287,7 +288,7 @@ impl FeedReporter {
         self.state.progress.lock().oversized += 1;
     }
 
-    /// Reports whether the number of objects in the last list has reached the object limit.
+    /// Reports whether the number of objects in the last list has reached the object limit of the watch.
     pub(crate) fn limited(&self, is_limited: bool) {
         self.state.progress.lock().is_limited = is_limited;
     }

@@ -1,4 +1,5 @@
-//! Readiness: whether the stored samples are complete, so that scrapes can be served.
+//! Readiness: whether the stored samples are complete, so that scrapes can be served. The *readiness text* is the text
+//! form of [`Readiness`], the body of a response to `/readyz`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -120,7 +120,8 @@ pub struct ResourceHealth {
     /// The feeds of the resource. If the watch requests each namespace separately, there is one feed per namespace. If
     /// the host feeds the resource, there is one feed per reporter. Otherwise, there is one feed for all namespaces.
     pub feeds: Vec<FeedHealth>,
-    /// Whether the resource has no samples, because only the watch itself needs its objects.
+    /// Whether the resource has no samples: its objects only provide joined labels, or only the watch itself needs
+    /// them.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
     /// Whether the objects only provide joined labels. Readiness does not depend on such a resource.
@@ -198,7 +199,7 @@ impl ResourceState {
         matches!(self, Self::Failing(reason) if reason.is_refusal())
     }
 
-    /// Returns a number to compare states. The worst state has the lowest number.
+    /// Returns a number to compare states: the worse the state, the lower the number.
     pub(super) fn rank(self) -> u8 {
         match self {
             Self::Stopped => 0,

@@ -1,4 +1,4 @@
-//! [`TrackedResource`]: one resource whose health is known, and its feeds.
+//! [`TrackedResource`]: one resource whose health a source reports, and the feeds of this resource.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +17,8 @@ pub(super) struct TrackedResource {
     /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// The handle that receives objects which only provide joined labels. `None` if the objects also have samples, or
-    /// provide no joined labels.
+    /// The handle that receives the objects, if they only provide joined labels. `None` if the objects also have
+    /// samples, or provide no joined labels.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source has started them.

@@ -1,4 +1,5 @@
-//! Splits a text into YAML documents or JSON values, and splits lists into their items.
+//! Splits the text of a manifest into YAML documents or JSON values, and splits lists into their items. A *sink* is a
+//! closure that receives each resulting object, or an error.
 //!
 //! YAML has the same meaning as for kubectl (see `src/yaml/json.rs`).
 
@@ -144,8 +145,8 @@ fn position(text: &str, error: &serde_json::Error) -> usize {
     line.map_or(text.len(), |line| line + error.column())
 }
 
-/// Returns the offset of the next line that begins with `{`. `error` is the position of the error, which may be at this
-/// brace, so the search begins a little before it.
+/// Returns the offset of the next line that begins with `{`. `error` is the position of the error. The error may be at
+/// the brace of the next line, so the search begins a little before the error.
 fn next_object(text: &str, error: usize) -> Option<usize> {
     let from = error.saturating_sub(2);
     let found = memchr::memmem::find(text.as_bytes().get(from..)?, b"\n{");

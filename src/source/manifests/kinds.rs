@@ -1,4 +1,7 @@
 //! The kinds that the manifests define by a CustomResourceDefinition, and the kinds of their objects.
+//!
+//! From the kinds that exist, called *known kinds*, a configuration of custom resources selects the kinds that get
+//! stores.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -32,8 +35,8 @@ impl Kinds {
     /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions, and whether
     /// some files could not be read for a temporary reason.
     ///
-    /// If a file cannot be read for a temporary reason, the previous kinds stay. This method reports no other
-    /// unreadable files, because they are reported when the objects are loaded.
+    /// If a file cannot be read for a temporary reason, the previous kinds stay. This method does not report files that
+    /// cannot be read for another reason, because they are reported when the objects are loaded.
     pub(super) fn update(
         &mut self,
         paths: &[PathBuf],

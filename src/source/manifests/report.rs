@@ -144,7 +144,7 @@ pub(super) struct FileProblems {
     broken: usize,
 }
 
-/// A report describes at most this number of invalid documents and objects of a file. The same maximum applies to
+/// A report describes at most this number of invalid documents and objects of a file, and at most the same number of
 /// objects of unknown kinds.
 const MAX_REASONS: usize = 5;
 

@@ -1,3 +1,5 @@
+//! Tests feeds of manifests: which objects are read from files, which problems are reported, and what a reload changes.
+
 use std::path::PathBuf;
 #[cfg(feature = "custom-resources")]
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub(super) struct ManifestWriters {
     /// All stores with their writers. A store has no writer if the host feeds the store, or if the writer of a linked
     /// store feeds it.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
-    /// For each API version and kind, the indexes of the stores of its objects.
+    /// For each API version and kind, the indexes in `follower` of the stores that receive the objects of this kind.
     routes: BTreeMap<(String, String), Vec<usize>>,
     /// The writers of objects that only provide joined labels, by API version and kind.
     sources: BTreeMap<(String, String), Box<dyn ObjectWriter>>,
@@ -149,7 +149,8 @@ impl ManifestWriters {
             return Err(ManifestProblem::Decode { place, source });
         }
         if stores.is_none() {
-            // Do not report a definition as skipped if it was used to find the known kinds.
+            // Do not report a definition as skipped if the kind that it defines was added to the known kinds (see the
+            // module `kinds`).
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

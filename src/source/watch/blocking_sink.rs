@@ -1,10 +1,11 @@
-//! [`BlockingSink`]: applies large and expensive objects on a thread for blocking work.
+//! [`BlockingSink`]: applies large and expensive objects on a thread for blocking work. A sink receives the objects
+//! that a reflector lists and watches, and usually writes their samples to a store.
 //!
 //! To apply an object means to decode it and to generate its samples. This takes up to about 75 ns per byte. A large
 //! object would block a worker thread of the runtime for many milliseconds, and delay all requests that the thread
 //! serves. A small object can also be expensive, because of its expressions or because of families with many samples.
 //! The cost of an object is not known in advance. Therefore, a worker thread begins to apply a small object, and stops
-//! after [`WORK_OF_TURN`] units of work.
+//! after [`WORK_OF_TURN`] units of work. A unit of work takes at most about 0.1 µs (see the module `family::work`).
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -26,14 +27,14 @@ use crate::family::work;
 use crate::k8s::resource_version;
 use crate::store::FeederRows;
 
-/// Maximum number of units of work that generators may use on a worker thread before the next pause, in which other
+/// Maximum number of units of work that generators may use on a worker thread between two pauses; in a pause, other
 /// tasks can run. This number of units takes about 3 ms. All objects between two pauses share these units. If an object
 /// needs more units, it is applied on a thread for blocking work. An object of a built-in resource needs a few hundred
 /// units.
 const WORK_OF_TURN: u64 = 30_000;
 
-/// A wrapper for a sink that applies large and expensive objects on a thread for blocking work. It also accepts partial
-/// objects.
+/// Wraps a sink, and applies large and expensive objects on a thread for blocking work. Also accepts partial objects
+/// (see [`PartialObjects`]).
 pub(super) struct BlockingSink<S> {
     /// The wrapped sink; `None` while another thread applies an object with it.
     sink: Option<S>,
@@ -56,7 +57,7 @@ pub(super) enum Handled {
 }
 
 /// Creates a semaphore with one permit. All reflectors of a watch share this semaphore, so that they apply only one
-/// large object at a time. Therefore, a small machine has a processor left for the worker threads, and only one large
+/// large object at a time. Therefore, large objects do not occupy all processors of a small machine, and only one large
 /// object needs memory at a time.
 pub(super) fn one_at_a_time() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(1))
@@ -66,7 +67,7 @@ pub(super) fn one_at_a_time() -> Arc<Semaphore> {
 
 impl<S: ListWatchSink> BlockingSink<S> {
     /// Creates a sink. A permit of `large_objects` allows applying a large object. A permit of `list_batches` allows
-    /// another thread to apply a batch of objects from a list.
+    /// another thread to apply a batch, which is a number of consecutive objects of a list.
     pub(super) fn new(
         sink: S,
         large_objects: Arc<Semaphore>,
@@ -301,9 +302,8 @@ fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
 }
 
 /// Applies or deletes an object that may be partial. A partial object is either a row of a table that the server sends,
-/// or an object in protobuf without some fields. If a row of a table does not have the needed column, this function
-/// ignores the row, because the reflector then lists whole objects. A partial object in protobuf is decoded like a
-/// whole object.
+/// or an object in protobuf without some fields. If a table lacks the column that is needed, this function ignores the
+/// row, and the reflector then lists whole objects. A partial object in protobuf is decoded like a whole object.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

@@ -1,4 +1,4 @@
-//! [`BufferBudget`]: limits the total bytes that all feeds of a watch buffer.
+//! [`BufferBudget`]: limits the memory in which all feeds of a cluster watch buffer incomplete objects.
 //!
 //! A feed must get memory from the budget before it buffers bytes of an incomplete object. If no memory is left, the
 //! feed stops reading its response. The server waits until the feed reads again, so no data is lost.
@@ -8,7 +8,7 @@
 //!
 //! An API server may send objects that never end, in many feeds. These rules keep such feeds from blocking the others:
 //!
-//! - A buffer of at most [`SMALL`] bytes does not count, so a feed with small objects never waits.
+//! - A buffer of at most [`SMALL`] bytes needs no memory from the budget, so a feed with small objects never waits.
 //! - The feed that has waited the longest gets the reserve. A feed that needs more than [`ORDINARY`] bytes comes last.
 //! - A feed that reads an object for [`MAX_READ`] fails if another feed has also waited for [`MAX_READ`]. A feed that
 //!   waits with an incomplete object fails after [`MAX_WAIT`].
@@ -32,7 +32,7 @@ pub(super) struct BufferBudget {
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
     released: Notify,
-    /// Notifies the feeds with memory when another feed begins to wait.
+    /// Notifies the feeds that have memory from the budget when another feed begins to wait.
     contended: Notify,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct BufferBudget {
 #[derive(Debug, Default)]
 struct Usage {
     common: usize,
-    /// The bytes of the feed that has the reserve; `None` if no feed has it.
+    /// The size of the reserve while a feed has it; `None` if no feed has it.
     reserve: Option<usize>,
     /// The feeds that wait for memory, in the order in which they began to wait.
     waiting: Vec<Waiting>,
@@ -87,16 +87,17 @@ pub(super) struct BufferShare {
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
-    /// When the feed began to read the current object with memory that counts, plus the time that the feed waited since
-    /// then. `None` if the share has no such memory.
+    /// The time at which the feed began to read the current object with memory from the budget. This time is moved
+    /// forward by each wait of the feed, so that waiting does not count as reading. `None` if the feed has no memory
+    /// from the budget.
     held_since: Option<Instant>,
 }
 
-/// Buffers of up to this size do not count. Therefore, a feed with small objects never waits.
+/// Buffers of up to this size need no memory from the budget. Therefore, a feed with small objects never waits.
 pub(super) const SMALL: usize = 64 << 10;
-/// How long a feed may read an object while another feed waits for memory.
+/// How long a feed may read one object with memory from the budget, if another feed waits for memory for the same time.
 const MAX_READ: Duration = Duration::from_secs(10);
-/// How long a feed may wait if it has memory.
+/// How long a feed may wait for more memory if it already has memory from the budget.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A buffer above this size gets common memory only if at most half of the common memory is in use afterwards.
 /// Therefore, feeds with large objects leave memory for feeds with small objects.
@@ -164,7 +165,8 @@ impl Usage {
         self.peak = self.peak.max(self.bytes());
     }
 
-    /// Whether another feed gets the reserve before a feed that needs `bytes`. `own` is the number of this feed's wait.
+    /// Whether another waiting feed gets the reserve before this feed, which needs `bytes` bytes. `own` is the
+    /// [number](Waiting::number) of this feed's wait.
     fn has_earlier(&self, bytes: usize, own: Option<u64>) -> bool {
         let order = |bytes, number| (bytes > ORDINARY, number);
         let own = order(bytes, own.unwrap_or(u64::MAX));
@@ -222,7 +224,7 @@ impl BufferShare {
         self.limit
     }
 
-    /// Whether the feed has the reserve. New memory of the feed then belongs to the reserve.
+    /// Whether the feed has the reserve. If so, new memory for the feed comes from the reserve.
     pub(super) fn has_reserve(&self) -> bool {
         self.reserve.is_some()
     }
@@ -232,7 +234,7 @@ impl BufferShare {
     ///
     /// # Errors
     ///
-    /// Returns an error if the feed has memory and waits for [`MAX_WAIT`].
+    /// Returns an error if the feed already has memory from the budget, and has waited for [`MAX_WAIT`].
     pub(super) async fn wait_for(&mut self, kept: usize, bytes: usize) -> Result<(), HeldTooLong> {
         if self.try_reserve(bytes, None) {
             return Ok(());
@@ -259,8 +261,8 @@ impl BufferShare {
         }
     }
 
-    /// Waits until the feed has read an object for [`MAX_READ`] and another feed has also waited for [`MAX_READ`].
-    /// Never resolves if the feed has no memory that counts.
+    /// Waits until the feed has been reading an object for [`MAX_READ`], and another feed has been waiting for
+    /// [`MAX_READ`]. Never resolves if the feed has no memory from the budget.
     pub(super) async fn read_too_long(&self) {
         let Some(since) = self.held_since else {
             return std::future::pending().await;
@@ -271,7 +273,7 @@ impl BufferShare {
             let waiting = self.budget.usage.lock().waiting.first().copied();
             match waiting.map(|waiting| waiting.since.max(since) + MAX_READ) {
                 Some(end) if end <= Instant::now() => return,
-                // The other feed may stop waiting before `end`. Therefore, the loop checks again.
+                // The other feed may stop waiting before `end`. Therefore, check again.
                 Some(end) => sleep_until(end).await,
                 None => contended.await,
             }
@@ -315,7 +317,7 @@ impl BufferShare {
     }
 
     /// Takes the reserve, unless another feed has it or gets it first. If the size of objects has no limit, the reserve
-    /// grows. `own` is the number of the feed's wait.
+    /// grows. `own` is the [number](Waiting::number) of the feed's wait.
     fn try_reserve(&mut self, bytes: usize, own: Option<u64>) -> bool {
         let mut usage = self.budget.usage.lock();
         let is_taken = usage.reserve.is_some() || usage.has_earlier(bytes, own);
@@ -335,13 +337,13 @@ impl BufferShare {
         true
     }
 
-    /// Notes that the object is complete. The memory now belongs to the next object.
+    /// Notes that the object is complete. From now on, the next object uses the memory.
     pub(super) fn object_ended(&mut self) {
         self.held_since = None;
         self.note_held();
     }
 
-    /// Notes since when the share has memory that counts.
+    /// Sets the time since which the feed has had memory from the budget.
     fn note_held(&mut self) {
         self.held_since = match (self.common, self.reserve) {
             (0, None) => None,

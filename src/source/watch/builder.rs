@@ -303,7 +303,7 @@ impl WatchBuilder {
     /// Sets how long the [default readiness policy](crate::source::health::ReadinessPolicy::Default) waits for failing
     /// resources; 55 s by default.
     ///
-    /// Zero means that it waits without a limit.
+    /// Zero means that the policy waits without a limit.
     ///
     /// The time starts when the first list of any requested resource is complete. After this time, the program becomes
     /// ready with the resources that are complete. The log, [`Readiness`](crate::source::health::Readiness) and the

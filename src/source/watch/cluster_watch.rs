@@ -152,7 +152,7 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
-/// After starting the watches of this number of resources, let other tasks run.
+/// After the watches of this number of resources have started, other tasks can run before further watches start.
 const STARTED_AT_ONCE: usize = 32;
 
 /// Stops the watches of removed resources and starts the watches of new resources.

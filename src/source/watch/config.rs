@@ -1,4 +1,5 @@
-//! The configuration of a cluster watch: the objects to list and watch, and the options of the requests.
+//! The configuration of a cluster watch: the objects to list and watch, and the options of the requests. A *target* is
+//! what one reflector lists and watches: a resource in one namespace or in all namespaces, with selectors.
 
 use std::time::Duration;
 
@@ -90,8 +91,8 @@ impl WatchConfig {
         unknown.collect()
     }
 
-    /// Returns what to watch for a resource: one target, or one per namespace. Returns `None` if the watch selects
-    /// objects by node, but this resource cannot be selected by node.
+    /// Returns the targets of a resource: one target for all namespaces, or one target per namespace. Returns `None` if
+    /// the watch selects objects by node, but this resource cannot be selected by node.
     pub(super) fn targets(&self, store: &dyn AnyStore) -> Option<Vec<Target>> {
         let (resource, filter) = (store.resource(), store.filter());
         let is_namespaced = resource.scope() == Scope::Namespaced;

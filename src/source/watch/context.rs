@@ -98,7 +98,7 @@ impl WatchContext {
             self.shards.subscribe(),
             target,
         );
-        // If labels are joined from these objects, this shard needs the objects of all shards.
+        // If other objects get joined labels from these objects, this shard needs the objects of all shards.
         reflector.reads_all_shards = store.source_kind().is_some();
         reflector.with_audits(&self.rotation)
     }

@@ -1,4 +1,6 @@
-//! Watches the CustomResourceDefinitions (*definitions*), which show which configured kinds exist in the cluster.
+//! Watches the CustomResourceDefinitions (*definitions*), which show which custom resources exist in the cluster. The
+//! *known kinds* are the built-in kinds and the kinds of the definitions. From the known kinds, a configuration of
+//! custom resources selects the kinds that get stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,9 +153,10 @@ impl DefinitionWatch {
     }
 }
 
-/// After the known kinds were set, there is a pause before they are set again. The pause is this number of times as
-/// long as the last call took. Each call costs time for all kinds. Without the pause, the CPU time would grow with the
-/// square of the number of definitions if thousands of definitions arrive one after another.
+/// After a call that sets the known kinds, there is a pause before the next call. The pause is this number of times as
+/// long as the last call took. Each call takes time for all kinds, even if only one has changed. Without the pause, the
+/// CPU time would grow with the square of the number of definitions if thousands of definitions arrive one after
+/// another.
 const PAUSE_FACTOR: u32 = 9;
 
 /// Sets the known kinds whenever they have changed. If there are several changes during a pause, the kinds are set

@@ -54,7 +54,7 @@ impl EventSplitter {
         self.event.make_room(more).await
     }
 
-    /// Waits until the feed has read this event for too long while another feed waits.
+    /// Waits until the feed has been reading this event for too long while another feed waits for memory.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.event.read_too_long().await
     }

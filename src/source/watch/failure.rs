@@ -27,7 +27,7 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// The time in the header `Retry-After`, or in the `Status`, of the response.
     pub(super) retry_after: Option<Duration>,
-    /// Whether the server is unreachable, or a proxy reports this.
+    /// Whether the server is unreachable, or a proxy responds that the server is unreachable.
     pub(super) is_away: bool,
     pub(super) contact: Contact,
 }
@@ -102,7 +102,8 @@ impl Failure {
         }
     }
 
-    /// Creates the failure for a reachable server that does not send what it must send. The backoff grows.
+    /// Creates the failure for a reachable server that does not send what it must send. The pause before the next
+    /// request grows with each such failure.
     pub(super) fn of_reachable(message: impl Into<String>) -> Self {
         Self {
             is_away: false,
@@ -120,7 +121,7 @@ impl Failure {
         Self { contact, ..failure }
     }
 
-    /// Creates the failure for an error of the client: there was no response, or it was incomplete.
+    /// Creates the failure for an error of the client: there was no response, or the response was incomplete.
     pub(super) fn of_client(error: &kube::Error) -> Self {
         if let Some(error) = credentials(error) {
             return Self::new(FailureReason::Unauthorized, no_credentials(error));

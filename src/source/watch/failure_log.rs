@@ -1,5 +1,5 @@
-//! [`FailureLog`]: logs failures and recoveries of resources. If the same happens to many resources, it logs one
-//! message for all of them.
+//! [`FailureLog`]: logs failures and recoveries of resources: a resource recovers when it can be listed or watched
+//! again. If the same happens to many resources, one log message is about all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -56,7 +56,7 @@ struct Credentials {
 struct Pending {
     /// The messages that were not logged yet, in the order in which they were created.
     messages: Vec<Message>,
-    /// The time of the last message for each failure reason.
+    /// The last message for each failure reason.
     logged: Vec<Logged>,
     /// The resources for which the log shows a failure and no later recovery.
     failing: HashSet<Subject>,
@@ -72,7 +72,7 @@ struct Message {
     subjects: HashMap<Subject, Problem>,
 }
 
-/// The position of a resource in a message, and its error.
+/// The position of a resource in a message, and the error of the resource.
 #[derive(Debug)]
 struct Problem {
     /// The number of resources that had been added before this resource.
@@ -291,8 +291,8 @@ impl Message {
         subjects
     }
 
-    /// Returns the different errors of the message. The error of a refusal contains the name of the resource, so the
-    /// errors of refusals always differ. In this case, returns only the first error.
+    /// Returns the different errors of the message. The error of a refusal (403 or 404) contains the name of the
+    /// resource, so the errors of refusals always differ. For a message about refusals, returns only the first error.
     fn errors(&self) -> String {
         let is_refusal = matches!(self.event, Event::Failed(reason) if reason.is_refusal());
         let limit = if is_refusal { 1 } else { MAX_ERRORS };

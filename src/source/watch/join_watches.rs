@@ -1,5 +1,6 @@
 //! Watches the metadata of objects whose labels are joined to the samples of other objects, such as Nodes and
-//! Namespaces.
+//! Namespaces. A target is what one reflector lists and watches: a resource in one namespace or in all namespaces, with
+//! selectors.
 
 use super::config::{NodeScope, WatchConfig, in_namespaces};
 use super::context::WatchContext;
@@ -31,7 +32,7 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
 }
 
 /// Returns the kinds of objects that provide labels to join and need a separate watch. These kinds have no store, or
-/// the node scope excludes their store from the watch.
+/// their store is not watched because the watch is limited to the pods of one node or to pods without a node.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);
@@ -68,7 +69,7 @@ impl WatchConfig {
                 namespaces.cloned().map(named).collect()
             }
             (SourceKind::Node, NodeScope::Node(name)) => vec![named(name.clone())],
-            // In this scope, the watch has only pods that are not on a node, so labels of nodes are not needed.
+            // The watch is limited to pods that are not assigned to a node, so labels of nodes are not needed.
             (SourceKind::Node, NodeScope::Unscheduled) => Vec::new(),
             _ if resource.scope() == Scope::Cluster => vec![Target::all(resource)],
             _ if filter.namespaces.is_empty() => vec![Target {

@@ -1,6 +1,8 @@
 //! [`JsonList`]: splits a list in JSON into items while its bytes arrive, so that no complete response is in memory.
 //!
 //! A list is one JSON object, whose `items` may contain hundreds of megabytes. The splitter does not parse the items.
+//! The bytes around the items are the *envelope* of the list. The API server can also send a list as a table; the rows
+//! of the table are then the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use super::part_buffer::PartBuffer;
 use super::split_error::SplitError;
 use super::watch_event::PARTIAL;
 
-/// Splits a list into its items and keeps its other fields.
+/// Splits a list into its items, and keeps the other fields of the list.
 #[derive(Debug, Default)]
 pub(super) struct JsonList {
     /// The kind of the items. `None` if the list may have any kind, because the definition of a custom resource chooses
@@ -29,7 +31,7 @@ pub(super) struct JsonList {
 /// An item of a list, or the header of a table.
 #[derive(Debug)]
 pub(super) enum ListPart<'a> {
-    /// The JSON of a table before its rows. The rows are the items of the list.
+    /// The start of a table up to its rows, closed so that it is valid JSON. The rows follow as items.
     TableHeader(Vec<u8>),
     /// An item.
     Object(Part<'a>),
@@ -49,7 +51,7 @@ type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// The kind of a table.
 const TABLE: &str = "Table";
-/// The keys of the items of a list, and of the rows of a table.
+/// The key under which a list has its items, and the key under which a table has its rows.
 const ITEMS: &[u8] = b"\"items\"";
 const ROWS: &[u8] = b"\"rows\"";
 /// Maximum size of a list without its items.
@@ -66,8 +68,8 @@ impl JsonList {
         }
     }
 
-    /// Accepts the next bytes, and calls `each` with every part that these bytes complete. `item` contains the bytes of
-    /// the incomplete item.
+    /// Accepts the next bytes, and calls `each` with every [`ListPart`] that these bytes complete. `item` contains the
+    /// bytes of the incomplete item.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],

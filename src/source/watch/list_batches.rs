@@ -1,10 +1,10 @@
 //! [`ListBatches`]: applies about half of the objects of a long list on another thread.
 //!
 //! The task of a watch reads a list, splits the list into objects, and applies the objects. Applying the objects takes
-//! most of the time, so a second thread applies about half of the objects. The task passes a batch of objects to the
+//! most of the time, so a second thread applies about half of the objects. The task passes a *batch* of objects to the
 //! second thread, and itself applies the objects after the batch. A batch has as many objects as a page of the store
-//! has rows. Therefore, the two threads write to different pages. If the list is in key order, each batch fills one
-//! page.
+//! has rows. (In this file, a page is a page of the store, not of the list.) Therefore, the two threads write to
+//! different pages. If the list is in key order, each batch fills one page.
 //!
 //! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] waits until the second
 //! thread has applied its objects.
@@ -162,7 +162,7 @@ impl ListBatches {
         is_filled || self.running.is_some() || self.worker.is_some()
     }
 
-    /// Whether a worker exists. Creates the worker of the list if necessary.
+    /// Creates the worker of the list if there is no worker yet. Returns whether there is a worker.
     fn has_worker(
         &mut self,
         helper: impl FnOnce() -> Option<Box<dyn ListHelper>>,

@@ -1,8 +1,9 @@
 //! [`ListProgress`]: detects a paged list that does not end.
 //!
-//! In a correct list, all pages have different tokens and objects, because a token contains the key of the next object.
-//! Therefore, a page that occurs twice means that the list does not end. The maximum numbers in this module are far
-//! above the numbers in the largest clusters, which have about a million objects of a resource.
+//! A page contains a token (`metadata.continue`), with which the next page is requested. In a correct list, all pages
+//! have different tokens and objects, because a token contains the key of the next object. Therefore, a page that
+//! occurs twice means that the list does not end. The maximum numbers in this module are far above the numbers in the
+//! largest clusters, which have about a million objects of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -76,7 +77,7 @@ impl ListProgress {
     ///
     /// # Errors
     ///
-    /// Returns an error if the page has been sent before, or there are too many objects.
+    /// Returns an error if the server has already sent this page, or if there are too many objects.
     pub(super) fn object(
         &mut self,
         most: Option<u64>,
@@ -96,7 +97,7 @@ impl ListProgress {
     ///
     /// # Errors
     ///
-    /// Returns an error if the token has been sent before, or there are too many pages.
+    /// Returns an error if the server has already sent this token, or if there are too many pages.
     pub(super) fn page(&mut self, token: &str) -> Result<(), Failure> {
         self.pages += 1;
         let is_empty = !std::mem::take(&mut self.page_has_objects);

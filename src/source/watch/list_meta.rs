@@ -12,7 +12,8 @@ pub(super) struct ListMeta {
     pub(super) next: Option<String>,
     /// Number of objects after this page, if the server sends this number.
     pub(super) remaining: Option<u64>,
-    /// The shard selector that the server applied.
+    /// The value of the parameter `shardSelector` that the server has applied. With this parameter, the server sends
+    /// only objects of some shards.
     pub(super) shard: Option<String>,
 }
 

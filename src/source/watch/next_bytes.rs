@@ -1,4 +1,5 @@
-//! Reads the bytes of a list with deadlines: for the next object, for the whole list, and for the memory of an object.
+//! Reads the bytes of a list with three deadlines: for the next object, for the whole list, and, if another feed waits
+//! for memory, for an incomplete object in memory.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::list_bounds::took_too_long;
 use super::list_splitter::ListSplitter;
 use super::timeouts::WatchTimeouts;
 
-/// Reads the next bytes of a page. The list began at `began`, and its last object was complete at `last_object`.
-/// `splitter` has the incomplete object.
+/// Reads the next bytes of a page. `began` is the time at which the list began, and `last_object` is the time at which
+/// the last object was complete. `splitter` has the bytes of the incomplete object.
 pub(super) async fn next_bytes(
     response: &mut ResponseBody,
     timeouts: &WatchTimeouts,

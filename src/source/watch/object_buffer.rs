@@ -1,4 +1,7 @@
 //! [`ObjectBuffer`]: the bytes of an object that has not arrived completely.
+//!
+//! The [`BufferBudget`] limits the memory of all these buffers. It consists of *common memory* for all feeds, and of a
+//! *reserve* for one large object. A feed that gets no common memory takes the reserve.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use super::buffer_budget::{BufferBudget, BufferShare, ENVELOPE, HeldTooLong, LAR
 pub(super) struct ObjectBuffer {
     bytes: Vec<u8>,
     share: BufferShare,
-    /// Whether the memory of `bytes` belongs to the reserve of the budget, which only one large object can use.
+    /// Whether the memory of `bytes` belongs to the reserve.
     in_reserve: bool,
 }
 
@@ -69,7 +72,7 @@ impl ObjectBuffer {
     ///
     /// # Errors
     ///
-    /// Returns an error if the feed has memory and waits for too long.
+    /// Returns an error if the feed already has memory from the budget, and waits for too long.
     pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         let needed = self.within_limit(self.bytes.len() + more);
         if needed <= self.bytes.capacity() {
@@ -86,7 +89,8 @@ impl ObjectBuffer {
         Ok(began.elapsed())
     }
 
-    /// Waits until the feed has read an object for too long while another feed waits. Never resolves for small objects.
+    /// Waits until the feed has been reading an object for too long while another feed waits for memory. Never resolves
+    /// for small objects.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.share.read_too_long().await;
         HeldTooLong
@@ -127,10 +131,10 @@ impl ObjectBuffer {
         self.share.object_ended();
     }
 
-    /// Releases the memory that the buffer does not use. Also releases the reserve if the remaining bytes are small
-    /// and fit into the common memory.
+    /// Releases the memory that the buffer does not use. If the buffer is in the reserve and has few bytes left, moves
+    /// these bytes to the common memory, if there is enough, and releases the reserve.
     pub(super) fn settle(&mut self) {
-        // Only a small object moves out of the reserve, because a copy of a large object takes time.
+        // Only a small object is moved out of the reserve, because copying a large object takes time.
         if self.in_reserve && self.bytes.len() <= LARGE {
             let capacity = self.grown(self.bytes.len());
             if self.share.try_leave_reserve(capacity) {

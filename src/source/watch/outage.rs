@@ -1,4 +1,5 @@
-//! [`Outage`]: logs, once for all resources, that the API server does not answer.
+//! [`Outage`]: logs, once for all resources, that the API server does not answer. An outage begins with a request that
+//! gets no response, and ends with the next response.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// For this time after a response, requests without a response do not begin an outage. These requests may have been
-/// sent during an earlier outage.
+/// No outage begins within this time after a response, because requests that fail in this time may have been sent
+/// during an earlier outage.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

@@ -99,7 +99,7 @@ impl fmt::Display for OversizedObject {
 enum Level {
     /// A line of a watch.
     Event,
-    /// An object, a table with one row, or a row of a table.
+    /// An object. If tables were requested: a table with one row, or a row of a table.
     Object,
     /// The rows of a table.
     Rows,

@@ -1,4 +1,5 @@
-//! Requests and applies paged lists.
+//! Requests and applies paged lists. An object that is large, or expensive because of its families, is applied on
+//! another thread (see [`BlockingSink`](super::blocking_sink::BlockingSink)).
 //!
 //! The timeouts of a list apply to complete objects, because a server that sends single bytes makes no real progress.
 //! Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the

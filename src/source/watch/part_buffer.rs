@@ -56,7 +56,7 @@ impl PartBuffer {
         self.bytes.make_room(more).await
     }
 
-    /// Waits until the feed has read this part for too long while another feed waits.
+    /// Waits until the feed has been reading this part for too long while another feed waits for memory.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.bytes.read_too_long().await
     }

@@ -1,4 +1,8 @@
 //! [`PartialObjects`]: converts partial objects of the API server to JSON that decodes like whole objects.
+//!
+//! If the families need only the metadata of an object, the watch requests only the metadata. If they also need the
+//! type of a secret, the watch requests *tables*: a row of a table has the metadata of one object, and cells such as
+//! the type. The *representation* of a request states whether it asks for metadata, tables or whole objects.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +14,7 @@ use tokio::time::Instant;
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
 
-/// The representation that a feed has requested, and the data that the feed needs to read the responses.
+/// The representation that a feed has requested, and the data with which the feed reads the responses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,

@@ -5,6 +5,9 @@
 //! the server supports streaming lists, otherwise a paged list. Then the reflector watches the resource. If the watch
 //! ends, the reflector resumes the watch at the last version, as long as the server has this version. During failures,
 //! the stored samples are served. The objects of a list are served when the list is complete.
+//!
+//! The reflector passes the objects to its sink ([`ListWatchSink`]), which usually writes samples to a store. In this
+//! file, a *version* is a resource version, and the *scope* ([`ShardScope`]) is the shards whose objects are requested.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,7 +49,7 @@ pub(super) struct Options {
     pub(super) budget: Arc<BufferBudget>,
     /// Limits the number of large objects that are applied at the same time.
     pub(super) large_objects: Arc<Semaphore>,
-    /// Limits the number of batches of lists that other threads apply.
+    /// Limits the number of batches of listed objects that other threads apply at the same time.
     pub(super) list_batches: Arc<Semaphore>,
     /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
@@ -62,17 +65,17 @@ pub(super) struct Options {
 /// The shards to request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ShardScope {
-    /// A number that increases with each change of the scope that requires a list.
+    /// A number that increases when the current shard changes. After each increase, the objects are listed again.
     pub(super) generation: u64,
     /// The shard selector in requests, so that the server sends only objects of these shards.
     pub(super) selector: Option<String>,
 }
 
-/// Keeps one sink in sync with the objects of one target.
+/// The loop that lists and watches the objects of one target, and passes them to one sink.
 pub(super) struct Reflector<S> {
     pub(super) client: Client,
     pub(super) target: Target,
-    /// The preferred encoding of objects.
+    /// The encoding that requests ask for: protobuf or JSON.
     pub(super) encoding: Encoding,
     pub(super) options: Options,
     pub(super) sink: BlockingSink<S>,
@@ -83,7 +86,7 @@ pub(super) struct Reflector<S> {
     pub(super) reads_all_shards: bool,
     /// Whether the sink reads only the metadata of objects.
     pub(super) reads_only_metadata: bool,
-    /// The generation of the scope of the current list or watch.
+    /// The [generation](ShardScope::generation) of the scope with which the current list or watch was requested.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
@@ -94,9 +97,10 @@ pub(super) struct Reflector<S> {
     listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
-    /// Whether the next list must have all changes up to now, because an audit has found a difference. The cache of the
-    /// server may lack the same changes as the watch. Streaming lists and lists of any version come from this cache, so
-    /// the next list must be neither of them.
+    /// Whether the next list must have all changes up to now, because an audit has found a difference between the
+    /// stored objects and the server. The cache of the server may lack the same changes as the watch. The server
+    /// answers streaming lists, and lists that accept any version, from this cache. So the next list must be a paged
+    /// list of the latest version.
     pub(super) heals: bool,
     /// The end of the period in which paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
@@ -120,7 +124,7 @@ pub(super) struct Reflector<S> {
     pub(super) silent_watches: u32,
     /// Number of consecutive silent watches after which the objects are listed again.
     pub(super) silent_watches_before_list: u32,
-    /// The time since which every response says that the resource does not exist.
+    /// The time of the first response that says that the resource does not exist, if all later responses also say so.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
@@ -255,8 +259,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Sends a request for the smallest representation with all needed fields. `selector` is the shard selector. If the
-    /// server refuses the preferred encoding, all later requests ask for JSON.
+    /// Sends a request for objects with as few fields as the sink allows (see [`Representation`]). `selector` is the
+    /// shard selector. If the server refuses the preferred encoding, all later requests ask for JSON.
     pub(super) async fn send(
         &mut self,
         request: ListWatchRequest<'_>,
@@ -342,7 +346,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Makes the current scope the scope of the next request, and returns its shard selector.
+    /// Uses the current scope for the next list, and returns the shard selector of this scope.
     pub(super) fn enter_scope(&mut self) -> Option<String> {
         self.generation = self.scope.borrow_and_update().generation;
         // A new list begins, and none of its objects has arrived yet.
@@ -461,7 +465,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(applied.malformed)
     }
 
-    /// Reports the versions for the health, so that another process can compare these versions with its own versions.
+    /// Reports the versions to the health of the feed, so that another process can compare these versions with its own
+    /// versions.
     pub(super) fn report_versions(&self) {
         let received = self.version.as_deref().and_then(resource_version::as_u64);
         self.feed.reporter().versions(self.newest, received);

@@ -1,4 +1,5 @@
-//! Sets the number of shards to the number of replicas of a StatefulSet.
+//! Derives the shard from a StatefulSet, if the replicas of this StatefulSet share the objects of the cluster. The
+//! number of shards is the number of replicas, and the ordinal of the pod determines the shard of this replica.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::resource::ResourceInfo;
 use crate::scope::Shard;
 use crate::source::health::Health;
 
-/// Sets the shard when the number of replicas changes.
+/// The sink that receives the StatefulSet, and sets the shard when the number of replicas changes.
 struct ReplicaSink {
     shards: Arc<ShardControl>,
     health: Health,
@@ -25,7 +26,7 @@ struct ReplicaSink {
     replicas: Replicas,
     is_by_range: bool,
     version: String,
-    /// Whether the StatefulSet has been read.
+    /// Whether the StatefulSet has been received and decoded.
     is_found: bool,
 }
 
@@ -70,7 +71,8 @@ struct Status {
     ready_replicas: u32,
 }
 
-/// Finds the StatefulSet of the pod, and sets the shard whenever the number of replicas changes. Never resolves.
+/// Finds the StatefulSet to which the pod of this exporter belongs, and sets the shard whenever the number of replicas
+/// changes. Never resolves.
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;

@@ -1,4 +1,5 @@
-//! Requests to list and watch: paths, selectors and parameters.
+//! Requests to list and watch: paths, selectors and parameters. A *shard selector* is the value of the parameter
+//! `shardSelector`. It makes the API server send only the objects of some shards.
 
 use form_urlencoded::{Serializer, byte_serialize};
 use http::{Request, header};
@@ -34,7 +35,7 @@ pub(super) enum ListWatchRequest<'a> {
         version: Option<&'a str>,
         seconds: u64,
     },
-    /// Changes since a version.
+    /// A watch that begins with the changes after a resource version.
     Watch { version: &'a str, seconds: u64 },
 }
 

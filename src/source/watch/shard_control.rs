@@ -1,4 +1,7 @@
-//! [`ShardControl`]: the current shard, which can change while the watches run.
+//! [`ShardControl`]: the shard of this exporter, which can change while the watches run.
+//!
+//! For example, the shard follows the number of replicas of a StatefulSet. After a change, a hand-over begins: for some
+//! time, the exporter still serves the objects of the earlier shard, so that the other exporters can list them first.
 
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ pub(super) struct ShardControl {
 }
 
 struct Current {
-    /// `None` until the StatefulSet is known.
+    /// The current shard. `None` until the StatefulSet is known.
     shard: Option<Shard>,
     /// When the StatefulSet last changed the shard.
     changed_at: Option<Instant>,
@@ -53,8 +56,8 @@ const MAX_HANDOVER: Duration = Duration::from_secs(600);
 // === impl ShardControl ===
 
 impl ShardControl {
-    /// Creates a control. If `is_known` is true, the current shard is the shard of the stores. Otherwise, the shard is
-    /// unknown until [`set`](Self::set) or [`set_soon`](Self::set_soon) is called.
+    /// Creates the control of the shard. If `is_known` is true, the current shard is the shard of the stores.
+    /// Otherwise, the shard is unknown until [`set`](Self::set) or [`set_soon`](Self::set_soon) is called.
     pub(super) fn new(
         metrics: StateMetrics,
         watch_metrics: WatchMetrics,
@@ -100,7 +103,8 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// If the StatefulSet has set a next shard and this shard is due, makes it the current shard.
+    /// If there is a next shard, and [`MIN_PERIOD`] has passed since the last change by the StatefulSet, makes the next
+    /// shard the current shard.
     fn follow(&self, current: &mut Current) {
         let now = Instant::now();
         if current.next_at().is_some_and(|at| at > now) {
@@ -146,8 +150,8 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// Removes earlier shards when their hand-overs end, and applies the next shard of the StatefulSet when it is due.
-    /// Never resolves.
+    /// Removes earlier shards when their hand-overs end, and makes the next shard the current shard at its time. Never
+    /// resolves.
     pub(super) async fn run(&self) {
         loop {
             let first = self.current.lock().next_due();

@@ -1,4 +1,4 @@
-//! [`ListWatchSink`]: receives the objects that a reflector lists and watches.
+//! [`ListWatchSink`]: receives the objects that a reflector lists and watches, and usually writes samples to a store.
 
 use super::failure::Failure;
 use crate::decode::{DecodeError, Encoded, Encoding};
@@ -67,13 +67,13 @@ pub(super) trait ListWatchSink: Send + 'static {
         None
     }
 
-    /// Returns a helper that applies objects of the list in progress on another thread. Returns `None` if only the sink
-    /// may apply objects.
+    /// Returns a helper that applies objects of the list in progress on another thread, so that a large list takes less
+    /// time. Returns `None` if only the sink may apply objects.
     fn list_helper(&self) -> Option<Box<dyn ListHelper>> {
         None
     }
 
-    /// Ends the page to which the sink adds rows, because a helper adds the next page.
+    /// Ends the page to which the sink adds rows, because a [helper](Self::list_helper) adds the next page.
     fn end_page(&self) {}
 }
 

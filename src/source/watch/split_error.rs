@@ -1,4 +1,4 @@
-//! [`SplitError`]: why a response cannot be split into objects.
+//! [`SplitError`]: why a response of the API server cannot be split into its objects.
 
 use kube_protobuf::Malformed;
 

@@ -1,4 +1,4 @@
-//! [`StoreWatches`]: starts and stops the watches of each store.
+//! [`StoreWatches`]: starts and stops the watches that feed each store. A store may have one watch per namespace.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::store::AnyStore;
 pub(super) struct StoreWatches<'a> {
     pub(super) context: &'a WatchContext,
     pub(super) tasks: &'a mut JoinSet<()>,
-    /// Resources that the node scope excludes from the watch.
+    /// Resources that are not watched, because the exporter watches only some pods: those of one node, or those without
+    /// a node.
     pub(super) left_out: Vec<String>,
 }
 
@@ -24,7 +25,7 @@ pub(super) enum StoreWatch {
     LeftOut,
     Watched {
         feeds: Vec<Arc<FeedState>>,
-        /// The watches. The list is empty if the watches of another store also feed this store.
+        /// The tasks of the watches; empty if the watches of another store also feed this store.
         tasks: Vec<AbortHandle>,
     },
 }

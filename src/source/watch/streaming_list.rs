@@ -1,4 +1,5 @@
-//! Streaming lists. A streaming list is a watch that begins with all objects.
+//! Requests streaming lists, and falls back to paged lists if the server does not complete a streaming list. A
+//! streaming list is a watch that begins with all objects.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Number of consecutive incomplete streaming lists before the reflector requests a paged list.
+/// Number of consecutive streaming lists that end before they are complete, after which the reflector requests a paged
+/// list.
 const MAX_CUT_STREAMS: u32 = 2;
 /// Minimum timeout of a streaming list, as a multiple of the duration of the last complete list. If the configured
 /// deadline is shorter, this timeout applies.

@@ -1,4 +1,4 @@
-//! [`WatchTimeouts`], and the backoff between requests.
+//! [`WatchTimeouts`]: the timeouts of requests to the API server, and the backoff after failed requests.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -70,12 +70,13 @@ pub(super) struct Backoff {
     away_at: Option<Instant>,
 }
 
-/// The last failure.
+/// The last failure of a feed.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     /// When the backoff of the last failure ended.
     at: Instant,
     reason: FailureReason,
+    /// Whether the server was unreachable.
     is_away: bool,
 }
 
@@ -129,8 +130,8 @@ impl Backoff {
         self.failures
     }
 
-    /// The last backoff, without the time in `Retry-After`. Zero if the next backoff is the shortest backoff, because
-    /// of a reset or because the last failure is long ago.
+    /// The last backoff, without the time in `Retry-After`. Zero after a reset, or if the last failure was more than
+    /// [`WatchTimeouts::backoff_reset`] ago. In both cases, the next backoff is the shortest one.
     pub(super) fn last_wait(&self) -> Duration {
         match self.last {
             Some(last) if last.at.elapsed() <= self.timeouts.backoff_reset => self.last_wait,

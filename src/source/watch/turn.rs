@@ -1,4 +1,4 @@
-//! [`Turn`]: yields to other tasks while a response with many objects is handled.
+//! [`Turn`]: yields to other tasks of the runtime while a task reads a response with many objects.
 
 use std::time::{Duration, Instant};
 

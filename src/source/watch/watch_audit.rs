@@ -1,5 +1,6 @@
 //! Audits the open watch: sends the list requests that its [`Audit`](super::audit::Audit) needs, and lists the objects
-//! again if the audit finds differences.
+//! again if the audit finds differences. These requests ask only for the number of objects, or for the *identity* of
+//! each object: its uid and its resource version.
 
 use std::sync::Arc;
 

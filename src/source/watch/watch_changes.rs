@@ -1,4 +1,4 @@
-//! Watches the changes since the stored version.
+//! Watches the changes since the stored version, which is the resource version up to which all changes are stored.
 
 use std::time::Duration;
 
@@ -123,8 +123,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(Failure::of_reachable(message), Action::Watch)
     }
 
-    /// Resumes the watch when the last backoff has passed since the start of the watch, or immediately if it has
-    /// already passed. Therefore, the server does not get more requests than during failures.
+    /// Resumes the watch. If the watch lasted for less time than the last backoff, first waits until this backoff has
+    /// passed since the start of the watch. Therefore, the server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {

@@ -1,5 +1,8 @@
 //! [`WatchEvent`]: one event of a watch, which is a line of JSON or a frame of protobuf.
 //!
+//! If the watch asks for tables, an event contains a table (the columns that `kubectl get` prints) instead of an
+//! object. The row of the table contains the metadata of the object.
+//!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
 use std::borrow::Cow;
@@ -17,12 +20,12 @@ use crate::decode::{Encoded, Encoding};
 pub(super) enum WatchEvent<'a> {
     /// An object was added, modified or deleted.
     Object(EventKind, Encoded<'a>),
-    /// A bookmark: the server has sent all changes up to a version.
+    /// A bookmark: the server has sent all changes up to a resource version.
     Bookmark {
         version: String,
         /// Whether this bookmark ends the list at the start of the stream.
         ends_list: bool,
-        /// The object in the bookmark. If the events contain tables, the object is a table.
+        /// The object or the table in the bookmark.
         object: Encoded<'a>,
     },
     /// The error with which the server ends the watch.
@@ -193,7 +196,7 @@ impl EventKind {
     }
 }
 
-/// The metadata of a bookmark. If the events contain tables, the annotations are in the row of the table.
+/// The metadata of a bookmark. If the bookmark contains a table, the annotations are in the row of the table.
 fn bookmark_metadata(object: Encoded<'_>) -> Option<Metadata> {
     #[derive(Deserialize)]
     struct Table {

@@ -1,4 +1,7 @@
-//! Reads the stream of a watch or of a streaming list.
+//! Reads the stream of a watch or of a streaming list: a response of the API server that is a sequence of events.
+//!
+//! Events that arrive without a pause between them are a *burst*. In this file, a *version* is a resource version. The
+//! *stored version* is the version up to which all changes are stored.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -68,19 +71,21 @@ pub(super) struct Stream {
 }
 
 /// An event that may take long to handle, or that follows such an event. Deferred events are handled in their order
-/// after all received bytes have been split into events.
+/// after the received bytes have been split into events.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
 }
 
-/// Maximum duration of a burst of events. After each burst, the timeout and the shard scope are checked.
+/// Maximum duration of a burst of events. After each burst, the reflector checks whether a timeout has passed or the
+/// shard has changed.
 const MAX_BURST: Duration = Duration::from_secs(1);
-/// A pause that ends a burst of events.
+/// Duration of a pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl<S: ListWatchSink> Reflector<S> {
-    /// Reads a stream that was requested at `opened` to its end, and returns its last phase.
+    /// Reads a stream to its end. `opened` is the time of the request. Returns the last phase of the stream, and why
+    /// the reflector stops reading.
     pub(super) async fn read(
         &mut self,
         mut response: ResponseBody,
@@ -153,7 +158,8 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Returns why a stream ends if no event was complete before the timeout. A watch without events is silent, but a
-    /// watch with an incomplete event has failed. After a streaming list, a paged list is requested in both cases.
+    /// watch with an incomplete event has failed. For a streaming list, the result is the same in both cases, and the
+    /// reflector then requests a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -352,7 +358,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 ends_list,
                 object,
             } => {
-                // If tables are requested, the first event of a watch has the columns of all its tables, and may be a
+                // If tables are requested, the first event of a watch defines the columns for all events, and may be a
                 // bookmark.
                 self.sink.partial.read_columns(object.bytes());
                 self.handle_bookmark(version, ends_list, stream)
@@ -379,8 +385,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// The identity of the object in an event, if the object is larger than the limit for objects. Such an event may
-    /// still be within the higher limit for events.
+    /// The namespace and the name of the object in an event, if the object is larger than the limit for objects. The
+    /// limit for events is higher, so an event within its limit may contain an object above the limit for objects.
     fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         let is_oversized = object.bytes().len() > limit;

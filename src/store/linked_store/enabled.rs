@@ -1,4 +1,7 @@
-//! Linked stores, which the exporter replaces when the configuration changes.
+//! Linked stores, if the feature `custom-resources` is enabled.
+//!
+//! A linked store has the families that a configuration adds to a resource, and is fed by the writers of the resource's
+//! store (here, the *main store*). The exporter replaces the linked store when the configuration changes.
 
 use std::any::Any;
 
@@ -47,12 +50,12 @@ impl<K: CollectedResource> MetricsStore<K> {
 
     /// Changes the linked store.
     ///
-    /// A new linked store gets its samples when each writer applies its next list.
+    /// A new linked store is empty until the writers of this store apply their next lists.
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
             // The old store is cleared here, because its writers would clear it too late: a writer closes its feeder of
-            // the old store only when it applies the next object.
+            // the old store only when the writer applies the next object.
             before.remove_all_feeders();
         }
     }

@@ -1,4 +1,4 @@
-//! Tests which generators an update calls for each kind of change.
+//! Tests which generators an update of a row calls for each kind of change to an object.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -68,7 +68,7 @@ const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
 #[derive(Deserialize)]
 struct Used {
     sources: Vec<Source>,
-    /// The metrics by name.
+    /// The labels that rules and dashboards use with a metric, by the name of the metric.
     labels: BTreeMap<String, UsedLabels>,
 }
 

@@ -13,10 +13,11 @@ use crate::support::golden;
 use crate::support::reference::assert_reference_reads;
 use crate::support::tools::{promtool, run, said};
 
-/// The default families that have no sample in the example, each with the reason.
+/// The default families that have no sample in the example cluster, each with the reason.
 const WITHOUT_SAMPLE: &[(&str, &str)] = &[];
 
-/// Returns the metrics of the example, with every resource, every opt-in family, all labels and all annotations.
+/// Returns the metrics of the example cluster, with every resource, every opt-in family, all labels and all
+/// annotations.
 fn metrics() -> StateMetrics {
     let mut builder = StateMetrics::builder()
         .built_in(BuiltIn::ALL.iter().copied())
@@ -33,7 +34,7 @@ fn metrics() -> StateMetrics {
     metrics
 }
 
-/// Returns the exposition of the example.
+/// Returns the exposition of the example cluster.
 pub(crate) fn text(format: Format) -> String {
     metrics()
         .exposition(format, ExpositionFilter::default())

@@ -46,7 +46,8 @@ func main() {
 const PYTHON: &str =
     "import gzip, sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
 
-/// Returns two families of config maps. In every exposition, both families must have the same values.
+/// Returns a registry with two families of config maps. The value of both families is `metadata.generation`, so in
+/// every exposition both families must have the same values.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let generation = |map: &ConfigMap| map.metadata.generation.unwrap_or(0);
     let family = |name: &'static str| {
@@ -89,7 +90,7 @@ fn member(compressed: &[u8]) -> Vec<u8> {
 #[test]
 fn every_reader_takes_a_compressed_exposition() {
     let (metrics, mut writer) = metrics();
-    // The exposition has about twelve compressed blocks. In the second round, only the blocks with changed samples are
+    // The exposition has about twelve compressed blocks. For generation 2, only the blocks with changed samples are
     // compressed again.
     for generation in [1, 2] {
         for at in (0..6_000).step_by(if generation == 1 { 1 } else { 100 }) {

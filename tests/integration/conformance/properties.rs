@@ -24,7 +24,7 @@ use crate::support::exposition::{ReadFamily, ReadSample, read};
 /// The default number of sets of objects per resource.
 const CASES: u32 = 64;
 
-/// The JSON of an object, and whether it must decode.
+/// The JSON of an object.
 #[derive(Clone)]
 struct Bytes {
     json: Vec<u8>,

@@ -1,5 +1,5 @@
-//! Tests that the objects of the cases have the same samples in protobuf as in JSON. The encoder of the Kubernetes API
-//! has written the protobuf.
+//! Tests that the objects of the conformance cases have the same samples in protobuf as in JSON. A *case* is an object
+//! with its expected samples (see `conformance.rs`). The encoder of the Kubernetes API has written the protobuf.
 //!
 //! The Kubernetes API does not accept the objects of all cases. The files in `tests/conformance/protobuf` contain the
 //! accepted objects.

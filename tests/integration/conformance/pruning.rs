@@ -13,8 +13,8 @@ use kube_state_metrics::{BuiltIn, Collector, Family};
 
 use super::{Case, builder, cases, lines};
 
-/// Decodes the objects of the cases in three ways: for each family alone, as a whole object, and with `Deserialize` of
-/// the API type. Compares the samples with the samples of a store with all families.
+/// Decodes the objects of the conformance cases in three ways: for each family alone, as a whole object, and with
+/// `Deserialize` of the API type. Compares the samples with the samples of a store with all families.
 pub(crate) fn run<K>(resource: BuiltIn, collector: fn() -> Collector<K>)
 where
     K: CollectedResource + Resource<DynamicType = (), Scope: StaticScope>,
@@ -63,7 +63,6 @@ where
 /// The families of a resource, each in a separate store.
 pub(super) struct Alone {
     resource: BuiltIn,
-    /// The names of the families.
     names: Vec<String>,
     /// For each pair of allowlists (labels and annotations), the stores of the families in the order of `names`.
     built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,

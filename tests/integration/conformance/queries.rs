@@ -14,10 +14,10 @@ use crate::support::tools::{Directory, promtool, run, said};
 /// 2026-03-17T09:42:00Z, the time of the example.
 const NOW: i64 = 1_773_740_520;
 
-/// The length of the recorded history, in minutes.
+/// How far the series of the test reach back, in minutes.
 const MINUTES: i64 = 60;
 
-/// A section of the document.
+/// A section of the page: a question with its query.
 #[derive(Debug)]
 struct Question {
     title: String,

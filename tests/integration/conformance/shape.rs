@@ -1,5 +1,6 @@
-//! Collects the fields, types and values of a resource's objects from the cases. Creates proptest strategies for
-//! unusual objects from this data.
+//! Collects the fields, types and values of a resource's objects from the conformance cases. Creates proptest
+//! strategies for unusual objects from this data. A *position* is a field in these objects, or all items of a list in
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -127,7 +128,7 @@ pub(crate) enum Oddity {
     Types,
 }
 
-/// The values at one position in the objects of a resource.
+/// The types and values that occur at one position in the objects of a resource.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
     fields: BTreeMap<String, Shape>,
@@ -215,7 +216,7 @@ impl Shape {
             .for_each(Self::unfold);
     }
 
-    /// Returns a strategy for the values at this position.
+    /// Returns a proptest strategy that generates values for this position.
     pub(crate) fn strategy(&self, oddity: Oddity) -> BoxedStrategy<Value> {
         if self.fixed && !self.texts.is_empty() {
             return select(self.texts.clone()).prop_map(Value::from).boxed();

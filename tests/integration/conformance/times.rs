@@ -1,7 +1,7 @@
 //! Tests every time field of every resource with the earliest and the latest possible times.
 //!
-//! The test replaces all times in the objects of the cases. In this file, a *family of times* is a family whose value
-//! is a time from the object.
+//! The test replaces all times in the objects of the conformance cases. In this file, a *family of times* is a family
+//! whose value is a time from the object.
 
 use std::collections::BTreeSet;
 

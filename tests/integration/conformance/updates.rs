@@ -61,7 +61,7 @@ enum Step {
     },
 }
 
-/// The current state of an object at the source.
+/// The current state of an object, as an API server would have it.
 #[derive(Clone)]
 struct Known {
     parts: [Value; 4],

@@ -1,4 +1,5 @@
-//! Tests the configurations in the guide and in the examples.
+//! Tests the configurations in the guide (docs/reference/custom-resources.md) and in the examples
+//! (examples/custom_resources).
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! Finds the cycles of a graph.
+//! Finds the cycles of a graph. The test of the layers uses such graphs for the imports between files and between
+//! folders.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

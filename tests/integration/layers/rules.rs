@@ -1,4 +1,5 @@
-//! The rules: a module may import only from the same or a lower layer, and imports must not form a cycle.
+//! The rules of the layers in DESIGN.md: a module may import only from the same or a lower layer, and imports must not
+//! form a cycle.
 
 use std::collections::BTreeSet;
 use std::path::Path;

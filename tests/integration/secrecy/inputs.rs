@@ -1,5 +1,5 @@
-//! Secrets and config maps that contain the marker. Some of these objects are valid. The other objects are invalid in
-//! many ways.
+//! Secrets and config maps that contain the marker, for which the tests search the memory. Some of these objects are
+//! valid. The other objects are invalid in many ways.
 
 use super::memory::{base64, plain};
 

@@ -1,4 +1,4 @@
-//! The marker, and the search for the marker in the memory of the process.
+//! The marker (a text in the objects of the tests), and the search for the marker in the memory of the process.
 
 use std::fs::{self, File};
 use std::hint::black_box;

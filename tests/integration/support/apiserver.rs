@@ -1,4 +1,5 @@
-//! A simulated API server. It is a `tower` service that stores objects, and simulates the faults that tests inject.
+//! A simulated API server: a `tower` service that stores objects, and simulates the faults that tests inject. A
+//! *collection* has all objects of one kind.
 
 mod fault;
 mod partial;
@@ -47,7 +48,7 @@ impl ApiServer {
         server
     }
 
-    /// Adds an empty collection of objects of one kind.
+    /// Adds an empty collection.
     pub(crate) fn serve(&self, prefix: &str, api_version: &str, plural: &str, kind: &str) {
         let collection = Collection {
             prefix: prefix.into(),
@@ -65,7 +66,6 @@ impl ApiServer {
         state.collections.insert(plural.into(), collection);
     }
 
-    /// Returns a client of the server.
     pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -109,7 +109,6 @@ impl ApiServer {
         object
     }
 
-    /// Deletes an object.
     pub(crate) fn delete(&self, plural: &str, namespace: &str, name: &str) {
         let mut state = self.state.lock();
         state.version += 1;
@@ -167,7 +166,7 @@ impl ApiServer {
         self
     }
 
-    /// Makes the server send whole objects, even if a client requests partial objects.
+    /// Makes the server send whole objects, even if a client requests only metadata or tables.
     pub(crate) fn without_partial_objects(self) -> Self {
         self.state.lock().partial = false;
         self

@@ -16,7 +16,7 @@ use kube_state_metrics::exposition::Format;
 /// A family: its header, and the samples below the header.
 #[derive(Debug)]
 pub(crate) struct ReadFamily {
-    /// The name in the header.
+    /// The name in the lines `# HELP` and `# TYPE`.
     pub(crate) name: String,
     /// The type in the `# TYPE` line.
     pub(crate) kind: String,

@@ -156,7 +156,7 @@ async fn a_quiet_watch_without_bookmarks_is_not_mute() {
     }
     assert_eq!(running.audit("relists_total"), 0.0);
     assert_eq!(running.audit("difference"), 0.0);
-    // If comparisons find no difference, the audits compare less often.
+    // If comparisons of all objects find no difference, the audits compare all objects less often.
     let comparisons = audit_lists(&server, "500");
     assert!(comparisons < 30, "{comparisons}");
 }
@@ -221,7 +221,7 @@ async fn skipped_objects_are_counted_and_are_no_differences() {
     server.clear_log();
     pass(INTERVAL * 72).await;
     // One of 36 audits compares all objects. The other audits only count the objects. All counts were equal, so no
-    // audit has caused a further comparison.
+    // count has caused a further comparison of all objects.
     assert!((1..=3).contains(&audit_lists(&server, "500")));
     assert!((67..=73).contains(&audit_lists(&server, "1")));
     assert_eq!(running.audit("relists_total"), 0.0);

@@ -455,7 +455,8 @@ fn beside_built_in(builder: Builder, config: Option<&Config>) -> StateMetrics {
     builder.known_kinds(KnownKind::built_in()).build().unwrap()
 }
 
-/// Returns the labels and values of a family. Labels are sorted, and labels that name the kind are omitted.
+/// Returns the labels and values of a family. In each result, the labels are sorted, and the labels that name the kind
+/// are omitted.
 fn values(running: &Running, family: &str) -> Vec<String> {
     let text = running.text();
     let lines = text.lines().filter_map(|line| {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::{config_map, server, start};
 use crate::support::{eventually, pass};
 
-/// Returns a registry of config maps with several families. The expression of each family is [`PAIRS`] plus the number
-/// of the family.
+/// Returns a registry of config maps with several families. The value of the expression of each family is the value of
+/// [`PAIRS`] plus the number of the family.
 fn with_expressions() -> StateMetrics {
     with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }

@@ -219,7 +219,7 @@ async fn retries_back_off_and_differ_from_one_another() {
 #[tokio::test(start_paused = true)]
 async fn changes_show_within_five_seconds_of_the_servers_return() {
     let unavailable = || Fault::Status(503, "ServiceUnavailable");
-    // In the first round, the server is unreachable. In the second round, a proxy reports that the server is
+    // In the first iteration, the server is unreachable. In the second iteration, a proxy reports that the server is
     // unreachable.
     for by_proxy in [false, true] {
         for away in [1, 10, 100, 1000] {

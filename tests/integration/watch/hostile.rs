@@ -73,7 +73,8 @@ fn number(request: &ApiRequest) -> u64 {
         .map_or(0, |token| token.parse().unwrap())
 }
 
-/// Returns a server that answers each list of configmaps with the body that `script` returns.
+/// Returns a server that answers each list of configmaps with a scripted body: the body that `script` returns for the
+/// request.
 fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
     let server = server();
     for on in [On::List, On::NextPage] {

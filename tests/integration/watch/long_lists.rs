@@ -1,4 +1,5 @@
-//! Tests long lists, for which the crate applies some of the objects on another thread.
+//! Tests long lists. The crate collects the objects of a long list in batches, and applies some of these batches on
+//! another thread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

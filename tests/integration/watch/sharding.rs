@@ -324,8 +324,8 @@ fn stateful_set_with_ready(replicas: u32, ready: u32) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_from_one_to_three_with_the_defaults_loses_nothing() {
-    // Each pod starts when the previous pod is ready. The start of a pod takes 5 s in the first round and 60 s in the
-    // second round.
+    // Each pod starts when the previous pod is ready. The start of a pod takes 5 s in the first iteration and 60 s in
+    // the second iteration.
     for start_time in [5, 60] {
         let server = big_server();
         server.put("statefulsets", stateful_set_with_ready(1, 1));

@@ -1,4 +1,4 @@
-//! Tests hosts that have a watch and feed stores with the events of this watch.
+//! Tests hosts that already have a watch, and feed stores with the events of this watch.
 
 use futures::StreamExt;
 use futures::stream;

@@ -1,3 +1,5 @@
+//! Tests of the budget: which floods of frames exceed it, and which usual clients do not.
+
 use super::*;
 
 const PING: u8 = 6;
@@ -78,7 +80,7 @@ async fn time_bytes_and_responses_earn_frames() {
     budget.record_sent(512 * 30 + 100);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 0), 30);
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 20);
-    // However long a client waits, its budget never exceeds the burst.
+    // However long a client waits, its budget never exceeds [`BURST`].
     tokio::time::advance(Duration::from_secs(3_600)).await;
     assert_eq!(frames_until_exceeded(&mut budget, &ping, 5), 1_000);
 }

@@ -1,3 +1,5 @@
+//! Tests of the registry: which connection the server evicts if there are too many connections or responses.
+
 use super::*;
 
 const FLOOD: [u8; 4] = [192, 0, 2, 1];
@@ -144,11 +146,11 @@ async fn one_connection_too_many_evicts_an_idle_one_first() {
     assert!(!registry.is_open(&silent));
     registry.remove(&silent);
     let _newest = registry.add(OTHER, &limits).unwrap();
-    // A new connection is protected for a short time, so that its client can send a request.
+    // The server does not evict a new connection for a short time, so that its client can send a request.
     let Some(Full::Until(time)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
     };
-    // If a new connection has no bytes to read, the protection ends earlier.
+    // If a new connection has no bytes to read, this time is shorter.
     new.record_nothing_to_read();
     let Some(Full::Until(sooner)) = registry.add(OTHER, &limits).err() else {
         panic!("a new connection was evicted");
@@ -239,7 +241,8 @@ async fn a_connection_has_more_time_during_its_handshake() {
         matches!(in_handshake, Some(Full::Until(_))),
         "{in_handshake:?}"
     );
-    // After the handshake, a connection is protected for a short time, so that its client can send a request.
+    // The server does not evict a connection for a short time after its handshake, so that its client can send a
+    // request.
     all.iter().for_each(|own| own.record_accepted());
     milliseconds(49).await;
     let accepted = registry.add(FLOOD, &limits).err();

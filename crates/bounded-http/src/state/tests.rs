@@ -1,3 +1,5 @@
+//! Tests when the server closes a connection because of the limits on its client.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Reads the type declarations of Go packages.
+//! Reads the type declarations of Go packages, from which this program generates the tables.
 //!
 //! The code reads the source line by line. This is sufficient, because `gofmt` has formatted the source.
 

@@ -1,5 +1,7 @@
 //! Generates `src/tables.rs` and `src/tables` from the Go types that Kubernetes publishes.
 //!
+//! A table lists the fields of a protobuf message.
+//!
 //! ```console
 //! $ cargo run -p kube-protobuf --example generate_tables -- \
 //!       "$(go mod download -json k8s.io/api@v0.37.2 | jq -r .Dir)" \

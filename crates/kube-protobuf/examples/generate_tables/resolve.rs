@@ -1,4 +1,5 @@
-//! Converts Go types to messages of the wire format.
+//! Converts Go types to the protobuf messages that encode them. [`Resolver`] finds the fields of each message, from
+//! which this program generates a table.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use crate::go_source::{self, Definition, Package};
 /// The Go package with the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Go types with their own encoder: the package, the name, and the variant of `Type` for the generated tables.
+/// Go types whose encoding does not follow their declaration: the package, the name, and the variant of `Type` that
+/// stands for the type in the generated tables.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),

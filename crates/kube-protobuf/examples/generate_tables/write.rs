@@ -1,4 +1,4 @@
-//! Writes the tables as Rust.
+//! Writes the tables, which list the fields of each protobuf message, as Rust source files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,6 @@
 //! Rewrites a message: puts its fields into a random order, and splits them into pieces.
+//!
+//! A decoder must read the result like the original message. A record is one encoded field.
 
 use super::model::Random;
 use crate::canonical::{put_bytes, put_number};

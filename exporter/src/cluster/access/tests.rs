@@ -1,3 +1,5 @@
+//! Tests the address and the credentials that the exporter takes from kubeconfigs, and the errors about kubeconfigs.
+
 use super::super::transport::connect;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Tests that the credentials of a request are hidden in its response.
+
 use http_body_util::{BodyExt, StreamBody};
 
 use super::*;

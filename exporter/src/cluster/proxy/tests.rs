@@ -1,3 +1,5 @@
+//! Tests which proxy the exporter uses for a server, and which values are refused as the URL of a proxy.
+
 use super::*;
 
 fn uri(text: &str) -> Uri {

@@ -1,4 +1,6 @@
 //! Tests of hand-overs: a leader that stops gives the leadership to a standby.
+//!
+//! The leader first offers the Lease, and a standby accepts this offer.
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests that reports are computed one after another, and that a report about labels stops when its client disconnects.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
@@ -41,7 +43,7 @@ async fn one_report_is_made_at_a_time_even_if_its_client_has_left() {
             made.await
         }
     };
-    // These clients disconnect immediately. Their reports must still be made one after another.
+    // These clients disconnect immediately. Their reports must still be computed one after another.
     for _ in 0..20 {
         let made = tokio::spawn(report());
         tokio::task::yield_now().await;

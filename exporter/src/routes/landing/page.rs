@@ -13,7 +13,6 @@ use crate::report::{FamilyReport, Report, Search};
 use crate::server::without_port;
 use crate::telemetry::{FileInUse, Scrape, Scraper, scrapers};
 
-/// The landing page.
 pub(super) struct Page {
     pub(super) port: Port,
     pub(super) uptime: String,
@@ -207,8 +206,8 @@ impl Data {
 
     /// Returns the number of bytes that the samples of a resource take in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
-        // The report names a configured resource by its full name, and a built-in resource by its name without the
-        // group.
+        // The report names a configured resource by its name with version and group, as `resource` does. It names a
+        // built-in resource only by its plural name.
         match self.report.bytes_of(&resource.resource) {
             _ if resource.series == 0 => 0,
             0 => self.report.bytes_of(resource.plural()),
@@ -319,7 +318,7 @@ pub(super) fn encoding(scrape: &Scrape) -> &'static str {
     }
 }
 
-/// Returns the first rows of a table that shows the highest costs.
+/// Returns the first [`TOP`] rows.
 pub(super) fn top<T>(rows: &[T]) -> &[T] {
     rows.get(..TOP).unwrap_or(rows)
 }

@@ -69,7 +69,7 @@ pub(super) fn settings(
         .collect()
 }
 
-/// Returns one text for each resource, in the syntax of the flag.
+/// Returns one text for each resource, in the syntax of the flags for allowlists.
 fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
     let lists = allowlists.iter();
     lists
@@ -77,7 +77,7 @@ fn allowlists(allowlists: &AllowlistConfig) -> Vec<String> {
         .collect()
 }
 
-/// If labels are joined, returns the joins in the syntax of the flag.
+/// Returns the joined labels in the syntax of `--join-labels`. If there are none, returns no text.
 fn joins(joins: &JoinConfig) -> Vec<String> {
     let text = (!joins.is_empty()).then(|| joins.to_string());
     text.into_iter().collect()

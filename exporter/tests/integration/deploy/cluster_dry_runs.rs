@@ -1,4 +1,5 @@
-//! Tests that a cluster accepts the objects of the Helm chart, of Kustomize and of the mixin. The tests use dry runs.
+//! Tests that a cluster accepts the objects of the Helm chart, of Kustomize and of the mixin (the rules and dashboards
+//! in deploy/mixin). The tests use dry runs.
 
 use std::collections::BTreeSet;
 

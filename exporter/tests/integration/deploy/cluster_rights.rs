@@ -36,7 +36,7 @@ fn a_resource_that_a_role_lacks_is_the_only_one_that_is_refused_and_missing() {
 
 const ACCOUNT: &str = "ksm-test-rules";
 
-/// A role, and the same role after the removal of one resource from one rule.
+/// A role from which the test removes one resource in one rule.
 struct Withdrawn {
     /// The complete role.
     role: Value,
@@ -176,8 +176,8 @@ fn a_rule_of_autosharding_that_is_taken_away_is_named() {
         "--pod-namespace=kube-system",
     ];
     let count = without_each_rule(&args, |exporter, withdrawn| match &*withdrawn.resource {
-        // The API server permits the requests for the exported resources. But the exporter cannot read its pod, so it
-        // does not know its shard and exports nothing.
+        // The API server permits the requests for the exported resources. But the exporter cannot read its own pod. So
+        // it does not know which shard it is, and exports nothing.
         "pods" => says(exporter, &["sharding: no StatefulSet for pod", "forbidden"]),
         "statefulsets.apps" => says(
             exporter,
@@ -202,7 +202,7 @@ fn a_rule_of_the_auth_filter_that_is_taken_away_is_named() {
             "tokenreviews.authentication.k8s.io" => "could not review a token",
             "subjectaccessreviews.authorization.k8s.io" => "could not review",
             "nodes" => {
-                // The filter can still review tokens. `/readyz` shows details only to clients with a token.
+                // The token filter can still review tokens. `/readyz` shows details only to clients with a token.
                 let value = format!("Bearer {admin}");
                 let verbose = || {
                     let headers = [("authorization", &*value)];

@@ -13,7 +13,8 @@ fn default_values() -> PathBuf {
     chart().join("ci/default-values.yaml")
 }
 
-/// Asserts that the chart refuses a setting. The error message must contain `cure`.
+/// Asserts that the chart refuses a setting. The error message must contain `cure`, which states how to fix the
+/// setting.
 #[track_caller]
 fn assert_refused(setting: &str, cure: &str) {
     let output = helm(&default_values(), &["--set", setting]);
@@ -308,8 +309,8 @@ fn the_notes_list_values_that_have_no_effect() {
     );
     let expected = "no effect: metricAnnotationsAllowlist, prometheus.monitor.enable, verbosity.";
     assert!(unknown.contains(expected), "{unknown}");
-    // The following values must cause no warning: keys in maps that the user defines, values of other charts, and old
-    // keys of the monitor.
+    // The following values must cause no warning: keys in maps that the user defines, values of other charts, and keys
+    // of the ServiceMonitor from older charts.
     let known = "podLabels: {any: x}\nglobal: {any: x}\nprometheus: {monitor: {interval: 1m}}";
     assert_eq!(notes(known), "");
 }

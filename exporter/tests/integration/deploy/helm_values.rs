@@ -55,7 +55,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("verticalPodAutoscaler.controlledValues", &["string"]),
 ];
 
-/// A value: its path, its default, and its meaning.
+/// A value of the chart: its path, its default, and its meaning.
 pub(super) struct ChartValue {
     pub(super) path: String,
     default: Value,

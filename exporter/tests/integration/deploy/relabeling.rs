@@ -9,8 +9,8 @@ use crate::prometheus::block;
 
 const SCRAPING: &str = include_str!("../../../../docs/how-to/scrape.md");
 
-/// Returns the relabeling rules of the job in the documentation, for targets or for samples. The fields have the same
-/// names as in the Prometheus Operator.
+/// Returns the relabeling rules of the scrape job in docs/how-to/scrape.md, for targets or for samples. The fields have
+/// the same names as in the Prometheus Operator.
 fn documented(rules: &str, instance: &str) -> Value {
     let text = block(SCRAPING, "stable-series", "yaml");
     let text = text.replace("target_label:", "targetLabel:");

@@ -1,4 +1,5 @@
-//! The control plane of a real cluster. `KUBECONFIG` names the kubeconfig of the cluster.
+//! The control plane of a real cluster. `KUBECONFIG` names the kubeconfig of the cluster. A replica is a local process.
+//! The test writes a pod to the cluster for each replica, but no kubelet runs this pod.
 
 use std::net::UdpSocket;
 
@@ -8,8 +9,8 @@ use super::plane::{ControlPlane, Place, put_running};
 use crate::deploy::cluster::{self, Applied, kubectl, namespaces};
 
 const NAMESPACE: &str = "rollouts-test";
-/// The finalizer of the pods. The API server keeps a deleted pod until the test removes the finalizer. The test does
-/// this after the process of the pod has ended.
+/// The finalizer of the pods. The API server keeps a deleted pod until the test removes this finalizer. The test
+/// removes it after the process of the replica has ended.
 const FINALIZER: &str = "kube-state-metrics.example.com/process";
 
 /// A namespace and a node in the cluster. When this value is dropped, it deletes both.
@@ -19,8 +20,7 @@ pub(super) struct Cluster {
     _applied: Vec<Applied>,
 }
 
-/// Returns objects for many alerting and recording rules of the test. The rules have results over the metrics of these
-/// objects.
+/// Returns objects for whose metrics many alerting and recording rules of the test have results.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });

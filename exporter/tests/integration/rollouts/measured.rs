@@ -1,4 +1,6 @@
-//! Computes results of the tests from the samples that Prometheus has stored during rollouts.
+//! Computes results of the tests from the samples that Prometheus has stored during rollouts. In this file, *the
+//! series* is one series that each leader exports, and a *point* is one value of this series: Prometheus evaluates its
+//! query at each tenth of a second.
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
@@ -11,11 +13,11 @@ const DURATION: f64 = 1000.0;
 /// The time between two points in the result of a query, in seconds.
 const STEP: f64 = 0.1;
 
-/// The numbers of one test.
+/// The results of one test.
 #[derive(Default)]
 pub(super) struct Measured {
     seconds: f64,
-    /// The number of points at which the series exists. A point is a tenth of a second.
+    /// The number of points at which the series exists.
     points: usize,
     /// The number of points at which the series exists more than once.
     pub(super) doubled: usize,
@@ -33,7 +35,8 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Measures the time from `start` to `end`. At the time `single`, Prometheus had only one replica as a target.
+    /// Computes the results for the time from `start` to `end`. At the time `single`, Prometheus had only one replica
+    /// as a target, so the results of rules at that time are not doubled.
     pub(super) fn new(
         prometheus: &Prometheus,
         series: &str,
@@ -70,7 +73,7 @@ impl Measured {
         self.add_gap(start, before, end);
     }
 
-    /// Records the gap between two neighbouring points of the series, if it is the longest gap until now.
+    /// Records the gap between two neighbouring points of the series, if this gap is the longest one until now.
     fn add_gap(&mut self, start: f64, before: f64, after: f64) {
         let gap = after - before - STEP;
         if gap > self.longest_gap {

@@ -1,4 +1,5 @@
-//! The control plane in tests of rollouts. It writes the objects by which Prometheus discovers the replicas.
+//! The control plane in tests of rollouts. It writes the objects by which Prometheus discovers the replicas of the
+//! exporter.
 
 use std::cell::Cell;
 
@@ -13,7 +14,7 @@ pub(super) struct Place {
     pub(super) namespace: &'static str,
     /// The namespace that contains the Service `web` and the pod `web-1` with the container `app`.
     pub(super) objects: &'static str,
-    /// The name of a node.
+    /// The name of a node in the cluster.
     pub(super) node: &'static str,
     /// The address on which the replicas listen.
     pub(super) host: String,

@@ -1,4 +1,4 @@
-//! The replicas, which are local processes, and the exporters that they run.
+//! The replicas of a rollout, which are local processes. They run this exporter or another exporter.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -101,8 +101,8 @@ impl Program {
 // === impl Replica ===
 
 impl Replica {
-    /// Waits until a kubelet would mark the replica as ready. The other exporter has no leader election. So a replica
-    /// of the other exporter counts as ready when it serves `series`.
+    /// Waits until a kubelet would mark the replica as ready. A replica of another exporter ([`Program::Other`]) counts
+    /// as ready when it serves `series`, because the other exporter has no leader election.
     pub(super) fn becomes_ready(&self, delay: Duration, series: &str) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
         if let Process::Own(exporter) = &self.process {

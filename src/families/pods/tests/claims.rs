@@ -1,3 +1,5 @@
+//! Tests of the families of claims: volumes with PersistentVolumeClaims, and resource claims.
+
 use serde_json::json;
 
 use super::tails;

@@ -1,3 +1,5 @@
+//! Tests of the families of containers and init containers.
+
 use serde_json::{Value, json};
 
 use super::tails;

@@ -1,3 +1,5 @@
+//! Tests of the families of a pod's scheduling: tolerations and node selectors.
+
 use serde_json::json;
 
 use super::tails;

@@ -1,3 +1,5 @@
+//! Tests of the families of a pod's spec: overhead, runtime class, service account, scheduler and restart policy.
+
 use serde_json::json;
 
 use super::tails;

@@ -1,3 +1,5 @@
+//! Tests of the families of a pod's status: phase, conditions, times and reasons.
+
 use serde_json::{Value, json};
 
 use super::tails;

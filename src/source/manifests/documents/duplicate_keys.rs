@@ -23,7 +23,7 @@ pub(super) struct Position {
     column: usize,
 }
 
-/// Parses a JSON text. It numbers the keys in their order, and finds a key that occurs twice.
+/// The state of parsing a JSON text. The parser numbers the keys in their order, and finds a key that occurs twice.
 #[derive(Default)]
 struct Search {
     keys: usize,

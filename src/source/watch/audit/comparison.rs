@@ -1,4 +1,8 @@
-//! Compares the rows of a store (one row per object) with a list of the API server.
+//! Compares the rows of a store (one row per object) with a list of the API server. This is a step of an audit, which
+//! checks whether a watch has missed changes.
+//!
+//! The key of an object is `namespace/name`, or `name` for a cluster-scoped object. To save memory, the objects are
+//! identified by hashes of their keys.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,7 +21,7 @@ use crate::store::{FeederRows, Uid};
 pub(in crate::source::watch) struct Listed {
     /// The version of the list.
     pub(in crate::source::watch) version: u64,
-    /// The filter that decides which objects belong to the store.
+    /// The filter of the store, which accepts objects by namespace and shard.
     pub(in crate::source::watch) filter: Arc<ObjectFilter>,
     /// The hash function of keys and uids.
     hasher: RandomState,
@@ -25,7 +29,8 @@ pub(in crate::source::watch) struct Listed {
     objects: HashMap<u64, ListedObject>,
     /// Hashes of the keys of objects whose uid and version are unknown, because the objects are too large.
     unknown: HashSet<u64>,
-    /// Hashes of the keys of those objects whose names are needed.
+    /// Hashes of the keys of the objects whose names a message will need: the objects that differed in the first
+    /// comparison.
     wanted: HashSet<u64>,
     /// The names of the objects in `wanted`, by the hashes of their keys.
     names: HashMap<u64, String>,

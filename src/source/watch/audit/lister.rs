@@ -29,12 +29,12 @@ use crate::scope::ObjectFilter;
 use crate::source::health::FailureReason;
 use crate::store::namespace_in;
 
-/// Sends the list requests of one audit. All requests ask only for the metadata of the objects. The server must not
-/// answer them from a cache.
+/// Sends the list requests of one audit. All requests ask only for the metadata of the objects. The requests do not
+/// allow the server to answer from a cache, because a cache may be outdated.
 pub(in crate::source::watch) struct Lister {
     pub(in crate::source::watch) client: Client,
     pub(in crate::source::watch) target: Target,
-    /// The shard selector.
+    /// The value of the parameter `shardSelector`, with which the server sends only objects of some shards.
     pub(in crate::source::watch) selector: Option<String>,
     /// The preferred encoding.
     pub(in crate::source::watch) encoding: Encoding,

@@ -1,4 +1,5 @@
-//! [`ReceivedObjects`]: data for audits about the objects that a watch has received.
+//! [`ReceivedObjects`]: data for audits about the objects that a watch has received. An audit checks whether the watch
+//! has missed changes. The key of an object is `namespace/name`, or `name` for a cluster-scoped object.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -18,7 +19,7 @@ pub(in crate::source::watch) struct ReceivedObjects {
     without_row: HashSet<u64>,
     /// The same hashes for the objects of a list in progress; `None` if no list is in progress.
     listed_without_row: Option<HashSet<u64>>,
-    /// The changes since the current audit began; `None` if there is no audit.
+    /// The changes that the watch has received since the current audit began; `None` if there is no audit.
     window: Option<Window>,
 }
 
@@ -118,7 +119,7 @@ impl ReceivedObjects {
         }
     }
 
-    /// Begins a list of all objects. This ends the recording of changes.
+    /// Begins a list of all objects. Changes are not recorded until the next audit begins.
     pub(in crate::source::watch) fn begin_list(&mut self) {
         self.window = None;
         self.listed_without_row = Some(HashSet::new());

@@ -1,4 +1,5 @@
-//! [`Rotation`]: decides in which audit rounds a watch compares all its objects with the API server.
+//! [`Rotation`]: decides in which audit rounds a watch compares all its objects with the API server. A round is one
+//! audit of one watch. In most rounds, the watch compares only the number of its objects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

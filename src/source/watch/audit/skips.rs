@@ -1,7 +1,11 @@
 //! [`Skips`]: the number of audit rounds that ignore a suspicion or a difference.
+//!
+//! A round is one audit of one watch. If the number of objects is wrong, or if the watch does not reach the version of
+//! a response in time, there is a *suspicion* that the watch has missed changes. A difference is an object whose row in
+//! the store does not match the API server.
 
-/// Counts the audit rounds that ignore a suspicion or a difference. A round does this if earlier comparisons found no
-/// reason for the same suspicion, or if earlier lists did not remove the same difference.
+/// Counts the audit rounds that ignore a suspicion or a difference. A suspicion is ignored after a comparison of all
+/// objects found no difference. A difference is ignored after a new list of all objects did not remove it.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
     /// The number of rounds to ignore after the last call of [`grow`](Self::grow).

@@ -1,4 +1,9 @@
-//! [`Audit`]: the state machine for the audits of one watch. The module `audit` describes the steps of an audit round.
+//! [`Audit`]: the state machine for the audits of one watch. An audit checks whether the watch has missed changes.
+//!
+//! One audit is a *round*. A round first requests the number of objects. If the number is wrong, or if the watch does
+//! not reach the version of the response in time, there is a *suspicion*. The round then lists the metadata of all
+//! objects and compares it with the rows of the store. If two comparisons find the same *difference*, the watch lists
+//! all objects again. The module `audit` has more details.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,20 +34,22 @@ pub(in crate::source::watch) struct Audit {
     rounds: usize,
     /// Whether, in this round, the watch has failed to reach the version of a response in time.
     is_late: bool,
-    /// The suspicion that was the reason for the list of this round. `None` if there is no list, or if the list has
-    /// another reason.
+    /// The suspicion because of which this round lists the metadata. `None` if there is no such list, or if the list
+    /// has another reason.
     suspicion: Option<Suspicion>,
     /// The differences that the first comparison found. The second comparison must confirm them.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether an audit caused the last list, and no comparison has checked the result of this list yet.
+    /// Whether an audit caused the last list of all objects, and no comparison has checked the result of this list yet.
     is_verifying: bool,
-    /// Hashes of the keys of the objects whose differences were the reason for the last list.
+    /// Hashes of the keys of the objects whose differences were the reason for the last list of all objects.
     healed: HashSet<u64>,
-    /// Whether the last list was a second list: the comparison after an earlier list had found differences again.
+    /// Whether the last list of all objects was a second list: after the first list, a comparison had found differences
+    /// again.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
-    /// The rounds in which differences cause no list, because earlier lists did not remove the differences.
+    /// The rounds in which differences cause no list of all objects, because earlier lists did not remove the
+    /// differences.
     list_skips: Skips,
 }
 
@@ -67,7 +74,7 @@ enum Stage {
         probe: Probe,
         until: Instant,
     },
-    /// The audit has requested the list of the objects.
+    /// The audit has requested the metadata of all objects.
     Listing(Task<Result<Listed, Failure>>),
     /// The list has arrived. The audit waits until the watch has reached the version of the list, at most until this
     /// time.
@@ -95,8 +102,8 @@ pub(in crate::source::watch) enum Step {
     List { confirms: bool },
     /// Compare a list with the rows of the store.
     Compare(Listed),
-    /// A comparison has ended. `without_row` contains the hashes of the keys of existing objects that have no row for a
-    /// known reason.
+    /// A comparison has ended, and has confirmed no difference. `without_row` contains the hashes of the keys of
+    /// existing objects that have no row for a known reason.
     Compared { without_row: HashSet<u64> },
     /// The round has ended without a difference. `compared` is true if the objects were compared, and not only their
     /// number.
@@ -115,7 +122,8 @@ pub(in crate::source::watch) struct Finding {
     /// Whether the watch did not reach the version of the list in time. It is possible that such a watch receives no
     /// changes at all.
     pub(in crate::source::watch) is_mute: bool,
-    /// Whether to list all objects now. If an earlier list did not remove the differences, some rounds cause no list.
+    /// Whether to list all objects now. After a list that did not remove the differences, the next rounds do not list
+    /// the objects.
     pub(in crate::source::watch) heals: bool,
 }
 
@@ -318,9 +326,9 @@ impl Audit {
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // If other objects differ after the list, the watch may have missed further changes. List the objects a second
-        // time immediately, but not a third time, because a watch that always misses changes must not cause one list
-        // after another.
+        // If other objects differ after a list of all objects, the watch may have missed further changes. List the
+        // objects a second time immediately, but not a third time, because a watch that always misses changes must not
+        // cause one list after another.
         if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
             self.list_skips.grow();
         }
@@ -365,7 +373,7 @@ impl Audit {
         self.stage = Stage::Resting { until: self.due };
     }
 
-    /// Returns the time of the next round, if a round begins now. The interval varies, so that watches do not send
+    /// Returns the time of the round after a round that begins now. The interval varies, so that watches do not send
     /// their requests at the same time.
     fn next_due(&self, now: Instant) -> Instant {
         now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)
@@ -388,8 +396,8 @@ impl Audit {
         self.stage = Stage::Listing(Task::spawn(lister.objects(filter, hasher, wanted)));
     }
 
-    /// Starts to compare a list with the rows of the store. Returns `None` if the changes during the audit were not all
-    /// recorded.
+    /// Starts to compare a list with the rows of the store. Returns `None` if some of the changes during the audit were
+    /// not recorded.
     pub(in crate::source::watch) fn compare(
         &mut self,
         listed: Listed,

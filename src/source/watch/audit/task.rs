@@ -8,8 +8,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// A request or a computation of an audit, which runs in a separate task. Dropping this value stops the task. A
 /// computation that has already begun on a thread for blocking work is not stopped.
 ///
-/// The separate task prevents a deadlock. A list and the watch both need memory from the buffer budget. If the task of
-/// the watch also ran the list, it could wait for memory that its own list has, and the list would never continue.
+/// The separate task prevents a deadlock. A list and the watch both need memory from the buffer budget, which limits
+/// the memory for incomplete objects. If the task of the watch also read the list, the task could wait for memory that
+/// its own list uses, and the list would never continue.
 #[derive(Debug)]
 pub(super) struct Task<T> {
     handle: JoinHandle<T>,

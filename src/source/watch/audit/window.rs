@@ -1,4 +1,5 @@
-//! [`Window`]: the changes that a watch receives during an audit.
+//! [`Window`]: the changes that a watch receives during an audit, which checks whether the watch has missed changes.
+//! Objects that change during the audit cannot be compared.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub(in crate::source::watch) struct Window {
     counts: Vec<(u64, u64)>,
 }
 
-/// Maximum number of recorded changes. If there are more changes, the audit round ends without a result.
+/// Maximum number of recorded changes. If there are more changes, the audit ends without a result.
 const MAX_CHANGES: usize = 1 << 20;
 
 // === impl Window ===

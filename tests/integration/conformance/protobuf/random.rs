@@ -157,8 +157,8 @@ fn nested_bytes_do_not_exhaust_the_stack() {
     }
     let metrics = metrics(BuiltIn::Nodes);
     let mut writers = metrics.feeds();
-    // The decoder follows only fields that its tables contain. A node's spec has no field that contains a spec, so the
-    // decoder does not follow the nested messages.
+    // The decoder follows only fields that the protobuf tables of the crate kube-protobuf contain. A node's spec has no
+    // field that contains a spec, so the decoder does not follow the nested messages.
     writers[0]
         .apply_protobuf(&[NODE, &nested].concat())
         .unwrap();

@@ -26,9 +26,9 @@ pub(crate) enum On {
 /// A fault that a test injects into a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// A response with this code and reason.
+    /// A response with this status code and reason.
     Status(u16, &'static str),
-    /// A response with this code, and with this number of seconds in the header `Retry-After`.
+    /// A response with this status code, and with this number of seconds in the header `Retry-After`.
     RetryAfter(u16, u64),
     /// The connection is refused.
     Refused,
@@ -44,8 +44,8 @@ pub(crate) enum Fault {
     Slow(usize),
     /// A response with this body.
     Body(&'static str),
-    /// A watch with one event, which is of type `ERROR` and has this code and reason.
+    /// A watch with one event. This event is of type `ERROR`, and has this status code and reason.
     ErrorEvent(u16, &'static str),
-    /// A response with this code and with a body from the function.
+    /// A response with this status code. The function returns its body.
     Script(u16, fn(&ApiRequest) -> ByteStream),
 }

@@ -43,7 +43,6 @@ impl Form {
         }
     }
 
-    /// Returns a list of objects.
     pub(super) fn list(
         self,
         kind: &str,

@@ -1,4 +1,4 @@
-//! Creates correct and faulty responses of the server.
+//! Creates correct and faulty responses of the simulated server.
 
 use std::convert::Infallible;
 use std::io;
@@ -34,7 +34,7 @@ pub(super) fn refusal(
     with_code(code, status(code, reason, message).to_string(), retry_after)
 }
 
-/// Returns a response with this code and with a body of known size.
+/// Returns a response with this status code and with a body of known size.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
     let mut response = streamed(code, once(body.into()));
     if let Some(seconds) = retry_after {
@@ -53,7 +53,7 @@ pub(super) fn once(bytes: Bytes) -> impl Stream<Item = io::Result<Bytes>> + Send
     futures::stream::iter([Ok(bytes)])
 }
 
-/// Returns a response with this code, whose body is sent piece by piece.
+/// Returns a response with this status code. The server sends the body piece by piece.
 pub(super) fn streamed(
     code: u16,
     body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,

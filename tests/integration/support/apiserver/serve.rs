@@ -1,4 +1,4 @@
-//! Responds to a request. If a fault applies to the request, the response has this fault.
+//! Responds to a request to the simulated server. If a fault applies to the request, the response has this fault.
 
 use std::io;
 

@@ -1,5 +1,6 @@
-//! The collections of objects, with their history and open watches. This module also creates the content of lists and
-//! watches.
+//! The state of the simulated server: the collections of objects (one for each kind), with their history and open
+//! watches. This module also creates the content of lists and watches. Partial objects have only metadata, or are rows
+//! of a table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(super) struct Collection {
     pub(super) lost_changes: usize,
     /// Namespaces and names of objects that streaming lists omit.
     pub(super) unstreamed: Vec<(String, String)>,
-    /// Namespaces and names of objects that lists omit. Lists that request only metadata still contain these objects.
+    /// Namespaces and names of objects that lists of whole objects omit. Lists of metadata still contain these objects.
     pub(super) without_body: Vec<(String, String)>,
     pub(super) liveliness: Liveliness,
 }

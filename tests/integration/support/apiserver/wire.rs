@@ -1,4 +1,4 @@
-//! [`Wire`]: writes objects, lists and events in JSON or protobuf.
+//! [`Wire`]: writes the objects, lists and events of the simulated server in JSON or protobuf.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -83,7 +83,6 @@ impl Wire {
         json!({ "kind": self.kind, "metadata": metadata })
     }
 
-    /// Returns a list.
     pub(crate) fn list(&self, metadata: &Value, items: &[Value]) -> Bytes {
         if self.protobuf {
             let items: Vec<_> = items.iter().map(typed).collect();

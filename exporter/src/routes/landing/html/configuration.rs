@@ -57,8 +57,8 @@ fn files(data: &Data) -> Markup {
     table("Files in use", false, &head, &body)
 }
 
-/// Renders the hash of a file. A browser may break the hash in the middle. The tooltip of the hash shows the value of
-/// the metric `kube_state_metrics_config_hash`.
+/// Renders the hash of a file. In a narrow column, a browser may break the line in the middle of the hash. The tooltip
+/// of the hash shows the value of the metric `kube_state_metrics_config_hash`.
 fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
     let number = file.metric_value();
     let title = number.map(|number| format!("kube_state_metrics_config_hash {number}"));

@@ -1,4 +1,4 @@
-//! The tables of the landing page about costs: the families, namespaces and labels with the highest cost.
+//! The tables of the landing page about costs: the families, namespaces and labels with the most series and bytes.
 
 use maud::{Markup, html};
 

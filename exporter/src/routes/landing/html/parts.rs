@@ -1,4 +1,4 @@
-//! Parts of tables.
+//! Parts of the HTML of the landing page: tables, cells, and names at which a browser may break a line.
 
 use maud::{Markup, html};
 
@@ -33,14 +33,14 @@ pub(super) fn share(value: u64, most: u64) -> Markup {
     }
 }
 
-/// Renders a name that a browser may break after `-`, `_`, `.`, `/` and `:`. Unbroken names are too long for narrow
-/// windows.
+/// Renders a name. A browser may break the line after each `-`, `_`, `.`, `/` and `:` in the name. Otherwise, long
+/// names would be too wide for narrow windows.
 pub(super) fn breakable(name: &str) -> Markup {
     broken(name.split_inclusive(['-', '_', '.', '/', ':']))
 }
 
-/// Renders the plural name of a resource. A browser may break this name between the words of the kind: `daemon|sets`
-/// for the kind `DaemonSet`.
+/// Renders the plural name of a resource. A browser may break the line between the words of the kind in this name:
+/// `daemon|sets` for the kind `DaemonSet`.
 pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
     let pairs = kind.as_bytes().windows(2).enumerate();
     let is_start = |pair: &[u8]| match pair {
@@ -59,7 +59,7 @@ pub(super) fn breakable_plural(plural: &str, kind: &str) -> Markup {
     }))
 }
 
-/// Renders a text that a browser may break between these parts.
+/// Renders a text. A browser may break the line between these parts of the text.
 fn broken<'a>(parts: impl Iterator<Item = &'a str>) -> Markup {
     html! {
         @for (at, part) in parts.enumerate() {

@@ -7,7 +7,7 @@ use super::parts::{breakable, column, number, table, wide};
 use crate::humanize::{size, thousands};
 use crate::telemetry::{Scrape, Scraper};
 
-/// Maximum number of single scrapes in the list.
+/// Maximum number of scrapes that the page lists individually.
 const LISTED: usize = 20;
 
 pub(super) fn section(data: &Data) -> Markup {

@@ -1,3 +1,5 @@
+//! Tests the HTML and the text of the landing page: escaping, links and content.
+
 mod contrast;
 mod problems;
 
@@ -198,7 +200,8 @@ fn the_page_loads_nothing_from_elsewhere() {
     for outside in ["src=", "url(", "@import", "<form action=\"http"] {
         assert!(!html.contains(outside), "{outside}");
     }
-    // The browser loads the icon without a click of the user. No other link is loaded without a click.
+    // The browser loads the icon without a click of the user. The page must have no other link that the browser loads
+    // without a click.
     assert_eq!(html.matches("<link ").count(), 1);
     assert!(
         html.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"),

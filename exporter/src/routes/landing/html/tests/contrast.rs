@@ -27,7 +27,7 @@ const PAIRS: [(&str, &[&str]); 7] = [
     ("card", &["accent"]),
 ];
 
-/// The colours of the light mode or of the dark mode. The keys are the names of CSS variables.
+/// The colours of one mode (light or dark), by the name of the CSS variable.
 type Colours<'t> = BTreeMap<&'t str, [f64; 3]>;
 
 /// Returns the CSS variables of both `:root` rules: first the light mode, then the dark mode.
