@@ -71,6 +71,10 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object `namespace/name`.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
+    /// Keeps the stored object `namespace/name` in the list in progress. Returns whether the list now contains the
+    /// object.
+    fn keep_key(&mut self, namespace: &str, name: &str) -> bool;
+
     /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
@@ -149,6 +153,10 @@ impl<K: CollectedResource> ObjectWriter for Writer<K> {
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
         Writer::delete_key(self, namespace, name);
+    }
+
+    fn keep_key(&mut self, namespace: &str, name: &str) -> bool {
+        Writer::keep_key(self, namespace, name)
     }
 
     fn last_version(&self) -> &str {

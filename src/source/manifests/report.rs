@@ -28,14 +28,17 @@ pub struct LoadReport {
     /// Number of objects that are skipped because their kind is built in but not registered, or because the host feeds
     /// their kind.
     pub not_registered: usize,
+    /// Number of objects of the previous reading that stay, because their file cannot be read completely, has become
+    /// empty, or is in a directory that does not exist any more.
+    pub kept: usize,
     /// Definitions of custom resources, if there is a configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     pub definitions: DefinitionChanges,
     /// The skipped files, documents and objects.
     pub problems: Vec<ManifestProblem>,
-    /// Whether a file or directory could not be read for a temporary reason, such as a lack of file descriptors or a
-    /// disk error. The objects of the previous reading then stay, unless this is the first reading. Read the manifests
-    /// again soon.
+    /// Whether the problem of a file or directory may be temporary: it cannot be read because of a lack of file
+    /// descriptors or a disk error, has become empty, or does not exist any more although the source names it. The
+    /// objects of the previous reading stay. Read the manifests again soon.
     pub is_partial: bool,
 }
 
@@ -96,6 +99,27 @@ pub enum ManifestProblem {
         /// The error of the decoder, with the object and the field.
         #[source]
         source: DecodeError,
+    },
+    /// A file or directory that cannot be read, or that has broken documents, and whose previous objects therefore stay.
+    #[error(
+        "{}: it cannot be read completely, so its objects of the previous reading stay ({count}); repair it, or delete \
+         a file to remove its objects", path.display()
+    )]
+    Kept {
+        /// The file or directory.
+        path: PathBuf,
+        /// The number of objects.
+        count: usize,
+    },
+    /// A file that has become empty, or a directory that has lost all its files. Its objects stay until the next
+    /// reading.
+    #[error(
+        "{}: it has become empty; its objects stay, and the next reading removes them if it is still empty",
+        path.display()
+    )]
+    Emptied {
+        /// The file or directory.
+        path: PathBuf,
     },
     /// The number of further skipped documents and objects of a file. Because a file may have millions of problems, a
     /// report describes only the first five broken documents and objects of a file, and the first five objects of
@@ -202,6 +226,8 @@ impl ManifestProblem {
     pub fn count(&self) -> usize {
         match self {
             Self::More { count, .. } => *count,
+            // These objects are not skipped. A further problem reports the file that cannot be read.
+            Self::Kept { .. } => 0,
             _ => 1,
         }
     }
