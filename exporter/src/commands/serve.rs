@@ -8,7 +8,7 @@ use bounded_http::Listener;
 use prometheus_web_config::WebConfigFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::introduction;
 use super::output::AnyError;
@@ -16,7 +16,7 @@ use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
 use crate::cluster;
 use crate::election::{Candidate, RunningElection};
-use crate::file_watcher::FileWatcher;
+use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
@@ -91,17 +91,24 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
         () = signals.received() => return Ok(()),
     };
     program.announce();
+    let mut pace = ReloadPace::new();
     'serving: loop {
         tokio::select! {
             () = signals.received() => break,
             () = file_watcher.changed() => {}
         }
         loop {
+            tokio::select! {
+                () = signals.received() => break 'serving,
+                () = pace.wait() => {}
+            }
+            let start = Instant::now();
             let configuration;
             (file_watcher, configuration) = tokio::select! {
                 read = read(&program.flags, Some(&program.configuration)) => read?,
                 () = signals.received() => break 'serving,
             };
+            pace.record(start);
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,

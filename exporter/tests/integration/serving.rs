@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use super::support::{CLUSTER, Directory, Exporter, config_map, eventually, get, run};
 
@@ -188,6 +189,40 @@ fn objects_stay_while_their_file_is_cut_or_their_directory_is_missing() {
         (exporter.own(problems) == Some(0.0)).then_some(())
     });
     assert!(shows("three"));
+}
+
+#[test]
+fn changes_without_a_pause_cause_at_most_one_reload_in_a_second() {
+    let directory = Directory::new("busy");
+    let options = directory.write("options.yaml", "resources: {configmaps: {}}\n");
+    directory.write("a.yaml", &config_map("x", "map0"));
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        directory.path().join("a.yaml").to_str().unwrap(),
+        "--config",
+        &options,
+    ]);
+    let start = Instant::now();
+    for round in 1..=4 {
+        directory.write("a.yaml", &config_map("x", &format!("map{round}")));
+        directory.write(
+            "options.yaml",
+            &format!("resources: {{configmaps: {{}}}}\nsample_limit: {round}\n"),
+        );
+        eventually("both changes are in use", || {
+            let map = exporter
+                .metrics("")
+                .contains(&format!("configmap=\"map{round}\""));
+            let reloads = exporter.log().matches("configuration reloaded").count();
+            (map && reloads >= round).then_some(())
+        });
+    }
+    // The pause before the first reload has already passed.
+    assert!(
+        start.elapsed() >= Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
