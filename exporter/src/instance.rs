@@ -24,6 +24,7 @@ use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 use tokio::sync::Notify;
+use tokio::task::JoinError;
 
 use crate::election::{Exported, Leadership};
 use crate::humanize::{counted, thousands};
@@ -73,6 +74,8 @@ pub(crate) enum InstanceError {
     Source(#[from] SourceError),
 }
 
+    #[error("cannot build the stores: {0}")]
+    Thread(#[from] JoinError),
 /// The interval at which [`Instance::settled`] checks the resources.
 const SETTLED_CHECK: Duration = Duration::from_millis(100);
 
@@ -89,7 +92,10 @@ impl Instance {
         source_options: SourceOptions,
         leadership: Option<Leadership>,
     ) -> Result<Self, InstanceError> {
-        let metrics = options.build()?;
+        // With many families, building takes seconds.
+        let building = tokio::task::spawn_blocking(move || (options.build(), options));
+        let (metrics, options) = building.await?;
+        let metrics = metrics?;
         let readiness_policy = source_options.readiness;
         let ready = IntGauge::new(
             "kube_state_metrics_ready",
@@ -141,7 +147,7 @@ impl Instance {
 
     /// Waits until each resource is synced or forbidden. There is no deadline for resources that fail.
     pub(crate) async fn settled(&self) {
-        while !self.coverage().uncovered.is_empty() {
+        while !self.source.coverage_on_thread().await.uncovered.is_empty() {
             tokio::time::sleep(SETTLED_CHECK).await;
         }
     }

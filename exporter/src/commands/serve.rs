@@ -260,7 +260,8 @@ impl Program {
                     out.say(&format!("loading manifests; listening {place}"));
                 }
                 instance.ready().await;
-                out.say(&format!("serving {} {place}", instance.summary()));
+                let summary = instance.on_blocking_thread(Instance::summary).await;
+                out.say(&format!("serving {summary} {place}"));
             };
             tokio::join!(announce, log_missing_rules(&instance));
         }));
@@ -357,7 +358,9 @@ impl Program {
             auth,
             debug: options.server.debug,
         });
-        self.app.replace(instance);
+        let replaced = self.app.replace(instance);
+        // The memory of many families takes time to free.
+        tokio::task::spawn_blocking(move || drop(replaced));
         let servers = &self.app.telemetry.servers;
         let limits = &options.server.limits;
         self.main.set_limits(limits);
@@ -429,9 +432,9 @@ async fn hand_over_shard(app: &AppState) {
 }
 
 /// Waits until each resource is synced or forbidden, and logs the rules that are missing in the roles of the exporter.
-async fn log_missing_rules(instance: &Instance) {
+async fn log_missing_rules(instance: &Arc<Instance>) {
     instance.settled().await;
-    for rules in instance.missing_rules() {
+    for rules in instance.on_blocking_thread(Instance::missing_rules).await {
         tracing::warn!("the API server forbids resources; {rules}");
     }
 }

@@ -36,9 +36,9 @@ const MAX_NAMES: usize = 5;
 /// `--custom-resource-kind-limit`, and the patterns that need too much backtracking. A metric counts how often objects
 /// exceed a limit.
 pub(super) async fn report(metrics: StateMetrics) {
-    let left_out = || Vec::from_iter(kinds_left_out(&metrics));
-    let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
-    let exhausted = || metrics.exhausted_patterns();
+    let left_out = |metrics: &StateMetrics| Vec::from_iter(kinds_left_out(metrics));
+    let kinds = log_first(&metrics, left_out, |_| (), |line| tracing::warn!("{line}"));
+    let exhausted = |metrics: &StateMetrics| metrics.exhausted_patterns();
     let key = |own: &ExhaustedPattern| (own.list, own.pattern.clone());
     let patterns = log_first(exhausted, key, log_pattern);
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
