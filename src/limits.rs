@@ -62,6 +62,9 @@ pub struct Limits {
     /// those with the newest definitions are left out. If definitions are equally old, the kinds whose names sort last
     /// are left out.
     ///
+    /// In addition, all kinds of a configuration together have at most
+    /// [`Config::MAX_FAMILIES`](crate::custom_resources::Config::MAX_FAMILIES) families.
+    ///
     /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the kinds that are
     /// left out.
     pub wildcard_kinds: usize,

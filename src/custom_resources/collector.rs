@@ -105,6 +105,11 @@ impl CustomResourceCollector {
         }
     }
 
+    /// The number of families.
+    pub(crate) fn len(&self) -> usize {
+        self.families.len()
+    }
+
     /// The kind's names and scope.
     ///
     /// ```

@@ -526,6 +526,61 @@ fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
 }
 
 #[test]
+fn parts_without_a_value_are_told_apart_from_empty_lists() {
+    let entry = "spec: { resources: [{ groupVersionKind: { group: a, version: v1, kind: B }";
+    for (text, path) in [
+        ("null", ""),
+        ("kind: A", ""),
+        ("spec:", "spec"),
+        ("spec: {}", "spec"),
+        ("spec:\n  resources:", "spec.resources"),
+        (
+            &*format!("{entry}, metrics: }}] }}"),
+            "spec.resources[0].metrics",
+        ),
+    ] {
+        let config = Config::parse(text).unwrap();
+        let parts = config.parts_without_value();
+        assert_eq!(parts.len(), 1, "{text}: {parts:?}");
+        assert_eq!(parts[0].path, path, "{text}");
+        assert!(config.warnings().contains(&parts[0]), "{text}");
+    }
+    for text in [
+        "spec: { resources: [] }",
+        &format!("{entry}, metrics: [] }}] }}"),
+        &format!("{entry} }}] }}"),
+    ] {
+        let config = Config::parse(text).unwrap();
+        assert!(config.parts_without_value().is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_metrics_is_limited() {
+    let config = |metrics: usize| {
+        let mut text = String::from(
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1, kind: B }, metrics: [\n",
+        );
+        for number in 0..metrics {
+            text += &format!(
+                "{{ name: m{number}, each: {{ type: Gauge, gauge: {{ path: [a] }} }} }},\n"
+            );
+        }
+        text + "] }] }"
+    };
+    let most = Config::parse(&config(Config::MAX_FAMILIES)).unwrap();
+    assert_eq!(most.family_names().count(), Config::MAX_FAMILIES);
+    for parse in [Config::parse, Config::parse_valid_families] {
+        let error = parse(&config(Config::MAX_FAMILIES + 7)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 100002: the configuration has more than 100000 metrics; remove metrics, or distribute the resources \
+             among the configurations of several exporters"
+        );
+    }
+}
+
+#[test]
 fn unknown_keys_and_entries_without_effect_are_warned_about_by_name() {
     let config = Config::parse(
         "\

@@ -1,6 +1,7 @@
 //! Log lines and problems about the limits that objects exceed, with one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::first_reports::log_first;
 use crate::grouping::groups;
-use crate::humanize::counted;
+use crate::humanize::{counted, thousands, visible_line};
 
 /// A limit, and the resources whose objects have exceeded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +81,7 @@ pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     }
     (!kinds.is_empty()).then(|| {
         let (kinds, names) = (counted(kinds.len() as u64, "kind", "kinds"), names.join(", "));
+        let max = thousands(Config::MAX_FAMILIES as u64);
         format!(
             "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise the limit, or \
              name the kinds in the configuration instead of a wildcard"

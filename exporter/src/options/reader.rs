@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::{Join, JoinConfig};
 
@@ -26,8 +27,8 @@ pub(super) enum Phase<'a> {
     Startup,
     /// A reload: the options that are read may replace the options in use.
     Reload {
-        /// The text of the configuration of custom resources in use, if there is one.
-        custom_config: Option<&'a str>,
+        /// The text and the content of the configuration of custom resources in use, if there is one.
+        custom_config: Option<(&'a str, &'a Config)>,
     },
 }
 
