@@ -37,7 +37,9 @@ use task::BackgroundTask;
 
 #[cfg(test)]
 pub(crate) use exceeded_limits::LimitedResource;
-pub(crate) use exceeded_limits::{LimitProblem, REPEATED, log_pattern};
+pub(crate) use exceeded_limits::{
+    LimitProblem, REPEATED, line as limit_line, log_all as log_limits, log_pattern,
+};
 pub(crate) use problems::{MOST_NAMES, Problem};
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
@@ -72,10 +74,10 @@ pub(crate) enum InstanceError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Source(#[from] SourceError),
-}
-
     #[error("cannot build the stores: {0}")]
     Thread(#[from] JoinError),
+}
+
 /// The interval at which [`Instance::settled`] checks the resources.
 const SETTLED_CHECK: Duration = Duration::from_millis(100);
 

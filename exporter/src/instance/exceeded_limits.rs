@@ -41,10 +41,10 @@ pub(super) async fn report(metrics: StateMetrics) {
     let kinds = log_first(&metrics, left_out, |_| (), |line| tracing::warn!("{line}"));
     let exhausted = |metrics: &StateMetrics| metrics.exhausted_patterns();
     let key = |own: &ExhaustedPattern| (own.list, own.pattern.clone());
-    let patterns = log_first(exhausted, key, log_pattern);
+    let patterns = log_first(&metrics, exhausted, key, log_pattern);
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
-    let limits = log_first(|| exceeded(&metrics), key, log);
+    let limits = log_first(&metrics, exceeded, key, log);
     tokio::join!(kinds, patterns, limits);
 }
 
@@ -83,8 +83,9 @@ pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
         let (kinds, names) = (counted(kinds.len() as u64, "kind", "kinds"), names.join(", "));
         let max = thousands(Config::MAX_FAMILIES as u64);
         format!(
-            "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise the limit, or \
-             name the kinds in the configuration instead of a wildcard"
+            "custom resources: {kinds} left out because of --custom-resource-kind-limit, or of the maximum of {max} \
+             metrics of all kinds ({names}); raise the limit, configure fewer metrics, or name the kinds in the \
+             configuration instead of a wildcard"
         )
     })
 }
@@ -120,6 +121,27 @@ pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
          (unless another pattern of the same allowlist or opt-in list matches the family); simplify the pattern; \
          kube_state_metrics_exhausted_patterns counts such patterns"
     );
+}
+
+/// Logs all limits that objects have exceeded, for a command that reads objects only once.
+pub(crate) fn log_all(metrics: &StateMetrics) {
+    for (resource, exceeded) in exceeded(metrics) {
+        tracing::warn!("{}", line(&resource, &exceeded));
+    }
+    if let Some(line) = kinds_left_out(metrics) {
+        tracing::warn!("{line}");
+    }
+}
+
+/// Returns a line about a limit that objects of a resource have exceeded.
+pub(crate) fn line(resource: &str, exceeded: &ExceededLimit) -> String {
+    let (what, flag) = described(exceeded.limit);
+    let times = counted(exceeded.count, "time", "times");
+    visible_line(format!(
+        "{resource}: {what} are left out because of {flag}, {times}; the first object is {}; raise the limit if the \
+         object is correct",
+        exceeded.first_object
+    ))
 }
 
 fn log(resource: &str, exceeded: &ExceededLimit) {
