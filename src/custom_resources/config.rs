@@ -318,19 +318,18 @@ fn is_within(path: &str, place: &str) -> bool {
 }
 
 /// Sorts problems by line and removes duplicates.
-fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
-    let mut unique: Vec<ConfigProblem> = Vec::new();
-    for problem in problems {
-        let same = |earlier: &ConfigProblem| {
-            earlier.line == problem.line
-                && earlier.path == problem.path
-                && earlier.message == problem.message
-                && earlier.resource == problem.resource
-        };
-        if !unique.iter().any(same) {
-            unique.push(problem);
-        }
-    }
-    unique.sort_by_key(|problem| problem.line);
-    unique
+fn in_order(mut problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
+    let mut seen = HashSet::new();
+    problems.retain(|problem| {
+        let ConfigProblem {
+            line,
+            path,
+            resource,
+            message,
+            ..
+        } = problem;
+        seen.insert((*line, path.clone(), resource.clone(), message.clone()))
+    });
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }

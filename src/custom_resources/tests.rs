@@ -581,6 +581,54 @@ fn the_number_of_metrics_is_limited() {
 }
 
 #[test]
+fn the_first_later_entry_that_replaces_an_entry_is_named() {
+    // The kinds `x` and `y`, the versions `v` and `w`, and wildcards, in all orders of three entries.
+    let selectors: Vec<_> = ["v", "w", ""]
+        .iter()
+        .flat_map(|version| ["x", "y", ""].map(|kind| (*version, kind)))
+        .collect();
+    let text = |(version, kind): (&str, &str)| {
+        let version = if version.is_empty() { "'*'" } else { version };
+        let kind = if kind.is_empty() { "'*'" } else { kind };
+        format!("{{ groupVersionKind: {{ group: g, version: {version}, kind: {kind} }} }}")
+    };
+    for first in &selectors {
+        for second in &selectors {
+            for third in &selectors {
+                let entries = [*first, *second, *third].map(text).join(", ");
+                let config = Config::parse(&format!("spec: {{ resources: [{entries}] }}")).unwrap();
+                let covers = |(a, b): (&str, &str)| {
+                    (a.is_empty() || a == first.0) && (b.is_empty() || b == first.1)
+                };
+                let meets =
+                    |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
+                let overlaps = |(a, b): (&str, &str)| meets(a, first.0) && meets(b, first.1);
+                let later = [(1, *second), (2, *third)];
+                let covering = later.iter().find(|(_, own)| covers(*own));
+                let overlapping = later.iter().find(|(_, own)| overlaps(*own));
+                let expected = match (covering, overlapping) {
+                    (Some((at, _)), _) => Some(format!(
+                        "has no effect: spec.resources[{at}] selects the same types"
+                    )),
+                    (None, Some((at, _))) => Some(format!(
+                        "spec.resources[{at}] selects some of the same types"
+                    )),
+                    (None, None) => None,
+                };
+                let mut warnings = config.warnings().iter();
+                let told = warnings.find(|own| own.path == "spec.resources[0]");
+                let told = told.map(|own| own.message.clone());
+                let is_expected = match (&told, &expected) {
+                    (Some(told), Some(expected)) => told.starts_with(expected.as_str()),
+                    (told, expected) => told.is_none() && expected.is_none(),
+                };
+                assert!(is_expected, "{entries}: {told:?}, {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn unknown_keys_and_entries_without_effect_are_warned_about_by_name() {
     let config = Config::parse(
         "\
