@@ -76,9 +76,10 @@ impl AppState {
         Arc::clone(&self.instance.read())
     }
 
-    /// Replaces the instance for later requests. Responses in progress still use the old instance.
-    pub(crate) fn replace(&self, instance: Arc<Instance>) {
-        *self.instance.write() = instance;
+    /// Uses another instance for later requests, and returns the old instance. Responses in progress keep the old
+    /// instance.
+    pub(crate) fn replace(&self, instance: Arc<Instance>) -> Arc<Instance> {
+        std::mem::replace(&mut *self.instance.write(), instance)
     }
 
     /// The ports on which the servers listen.

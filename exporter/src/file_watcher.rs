@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A change counts as complete when this time has passed since its last event.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -28,6 +28,16 @@ const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// The time between two checks is at least the duration of a check multiplied by this number. So checks of many files
 /// use at most 2 % of a processor.
 const POLL_FACTOR: u32 = 50;
+/// A check that an event triggers waits for this number of times the duration of the last check. So files that change all
+/// the time take at most a tenth of a processor for checks.
+const EVENT_FACTOR: u32 = 9;
+/// The minimum time between two reloads.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+/// After a reload, the next reload waits for this number of times the time that reading took, so that files that change
+/// all the time take at most a tenth of a processor.
+const PAUSE_FACTOR: u32 = 9;
+/// The maximum pause after a reload. Reading can take long because a file system does not respond.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
 
@@ -38,9 +48,18 @@ pub(crate) struct FileWatcher {
     seen: Vec<FileState>,
     /// The duration of the last check.
     checked_for: Duration,
+    /// When the last check ended.
+    checked_at: Instant,
     events: mpsc::Receiver<()>,
     /// The sender of events; `None` if the operating system provides no events. Events end when this value is dropped.
     notifier: Option<RecommendedWatcher>,
+}
+
+/// Delays reloads, so that files that change all the time do not keep the exporter busy.
+#[derive(Debug)]
+pub(crate) struct ReloadPace {
+    /// When the next reload may begin.
+    earliest: Instant,
 }
 
 /// The properties of a file that a check compares.
@@ -115,6 +134,7 @@ impl FileWatcher {
             paths,
             seen,
             checked_for: Duration::ZERO,
+            checked_at: Instant::now(),
             events,
             notifier,
         }
@@ -140,8 +160,11 @@ impl FileWatcher {
         loop {
             let interval = shortest.max(self.checked_for * POLL_FACTOR);
             match timeout(interval, self.events.recv()).await {
-                Ok(Some(())) => self.settle().await,
-                // The channel of events is closed if the operating system provides no events.
+                Ok(Some(())) => {
+                    sleep_until(self.checked_at + self.checked_for * EVENT_FACTOR).await;
+                    self.settle().await;
+                }
+                // Without a notifier, the channel of events is closed.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }
@@ -153,7 +176,7 @@ impl FileWatcher {
             let Ok((now, took)) = tokio::task::spawn_blocking(timed_scan).await else {
                 continue;
             };
-            self.checked_for = took;
+            (self.checked_for, self.checked_at) = (took, Instant::now());
             if now != self.seen {
                 self.seen = now;
                 return;
@@ -168,7 +191,29 @@ impl FileWatcher {
     }
 }
 
-/// Returns the state of all files at and below the paths. The order is the same in each scan.
+// === impl ReloadPace ===
+
+impl ReloadPace {
+    /// The first reload may begin at once.
+    pub(crate) fn new() -> Self {
+        Self {
+            earliest: Instant::now(),
+        }
+    }
+
+    /// Waits until the next reload may begin.
+    pub(crate) async fn wait(&self) {
+        sleep_until(self.earliest).await;
+    }
+
+    /// Starts the pause after files were read. `start` is the time when the reading began.
+    pub(crate) fn record(&mut self, start: Instant) {
+        let pause = start.elapsed() * PAUSE_FACTOR;
+        self.earliest = Instant::now() + pause.clamp(MIN_PAUSE, MAX_PAUSE);
+    }
+}
+
+/// The state of all files at and below the paths, in the same order each time.
 fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     let mut files = Vec::new();
     for path in paths {
@@ -297,6 +342,23 @@ mod tests {
         assert!(changes(&mut watcher).await, "the file was written");
         assert!(is_unchanged(&mut watcher).await);
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reloads_have_a_distance_that_grows_with_their_duration() {
+        let mut pace = ReloadPace::new();
+        for (took, pause) in [(0, 1_000), (50, 1_000), (500, 4_500), (60_000, 60_000)] {
+            pace.wait().await;
+            let start = Instant::now();
+            sleep(Duration::from_millis(took)).await;
+            pace.record(start);
+            let end = Instant::now();
+            pace.wait().await;
+            assert_eq!(end.elapsed(), Duration::from_millis(pause), "{took} ms");
+        }
+        let start = Instant::now();
+        pace.wait().await;
+        assert_eq!(start.elapsed(), Duration::ZERO, "the pause is over");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use prometheus::IntGauge;
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 use tokio::sync::Notify;
+use tokio::task::JoinError;
 
 use crate::election::{Exported, Leadership};
 use crate::humanize::{counted, thousands};
@@ -36,7 +37,9 @@ use task::BackgroundTask;
 
 #[cfg(test)]
 pub(crate) use exceeded_limits::LimitedResource;
-pub(crate) use exceeded_limits::{LimitProblem, REPEATED, log_pattern};
+pub(crate) use exceeded_limits::{
+    LimitProblem, REPEATED, line as limit_line, log_all as log_limits, log_pattern,
+};
 pub(crate) use problems::{MOST_NAMES, Problem};
 pub(crate) use status::{InstanceStatus, ResourceStatus};
 
@@ -72,6 +75,8 @@ pub(crate) enum InstanceError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error("cannot build the stores: {0}")]
+    Thread(#[from] JoinError),
 }
 
 /// The interval at which [`Instance::settled`] checks the resources.
@@ -90,7 +95,10 @@ impl Instance {
         source_options: SourceOptions,
         leadership: Option<Leadership>,
     ) -> Result<Self, InstanceError> {
-        let metrics = options.build()?;
+        // With many families, building takes seconds.
+        let building = tokio::task::spawn_blocking(move || (options.build(), options));
+        let (metrics, options) = building.await?;
+        let metrics = metrics?;
         let readiness_policy = source_options.readiness;
         let ready = IntGauge::new(
             "kube_state_metrics_ready",
@@ -143,7 +151,7 @@ impl Instance {
     /// Waits until each resource is synced or forbidden. If requests for a resource fail for another reason, this wait
     /// has no timeout.
     pub(crate) async fn settled(&self) {
-        while !self.coverage().uncovered.is_empty() {
+        while !self.source.coverage_on_thread().await.uncovered.is_empty() {
             tokio::time::sleep(SETTLED_CHECK).await;
         }
     }

@@ -89,7 +89,7 @@ impl Options {
         flags: &Flags,
         file: Option<(&Path, &OptionsFile)>,
     ) -> Result<(Self, Vec<String>), OptionsError> {
-        let custom_config = self.metrics.custom.text();
+        let custom_config = self.metrics.custom.in_use();
         let phase = Phase::Reload { custom_config };
         Self::read(Reader::new(flags, file).in_phase(phase), file)
     }

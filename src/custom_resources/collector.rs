@@ -105,7 +105,12 @@ impl CustomResourceCollector {
         }
     }
 
-    /// The names and the scope of the kind.
+    /// The number of families.
+    pub(crate) fn len(&self) -> usize {
+        self.families.len()
+    }
+
+    /// The kind's names and scope.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;

@@ -140,22 +140,6 @@ impl Entry {
     pub(crate) fn describe(&self) -> String {
         describe(&self.group, &self.version, &self.kind)
     }
-
-    /// Whether both entries select at least one common kind.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let some = |own: &str, other: &str| own.is_empty() || other.is_empty() || own == other;
-        self.group == other.group
-            && some(&self.version, &other.version)
-            && some(&self.kind, &other.kind)
-    }
-
-    /// Whether the entry selects every kind that the other entry selects.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        let all = |own: &str, other: &str| own.is_empty() || own == other;
-        self.group == other.group
-            && all(&self.version, &other.version)
-            && all(&self.kind, &other.kind)
-    }
 }
 
 /// Compiles all entries, and adds problems and warnings to the reader.

@@ -8,7 +8,7 @@ use super::compile::{Entry, MetricPlan, compile};
 use super::differences::{
     differences_from, effective_metrics, mark_replaced, metric_problem, warn_of_differences,
 };
-use super::document::Reader;
+use super::document::{MAX_FAMILIES, Reader};
 use super::kinds::KnownKind;
 use super::problem::{ConfigError, ConfigProblem};
 use super::selector::KindSelector;
@@ -45,9 +45,19 @@ pub struct Config {
 struct ConfigInner {
     entries: Vec<Entry>,
     warnings: Vec<ConfigProblem>,
+    without_value: Vec<ConfigProblem>,
 }
 
 impl Config {
+    /// The maximum number of metrics of a configuration. All kinds together may have at most this number of families,
+    /// too: if wildcards select more kinds, further kinds are left out
+    /// ([`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out)).
+    ///
+    /// ```
+    /// assert_eq!(kube_state_metrics::custom_resources::Config::MAX_FAMILIES, 100_000);
+    /// ```
+    pub const MAX_FAMILIES: usize = MAX_FAMILIES;
+
     /// Reads the first document of a YAML or JSON text.
     ///
     /// # Errors
@@ -98,7 +108,11 @@ impl Config {
             return Err(ConfigError { problems, warnings });
         }
         Ok(Self {
-            inner: Arc::new(ConfigInner { entries, warnings }),
+            inner: Arc::new(ConfigInner {
+                entries,
+                warnings,
+                without_value: reader.without_value,
+            }),
         })
     }
 
@@ -114,6 +128,26 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> &[ConfigProblem] {
         &self.inner.warnings
+    }
+
+    /// The parts of the document that have no value although they contain all metrics, or all metrics of an entry:
+    /// `spec`, `spec.resources` and `metrics`. Each of these problems is also a warning.
+    ///
+    /// kube-state-metrics accepts such a document, and configures nothing. But if a configuration in use changes into
+    /// such a document, the program that writes the file has probably written only its start.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::Config;
+    ///
+    /// let cut = Config::parse("spec:\n  resources:\n")?;
+    /// assert_eq!(cut.parts_without_value()[0].path, "spec.resources");
+    /// let empty = Config::parse("spec:\n  resources: []\n")?;
+    /// assert!(empty.parts_without_value().is_empty());
+    /// # Ok::<(), kube_state_metrics::custom_resources::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn parts_without_value(&self) -> &[ConfigProblem] {
+        &self.inner.without_value
     }
 
     /// Whether `self` and `other` are handles to the same configuration.
@@ -285,19 +319,18 @@ fn is_within(path: &str, place: &str) -> bool {
 }
 
 /// Sorts problems by line and removes duplicates.
-fn in_order(problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
-    let mut unique: Vec<ConfigProblem> = Vec::new();
-    for problem in problems {
-        let same = |earlier: &ConfigProblem| {
-            earlier.line == problem.line
-                && earlier.path == problem.path
-                && earlier.message == problem.message
-                && earlier.resource == problem.resource
-        };
-        if !unique.iter().any(same) {
-            unique.push(problem);
-        }
-    }
-    unique.sort_by_key(|problem| problem.line);
-    unique
+fn in_order(mut problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
+    let mut seen = HashSet::new();
+    problems.retain(|problem| {
+        let ConfigProblem {
+            line,
+            path,
+            resource,
+            message,
+            ..
+        } = problem;
+        seen.insert((*line, path.clone(), resource.clone(), message.clone()))
+    });
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }

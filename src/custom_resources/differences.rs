@@ -8,7 +8,8 @@
 //! texts are not an error, because they occur in published configurations: several kinds have the same family, and the
 //! help text of each kind contains the name of the kind.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 
 use super::compile::{Entry, MetricPlan};
 use super::document::Reader;
@@ -24,32 +25,103 @@ pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
 /// Marks the entries that select no kinds, and warns about entries that a later entry replaces.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
-    let mut earlier = entries;
-    while let Some((entry, later)) = earlier.split_first_mut() {
-        let find = |takes: fn(&Entry, &Entry) -> bool| {
-            let mut later = later.iter();
-            let other = later.find(|other| takes(other, entry));
-            other.map(|other| &other.place)
-        };
-        let (covering, overlapping) = (find(Entry::covers), find(Entry::overlaps));
-        entry.has_effect = covering.is_none() && entry.group != "*";
+    let mut later = LaterEntries::default();
+    let mut replaced = Vec::new();
+    for (at, entry) in entries.iter().enumerate().rev() {
+        replaced.push((later.covering(entry), later.overlapping(entry)));
+        later.add(entry, at);
+    }
+    for at in 0..entries.len() {
+        let (covering, overlapping) = replaced.pop().unwrap_or_default();
+        let place = |at: usize| entries.get(at).map_or("", |other| other.place.as_str());
         let message = match (covering, overlapping) {
             (Some(other), _) => Some(format!(
-                "has no effect: {other} selects the same types and replaces this entry; list all \
-                 metrics in one entry"
+                "has no effect: {} selects the same types and replaces this entry; list all metrics in one entry",
+                place(other)
             )),
             (None, Some(other)) => Some(format!(
-                "{other} selects some of the same types and replaces this entry for these types; list \
-                 all metrics of a type in one entry"
+                "{} selects some of the same types and replaces this entry for these types; list all metrics of a \
+                 type in one entry",
+                place(other)
             )),
             (None, None) => None,
         };
+        let Some(entry) = entries.get_mut(at) else {
+            continue;
+        };
+        entry.has_effect = covering.is_none() && entry.group != "*";
         if let Some(message) = message {
             reader.resource = Some(entry.describe());
             reader.warn(&entry.place, entry.line, message);
             reader.resource = None;
         }
-        earlier = later;
+    }
+}
+
+/// The entries after an entry, indexed by what they select. Each index has the first of these entries. A comparison of
+/// each entry with all later entries would take quadratic time.
+#[derive(Default)]
+struct LaterEntries {
+    /// By group, version and kind. A version or a kind that an entry does not set is empty.
+    exact: HashMap<(String, String, String), usize>,
+    /// By group and version, for all kinds.
+    versions: HashMap<(String, String), usize>,
+    /// By group and kind, for all versions.
+    kinds: HashMap<(String, String), usize>,
+    groups: HashMap<String, usize>,
+}
+
+// === impl LaterEntries ===
+
+impl LaterEntries {
+    /// Adds an entry. Entries are added from the last to the first.
+    fn add(&mut self, entry: &Entry, at: usize) {
+        let Entry {
+            group,
+            version,
+            kind,
+            ..
+        } = entry;
+        let exact = (group.clone(), version.clone(), kind.clone());
+        self.exact.insert(exact, at);
+        self.versions.insert((group.clone(), version.clone()), at);
+        self.kinds.insert((group.clone(), kind.clone()), at);
+        self.groups.insert(group.clone(), at);
+    }
+
+    /// The first entry that selects all kinds of `entry`.
+    fn covering(&self, entry: &Entry) -> Option<usize> {
+        let pairs = [entry.version.as_str(), ""]
+            .into_iter()
+            .flat_map(|version| [(version, entry.kind.as_str()), (version, "")]);
+        pairs
+            .filter_map(|(version, kind)| self.exact(entry, version, kind))
+            .min()
+    }
+
+    /// The first entry that selects a kind of `entry`.
+    fn overlapping(&self, entry: &Entry) -> Option<usize> {
+        let (group, version, kind) = (&entry.group, &entry.version, &entry.kind);
+        let both = |text: &str| {
+            [
+                (group.clone(), text.to_owned()),
+                (group.clone(), String::new()),
+            ]
+        };
+        let first_of = |index: &HashMap<(String, String), usize>, keys: [(String, String); 2]| {
+            keys.iter().filter_map(|key| index.get(key).copied()).min()
+        };
+        match (version.is_empty(), kind.is_empty()) {
+            (true, true) => self.groups.get(group).copied(),
+            (true, false) => first_of(&self.kinds, both(kind)),
+            (false, true) => first_of(&self.versions, both(version)),
+            (false, false) => self.covering(entry),
+        }
+    }
+
+    fn exact(&self, entry: &Entry, version: &str, kind: &str) -> Option<usize> {
+        let key = (entry.group.clone(), version.to_owned(), kind.to_owned());
+        self.exact.get(&key).copied()
     }
 }
 
@@ -111,21 +183,16 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// Returns the first metric for each different value.
-fn distinct<'a, T: PartialEq>(
+/// Returns for each different value the first metric with this value.
+fn distinct<'a, T: Eq + Hash>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,
 ) -> Vec<EntryMetric<'a>> {
-    let mut distinct: Vec<EntryMetric<'_>> = Vec::new();
-    for (entry, metric) in metrics {
-        if !distinct
-            .iter()
-            .any(|(_, other)| value(other) == value(metric))
-        {
-            distinct.push((entry, metric));
-        }
-    }
-    distinct
+    let mut values = HashSet::new();
+    let distinct = metrics
+        .iter()
+        .filter(|(_, metric)| values.insert(value(metric)));
+    distinct.copied().collect()
 }
 
 /// Lists the lines of several metrics, such as `3, 5 and 9`; `None` if there is only one metric.

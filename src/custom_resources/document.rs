@@ -92,8 +92,12 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
-    /// How much larger the total size of the values may still become. A limit on this size is necessary because YAML
-    /// aliases can make a document much larger than its text.
+    /// The parts of the document without a value, because of which there are no metrics.
+    pub(super) without_value: Vec<ConfigProblem>,
+    /// The number of metrics that were read.
+    metrics: usize,
+    /// The total size of further values that may be read. This limit exists because YAML aliases can make a document
+    /// much larger than its text.
     room: usize,
 }
 
@@ -104,7 +108,11 @@ const VALUE_SIZE: usize = 16;
 /// small documents may use aliases.
 const FREE_SIZE: usize = 4 << 20;
 
-/// One entry of a map: the key and the value.
+/// Maximum number of metrics of a configuration, and of families that all its kinds have together. Each family of each
+/// kind needs about 1 KiB of memory, even without objects.
+pub(super) const MAX_FAMILIES: usize = 100_000;
+
+/// An entry of a map: its key, and the value.
 struct Entry<'n> {
     key: String,
     line: usize,
@@ -150,8 +158,11 @@ impl Reader {
         }
         let mut resources = Vec::new();
         if root.get("spec").is_none() && matches!(root.value, Value::Map(_)) {
-            let message = "there is no `spec`, so nothing is configured";
-            self.warn("", root.line, message);
+            self.missing(
+                "",
+                root.line,
+                "there is no `spec`, so nothing is configured",
+            );
         }
         for entry in self.map(&root, "") {
             match entry.key.as_str() {
@@ -159,6 +170,12 @@ impl Reader {
                     self.without_value("spec", entry.line, "`spec`");
                 }
                 "spec" => {
+                    if entry.value.get("resources").is_none()
+                        && matches!(entry.value.value, Value::Map(_))
+                    {
+                        let message = "there is no `resources`, so nothing is configured";
+                        self.missing("spec", entry.line, message);
+                    }
                     for entry in self.map(entry.value, "spec") {
                         match entry.key.as_str() {
                             "resources" if entry.value.is_null() => {
@@ -224,8 +241,14 @@ impl Reader {
                 "commonLabels" => resource.common_labels = self.constants(entry.value, &own),
                 "labelsFromPath" => resource.labels_from_path = self.paths(entry.value, &own),
                 "errorLogV" => resource.error_level = self.integer(entry.value, &own),
+                "metrics" if entry.value.is_null() => {
+                    self.without_value(&own, entry.line, "`metrics`");
+                }
                 "metrics" => {
                     for (at, item) in self.list(entry.value, &own) {
+                        if !self.has_room_for_metric(item) {
+                            break;
+                        }
                         let metric = self.metric(item, format!("{own}[{at}]"));
                         resource.metrics.push(metric);
                         self.metric = None;
@@ -324,7 +347,32 @@ impl Reader {
     /// such a configuration.
     fn without_value(&mut self, place: &str, line: usize, part: &str) {
         let message = format!("{part} has no value, so no metrics are configured");
-        self.warn(place, line, message);
+        self.missing(place, line, message);
+    }
+
+    /// Warns that a part of the document is missing. While a configuration is in use, such a change is probably not
+    /// intended: the program that writes the file may have written only its start.
+    fn missing(&mut self, place: &str, line: usize, message: impl Into<String>) {
+        let warning = self.note(place, line, message.into());
+        self.without_value.push(warning.clone());
+        self.warnings.push(warning);
+    }
+
+    /// Counts a metric. If there are too many metrics, returns `false`, and adds a problem for the first metric beyond
+    /// the limit.
+    fn has_room_for_metric(&mut self, node: &Node) -> bool {
+        self.metrics += 1;
+        if self.metrics == MAX_FAMILIES + 1 {
+            // The later metrics are missing, so the problem is an error of the whole document.
+            let resource = self.resource.take();
+            let message = format!(
+                "the configuration has more than {MAX_FAMILIES} metrics; remove metrics, or distribute the resources \
+                 among the configurations of several exporters"
+            );
+            self.problem("", node.line, message);
+            self.resource = resource;
+        }
+        self.metrics <= MAX_FAMILIES
     }
 
     fn wrong_kind(&mut self, node: &Node, place: &str, expected: &str) {

@@ -529,6 +529,109 @@ fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
 }
 
 #[test]
+fn parts_without_a_value_are_told_apart_from_empty_lists() {
+    let entry = "spec: { resources: [{ groupVersionKind: { group: a, version: v1, kind: B }";
+    for (text, path) in [
+        ("null", ""),
+        ("kind: A", ""),
+        ("spec:", "spec"),
+        ("spec: {}", "spec"),
+        ("spec:\n  resources:", "spec.resources"),
+        (
+            &*format!("{entry}, metrics: }}] }}"),
+            "spec.resources[0].metrics",
+        ),
+    ] {
+        let config = Config::parse(text).unwrap();
+        let parts = config.parts_without_value();
+        assert_eq!(parts.len(), 1, "{text}: {parts:?}");
+        assert_eq!(parts[0].path, path, "{text}");
+        assert!(config.warnings().contains(&parts[0]), "{text}");
+    }
+    for text in [
+        "spec: { resources: [] }",
+        &format!("{entry}, metrics: [] }}] }}"),
+        &format!("{entry} }}] }}"),
+    ] {
+        let config = Config::parse(text).unwrap();
+        assert!(config.parts_without_value().is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_metrics_is_limited() {
+    let config = |metrics: usize| {
+        let mut text = String::from(
+            "spec: { resources: [{ groupVersionKind: { group: a, version: v1, kind: B }, metrics: [\n",
+        );
+        for number in 0..metrics {
+            text += &format!(
+                "{{ name: m{number}, each: {{ type: Gauge, gauge: {{ path: [a] }} }} }},\n"
+            );
+        }
+        text + "] }] }"
+    };
+    let most = Config::parse(&config(Config::MAX_FAMILIES)).unwrap();
+    assert_eq!(most.family_names().count(), Config::MAX_FAMILIES);
+    for parse in [Config::parse, Config::parse_valid_families] {
+        let error = parse(&config(Config::MAX_FAMILIES + 7)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "line 100002: the configuration has more than 100000 metrics; remove metrics, or distribute the resources \
+             among the configurations of several exporters"
+        );
+    }
+}
+
+#[test]
+fn the_first_later_entry_that_replaces_an_entry_is_named() {
+    // The kinds `x` and `y`, the versions `v` and `w`, and wildcards, in all orders of three entries.
+    let selectors: Vec<_> = ["v", "w", ""]
+        .iter()
+        .flat_map(|version| ["x", "y", ""].map(|kind| (*version, kind)))
+        .collect();
+    let text = |(version, kind): (&str, &str)| {
+        let version = if version.is_empty() { "'*'" } else { version };
+        let kind = if kind.is_empty() { "'*'" } else { kind };
+        format!("{{ groupVersionKind: {{ group: g, version: {version}, kind: {kind} }} }}")
+    };
+    for first in &selectors {
+        for second in &selectors {
+            for third in &selectors {
+                let entries = [*first, *second, *third].map(text).join(", ");
+                let config = Config::parse(&format!("spec: {{ resources: [{entries}] }}")).unwrap();
+                let covers = |(a, b): (&str, &str)| {
+                    (a.is_empty() || a == first.0) && (b.is_empty() || b == first.1)
+                };
+                let meets =
+                    |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
+                let overlaps = |(a, b): (&str, &str)| meets(a, first.0) && meets(b, first.1);
+                let later = [(1, *second), (2, *third)];
+                let covering = later.iter().find(|(_, own)| covers(*own));
+                let overlapping = later.iter().find(|(_, own)| overlaps(*own));
+                let expected = match (covering, overlapping) {
+                    (Some((at, _)), _) => Some(format!(
+                        "has no effect: spec.resources[{at}] selects the same types"
+                    )),
+                    (None, Some((at, _))) => Some(format!(
+                        "spec.resources[{at}] selects some of the same types"
+                    )),
+                    (None, None) => None,
+                };
+                let mut warnings = config.warnings().iter();
+                let told = warnings.find(|own| own.path == "spec.resources[0]");
+                let told = told.map(|own| own.message.clone());
+                let is_expected = match (&told, &expected) {
+                    (Some(told), Some(expected)) => told.starts_with(expected.as_str()),
+                    (told, expected) => told.is_none() && expected.is_none(),
+                };
+                assert!(is_expected, "{entries}: {told:?}, {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn unknown_keys_and_entries_without_effect_are_warned_about_by_name() {
     let config = Config::parse(
         "\

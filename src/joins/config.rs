@@ -1,5 +1,6 @@
 //! [`JoinConfig`]: the joined labels of all resources.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -99,11 +100,11 @@ impl JoinConfig {
         let own = self.joins.iter().filter(|(name, _)| name.matches(resource));
         let own: Vec<_> = own.map(|(_, join)| join).collect();
         let of_all = self.joins.iter().filter(|(name, _)| name.as_str() == ALL);
-        let of_all = of_all.map(|(_, join)| join).filter(|join| {
-            let is_same = |own: &&Join| own.label_name() == join.label_name();
-            !own.iter().any(is_same)
-        });
-        let of_all: Vec<_> = of_all.collect();
+        let names: HashSet<_> = own.iter().map(|join| join.label_name()).collect();
+        let of_all = of_all.map(|(_, join)| join);
+        let of_all: Vec<_> = of_all
+            .filter(|join| !names.contains(join.label_name()))
+            .collect();
         [own, of_all].concat()
     }
 }

@@ -1,6 +1,7 @@
 //! [`RowJoins`]: the joined labels of one store. The objects from which labels are joined are called sources.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -100,10 +101,11 @@ impl RowJoins {
             reads_workload: false,
             over_text_limit: Arc::default(),
         };
+        let mut names = HashSet::new();
         for join in joins {
-            // A configuration can contain the same label twice, for `deployments` and for `deployments.apps`, which are
-            // the same resource.
-            if !row_joins.names.iter().any(|name| name == join.label_name()) {
+            // A configuration can have the same label twice, because `deployments` and `deployments.apps` are the same
+            // resource.
+            if names.insert(join.label_name()) {
                 row_joins.add(join);
             }
         }

@@ -1,5 +1,7 @@
 //! [`Wanted`]: the labels and annotations of each kind of source that the joined labels of all resources need.
 
+use std::collections::HashMap;
+
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
 use super::kinds::SourceKind;
 use super::object::CONTROLLER;
@@ -14,7 +16,9 @@ pub(super) struct Wanted {
     namespace: Vec<WantedKey>,
     node: Vec<WantedKey>,
     workload: Vec<WantedKey>,
-    /// Whether a joined label contains the name or the kind of a workload.
+    /// The position of each key in its list, by object and map.
+    positions: HashMap<(JoinedObject, MetadataMap), HashMap<String, usize>>,
+    /// Whether a join reads the name or the kind of a workload.
     has_workload_facts: bool,
 }
 
@@ -25,11 +29,12 @@ impl Wanted {
     pub(super) fn add(&mut self, join: &Join) {
         match &join.value {
             JoinedValue::Key { object, map, key } => {
-                if let Some(keys) = self.keys_mut(*object) {
-                    let wanted = (*map, key.clone());
-                    if !keys.contains(&wanted) {
-                        keys.push(wanted);
-                    }
+                let is_known = self.position(*object, *map, key).is_some();
+                if let Some(keys) = self.keys_mut(*object).filter(|_| !is_known) {
+                    keys.push((*map, key.clone()));
+                    let position = keys.len() - 1;
+                    let positions = self.positions.entry((*object, *map)).or_default();
+                    positions.insert(key.clone(), position);
                 }
             }
             JoinedValue::NodeName => {}
@@ -44,8 +49,7 @@ impl Wanted {
         map: MetadataMap,
         key: &str,
     ) -> Option<usize> {
-        let mut keys = self.keys(object).iter();
-        keys.position(|(own_map, own)| *own_map == map && own == key)
+        self.positions.get(&(object, map))?.get(key).copied()
     }
 
     /// The labels and annotations to read from objects of this kind.

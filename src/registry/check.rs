@@ -9,6 +9,7 @@ use crate::custom_resources::{Config, ConfigProblem, FamilyErrors, KnownKind};
 use crate::exposition::{ExpositionFilter, Format};
 use crate::families::catalogue::catalogue;
 use crate::registry::StateMetrics;
+use crate::store::ExceededLimit;
 
 /// The result of a check.
 ///
@@ -31,7 +32,13 @@ pub struct CheckReport {
     pub repeated: u64,
     /// The number of values that a family could not read, for each family with such values.
     pub unread: Vec<FamilyErrors>,
-    /// The number of objects that no entry of the configuration selects, for each `apiVersion` and `kind`.
+    /// The limits that objects have exceeded, each with the resource of the objects. Samples or labels beyond the limits
+    /// are missing in the exposition.
+    pub exceeded: Vec<(String, ExceededLimit)>,
+    /// The errors of objects that cannot be decoded, for example because they have too many values. These objects have
+    /// no samples.
+    pub undecoded: Vec<String>,
+    /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
     /// Hints about possible mistakes. Examples are a metric without a label that depends on the object, and a state
     /// that is missing in the `list` of a state set. If some objects are [ignored](Self::ignored), the hints also name
@@ -40,12 +47,11 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether the configuration has no errors.
-    ///
-    /// If `strict` is true, it must also have no warnings.
+    /// Whether the configuration is valid. If `strict` is true, warnings and exceeded limits are treated as errors.
     #[must_use]
     pub fn is_ok(&self, strict: bool) -> bool {
-        self.errors.is_empty() && (!strict || self.warnings.is_empty())
+        let has_warnings = !self.warnings.is_empty() || !self.exceeded.is_empty();
+        self.errors.is_empty() && (!strict || !has_warnings)
     }
 }
 
@@ -134,15 +140,16 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // Here, an object is not applied for one of two reasons: either no entry selects the object, or the object has
-        // too many values and cannot be decoded.
-        let applied =
-            writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());
+        let applied = writer.map(|writer| writer.apply_json(object.to_string().as_bytes()));
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         kinds.insert((group, version, kind));
-        if !applied {
-            let kind = format!("{api_version} {kind}");
-            *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
+        match applied {
+            Some(Ok(())) => {}
+            Some(Err(error)) => report.undecoded.push(error.to_string()),
+            None => {
+                let kind = format!("{api_version} {kind}");
+                *report.ignored.entry(kind.trim().to_owned()).or_default() += 1;
+            }
         }
     }
     report.notes.extend(metrics.custom_resources().notes());
@@ -170,5 +177,12 @@ pub fn check_as(
     let shown = exposition.samples().count() as u64;
     report.repeated = made.saturating_sub(shown);
     report.unread = metrics.custom_resources().errors();
+    let stores = metrics.stores().into_iter();
+    let exceeded = stores.flat_map(|store| {
+        let resource = store.resource().label();
+        let limits = store.exceeded_limits().into_iter();
+        limits.map(move |exceeded| (resource.clone(), exceeded))
+    });
+    report.exceeded = exceeded.collect();
     report
 }

@@ -24,7 +24,8 @@ pub(crate) struct Configured {
     pub(super) config: Option<Config>,
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
-    /// The kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds).
+    /// The kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds) or
+    /// [`Config::MAX_FAMILIES`].
     pub(super) left_out: Vec<ResourceInfo>,
     /// Warnings about configured families that differ from a family in Rust with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
@@ -66,32 +67,41 @@ pub(super) fn collectors(
     is_served: impl Fn(&CustomResourceCollector) -> bool,
 ) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
     let collectors = config.map(|config| config.collectors(kinds));
-    let max = settings.limits.wildcard_kinds;
+    let max = match settings.limits.wildcard_kinds {
+        0 => usize::MAX,
+        max => max,
+    };
+    let max = (max, Config::MAX_FAMILIES);
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Keeps at most `max` of the kinds that wildcards in the configuration select; 0 disables this limit. Returns the
-/// collectors of the kept kinds, and the resources that are left out.
+/// Keeps at most `max_kinds` of the kinds that wildcards select, and at most so many of them that all kinds together
+/// have `max_families` families. Returns the collectors that remain, and the resources that are left out.
 ///
 /// Kinds that already have stores take precedence, so that a new definition does not remove the samples of another
 /// kind. Among the other kinds, kinds with older definitions take precedence. Therefore, a replica that starts later
 /// usually chooses the same kinds as a replica that has been running for long.
 fn limit_kinds(
     mut collectors: Vec<CustomResourceCollector>,
-    max: usize,
+    (max_kinds, max_families): (usize, usize),
     is_served: impl Fn(&CustomResourceCollector) -> bool,
 ) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
-    let by_wildcard = collectors.iter().filter(|own| own.is_by_wildcard());
-    let mut by_wildcard: Vec<_> = by_wildcard.collect();
-    if max == 0 || by_wildcard.len() <= max {
-        return (collectors, Vec::new());
-    }
-    // The kinds are already sorted by name. The sort is stable, so kinds whose definitions were created in the same
-    // second stay in this order.
+    let (mut by_wildcard, named): (Vec<_>, Vec<_>) =
+        collectors.iter().partition(|own| own.is_by_wildcard());
+    // The sort is stable, so kinds whose definitions were created in the same second stay in the order of their names.
     by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
-    let left_out = by_wildcard[max..].iter().map(|own| own.resource().clone());
-    let left_out: Vec<_> = left_out.collect();
-    // Each kind has exactly one collector, so its resource identifies the collector.
+    let mut families: usize = named.iter().map(|own| own.len()).sum();
+    let fits = by_wildcard.iter().take(max_kinds).take_while(|own| {
+        families += own.len();
+        families <= max_families
+    });
+    let fits = fits.count();
+    let left_out = by_wildcard.iter().skip(fits);
+    let left_out: Vec<_> = left_out.map(|own| own.resource().clone()).collect();
+    if left_out.is_empty() {
+        return (collectors, left_out);
+    }
+    // Each kind has only one collector.
     let resources: HashSet<_> = left_out.iter().collect();
     collectors.retain(|own| !resources.contains(own.resource()));
     (collectors, left_out)
@@ -141,4 +151,50 @@ pub(super) fn differences(
             .flat_map(move |family| config.differences(&resource, family.descriptor, is_included))
     });
     differences.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Scope;
+
+    const CONFIG: &str = "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, kind: '*' }
+    metrics:
+    - { name: a, each: { type: Gauge, gauge: { path: [spec, a] } } }
+    - { name: b, each: { type: Gauge, gauge: { path: [spec, b] } } }
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Named }
+    metrics:
+    - { name: c, each: { type: Gauge, gauge: { path: [spec, c] } } }
+";
+
+    #[test]
+    fn kinds_are_limited_by_their_number_and_by_their_families() {
+        let config = Config::parse(CONFIG).unwrap();
+        let kinds = ["Named", "One", "Other", "Third"].map(|kind| {
+            let plural = kind.to_lowercase();
+            KnownKind::new("acme.dev", "v1", kind, plural, Scope::Cluster)
+        });
+        let kept = |max| {
+            let (kept, left_out) = limit_kinds(config.collectors(&kinds), max, |_| false);
+            assert_eq!(kept.len() + left_out.len(), 4);
+            let kinds = kept.iter().map(|own| own.resource().kind().to_owned());
+            kinds.collect::<Vec<_>>().join(",")
+        };
+        let all = usize::MAX;
+        for (max, expected) in [
+            ((all, all), "Named,One,Other,Third"),
+            ((all, 7), "Named,One,Other,Third"),
+            ((all, 6), "Named,One,Other"),
+            ((all, 5), "Named,One,Other"),
+            ((all, 3), "Named,One"),
+            ((all, 0), "Named"),
+            ((2, all), "Named,One,Other"),
+            ((1, 5), "Named,One"),
+        ] {
+            assert_eq!(kept(max), expected, "{max:?}");
+        }
+    }
 }

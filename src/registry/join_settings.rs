@@ -4,7 +4,7 @@
 //! as a watch.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::errors::BuildProblem;
@@ -37,11 +37,9 @@ impl JoinSettings {
         let joins: Vec<_> = config.iter().map(|(_, join)| join).collect();
         let constants = constants.iter().map(AsRef::as_ref);
         check_declared(problems, &joins, "the constant labels", constants);
-        for (at, (resource, join)) in config.iter().enumerate() {
-            let mut earlier = config.iter().take(at);
-            let is_repeated = earlier
-                .any(|(own, earlier)| own == resource && earlier.label_name() == join.label_name());
-            if is_repeated {
+        let mut seen = HashSet::new();
+        for (resource, join) in config.iter() {
+            if !seen.insert((resource, join.label_name())) {
                 problems.push(BuildProblem::RepeatedLabel {
                     label: join.label_name().to_owned(),
                     subject: format!("the joined labels of {resource}"),

@@ -116,6 +116,11 @@ impl ObjectWriter for JoinWriter {
         self.source.remove(self.feeder, &self.last.key);
     }
 
+    fn keep_key(&mut self, namespace: &str, name: &str) -> bool {
+        self.last.set_key_in(self.resource.scope(), namespace, name);
+        self.source.keep(self.feeder, &self.last.key)
+    }
+
     fn last_version(&self) -> &str {
         &self.last.version
     }

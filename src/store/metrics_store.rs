@@ -338,7 +338,20 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_source(feeder.id, &feeder.key);
     }
 
-    /// Ensures that samples of other objects no longer get labels from the object with this key.
+    /// Keeps the object with a key in the list in progress. Returns whether the feeder has the object.
+    pub(super) fn keep_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) -> bool {
+        feeder.set_key_in(self.resource().scope(), namespace, name);
+        self.flush_row(feeder.id, &mut feeder.list_page, &feeder.key);
+        if let Some(source) = self.schema().source() {
+            source.keep(feeder.id as u64, &feeder.key);
+        }
+        let mut feeder_tables = self.inner.feeder_tables.lock();
+        let feeder_table = find(&mut feeder_tables, feeder.id);
+        let staging = feeder_table.and_then(|table| table.staging.as_mut());
+        staging.is_some_and(|table| Arc::make_mut(table).keep(&feeder.key))
+    }
+
+    /// Removes the labels that other objects join from the object with a key.
     pub(super) fn delete_source(&self, feeder: usize, key: &str) {
         if let Some(source) = self.schema().source() {
             source.remove(feeder as u64, key);

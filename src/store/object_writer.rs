@@ -73,7 +73,11 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object with this namespace and name. The namespace of a cluster-scoped object is empty.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
+    /// Keeps the stored object `namespace/name` in the list in progress. Returns whether the list now contains the
+    /// object.
+    fn keep_key(&mut self, namespace: &str, name: &str) -> bool;
+
+    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list. Readers see the earlier samples until the list ends.
@@ -152,6 +156,10 @@ impl<K: CollectedResource> ObjectWriter for Writer<K> {
 
     fn delete_key(&mut self, namespace: &str, name: &str) {
         Writer::delete_key(self, namespace, name);
+    }
+
+    fn keep_key(&mut self, namespace: &str, name: &str) -> bool {
+        Writer::keep_key(self, namespace, name)
     }
 
     fn last_version(&self) -> &str {

@@ -211,6 +211,18 @@ impl Table {
         Deleted::Removed
     }
 
+    /// Marks the row of a key as listed, and returns whether there is such a row.
+    pub(crate) fn keep(&mut self, key: &str) -> bool {
+        let Ok((at, row)) = self.position(key) else {
+            return self.tail.as_ref().is_some_and(|tail| tail.contains(key));
+        };
+        let Some(slot) = self.pages.get_mut(at) else {
+            return false;
+        };
+        slot.listed.set(row);
+        true
+    }
+
     /// Starts a list: no row is marked as listed.
     pub(crate) fn begin_list(&mut self) {
         for slot in &mut self.pages {

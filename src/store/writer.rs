@@ -45,7 +45,7 @@ use crate::resource::CollectedResource;
 /// An example with typed objects and JSON:
 ///
 /// ```
-/// use kube_state_metrics::{MetricsStore, families};
+/// use kube_state_metrics::{CacheStore, MetricsStore, families};
 ///
 /// let store = MetricsStore::new(families::nodes());
 /// let mut writer = store.writer();
@@ -63,6 +63,12 @@ use crate::resource::CollectedResource;
 /// writer.apply_object(&node);
 /// writer.abandon_list();
 /// assert_eq!(writer.store().stats().objects, 0);
+///
+/// writer.apply_object(&node);
+/// writer.begin_list();
+/// assert!(writer.keep_key("", "a") && !writer.keep_key("", "b"));
+/// writer.end_list();
+/// assert_eq!(writer.store().list_keys(), ["a"]);
 /// writer.close();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -141,8 +147,19 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.delete_key(namespace, name);
     }
 
-    /// Decodes an object from JSON, and adds the object or replaces its samples. Fields that no family reads are
-    /// skipped.
+    /// Keeps the object that is stored as `namespace/name` in the list in progress, for a source that cannot read the
+    /// object at the moment. If the list already contains the object, the call changes nothing.
+    ///
+    /// Returns whether the list now contains the object. Without a list in progress, the call changes nothing and
+    /// returns `false`.
+    pub fn keep_key(&mut self, namespace: &str, name: &str) -> bool {
+        self.applier.linked.keep_key(namespace, name);
+        self.applier
+            .store
+            .keep_key(&mut self.applier.feeder, namespace, name)
+    }
+
+    /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
     ///
     /// This method also works for a host with other versions of `kube` and `k8s-openapi`. The method also feeds the
     /// families that a configuration adds to the resource.

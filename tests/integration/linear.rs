@@ -347,6 +347,50 @@ fn labels_and_metrics_of_a_configuration() {
 /// The measured time includes the creation of the stores and the start of the watches. It also includes the reports of
 /// failed watches in the health and the log.
 #[test]
+fn entries_and_metrics_of_a_configuration() {
+    let entries = |size| {
+        let entry = |number: usize| {
+            format!(
+                "{{groupVersionKind: {{group: g, version: v1, kind: K{}}}}}",
+                number / 2
+            )
+        };
+        format!("spec: {{resources: [{}]}}", each(size, ",\n", entry))
+    };
+    assert_linear_from(1_000, "entries of a configuration", entries, |text| {
+        let config = Config::parse(text).unwrap();
+        // Every second entry is replaced by the next one.
+        assert!(config.warnings().len() > 400);
+    });
+    let metrics = |size| {
+        let metric = |number| {
+            let each = "each: {type: Gauge, gauge: {path: [a]}}";
+            format!("{{name: a, help: {number}, {each}}}")
+        };
+        let metrics = each(size, ",\n", metric);
+        format!(
+            "spec: {{resources: [{{groupVersionKind: {{group: g, version: v1, kind: K}}, metrics: [{metrics}]}}]}}"
+        )
+    };
+    assert_linear_from(1_000, "metrics with the same name", metrics, |text| {
+        assert_eq!(Config::parse(text).unwrap().warnings().len(), 1);
+    });
+}
+
+#[test]
+fn joined_labels() {
+    let joins = |size| {
+        let join = |number| format!("namespace/a{number},self/b{number}=own{number}");
+        let both = |resource| format!("{resource}=[{}]", each(size, ",", join));
+        format!("{},{}", both("pods"), both("*"))
+    };
+    assert_linear_from(1_000, "joined labels of a configuration", joins, |text| {
+        let builder = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]);
+        builder.join_labels(text.parse().unwrap()).build().unwrap();
+    });
+}
+
+#[test]
 fn kinds_of_a_configuration() {
     const CONFIG: &str =
         "spec: {resources: [{groupVersionKind: {group: g, version: '*', kind: '*'},

@@ -49,16 +49,21 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// The function follows symbolic links. Before the function opens the file, it checks the type of the file, because
-/// opening a named pipe could block.
+/// The function follows symbolic links. It checks the type of the file twice: before it opens the file, because opening
+/// a device may have an effect, and when the file is open, because another file may have replaced the file. A named pipe
+/// does not block the function, even if the pipe replaces the file between the two checks.
 ///
 /// # Errors
 ///
 /// Returns an error if the file is not a regular file, is too large, or cannot be read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     check(&std::fs::metadata(path)?, limit)?;
-    let file = File::open(path)?;
-    // Another process may have replaced the file since the first check.
+    read_unchecked(path, limit)
+}
+
+/// Reads a file whose type was checked before, but which may have been replaced since then.
+fn read_unchecked(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let file = open(path)?;
     let metadata = file.metadata()?;
     check(&metadata, limit)?;
     // The size can be wrong: the file may grow during the read, and files in /proc have the size 0.
@@ -108,7 +113,23 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Returns an error if the file is not a regular file, or is too large.
+/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
+/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = File::options();
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.read(true).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Refuses files that are not regular, and files that are too large.
 fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);
@@ -150,5 +171,39 @@ fn size(bytes: u64) -> String {
     match unit {
         Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
         None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_replaces_a_file_between_the_check_and_the_open_does_not_block() {
+        let pipe = std::env::temp_dir().join(format!("config-file-race-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for (path, message) in [
+            (pipe.clone(), "it is a named pipe; give a regular file"),
+            ("/dev/zero".into(), "it is a device; give a regular file"),
+            (
+                std::env::temp_dir(),
+                "it is a directory; give a regular file",
+            ),
+        ] {
+            let (sender, result) = mpsc::channel();
+            let shown = path.display().to_string();
+            thread::spawn(move || sender.send(read_unchecked(&path, 1024)));
+            let result = result.recv_timeout(Duration::from_secs(20));
+            let error = result.unwrap_or_else(|_| panic!("{shown} blocks"));
+            assert_eq!(error.unwrap_err().to_string(), message);
+        }
+        std::fs::remove_file(&pipe).unwrap();
     }
 }

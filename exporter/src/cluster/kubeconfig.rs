@@ -154,8 +154,44 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
 /// Reads a kubeconfig. Relative paths in the kubeconfig become relative to the directory of the kubeconfig.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
-    // kube must read the file again: it resolves the paths in the file only if it reads the file itself.
-    Kubeconfig::read_from(path).map_err(|error| InvalidKubeconfig::new(error, &text))
+    // `Kubeconfig::read_from` would read the file a second time, and would wait forever if a named pipe replaces the
+    // file in the meantime.
+    let read = Kubeconfig::from_yaml(&text);
+    let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, &text))?;
+    if let Some(directory) = path.parent() {
+        resolve_paths(&mut kubeconfig, directory);
+    }
+    Ok(kubeconfig)
+}
+
+/// Adds the directory of the kubeconfig to all relative paths in it, as `Kubeconfig::read_from` does.
+fn resolve_paths(kubeconfig: &mut Kubeconfig, directory: &Path) {
+    let resolve = |path: &mut Option<String>| {
+        if let Some(relative) = path.as_deref().map(Path::new)
+            && relative.is_relative()
+            && let Some(resolved) = directory.join(relative).to_str()
+        {
+            *path = Some(resolved.to_owned());
+        }
+    };
+    let clusters = kubeconfig.clusters.iter_mut();
+    for cluster in clusters.filter_map(|named| named.cluster.as_mut()) {
+        resolve(&mut cluster.certificate_authority);
+    }
+    let users = kubeconfig.auth_infos.iter_mut();
+    for user in users.filter_map(|named| named.auth_info.as_mut()) {
+        resolve(&mut user.client_certificate);
+        resolve(&mut user.client_key);
+        resolve(&mut user.token_file);
+        // A command without a separator is searched in `PATH`.
+        let commands = user.exec.iter_mut().map(|exec| &mut exec.command);
+        commands
+            .filter(|command| {
+                let has_separator = |own: &str| own.contains(std::path::MAIN_SEPARATOR);
+                command.as_deref().is_some_and(has_separator)
+            })
+            .for_each(resolve);
+    }
 }
 
 /// Copies the certificate authority of the current context from its file into the kubeconfig. Then kube does not read
@@ -205,5 +241,43 @@ impl InvalidKubeconfig {
 impl From<KubeconfigError> for InvalidKubeconfig {
     fn from(error: KubeconfigError) -> Self {
         Self::new(error, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_resolved_as_kube_does() {
+        let text = "
+apiVersion: v1
+kind: Config
+clusters:
+- {name: a, cluster: {server: 'https://a', certificate-authority: ca.crt}}
+- {name: b, cluster: {server: 'https://b', certificate-authority: /etc/ca.crt}}
+- {name: c, cluster: {server: 'https://c', certificate-authority: ''}}
+users:
+- {name: a, user: {client-certificate: ../c.pem, client-key: k.pem, tokenFile: t}}
+- {name: b, user: {client-certificate: /c.pem, client-key: /k.pem, tokenFile: /t}}
+- {name: c, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./bin/login}}}
+- {name: d, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: aws}}}
+contexts:
+- {name: a, context: {cluster: a, user: a}}
+current-context: a
+---
+clusters:
+- {name: d, cluster: {server: 'https://d', certificate-authority: below/ca.crt}}
+";
+        let directory = std::env::temp_dir().join(format!("kubeconfig-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("config");
+        std::fs::write(&path, text).unwrap();
+        let json = |kubeconfig: Kubeconfig| serde_json::to_value(kubeconfig).unwrap();
+        let resolved = json(read(&path).unwrap());
+        assert_eq!(resolved, json(Kubeconfig::read_from(&path).unwrap()));
+        let user = resolved["users"][0]["user"]["client-key"].as_str();
+        assert_eq!(user, directory.join("k.pem").to_str());
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

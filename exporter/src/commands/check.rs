@@ -14,6 +14,7 @@ use super::format::MetricsFormat;
 use super::output::{list, write};
 use crate::file_limits;
 use crate::humanize::{visible, visible_line};
+use crate::instance::limit_line;
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
@@ -54,9 +55,9 @@ pub(super) enum CheckError {
 ///
 /// # Errors
 ///
-/// The function fails if the configuration is invalid, or if an object cannot be read. The function does not fail if a
-/// value of an object cannot be read, because optional fields may be absent from some objects. The function writes such
-/// values to `err`.
+/// If the configuration is invalid, or an object could not be read. With `--strict`, also if there is a warning, or an
+/// object exceeds a limit. An unreadable value is not an error, because
+/// optional fields may be absent from some objects. The report lists unreadable values.
 pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,
@@ -102,11 +103,11 @@ pub(super) fn run(
     } else {
         write(&mut out, report.exposition.as_bytes())?;
     }
-    if args.strict && !report.warnings.is_empty() {
-        let warnings = report.warnings.len();
+    let warnings = report.warnings.len() + report.exceeded.len();
+    if args.strict && warnings > 0 {
         return Err(CheckError::Strict { file, warnings });
     }
-    if problems.is_empty() {
+    if problems.is_empty() && report.undecoded.is_empty() {
         Ok(())
     } else {
         Err(CheckError::Skipped)
@@ -129,6 +130,12 @@ fn write_report(
     for problem in &report.warnings {
         let problem = visible(problem.to_string());
         writeln!(err, "{word}: {file}: {problem}")?;
+    }
+    for (resource, exceeded) in &report.exceeded {
+        writeln!(err, "{word}: {}", limit_line(resource, exceeded))?;
+    }
+    for problem in &report.undecoded {
+        write_line(err, format!("error: {problem}"))?;
     }
     for (kind, count) in &report.ignored {
         let objects = counted(*count, "object");

@@ -11,7 +11,7 @@ use kube_state_metrics::source::manifests::{ManifestProblem, ManifestSource};
 use super::format::RenderFormat;
 use super::output::{list, unless_closed};
 use super::promtool;
-use crate::instance::log_pattern;
+use crate::instance::{log_limits, log_pattern};
 use crate::logging;
 use crate::options::{LogOptions, Options, OptionsError, RenderFlags};
 
@@ -62,8 +62,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         tracing::warn!("{problem}");
     }
     metrics.exhausted_patterns().iter().for_each(log_pattern);
-    // `not_registered` counts objects of disabled resources. Such objects have no metrics, but show that the input
-    // contains objects.
+    log_limits(&metrics);
+    // Objects of disabled resources also show that the input could be read.
     if report.objects + report.not_registered == 0 {
         return Err(RenderError::Nothing(list(&args.paths)));
     }

@@ -8,7 +8,7 @@ use bounded_http::Listener;
 use prometheus_web_config::WebConfigFile;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::introduction;
 use super::output::AnyError;
@@ -16,7 +16,7 @@ use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
 use crate::cluster;
 use crate::election::{Candidate, RunningElection};
-use crate::file_watcher::FileWatcher;
+use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
@@ -94,17 +94,24 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
         () = signals.received() => return Ok(()),
     };
     program.announce();
+    let mut pace = ReloadPace::new();
     'serving: loop {
         tokio::select! {
             () = signals.received() => break,
             () = file_watcher.changed() => {}
         }
         loop {
+            tokio::select! {
+                () = signals.received() => break 'serving,
+                () = pace.wait() => {}
+            }
+            let start = Instant::now();
             let configuration;
             (file_watcher, configuration) = tokio::select! {
                 read = read(&program.flags, Some(&program.configuration)) => read?,
                 () = signals.received() => break 'serving,
             };
+            pace.record(start);
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,
@@ -256,7 +263,8 @@ impl Program {
                     out.say(&format!("loading manifests; listening {place}"));
                 }
                 instance.ready().await;
-                out.say(&format!("serving {} {place}", instance.summary()));
+                let summary = instance.on_blocking_thread(Instance::summary).await;
+                out.say(&format!("serving {summary} {place}"));
             };
             tokio::join!(announce, log_missing_rules(&instance));
         }));
@@ -353,7 +361,9 @@ impl Program {
             auth,
             debug: options.server.debug,
         });
-        self.app.replace(instance);
+        let replaced = self.app.replace(instance);
+        // The memory of many families takes time to free.
+        tokio::task::spawn_blocking(move || drop(replaced));
         let servers = &self.app.telemetry.servers;
         let limits = &options.server.limits;
         self.main.set_limits(limits);
@@ -425,10 +435,10 @@ async fn hand_over_shard(app: &AppState) {
     }
 }
 
-/// Waits until each resource is synced or forbidden, and then logs the rules that the roles of the exporter lack.
-async fn log_missing_rules(instance: &Instance) {
+/// Waits until each resource is synced or forbidden, and logs the rules that are missing in the roles of the exporter.
+async fn log_missing_rules(instance: &Arc<Instance>) {
     instance.settled().await;
-    for rules in instance.missing_rules() {
+    for rules in instance.on_blocking_thread(Instance::missing_rules).await {
         tracing::warn!("the API server forbids resources; {rules}");
     }
 }

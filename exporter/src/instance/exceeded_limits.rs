@@ -3,6 +3,7 @@
 //! There is one problem for each limit.
 
 use kube_state_metrics::StateMetrics;
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::first_reports::log_first;
 use crate::grouping::groups;
-use crate::humanize::counted;
+use crate::humanize::{counted, thousands, visible_line};
 
 /// A limit, and the resources whose objects have exceeded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,14 +40,14 @@ const MAX_NAMES: usize = 5;
 /// `--custom-resource-kind-limit`, and the regular expressions that need too much backtracking. The log does not show
 /// how often objects exceed a limit; a metric counts this.
 pub(super) async fn report(metrics: StateMetrics) {
-    let left_out = || Vec::from_iter(kinds_left_out(&metrics));
-    let kinds = log_first(left_out, |_| (), |line| tracing::warn!("{line}"));
-    let exhausted = || metrics.exhausted_patterns();
+    let left_out = |metrics: &StateMetrics| Vec::from_iter(kinds_left_out(metrics));
+    let kinds = log_first(&metrics, left_out, |_| (), |line| tracing::warn!("{line}"));
+    let exhausted = |metrics: &StateMetrics| metrics.exhausted_patterns();
     let key = |own: &ExhaustedPattern| (own.list, own.pattern.clone());
-    let patterns = log_first(exhausted, key, log_pattern);
+    let patterns = log_first(&metrics, exhausted, key, log_pattern);
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
-    let limits = log_first(|| exceeded(&metrics), key, log);
+    let limits = log_first(&metrics, exceeded, key, log);
     tokio::join!(kinds, patterns, limits);
 }
 
@@ -83,9 +84,11 @@ pub(super) fn kinds_left_out(metrics: &StateMetrics) -> Option<String> {
     }
     (!kinds.is_empty()).then(|| {
         let (kinds, names) = (counted(kinds.len() as u64, "kind", "kinds"), names.join(", "));
+        let max = thousands(Config::MAX_FAMILIES as u64);
         format!(
-            "custom resources: {kinds} left out because of --custom-resource-kind-limit ({names}); raise the limit, or \
-             name the kinds in the configuration instead of a wildcard"
+            "custom resources: {kinds} left out because of --custom-resource-kind-limit, or of the maximum of {max} \
+             metrics of all kinds ({names}); raise the limit, configure fewer metrics, or name the kinds in the \
+             configuration instead of a wildcard"
         )
     })
 }
@@ -121,6 +124,27 @@ pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
          (unless another pattern of the same allowlist or opt-in list matches the family); simplify the pattern; \
          kube_state_metrics_exhausted_patterns counts such patterns"
     );
+}
+
+/// Logs all limits that objects have exceeded, for a command that reads objects only once.
+pub(crate) fn log_all(metrics: &StateMetrics) {
+    for (resource, exceeded) in exceeded(metrics) {
+        tracing::warn!("{}", line(&resource, &exceeded));
+    }
+    if let Some(line) = kinds_left_out(metrics) {
+        tracing::warn!("{line}");
+    }
+}
+
+/// Returns a line about a limit that objects of a resource have exceeded.
+pub(crate) fn line(resource: &str, exceeded: &ExceededLimit) -> String {
+    let (what, flag) = described(exceeded.limit);
+    let times = counted(exceeded.count, "time", "times");
+    visible_line(format!(
+        "{resource}: {what} are left out because of {flag}, {times}; the first object is {}; raise the limit if the \
+         object is correct",
+        exceeded.first_object
+    ))
 }
 
 fn log(resource: &str, exceeded: &ExceededLimit) {

@@ -3,12 +3,17 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use kube_state_metrics::StateMetrics;
+
 use super::task::every_second;
 
-/// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
-/// logged.
-pub(super) async fn log_first<P, K: Eq + Hash>(
-    current: impl Fn() -> Vec<P>,
+/// Calls `current` once a second, and logs the first problem of each key.
+///
+/// `current` runs on a thread for blocking work, because it may wait for a change of the configuration, and because it
+/// reads the counters of all families.
+pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
+    metrics: &StateMetrics,
+    current: fn(&StateMetrics) -> Vec<P>,
     key: impl Fn(&P) -> K,
     log: impl Fn(&P),
 ) {
@@ -16,10 +21,49 @@ pub(super) async fn log_first<P, K: Eq + Hash>(
     let mut ticks = every_second();
     loop {
         ticks.tick().await;
-        for problem in current() {
+        let metrics = metrics.clone();
+        // A thread fails only if it panics, or while the runtime shuts down.
+        let Ok(problems) = tokio::task::spawn_blocking(move || current(&metrics)).await else {
+            return;
+        };
+        for problem in problems {
             if logged.insert(key(&problem)) {
                 log(&problem);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    static IS_BLOCKED: AtomicBool = AtomicBool::new(true);
+
+    /// Takes until another task of the runtime has run.
+    fn blocking(_metrics: &StateMetrics) -> Vec<u8> {
+        while IS_BLOCKED.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        vec![7]
+    }
+
+    #[tokio::test]
+    async fn other_tasks_run_while_the_problems_are_collected() {
+        let metrics = StateMetrics::builder().build().unwrap();
+        let (logged, mut numbers) = tokio::sync::mpsc::unbounded_channel();
+        let log = move |number: &u8| logged.send(*number).unwrap();
+        // The runtime has one thread, which the test would block forever without a further thread.
+        let reports = tokio::spawn(async move {
+            log_first(&metrics, blocking, |number| *number, log).await;
+        });
+        tokio::task::yield_now().await;
+        IS_BLOCKED.store(false, Ordering::SeqCst);
+        let number = tokio::time::timeout(Duration::from_secs(20), numbers.recv()).await;
+        assert_eq!(number, Ok(Some(7)));
+        reports.abort();
     }
 }

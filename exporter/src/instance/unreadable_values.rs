@@ -7,9 +7,9 @@ use super::first_reports::log_first;
 
 /// Logs the first error of each family. The log does not show further errors; a metric counts all errors.
 pub(super) async fn report(metrics: StateMetrics) {
-    let errors = || metrics.custom_resources().errors();
+    let errors = |metrics: &StateMetrics| metrics.custom_resources().errors();
     let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());
-    log_first(errors, key, log).await;
+    log_first(&metrics, errors, key, log).await;
 }
 
 fn log(errors: &FamilyErrors) {

@@ -14,13 +14,14 @@ use kube_state_metrics::source::manifests::{
 use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 use tokio::task::JoinError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::source::{RunningSource, SLOW, STDIN, SourceError, SourceParts, slow_file};
-use crate::file_watcher::FileWatcher;
+use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::humanize::counted;
 
-/// If a manifest cannot be read for a temporary reason, the manifests are read again after this time.
+/// The time until the manifests are read again if a manifest could not be read for a temporary reason, or has become
+/// empty.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long the startup waits for the check that the paths exist.
 const CHECK: Duration = Duration::from_secs(3);
@@ -142,16 +143,20 @@ async fn read_and_follow(
     let Ok(file_watcher) = started else {
         return;
     };
+    let mut pace = ReloadPace::new();
+    let start = Instant::now();
     let Ok((feed, report)) = load(feed).await else {
         return;
     };
+    pace.record(start);
     recorder.record(&report);
     loaded.send_replace(true);
-    reload_on_change(file_watcher, feed, recorder, report.is_partial).await;
+    reload_on_change(file_watcher, pace, feed, recorder, report.is_partial).await;
 }
 
 async fn reload_on_change(
     mut file_watcher: FileWatcher,
+    mut pace: ReloadPace,
     mut feed: ManifestFeed,
     mut recorder: ReadingRecorder,
     mut is_partial: bool,
@@ -161,20 +166,23 @@ async fn reload_on_change(
             () = file_watcher.changed() => {}
             () = tokio::time::sleep(RETRY), if is_partial => {}
         }
+        pace.wait().await;
+        let start = Instant::now();
         let report;
         (feed, report) = match load(feed).await {
             Ok(loaded) => loaded,
             // The read has panicked, or the runtime is shutting down.
             Err(_) => return,
         };
+        pace.record(start);
         recorder.record(&report);
         let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
         if is_partial {
             // The warning does not contain the problems, because `record` has logged them.
             if !was_partial {
                 tracing::warn!(
-                    "not all manifests can be read at the moment; the previous objects stay, and the \
-                     manifests are read again every {RETRY:?}"
+                    "some manifests cannot be read at the moment, or have become empty; their previous objects \
+                     stay, and the manifests are read again every {RETRY:?}"
                 );
             }
             continue;

@@ -72,9 +72,10 @@ impl CustomResources {
         }
     }
 
-    /// The text of the configuration.
-    pub(super) fn text(&self) -> Option<&str> {
-        (self.config.as_ref()).map(|configured| configured.text.as_str())
+    /// The text and the content of the configuration.
+    pub(super) fn in_use(&self) -> Option<(&str, &Config)> {
+        let configured = self.config.as_ref()?;
+        Some((&configured.text, &configured.config))
     }
 
     /// Warns if the options select no metrics.
@@ -102,16 +103,29 @@ impl Configured {
         text: String,
         may_be_missing: bool,
     ) -> Option<Self> {
-        let is_accepted = match reader.phase() {
-            Phase::Startup => true,
-            Phase::Reload { custom_config } => custom_config.is_none_or(|in_use| in_use == text),
+        let in_use = match reader.phase() {
+            Phase::Startup => None,
+            Phase::Reload { custom_config } => custom_config,
         };
+        let in_use = in_use.filter(|(in_use, _)| *in_use != text);
+        let is_accepted = in_use.is_none();
         let config = match may_be_missing && is_accepted {
             true => Config::parse_valid_families(&text),
             false => Config::parse(&text),
         };
         match config {
             Ok(config) => {
+                // A program that writes the file may have written only its start. A configuration that is meant to be
+                // empty has an empty list.
+                if in_use.is_some_and(|(_, in_use)| in_use.parts_without_value().is_empty()) {
+                    let missing = config.parts_without_value().iter();
+                    reader.problems.extend(missing.map(|problem| {
+                        format!(
+                            "{from}: {problem}; the configuration in use has this part. If it should have no metrics, \
+                             write an empty list (`resources: []` or `metrics: []`)"
+                        )
+                    }));
+                }
                 let warnings = config.warnings().iter();
                 reader
                     .warnings

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::{Join, JoinConfig};
 
@@ -28,8 +29,8 @@ pub(super) enum Phase<'a> {
     Startup,
     /// A reload: the new options replace the options in use if they are valid.
     Reload {
-        /// The text of the current configuration of custom resources; `None` if there is no such configuration.
-        custom_config: Option<&'a str>,
+        /// The text and the content of the configuration of custom resources in use, if there is one.
+        custom_config: Option<(&'a str, &'a Config)>,
     },
 }
 

@@ -618,7 +618,7 @@ fn a_configuration_of_custom_resources_is_read_with_the_options() {
     );
     // The configuration in the options file takes precedence over the flag.
     let path = Path::new("o.yaml");
-    let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {}'").unwrap();
+    let file = OptionsFile::parse(path, "custom_resource_config: 'spec: {resources: []}'").unwrap();
     let (options, warnings) = Options::new(&inline, Some((path, &file))).unwrap();
     assert!(options.metrics.custom.config.is_some());
     assert_eq!(warnings.len(), 1, "{warnings:?}");

@@ -112,6 +112,71 @@ spec:
 }
 
 #[test]
+fn objects_that_exceed_a_limit_are_named() {
+    let config = VALID.replace("path: [spec, size]", "path: [spec, sizes]");
+    let sizes = vec!["1"; 10_001].join(",");
+    let object = format!(
+        "{{ \"apiVersion\": \"acme.dev/v1\", \"kind\": \"Widget\", \"metadata\": {{ \"name\": \"a\" }}, \
+         \"spec\": {{ \"sizes\": [{sizes}] }} }}"
+    );
+    let directory = Directory::new("check-limits");
+    let (file, objects) = (
+        directory.write("metrics.yaml", &config),
+        directory.write("objects.json", &object),
+    );
+    let warning = "widgets.v1.acme.dev: samples are left out because of --sample-limit, 1 time; the first object is a";
+    let args = ["check", &file, "--objects", &objects];
+    let output = run(&args, "");
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    let line = format!("warning: {warning}");
+    assert!(output.stderr.contains(&line), "{}", output.stderr);
+    let output = run(&[&args[..], &["--strict"]].concat(), "");
+    assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
+    let line = format!("error: {warning}");
+    assert!(output.stderr.contains(&line), "{}", output.stderr);
+    let end = "1 warning, which --strict treats as errors";
+    assert!(output.stderr.contains(end), "{}", output.stderr);
+
+    // An object with more values than the limit is not decoded.
+    let values = vec!["0"; 600_000].join(",");
+    directory.write("objects.json", &object.replace(&sizes, &values));
+    let output = run(&args, "");
+    assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
+    let line = "error: cannot decode Widget a: ";
+    assert!(output.stderr.contains(line), "{}", output.stderr);
+    assert!(
+        !output.stderr.contains("nothing is configured"),
+        "{}",
+        output.stderr
+    );
+
+    // `render` and `top` have no check of the configuration, but the same limits.
+    let endpoints = "
+apiVersion: v1
+kind: Endpoints
+metadata: {name: b, namespace: shop}
+subsets: [{addresses: [{ip: 1.1.1.1}, {ip: 1.1.1.2}], ports: [{name: a, port: 80}]}]
+";
+    let endpoints = directory.write("endpoints.yaml", endpoints);
+    for command in ["render", "top"] {
+        let args = [
+            command,
+            &endpoints,
+            "--resources=endpoints",
+            "--sample-limit=1",
+        ];
+        let output = run(&args, "");
+        assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+        let line = "endpoints: samples are left out because of --sample-limit, ";
+        assert!(
+            output.stderr.contains(line) && output.stderr.contains("the first object is shop/b"),
+            "{command}: {}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
 fn families_that_differ_from_built_in_ones_are_warnings() {
     let config = VALID
         .replace("metricNamePrefix: widget", "metricNamePrefix: kube_pod")

@@ -375,7 +375,8 @@ fn kinds_beyond_the_limit_are_left_out_and_named() {
         let exporter = Exporter::serving(&args.each_ref().map(String::as_str));
         assert_eq!(sizes(&exporter.metrics("")), expected, "{limit}");
         let ready = exporter.get("/readyz?verbose").text();
-        let line = "custom resources: 1 kind left out because of --custom-resource-kind-limit (widgets.v1.acme.dev)";
+        let line = "custom resources: 1 kind left out because of --custom-resource-kind-limit, or of the maximum of \
+                    100,000 metrics of all kinds (widgets.v1.acme.dev)";
         assert_eq!(ready.contains(line), expected == 1, "{ready}");
         let left_out = exporter.own("kube_state_metrics_custom_resource_kinds_left_out");
         assert_eq!(left_out, Some(if expected == 1 { 1.0 } else { 0.0 }));
@@ -448,6 +449,39 @@ fn a_changed_file_is_used_without_an_outage_and_a_wrong_one_is_not() {
         (exporter.own(&hash) == Some(first)).then_some(())
     });
     assert_eq!(reloaded(&exporter, &file), Some(1.0));
+}
+
+#[test]
+fn a_file_that_is_cut_after_a_key_is_not_used() {
+    let manifests = manifests();
+    let directory = Directory::new("custom-cut");
+    let file = directory.write("crs.yaml", CONFIG);
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        manifests.str(),
+        "--custom-resource-state-config-file",
+        &file,
+    ]);
+    for (cut, path) in [
+        ("spec:\n", "spec: `spec` has no value"),
+        (
+            "spec:\n  resources:\n",
+            "spec.resources: `resources` has no value",
+        ),
+        ("kind: CustomResourceStateMetrics\n", "there is no `spec`"),
+    ] {
+        directory.write("crs.yaml", cut);
+        exporter.tells(path);
+        eventually("the failure shows", || {
+            (reloaded(&exporter, &file) == Some(0.0)).then_some(())
+        });
+        assert!(exporter.metrics("").contains("widget_size{"), "{cut}");
+    }
+    exporter.tells("write an empty list (`resources: []` or `metrics: []`)");
+    directory.write("crs.yaml", "spec: { resources: [] }\n");
+    eventually("an empty list is in use", || {
+        (!exporter.metrics("").contains("widget_size{")).then_some(())
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use super::support::{CLUSTER, Directory, Exporter, config_map, eventually, get, run};
 
@@ -145,6 +146,83 @@ fn files_that_are_created_edited_and_deleted_are_followed() {
         Some(1.0)
     );
     exporter.tells("c.yaml:1");
+}
+
+#[test]
+fn objects_stay_while_their_file_is_cut_or_their_directory_is_missing() {
+    let outer = Directory::new("cut-manifests");
+    let directory = outer.path().join("manifests");
+    fs::create_dir(&directory).unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
+    write("a.yaml", &config_map("x", "one"));
+    write("b.yaml", &config_map("x", "two"));
+    let exporter = Exporter::serving(&["--manifests", directory.to_str().unwrap()]);
+    let shows = |name: &str| {
+        exporter
+            .metrics("")
+            .contains(&format!("configmap=\"{name}\""))
+    };
+    write("a.yaml", "kind: [");
+    exporter.tells(
+        "a.yaml: it cannot be read completely, so its objects of the previous reading stay (1)",
+    );
+    write("b.yaml", &config_map("x", "three"));
+    eventually("another file shows", || {
+        (shows("three") && !shows("two")).then_some(())
+    });
+    assert!(shows("one"));
+    let problems = "kube_state_metrics_manifest_problems";
+    assert_eq!(exporter.own(problems), Some(1.0));
+    let ready = exporter.get("/readyz?verbose").text();
+    let line = "1 document or file skipped; the log has the reasons";
+    assert!(ready.starts_with("OK") && ready.contains(line), "{ready}");
+    let away = outer.path().join("away");
+    fs::rename(&directory, &away).unwrap();
+    exporter.tells("cannot be read completely, so its objects of the previous reading stay (2)");
+    assert!(shows("one") && shows("three"));
+    fs::write(away.join("a.yaml"), config_map("x", "four")).unwrap();
+    fs::rename(&away, &directory).unwrap();
+    eventually("the directory shows", || {
+        (shows("four") && !shows("one")).then_some(())
+    });
+    eventually("there is no problem left", || {
+        (exporter.own(problems) == Some(0.0)).then_some(())
+    });
+    assert!(shows("three"));
+}
+
+#[test]
+fn changes_without_a_pause_cause_at_most_one_reload_in_a_second() {
+    let directory = Directory::new("busy");
+    let options = directory.write("options.yaml", "resources: {configmaps: {}}\n");
+    directory.write("a.yaml", &config_map("x", "map0"));
+    let exporter = Exporter::serving(&[
+        "--manifests",
+        directory.path().join("a.yaml").to_str().unwrap(),
+        "--config",
+        &options,
+    ]);
+    let start = Instant::now();
+    for round in 1..=4 {
+        directory.write("a.yaml", &config_map("x", &format!("map{round}")));
+        directory.write(
+            "options.yaml",
+            &format!("resources: {{configmaps: {{}}}}\nsample_limit: {round}\n"),
+        );
+        eventually("both changes are in use", || {
+            let map = exporter
+                .metrics("")
+                .contains(&format!("configmap=\"map{round}\""));
+            let reloads = exporter.log().matches("configuration reloaded").count();
+            (map && reloads >= round).then_some(())
+        });
+    }
+    // The pause before the first reload has already passed.
+    assert!(
+        start.elapsed() >= Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

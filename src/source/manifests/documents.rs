@@ -6,6 +6,7 @@
 mod duplicate_keys;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
@@ -19,13 +20,18 @@ pub(crate) struct Document<'t> {
     pub(crate) api_version: Option<&'t str>,
     pub(crate) kind: Option<&'t str>,
     pub(crate) json: &'t str,
-    /// The number of the line where the document begins, counted from 1.
+    /// The field `metadata` as JSON.
+    metadata: Option<&'t str>,
+    /// The line where the document begins, counted from 1.
     pub(crate) line: usize,
     /// The index of the object in its list, if it is an item of a list.
     pub(crate) item: Option<usize>,
 }
 
-/// The error for a document that cannot be parsed.
+/// Keys of objects ([`Document::key`]), by API version and kind.
+pub(super) type ObjectKeys = BTreeMap<(String, String), Vec<Box<str>>>;
+
+/// A document that cannot be parsed.
 pub(crate) struct Syntax {
     pub(crate) line: usize,
     pub(crate) problem: String,
@@ -210,6 +216,15 @@ struct Names<'j> {
     namespace: Option<&'j RawValue>,
 }
 
+/// The namespace and the name of an object.
+#[derive(Deserialize)]
+struct Identity<'j> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'j, str>>,
+    #[serde(borrow, default)]
+    namespace: Option<Cow<'j, str>>,
+}
+
 fn items<'j, D: Deserializer<'j>>(items: D) -> Result<Option<Vec<&'j RawValue>>, D::Error> {
     let items: Option<Vec<&RawValue>> = Option::deserialize(items)?;
     Ok(Some(items.unwrap_or_default()))
@@ -237,6 +252,7 @@ fn objects(json: &str, line: usize, sink: &mut Sink<'_>) {
             api_version,
             kind,
             json,
+            metadata: head.metadata.map(RawValue::get),
             line,
             item: None,
         }));
@@ -267,6 +283,7 @@ fn item_of_list(
             api_version: head.api_version.as_deref().or(api_version),
             kind: head.kind.as_deref().or(kind),
             json,
+            metadata: head.metadata.map(RawValue::get),
             line,
             item: Some(item),
         })),
@@ -278,6 +295,19 @@ fn item_of_list(
             line,
             problem: format!("item {item} of the list: {problem}"),
         })),
+    }
+}
+
+// === impl Document ===
+
+impl Document<'_> {
+    /// Returns `namespace/name`, or `/name` without a namespace; `None` if the document has no API version, no kind or
+    /// no name.
+    pub(super) fn key(&self) -> Option<Box<str>> {
+        self.api_version.and(self.kind)?;
+        let Identity { name, namespace } = serde_json::from_str(self.metadata?).ok()?;
+        let (name, namespace) = (name?, namespace.unwrap_or_default());
+        Some(format!("{namespace}/{name}").into_boxed_str())
     }
 }
 

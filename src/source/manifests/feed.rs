@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 
 #[cfg(feature = "custom-resources")]
 use super::kinds::Kinds;
-use super::paths::{STDIN, files, is_stdin};
+use super::loader::{FileObjects, Loader};
+use super::paths::{STDIN, is_stdin};
 use super::progress::ReadingProgress;
-use super::read;
-use super::report::{LoadReport, ManifestProblem};
+use super::reading::FileStates;
+use super::report::LoadReport;
 use super::stdin::Stdin;
 use super::writers::ManifestWriters;
 use crate::registry::StateMetrics;
@@ -43,8 +44,10 @@ pub struct ManifestFeed {
     writers: ManifestWriters,
     /// `None` if standard input is not one of the paths.
     stdin: Option<Stdin>,
-    /// Whether the files have been read once.
-    is_loaded: bool,
+    /// The files of the last reading.
+    files: FileStates,
+    /// The objects of these files.
+    objects: FileObjects,
     progress: ReadingProgress,
     #[cfg(feature = "custom-resources")]
     kinds: Kinds,
@@ -67,7 +70,8 @@ impl ManifestFeed {
             health,
             writers: ManifestWriters::default(),
             stdin: has_stdin.then(Stdin::default),
-            is_loaded: false,
+            files: FileStates::default(),
+            objects: FileObjects::default(),
             progress: ReadingProgress::default(),
             #[cfg(feature = "custom-resources")]
             kinds: Kinds::default(),
@@ -107,8 +111,9 @@ impl ManifestFeed {
     /// If several documents contain the same object, the last document is used. Standard input comes first, then the
     /// paths in their order. The files of a directory are sorted by name.
     ///
-    /// If a file or directory cannot be read for a temporary reason, such as a lack of file descriptors, the previous
-    /// objects stay. The report then [is partial](LoadReport::is_partial).
+    /// If a file cannot be read completely, or has become empty, its previous objects stay, as described in the
+    /// documentation of the [module](super::manifests). If the problem may be temporary, the report [is
+    /// partial](LoadReport::is_partial).
     ///
     /// If there is a configuration of custom resources, this method also sets the known kinds: the built-in kinds, and
     /// the kinds that the manifests define or contain.
@@ -122,35 +127,20 @@ impl ManifestFeed {
         #[cfg(feature = "custom-resources")]
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
-            (report.definitions, report.is_partial) =
-                (self.kinds).update(&self.paths, text, &self.metrics, &self.progress);
+            let files = (&self.files, self.paths.as_slice());
+            report.definitions = (self.kinds).update(files, text, &self.metrics, &self.progress);
         }
         self.follow_plan();
         if let Some(stdin) = &mut self.stdin {
             stdin.load(text, &mut report);
         }
         self.writers.begin_list();
-        for path in self.paths.iter().filter(|path| !is_stdin(path)) {
-            self.progress.begin(path);
-            for file in files(path, &mut report.problems) {
-                self.progress.begin(&file);
-                match read::file(&file) {
-                    Ok(text) => self.writers.load(&file, &text, &mut report),
-                    Err(source) => {
-                        let problem = ManifestProblem::Read { path: file, source };
-                        report.problems.push(problem);
-                    }
-                }
-            }
-        }
-        self.progress.end();
-        report.is_partial |= report.problems.iter().any(ManifestProblem::is_temporary);
-        if report.is_partial && self.is_loaded {
-            self.writers.abandon_list();
-        } else {
-            self.writers.end_list();
-            self.is_loaded = true;
-        }
+        let mut loader = Loader::new(&mut self.writers, &self.objects, &mut report);
+        let reading = (self.files).read_all(&self.paths, &self.progress, &mut loader);
+        self.objects = loader.into_objects();
+        self.files = reading.states;
+        report.is_partial = reading.is_partial;
+        self.writers.end_list();
         self.reporter.complete();
         self.health.started();
         if let Some(callback) = &mut self.on_reload {

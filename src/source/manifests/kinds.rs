@@ -3,17 +3,16 @@
 //! From the kinds that exist, called *known kinds*, a configuration of custom resources selects the kinds that get
 //! stores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use foldhash::fast::FixedState;
 use serde_json::{Value, json};
 
 use super::documents::{self, Document};
-use super::paths::{files, is_stdin};
 use super::progress::ReadingProgress;
-use super::read;
+use super::reading::{Content, FileSink, FileStates};
 use super::report::ManifestProblem;
 use crate::custom_resources::{DefinitionChanges, KnownKind};
 use crate::registry::StateMetrics;
@@ -25,58 +24,54 @@ pub(super) struct Kinds {
     definitions: BTreeMap<String, u64>,
     /// The [`heads`] of the objects from standard input. They are kept because standard input can be read only once.
     stdin: Vec<Value>,
-    /// Whether the known kinds have been set at least once.
-    is_set: bool,
+    /// The different [`heads`] of each file.
+    files: FileHeads,
+}
+
+/// The different [`heads`] of each file.
+type FileHeads = BTreeMap<PathBuf, Vec<Value>>;
+
+/// Collects the heads of all files.
+struct Collector<'a> {
+    before: &'a FileHeads,
+    now: FileHeads,
 }
 
 // === impl Kinds ===
 
 impl Kinds {
-    /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions, and whether
-    /// some files could not be read for a temporary reason.
+    /// Sets the known kinds of `metrics` from all manifests, and returns the changes of the definitions.
     ///
-    /// If a file cannot be read for a temporary reason, the previous kinds stay. This method does not report files that
-    /// cannot be read for another reason, because they are reported when the objects are loaded.
+    /// `files` are the files of the last reading, and the paths to read. If the objects of a file stay from the last
+    /// reading, their kinds stay, too. Files that cannot be read are reported when their objects are loaded.
     pub(super) fn update(
         &mut self,
-        paths: &[PathBuf],
+        files: (&FileStates, &[PathBuf]),
         stdin: Option<&str>,
         metrics: &StateMetrics,
         progress: &ReadingProgress,
-    ) -> (DefinitionChanges, bool) {
+    ) -> DefinitionChanges {
         if let Some(text) = stdin {
-            self.stdin.extend(heads(text));
+            self.stdin.extend(heads(text).0);
         }
-        let mut heads = self.stdin.clone();
-        let mut problems = Vec::new();
-        for path in paths.iter().filter(|path| !is_stdin(path)) {
-            progress.begin(path);
-            for file in files(path, &mut problems) {
-                progress.begin(&file);
-                match read::file(&file) {
-                    Ok(text) => heads.extend(self::heads(&text)),
-                    Err(source) => problems.push(ManifestProblem::Read { path: file, source }),
-                }
-            }
-        }
-        let is_partial = problems.iter().any(ManifestProblem::is_temporary);
-        if is_partial && self.is_set {
-            let known = self.definitions.len();
-            return (
-                DefinitionChanges {
-                    known,
-                    ..DefinitionChanges::default()
-                },
-                is_partial,
-            );
-        }
-        self.is_set = true;
+        let mut collector = Collector {
+            before: &self.files,
+            now: FileHeads::new(),
+        };
+        let (states, paths) = files;
+        // The objects are loaded after this reading. The states must not change before.
+        states.read_all(paths, progress, &mut collector);
+        self.files = collector.now;
+        let heads: Vec<_> = (self.stdin.iter())
+            .chain(self.files.values().flatten())
+            .cloned()
+            .collect();
         let kinds = KnownKind::of_objects(&heads);
         // Ignore the result: conflicts between families are found when the configuration is set, so this call cannot
         // fail.
         let kinds = KnownKind::built_in().into_iter().chain(kinds);
         let _ = metrics.custom_resources().set_known_kinds(kinds);
-        (self.replace_definitions(&heads), is_partial)
+        self.replace_definitions(&heads)
     }
 
     fn replace_definitions(&mut self, heads: &[Value]) -> DefinitionChanges {
@@ -93,18 +88,53 @@ impl Kinds {
     }
 }
 
+// === impl Collector ===
+
+impl FileSink for Collector<'_> {
+    fn text(&mut self, file: &Path, text: &str) -> Content {
+        let (heads, content) = heads(text);
+        self.now.insert(file.to_owned(), heads);
+        content
+    }
+
+    fn keep(&mut self, file: &Path) -> usize {
+        let Some(before) = self.before.get(file) else {
+            return 0;
+        };
+        let now = self.now.entry(file.to_owned()).or_default();
+        // The definitions of the new text take precedence over earlier definitions with the same names.
+        let identity = |head: &Value| match is_definition(head) {
+            true => head["metadata"]["name"].to_string(),
+            false => head.to_string(),
+        };
+        let new: HashSet<_> = now.iter().map(identity).collect();
+        let missing = before.iter().filter(|head| !new.contains(&identity(head)));
+        now.extend(missing.cloned());
+        before.len()
+    }
+
+    fn problem(&mut self, _problem: ManifestProblem) {}
+}
+
 fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns the fields that identify the kind, for each object in a text. For a CustomResourceDefinition, also returns
-/// the name, the specification and the conditions.
-fn heads(text: &str) -> Vec<Value> {
-    let mut heads = Vec::new();
+/// Returns the fields of each object in a text that identify its kind, without repetitions. For a definition, also
+/// returns the name, the specification and the conditions.
+fn heads(text: &str) -> (Vec<Value>, Content) {
+    let (mut heads, mut seen) = (Vec::new(), HashSet::new());
+    let mut content = Content::default();
     documents::each(text, &mut |document| {
-        heads.extend(document.ok().as_ref().and_then(head));
+        let document = document.ok();
+        content.count(document.as_ref().and_then(Document::key).as_deref());
+        if let Some(head) = document.as_ref().and_then(head)
+            && seen.insert(head.to_string())
+        {
+            heads.push(head);
+        }
     });
-    heads
+    (heads, content)
 }
 
 fn head(document: &Document<'_>) -> Option<Value> {

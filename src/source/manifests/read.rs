@@ -10,7 +10,8 @@ const LARGEST: u64 = 1 << 30;
 
 /// Reads a regular file.
 ///
-/// The function checks the type of the file before it opens the file, because opening a named pipe would block.
+/// The type is checked before the file is opened, because opening a device may have an effect. It is checked again when
+/// the file is open, because another file may have replaced the file. A named pipe never blocks the function.
 pub(super) fn file(path: &Path) -> io::Result<String> {
     file_of_at_most(path, LARGEST)
 }
@@ -37,7 +38,31 @@ fn unbuffered_stdin() -> io::Result<io::Stdin> {
 fn file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
     let metadata = std::fs::metadata(path)?;
     check(&metadata, limit)?;
-    text(File::open(path)?, metadata.len(), limit)
+    unchecked_file_of_at_most(path, limit)
+}
+
+/// Reads a file whose type was checked before, but which may have been replaced since then.
+fn unchecked_file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    check(&metadata, limit)?;
+    text(file, metadata.len(), limit)
+}
+
+/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
+/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = File::options();
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.read(true).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 fn check(metadata: &Metadata, limit: u64) -> io::Result<()> {
@@ -128,6 +153,15 @@ mod tests {
             let made = std::process::Command::new("mkfifo").arg(&pipe).status();
             assert!(made.unwrap().success());
             let error = file(&pipe).unwrap_err().to_string();
+            assert!(
+                error.starts_with("it is a named pipe, a device or a socket"),
+                "{error}"
+            );
+            // The pipe replaced a file after its type was checked.
+            let (sender, result) = std::sync::mpsc::channel();
+            std::thread::spawn(move || sender.send(unchecked_file_of_at_most(&pipe, 8)));
+            let result = result.recv_timeout(std::time::Duration::from_secs(20));
+            let error = result.expect("the pipe blocks").unwrap_err().to_string();
             assert!(
                 error.starts_with("it is a named pipe, a device or a socket"),
                 "{error}"

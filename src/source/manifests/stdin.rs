@@ -52,7 +52,7 @@ impl Stdin {
         };
         self.writers.begin_list();
         match text {
-            Ok(text) => self.writers.load(Path::new(STDIN), &text, &mut own),
+            Ok(text) => drop(self.writers.load(Path::new(STDIN), &text, &mut own)),
             Err(source) => own.problems.push(ManifestProblem::Read {
                 path: PathBuf::from(STDIN),
                 source,

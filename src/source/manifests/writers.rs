@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::documents::{self, Document, Syntax};
+use super::documents::{self, Document, ObjectKeys, Syntax};
+use super::reading::Content;
 use super::report::{FileProblems, LoadReport, ManifestProblem, Place};
 use crate::exposition::Plan;
 use crate::families::BuiltIn;
@@ -84,15 +85,34 @@ impl ManifestWriters {
         self.sources.values_mut().for_each(|own| own.end_list());
     }
 
-    pub(super) fn abandon_list(&mut self) {
-        for (_, writer) in &mut self.follower.feeds {
-            writer.iter_mut().for_each(|writer| writer.abandon_list());
+    /// Keeps stored objects of a kind in the list in progress. Returns the number of objects that were stored.
+    pub(super) fn keep(&mut self, kind: &(String, String), keys: &[Box<str>]) -> usize {
+        let stores = self.routes.get(kind);
+        let mut kept = 0;
+        for key in keys {
+            let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+            if let Some(source) = self.sources.get_mut(kind) {
+                source.keep_key(namespace, name);
+            }
+            let mut is_stored = false;
+            for &store in stores.into_iter().flatten() {
+                if let Some((_, Some(writer))) = self.follower.feeds.get_mut(store) {
+                    is_stored |= writer.keep_key(namespace, name);
+                }
+            }
+            kept += usize::from(is_stored);
         }
-        self.sources.values_mut().for_each(|own| own.abandon_list());
+        kept
     }
 
-    /// Passes each object of a text to the writers of its kind.
-    pub(super) fn load(&mut self, path: &Path, text: &str, report: &mut LoadReport) {
+    /// Applies the objects of a text. Returns their number and their keys.
+    pub(super) fn load(
+        &mut self,
+        path: &Path,
+        text: &str,
+        report: &mut LoadReport,
+    ) -> (Content, ObjectKeys) {
+        let (mut content, mut keys) = (Content::default(), ObjectKeys::new());
         let mut problems = FileProblems::default();
         documents::each(text, &mut |document| {
             let place = |line, item| Place {
@@ -103,9 +123,15 @@ impl ManifestWriters {
             let outcome = match document {
                 Ok(document) => {
                     let place = place(document.line, document.item);
-                    self.apply(&document, place, report)
+                    let (applied, key) = (self.apply(&document, place, report), document.key());
+                    content.count(key.as_deref());
+                    if let Some(key) = key.filter(|_| applied.is_ok()) {
+                        self.remember(&document, key, &mut keys);
+                    }
+                    applied
                 }
                 Err(Syntax { line, problem }) => {
+                    content.count(None);
                     let place = place(line, None);
                     Err(ManifestProblem::Syntax { place, problem })
                 }
@@ -115,6 +141,19 @@ impl ManifestWriters {
             }
         });
         problems.end(path, &mut report.problems);
+        (content, keys)
+    }
+
+    /// Adds the key of an object, if a writer may have stored the object.
+    fn remember(&self, document: &Document<'_>, key: Box<str>, keys: &mut ObjectKeys) {
+        let kind = (document.api_version, document.kind);
+        let kind = (
+            kind.0.unwrap_or_default().to_owned(),
+            kind.1.unwrap_or_default().to_owned(),
+        );
+        if self.routes.contains_key(&kind) || self.sources.contains_key(&kind) {
+            keys.entry(kind).or_default().push(key);
+        }
     }
 
     fn apply(

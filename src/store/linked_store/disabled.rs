@@ -70,6 +70,8 @@ impl LinkedWriter {
 
     pub(in super::super) fn delete_key(&mut self, _namespace: &str, _name: &str) {}
 
+    pub(in super::super) fn keep_key(&mut self, _namespace: &str, _name: &str) {}
+
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, _store: &MetricsStore<K>) {}
 
     pub(in super::super) fn end_list(&mut self) {}

@@ -167,8 +167,15 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list of the linked store. If a new store was linked since the last list, first creates a feeder of this
-    /// store.
+    /// Keeps an object in the list of the linked store.
+    pub(in super::super) fn keep_key(&mut self, namespace: &str, name: &str) {
+        if let Some(attached) = &mut self.attached {
+            let feeder = &mut attached.feeder;
+            attached.store.keep_key(feeder, namespace, name);
+        }
+    }
+
+    /// Begins a list of the linked store. If another store was linked since the last list, first attaches that store.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {

@@ -8,6 +8,7 @@ use kube_state_metrics::source::manifests::ManifestSource;
 
 use super::super::output::{AnyError, list};
 use super::fetch::{self, Access, Fetched};
+use crate::instance::log_limits;
 use crate::options::{Options, RenderFlags};
 use crate::report::{JsonReport, Report, is_metric_name};
 
@@ -158,6 +159,7 @@ fn manifests(paths: &[PathBuf], flags: &RenderFlags) -> Result<Report, AnyError>
     for problem in &loaded.problems {
         tracing::warn!("{problem}");
     }
+    log_limits(&metrics);
     if loaded.objects + loaded.not_registered == 0 {
         let paths = list(paths);
         return Err(format!(

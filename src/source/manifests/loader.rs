@@ -1,0 +1,75 @@
+//! [`Loader`]: applies the objects of files, and remembers which objects each file has.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::documents::ObjectKeys;
+use super::reading::{Content, FileSink};
+use super::report::{LoadReport, ManifestProblem};
+use super::writers::ManifestWriters;
+
+/// The objects of each file. Only their keys are stored, because objects may contain secrets.
+pub(super) type FileObjects = BTreeMap<PathBuf, ObjectKeys>;
+
+/// Applies the objects of files.
+pub(super) struct Loader<'a> {
+    writers: &'a mut ManifestWriters,
+    report: &'a mut LoadReport,
+    before: &'a FileObjects,
+    now: FileObjects,
+}
+
+// === impl Loader ===
+
+impl<'a> Loader<'a> {
+    /// Creates a loader. `before` has the objects of the previous reading. The writers must have begun a list.
+    pub(super) fn new(
+        writers: &'a mut ManifestWriters,
+        before: &'a FileObjects,
+        report: &'a mut LoadReport,
+    ) -> Self {
+        Self {
+            writers,
+            report,
+            before,
+            now: FileObjects::new(),
+        }
+    }
+
+    /// Returns the objects of this reading, including those that stay.
+    pub(super) fn into_objects(self) -> FileObjects {
+        self.now
+    }
+}
+
+impl FileSink for Loader<'_> {
+    fn text(&mut self, file: &Path, text: &str) -> Content {
+        let (content, objects) = self.writers.load(file, text, self.report);
+        self.now.insert(file.to_owned(), objects);
+        content
+    }
+
+    fn keep(&mut self, file: &Path) -> usize {
+        let Some(before) = self.before.get(file) else {
+            return 0;
+        };
+        let now = self.now.entry(file.to_owned()).or_default();
+        let mut kept = 0;
+        for (kind, names) in before {
+            let loaded = now.entry(kind.clone()).or_default();
+            loaded.sort_unstable();
+            let missing = names
+                .iter()
+                .filter(|name| loaded.binary_search(name).is_err());
+            let missing: Vec<_> = missing.cloned().collect();
+            kept += self.writers.keep(kind, &missing);
+            loaded.extend(missing);
+        }
+        self.report.kept += kept;
+        kept
+    }
+
+    fn problem(&mut self, problem: ManifestProblem) {
+        self.report.problems.push(problem);
+    }
+}

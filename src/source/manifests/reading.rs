@@ -1,0 +1,231 @@
+//! [`FileStates`]: reads all files, and decides for which files the objects of the previous reading stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use super::paths::{files, is_stdin};
+use super::progress::ReadingProgress;
+use super::read;
+use super::report::ManifestProblem;
+
+/// The files of the previous reading.
+///
+/// A program that writes a file may have just truncated it, or may have written only its start. A directory may be
+/// missing while another one replaces it. So a file keeps its objects until its new content is certain.
+#[derive(Debug, Default)]
+pub(super) struct FileStates {
+    files: BTreeMap<PathBuf, FileState>,
+    /// The directories of the command line that had no files at the last reading, although files were expected.
+    emptied: BTreeSet<PathBuf>,
+}
+
+/// The content of a file at the last reading that counted.
+#[derive(Clone, Copy, Debug)]
+struct FileState {
+    content: Content,
+    /// Whether the last reading has found the file empty, and has kept its objects.
+    is_emptied: bool,
+}
+
+/// What the text of a file contains.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Content {
+    /// The number of objects, including objects of unknown kinds.
+    pub(super) objects: usize,
+    /// The number of documents that are not Kubernetes objects, for example because they are not YAML or have no name.
+    pub(super) broken: usize,
+}
+
+/// Receives the files of a reading.
+pub(super) trait FileSink {
+    /// Receives the text of a file, and returns what it contains.
+    fn text(&mut self, file: &Path, text: &str) -> Content;
+
+    /// Keeps the objects that the file had at the previous reading, unless the new text has them. Returns the number of
+    /// these objects.
+    fn keep(&mut self, file: &Path) -> usize;
+
+    /// Receives a problem with a file or a directory.
+    fn problem(&mut self, problem: ManifestProblem);
+}
+
+/// The result of a reading.
+pub(super) struct Reading {
+    /// The states for the next reading.
+    pub(super) states: FileStates,
+    /// Whether the files must be read again soon.
+    pub(super) is_partial: bool,
+}
+
+/// A reading in progress.
+struct Progress<'a> {
+    before: &'a FileStates,
+    sink: &'a mut dyn FileSink,
+    reading: Reading,
+}
+
+// === impl Content ===
+
+impl Content {
+    /// Counts a document. `key` is the key of its object. A document that is cut off often has no key.
+    pub(super) fn count(&mut self, key: Option<&str>) {
+        match key {
+            Some(_) => self.objects += 1,
+            None => self.broken += 1,
+        }
+    }
+}
+
+// === impl FileStates ===
+
+impl FileStates {
+    /// Reads all files of the paths. Standard input is left out.
+    pub(super) fn read_all(
+        &self,
+        paths: &[PathBuf],
+        progress: &ReadingProgress,
+        sink: &mut dyn FileSink,
+    ) -> Reading {
+        let reading = Reading {
+            states: Self::default(),
+            is_partial: false,
+        };
+        let mut own = Progress {
+            before: self,
+            sink,
+            reading,
+        };
+        for path in paths.iter().filter(|path| !is_stdin(path)) {
+            progress.begin(path);
+            own.read_path(path, progress);
+        }
+        progress.end();
+        own.reading
+    }
+
+    /// The files at and below a path.
+    fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, FileState)> {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        let files = self.files.range::<Path, _>(from);
+        let below = files.take_while(move |(file, _)| file.starts_with(path));
+        below.map(|(file, state)| (file, *state))
+    }
+}
+
+// === impl Progress ===
+
+impl Progress<'_> {
+    /// Reads a path of the command line.
+    fn read_path(&mut self, root: &Path, progress: &ReadingProgress) {
+        let mut problems = Vec::new();
+        let files = files(root, &mut problems);
+        if files.is_empty() && problems.is_empty() && self.was_just_emptied(root) {
+            return;
+        }
+        for file in files {
+            progress.begin(&file);
+            match read::file(&file) {
+                Ok(text) => self.read_text(file, &text),
+                Err(source) => problems.push(ManifestProblem::Read { path: file, source }),
+            }
+        }
+        for problem in problems {
+            self.unreadable(problem, root);
+        }
+    }
+
+    /// If a directory of the command line has lost all its files since the last reading, keeps their objects, and
+    /// returns true. The directory may be a mount point whose file system is not mounted at the moment.
+    fn was_just_emptied(&mut self, root: &Path) -> bool {
+        let before = self.before;
+        if before.below(root).next().is_none() || before.emptied.contains(root) {
+            return false;
+        }
+        self.reading.states.emptied.insert(root.to_owned());
+        self.keep_below(root);
+        self.emptied(root);
+        true
+    }
+
+    fn read_text(&mut self, file: PathBuf, text: &str) {
+        let content = self.sink.text(&file, text);
+        let before = self.before.files.get(&file).copied();
+        let is_empty = content.objects + content.broken == 0;
+        let state = match before {
+            Some(before) if is_empty && !before.is_emptied && before.content.objects > 0 => {
+                self.sink.keep(&file);
+                self.emptied(&file);
+                FileState {
+                    is_emptied: true,
+                    ..before
+                }
+            }
+            // Documents that were already broken do not keep objects, because then no edit of the file could remove
+            // an object.
+            Some(before) if content.broken > before.content.broken => {
+                let count = self.sink.keep(&file);
+                if count > 0 {
+                    let path = file.clone();
+                    self.sink.problem(ManifestProblem::Kept { path, count });
+                }
+                let objects = before.content.objects.max(content.objects);
+                let content = Content {
+                    objects,
+                    broken: before.content.broken,
+                };
+                FileState {
+                    content,
+                    is_emptied: false,
+                }
+            }
+            _ => FileState {
+                content,
+                is_emptied: false,
+            },
+        };
+        self.reading.states.files.insert(file, state);
+    }
+
+    /// Reports a file or a directory that cannot be read, and keeps its objects. If a file or a directory below `root`
+    /// is missing, it was probably deleted, so its objects do not stay. If `root` itself is missing, its objects stay,
+    /// because the command line names it.
+    fn unreadable(&mut self, problem: ManifestProblem, root: &Path) {
+        let is_temporary = problem.is_temporary();
+        let ManifestProblem::Read { path, source } = &problem else {
+            return self.sink.problem(problem);
+        };
+        let is_missing = source.kind() == io::ErrorKind::NotFound;
+        let path = path.clone();
+        self.sink.problem(problem);
+        self.reading.is_partial |= is_temporary;
+        if is_missing && path != root {
+            return;
+        }
+        let count = self.keep_below(&path);
+        if count > 0 {
+            // If a directory appears again, the watcher of the host may miss this change.
+            self.reading.is_partial |= is_missing;
+            self.sink.problem(ManifestProblem::Kept { path, count });
+        }
+    }
+
+    /// Keeps the objects of all files at and below a path that this reading has not read. Returns their number.
+    fn keep_below(&mut self, path: &Path) -> usize {
+        let (before, mut kept) = (self.before, 0);
+        for (file, state) in before.below(path) {
+            if !self.reading.states.files.contains_key(file) {
+                kept += self.sink.keep(file);
+                self.reading.states.files.insert(file.clone(), state);
+            }
+        }
+        kept
+    }
+
+    fn emptied(&mut self, path: &Path) {
+        self.reading.is_partial = true;
+        let path = path.to_owned();
+        self.sink.problem(ManifestProblem::Emptied { path });
+    }
+}
