@@ -18,6 +18,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::Client;
 use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 
+use crate::humanize::visible_line;
 use crate::options::AuthLimits;
 use cache::{Cache, Found};
 use review::ReviewError;
@@ -334,7 +335,7 @@ impl IntoResponse for Refusal {
                 (StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response()
             }
             Self::Denied(user) => {
-                let text = format!("Authorization denied for user {user}\n");
+                let text = format!("Authorization denied for user {}\n", visible_line(user));
                 (StatusCode::FORBIDDEN, text).into_response()
             }
             Self::Unavailable => {
