@@ -56,7 +56,8 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The token, the verb and the path of a permission.
+/// The user with its groups, the verb and the path of a permission. If a review of a token returns another user or other
+/// groups than before, the permissions of the previous user do not apply.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -152,7 +153,11 @@ impl Verdicts {
             }
         };
         let verb = method.as_str().to_ascii_lowercase();
-        let key = (fingerprint, verb, path.to_owned());
+        let key = (
+            user.fingerprint(&self.fingerprint_key),
+            verb,
+            path.to_owned(),
+        );
         let name = user.name.clone();
         let allowed = match self.decisions.find(&key) {
             Found::Valid(allowed) => allowed,

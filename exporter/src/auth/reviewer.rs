@@ -9,6 +9,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Client, Resource};
 use prometheus_web_config::fair_queue::{FairQueue, Turn};
+use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +68,21 @@ pub(super) struct Reviewer {
     timeout: Option<Duration>,
     token_outcomes: OutcomeLog,
     permission_outcomes: OutcomeLog,
+}
+
+// === impl User ===
+
+impl User {
+    /// A hash of all properties on which the permissions of the user depend.
+    pub(super) fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        let UserInfo {
+            extra,
+            groups,
+            uid,
+            username,
+        } = &self.info;
+        key.fingerprint(&(extra, groups, uid, username))
+    }
 }
 
 // === impl Kind ===

@@ -547,3 +547,43 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
         client.abort();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_does_not_outlive_a_change_of_the_user_or_of_the_groups() {
+    let user = Arc::new(Mutex::new(json!({ "username": "u", "groups": ["a"] })));
+    let reviewed = Arc::clone(&user);
+    let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let user = reviewed.lock().clone();
+        async move {
+            let is_token = request.uri().path().ends_with("tokenreviews");
+            let body = request.into_body().collect_bytes().await?;
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let may = body["spec"]["groups"][0] == "a" && body["spec"]["user"] == "u";
+            let may = may && body["spec"]["extra"].is_null();
+            let status = match is_token {
+                true => json!({ "authenticated": true, "user": user }),
+                false => json!({ "allowed": may }),
+            };
+            let answer = json!({ "spec": {}, "status": status }).to_string();
+            Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+        }
+    });
+    let filter = AuthFilter::new(Client::new(server, "default"), AuthLimits::default());
+    let right = user.lock().clone();
+    for other in [
+        json!({ "username": "v", "groups": ["a"] }),
+        json!({ "username": "u", "groups": ["b"] }),
+        json!({ "username": "u", "groups": ["a"], "extra": { "x": ["y"] } }),
+    ] {
+        *user.lock() = right.clone();
+        tokio::time::advance(TOKEN_VALID).await;
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        *user.lock() = other.clone();
+        tokio::time::advance(TOKEN_VALID).await;
+        let checked = check(&filter, "right").await;
+        assert!(
+            matches!(checked, Err(Refusal::Denied(_))),
+            "{other}: {checked:?}"
+        );
+    }
+}
