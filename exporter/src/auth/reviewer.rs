@@ -27,8 +27,9 @@ pub(super) const STRANGERS: usize = 8;
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
-/// The maximum time that a review waits in the queue.
-const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
+/// The maximum time that a review waits in the queue. It is longer than the default timeout of a review. So even if all
+/// reviews time out, the client that is next gets its turn.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(3);
 
 /// The user of a token.
 #[derive(Clone, Debug, PartialEq)]
