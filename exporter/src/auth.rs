@@ -21,6 +21,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use kube::Client;
 use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 
+use crate::humanize::visible_line;
 use crate::options::AuthLimits;
 use cache::{Cache, Found};
 use review::ReviewError;
@@ -58,7 +59,8 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The key of a permission in the cache: the fingerprint (keyed hash) of the token, the verb, and the path.
+/// The user with its groups, the verb and the path of a permission. If a review of a token returns another user or other
+/// groups than before, the permissions of the previous user do not apply.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -154,7 +156,11 @@ impl Verdicts {
             }
         };
         let verb = method.as_str().to_ascii_lowercase();
-        let key = (fingerprint, verb, path.to_owned());
+        let key = (
+            user.fingerprint(&self.fingerprint_key),
+            verb,
+            path.to_owned(),
+        );
         let name = user.name.clone();
         let allowed = match self.decisions.find(&key) {
             Found::Valid(allowed) => allowed,
@@ -337,7 +343,7 @@ impl IntoResponse for Refusal {
                 (StatusCode::UNAUTHORIZED, challenge, "Unauthorized\n").into_response()
             }
             Self::Denied(user) => {
-                let text = format!("Authorization denied for user {user}\n");
+                let text = format!("Authorization denied for user {}\n", visible_line(user));
                 (StatusCode::FORBIDDEN, text).into_response()
             }
             Self::Unavailable => {

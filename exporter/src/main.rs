@@ -25,6 +25,7 @@ mod limited_threads;
 mod logging;
 mod options;
 mod rbac;
+mod redaction;
 mod reload;
 mod report;
 mod routes;
@@ -61,7 +62,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            logging::write_last(&format!("Error: {error}"));
+            // An error may contain text from a server, which must not control the terminal.
+            logging::write_last(&humanize::visible(format!("Error: {error}")));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde_saphyr::Error;
+use serde_saphyr::budget::BudgetBreach;
 
 use crate::keys::{key_at, resembles};
 
@@ -99,19 +100,33 @@ fn reason(error: &Error, keys: &[&str]) -> String {
             "there is more than one document; remove the others".to_owned()
         }
         Error::InvalidUtf8Input => "the text is not UTF-8".to_owned(),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
+        Error::Budget { breach, .. } => limit(breach).to_owned(),
+        Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            "the text is nested too deeply, or its aliases expand to too much data".to_owned()
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => ALIASES.to_owned(),
         Error::AliasError { error, .. } => reason(error, keys),
         Error::ExternalMessage { msg, .. } => syntax(msg).to_owned(),
         _ => NOT_YAML.to_owned(),
     }
 }
 
-/// Returns the usual name of a YAML collection. `event` is the name that the parser uses.
+const ALIASES: &str = "the aliases expand to too much data; write the values without aliases";
+
+const NESTED: &str = "the text is nested too deeply; use fewer levels";
+
+/// Describes the limit of the parser that a text exceeds.
+fn limit(breach: &BudgetBreach) -> &'static str {
+    match breach {
+        BudgetBreach::Depth { .. } => NESTED,
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::MergeKeys { .. } => ALIASES,
+        _ => "the text has too many keys and values; remove those that are not needed",
+    }
+}
+
+/// Returns the usual name of a collection instead of the parser's name.
 fn collection(event: &str) -> &str {
     match event {
         "mapping start" => "a map",
@@ -126,6 +141,7 @@ const NOT_YAML: &str = "not valid YAML, or not the expected keys and types";
 /// result does not contain the parser's message, because this message may quote a character of the text.
 fn syntax(message: &str) -> &'static str {
     let causes = [
+        ("recursion limit", NESTED),
         ("unclosed quote", "a quotation mark is not closed"),
         ("unclosed bracket", "a bracket or a brace is not closed"),
         ("tab", "a tab is not allowed here; indent with spaces"),

@@ -183,3 +183,19 @@ fn a_problem_has_the_place_and_the_key_and_nothing_of_the_content() {
         assert!(!problem.contains("SECRET"), "{text}: {problem}");
     }
 }
+
+#[test]
+fn the_limit_that_a_text_exceeds_is_named() {
+    let deep = format!("{}{}", "[".repeat(3_000), "]".repeat(3_000));
+    let wide = format!("[{}]", "a, ".repeat(2_000_000));
+    let aliases = format!("[&a b, {}]", "*a, ".repeat(200_000));
+    for (text, expected) in [
+        (deep, "nested too deeply"),
+        (wide, "too many keys and values"),
+        (aliases, "the aliases expand to too much data"),
+    ] {
+        let error = serde_saphyr::from_str::<serde::de::IgnoredAny>(&text).unwrap_err();
+        let problem = yaml_problem(&error, &text, &[]).to_string();
+        assert!(problem.contains(expected), "{expected}: {problem}");
+    }
+}

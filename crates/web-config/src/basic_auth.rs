@@ -48,6 +48,11 @@ pub(crate) enum BasicAuthError {
     )]
     NoHash { user: String },
     #[error(
+        "basic_auth_users: the name `{user}` contains a colon, so no request can have this name, because a colon ends the \
+         name in a request; rename the user"
+    )]
+    Colon { user: String },
+    #[error(
         "basic_auth_users: the hash of `{user}` has the cost {cost}; the cost must be from {} to {}; \
          make a hash with `htpasswd -nBC 10 {user}`",
         COSTS.start(),
@@ -66,6 +71,9 @@ impl BasicAuth {
     ) -> Result<Self, BasicAuthError> {
         let mut most_expensive = (0, String::new());
         for (user, hash) in &users {
+            if user.contains(':') {
+                return Err(BasicAuthError::Colon { user: user.clone() });
+            }
             let parts = hash.parse::<bcrypt::HashParts>();
             let parts = parts.map_err(|_| BasicAuthError::NoHash { user: user.clone() })?;
             let cost = parts.get_cost();

@@ -80,7 +80,10 @@ impl WebConfig {
             None => None,
         };
         let rate_limit = document.rate_limit.as_ref();
-        let rate_limit = rate_limit.map(RateLimit::from_section).transpose()?;
+        let rate_limit = rate_limit
+            .map(RateLimit::from_section)
+            .transpose()?
+            .flatten();
         let headers = headers(&http.headers)?;
         let users = document.basic_auth_users;
         let users = (!users.is_empty()).then(|| BasicAuth::new(users, Arc::clone(checks)));

@@ -13,10 +13,16 @@
 //! - If the client of the new request had a turn later than every waiting client, the new request is refused.
 //! - If a waiting client has had a turn, the new request replaces the request of the waiting client that had a turn
 //!   last.
-//! - If no client has had a turn, the new request replaces a random request. So all new clients have the same chance,
-//!   whatever their number is.
+//! - If no client has had a turn, the new request replaces a request of the client with the most vain requests. A
+//!   request is vain if it was refused, or if it left the queue without a turn. If the client of the new request has
+//!   more of them than every waiting client, the new request is refused.
+//! - If several requests are equal by these rules, the new request replaces a random one of them. So all new clients
+//!   have the same chance, whatever their number is.
 //!
-//! So clients that have not had a turn are served first. The queue remembers the last 256 turns.
+//! Turns have the same order: clients that have not had a turn are served first, and among them the clients with the
+//! fewest vain requests. So a new client does not wait behind many clients that repeat their requests, even if none of
+//! them has had a turn. The queue remembers the last 256 turns, and the vain requests of up to 4096 clients, until no
+//! request waits.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -43,6 +49,8 @@ use tokio::sync::oneshot;
 /// A client counts as new again after this number of turns of other clients. So a client does not wait for long even
 /// during a flood in which each request comes from a different address.
 const COUNTED_TURNS: u64 = 256;
+/// The maximum number of clients whose vain requests are counted. If there are more clients, the counts begin again.
+const COUNTED_CLIENTS: usize = 4096;
 
 /// A queue that gives turns (rights to run a check) to clients. A key, such as an address, identifies each client.
 pub struct FairQueue<K: Eq + Hash + Copy> {
@@ -70,9 +78,14 @@ struct State<K: Eq + Hash + Copy> {
     /// For each client, the number of its last turn; turns are numbered in their order. The queue keeps these numbers
     /// only while requests wait.
     last_turns: HashMap<K, u64>,
+    /// The number of vain requests of each client since its last turn. The numbers are kept only while requests wait.
+    vain: HashMap<K, u32>,
     turns: u64,
     next_id: u64,
 }
+
+/// The rank of a client. Clients with a lower rank are served first: the last turn, and the number of vain requests.
+type Rank = (Option<u64>, u32);
 
 struct Waiting<K: Eq + Hash + Copy> {
     id: u64,
@@ -97,6 +110,7 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
             free: turns,
             waiting: Vec::new(),
             last_turns: HashMap::new(),
+            vain: HashMap::new(),
             turns: 0,
             next_id: 0,
         };
@@ -123,6 +137,7 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
                 });
             }
             if state.waiting.len() >= self.places && !state.displace_for(client) {
+                state.count_vain(client);
                 return Err(QueueFull);
             }
             let (sender, turn) = oneshot::channel();
@@ -181,13 +196,14 @@ impl<K: Eq + Hash + Copy> State<K> {
     /// Removes from the queue the request that gets the next turn, and returns this request. If no request waits,
     /// increases the number of checks that may begin immediately.
     fn next(&mut self) -> Option<Waiting<K>> {
-        let last_turn = |waiting: &Waiting<K>| self.last_turn(&waiting.client);
-        let order = self.waiting.iter().map(last_turn).enumerate();
-        // A client without a remembered turn comes first, then the client whose last turn is the oldest. Of several
-        // equal requests, `min_by_key` returns the first one, so the requests of one client keep their order.
-        let Some((at, _)) = order.min_by_key(|(_, last_turn)| *last_turn) else {
+        let rank = |waiting: &Waiting<K>| self.rank(&waiting.client);
+        let order = self.waiting.iter().map(rank).enumerate();
+        // If several elements are equal, `min_by_key` returns the first one. So the requests of one client keep their
+        // order.
+        let Some((at, _)) = order.min_by_key(|(_, rank)| *rank) else {
             self.free += 1;
             self.last_turns.clear();
+            self.vain.clear();
             return None;
         };
         let next = self.waiting.remove(at);
@@ -198,7 +214,8 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn record_turn(&mut self, client: K) {
         self.turns += 1;
         self.last_turns.insert(client, self.turns);
-        // The queue forgets old turns, so that its memory is limited.
+        self.vain.remove(&client);
+        // Old turns are removed to limit the memory.
         if self.last_turns.len() as u64 > 2 * COUNTED_TURNS {
             let turns = self.turns;
             self.last_turns.retain(|_, turn| counts(*turn, turns));
@@ -211,10 +228,24 @@ impl<K: Eq + Hash + Copy> State<K> {
         turn.filter(|turn| counts(*turn, self.turns))
     }
 
-    /// Removes a waiting request, so that a request of `client` can take its place.
+    /// Counts a request that was refused, or that left the queue without a turn.
+    fn count_vain(&mut self, client: K) {
+        if self.vain.len() >= COUNTED_CLIENTS && !self.vain.contains_key(&client) {
+            self.vain.clear();
+        }
+        let count = self.vain.entry(client).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn rank(&self, client: &K) -> Rank {
+        let vain = self.vain.get(client).copied().unwrap_or_default();
+        (self.last_turn(client), vain)
+    }
+
+    /// Refuses a waiting request, so that a request of `client` can take its place.
     ///
-    /// The removed request is the newest request of the client with the most requests, or the request that
-    /// [`Self::of_last_served`] returns. Returns `true` if the queue has a free place now.
+    /// The refused request is the newest request of the client with the most requests, or the request that
+    /// [`Self::of_last_ranked`] returns. Returns whether the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -226,27 +257,28 @@ impl<K: Eq + Hash + Copy> State<K> {
             let mut waiting = self.waiting.iter();
             waiting.rposition(|waiting| requests.get(&waiting.client) == Some(&most))
         } else if own == 0 {
-            self.of_last_served(client)
+            self.of_last_ranked(client)
         } else {
             None
         };
         displaced.is_some_and(|at| {
-            self.waiting.remove(at);
+            let displaced = self.waiting.remove(at);
+            self.count_vain(displaced.client);
             true
         })
     }
 
-    /// Returns the position of the waiting request whose client had the most recent turn.
+    /// Returns the position of the waiting request whose client has the highest rank.
     ///
-    /// Returns `None` if the last turn of `client` is more recent than the turns of all waiting clients. If no waiting
-    /// client has had a turn, returns a random position.
-    fn of_last_served(&self, client: K) -> Option<usize> {
-        let last_turns = self.waiting.iter().map(|own| self.last_turn(&own.client));
-        let latest = last_turns.clone().max()?;
-        if latest < self.last_turn(&client) {
+    /// Returns `None` if `client` has a higher rank than every waiting client. If several clients have the highest
+    /// rank, returns a random position of them.
+    fn of_last_ranked(&self, client: K) -> Option<usize> {
+        let ranks = self.waiting.iter().map(|own| self.rank(&own.client));
+        let latest = ranks.clone().max()?;
+        if latest < self.rank(&client) {
             return None;
         }
-        let candidates = last_turns.enumerate().filter(|(_, turn)| *turn == latest);
+        let candidates = ranks.enumerate().filter(|(_, rank)| *rank == latest);
         let candidates: Vec<_> = candidates.map(|(at, _)| at).collect();
         fastrand::choice(candidates)
     }
@@ -263,7 +295,14 @@ fn counts(turn: u64, turns: u64) -> bool {
 impl<K: Eq + Hash + Copy> Drop for Place<'_, K> {
     fn drop(&mut self) {
         let mut state = self.queue.state.lock();
-        state.waiting.retain(|waiting| waiting.id != self.id);
+        let own = state
+            .waiting
+            .iter()
+            .position(|waiting| waiting.id == self.id);
+        if let Some(own) = own {
+            let left = state.waiting.remove(own);
+            state.count_vain(left.client);
+        }
     }
 }
 
@@ -396,8 +435,53 @@ mod tests {
         // In this case, the 48 attackers have not had a turn yet when the new client requests its turn.
         let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
         assert!(turns <= 60, "{tries} tries, {turns} turns");
-        // The queue cannot remember the turns of 300 attackers, so the new client gets its turn by chance.
+        // The new client does not wait until each of 200 or 300 attackers had a turn, because they repeat their requests.
+        // The queue does not remember the turns of 300 clients.
+        for (attackers, warm_up) in [(200, 40), (300, 40), (300, 400)] {
+            let (tries, turns) = first_turn_of_a_newcomer(attackers, warm_up).unwrap();
+            assert!(turns <= 40, "{attackers}: {tries} tries, {turns} turns");
+        }
         assert!(first_turn_of_a_newcomer(300, 0).is_some());
+    }
+
+    #[test]
+    fn a_client_without_vain_requests_is_served_before_clients_that_repeat_theirs() {
+        let queue = FairQueue::new(1, 2);
+        let turn = first(&queue);
+        let (left, stays) = (ask(&queue, 'b'), ask(&queue, 'c'));
+        drop((left, stays));
+        let mut repeated = [ask(&queue, 'b'), ask(&queue, 'c')];
+        let mut new = ask(&queue, 'd');
+        let refused = repeated.iter_mut().filter_map(poll).count();
+        assert_eq!(refused, 1, "the new request replaces one of them");
+        drop(turn);
+        assert!(poll(&mut new).is_some_and(|result| result.is_ok()));
+    }
+
+    #[test]
+    fn the_counts_of_vain_requests_are_limited() {
+        let queue = FairQueue::new(1, 1);
+        let turn: Turn<u32> = block(queue.turn(0));
+        for client in 1..3 * COUNTED_CLIENTS as u32 {
+            let mut asking = Box::pin(queue.turn(client));
+            let _ = asking
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+        }
+        assert!(queue.state.lock().vain.len() <= COUNTED_CLIENTS);
+        drop(turn);
+        assert!(queue.state.lock().vain.is_empty());
+    }
+
+    /// Returns a turn that is free.
+    fn block<K: Eq + Hash + Copy>(
+        asking: impl Future<Output = Result<Turn<K>, QueueFull>>,
+    ) -> Turn<K> {
+        let asking = std::pin::pin!(asking);
+        match asking.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(turn)) => turn,
+            _ => panic!("the turn is taken"),
+        }
     }
 
     #[test]

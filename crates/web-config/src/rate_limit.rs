@@ -22,8 +22,13 @@ pub(crate) struct RateLimit {
 pub(crate) enum RateLimitError {
     #[error("rate_limit: interval: the value {0}")]
     Interval(DurationError),
-    #[error("rate_limit: interval must be above 0")]
-    ZeroInterval,
+    #[error("rate_limit: interval must not be negative; `0` disables the limit")]
+    NegativeInterval,
+    #[error(
+        "rate_limit: burst must be at least 1, because every request would be refused with 0; to disable the limit, set \
+         interval to `0`"
+    )]
+    NoBurst,
 }
 
 /// The state of the token bucket.
@@ -36,13 +41,21 @@ struct Bucket {
 // === impl RateLimit ===
 
 impl RateLimit {
-    pub(crate) fn from_section(section: &RateLimitSection) -> Result<Self, RateLimitError> {
+    /// Reads the section. As in the exporter-toolkit, the interval 0 disables the limit.
+    pub(crate) fn from_section(section: &RateLimitSection) -> Result<Option<Self>, RateLimitError> {
         let interval = duration::parse(&section.interval);
         let interval = interval.map_err(RateLimitError::Interval)?;
         if interval.is_zero() {
-            return Err(RateLimitError::ZeroInterval);
+            // The parser reads a negative duration as zero.
+            return match section.interval.starts_with('-') {
+                true => Err(RateLimitError::NegativeInterval),
+                false => Ok(None),
+            };
         }
-        Ok(Self::new(section.burst, interval))
+        match section.burst {
+            0 => Err(RateLimitError::NoBurst),
+            burst => Ok(Some(Self::new(burst, interval))),
+        }
     }
 
     fn new(burst: u32, interval: Duration) -> Self {

@@ -392,7 +392,17 @@ fn an_error_names_the_file_the_key_and_the_cure() {
         ),
         (
             "rate_limit: {burst: 1, interval: -5s}",
-            "rate_limit: interval must be above 0",
+            "rate_limit: interval must not be negative; `0` disables the limit",
+        ),
+        (
+            "rate_limit: {burst: 0, interval: 1s}",
+            "rate_limit: burst must be at least 1, because every request would be refused with 0; to disable the limit, \
+             set interval to `0`",
+        ),
+        (
+            "basic_auth_users: {'ann:b': $2y$04$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}",
+            "basic_auth_users: the name `ann:b` contains a colon, so no request can have this name, because a colon ends \
+             the name in a request; rename the user",
         ),
         (
             "basic_auth_users: {ann: open}",
@@ -458,6 +468,40 @@ async fn the_layer_limits_the_rate_asks_for_a_password_and_adds_headers() {
     }
     let checked = config.check(None, &http::HeaderMap::new()).await;
     assert_eq!(checked, Err(Rejection::TooManyRequests));
+}
+
+#[tokio::test]
+async fn the_interval_0_disables_the_limit_of_the_rate() {
+    let directory = Directory::new();
+    for limit in ["{burst: 1, interval: 0}", "{burst: 0, interval: 0s}"] {
+        let text = format!("rate_limit: {limit}\nhttp_server_config: {{http2: false}}\n");
+        let path = directory.write("web.yaml", &text);
+        let config = WebConfigFile::open(path).unwrap().current();
+        for _ in 0..3 {
+            assert_eq!(ask(&config, "").await.status(), StatusCode::OK, "{limit}");
+        }
+    }
+}
+
+#[test]
+fn a_text_in_place_of_a_section_is_an_error() {
+    let directory = Directory::new();
+    for section in [
+        "tls_server_config",
+        "http_server_config",
+        "basic_auth_users",
+        "rate_limit",
+    ] {
+        for text in ["''", "\"\"", "x", "[]", "false"] {
+            let path = directory.write("web.yaml", &format!("{section}: {text}\n"));
+            let error = WebConfigFile::open(path).map(|_| format!("{section}: {text}"));
+            assert!(error.unwrap_err().to_string().contains(section), "{text}");
+        }
+    }
+    for text in ["''", "[]", "x"] {
+        let path = directory.write("web.yaml", text);
+        assert!(WebConfigFile::open(path).is_err(), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::{Client, Resource};
 use prometheus_web_config::fair_queue::{FairQueue, Turn};
+use prometheus_web_config::fingerprint::{Fingerprint, FingerprintKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,8 +29,9 @@ pub(super) const STRANGERS: usize = 8;
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
-/// The maximum time that a review waits in the queue.
-const MAX_QUEUE_TIME: Duration = Duration::from_secs(2);
+/// The maximum time that a review waits in the queue. It is longer than the default timeout of a review. So even if all
+/// reviews time out, the client that is next gets its turn.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(3);
 
 /// The user of a token.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +72,21 @@ pub(super) struct Reviewer {
     timeout: Option<Duration>,
     token_outcomes: OutcomeLog,
     permission_outcomes: OutcomeLog,
+}
+
+// === impl User ===
+
+impl User {
+    /// A hash of all properties on which the permissions of the user depend.
+    pub(super) fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        let UserInfo {
+            extra,
+            groups,
+            uid,
+            username,
+        } = &self.info;
+        key.fingerprint(&(extra, groups, uid, username))
+    }
 }
 
 // === impl Kind ===

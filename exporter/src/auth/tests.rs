@@ -553,3 +553,104 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
         client.abort();
     }
 }
+
+/// Starts a client that repeats its request after a second as long as the queue is full, and returns the time until the
+/// client is accepted.
+async fn accepted_after(filter: &AuthFilter, peer: &str) -> Duration {
+    let start = Instant::now();
+    loop {
+        // Each client has its own token, because the verdict on a token is cached.
+        match check_from(filter, peer, &format!("right-{peer}")).await {
+            Err(Refusal::Busy) => tokio::time::sleep(Duration::from_secs(1)).await,
+            checked => {
+                assert_eq!(checked, Ok(()));
+                return start.elapsed();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_passes_in_seconds_beside_slow_reviews_from_200_addresses() {
+    let server = tower::service_fn(|request: http::Request<kube::client::Body>| async move {
+        let body = request.into_body().collect_bytes().await?;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let token = body["spec"]["token"].as_str().unwrap_or_default();
+        let is_right = !token.starts_with("wrong");
+        // Each review takes almost as long as the default timeout.
+        tokio::time::sleep(Duration::from_millis(1_900)).await;
+        let status =
+            json!({ "authenticated": is_right, "allowed": true, "user": { "username": "u" } });
+        let answer = json!({ "spec": {}, "status": status }).to_string();
+        Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+    });
+    let limits = AuthLimits {
+        review: Some(Duration::from_secs(2)),
+        grace: None,
+    };
+    let filter = AuthFilter::new(Client::new(server, "default"), limits);
+    let attackers = (0..200).map(|client| {
+        let filter = filter.clone();
+        tokio::spawn(async move {
+            let peer = format!("198.51.100.{client}");
+            let mut tries = 0_u32;
+            loop {
+                let _ = check_from(&filter, &peer, &format!("wrong-{client}-{tries}")).await;
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+    });
+    let attackers: Vec<_> = attackers.collect();
+    // A review of the token and a review of its permission take 3.8 s.
+    let early = accepted_after(&filter, "192.0.2.1").await;
+    assert!(early < Duration::from_secs(16), "{early:?}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for number in 2..6 {
+        let waited = accepted_after(&filter, &format!("192.0.2.{number}")).await;
+        assert!(waited < Duration::from_secs(8), "{number}: {waited:?}");
+    }
+    for attacker in attackers {
+        attacker.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_does_not_outlive_a_change_of_the_user_or_of_the_groups() {
+    let user = Arc::new(Mutex::new(json!({ "username": "u", "groups": ["a"] })));
+    let reviewed = Arc::clone(&user);
+    let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let user = reviewed.lock().clone();
+        async move {
+            let is_token = request.uri().path().ends_with("tokenreviews");
+            let body = request.into_body().collect_bytes().await?;
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let may = body["spec"]["groups"][0] == "a" && body["spec"]["user"] == "u";
+            let may = may && body["spec"]["extra"].is_null();
+            let status = match is_token {
+                true => json!({ "authenticated": true, "user": user }),
+                false => json!({ "allowed": may }),
+            };
+            let answer = json!({ "spec": {}, "status": status }).to_string();
+            Ok::<_, kube::Error>(http::Response::new(http_body_util::Full::from(answer)))
+        }
+    });
+    let filter = AuthFilter::new(Client::new(server, "default"), AuthLimits::default());
+    let right = user.lock().clone();
+    for other in [
+        json!({ "username": "v", "groups": ["a"] }),
+        json!({ "username": "u", "groups": ["b"] }),
+        json!({ "username": "u", "groups": ["a"], "extra": { "x": ["y"] } }),
+    ] {
+        *user.lock() = right.clone();
+        tokio::time::advance(TOKEN_VALID).await;
+        assert_eq!(check(&filter, "right").await, Ok(()));
+        *user.lock() = other.clone();
+        tokio::time::advance(TOKEN_VALID).await;
+        let checked = check(&filter, "right").await;
+        assert!(
+            matches!(checked, Err(Refusal::Denied(_))),
+            "{other}: {checked:?}"
+        );
+    }
+}

@@ -199,7 +199,7 @@ impl Access {
                     .and_then(|cluster| cluster.certificate_authority_data.as_deref());
                 has_content = data.is_some_and(|data| !data.is_empty());
                 let options = KubeConfigOptions::default();
-                Config::from_custom_kubeconfig(kubeconfig, &options)
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
                     .map_err(|source| match source {
                         // Here, kube reads the proxy from the environment, so this error is about an environment
@@ -209,7 +209,9 @@ impl Access {
                             ClusterError::ProxyVariable(InvalidProxy { setting })
                         }
                         source => wrong(source.into()),
-                    })?
+                    })?;
+                kubeconfig::check_password(&config.auth_info).map_err(wrong)?;
+                config
             }
         };
         if let Some(apiserver) = &self.apiserver {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use config_file::{ReadError, YamlProblem};
-use kube::config::{Cluster, Context, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::file_limits;
 
@@ -79,6 +79,14 @@ pub(crate) enum InvalidKubeconfig {
         part: &'static str,
         name: String,
     },
+    #[error(
+        "the user of the current context has a {given} without a {missing}, so requests would have no credentials; add \
+         the {missing}, or remove the {given}"
+    )]
+    HalfOfPassword {
+        given: &'static str,
+        missing: &'static str,
+    },
     #[error("{0}")]
     Other(KubeconfigError),
 }
@@ -142,6 +150,27 @@ pub(super) fn check_context(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeco
         user,
         user.is_empty() || users.any(|own| own.name == user),
     )
+}
+
+/// Checks that a user with a user name also has a password. kube ignores a user name or a password alone, and would send
+/// requests without credentials. If the user has other credentials, these credentials are sent.
+pub(super) fn check_password(user: &AuthInfo) -> Result<(), InvalidKubeconfig> {
+    let has_other = user.token.is_some()
+        || user.token_file.is_some()
+        || user.client_certificate.is_some()
+        || user.client_certificate_data.is_some()
+        || user.auth_provider.is_some()
+        || user.exec.is_some();
+    let name = user.username.as_ref().is_some_and(|name| !name.is_empty());
+    let (given, missing) = match (name, user.password.is_some()) {
+        (true, false) => ("username", "password"),
+        (false, true) => ("password", "username"),
+        _ => return Ok(()),
+    };
+    match has_other {
+        true => Ok(()),
+        false => Err(InvalidKubeconfig::HalfOfPassword { given, missing }),
+    }
 }
 
 fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {

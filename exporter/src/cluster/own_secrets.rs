@@ -1,16 +1,18 @@
 //! Hides the exporter's own credentials in responses of the API server and of proxies.
 //!
-//! A server or a proxy may repeat a header of the request in the response. Without this module, the credentials in such
-//! a header would appear in the log, in `/readyz` and on the landing page. The module reads the credentials from the
-//! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins.
+//! A server or a proxy may repeat a header of the request in its response. Without this module, the credentials in such
+//! a header would appear in the log, in `/readyz`, on the landing page and in the errors of subcommands. All responses
+//! pass through this module, so it is the only place that must hide the credentials. The credentials are taken from the
+//! headers of each request, so that this also works for the credentials of plugins and for renewed ones.
 //!
-//! - In a response with an error status, the text `[hidden]` replaces the token and the password. The text also
-//!   replaces each part of the token that has at least [`PART`] bytes, and the Base64 text of user and password.
-//! - In a response with another status, only long credentials are replaced, by a text of the same length. The length
-//!   must stay the same because the response may be protobuf. Short credentials are not replaced: otherwise a password
-//!   that is a common word would change objects that contain this word.
+//! - In a response with an error status, `[hidden]` replaces the credentials in every notation of
+//!   [`Secrets`](crate::redaction): the token, each part of it that has [`PART`] bytes, the password, and the Base64
+//!   text of user and password. Characters that are not visible become escapes.
+//! - In another response, only long credentials are replaced, by a text of the same length. Escapes of JSON are
+//!   decoded for this search. Because the length stays the same, protobuf stays valid. Because short credentials stay,
+//!   a short password does not change objects that contain the same word.
 
-use std::collections::HashSet;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,13 +20,16 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
+use serde_json::Value;
+
+use crate::redaction::{SHORTEST, Secrets, json_escape, overwrite};
 
 /// The credentials of a request.
 #[derive(Default)]
 pub(super) struct OwnSecrets {
     texts: Vec<Vec<u8>>,
-    /// The tokens. `texts` contains the tokens, too. This field exists because parts of tokens are also secret.
-    tokens: Vec<Vec<u8>>,
+    /// The same credentials, for messages.
+    in_messages: Secrets,
 }
 
 /// A response body in which the credentials of the request are hidden.
@@ -39,43 +44,46 @@ enum Hider {
     Content(ContentHider),
 }
 
-/// Hides all secrets in the body of an error response.
+/// Hides all secrets in an error.
 struct ErrorHider {
-    texts: Vec<Vec<u8>>,
-    /// All sequences of [`PART`] bytes in the tokens.
-    parts: HashSet<Vec<u8>>,
-    /// The last bytes that arrived. These bytes are not passed on yet, because they may be the beginning of a secret.
-    held: Vec<u8>,
-    /// The number of bytes at the start of `held` that belong to a secret.
-    hidden: usize,
-    /// The byte before `held`.
-    last: Option<u8>,
-    /// Whether `last` was hidden.
-    was_hidden: bool,
+    secrets: Secrets,
+    /// The error, as far as it was received.
+    received: Vec<u8>,
 }
 
 /// Hides long secrets, and does not change the length of the response body.
 struct ContentHider {
     secrets: Vec<Vec<u8>>,
-    /// The last bytes that were passed on to the reader of the body, if they may be the beginning of a secret. The
-    /// number of these bytes is less than [`START`].
+    /// The characters of all secrets.
+    alphabet: Vec<u8>,
+    /// The first bytes of a secret, at the end of the content that was already passed on. The hider passed on these
+    /// bytes, because they are fewer than [`START`].
     passed: Vec<u8>,
     /// The bytes after `passed`. These bytes are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
 }
 
-const HIDDEN: &str = "[hidden]";
-/// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
+/// Consecutive characters of secrets in JSON, without their escapes.
+#[derive(Default)]
+struct Run {
+    text: Vec<u8>,
+    /// The position of each byte of `text` in the JSON, and the end of its escape.
+    spans: Vec<(usize, usize)>,
+    /// The position after the run.
+    end: usize,
+}
+
+/// The minimum length of the parts of a token that are hidden, in bytes. Common words are shorter.
 const PART: usize = 16;
-/// A shorter secret is hidden only if it is a separate word. Otherwise a password such as `test` would change words
-/// such as `latest`.
-const WORD: usize = 8;
-/// Shorter texts are not hidden, because most messages contain such texts by chance.
-const SHORTEST: usize = 3;
-/// If the content that has arrived ends with the first bytes of a secret, the hider holds these bytes until more
-/// content arrives. It holds them only if there are at least this number: fewer bytes often match by chance, and
-/// holding them would delay watch events. So at most `START - 1` bytes of a secret stay visible.
+/// The minimum length of the start of a secret that is held until more content arrives. A shorter start often occurs by
+/// chance at the end of an event, and would delay the event. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
+/// The maximum size of an error in bytes. The text of a larger error is dropped, because no program reads it.
+const LARGEST_ERROR: usize = 64 << 10;
+/// The first bytes of an object in protobuf.
+const PROTOBUF: &[u8] = b"k8s\0";
+/// The length of an escape such as `\u0041`.
+const ESCAPE: usize = 6;
 
 // === impl OwnSecrets ===
 
@@ -86,35 +94,25 @@ impl OwnSecrets {
         for value in headers.get_all(AUTHORIZATION).iter().chain(proxy) {
             let value = value.to_str().unwrap_or_default();
             let (scheme, credentials) = value.split_once(' ').unwrap_or(("", value));
-            own.add(credentials);
             if scheme.eq_ignore_ascii_case("basic") {
                 let decoded = BASE64_STANDARD.decode(credentials).unwrap_or_default();
                 let decoded = String::from_utf8(decoded).unwrap_or_default();
                 let password = decoded.split_once(':').map_or("", |(_, password)| password);
-                own.add(&decoded);
-                own.add(password);
+                for text in [credentials, &decoded, password] {
+                    own.in_messages.add(text);
+                    own.add(text);
+                }
             } else {
-                own.tokens.push(credentials.as_bytes().to_vec());
+                own.in_messages.add_token(credentials, PART);
+                own.add(credentials);
             }
         }
         own
     }
 
-    /// Adds a secret text. Also adds the forms of this text in JSON strings, including the form of Go, which escapes
-    /// the characters `&`, `<` and `>`.
     fn add(&mut self, text: &str) {
-        if text.len() < SHORTEST {
-            return;
-        }
-        let json = serde_json::to_string(text).unwrap_or_default();
-        let json = json.trim_start_matches('"');
-        let json = json.strip_suffix('"').unwrap_or(json);
-        let in_go = json.replace('&', "\\u0026");
-        let in_go = in_go.replace('<', "\\u003c").replace('>', "\\u003e");
-        for text in [text, json, &in_go] {
-            if !self.texts.iter().any(|own| own == text.as_bytes()) {
-                self.texts.push(text.as_bytes().to_vec());
-            }
+        if text.len() >= SHORTEST {
+            self.texts.push(text.as_bytes().to_vec());
         }
     }
 }
@@ -122,64 +120,54 @@ impl OwnSecrets {
 // === impl ErrorHider ===
 
 impl ErrorHider {
-    fn new(secrets: OwnSecrets) -> Self {
-        let parts = secrets.tokens.iter().flat_map(|token| token.windows(PART));
+    fn new(secrets: Secrets) -> Self {
         Self {
-            parts: parts.map(<[u8]>::to_vec).collect(),
-            texts: secrets.texts,
-            held: Vec::new(),
-            hidden: 0,
-            last: None,
-            was_hidden: false,
+            secrets,
+            received: Vec::new(),
         }
     }
 
-    fn longest(&self) -> usize {
-        self.texts.iter().map(Vec::len).max().unwrap_or_default()
+    /// Takes the next part of the error. Returns whether the error is too large.
+    fn receive(&mut self, bytes: &[u8]) -> bool {
+        self.received.extend_from_slice(bytes);
+        self.received.len() > LARGEST_ERROR
     }
 
-    /// The length of the secret, or of the part of a token, that begins at a position of `held`; 0 if none begins
-    /// there.
-    fn length_at(&self, at: usize) -> usize {
-        let rest = self.held.get(at..).unwrap_or_default();
-        let before = match at.checked_sub(1) {
-            Some(at) => self.held.get(at).copied(),
-            None => self.last,
-        };
-        let is_in_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let found = self.texts.iter().filter(|own| {
-            let is_word = || !is_in_word(before.as_ref()) && !is_in_word(rest.get(own.len()));
-            rest.starts_with(own) && (own.len() >= WORD || is_word())
-        });
-        let part = rest.get(..PART).filter(|part| self.parts.contains(*part));
-        let found = found.map(Vec::len).chain(part.map(<[u8]>::len));
-        found.max().unwrap_or_default()
-    }
-
-    /// Returns the next bytes of the message without secrets. `ends` states whether `bytes` are the last bytes of the
-    /// message.
-    fn hide(&mut self, bytes: &[u8], ends: bool) -> Bytes {
-        self.held.extend_from_slice(bytes);
-        // If a secret begins before position `complete`, `held` contains the whole secret.
-        let complete = match ends {
-            true => self.held.len(),
-            false => self.held.len().saturating_sub(self.longest()),
-        };
-        let mut out = Vec::new();
-        for (at, byte) in self.held.iter().take(complete).enumerate() {
-            let length = self.length_at(at);
-            self.hidden = self.hidden.max(at + length);
-            let is_hidden = at < self.hidden;
-            match (is_hidden, self.was_hidden) {
-                (false, _) => out.push(*byte),
-                (true, false) => out.extend_from_slice(HIDDEN.as_bytes()),
-                (true, true) => {}
+    /// The error without the secrets. A secret may be split between two parts of the response, and a parser decodes the
+    /// texts in JSON, so the error must be complete.
+    fn hidden(&mut self) -> Bytes {
+        let mut error = std::mem::take(&mut self.received);
+        if error.len() > LARGEST_ERROR {
+            return Bytes::new();
+        }
+        if error.starts_with(PROTOBUF) {
+            self.secrets.overwrite(&mut error);
+            return error.into();
+        }
+        match serde_json::from_slice(&error) {
+            Ok(mut value) => {
+                self.hide_in(&mut value);
+                value.to_string().into()
             }
-            self.was_hidden = is_hidden;
+            Err(_) => {
+                let text = String::from_utf8_lossy(&error);
+                self.secrets.message(text.trim_end()).into()
+            }
         }
-        self.hidden = self.hidden.saturating_sub(complete);
-        self.last = self.held.drain(..complete).next_back().or(self.last);
-        out.into()
+    }
+
+    fn hide_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.secrets.message(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.hide_in(value)),
+            Value::Object(fields) => {
+                for (key, mut value) in std::mem::take(fields) {
+                    self.hide_in(&mut value);
+                    fields.insert(self.secrets.message(&key), value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 }
 
@@ -191,8 +179,12 @@ impl ContentHider {
         secrets.retain(|secret| secret.len() >= PART);
         // A long secret may contain a shorter secret, so longer secrets are replaced before shorter ones.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut alphabet = secrets.concat();
+        alphabet.sort_unstable();
+        alphabet.dedup();
         Self {
             secrets,
+            alphabet,
             passed: Vec::new(),
             held: Vec::new(),
         }
@@ -214,7 +206,9 @@ impl ContentHider {
             false => self.start_at_end(&bytes),
         };
         if let Some(start) = start {
-            let is_long = bytes.len() - start >= START;
+            // A part of an escape must not be passed on, because the JSON would be wrong if the rest is replaced.
+            let has_escape = || memchr::memchr(b'\\', bytes.get(start..).unwrap_or_default());
+            let is_long = bytes.len() - start >= START || has_escape().is_some();
             let held = if is_long {
                 start.max(passed)
             } else {
@@ -235,7 +229,114 @@ impl ContentHider {
             let is_start = |at: &usize| bytes.get(*at..).is_some_and(|end| secret.starts_with(end));
             found.find_map(|at| Some(first + at).filter(is_start))
         };
-        self.secrets.iter().filter_map(of).min()
+        let plain = self.secrets.iter().filter_map(of).min();
+        let escaped = self.escaped_start_at_end(bytes);
+        plain.into_iter().chain(escaped).min()
+    }
+
+    /// As [`start_at_end`](Self::start_at_end), but only for a secret with escapes.
+    fn escaped_start_at_end(&self, bytes: &[u8]) -> Option<usize> {
+        let longest = self.secrets.first()?.len() * ESCAPE;
+        let tail = bytes.len().saturating_sub(longest);
+        let is_in_run = |byte: &u8| {
+            *byte == b'\\' || *byte == b'u' || byte.is_ascii_hexdigit() || self.is_in_secret(*byte)
+        };
+        let all = bytes.get(tail..)?;
+        let from = tail
+            + all
+                .iter()
+                .rposition(|byte| !is_in_run(byte))
+                .map_or(0, |at| at + 1);
+        let escape = from + memchr::memchr(b'\\', bytes.get(from..)?)?;
+        // A quotation mark, or another character that is not in the run, may also be escaped.
+        let mut at = self.run_start(bytes, from, escape);
+        loop {
+            let run = self.run(bytes, at);
+            let is_open = is_unfinished(bytes.get(run.end..).unwrap_or_default());
+            if run.end == bytes.len() || is_open {
+                let is_start = |from: &usize| {
+                    let end = run.text.get(*from..).unwrap_or_default();
+                    self.secrets.iter().any(|secret| secret.starts_with(end))
+                };
+                let first = (0..run.text.len()).find(is_start);
+                let first = first.and_then(|first| Some(run.spans.get(first)?.0));
+                return first.or(is_open.then_some(run.end));
+            }
+            at = run.end + json_escape(bytes.get(run.end..)?).map_or(1, |(_, length)| length);
+            if at >= bytes.len() {
+                return None;
+            }
+        }
+    }
+
+    fn is_in_secret(&self, byte: u8) -> bool {
+        self.alphabet.binary_search(&byte).is_ok()
+    }
+
+    /// The position of the first of the characters before `escape` that may belong to the same secret.
+    fn run_start(&self, bytes: &[u8], from: usize, escape: usize) -> usize {
+        let longest = self.secrets.first().map_or(0, Vec::len);
+        let from = from.max(escape.saturating_sub(longest));
+        let before = bytes.get(from..escape).unwrap_or_default();
+        let other = before.iter().rposition(|byte| !self.is_in_secret(*byte));
+        from + other.map_or(0, |at| at + 1)
+    }
+
+    /// Decodes the characters of secrets from a position on.
+    fn run(&self, bytes: &[u8], from: usize) -> Run {
+        let mut run = Run {
+            end: from,
+            ..Run::default()
+        };
+        while let Some(rest @ [byte, ..]) = bytes.get(run.end..) {
+            let mut buffer = [0; 4];
+            let (text, length) = match byte {
+                b'\\' => match json_escape(rest) {
+                    Some((Some(character), length)) => {
+                        (character.encode_utf8(&mut buffer).as_bytes(), length)
+                    }
+                    _ => break,
+                },
+                _ => (std::slice::from_ref(byte), 1),
+            };
+            if !text.iter().all(|byte| self.is_in_secret(*byte)) {
+                break;
+            }
+            let span = (run.end, run.end + length);
+            run.spans.extend(text.iter().map(|_| span));
+            run.text.extend_from_slice(text);
+            run.end += length;
+        }
+        run
+    }
+
+    /// The positions of secrets that contain escapes of JSON.
+    fn escaped(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        if self.secrets.is_empty() {
+            return found;
+        }
+        let mut at = 0;
+        while let Some(next) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+            let escape = at + next;
+            let length = json_escape(bytes.get(escape..).unwrap_or_default());
+            let after = escape + length.map_or(1, |(_, length)| length);
+            if self.run(bytes, escape).text.is_empty() {
+                at = after;
+                continue;
+            }
+            let run = self.run(bytes, self.run_start(bytes, at, escape));
+            for secret in &self.secrets {
+                let positions = memchr::memmem::find_iter(&run.text, secret);
+                found.extend(positions.filter_map(|first| {
+                    let (start, _) = run.spans.get(first)?;
+                    let (_, end) = run.spans.get(first + secret.len() - 1)?;
+                    Some(*start..*end)
+                }));
+            }
+            at = run.end.max(after);
+        }
+        found
     }
 
     fn without_secrets(&self, bytes: Bytes) -> Bytes {
@@ -243,12 +344,24 @@ impl ContentHider {
         for secret in &self.secrets {
             for at in memchr::memmem::find_iter(&bytes, secret) {
                 let copy = changed.get_or_insert_with(|| bytes.to_vec());
-                let hidden = copy.iter_mut().skip(at).take(secret.len());
-                let text = HIDDEN.bytes().chain(std::iter::repeat(b'*'));
-                hidden.zip(text).for_each(|(byte, hidden)| *byte = hidden);
+                overwrite(copy, at..at + secret.len());
             }
         }
+        for range in self.escaped(&bytes) {
+            let copy = changed.get_or_insert_with(|| bytes.to_vec());
+            overwrite(copy, range);
+        }
         changed.map_or(bytes, Bytes::from)
+    }
+}
+
+/// Whether a text is the start of an escape whose end has not arrived yet.
+fn is_unfinished(text: &[u8]) -> bool {
+    match text {
+        [b'\\'] => true,
+        // The second half of a surrogate pair may follow, but credentials contain no such characters.
+        [b'\\', b'u', digits @ ..] => digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit),
+        _ => false,
     }
 }
 
@@ -258,7 +371,7 @@ impl<B> HidingBody<B> {
     /// Wraps the body of a response. `is_error` states whether the response has an error status.
     pub(super) fn new(body: B, secrets: OwnSecrets, is_error: bool) -> Self {
         let hider = match is_error {
-            true => Hider::Error(ErrorHider::new(secrets)),
+            true => Hider::Error(ErrorHider::new(secrets.in_messages)),
             false => Hider::Content(ContentHider::new(secrets)),
         };
         Self {
@@ -268,10 +381,26 @@ impl<B> HidingBody<B> {
         }
     }
 
-    fn hide(&mut self, bytes: Bytes, ends: bool) -> Bytes {
+    /// Returns the next part of the body.
+    fn hide(&mut self, bytes: Bytes) -> Bytes {
         match &mut self.hider {
-            Hider::Error(hider) => hider.hide(&bytes, ends),
-            Hider::Content(hider) => hider.hide(bytes, ends),
+            Hider::Error(hider) => {
+                let is_too_large = hider.receive(&bytes);
+                if is_too_large {
+                    return self.end();
+                }
+                Bytes::new()
+            }
+            Hider::Content(hider) => hider.hide(bytes, false),
+        }
+    }
+
+    /// Returns the last part of the body.
+    fn end(&mut self) -> Bytes {
+        self.has_ended = true;
+        match &mut self.hider {
+            Hider::Error(hider) => hider.hidden(),
+            Hider::Content(hider) => hider.hide(Bytes::new(), true),
         }
     }
 }
@@ -292,11 +421,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for HidingBody<B> {
             let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
             // The body ends at the first trailers, because no client of the exporter reads trailers.
             let data = match frame.transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => this.hide(data, false),
-                Some(Err(_)) | None => {
-                    this.has_ended = true;
-                    this.hide(Bytes::new(), true)
-                }
+                Some(Ok(data)) => this.hide(data),
+                Some(Err(_)) | None => this.end(),
             };
             if !data.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));

@@ -229,8 +229,10 @@ impl Printed {
             Some(None) => return Err(PluginError::InvalidExpiry(name)),
             None => None,
         };
-        let pair = status.client_certificate_data.zip(status.client_key_data);
-        let credentials = match (pair, status.token) {
+        // As in other clients, an empty text is treated as absent.
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let pair = given(status.client_certificate_data).zip(given(status.client_key_data));
+        let credentials = match (pair, given(status.token)) {
             (Some((certificate, key)), _) => Credentials::Certificate(certificate, key.into()),
             // An HTTP header cannot contain this token.
             (None, Some(token)) if http::HeaderValue::from_str(&token).is_err() => {
@@ -298,6 +300,7 @@ mod tests {
                 "echo '{\"status\":{\"clientKeyData\":\"secret\"}}'",
                 "neither a token",
             ),
+            ("echo '{\"status\":{\"token\":\"\"}}'", "neither a token"),
             (
                 "printf %s '{\"status\":{\"token\":\"secret\\n\"}}'",
                 "invalid characters",
@@ -364,6 +367,18 @@ mod tests {
             );
         }
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_in_the_background_that_keeps_the_output_open_does_not_delay_the_credentials() {
+        let script = "echo '{\"status\":{\"token\":\"t\"}}'; sleep 20 & exit 0";
+        let start = std::time::Instant::now();
+        let printed = run_within(&plugin(script), Duration::from_secs(60)).await;
+        assert!(matches!(
+            printed.unwrap().credentials,
+            Credentials::Token(_)
+        ));
+        assert!(start.elapsed() < Duration::from_secs(15));
     }
 
     #[test]

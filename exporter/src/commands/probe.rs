@@ -23,7 +23,7 @@ pub(crate) struct ProbeArgs {
     #[arg(value_name = "URL", required = true, value_parser = address)]
     urls: Vec<Uri>,
     /// Time for which the command retries an address that does not answer with status 200; 0 requests
-    /// each address once
+    /// each address once, and waits up to 30s for each answer
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Timeout,
 }
@@ -48,6 +48,9 @@ pub(super) enum ProbeError {
 /// The maximum number of bytes of a response body that an error shows. The body is useful: for example, the body of
 /// /readyz names the resources that are not ready.
 const SHOWN: usize = 4096;
+
+/// The maximum time of a request if each address is requested once.
+const ONCE: Duration = Duration::from_secs(30);
 
 /// The pause before an address is requested again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -81,7 +84,8 @@ async fn answer_before(
     end: Option<Instant>,
 ) -> Result<usize, ProbeError> {
     let Some(end) = end else {
-        return answer(client, url).await;
+        let once = timeout_at(Instant::now() + ONCE, answer(client, url)).await;
+        return once.unwrap_or_else(|_| Err(ProbeError::Slow(url.clone())));
     };
     let mut last = ProbeError::Slow(url.clone());
     loop {
@@ -130,4 +134,18 @@ fn address(text: &str) -> Result<Uri, String> {
     let uri = text.parse::<Uri>().ok();
     let uri = uri.filter(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
     uri.ok_or_else(|| "is not an address; write `http://HOST:PORT/readyz`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_request_to_a_server_that_hangs_ends() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = answer_before(&client, &url.parse().unwrap(), None).await;
+        assert!(matches!(answer, Err(ProbeError::Slow(_))), "{answer:?}");
+    }
 }

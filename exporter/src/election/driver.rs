@@ -15,6 +15,7 @@ use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step, Uptime};
 use super::record::{Exported, LeaseRecord, duration_seconds, new_lease};
 use super::timing::Timing;
+use crate::humanize::visible_line;
 use crate::options::LONGEST_LEASE;
 
 /// Sends the requests of an election, and passes its decisions to [`Leadership`].
@@ -200,10 +201,7 @@ impl LeaseClient {
 
 /// The first [`MAX_MESSAGE`] characters of a message of the API server, as one line.
 fn one_line(message: &str) -> String {
-    let printable = message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(MAX_MESSAGE).collect()
+    visible_line(message.chars().take(MAX_MESSAGE).collect())
 }
 
 #[cfg(test)]

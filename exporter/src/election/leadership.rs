@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::clock::uptime;
 use super::machine::{Term, Uptime};
+use crate::humanize::visible_line;
 
 /// Whether this replica serves the metrics of objects. All clones share one state.
 #[derive(Clone, Debug)]
@@ -42,6 +43,9 @@ struct State {
     /// Whether this replica was the leader at the last call of [`Leadership::count`].
     is_leader: bool,
 }
+
+/// Maximum length of the identity of a leader on pages, in characters.
+const LONGEST_HOLDER: usize = 256;
 
 #[derive(Debug)]
 struct Metrics {
@@ -139,8 +143,11 @@ impl Leadership {
         self.count();
     }
 
+    /// Sets the identity of the leader. Another program may have written any text into the Lease, and the text is only
+    /// shown.
     pub(super) fn set_holder(&self, holder: Option<&str>) {
-        self.0.state.lock().holder = holder.map(str::to_owned);
+        let shown = |holder: &str| visible_line(holder.chars().take(LONGEST_HOLDER).collect());
+        self.0.state.lock().holder = holder.map(shown);
     }
 
     /// Sets the problem of the last request for the Lease (`None` if it succeeded), and returns the previous problem.
@@ -238,6 +245,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_edited_lease_does_not_control_the_terminal_of_a_reader() {
+        let leadership = Leadership::new("a/l", "me").unwrap();
+        leadership.set_holder(Some(&format!("x\n\u{1b}[2J{}", "y".repeat(10_000))));
+        let shown = leadership.to_string();
+        let start = "standby for lease a/l, which x\\n\\u{1b}[2Jyyy";
+        assert!(shown.starts_with(start) && shown.len() < 400, "{shown}");
+    }
 
     #[test]
     fn a_response_waits_at_most_two_seconds_although_hand_overs_are_repeated() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use config_file::{ReadError, YamlProblem};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::row::{Compat, Form, Row};
@@ -72,7 +72,13 @@ const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
 /// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
-/// A single value of any YAML type, as text. The parser of the option checks the text later.
+/// The key of the web configuration file. An empty path is an error, because it would override the flag and disable TLS
+/// and passwords.
+const WEB_CONFIG: &str = "tls_config";
+const WEB_CONFIG_FORM: &str =
+    "the path of a file; to serve without TLS and passwords, remove the key";
+
+/// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
 /// The reason why an options file cannot be used.
@@ -239,6 +245,12 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                     lists.map(FileValue::Allowlists)
                 }
             };
+            if key == WEB_CONFIG && value == Some(FileValue::Text(String::new())) {
+                return Err(de::Error::invalid_value(
+                    Unexpected::Str(""),
+                    &WEB_CONFIG_FORM,
+                ));
+            }
             self.current.take();
             match value {
                 Some(value) => drop(file.values.insert(key, value)),
@@ -396,6 +408,15 @@ mod tests {
         ] {
             assert_eq!(file.get(key), value.as_ref(), "{key}");
         }
+    }
+
+    #[test]
+    fn an_empty_path_does_not_disable_the_protections_of_the_web_configuration_file() {
+        let problem = "the options file o.yaml is not valid: line 2, column 1: `tls_config`: expected the path of a file; \
+                       to serve without TLS and passwords, remove the key";
+        assert_eq!(parse("port: 80\ntls_config: ''\n").unwrap_err(), problem);
+        let file = parse("kubeconfig: ''\ntls_config:\n").unwrap();
+        assert_eq!(file.get("tls_config"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::query::Query;
 use crate::app_state::AppState;
-use crate::humanize::{counted, span};
+use crate::humanize::{counted, span, visible};
 use crate::instance::{Instance, InstanceStatus, LimitProblem};
 use crate::server::Protection;
 
@@ -73,7 +73,8 @@ pub(super) async fn ready(
             let _ = writeln!(text, "{rules}");
         }
     }
-    (code, text).into_response()
+    // The text contains messages of other programs, which must not control the terminal of a reader.
+    (code, visible(text)).into_response()
 }
 
 fn readiness_word(status: &InstanceStatus) -> &'static str {

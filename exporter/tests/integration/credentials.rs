@@ -125,10 +125,16 @@ fn a_response_that_repeats_the_own_token_does_not_bring_it_to_the_log_or_a_page(
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}")
     };
     let event = json!({ "type": "ERROR", "object": status(500, "InternalError") });
+    let (refusal, event) = (status(403, "Forbidden").to_string(), format!("{event}\n"));
+    // In JSON, each character may be an escape.
+    let escapes: String = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let with_escapes = |text: &str| text.replace(token, &escapes);
     for said in [
-        response("403 Forbidden", &status(403, "Forbidden").to_string()),
+        response("403 Forbidden", &refusal),
+        response("403 Forbidden", &with_escapes(&refusal)),
         // The streaming list ends with an error event.
-        response("200 OK", &format!("{event}\n")),
+        response("200 OK", &event),
+        response("200 OK", &with_escapes(&event)),
     ] {
         let api = Api::start_secure();
         api.accept(token);

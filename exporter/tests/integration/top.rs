@@ -1,5 +1,8 @@
 //! Tests that `top` prints the same report for a running exporter, a saved response and manifests.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use serde_json::Value;
 
 use super::authority::Authority;
@@ -175,4 +178,30 @@ fn an_exporter_with_tls_is_read_if_its_authority_is_trusted() {
     let output = run(&["top", &exporter.telemetry], "");
     let cure = "400 Bad Request: Client sent an HTTP request to an HTTPS server; write https:// before the address";
     assert!(output.stderr.contains(cure), "{}", output.stderr);
+}
+
+#[test]
+fn an_error_of_a_server_neither_shows_the_token_nor_controls_the_terminal() {
+    let token = "t0ken-of-a.reader-1234";
+    let directory = Directory::new("top-token");
+    let file = directory.write("token", token);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+        assert!(request.contains(&format!("bearer {token}")), "{request}");
+        let body = format!("\u{1b}[2J\u{9b}31m{token}, t%30ken-of-a.reader-1234\nmore");
+        let head = format!(
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+    });
+    let error = run(&["top", &address, "--token-file", &file], "").stderr;
+    server.join().unwrap();
+    let shown = "401 Unauthorized: \\u{1b}[2J\\u{9b}31m[hidden], [hidden]\n";
+    assert!(error.ends_with(shown), "{error}");
 }

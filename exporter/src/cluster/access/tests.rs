@@ -73,6 +73,31 @@ async fn no_error_quotes_a_kubeconfig() {
 }
 
 #[tokio::test]
+async fn a_user_name_without_a_password_is_an_error_unless_there_are_other_credentials() {
+    let kubeconfig = |user: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: 'https://a'}}}}], users: [{{name: u, user: {{{user}}}}}]}}"
+        )
+    };
+    for (user, given, missing) in [
+        ("username: s3cr3t", "username", "password"),
+        ("password: s3cr3t", "password", "username"),
+    ] {
+        assert_eq!(
+            error("half", &[&kubeconfig(user)]).await,
+            format!(
+                "0: the user of the current context has a {given} without a {missing}, so requests would have no \
+                 credentials; add the {missing}, or remove the {given}"
+            )
+        );
+    }
+    for user in ["", "username: u, password: ''", "username: u, token: t"] {
+        assert_eq!(error("half", &[&kubeconfig(user)]).await, "", "{user}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_with_a_password_is_refused_and_not_quoted() {
     let kubeconfig = "
 clusters: [{name: a, cluster: {server: 'https://user:SECRET@a'}}]

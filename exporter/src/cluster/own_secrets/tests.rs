@@ -3,6 +3,7 @@
 use http_body_util::{BodyExt, StreamBody};
 
 use super::*;
+use crate::redaction::HIDDEN;
 
 const TOKEN: &str = "eyJhbGciOi.eyJzdWIiOiJvd24ifQ.c2lnbmF0dXJl";
 
@@ -80,15 +81,95 @@ async fn content_keeps_its_length_and_loses_long_credentials_only() {
     }
 }
 
+/// Returns the text with an escape of JSON for each character for which `is_escaped` is true.
+fn escaped(text: &str, is_escaped: impl Fn(usize) -> bool) -> String {
+    let characters = text
+        .char_indices()
+        .map(|(at, character)| match is_escaped(at) {
+            true if character == '/' => "\\/".to_owned(),
+            true => format!("\\u{:04x}", u32::from(character)),
+            false => character.to_string(),
+        });
+    characters.collect()
+}
+
+const NOTATIONS: [fn(usize) -> bool; 5] = [
+    |_| true,
+    |at| at == 0,
+    |at| at == TOKEN.len() - 1,
+    |at| at % 7 == 5,
+    |at| at > 3,
+];
+
+#[tokio::test]
+async fn an_error_with_escapes_does_not_repeat_the_credentials() {
+    let pair = BASE64_STANDARD.encode("agent:pa/ss<word");
+    for is_escaped in NOTATIONS {
+        let token = escaped(TOKEN, is_escaped);
+        let password = escaped("pa/ss<word", is_escaped);
+        let body = format!(
+            "{{\n \"message\": \"got '{token}', {password} \\u001b[2J\\u202e\", \"code\": 500, \"{token}\": [null]}}"
+        );
+        for size in [1, 7, 1000] {
+            let secrets = secrets(&format!("Bearer {TOKEN}"), &format!("Basic {pair}"));
+            let received = received(&body, size, true, secrets).await;
+            let received: Value = serde_json::from_str(&received).unwrap();
+            let expected = serde_json::json!({
+                "message": "got '[hidden]', [hidden] \\u{1b}[2J\\u{202e}", "code": 500, "[hidden]": [null],
+            });
+            assert_eq!(received, expected, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_protobuf_keeps_its_length_and_a_large_error_is_dropped() {
+    let text = format!("k8s\0\u{1}{TOKEN}\u{2}");
+    let bearer = format!("Bearer {TOKEN}");
+    let stars = "*".repeat(TOKEN.len() - 8);
+    let hidden = received(&text, 7, true, secrets(&bearer, "")).await;
+    assert_eq!(hidden, format!("k8s\0\u{1}[hidden]{stars}\u{2}"));
+    let large = "x".repeat(LARGEST_ERROR + 1);
+    assert_eq!(received(&large, 1000, true, secrets(&bearer, "")).await, "");
+}
+
+#[tokio::test]
+async fn content_with_escapes_stays_valid_and_loses_long_credentials() {
+    let bearer = format!("Bearer {TOKEN}");
+    for is_escaped in NOTATIONS {
+        let token = escaped(TOKEN, is_escaped);
+        let body = format!(
+            r#"{{"a":"x\"\n{token}\u0022\\","b":"{token}{token}","c":"\u0065yJ","d":"eyJhb\u0047c"}}"#
+        );
+        for size in [1, 2, 3, 5, 8, 1000] {
+            let received = received(&body, size, false, secrets(&bearer, "")).await;
+            assert_eq!(received.len(), body.len(), "{size}: {received}");
+            let read: Value = serde_json::from_str(&received).unwrap();
+            for key in ["a", "b"] {
+                let text = read[key].as_str().unwrap();
+                // A piece may end with the first bytes of a secret.
+                assert!(!text.contains(&TOKEN[3..]), "{size}: {text}");
+                assert!(text.contains("en]**"), "{size}: {text}");
+            }
+            assert_eq!((&read["c"], &read["d"]), (&"eyJ".into(), &"eyJhbGc".into()));
+        }
+    }
+}
+
 #[test]
 fn content_is_held_only_if_a_secret_may_begin_at_its_end() {
     let secrets = secrets(&format!("Bearer {TOKEN}"), "");
     let mut hider = ContentHider::new(secrets);
     for (bytes, passed) in [
+        ("{\"a\\n\"}\n", "{\"a\\n\"}\n"),
         ("{}\n", "{}\n"),
         ("eyJ", "eyJ"),
         ("x eyJhbG", "x "),
         ("c\n", "eyJhbGc\n"),
+        ("x \\u00", "x "),
+        ("6", ""),
+        ("5yJ", ""),
+        ("\"}\n", "\\u0065yJ\"}\n"),
     ] {
         assert_eq!(hider.hide(bytes.into(), false), passed);
     }

@@ -3,11 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
+use tokio::time::sleep;
 
 /// A running process. When this value is dropped, the process is killed.
 pub(super) struct Process {
@@ -44,6 +46,8 @@ static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
 
 /// Maximum number of bytes of the standard error that are kept.
 const KEPT: usize = 8 << 10;
+/// The time for which the output is read after the process has ended. The output is then in the buffer of the pipe.
+const REST: Duration = Duration::from_millis(500);
 
 /// Kills the plugin that is running, if any.
 pub(crate) fn kill_running() {
@@ -77,15 +81,31 @@ impl Process {
 
     /// Waits until the process ends. If the future is dropped, the process is killed.
     ///
+    /// If the process leaves a child in the background that keeps its output open, the output ends soon after the
+    /// process. The child continues to run.
+    ///
     /// # Errors
     ///
     /// The function fails if the process writes more than `limit` bytes to standard output, or if its output cannot be
     /// read. In both cases, the process is killed.
     pub(super) async fn output(mut self, limit: usize) -> Result<Output, Unread> {
-        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        // `try_join!` stops both reads at the first problem. Otherwise the exporter could wait forever: a process that
-        // has written too much to standard output may never close standard error.
-        let (stdout, stderr) = tokio::try_join!(start_of(stdout, limit), end_of(stderr))?;
+        let streams = (self.child.stdout.take(), self.child.stderr.take());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        // The first problem ends both reads, because a process that has written too much to standard output may keep
+        // standard error open.
+        let read = async {
+            let start = start_of(streams.0, limit, &mut stdout);
+            tokio::try_join!(start, end_of(streams.1, &mut stderr))
+        };
+        let ended = async {
+            let status = self.child.wait().await;
+            sleep(REST).await;
+            status
+        };
+        tokio::select! {
+            read = read => { read?; }
+            ended = ended => { ended?; }
+        }
         let status = self.child.wait().await?;
         self.target = None;
         Ok(Output {
@@ -113,31 +133,33 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads all bytes. Fails if there are more than `limit` bytes.
-async fn start_of(source: Option<impl AsyncRead + Unpin>, limit: usize) -> Result<Vec<u8>, Unread> {
-    let mut bytes = Vec::new();
-    if let Some(source) = source {
-        let mut source = source.take(limit as u64 + 1);
-        source.read_to_end(&mut bytes).await?;
+/// Reads all bytes into `bytes`. More than `limit` bytes are an error.
+async fn start_of(
+    source: Option<impl AsyncRead + Unpin>,
+    limit: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<(), Unread> {
+    let Some(source) = source else {
+        return Ok(());
+    };
+    let mut source = source.take(limit as u64 + 1);
+    while source.read_buf(bytes).await? > 0 {}
+    match bytes.len() > limit {
+        true => Err(Unread::TooMuch),
+        false => Ok(()),
     }
-    if bytes.len() > limit {
-        return Err(Unread::TooMuch);
-    }
-    Ok(bytes)
 }
 
-/// Reads all bytes, so that the process never blocks in a write. Returns only the last bytes.
-async fn end_of(source: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Unread> {
-    let mut bytes = Vec::new();
+/// Reads all bytes, so that the process never waits for a reader. Keeps the last bytes in `bytes`.
+async fn end_of(source: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> Result<(), Unread> {
     let Some(mut source) = source else {
-        return Ok(bytes);
+        return Ok(());
     };
     loop {
         let excess = bytes.len().saturating_sub(KEPT);
         bytes.drain(..excess);
-        let mut read = (&mut source).take(KEPT as u64);
-        if read.read_to_end(&mut bytes).await? == 0 {
-            return Ok(bytes);
+        if (&mut source).take(KEPT as u64).read_buf(bytes).await? == 0 {
+            return Ok(());
         }
     }
 }

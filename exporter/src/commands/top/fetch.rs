@@ -15,13 +15,18 @@ use rustls::ClientConfig;
 use super::super::output::{AnyError, with_causes};
 use super::tls;
 use crate::file_limits;
+use crate::redaction::Secrets;
 
 /// The maximum time of a request. The request may wait for other reports, because the exporter computes one report at a
 /// time. A report of a large cluster takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum size of a report, in bytes.
 const LARGEST: usize = 256 << 20;
-/// The path of a report without a limit on the number of rows.
+/// The maximum number of bytes of an error that are shown.
+const LONGEST_ERROR: usize = 1 << 10;
+/// The minimum length of the parts of the token that an error does not show, in characters.
+const PART: usize = 8;
+/// The path of the report with all rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
 
 /// How `top` connects to a running exporter.
@@ -48,6 +53,9 @@ pub(super) enum Fetched {
 /// The function fails if no exporter answers, or if the exporter refuses the request.
 pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
     let token = access.token_file.map(bearer_token).transpose()?;
+    let header = token.as_ref().and_then(|token| token.to_str().ok());
+    let token_text = header.map_or("", |header| header.trim_start_matches("Bearer "));
+    let secrets = Secrets::of_token(token_text, PART);
     let tls = match url.starts_with("https://") {
         true => Some(tls::client_config(access.ca_file)?),
         false => None,
@@ -60,7 +68,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
         let (status, body) =
             send(url, &format!("{base}{PATH}"), token.as_ref(), tls.as_ref()).await?;
         if status != StatusCode::NOT_FOUND {
-            return accepted(url, status, body).map(Fetched::Report);
+            return accepted(url, status, body, &secrets).map(Fetched::Report);
         }
         let (status, body) = send(
             url,
@@ -74,7 +82,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
                 "{url}: there is neither /debug/cardinality nor /metrics; give the address of the telemetry port (8081)"
             ));
         }
-        accepted(url, status, body).map(Fetched::Metrics)
+        accepted(url, status, body, &secrets).map(Fetched::Metrics)
     };
     let fetched = runtime.block_on(async { tokio::time::timeout(TIMEOUT, fetched).await });
     let fetched = fetched.map_err(|_| format!("{url}: no response within {TIMEOUT:?}"))?;
@@ -142,14 +150,20 @@ async fn send(
     Ok((status, body.to_vec()))
 }
 
-/// Returns the body if the status is 200. Otherwise returns an error with the first line of the body.
-fn accepted(url: &str, status: StatusCode, body: Vec<u8>) -> Result<Vec<u8>, String> {
+/// The body of a successful response. An error shows the first line of the body, without the token of the request.
+fn accepted(
+    url: &str,
+    status: StatusCode,
+    body: Vec<u8>,
+    secrets: &Secrets,
+) -> Result<Vec<u8>, String> {
     if status == StatusCode::OK {
         return Ok(body);
     }
-    let text = String::from_utf8_lossy(&body);
+    let start = body.get(..LONGEST_ERROR).unwrap_or(&body);
+    let text = String::from_utf8_lossy(start);
     let first = text.lines().next().unwrap_or_default();
-    let first = first.trim_end_matches('.');
+    let first = secrets.message(first.trim_end_matches('.'));
     let cure = match first.ends_with("to an HTTPS server") {
         true => "; write https:// before the address",
         false => "",
