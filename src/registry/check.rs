@@ -31,7 +31,8 @@ pub struct CheckReport {
     pub repeated: u64,
     /// The number of values that a family could not read, for each family with such values.
     pub unread: Vec<FamilyErrors>,
-    /// The number of objects that no entry of the configuration selects, for each `apiVersion` and `kind`.
+    /// The number of objects that no entry of the configuration selects or that cannot be decoded, for each
+    /// `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
     /// Hints about possible mistakes. Examples are a metric without a label that depends on the object, and a state
     /// that is missing in the `list` of a state set. If some objects are [ignored](Self::ignored), the hints also name
@@ -134,7 +135,7 @@ pub fn check_as(
             let resource = writer.resource();
             resource.kind() == kind && resource.api_version() == api_version
         });
-        // Here, an object is not applied for one of two reasons: either no entry selects the object, or the object has
+        // There are two possible reasons why an object is not applied: no entry selects the object, or the object has
         // too many values and cannot be decoded.
         let applied =
             writer.is_some_and(|writer| writer.apply_json(object.to_string().as_bytes()).is_ok());

@@ -73,7 +73,9 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object with this namespace and name. The namespace of a cluster-scoped object is empty.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
+    /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
+    ///
+    /// The result is empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list. Readers see the earlier samples until the list ends.

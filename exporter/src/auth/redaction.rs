@@ -28,8 +28,8 @@ pub(super) fn for_log(text: &str, token: &str) -> String {
 
 /// Replaces each part of the token that the text contains, if the part is long enough to be secret.
 ///
-/// The function compares bytes. A comparison of bytes is correct because a token is ASCII: `bearer` refuses all other
-/// tokens.
+/// The function compares bytes. A comparison of bytes is correct because a token is ASCII: the function `bearer`
+/// refuses all other tokens.
 fn without_token(text: &str, token: &str) -> String {
     let part = PART.min(token.len());
     if part == 0 {

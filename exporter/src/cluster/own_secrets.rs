@@ -23,7 +23,7 @@ use http_body::{Body, Frame};
 #[derive(Default)]
 pub(super) struct OwnSecrets {
     texts: Vec<Vec<u8>>,
-    /// The tokens. `texts` contains the tokens, too. This field exists because parts of tokens are also secret.
+    /// The tokens, which `texts` also contains. In a response with an error status, parts of tokens are also hidden.
     tokens: Vec<Vec<u8>>,
 }
 
@@ -67,20 +67,20 @@ struct ContentHider {
 const HIDDEN: &str = "[hidden]";
 /// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
-/// A shorter secret is hidden only if it is a separate word. Otherwise a password such as `test` would change words
-/// such as `latest`.
+/// A secret with fewer bytes than this is hidden only if it is a separate word. Otherwise a password such as `test`
+/// would change words such as `latest`.
 const WORD: usize = 8;
-/// Shorter texts are not hidden, because most messages contain such texts by chance.
+/// Texts with fewer bytes than this are not hidden, because most messages contain such texts by chance.
 const SHORTEST: usize = 3;
 /// If the content that has arrived ends with the first bytes of a secret, the hider holds these bytes until more
-/// content arrives. It holds them only if there are at least this number: fewer bytes often match by chance, and
-/// holding them would delay watch events. So at most `START - 1` bytes of a secret stay visible.
+/// content arrives. It holds the bytes only if there are at least `START` of them: fewer bytes often match by chance,
+/// and holding these bytes would delay watch events. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
 
 // === impl OwnSecrets ===
 
 impl OwnSecrets {
-    /// Reads the credentials from the headers of a request, and from the credentials for the proxy.
+    /// Collects the credentials in the headers of a request, and the credentials for the proxy.
     pub(super) fn of(headers: &HeaderMap, proxy: Option<&HeaderValue>) -> Self {
         let mut own = Self::default();
         for value in headers.get_all(AUTHORIZATION).iter().chain(proxy) {
