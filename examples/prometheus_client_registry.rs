@@ -16,8 +16,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// Returns a router that serves the metrics of objects and the metrics of the registry at `/metrics`. The two must not
-/// have a family with the same name.
+/// Returns a router that serves the metrics of objects and the metrics of the registry at `/metrics`. No family may be
+/// in both.
 pub(crate) fn app(metrics: &StateMetrics, registry: Arc<Registry>) -> Router {
     let service = metrics.service().append(move |_format| {
         let mut text = String::new();

@@ -1,7 +1,8 @@
 //! Shows how to test families. Run the tests with
 //! `cargo test --features testing,manifests --example unit_test_families`.
 //!
-//! The families belong to the custom resource `Backup`. The function `main` does the same check as the last test.
+//! The families belong to the custom resource `Backup`. The function `main` does the same check as the test
+//! `the_families_are_valid`.
 
 use kube::CustomResource;
 use kube_state_metrics::testing::assert_valid;

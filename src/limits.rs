@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Limits on the samples of one object, and on the number of kinds that a configuration of custom resources selects.
 ///
 /// If an object exceeds a limit, only the samples and labels that exceed the limit are left out. [`StoreStats`] counts
-/// the objects that exceed a limit, and [`StoreReader::exceeded_limits`] names the first of these objects. The value 0
-/// disables a limit.
+/// how often objects exceed each limit, and [`StoreReader::exceeded_limits`] names the first object that exceeded each
+/// limit. The value 0 disables a limit.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Pod;

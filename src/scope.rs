@@ -66,7 +66,7 @@ pub enum ShardError {
 
 debug_is_display!(ShardError);
 
-/// The method that assigns objects to shards (a partition of the objects).
+/// A partition: a method that assigns objects to shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Partition {
     /// A jump consistent hash of the hash of the uid, as in kube-state-metrics.

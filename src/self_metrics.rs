@@ -445,7 +445,7 @@ pub(crate) fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGauge
     IntGaugeVec::new(options(name, help), labels)
 }
 
-/// Converts a number to the value of a gauge. A larger number becomes `i64::MAX`.
+/// Converts a number to the value of a gauge. A number above `i64::MAX` becomes `i64::MAX`.
 pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! Compares a store with five joined labels with the same store without them. Joined labels come from other objects,
-//! such as the namespace of a pod.
+//! Compares a store that has five joined labels with a store that has none. Joined labels come from other objects, such
+//! as the namespace of a pod.
 
 use criterion::{BatchSize, Criterion};
 use kube_state_metrics::exposition::Encoding;
@@ -70,7 +70,7 @@ pub(crate) fn bench(c: &mut Criterion, setup: &mut Setup) {
     group.finish();
 }
 
-/// Passes the objects from which labels are joined to `metrics`: the namespaces, nodes and workloads of the pods.
+/// Adds the objects from which labels are joined: the namespaces, nodes and workloads of the pods.
 fn feed_sources(metrics: &StateMetrics, setup: &Setup) {
     let mut namespaces = writer(metrics, BuiltIn::Namespaces);
     let mut nodes = writer(metrics, BuiltIn::Nodes);

@@ -65,8 +65,8 @@ impl Setup {
         }
     }
 
-    /// Restores the initial state of all pods with a list. Single events could not do this, because the store ignores
-    /// an event with a lower resource version.
+    /// Applies a list, which restores the initial state of all pods. Single events could not do this, because the store
+    /// ignores an event with a lower resource version.
     fn reset(&mut self) {
         self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));

@@ -18,7 +18,7 @@ pub(crate) fn typed(at: usize, state: usize) -> Pod {
     serde_json::from_value(pod(at, state)).expect("a generated pod is a pod")
 }
 
-/// Returns the first `count` pods.
+/// Generates `count` pods.
 pub(crate) fn pods(count: usize) -> Vec<Pod> {
     (0..count).map(|at| typed(at, 0)).collect()
 }

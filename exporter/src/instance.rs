@@ -207,7 +207,7 @@ impl Instance {
     }
 
     /// Returns the resource versions of the objects that the instance exports, so that another replica can compare them
-    /// with its versions. Returns `None` until the instance meets the readiness policy.
+    /// with its versions. Returns `None` until `is_complete` returns true.
     pub(crate) fn exported(&self) -> Option<Exported> {
         self.is_complete().then(|| self.source.exported())
     }

@@ -39,7 +39,8 @@ pub(super) struct BaseLayer {
 #[derive(Debug)]
 struct Fixed {
     name: String,
-    /// Indexes of the paths that can set this label. If several of them find a value, the last one sets it.
+    /// Indexes of the paths that can set this label. If several of these paths find a value, the label gets the value
+    /// of the last path in this list.
     paths: Vec<usize>,
     /// The label with its constant value, as text; `None` if no constant sets the label.
     constant: Option<Vec<u8>>,

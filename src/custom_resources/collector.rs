@@ -139,8 +139,8 @@ impl CustomResourceCollector {
         self.is_by_wildcard
     }
 
-    /// Returns the creation time of the kind's CustomResourceDefinition; `None` if the time is unknown. Compared as
-    /// texts, earlier times come first.
+    /// Returns the creation time of the kind's CustomResourceDefinition; `None` if the time is unknown. The
+    /// alphabetical order of these texts is the order of the times.
     pub(crate) fn created(&self) -> Option<&str> {
         self.kind.created()
     }

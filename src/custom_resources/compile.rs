@@ -41,8 +41,8 @@ pub(crate) struct Entry {
     pub(super) has_effect: bool,
 }
 
-/// The labels from paths that a resource sets for all its metrics. All metrics share one copy of these labels in
-/// memory.
+/// The labels that a resource sets for all its metrics by paths (`labelsFromPath`). All metrics share one copy of these
+/// labels in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Inherited {
     pub(super) paths: Arc<LabelPaths>,

@@ -4,9 +4,9 @@
 //! - Families have the same name, but a different help or type.
 //! - Families need the same name in OpenMetrics.
 //!
-//! An exposition has one help text and one type for each family, so it shows only the first help text. Different help
-//! texts are not an error, because they occur in published configurations: several kinds have the same family, and the
-//! help text of each kind contains the name of the kind.
+//! An exposition has one help text and one type for each family, so it shows only one of several help texts. Different
+//! help texts are not an error, because they occur in published configurations: several kinds have the same family, and
+//! the help text of each kind contains the name of the kind.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;

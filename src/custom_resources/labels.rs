@@ -1,6 +1,7 @@
 //! Labels of samples: the names, the values as text, and the paths that find the values.
 //!
-//! A path starts at the object, or at an *element*, that is the value in the object from which a sample is created.
+//! A path starts at the object, or at an *element*. An element is a value in the object, and each sample is created
+//! from one element.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -20,7 +20,7 @@ pub(crate) struct FieldGroups {
     has_all_fields: bool,
 }
 
-/// A top-level field of the object that families read.
+/// A top-level field that families read.
 #[derive(Debug)]
 pub(super) struct GroupedField {
     pub(super) name: String,
@@ -140,7 +140,7 @@ impl FieldGroups {
         }
     }
 
-    /// Whether families read no other fields than the grouped fields, the identity, the API version and the kind.
+    /// Whether families read only the grouped fields, the identity, the API version and the kind.
     pub(super) fn has_all_fields(&self) -> bool {
         self.has_all_fields
     }

@@ -40,8 +40,8 @@ pub(crate) struct Scanned<'a> {
     pub(crate) uid: Cow<'a, str>,
     pub(crate) resource_version: Cow<'a, str>,
     pub(crate) fingerprints: Fingerprints,
-    /// The JSON texts of the fields that families read. `None` if the object is protobuf, or if families may read other
-    /// fields.
+    /// The JSON texts of the fields in the groups. `None` if the object is protobuf, or if families may also read
+    /// fields outside the groups.
     parts: Option<JsonParts<'a>>,
 }
 

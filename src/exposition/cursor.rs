@@ -42,8 +42,8 @@ pub(super) struct RunCursor {
     page: usize,
     /// The index of the next run's first row in the page.
     row: usize,
-    /// A long row is written in several parts. This is the part of the next row that was written last; `None` if no
-    /// part of the next row was written.
+    /// A long row is written in several parts. If some parts of the next row have already been written, this is the
+    /// latest of these parts; otherwise `None`.
     part: Option<RowPart>,
     /// Whether a run of the current family already contains the header of the family.
     has_header: bool,
@@ -305,7 +305,7 @@ impl RunCursor {
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let own = bytes.saturating_add(lines.saturating_mul(per_line));
         let joined = lines.saturating_mul(page.joined_len());
-        // If joined labels make the text longer, runs may first become twice as long. If the text is even longer, the
+        // If joined labels make the text longer, runs may become up to twice as long. If the text is even longer, the
         // page has more runs. More runs are avoided, because each run and its compressed block takes time in each
         // scrape.
         let size = own.max(own.saturating_add(joined) / 2);

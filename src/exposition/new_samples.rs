@@ -15,7 +15,7 @@ use super::row_part::RowPart;
 #[derive(Clone, Debug)]
 pub(super) struct NewSamples {
     repeated: Arc<RepeatedSamples>,
-    /// The number of the first sample in the run. [`RepeatedSamples`] uses the same numbers.
+    /// In [`RepeatedSamples`], the first sample of the run has this number.
     first: usize,
 }
 
@@ -64,8 +64,9 @@ impl NewSamples {
 // === impl SampleCounter ===
 
 impl SampleCounter {
-    /// Counts the samples before a run that starts in the row `row`. Returns the number of the first sample in the run.
-    /// The caller must call this method for each run, in the order of the exposition.
+    /// Returns the number of samples before a run that starts in the row `row`. In [`RepeatedSamples`], the first
+    /// sample of the run has this number. The caller must call this method for each run, in the order of the
+    /// exposition.
     pub(super) fn count_to(
         &mut self,
         page: &FamilyRows<'_>,

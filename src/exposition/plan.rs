@@ -98,7 +98,8 @@ impl Plan {
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
                     // `excludes_configured_labels` is correct only if the labels of configured samples are sorted by
-                    // name. Joined labels come before the other labels, so with joined labels they are not sorted.
+                    // name. If a resource has joined labels, they come before the other labels, so its labels are not
+                    // sorted.
                     is_apart: !has_joins
                         && excludes_configured_labels(family.base_labels, constants.len()),
                 };

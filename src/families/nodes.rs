@@ -153,7 +153,7 @@ fn status(node: &Node) -> Option<&NodeStatus> {
 fn info(node: &Node, s: &mut Samples<'_>) {
     let system = status(node).and_then(|status| status.node_info.as_ref());
     let addresses = status(node).and_then(|status| status.addresses.as_deref());
-    // If a node has several internal addresses, such as IPv4 and IPv6, the last address is used.
+    // If a node has several internal addresses, such as IPv4 and IPv6, the last of them in the object is used.
     let internal = addresses
         .unwrap_or_default()
         .iter()

@@ -126,7 +126,7 @@ impl<K: Resource> Family<K> {
 
     /// Starts the declaration of a state set with the name `name`.
     ///
-    /// A state set has one sample per state. The label with the name of the family contains the state.
+    /// A state set has one sample per state. The label that has the same name as the family contains the state.
     pub fn state_set(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,

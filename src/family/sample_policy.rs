@@ -96,8 +96,8 @@ pub(crate) struct DropCounts {
 // === impl SamplePolicy ===
 
 impl<'a> SamplePolicy<'a> {
-    /// The policy of a family. `reserved_names` are the names of its constant and base labels, and `base_len` is the
-    /// length of the base labels in bytes. Only the families `*_labels` and `*_annotations` have an `allowlist`.
+    /// The policy of a family. `reserved_names` are the names of the constant labels and base labels, and `base_len` is
+    /// the length of the base labels in bytes. Only the families `*_labels` and `*_annotations` have an `allowlist`.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],

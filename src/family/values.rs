@@ -12,8 +12,8 @@ use crate::k8s::{Timestamp, write_label_value};
 
 /// A type that can be the value of a label: a string, an integer, a boolean, or an `Option` (`None` is an empty value).
 ///
-/// For other types that implement `Display`, use [`format_args!`]. Your crate cannot implement this trait, so this
-/// crate escapes every value.
+/// For other types that implement `Display`, use [`format_args!`]. Only this crate can implement this trait, so that
+/// every value is escaped.
 ///
 /// ```
 /// use k8s_openapi::api::core::v1::Service;

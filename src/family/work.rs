@@ -65,8 +65,9 @@ pub(crate) fn of_samples(samples: usize, bytes: usize) -> u64 {
     SAMPLE * samples as u64 + bytes as u64 / TEXT
 }
 
-/// Returns the number of samples without text that cost at least `work` units of work, and the number of bytes of text
-/// that cost at least `work` units.
+/// Converts a limit on the units of work to a limit on the number of samples and a limit on the bytes of text.
+///
+/// A family that reaches one of these limits has used at least `work` units.
 pub(super) fn room(work: u64) -> (usize, usize) {
     let size = |units: u64| usize::try_from(units).unwrap_or(usize::MAX);
     (size(work.div_ceil(SAMPLE)), size(work.saturating_mul(TEXT)))

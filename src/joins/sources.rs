@@ -135,7 +135,7 @@ impl SourceFeed {
         self.sources.wanted.reads(self.kind)
     }
 
-    /// The fields to decode if no store needs the objects of this kind.
+    /// The fields to decode if no store needs the objects of this kind, so that only joined labels need them.
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }

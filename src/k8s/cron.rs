@@ -1,11 +1,11 @@
 //! Cron schedules, with the same meaning as in the CronJob controller of Kubernetes.
 //!
-//! The controller uses the standard parser of this [cron library]. This module accepts the same syntax, and computes
-//! the time of the next run. A *run* is a time at which the schedule starts a Job. A schedule has five fields, or is a
-//! descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from a prefix `TZ=`. As
-//! in kube-state-metrics, two rules differ from the controller. First, 7 also means Sunday. Second, a step above 1 must
-//! be smaller than the number of values in the range to which the step applies. Therefore, `*/12` for months is
-//! invalid.
+//! The controller uses the standard parser of this [cron library]. Except for two rules, this module accepts the same
+//! syntax. It computes the time of the next run. A *run* is a time at which the schedule starts a Job. A schedule has
+//! five fields, or is a descriptor such as `@daily` or `@every 1h30m`. The time zone comes from `spec.timeZone` or from
+//! a prefix `TZ=`. The two rules that differ from the controller are those of kube-state-metrics. First, 7 also means
+//! Sunday. Second, a step above 1 must be smaller than the number of values in the range to which the step applies.
+//! Therefore, `*/12` for months is invalid.
 //!
 //! This module does not use the crates `croner`, `cron` and `cronexpr`, because they accept other syntaxes than the
 //! controller. These crates have no `@every`, and have other rules for days, steps or seconds. `croner` is the most
@@ -49,8 +49,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The Unix epoch in UTC.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The search for a run ends this number of seconds after its start. Without this limit, the search could take too long
-/// if clock changes skip one run after another.
+/// The search for a run looks at the times up to this number of seconds after the given time. Without this limit, the
+/// search could take too long if clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
 /// Returns the time of the first run of a schedule after the time `base`. Both times are in Unix seconds.

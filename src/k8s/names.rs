@@ -70,8 +70,8 @@ pub(crate) fn write_map_label_name(out: &mut Vec<u8>, prefix: &str, key: &str) {
 ///
 /// [`write_map_label_name`] describes how a name is created from a key. If several keys result in the same name, each
 /// of these names gets a suffix: `_conflict1`, `_conflict2` and so on, in the order of `keys`. If a name with a suffix
-/// is already in use, its number is skipped. For the same result as in kube-state-metrics, `keys` must be in ascending
-/// order of their bytes.
+/// is already in use, its number is skipped. The names are the same as in kube-state-metrics only if `keys` are in
+/// ascending order of their bytes.
 pub(crate) fn label_names<'a>(prefix: &str, keys: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: Vec<String> = keys.map(|key| map_label_name(prefix, key)).collect();
     if all_different(&names) {
@@ -99,7 +99,7 @@ fn all_different(names: &[String]) -> bool {
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
     // Maps each name in use to its index in `names`.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
-    // For each name that occurs several times, the number in the last suffix.
+    // For each name that occurs several times, the highest number in a suffix so far.
     let mut counters: HashMap<String, usize> = HashMap::new();
     let mut names: Vec<String> = Vec::with_capacity(bases.len());
     for base in bases {

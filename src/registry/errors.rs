@@ -98,7 +98,7 @@ pub enum BuildProblem {
         /// The second collector that has the family.
         second: String,
     },
-    /// A collector cannot replace a built-in collector, because it reads another resource.
+    /// The collector that was passed to `replace_built_in` does not read the resource of the built-in collector.
     #[error(
         "`replace_built_in` got a collector of {given} for {built_in}; give it a collector of \
          {built_in}, or add the collector by `collector`"

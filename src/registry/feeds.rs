@@ -72,9 +72,9 @@ impl StateMetrics {
     /// Returns a writer of typed objects for the resource of `K`.
     ///
     /// First declare in the builder that the host feeds the resource, with [`fed_by_host`](super::Builder::fed_by_host)
-    /// or [`all_fed_by_host`](super::Builder::all_fed_by_host). A list of a writer replaces only the objects of the
-    /// same writer. So a host with one watch per namespace needs one writer per watch. The writer's
-    /// [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
+    /// or [`all_fed_by_host`](super::Builder::all_fed_by_host). If the host passes a list to a writer, this list
+    /// replaces only the objects of this writer. So a host with one watch per namespace needs one writer per watch. The
+    /// writer's [`store`](Writer::store) has the methods of [`CacheStore`](crate::CacheStore).
     ///
     /// # Errors
     ///
@@ -133,8 +133,8 @@ impl StateMetrics {
 
     /// Returns a writer of JSON for each resource that the host feeds.
     ///
-    /// The writers are in the order of the exposition. The last writers are for objects that only provide [joined
-    /// labels](super::Builder::join_label).
+    /// The writers are in the order of the exposition. The result ends with the writers for objects that only provide
+    /// [joined labels](super::Builder::join_label).
     ///
     /// If the builder does not declare that the host feeds a resource, there is no writer for this resource.
     ///
@@ -159,7 +159,7 @@ impl StateMetrics {
 
     /// Returns the writers of JSON for one resource.
     ///
-    /// There is one writer for each Rust type with a collector of the resource.
+    /// Collectors of different Rust types may read the same resource. Each of these types has its own writer.
     ///
     /// The writers also feed the families that a configuration adds to the resource. With JSON, the host can use other
     /// versions of `kube` and `k8s-openapi` than this crate.

@@ -190,7 +190,7 @@ impl StateMetrics {
     /// Changes the shard. Until the next change of the shard, the stores also accept the objects of the earlier shards
     /// in `leaving`.
     pub(crate) fn set_shards(&self, shard: Shard, leaving: Vec<Shard>) {
-        // With this lock, no store is added during the change, so each store gets the new shard.
+        // While this lock is held, no store is added, so each store gets the new shard.
         #[cfg(feature = "custom-resources")]
         let _changing = self.configured.lock();
         {

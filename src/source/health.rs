@@ -84,7 +84,7 @@ pub struct Health {
 
 struct HealthInner {
     metrics: StateMetrics,
-    /// The default kind of source of all resources. `set_feeds` can set another kind for a resource.
+    /// What feeds a resource, unless `set_feeds` sets another origin for the resource.
     origin: FeedOrigin,
     limits: HealthLimits,
     resources: RwLock<Resources>,

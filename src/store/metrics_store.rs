@@ -289,7 +289,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         read(place, page, row)
     }
 
-    /// The rows of a feeder that readers see, with the filter of the store.
+    /// The published rows of a feeder, and the filter of the store.
     #[cfg(feature = "watch")]
     pub(super) fn rows_of(&self, feeder: usize) -> Option<FeederRows> {
         let mut feeder_tables = self.inner.feeder_tables.lock();

@@ -28,7 +28,7 @@ pub(crate) struct Page {
     joined: JoinedState,
 }
 
-/// The numbers of columns and fingerprints in all pages of a store.
+/// The number of columns and the number of fingerprints per row, which are the same in all pages of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageLayout {
     pub(crate) columns: usize,
@@ -158,7 +158,7 @@ impl Page {
         &self.joined
     }
 
-    /// The value in the dictionary of `row` to which `code`, a byte in a cell of this row, refers.
+    /// Returns the value of `code`, a byte in a cell of `row`, from the dictionary of this row.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))

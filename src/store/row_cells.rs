@@ -52,7 +52,7 @@ impl RowCells {
         end_of(at).saturating_sub(start)
     }
 
-    /// Returns the value in the dictionary to which `code`, a byte in a cell, refers.
+    /// Returns the value of `code`, a byte in a cell, from the dictionary.
     #[cfg(feature = "testing")]
     pub(crate) fn dictionary_value(&self, code: u8) -> &[u8] {
         let at = self.ends.len().saturating_sub(DICTIONARY_COLUMNS) + column_of(code);

@@ -24,8 +24,8 @@ pub(super) struct RowFeeder {
     pub(super) has_row: bool,
     /// The rows of a list that the feeder collects. `None` if the feeder writes each row to its table.
     pub(super) list_page: Option<Box<ListPage>>,
-    /// Whether whole objects must be decoded, because the Rust type of the objects cannot be decoded from only the
-    /// changed fields.
+    /// Whether whole objects must be decoded, because the Rust type of the objects cannot be decoded from only some of
+    /// the fields.
     pub(super) needs_whole_objects: bool,
 }
 

@@ -39,7 +39,8 @@ pub(crate) struct Schema<K> {
     limits: Limits,
     /// The joined labels of the samples.
     joins: Option<Arc<RowJoins>>,
-    /// The feed for the objects of this store, if their labels are joined to the samples of other objects.
+    /// The handle that updates the sources of labels when objects of this store change; `None` if no labels of these
+    /// objects are joined to other samples.
     source: Option<SourceFeed>,
     /// States which changes of an object require that the data for joined labels is read again. This data is the
     /// object's references to other objects, and the object's values that are joined to other samples.
@@ -95,8 +96,8 @@ impl<K: CollectedResource> Schema<K> {
         self
     }
 
-    /// Sets the joined labels of the samples, and the feed for objects whose labels are joined to samples of other
-    /// objects. The caller must add families after this call.
+    /// Sets the joined labels of the samples, and the handle that updates the sources of labels. The caller must add
+    /// families after this call.
     pub(crate) fn with_joins(
         mut self,
         joins: Option<Arc<RowJoins>>,
@@ -116,7 +117,8 @@ impl<K: CollectedResource> Schema<K> {
         self.joins.as_ref()
     }
 
-    /// The feed for the objects of this store, if their labels are joined to the samples of other objects.
+    /// The handle that updates the sources of labels when objects of this store change; `None` if no labels of these
+    /// objects are joined to other samples.
     pub(crate) fn source(&self) -> Option<&SourceFeed> {
         self.source.as_ref()
     }

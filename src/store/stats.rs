@@ -131,7 +131,7 @@ impl StoreCounters {
         }
     }
 
-    /// Counts the samples and labels of the object with this key that were dropped.
+    /// Counts the dropped samples and labels of the object with this key.
     pub(super) fn count_dropped(&self, key: &str, dropped: DropCounts) {
         self.duplicates.add(dropped.repeated_series);
         self.invalid_counters.add(dropped.invalid_counters);

@@ -70,8 +70,8 @@ impl<'a> TextSize<'a> {
         bytes
     }
 
-    /// Returns the length of the value in the dictionary of `row` to which `code`, a byte in a cell of this row,
-    /// refers.
+    /// Returns the length of a value in the dictionary of `row`. A cell of this row refers to the value by the byte
+    /// `code`.
     fn value_len(&self, row: usize, code: u8) -> u64 {
         let at = column_of(code);
         let length = || {

@@ -1,5 +1,5 @@
-//! Updates rows. If an object has changed, an update decodes only the fields that have changed, and renders only the
-//! families that read these fields.
+//! Updates rows. If an object has changed, an update renders only the families that read a changed group of fields, and
+//! decodes only the fields that these families read.
 //!
 //! The store divides the fields of objects into groups. A *scan* of an object computes the fingerprint of each group,
 //! which is a hash of its fields, without decoding the object. A group has changed if its fingerprint differs from the

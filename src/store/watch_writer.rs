@@ -36,7 +36,9 @@ pub(crate) trait ListHelper: WrittenRows + Send + Sync {
     /// Returns an error if the object does not decode.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
-    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
+    /// Returns the `metadata.resourceVersion` of the object that was applied last.
+    ///
+    /// The result is empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Adds the rows that the helper has collected to the table of the writer.
@@ -45,7 +47,7 @@ pub(crate) trait ListHelper: WrittenRows + Send + Sync {
 
 /// The rows that a writer has stored, for an audit.
 pub(crate) trait WrittenRows {
-    /// The key of the last object, `namespace/name` or `name`.
+    /// The key of the object that the writer received last, `namespace/name` or `name`.
     fn last_key(&self) -> &str;
 
     /// Whether the last object that was applied has a row.

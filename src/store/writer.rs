@@ -260,7 +260,9 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.abandon_list();
     }
 
-    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
+    /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
+    ///
+    /// The result is empty if the object has no version.
     #[must_use]
     pub fn last_version(&self) -> &str {
         &self.applier.feeder.version

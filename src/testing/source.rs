@@ -11,7 +11,8 @@ use crate::resource::{CollectedResource, StaticScope};
 /// The input of [`render`](super::render) and [`check`](super::check()): a [`Family`], a [`Collector`], a
 /// [`StateMetrics`], or a reference to one of these types.
 ///
-/// * A **family** gets the default base labels of its type: the namespace and the kind.
+/// * A **family** gets the default base labels of its type, such as `namespace` and `pod` for a pod, or `node` for a
+///   node.
 /// * A **collector** renders all its families, including opt-in families. Families of labels and annotations need an
 ///   allowlist; use a `StateMetrics` for such families.
 /// * A **`StateMetrics`** renders all its families. It keeps the samples of the objects, so a later call with the same

@@ -39,8 +39,8 @@ const LINE_LENGTH: usize = 120;
 /// Extensions of files that contain prose. The empty extension is for scripts without an extension.
 const READ: &[&str] = &["", "css", "html", "js", "md", "rs", "sh", "toml", "yaml"];
 
-/// Directories and files that are not checked: files without prose of this project, and this file, which contains the
-/// refused phrases.
+/// Directories and files that are not checked. They contain no prose, or prose of other projects. This file is not
+/// checked, because it contains the refused phrases.
 const SKIPPED: &[&str] = &[
     ".git",
     "LICENSE",

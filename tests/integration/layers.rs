@@ -1,10 +1,10 @@
 //! Checks that each file imports only from the same layer or from lower layers. Also checks that imports form no cycle
 //! of files or folders. DESIGN.md lists the layers.
 //!
-//! The test parses the sources, and ignores test code. An import is a path in a `use`, a type, an expression or a macro
-//! that refers to an item of another file. If a path leads to a re-export, the test finds the file that defines the
-//! item. A method call does not count as an import. But a file that calls a method of a type usually also imports the
-//! type.
+//! The test parses the sources, and ignores test code. An import is a path that refers to an item of another file. The
+//! path can be in a `use`, a type, an expression or a macro. If a path leads to a re-export, the test finds the file
+//! that defines the item. A method call does not count as an import. But a file that calls a method of a type usually
+//! also imports the type.
 
 mod circles;
 mod imports;

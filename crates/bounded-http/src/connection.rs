@@ -33,13 +33,13 @@ use crate::state::{ConnectionState, ResponseGuard};
 use crate::tracked::{TrackedBody, TrackedStream};
 
 /// Maximum size in bytes of a request's header. Also the maximum number of response bytes that wait in the program's
-/// memory.
+/// memory until the kernel accepts them.
 const BUFFER: usize = 16 * 1024;
 /// Maximum number of fields in a request's header.
 const FIELDS: usize = 64;
 /// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 8;
-/// Maximum number of response bytes that wait in the kernel's memory.
+/// Maximum number of response bytes that wait in the kernel's memory until they are sent.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 

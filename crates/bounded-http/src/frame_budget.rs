@@ -21,9 +21,9 @@ const BURST: u64 = 1_000;
 const PER_SECOND: u64 = 100;
 /// Number of control frames that each new response allows the client to send.
 const PER_RESPONSE: u64 = 4;
-/// Number of response bytes that the server must send until the client may send one more frame. A usual client sends at
-/// most two `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection. With
-/// this number, a client may send four times as many frames.
+/// Number of response bytes that the server must send before the client may send one more frame. A usual client sends
+/// at most two `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection.
+/// With this number, a client may send four times as many frames.
 const BYTES_PER_FRAME: u64 = 512;
 /// Maximum number of sent bytes that can increase the budget later.
 ///
@@ -32,7 +32,7 @@ const BYTES_PER_FRAME: u64 = 512;
 const UNREAD: u64 = 64 << 20;
 
 /// Cost of a frame that resets a request. This cost is higher than [`PER_RESPONSE`]. So if a client resets each of its
-/// requests immediately, its budget soon ends.
+/// requests immediately, its budget is soon empty.
 const RESET_COST: u64 = 8;
 /// Number of payload bytes that increase the cost of a frame by 1.
 const PAYLOAD_PER_COST: u64 = 256;
@@ -113,7 +113,7 @@ impl FrameBudget {
     /// Increases the budget for the time since the last call, and for the responses and the sent bytes since then.
     ///
     /// The budget never exceeds [`BURST`]. If the time and the responses allow more frames than that, the function
-    /// ignores the excess. Sent bytes that do not fit into the budget count in later calls.
+    /// ignores the excess. If sent bytes do not fit into the budget, later calls count these bytes.
     fn refill(&mut self, responses: u64) {
         let elapsed = self.refilled.elapsed();
         let by_time = elapsed.as_millis() as u64 * PER_SECOND / 1_000;

@@ -29,10 +29,10 @@ const ADMISSION: Duration = Duration::from_millis(50);
 /// Maximum time during which the server does not evict a connection whose handshake is incomplete. A TLS handshake
 /// needs several round trips and CPU time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// If the limit on connections is low, the server uses this time multiplied by the limit instead of [`HANDSHAKE`].
+/// If the limit on connections is low, this time multiplied by the limit replaces [`HANDSHAKE`].
 ///
 /// So if many connections arrive and none of them completes its handshake, the server still accepts 80 connections per
-/// second.
+/// second (fewer if the limit is below 4).
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// Time during which the server does not evict a connection after its task has found nothing to read for the first
 /// time. If bytes of a request have already arrived, the operating system reports them within this time.

@@ -87,8 +87,8 @@ impl<S: AsyncRead> AsyncRead for TrackedStream<S> {
         if let Some(frames) = this.frames
             && !frames.record_received(received, this.connection.responses())
         {
-            // `close` wakes the task of the connection, and the task closes the connection. hyper does not receive
-            // these bytes.
+            // `close` wakes the task of the connection, and the task closes the connection. `set_filled` removes the
+            // received bytes, so hyper does not get them.
             this.connection.close(CloseReason::FrameFlood);
             buf.set_filled(before);
             return Poll::Pending;

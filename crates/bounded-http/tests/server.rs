@@ -139,7 +139,8 @@ async fn one_connection_too_many_evicts_the_quietest() {
     ask(&mut first).await;
     let mut second = connect(&running.server).await;
     ask(&mut second).await;
-    // The first connection was active after the second connection, so the server evicts the second connection.
+    // The first connection was active more recently than the second connection, so the server evicts the second
+    // connection.
     ask(&mut first).await;
     let mut third = connect(&running.server).await;
     assert!(ask(&mut third).await.ends_with("hello"));
@@ -379,8 +380,8 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
     begun.recv().await;
     let mut flood = Vec::new();
     for _ in 0..10 {
-        // Each connection of the flood makes progress after the connection `other`. So `other` has been inactive for
-        // the longest time.
+        // All connections of the flood make progress later than the connection `other`. So `other` has been inactive
+        // for the longest time.
         for _ in 0..10 {
             flood.push(connect_from([127, 0, 0, 3]).await);
             begun.recv().await;
@@ -442,7 +443,7 @@ async fn every_request_has_the_extensions_of_its_connection() {
     }
 }
 
-/// A server. When `outdate` sends `true`, its connections become outdated, so the server must close them.
+/// A server. When `outdate` sends `true`, all connections of the server become outdated, so the server must close them.
 struct Outdating {
     server: Server,
     outdate: watch::Sender<bool>,

@@ -7,8 +7,9 @@ const LONGEST: usize = 40;
 /// Returns the key that belongs to a position in the text, if this key is one of `known`. `line` and `column` are
 /// counted from 1.
 ///
-/// The result is the last known key before the column. If there is no such key, the result is the first known key of
-/// the line. If the line has no known key, the result is the first known key of an earlier line with less indentation.
+/// The result is the known key that is nearest to the left of the column. If there is no such key, the result is the
+/// first known key of the line. If the line has no known key, the result is the first known key of an earlier line with
+/// less indentation.
 pub(crate) fn key_at<'a>(text: &str, line: u64, column: u64, known: &[&'a str]) -> Option<&'a str> {
     let above = usize::try_from(line).ok()?.checked_sub(1)?;
     let lines: Vec<&str> = text.lines().take(above + 1).collect();

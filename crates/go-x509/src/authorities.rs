@@ -13,7 +13,7 @@ use crate::certificate::Certificate;
 #[derive(Clone, Debug)]
 pub struct Authorities {
     signers: Vec<Certificate>,
-    /// The signers in the form that webpki uses. Both lists have the same order.
+    /// The signers in the form that webpki uses, in the order of `signers`.
     anchors: Vec<TrustAnchor<'static>>,
     leaves: Vec<Certificate>,
 }
@@ -31,7 +31,7 @@ impl Authorities {
     /// number of certificates that cannot be parsed.
     ///
     /// The crate does not trust a certificate that it cannot parse, because it cannot check such a certificate. For
-    /// example, the certificate may have expired.
+    /// example, it cannot see whether the certificate has expired.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Authorities {
         &self.signers
     }
 
-    /// The signers in the form that webpki uses, in the same order.
+    /// The signers in the form that webpki uses, in the order of [`signers`](Self::signers).
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }

@@ -13,9 +13,9 @@ use crate::signature::{Protocol, verify};
 
 /// Maximum number of further certificates that a client may send after its own certificate.
 ///
-/// If several of these certificates have the same name, a verifier tries them in every order. With 60 such
-/// certificates, it would take seconds of CPU time to refuse a client. A usual chain has at most three further
-/// certificates.
+/// If several of these certificates have the same name, a verifier tries them in every order. If there were 60 such
+/// certificates, the verifier would need seconds of CPU time to refuse a client. A usual chain has at most three
+/// further certificates.
 const MAX_INTERMEDIATES: usize = 5;
 
 /// A verifier for servers. This verifier accepts the same clients as a server in Go.

@@ -99,7 +99,7 @@ impl Rejection {
     }
 }
 
-/// Converts an error of webpki to an error of rustls. rustls has the same conversion as a private function.
+/// Converts an error of webpki to an error of rustls. The function of rustls for this conversion is private.
 pub(crate) fn certificate_error(error: webpki::Error) -> Error {
     use webpki::Error as Own;
     let error = match error {

@@ -22,8 +22,8 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// A verifier that adds explanations to another verifier, for example to one with the authorities of the system. It
-/// accepts the same servers as the other verifier, but its errors explain why a server is refused.
+/// A verifier that explains the errors of another verifier, such as a verifier that trusts the authorities of the
+/// system. Both accept the same servers, but the errors of this verifier explain why a server is refused.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,
@@ -116,7 +116,7 @@ impl ServerCertVerifier for ServerVerifier {
 // === impl ExplainedVerifier ===
 
 impl ExplainedVerifier {
-    /// Wraps a verifier. `origin` names its authorities in error messages.
+    /// Wraps the verifier `inner`. In error messages, `origin` names the authorities that `inner` trusts.
     pub fn new(inner: Arc<dyn ServerCertVerifier>, origin: impl Into<String>) -> Self {
         let origin = origin.into();
         Self { inner, origin }

@@ -18,8 +18,8 @@ use crate::wire::{Payload, Records};
 /// amount of memory.
 const MAX_REWRITTEN: usize = 4 << 20;
 
-/// Returns the same message with its fields in the order of the table (`message`). All records of a field are together.
-/// A record is one encoded value of a field, or a piece of this value.
+/// Returns the same message with its fields in the order of the table (`message`). A record is one encoded value of a
+/// field, or a piece of this value. In the result, no record of another field is between two records of the same field.
 ///
 /// The recursion follows the tables. No message in the tables contains itself, so the depth of the recursion is
 /// limited.

@@ -31,7 +31,7 @@ pub struct FrameReader {
 // === impl FrameReader ===
 
 impl FrameReader {
-    /// Returns `true` if the last frame is incomplete.
+    /// Returns `true` if a part of a frame has arrived, but not the whole frame.
     #[must_use]
     pub fn is_in_frame(&self) -> bool {
         self.known > 0 || self.left.is_some()

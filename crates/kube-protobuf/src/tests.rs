@@ -297,7 +297,8 @@ fn a_watch_is_cut_the_same_however_its_bytes_arrive() {
 #[test]
 fn the_start_of_an_object_tells_its_name() {
     let pod = message_of("v1", "Pod").unwrap();
-    // The annotations come after the names, so the names are complete before the end of the object.
+    // The annotations come last in the metadata, so the start of the object already contains the name, the namespace
+    // and the version.
     let metadata = json!({
         "name": "a", "namespace": "b", "resourceVersion": "7", "annotations": { "x": "long" },
     });

@@ -31,7 +31,7 @@ enum Content<'de> {
     /// The object itself, with its API version and its kind, which are not in the bytes of the message.
     Object(&'static Message, [&'de str; 2], &'de [u8]),
     Message(&'static Message, &'de [u8]),
-    /// A value that is not a message with a table.
+    /// A single value whose type has no table, such as a number, a string or a time.
     Leaf(Type, Payload<'de>),
     /// A list: the type of its elements, the number of the field, and the records of the field.
     List(Type, u32, &'de [u8]),

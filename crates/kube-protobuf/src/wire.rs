@@ -26,14 +26,13 @@ pub(crate) enum Payload<'de> {
     Bytes(&'de [u8]),
 }
 
-/// The bytes of a record before its payload.
+/// The bytes of a record before its payload. If the payload is a varint, the start is the whole record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordStart {
     pub(crate) number: u32,
     /// Whether the record states the length of its payload.
     pub(crate) is_bytes: bool,
-    /// The number of bytes of the payload after the start of the record. This is 0 if the payload is a number, because
-    /// then the start includes the number.
+    /// The number of bytes of the payload after the start of the record; 0 for a varint.
     pub(crate) length: u64,
 }
 
@@ -98,8 +97,7 @@ impl<'de> Payload<'de> {
 // === impl RecordStart ===
 
 impl RecordStart {
-    /// Reads the start of a record, and returns the bytes after the start. If the payload is a number, the start of the
-    /// record includes the payload.
+    /// Reads the start of a record, and returns the bytes after the start.
     pub(crate) fn take(mut bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (number, wire_type) = tag(&mut bytes)?;
         let (is_bytes, length) = match wire_type {

@@ -11,8 +11,7 @@ use bounded_http::{Accepted, Listener, Peer, Server};
 use prometheus_web_config::{AcceptError, WebConfigFile, WebConfigLayer, WebStream};
 use tokio::net::TcpStream;
 
-/// Turns a TCP connection into a plain or an encrypted stream. The current content of the file determines which of
-/// them.
+/// Turns a TCP connection into a stream. The current content of the file determines whether the stream is encrypted.
 async fn accept(
     file: Arc<WebConfigFile>,
     stream: TcpStream,

@@ -1,7 +1,7 @@
 //! HTTP basic authentication: checks the user and the password of each request.
 //!
-//! The file contains the passwords as bcrypt hashes. A check is expensive, so a correct password is remembered (as a
-//! keyed hash) and not checked again.
+//! The web configuration file contains the passwords as bcrypt hashes. A check is expensive, so a correct password is
+//! remembered (as a keyed hash) and not checked again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,8 +33,8 @@ const COSTS: RangeInclusive<u32> = 4..=16;
 pub(crate) struct BasicAuth {
     /// The bcrypt hash of the password of each user.
     users: BTreeMap<String, String>,
-    /// The password of an unknown user is compared with this hash, which is the most expensive one. If all hashes have
-    /// the same cost, response times therefore do not reveal which users exist.
+    /// The hash in `users` with the highest cost. The password of an unknown user is compared with this hash.
+    /// Therefore, if all hashes have the same cost, response times do not reveal which users exist.
     most_expensive: String,
     checks: Arc<PasswordChecks>,
 }

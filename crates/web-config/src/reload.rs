@@ -180,7 +180,7 @@ impl WebConfigFile {
         Arc::clone(&self.in_use.borrow())
     }
 
-    /// Waits until the configuration in use and `accepted` no longer accept the same connections (see
+    /// Waits until the configuration in use accepts other connections than the configuration `accepted` (see
     /// [`WebConfig::accepts_like`]). A server can then close the connections that it accepted with `accepted`.
     ///
     /// The method does not check whether the files have changed. Only [`latest`](Self::latest) and

@@ -1,7 +1,8 @@
 //! Configures TLS in rustls from the section `tls_server_config`.
 //!
-//! rustls supports only TLS 1.2 and 1.3, and only cipher suites with forward secrecy. If the file sets a lower minimum
-//! version, the minimum is TLS 1.2. If the file names a cipher suite without forward secrecy, this is an error.
+//! rustls supports only TLS 1.2 and 1.3, and only cipher suites with forward secrecy. If the web configuration file
+//! sets a lower minimum version, the minimum is TLS 1.2. If the file names a cipher suite without forward secrecy, this
+//! is an error.
 
 mod client_auth;
 mod crypto;

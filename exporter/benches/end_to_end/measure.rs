@@ -1,5 +1,5 @@
-//! Measures an exporter: the start, scrapes, changes of pods, and relists, in this order. The stand-in is a simple
-//! exporter for comparison (see `standin.rs`).
+//! Measures an exporter: the start, scrapes, changes of pods, and relists, in this order. The exporter is either the
+//! exporter of this repository, or the *stand-in*: a simple exporter for comparison (see `standin.rs`).
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     /// Duration of each measurement with changes of pods, and maximum duration of each measurement of scrapes, in
     /// seconds.
     pub(crate) seconds: f64,
-    /// The path of the program of this repository's exporter.
+    /// The path of the exporter of this repository, which is an executable file.
     pub(crate) program: PathBuf,
 }
 

@@ -13,7 +13,7 @@ pub(super) const REMEMBERED: usize = 1024;
 /// A cache of verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// If the API server does not answer, the exporter uses an expired verdict for this time after the review.
+    /// If the API server does not answer, the exporter still uses an expired verdict until its review is this old.
     grace: Duration,
     /// A key, such as a token, counts as known for this time after its last verdict. Reviews of known keys wait in a
     /// separate queue.

@@ -1,6 +1,6 @@
 //! [`Reviewer`]: asks the API server which user a token belongs to, and what the user may do, at a limited rate.
 //!
-//! A token is *known* if the API server has accepted it in the last minutes. Each of these questions is a *review*.
+//! Each of these two questions is a *review*. A token is *known* if the API server has accepted it in the last minutes.
 
 use std::net::IpAddr;
 use std::time::Duration;

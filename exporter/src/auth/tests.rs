@@ -414,7 +414,8 @@ async fn check_from(filter: &AuthFilter, peer: &str, token: &str) -> Result<(), 
     filter.check(peer, &Method::GET, &path, &headers).await
 }
 
-/// Starts clients at one address. For `seconds`, each client sends requests, each with a different invalid token.
+/// Starts clients at one address. Each client sends requests until `seconds` have passed. Each request has a different
+/// invalid token.
 fn flood(filter: &AuthFilter, seconds: u64) -> Vec<tokio::task::JoinHandle<usize>> {
     let end = Instant::now() + Duration::from_secs(seconds);
     let clients = (0..100).map(|client| {

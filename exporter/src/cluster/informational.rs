@@ -36,8 +36,8 @@ struct Heads {
 
 #[derive(Debug)]
 enum Place {
-    /// The next byte belongs to the first bytes of a response. The fields are the first bytes, and how many of them
-    /// have arrived.
+    /// The next byte belongs to the first bytes of a response. The fields are the bytes that have arrived, and their
+    /// number.
     Status([u8; STATUS_END], usize),
     /// The next byte belongs to an informational response, which ends with an empty line.
     Informational { is_line_empty: bool },

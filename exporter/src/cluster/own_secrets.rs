@@ -88,7 +88,7 @@ const ESCAPE: usize = 6;
 // === impl OwnSecrets ===
 
 impl OwnSecrets {
-    /// Reads the credentials from the headers of a request, and from the credentials for the proxy.
+    /// Collects the credentials in the headers of a request, and the credentials for the proxy.
     pub(super) fn of(headers: &HeaderMap, proxy: Option<&HeaderValue>) -> Self {
         let mut own = Self::default();
         for value in headers.get_all(AUTHORIZATION).iter().chain(proxy) {

@@ -43,7 +43,7 @@ struct Renewal {
     schedule: Schedule,
 }
 
-/// The client that requests use, and the problem of the last attempt to renew its credentials.
+/// The client in use, and the problem of the last attempt to renew its credentials.
 struct Current {
     /// The current client; `None` until a credential plugin has printed credentials for the first time.
     client: Option<Client>,

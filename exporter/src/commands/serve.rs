@@ -293,8 +293,9 @@ impl Program {
         Err(problem.into())
     }
 
-    /// Replaces the running configuration by the new configuration `read`. If the new configuration is invalid, logs
-    /// the reason and keeps the running configuration. During the reload, the exporter serves scrapes.
+    /// Replaces the running configuration by a new configuration, which is the argument `read`. If the new
+    /// configuration is invalid, logs the reason and keeps the running configuration. During the reload, the exporter
+    /// serves scrapes.
     ///
     /// If the future is dropped before it is complete, the running configuration stays in use.
     async fn reload(&mut self, read: Result<Configuration, ConfigurationError>) {

@@ -92,7 +92,7 @@ enum Role {
     Left,
 }
 
-/// The state of the Lease, and the time at which this replica first saw the last renewal of the Lease.
+/// The state of the Lease, and the time at which this replica learned of the newest renewal of the Lease.
 #[derive(Debug)]
 struct Seen {
     /// The content of the Lease; `None` if the Lease does not exist.

@@ -70,7 +70,7 @@ impl LeaseRecord {
         !self.holder.is_empty()
     }
 
-    /// Whether the last leader has stopped serving and has released the Lease.
+    /// Whether the previous leader has stopped serving and has released the Lease.
     pub(super) fn is_released(&self) -> bool {
         // If somebody edits the Lease and removes the duration, the Lease does not count as released, because the
         // leader may still serve.

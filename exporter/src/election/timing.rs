@@ -44,8 +44,9 @@ impl Timing {
         (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
 
-    /// The interval of reads during a hand-over, and the time from a scrape to the end of serving. If a scraper
-    /// requests all replicas at the same time, the hand-over happens after these requests, and before the next ones.
+    /// The interval at which the Lease is read during a hand-over. Also the time for which the old leader still serves
+    /// after a scrape. If a scraper requests all replicas at the same time, the hand-over happens after these requests,
+    /// and before the next ones.
     pub(super) fn pause(self) -> Duration {
         (self.duration / 30).min(Duration::from_millis(100))
     }
@@ -77,7 +78,7 @@ impl Timing {
     }
 
     /// How long a leader with `--ha-on-outage=keep` continues to serve after a failed request. The next request ends
-    /// within this time.
+    /// within this time, so the leader serves without a pause even if many requests fail.
     pub(super) fn extension(self) -> Duration {
         2 * self.interval() + self.timeout()
     }

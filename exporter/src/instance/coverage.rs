@@ -41,8 +41,8 @@ impl Coverage {
         }
     }
 
-    /// The scopes whose lists are complete in `self` but not in `next`. If `next` replaced `self` now, their objects
-    /// would be missing.
+    /// The scopes whose lists are complete in `self` but not in `next`. If `next` replaced `self` now, the objects of
+    /// these scopes would be missing.
     pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
         let mut lost = next.uncovered;
         lost.retain(|uncovered| {
@@ -93,8 +93,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // A resource may be incomplete although all its lists are complete: its store does not serve the new lists yet.
-    // Then no scope of the resource counts as covered.
+    // If all lists of a resource are complete, but its store does not serve these lists yet, the resource is
+    // incomplete. Then no scope of the resource counts as covered.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));

@@ -1,6 +1,6 @@
 //! Reports the limits that objects exceed: as log lines, and as problems for the landing page.
 //!
-//! There is one problem for each limit.
+//! Each exceeded limit is one problem.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::Config;

@@ -26,8 +26,9 @@ pub(crate) struct Problem {
     pub(crate) removal_seconds: Option<f64>,
 }
 
-/// If resources in one state have at most this number of different errors, each error is a separate problem. More
-/// errors become one problem with the first error, because such errors usually differ only in the name of the resource.
+/// If resources in one state have at most this number of different errors, each error is a separate problem. If
+/// there are more errors, one problem stands for all these resources and has only the first error, because such errors
+/// usually differ only in the name of the resource.
 const MOST_ERRORS: usize = 3;
 /// The maximum number of resources in one state that a message names.
 pub(crate) const MOST_NAMES: usize = 3;
@@ -52,7 +53,7 @@ impl Problem {
 ///
 /// 1. Problems of resources in `blocking`, because these resources are the reason why the instance is not ready.
 /// 2. Problems that are not normal (`is_normal`).
-/// 3. Problems with many resources.
+/// 3. Problems that affect more resources.
 pub(super) fn problems<'a>(
     behind: impl Iterator<Item = &'a ResourceHealth>,
     blocking: &[ResourceHealth],
@@ -95,7 +96,7 @@ pub(super) fn not_ready(
     format!("not ready{with_policy}: {}", causes.join(", "))
 }
 
-/// Returns a text with the names of the first resources in a state, and with the state.
+/// Returns a text with the names of up to [`MOST_NAMES`] resources, the number of further resources, and their state.
 fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     let names: Vec<_> = resources.iter().map(|own| &*own.resource).collect();
     let state = match state {
@@ -105,7 +106,7 @@ fn named((state, resources): (ResourceState, Vec<&ResourceHealth>)) -> String {
     format!("{} ({state})", first_names(&names))
 }
 
-/// Returns a text with the first names and the number of further names.
+/// Returns a text with the first [`MOST_NAMES`] names and the number of further names.
 fn first_names(names: &[&str]) -> String {
     match names.split_at_checked(MOST_NAMES) {
         Some((first, more @ [_, ..])) => format!("{} and {} more", first.join(", "), more.len()),

@@ -185,7 +185,7 @@ impl RunningSource {
                 false => format!("not ready: {LOADING}{}", self.slow_file()),
             }),
             source: self.parts.description.clone(),
-            // Until the manifests are loaded, the result has no other remarks, because all of them would have the same
+            // Until the manifests are loaded, the result has no remarks, because all of the remarks would have the same
             // cause.
             remarks: remarks
                 .chain(self.skipped())
@@ -216,7 +216,7 @@ impl RunningSource {
         exported
     }
 
-    /// Returns a line for each role of the exporter that lacks rules for resources that the API server forbids.
+    /// If the API server forbids resources, returns a line for each role to which rules must be added.
     pub(super) fn missing_rules(&self) -> Vec<String> {
         missing_rules(&self.health.resources())
     }

@@ -262,7 +262,8 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
     }
 }
 
-/// Formats problems for an error message. A single problem is on the same line; several problems are on separate lines.
+/// Formats problems for an error message. A single problem stays on the first line of the message. If there are several
+/// problems, each of them is on a separate line.
 fn list(problems: &[YamlProblem]) -> String {
     match problems {
         [problem] => problem.to_string(),

@@ -1,5 +1,5 @@
-//! Parsers of option values. The caller writes the value in front of the error message. The message continues the
-//! sentence, and states what to write instead: "`x` is not a port; give a number from 0 to 65535".
+//! Parsers of option values. The caller writes the value before the error message, so the value and the message are one
+//! sentence. The message also states what to write instead: "`x` is not a port; give a number from 0 to 65535".
 
 use std::path::PathBuf;
 use std::time::Duration;

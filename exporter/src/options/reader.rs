@@ -89,7 +89,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Returns the first text of an option that is not empty, and the key or flag that sets it.
+    /// Returns the text of an option, and the key or flag that sets it. Empty texts are skipped. A text in the options
+    /// file takes precedence over the flag.
     pub(super) fn non_empty(&self, row: &Row) -> Option<(String, &'a str)> {
         let in_file = self.texts_in_file(row).find(|text| !text.is_empty());
         let on_command_line = || self.on_command_line(row).filter(|text| !text.is_empty());

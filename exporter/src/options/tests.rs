@@ -213,13 +213,13 @@ fn each_shard_has_a_lease_of_its_own() {
         lease("--pod ksm-3 --pod-namespace a"),
         "kube-state-metrics-shard-3"
     );
-    // For the subcommand `rbac`, users write the placeholder that the pod template contains.
+    // For the subcommand `rbac`, users copy the placeholder for the name of the pod from the pod template.
     assert_eq!(
         lease("--pod $(POD_NAME) --pod-namespace a"),
         "kube-state-metrics-shard-0"
     );
     assert_eq!(lease("--shard 1 --total-shards 2 --ha-lease-name x"), "x");
-    // Replicas for unscheduled pods run in addition to other replicas, so they need another Lease.
+    // Replicas with `--track-unscheduled-pods` run in addition to other replicas, so they need a separate Lease.
     assert_eq!(
         lease("--track-unscheduled-pods"),
         "kube-state-metrics-unscheduled-pods"
@@ -707,7 +707,8 @@ fn of_the_first_configuration_only_the_families_that_have_errors_are_left_out() 
         (later.metrics, warnings.len()),
         (running.metrics.clone(), 1)
     );
-    // The current configuration has an error, but stays valid if a reload does not change it.
+    // The configuration in use has an error. A reload that does not change this configuration must succeed
+    // nevertheless.
     let (same, _) = running.reload(&lenient(&config("size")), None).unwrap();
     assert_eq!(same.metrics, running.metrics);
     let error = running

@@ -77,7 +77,7 @@ fn replicas_read_and_write_the_leases_of_all_shards_that_share_the_role() {
     verbs: [get, update]
 ";
     assert!(text.contains(rule), "{text}");
-    // With too many shards, the role names only the Lease of the shard in the flags.
+    // If the number of shards is very large, the role names only the Lease of the shard that the flags select.
     let huge = [
         "--resources=nodes",
         "--ha",
@@ -313,7 +313,7 @@ subjects:
 
 /// Returns the processor time of this thread.
 fn processor_time() -> std::time::Duration {
-    // The kernel updates the time in the file only when it schedules the thread, so the thread first yields.
+    // The kernel updates this time only when it schedules the thread, so the thread yields before it reads the time.
     std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())

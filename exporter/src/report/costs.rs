@@ -42,12 +42,12 @@ pub(crate) struct LabelExamples {
 #[derive(Default)]
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
-    /// For each label of the last sample, the index of its row in `labels`. Most samples have the same label names as
-    /// the previous sample. So with these indexes, the counter usually finds the row of a label without a search.
+    /// For each label of the previous sample, the index of its row in `labels`. Most samples have the same label names
+    /// as the previous sample. So with these indexes, the counter usually finds the row of a label without a search.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
-    /// The name of the family of the last sample.
+    /// The name of the family of the previous sample.
     family: String,
     /// A number for the current family. The number increases each time a sample belongs to another family than the
     /// previous sample.
@@ -58,8 +58,8 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The last family that has this label (its [`CostCounter::family_number`]), and the index of the label in the list
-    /// of examples of this family. The index is `None` if the list already contains too many other labels.
+    /// The family of the previous sample that has this label, as its [`CostCounter::family_number`]. Also the index of
+    /// the label in the list of examples of this family; `None` if the list already contains too many other labels.
     examples: Option<(u64, Option<usize>)>,
     /// The hashes of the distinct values. Hashes need less memory than values, and two different values almost never
     /// have the same hash.

@@ -131,8 +131,8 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Creates the report from the families. Adds the sums for each resource, and the properties that the catalogue of
-    /// built-in families has for the families.
+    /// Creates the report from the families. Adds the sums for each resource, and properties of the families from the
+    /// catalogue of built-in families.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,
@@ -223,7 +223,7 @@ impl FamilyReport {
         self.resource.as_deref().unwrap_or(OTHER)
     }
 
-    /// Adds the properties that the catalogue of built-in families has for this family.
+    /// Adds the properties of this family from the catalogue of built-in families.
     fn complete(&mut self, entry: Option<&CatalogueEntry>) {
         if let Some(entry) = entry {
             (self.resource).get_or_insert_with(|| entry.resource.name().to_owned());

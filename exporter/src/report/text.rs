@@ -35,7 +35,7 @@ struct Sample<'a> {
 #[derive(Default)]
 struct Families {
     reports: Rows<FamilyReport>,
-    /// The family of the last `HELP` or `TYPE` comment.
+    /// The family of the comment `HELP` or `TYPE` that was read most recently.
     header: FamilyReport,
 }
 

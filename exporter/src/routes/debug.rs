@@ -75,7 +75,7 @@ pub(super) async fn cardinality(State(app): State<Arc<AppState>>, query: Query) 
         .await;
     let mut families: Vec<_> = report.families.iter().collect();
     families.sort_by(|a, b| b.series.cmp(&a.series).then_with(|| a.name.cmp(&b.name)));
-    // The conversion by `json!` sorts the keys.
+    // `json!` sorts the keys of the report, as in the other responses of this file.
     json(&json!(JsonReport {
         series: report.series(),
         bytes: report.bytes(),

@@ -45,8 +45,8 @@ impl Protection {
         }
     }
 
-    /// Waits for a change of the web configuration file that makes connections with the configuration `accepted`
-    /// invalid.
+    /// Waits until this protection no longer permits the connections that were accepted with the configuration
+    /// `accepted`.
     async fn outdates(&self, accepted: &WebConfig) {
         match &self.web {
             Some(file) => file.outdates(accepted).await,

@@ -45,7 +45,7 @@ fn the_page_works_in_a_browser_with_and_without_javascript() {
     assert!(page.contains("<button>Search</button>"), "{page}");
     assert_eq!(shown(&page), ["kube_node_spec_unschedulable"]);
 
-    // The results of a search come first.
+    // If the user searches, the results (families) come before the resources. Otherwise, the resources come first.
     let headings =
         |page: &str| ["families", "resources"].map(|id| page.find(&format!("<h2 id=\"{id}\"")));
     let [families, resources] = headings(&page);

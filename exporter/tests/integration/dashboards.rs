@@ -319,8 +319,8 @@ fn the_kustomization_has_the_rules_and_the_dashboards() {
 
 /// Evaluates every query of every panel, and checks that each query has results.
 fn has_data(server: &Prometheus, cluster: &str) {
-    // If the series have no label `cluster`, the query uses the value of the variable `cluster` that selects all
-    // clusters.
+    // If the series have no label `cluster`, the variable `cluster` in the queries has the value `.*`, which selects
+    // all series.
     let selected = if cluster.is_empty() { ".*" } else { cluster };
     let dashboards = ["exporter", "cluster"];
     let queries: Vec<_> = dashboards

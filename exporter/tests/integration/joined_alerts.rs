@@ -15,8 +15,8 @@ use super::rollouts::now;
 use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 use super::well_known::{expressions, rules};
 
-/// Alerts that have no results over the example cluster. If they had results, the results would not have the joined
-/// label. The reason is that these results have no namespace, or that the expression removes the label by aggregation.
+/// Alerts that have no results over the example cluster. In other clusters, their results do not have the joined label:
+/// the results have no namespace, or the expression removes the label by aggregation.
 const NOT_OVER_THE_EXAMPLE: [&str; 6] = [
     "KubeCPUQuotaOvercommit",
     "KubeJobNotCompleted",

@@ -1,5 +1,5 @@
-//! Tests the configurations and queries in docs/how-to/migrate.md. With them, kube-state-metrics and this exporter run
-//! at the same time.
+//! Tests the configurations and queries in docs/how-to/migrate.md. That page describes how to run kube-state-metrics
+//! and this exporter at the same time.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -146,7 +146,8 @@ impl Prometheus {
         }
     }
 
-    /// Evaluates a query at each tenth of a second. Each row of the result has all its values with their times.
+    /// Evaluates a query every 0.1 s from `start` to `end`. Each row of the result has the values of one series with
+    /// their times.
     pub(super) fn history(&self, query: &str, start: f64, end: f64) -> Vec<Value> {
         let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
         let range = format!("query={query}&start={start}&end={end}&step=0.1");
@@ -182,7 +183,7 @@ impl Prometheus {
         assert!(failures.iter().all(is_zero), "{}", self.own_metrics());
     }
 
-    /// Waits until the last scrapes were successful for exactly `count` targets.
+    /// Waits until there are exactly `count` targets, and the newest scrape of each target was successful.
     fn scrapes(&self, count: usize) {
         let targets = || self.api("/api/v1/targets?state=active")["data"]["activeTargets"].take();
         let what = "all targets are up";

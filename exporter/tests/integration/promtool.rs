@@ -62,7 +62,8 @@ fn rendered(args: &[&str], objects: &str) -> String {
     output.stdout
 }
 
-/// Runs the commands of a page in a directory. The commands use the exporter that was built.
+/// Runs shell commands from the documentation, with `directory` as the working directory. The commands use the exporter
+/// that was built.
 #[track_caller]
 fn run_commands(directory: &Directory, commands: &str) {
     let commands = commands.replace("kube-state-metrics", PROGRAM);

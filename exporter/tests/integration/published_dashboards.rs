@@ -103,7 +103,7 @@ fn with_values(expression: &str) -> String {
     query + rest
 }
 
-/// Splits a text that follows a `$`: into the name of the variable, and the text after the name.
+/// Splits the text after a `$` into the name of the variable and the text after the name.
 fn variable(text: &str) -> (&str, &str) {
     if let Some((name, after)) = text.strip_prefix('{').and_then(|own| own.split_once('}')) {
         return (name, after);

@@ -1,5 +1,5 @@
-//! Tests how many bytes of Secrets remain in the memory of the exporter after a list. The test puts different texts
-//! into the Secrets (*markers*), and counts how many of them are still in memory.
+//! Tests how many bytes of Secrets remain in the memory of the exporter after a list. Each Secret contains 20 texts
+//! (*markers*) that no other Secret contains. The test counts how many markers are still in memory.
 //!
 //! The exporter keeps no bytes of Secrets, and overwrites its own buffers. The bytes that the test finds come from the
 //! TLS and HTTP libraries, which free their buffers without overwriting them. docs/explanation/security.md has the
@@ -16,7 +16,8 @@ use super::support::{Directory, Exporter, eventually};
 
 const SECRETS: usize = 2_000;
 const MARKERS_PER_SECRET: usize = 20;
-/// The start of each marker, which digits follow. This text occurs at no other place in the exporter or in this file.
+/// The start of each marker. After this text, each marker has a different number. This text occurs at no other place in
+/// the exporter or in this file.
 const PREFIX: &[u8] = b"bWFya2Vy";
 const DIGITS: usize = 6;
 /// Maximum number of markers that may remain in memory: a quarter of all markers. This is the number of markers in 2

@@ -387,8 +387,8 @@ fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     cel::Value::from(status)
 }
 
-/// `countBy(list)` returns a map. The keys are the values in the list, as text; the values are the numbers of their
-/// occurrences.
+/// `countBy(list)` returns a map. It has a key for each different element of the list, as text; the value of the key is
+/// how often the list contains this element.
 fn count_by(values: &cel::Value) -> cel::Value {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     if let cel::Value::List(values) = values {

@@ -4,7 +4,7 @@
 //! variable. It includes each value that an operator or function reads. For some functions, the cost is counted before
 //! they run: their results can be larger than their arguments, or they need more than linear time. The parsed
 //! expression is a tree of nodes, such as calls, fields and literals. The *weight* of a value is the number of nodes
-//! that are evaluated to compute it, or that one iteration of a loop evaluates.
+//! that are evaluated to compute the value. The weight of a loop is the number of nodes that one iteration evaluates.
 
 use cel::IdedExpr;
 use cel::common::ast::{
@@ -309,7 +309,7 @@ fn is_counted(value: &IdedExpr) -> bool {
     }
 }
 
-/// Whether an operand is the first name in the name of a function, such as `math` in `math.greatest`.
+/// Whether an operand is the first part of a function's name, such as `math` in `math.greatest`.
 fn is_namespace(operand: &IdedExpr) -> bool {
     let namespaces = ["math", "lists", "strings", "optional", "cel"];
     matches!(&operand.expr, Expr::Ident(name) if namespaces.contains(&&**name))

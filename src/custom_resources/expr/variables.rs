@@ -33,7 +33,7 @@ pub(in super::super) struct Variables<'a> {
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,
-    /// Whether the limit on the work of the thread is lower than the limit on the cost.
+    /// Whether the limit on the work of the thread applies, because it is not higher than the limit on the cost.
     is_interruptible: bool,
     /// A cache of the variable `object`. The number is the address of an expression, and `ObjectVariable` has the
     /// fields that this expression reads. Because of this cache, the object is converted only once for each expression.

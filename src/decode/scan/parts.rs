@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::super::adapter::{Adapter, Wanted};
 use super::super::fields::Fields;
 
-/// The fields of an object that families read: top-level fields, and the fields of their maps.
+/// The fields that families read in one object: top-level fields, and the fields of top-level maps.
 #[derive(Debug, Default)]
 pub(super) struct JsonParts<'de> {
     /// The top-level fields, in the order of the object.
@@ -69,7 +69,7 @@ impl<'de> JsonParts<'de> {
         self.fields.push(Part { name, value });
     }
 
-    /// Adds a field to the map of the last call of `begin_map`.
+    /// Adds a field to the map that the last call of `begin_map` has added.
     pub(super) fn add_below(&mut self, name: Cow<'de, str>, value: &'de RawValue) {
         let value = PartValue::Whole(value);
         self.below.push(Part { name, value });

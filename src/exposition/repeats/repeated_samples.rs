@@ -33,7 +33,7 @@ impl RepeatedSamples {
         word & Self::bit(number) != 0
     }
 
-    /// Adds a number. The set must not contain it yet.
+    /// Adds a number, which the set must not contain yet.
     pub(super) fn insert(&mut self, number: usize) {
         if self.words.len() <= number / 64 {
             self.words.resize(number / 64 + 1, 0);

@@ -19,7 +19,7 @@ use crate::exposition::{Exposition, ExpositionFilter, Format};
 use crate::store::Writer;
 use crate::{Collector, Family, StateMetrics};
 
-/// A hasher with only 61 different hashes. So many different series have the same hash.
+/// A hasher with only 61 different hashes, so that different series often have the same hash.
 #[derive(Default)]
 struct FewHashes(u64);
 

@@ -35,7 +35,7 @@ pub(in crate::families) fn webhook(name: &str, client: &WebhookClientConfig, s: 
         .value(1);
 }
 
-/// Starts a sample of a policy with labels for the kind of the policy's parameters.
+/// Starts a sample of a policy. Its first labels name the kind of the policy's parameters.
 pub(in crate::families) fn param_kind<'s, 'a>(
     s: &'s mut Samples<'a>,
     kind: Option<&ParamKind>,

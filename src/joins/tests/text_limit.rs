@@ -82,7 +82,7 @@ fn joined_labels_that_exceed_the_limit_on_the_text_are_left_out() {
     let mut left_out = 0;
     for team in ["blue", &"b".repeat(1000)] {
         apply_namespace(&metrics, team);
-        // For some of these changes, the store does not generate all families of the pod again.
+        // After some of these changes, the store generates only some of the pod's families again.
         for volumes in [1, 2, 9, 10, 12, 20, 50, 300, 9, 8] {
             for note in ["x", &"n".repeat(1000)] {
                 version += 1;

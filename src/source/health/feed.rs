@@ -12,7 +12,7 @@ use super::clock::Instant;
 use super::failure_reason::FailureReason;
 use super::resource::{FeedHealth, ResourceState};
 
-/// The state of one feed. The feed is for a resource in one namespace or in all namespaces.
+/// The state of the feed of one resource, in one namespace or in all namespaces.
 pub(crate) struct FeedState {
     namespace: Option<String>,
     progress: Mutex<Progress>,

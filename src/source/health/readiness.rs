@@ -131,8 +131,8 @@ pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// Returns the time at which the first list of any resource on which readiness depends was complete. From this time on,
-/// it is certain that the API server works.
+/// Returns the time at which the first list was complete. Only the resources on which readiness depends count. From
+/// this time on, it is certain that the API server works.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
     requested.filter_map(ResourceHealth::served_since).min()

@@ -68,7 +68,7 @@ pub struct HealthSnapshot {
 #[non_exhaustive]
 pub struct ResourceHealth {
     /// The plural name, followed by the group, such as `deployments.apps`. A resource of the core group has only the
-    /// plural name, such as `pods`. For a resource of a configuration of custom resources, the name also has the
+    /// plural name, such as `pods`. If a configuration of custom resources selects the resource, the name also has the
     /// version, such as `widgets.v1.acme.dev`.
     pub resource: String,
     /// Group and version.

@@ -176,8 +176,8 @@ impl TrackedResource {
             FeedOrigin::Host => all_complete,
             FeedOrigin::LeftOut => false,
             FeedOrigin::Watched | FeedOrigin::Manifests => {
-                // A store that was linked to another store later has not received the earlier lists, so it needs a
-                // further list.
+                // If a new store is linked to a store whose lists are complete, the new store has not received these
+                // lists, so it needs a further list.
                 let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
                 self.feeds.is_some() && all_complete && is_listed
             }

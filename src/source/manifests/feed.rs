@@ -99,7 +99,7 @@ impl ManifestFeed {
 
     /// Sets a callback that the feed calls each time that it has read all manifests.
     ///
-    /// This includes the manifests that [`Source::run`] reads.
+    /// [`Source::run`] also calls this callback whenever it has read the manifests.
     #[must_use]
     pub fn on_reload(mut self, callback: impl FnMut(&LoadReport) + Send + 'static) -> Self {
         self.on_reload = Some(Box::new(callback));

@@ -1,7 +1,7 @@
-//! The kinds that the manifests define by a CustomResourceDefinition, and the kinds of their objects.
+//! The kinds of the objects in the manifests, and the kinds that CustomResourceDefinitions in the manifests define.
 //!
-//! From the kinds that exist, called *known kinds*, a configuration of custom resources selects the kinds that get
-//! stores.
+//! These kinds and the built-in kinds are the *known kinds*. A configuration of custom resources selects the known
+//! kinds that get stores.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;

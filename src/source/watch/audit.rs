@@ -1,4 +1,4 @@
-//! The audit of a watch finds changes of objects that a watch has missed, although its connection works.
+//! An audit finds changes of objects that a watch has missed although the connection of the watch works.
 //!
 //! A watch cannot detect that an event was lost. The response still continues, and bookmarks may even confirm later
 //! versions. Therefore, each watch is audited at regular intervals. One such *round* has these steps:

@@ -51,8 +51,8 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// The object or event must be handled later, because a large or expensive object must be handled first, or because
-    /// it is such an object itself.
+    /// The object or event must be handled later, because it is large or expensive, or because a large or expensive
+    /// object must be handled before it.
     Later,
 }
 
@@ -302,8 +302,9 @@ fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
 }
 
 /// Applies or deletes an object that may be partial. A partial object is either a row of a table that the server sends,
-/// or an object in protobuf without some fields. If a table lacks the column that is needed, this function ignores the
-/// row, and the reflector then lists whole objects. A partial object in protobuf is decoded like a whole object.
+/// or an object in protobuf without some fields. If a table lacks the column with the type of a secret, this function
+/// ignores the row, and the reflector then lists whole objects. A partial object in protobuf is decoded like a whole
+/// object.
 fn change_partial(
     sink: &mut impl ListWatchSink,
     partial: &mut PartialObjects,

@@ -9,7 +9,8 @@
 //! An API server may send objects that never end, in many feeds. These rules keep such feeds from blocking the others:
 //!
 //! - A buffer of at most [`SMALL`] bytes needs no memory from the budget, so a feed with small objects never waits.
-//! - The feed that has waited the longest gets the reserve. A feed that needs more than [`ORDINARY`] bytes comes last.
+//! - The waiting feeds that need at most [`ORDINARY`] bytes get the reserve first, then the feeds that need more. In
+//!   both groups, the feed that has waited the longest is first.
 //! - A feed that reads an object for [`MAX_READ`] fails if another feed has also waited for [`MAX_READ`]. A feed that
 //!   waits with an incomplete object fails after [`MAX_WAIT`].
 
@@ -32,7 +33,7 @@ pub(super) struct BufferBudget {
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
     released: Notify,
-    /// Notifies the feeds that have memory from the budget when another feed begins to wait.
+    /// Notifies the feeds with memory from the budget that another feed has begun to wait.
     contended: Notify,
 }
 
@@ -64,7 +65,7 @@ struct WaitGuard {
     number: u64,
 }
 
-/// The error for a feed whose object was incomplete for too long while another feed waited for memory.
+/// The error for a feed whose object was incomplete for too long while this feed or another feed waited for memory.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the object is still incomplete, and another resource waits for the memory of the object")]
 pub(super) struct HeldTooLong;
@@ -95,7 +96,8 @@ pub(super) struct BufferShare {
 
 /// Buffers of up to this size need no memory from the budget. Therefore, a feed with small objects never waits.
 pub(super) const SMALL: usize = 64 << 10;
-/// How long a feed may read one object with memory from the budget, if another feed waits for memory for the same time.
+/// How long a feed that has memory from the budget may read one object. After this time, the feed fails as soon as
+/// another feed has also waited for memory for this time.
 const MAX_READ: Duration = Duration::from_secs(10);
 /// How long a feed may wait for more memory if it already has memory from the budget.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -103,7 +105,7 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Therefore, feeds with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
 /// The size of the buffer for the largest object that etcd accepts by default. Feeds that need more get the reserve
-/// last.
+/// only after all other waiting feeds.
 const ORDINARY: usize = 2 << 20;
 /// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;

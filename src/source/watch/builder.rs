@@ -293,7 +293,7 @@ impl WatchBuilder {
     /// The timeout is at least three times the duration of the last complete list.
     ///
     /// The time begins with the request. It ends at the end of the list, so the timeout also applies while the server
-    /// sends objects. Time in which the list waits for memory of other feeds does not count. After the timeout, the
+    /// sends objects. Time in which the list waits until other feeds free memory does not count. After the timeout, the
     /// watch requests a list in pages, and logs this once. An hour later, it requests streaming lists again.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
@@ -308,7 +308,7 @@ impl WatchBuilder {
     /// The time starts when the first list of any requested resource is complete. After this time, the program becomes
     /// ready with the resources that are complete. The log, [`Readiness`](crate::source::health::Readiness) and the
     /// metric `kube_state_metrics_ready_without` name the missing resources. If a list still receives objects,
-    /// readiness waits for this list even after the time.
+    /// readiness waits for this list even after this time.
     pub fn readiness_deadline(mut self, time: Duration) -> Self {
         self.config.readiness_deadline = non_zero(time);
         self

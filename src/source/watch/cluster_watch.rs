@@ -152,7 +152,7 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
-/// After the watches of this number of resources have started, other tasks can run before further watches start.
+/// The number of resources whose watches start together; then other tasks can run before further watches start.
 const STARTED_AT_ONCE: usize = 32;
 
 /// Stops the watches of removed resources and starts the watches of new resources.

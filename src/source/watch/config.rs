@@ -48,8 +48,8 @@ pub(super) enum NodeScope {
     Unscheduled,
 }
 
-/// How long objects are still served after they have moved to another shard, by default, if the shards follow a
-/// StatefulSet. New pods need this time to start and to list their objects.
+/// If the shards follow a StatefulSet, the default time for which a shard still serves objects that have moved to
+/// another shard. New pods need this time to start and to list their objects.
 const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 
 // === impl WatchConfig ===

@@ -153,10 +153,10 @@ impl DefinitionWatch {
     }
 }
 
-/// After a call that sets the known kinds, there is a pause before the next call. The pause is this number of times as
-/// long as the last call took. Each call takes time for all kinds, even if only one has changed. Without the pause, the
-/// CPU time would grow with the square of the number of definitions if thousands of definitions arrive one after
-/// another.
+/// After a call that sets the known kinds, there is a pause before the next call. The duration of the pause is the
+/// duration of the call multiplied by this number. Each call takes time for all kinds, even if only one has changed.
+/// Without the pause, the CPU time would grow with the square of the number of definitions if thousands of definitions
+/// arrive one after another.
 const PAUSE_FACTOR: u32 = 9;
 
 /// Sets the known kinds whenever they have changed. If there are several changes during a pause, the kinds are set

@@ -1,6 +1,5 @@
-//! Watches the metadata of objects whose labels are joined to the samples of other objects, such as Nodes and
-//! Namespaces. A target is what one reflector lists and watches: a resource in one namespace or in all namespaces, with
-//! selectors.
+//! Watches the metadata of the objects from which labels are joined, such as Nodes and Namespaces. A target is what one
+//! reflector lists and watches: a resource in one namespace or in all namespaces, with selectors.
 
 use super::config::{NodeScope, WatchConfig, in_namespaces};
 use super::context::WatchContext;

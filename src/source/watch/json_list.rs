@@ -120,7 +120,7 @@ impl JsonList {
         metadata.checked()
     }
 
-    /// Refuses a list of another kind, which a wrong proxy may send. Some servers send no kind.
+    /// Refuses a list of another kind, which a misconfigured proxy may send. Some servers send no kind.
     fn check_kind(&self, list: &Fields<'_>) -> Result<(), SplitError> {
         let Some(kind) = list.get("kind") else {
             return Ok(());

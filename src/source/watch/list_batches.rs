@@ -38,7 +38,7 @@ pub(super) struct ListBatches {
     waiting: Option<Batch>,
     /// The worker that applies batches. `None` while a thread uses the worker.
     worker: Option<Worker>,
-    /// The thread that applies a batch. The thread ends after the batch, because a slow list may delay the next batch.
+    /// The thread that applies a batch. The thread ends after the batch, so that no thread waits for a slow list.
     running: Option<JoinHandle<Worker>>,
     /// When this `ListBatches` is dropped, the thread stops after its current object.
     stop: StopOnDrop,
@@ -85,8 +85,8 @@ pub(super) struct AppliedBatches {
 const BATCH: usize = PAGE_ROWS;
 /// A batch with at least this number of bytes is full.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because fewer objects are logged
-/// as warnings.
+/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log names fewer
+/// objects that did not decode.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that apply batches, for all watches of a cluster together.
 const MAX_THREADS: usize = 4;

@@ -1,7 +1,7 @@
 //! Metrics of the watches, for a registry of the host.
 //!
-//! The metrics in the first block of [`WatchMetrics`] have the names, labels and values of kube-state-metrics, so that
-//! the alerts of kube-state-metrics work. The metrics in the second block do not exist in kube-state-metrics.
+//! In [`WatchMetrics`], the metrics above the blank line have the names, labels and values of kube-state-metrics, so
+//! that the alerts of kube-state-metrics work. The metrics below the blank line do not exist in kube-state-metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;

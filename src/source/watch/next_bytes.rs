@@ -1,5 +1,7 @@
-//! Reads the bytes of a list with three deadlines: for the next object, for the whole list, and, if another feed waits
-//! for memory, for an incomplete object in memory.
+//! Reads the bytes of a list, with a deadline for the next object and a deadline for the whole list.
+//!
+//! There is a third deadline: if another feed waits for memory, this feed may not keep an incomplete object in memory
+//! for too long.
 
 use std::time::Duration;
 

@@ -131,8 +131,8 @@ impl ObjectBuffer {
         self.share.object_ended();
     }
 
-    /// Releases the memory that the buffer does not use. If the buffer is in the reserve and has few bytes left, moves
-    /// these bytes to the common memory, if there is enough, and releases the reserve.
+    /// Releases the memory that the buffer does not use. If the buffer is in the reserve and has few bytes left, tries
+    /// to move these bytes to the common memory, so that other feeds can use the reserve.
     pub(super) fn settle(&mut self) {
         // Only a small object is moved out of the reserve, because copying a large object takes time.
         if self.in_reserve && self.bytes.len() <= LARGE {
@@ -162,8 +162,8 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // If the limit is only slightly higher than the next power of two, the capacity is the limit. With the
-            // power of two, the last bytes of an event would cause another copy.
+            // If the limit is only slightly higher than the next power of two, the capacity is the limit. If the
+            // capacity were the power of two, the last bytes of an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };

@@ -18,7 +18,7 @@ use super::representation::Representation;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
-    /// The position of the column with the type of a secret in the tables of the current list or watch.
+    /// In the tables of the current list or watch, the position of the column that contains the type of a secret.
     type_column: Option<usize>,
     /// The end of the period in which whole objects are requested, because a table lacked a column.
     whole_until: Option<Instant>,
@@ -35,7 +35,8 @@ pub(super) struct MissingColumn;
 pub(super) enum ObjectJson<'a> {
     /// The JSON as the API server sent it.
     Received(&'a [u8]),
-    /// JSON that was built from a partial object. The memory is overwritten, because annotations may contain secrets.
+    /// JSON that was built from a partial object. When this value is dropped, its memory is overwritten, because
+    /// annotations may contain secrets.
     Built(Overwritten),
 }
 

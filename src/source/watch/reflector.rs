@@ -40,7 +40,7 @@ pub(super) struct Options {
     pub(super) streaming: bool,
     /// Whether the server may answer a list from its cache, with any version of the objects.
     pub(super) use_cache: bool,
-    /// Maximum number of objects of a list that are requested and stored. If this limit is set, a list has one page.
+    /// Maximum number of objects that a list requests and stores. If this limit is set, a list has one page.
     pub(super) object_limit: Option<u64>,
     pub(super) page_size: u64,
     /// Maximum number of objects that the server may send in a list. A list with more objects fails.
@@ -445,7 +445,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Records the version of the last object of the list in progress.
+    /// Updates `listed_newest` after an object of the list in progress was applied.
     pub(super) fn note_listed(&mut self) {
         let version = resource_version::as_u64(self.sink.last_version());
         self.listed_newest = self.listed_newest.max(version);

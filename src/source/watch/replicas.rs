@@ -123,8 +123,8 @@ impl ListWatchSink for ReplicaSink {
         let has_status = set.status.replicas.is_some();
         // `set_replicas_ready` is called before the shard changes, so that the hand-over waits for the new replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        // If this replica's ordinal is outside the range of the StatefulSet, the replica gets an index without objects,
-        // because Kubernetes deletes the replica soon.
+        // If this replica's ordinal is outside the range of the StatefulSet, the replica gets the index of a shard
+        // without objects, because Kubernetes deletes the replica soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;

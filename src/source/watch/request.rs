@@ -12,7 +12,7 @@ use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::FailureReason;
 
-/// A collection of objects: a resource in one namespace or in all namespaces, with selectors.
+/// A collection: the objects of a resource in one namespace or in all namespaces that match the selectors.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) resource: ResourceInfo,

@@ -37,7 +37,9 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// the namespace and the name of the object, if they are known.
     fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
 
-    /// Returns `metadata.resourceVersion` of the last object, or an empty string if the object has no version.
+    /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
+    ///
+    /// The result is empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a list. Objects that the list does not contain are removed at the end of the list.

@@ -38,7 +38,7 @@ pub struct WatchTimeouts {
     /// 60 s by default.
     pub recovery: Duration,
     /// Time without a failure after which the backoff is reset to the first backoff, 120 s by default. A watch that
-    /// lasts as long as the last backoff also resets the backoff.
+    /// lasts at least as long as the last backoff also resets the backoff.
     pub backoff_reset: Duration,
     /// Range of the random duration after which the server ends a watch; 300 s to 600 s by default.
     pub watch: Range<Duration>,

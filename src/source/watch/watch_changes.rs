@@ -81,7 +81,8 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Returns the minimum duration of a watch. A shorter watch counts as failed, even if it sent events. The minimum
-    /// is [`MIN_WATCH`]. If the previous watch was too short, the minimum is at least the last backoff.
+    /// is [`MIN_WATCH`]. If the previous watch was too short and the last backoff was longer than [`MIN_WATCH`], the
+    /// minimum is this backoff.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)
@@ -135,7 +136,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Resumes a watch that was silent for too long. If resumed watches stay silent, the objects are listed, because
-    /// the server or a proxy may not forward the events of any watch.
+    /// the server or a proxy may drop the events of every watch.
     ///
     /// Some servers send no bookmarks. A watch of such a server is silent while no object changes. Each list doubles
     /// the number of silent watches that lead to the next list, so that a server without bookmarks gets few lists.

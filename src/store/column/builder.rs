@@ -17,7 +17,7 @@ pub(in crate::store) struct ColumnBuilder {
     slots: [u8; SLOTS],
     entries: Vec<Entry>,
     text: Vec<u8>,
-    /// The number of the cell of each row.
+    /// For each row, the number of its cell in `entries`.
     index: Vec<u8>,
 }
 
@@ -40,7 +40,7 @@ impl ColumnBuilder {
         self.entries.push(Entry::EMPTY);
         self.text.clear();
         self.index.clear();
-        // The last cell is compared first, because adjacent rows often have the same cell.
+        // Compare each cell first with the cell of the previous row, because adjacent rows often have the same cell.
         let (mut last, mut number): (&[u8], u8) = (&[], 0);
         for cell in cells {
             if cell != last {

@@ -95,7 +95,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Ends the last page of the list in progress in the linked store.
+    /// Ends the page of the linked store to which this writer adds the rows of a list.
     #[cfg(feature = "watch")]
     pub(in super::super) fn end_page(&self) {
         if let Some(attached) = &self.attached {

@@ -370,7 +370,7 @@ proptest! {
     }
 }
 
-/// Returns the plan for an event that changes an object from `before` to `after`.
+/// Returns the [`UpdatePlan`] for an event that changes an object from `before` to `after`.
 fn plan<'s, K: CollectedResource>(
     store: &'s MetricsStore<K>,
     before: &Value,

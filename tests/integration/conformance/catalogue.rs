@@ -50,8 +50,8 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Pairs of a metric and a label that the metric does not have. An expression with this metric groups by this label,
-/// because another metric in the expression has the label.
+/// Pairs of a metric and a label that the metric does not have. An expression that contains this metric names the label
+/// in `by` or `on`, because another metric in the expression has the label.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),
@@ -82,7 +82,7 @@ struct Source {
 struct UsedLabels {
     /// Labels that occur in selectors of the metric.
     matched: Vec<String>,
-    /// Labels by which an expression with the metric groups or joins.
+    /// Labels in the groupings and joins of the expressions that contain the metric.
     grouped: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ const DERIVED: [&str; 1] = ["kube_cronjob_next_schedule_time"];
 /// A family that has no samples for times before 1970.
 const POSITIVE: &str = "kube_pod_completion_time";
 
-/// Times in the first second of Go's zero time.
+/// Times in the second that begins with Go's zero time. For these times, a family of times has no sample.
 const UNSET: [&str; 5] = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.000001Z",

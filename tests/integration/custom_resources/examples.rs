@@ -63,8 +63,8 @@ fn the_configurations_of_the_guide_are_valid() {
     );
 }
 
-/// If the environment variable `UPDATE_GOLDEN` is set, the test writes the golden files with the current metrics of the
-/// examples.
+/// If the environment variable `UPDATE_GOLDEN` is set, the test writes the current metrics of the examples to the
+/// golden files.
 #[test]
 fn examples_yield_their_golden_expositions() {
     let examples = examples();

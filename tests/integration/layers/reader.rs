@@ -161,7 +161,8 @@ impl<'ast> Visit<'ast> for Reader {
                 let tokens = &item.mac.tokens;
                 if let Some(name) = &item.ident {
                     self.define(name);
-                    // An item with a fixed name belongs to the module that contains the macro.
+                    // If the macro defines an item whose name is not a parameter, the item belongs to the module of the
+                    // macro.
                     each_pair(tokens, &mut |keyword, name| {
                         if ITEM_KEYWORDS.contains(&keyword) && name != "$" {
                             self.items.insert(name.to_owned());

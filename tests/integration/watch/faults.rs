@@ -46,7 +46,7 @@ fn faults() -> Vec<(Fault, FailureReason)> {
     ]
 }
 
-// docs/explanation/testing.md shows the code of this test.
+// docs/explanation/testing.md shows the code of this test, so change both together.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_cut_is_resumed() {
     let server = server();

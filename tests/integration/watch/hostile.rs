@@ -49,7 +49,7 @@ fn page(request: &ApiRequest, names: impl IntoIterator<Item = String>, next: &st
 /// Returns the bytes of a list before its first item. Any number of items may follow.
 fn list_start(request: &ApiRequest) -> Bytes {
     if request.accepts_protobuf() {
-        // The length of the message with the metadata and the items is 2^63 - 1 bytes.
+        // The length of the list message is 2^63 - 1 bytes, so the list can have any number of items.
         return Bytes::from_static(b"k8s\0\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
     }
     Bytes::from_static(b"{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[")
@@ -543,9 +543,9 @@ async fn a_large_chunk_of_small_objects_needs_little_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_other_feeds_does_not_count_as_time_of_a_list() {
-    // The lists of `a` and `b` use the whole limit on memory for 9 s. The list of `c` must wait, and then takes 56 s.
-    // The lists do not begin at the same time, because the growing buffers of `a` and `b` together would exceed the
-    // limit.
+    // For 9 s, the lists of `a` and `b` together use all memory that the limit permits. The list of `c` must wait, and
+    // then takes 56 s. The lists do not begin at the same time, because the growing buffers of `a` and `b` together
+    // would exceed the limit.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let (before, bytes, after) = match &*namespace {
@@ -643,8 +643,8 @@ async fn many_feeds_with_large_objects_share_a_budget_and_lose_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_that_never_end_do_not_stop_other_feeds() {
-    // The lists of 40 namespaces use the whole limit on memory, and end in the middle of an object. The object in
-    // `good` needs memory too.
+    // The lists of 40 namespaces use all memory that the limit permits, and never send the end of an object. The object
+    // in `good` needs memory too.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let mut object = large("large", 300_000);

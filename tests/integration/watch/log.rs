@@ -13,9 +13,10 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 
 /// A second `tracing` subscriber, which exists until the process ends.
 ///
-/// `tracing` stores for each message whether the message is enabled. If only one subscriber exists, `tracing` asks only
-/// the thread that writes the message first. If this thread belongs to a test without a subscriber, the message is
-/// disabled in all threads. With this second subscriber, `tracing` asks all subscribers, so the message stays enabled.
+/// `tracing` stores for each message whether a subscriber enables the message. If only one subscriber exists, `tracing`
+/// asks only the subscriber of the thread that is the first to write the message. If this thread belongs to a test
+/// without a subscriber, the message is disabled in all threads. With this second subscriber, `tracing` asks all
+/// subscribers, so the message stays enabled.
 static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 

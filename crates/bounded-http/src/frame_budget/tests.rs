@@ -110,7 +110,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // Even if the server sends very many bytes, they allow only a limited number of frames.
+    // The client may send more frames for the bytes that it receives from the server, but only up to a limit.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

@@ -1,4 +1,4 @@
-//! Tests when the server closes a connection because of the limits on its client.
+//! Tests of the limits on a client: when the server closes the connection, and for which reason.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The generator reads Go source, because the `.proto` files next to this source lack some information. They do not
-//! contain the names of fields in JSON. They also do not state which fields are pointers, which fields JSON omits if
+//! contain the JSON names of the fields. They also do not state which fields are pointers, which fields JSON omits if
 //! they are empty, and which structs are inlined. The declarations in Go contain this information. The generator stops
 //! with an error at the first type that it does not support.
 

@@ -1,5 +1,5 @@
-//! Requests the report `/debug/cardinality` of a running exporter. If a program does not serve this report, requests
-//! the metrics of the program.
+//! Requests the report `/debug/cardinality` of a running exporter. If the port of the exporter does not serve this
+//! report, requests the metrics of the port.
 
 use std::path::Path;
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn base(url: &str) -> &str {
     served.unwrap_or(path)
 }
 
-/// The `Authorization` header with the token in a file.
+/// Reads a token from a file, and returns the `Authorization` header with this token.
 fn bearer_token(path: &Path) -> Result<HeaderValue, AnyError> {
     let read = config_file::read_text(path, file_limits::TOKEN);
     let token = read.map_err(|error| format!("--token-file {}: {error}", path.display()))?;

@@ -42,7 +42,7 @@ fn a_leader_whose_writes_fail_serves_until_it_reads_that_another_replica_leads()
                 cluster.describe()
             );
         }
-        // The test writes another leader into the Lease. The old leader still cannot write the Lease.
+        // The test writes another leader into the Lease. The server still refuses all writes of the old leader.
         let mut lease = cluster.server.lease.clone().unwrap();
         (lease.holder, lease.version) = ("other".into(), "900".into());
         cluster.server.lease = Some(lease);

@@ -11,7 +11,7 @@ pub(super) enum Message<'a> {
     /// The reason why the instance is not ready.
     NotReady(&'a str),
     Forbidden(Forbidden<'a>),
-    /// Another reason why resources are not up to date.
+    /// A reason other than [`Forbidden`](Self::Forbidden) why resources are not up to date.
     Problem(&'a Problem),
     /// A changed configuration that is not in use.
     Refusal(&'a str),
@@ -28,7 +28,7 @@ pub(super) struct Forbidden<'a> {
     pub(super) more_roles: usize,
     /// The messages in the responses of the API server.
     pub(super) errors: Vec<&'a str>,
-    /// Seconds until the exporter removes the first stored objects of a forbidden resource.
+    /// Seconds until the exporter next removes the stored objects of a forbidden resource.
     pub(super) removal_seconds: Option<f64>,
     is_blocking: bool,
 }

@@ -298,7 +298,7 @@ pub(super) fn interval(scraper: &Scraper) -> String {
     scraper.interval.map_or_else(|| "once".to_owned(), duration)
 }
 
-/// Formats a duration in milliseconds or, if it is longer, in seconds.
+/// Formats a duration: in milliseconds if it is short, otherwise in seconds or larger units.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.1 {

@@ -42,7 +42,7 @@ fn images_of_the_go_program_are_refused_with_the_cure() {
         "image.repository=kube-state-metrics/kube-state-metrics,image.tag=0.1.0",
         "global.imageRegistry=mirror.test,image.repository=kube-state-metrics/kube-state-metrics",
         "image.registry=docker.io,image.repository=bitnami/kube-state-metrics",
-        // With a mirror registry, users often set another path of the image, but no tag.
+        // Users of a mirror registry often change the path of the image, and set no tag.
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.tag=main",
         "image.registry=mirror.test,image.repository=k8s/kube-state-metrics,image.sha=sha256:abc",

@@ -11,8 +11,8 @@ use super::helm::{cases, chart, render};
 
 /// For each values file, the starts of those lines that differ on purpose. An empty name stands for all values files.
 const DIFFERENT: &[(&str, &[&str])] = &[
-    // This chart computes the rules of its roles from the values, so they differ. Another test compares these rules
-    // with the output of `rbac`.
+    // This chart computes the rules of its roles from the values, so the rules differ. Another test compares these
+    // rules with the output of `rbac`.
     (
         "",
         &[
@@ -53,7 +53,7 @@ const DIFFERENT: &[(&str, &[&str])] = &[
         "minimal-rights",
         &[
             "Deployment/ksm-kube-state-metrics spec.template.spec.containers.kube-state-metrics.args.",
-            // Only this chart can create a role binding in each watched namespace together with a ClusterRole.
+            // Only this chart can create RoleBindings in the watched namespaces and also a ClusterRole.
             "RoleBinding/ksm-kube-state-metrics ",
         ],
     ),

@@ -45,7 +45,7 @@ pub(super) fn without_dashboards(mut text: String) -> String {
     text
 }
 
-/// Returns the objects of a kind that the chart renders if rules and dashboards are enabled, and with `settings`.
+/// Renders the chart with rules and dashboards, and with `settings` as further values. Returns the objects of one kind.
 fn rendered(kind: &str, settings: &str) -> Vec<Value> {
     let values = chart().join("ci/mixin-values.yaml");
     let mut objects = objects(&values, &["--set", settings]);

@@ -28,8 +28,8 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of those values whose default is not enough to show the type. The schema allows a map of collectors,
-/// because the error message of the templates is better than that of the schema.
+/// The types of those values whose default is not enough to show the type. A map of collectors is invalid, but the
+/// schema allows it, because the templates then fail with a better error message.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),
     ("collectors", &["array", "string", "object"]),

@@ -187,8 +187,8 @@ fn components_apply_to_every_variant() {
             &pods["spec"]["podMetricsEndpoints"],
         ] {
             assert_eq!(endpoints[0]["port"], "http-metrics");
-            // For the metrics of objects, the relabeling of samples keeps the labels of the samples, so `honorLabels`
-            // is not necessary.
+            // This port serves the metrics of objects. `metricRelabelings` keeps the labels of these metrics, so
+            // `honorLabels` is not necessary.
             assert!(endpoints[0]["honorLabels"].is_null());
             assert!(endpoints[0]["metricRelabelings"].is_array());
             assert_eq!(endpoints[1]["port"], "telemetry");

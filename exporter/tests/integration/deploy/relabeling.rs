@@ -1,5 +1,5 @@
-//! Tests the relabeling rules for Prometheus. With these rules, the series continue when another pod of the exporter
-//! replaces a pod.
+//! Tests the relabeling rules for Prometheus. With these rules, the series continue when a new pod of the exporter
+//! replaces an old pod.
 
 use serde_json::Value;
 

@@ -20,7 +20,7 @@ pub(super) struct Cluster {
     _applied: Vec<Applied>,
 }
 
-/// Returns objects for whose metrics many alerting and recording rules of the test have results.
+/// Returns objects whose metrics many alerting and recording rules of the test read, so that these rules have results.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });

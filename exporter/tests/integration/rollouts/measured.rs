@@ -1,6 +1,6 @@
 //! Computes results of the tests from the samples that Prometheus has stored during rollouts. In this file, *the
-//! series* is one series that each leader exports, and a *point* is one value of this series: Prometheus evaluates its
-//! query at each tenth of a second.
+//! series* is one series that each leader exports, and a *point* is one value of this series. There is a point every
+//! 0.1 s.
 
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};

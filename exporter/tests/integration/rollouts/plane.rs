@@ -40,7 +40,7 @@ pub(super) trait ControlPlane {
     fn delete(&self, plural: &str, name: &str);
 }
 
-/// Creates running pods. The replicas of the exporter are running pods, too. Without the created pods, a further
+/// Creates some running pods. The replicas of the exporter are running pods, too. If there were no other pods, one more
 /// replica could double the number of running pods, and the test would regard this as a doubled result of a rule.
 pub(super) fn put_running(plane: &dyn ControlPlane) {
     for name in ["web-2", "web-3", "web-4"] {
@@ -59,7 +59,7 @@ pub(super) fn put_running(plane: &dyn ControlPlane) {
 pub(super) struct Simulated {
     api: Api,
     place: Place,
-    /// The resource version of the last EndpointSlice.
+    /// The resource version of the EndpointSlice that was written last.
     version: Cell<u32>,
 }
 

@@ -156,7 +156,8 @@ impl ReceivedObjects {
         &self.without_row
     }
 
-    /// Replaces the set of objects that have no row by `listed`, except for objects that have changed during the audit.
+    /// Replaces `without_row` with `listed`, but keeps the previous state of objects that have changed during the
+    /// audit.
     pub(in crate::source::watch) fn replace_without_row(&mut self, listed: HashSet<u64>) {
         let Some(window) = &self.window else { return };
         let touched = window.touched();

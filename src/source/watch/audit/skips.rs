@@ -4,22 +4,25 @@
 //! a response in time, there is a *suspicion* that the watch has missed changes. A difference is an object whose row in
 //! the store does not match the API server.
 
-/// Counts the audit rounds that ignore a suspicion or a difference. A suspicion is ignored after a comparison of all
-/// objects found no difference. A difference is ignored after a new list of all objects did not remove it.
+/// Counts the audit rounds that ignore a suspicion or a difference. If a comparison of all objects finds no difference,
+/// the next rounds ignore a suspicion. If a new list of all objects does not remove a difference, the next rounds
+/// ignore a difference.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
-    /// The number of rounds to ignore after the last call of [`grow`](Self::grow).
+    /// The number of rounds that ignore a suspicion or a difference after the last call of [`grow`](Self::grow).
     rounds: u32,
     left: u32,
 }
 
-/// Maximum number of ignored rounds. With the default interval, 11 rounds take about an hour.
+/// Maximum number of consecutive rounds that ignore a suspicion or a difference. With the default interval, 11 rounds
+/// take about an hour.
 const MAX_ROUNDS: u32 = 11;
 
 // === impl Skips ===
 
 impl Skips {
-    /// Ignores the following rounds. Their number grows with each call: 1 round, then 3, then 7, then always 11.
+    /// Makes the next rounds ignore a suspicion or a difference. The number of these rounds grows with each call: 1
+    /// round, then 3, then 7, then always 11.
     pub(super) fn grow(&mut self) {
         self.rounds = (self.rounds * 2 + 1).min(MAX_ROUNDS);
         self.left = self.rounds;
@@ -34,7 +37,7 @@ impl Skips {
         self.left > 0
     }
 
-    /// Returns whether to ignore the suspicion of this round, and counts the round.
+    /// Returns whether this round ignores the suspicion or the difference, and counts the round.
     pub(super) fn skip(&mut self) -> bool {
         let skips = self.is_active();
         self.left = self.left.saturating_sub(1);

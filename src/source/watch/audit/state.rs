@@ -119,8 +119,8 @@ pub(in crate::source::watch) enum Step {
 pub(in crate::source::watch) struct Finding {
     /// The objects that differ.
     pub(in crate::source::watch) objects: Vec<Different>,
-    /// Whether the watch did not reach the version of the list in time. It is possible that such a watch receives no
-    /// changes at all.
+    /// Whether the watch did not reach the version of the list in time. The reason may be that the API server sends no
+    /// changes to this watch, so the log shows this value.
     pub(in crate::source::watch) is_mute: bool,
     /// Whether to list all objects now. After a list that did not remove the differences, the next rounds do not list
     /// the objects.
@@ -373,8 +373,8 @@ impl Audit {
         self.stage = Stage::Resting { until: self.due };
     }
 
-    /// Returns the time of the round after a round that begins now. The interval varies, so that watches do not send
-    /// their requests at the same time.
+    /// Returns the time at which the next round begins. The time until then varies, so that watches do not send their
+    /// requests at the same time.
     fn next_due(&self, now: Instant) -> Instant {
         now + self.interval.mul_f64(0.9 + fastrand::f64() / 5.0)
     }
