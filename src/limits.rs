@@ -63,7 +63,7 @@ pub struct Limits {
     /// precedence over new kinds. Among the new kinds, kinds with older definitions take precedence. If definitions are
     /// equally old, the name of the kind decides, in alphabetical order.
     ///
-    /// In addition, all kinds of a configuration together have at most
+    /// Independently of this limit, all kinds of a configuration together have at most
     /// [`Config::MAX_FAMILIES`](crate::custom_resources::Config::MAX_FAMILIES) families.
     ///
     /// [`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out) returns the kinds that are

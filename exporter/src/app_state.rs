@@ -76,7 +76,7 @@ impl AppState {
         Arc::clone(&self.instance.read())
     }
 
-    /// Uses another instance for later requests, and returns the old instance. Responses in progress keep the old
+    /// Replaces the instance for later requests, and returns the old instance. Responses in progress still use the old
     /// instance.
     pub(crate) fn replace(&self, instance: Arc<Instance>) -> Arc<Instance> {
         std::mem::replace(&mut *self.instance.write(), instance)

@@ -59,8 +59,11 @@ struct Verdicts {
     fingerprint_key: FingerprintKey,
 }
 
-/// The user with its groups, the verb and the path of a permission. If a review of a token returns another user or other
-/// groups than before, the permissions of the previous user do not apply.
+/// The key of a permission in the cache: the fingerprint (keyed hash) of the user and its groups, the verb, and the
+/// path.
+///
+/// If a later review of the same token returns another user or other groups, the cached permissions of the earlier user
+/// are not used.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.

@@ -28,15 +28,16 @@ const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// The time between two checks is at least the duration of a check multiplied by this number. So checks of many files
 /// use at most 2 % of a processor.
 const POLL_FACTOR: u32 = 50;
-/// A check that an event triggers waits for this number of times the duration of the last check. So files that change all
-/// the time take at most a tenth of a processor for checks.
+/// Before a check that an event triggers, the watcher waits for the duration of the last check multiplied by this
+/// number. So even if files change all the time, checks use at most 10 % of a processor.
 const EVENT_FACTOR: u32 = 9;
-/// The minimum time between two reloads.
+/// The minimum time from the end of a reload to the next reload.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// After a reload, the next reload waits for this number of times the time that reading took, so that files that change
-/// all the time take at most a tenth of a processor.
+/// After a reload, the exporter waits for the duration of the reload multiplied by this number. So even if files change
+/// all the time, reloads use at most 10 % of a processor.
 const PAUSE_FACTOR: u32 = 9;
-/// The maximum pause after a reload. Reading can take long because a file system does not respond.
+/// The maximum pause after a reload. Without this limit, a file system that responds slowly could delay the next reload
+/// for a long time.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
@@ -48,17 +49,17 @@ pub(crate) struct FileWatcher {
     seen: Vec<FileState>,
     /// The duration of the last check.
     checked_for: Duration,
-    /// When the last check ended.
+    /// The time at which the last check ended.
     checked_at: Instant,
     events: mpsc::Receiver<()>,
     /// The sender of events; `None` if the operating system provides no events. Events end when this value is dropped.
     notifier: Option<RecommendedWatcher>,
 }
 
-/// Delays reloads, so that files that change all the time do not keep the exporter busy.
+/// Ensures a pause after each reload. So files that change all the time do not keep the exporter busy.
 #[derive(Debug)]
 pub(crate) struct ReloadPace {
-    /// When the next reload may begin.
+    /// The time from which the next reload may begin.
     earliest: Instant,
 }
 
@@ -164,7 +165,7 @@ impl FileWatcher {
                     sleep_until(self.checked_at + self.checked_for * EVENT_FACTOR).await;
                     self.settle().await;
                 }
-                // Without a notifier, the channel of events is closed.
+                // The channel of events is closed if the operating system provides no events.
                 Ok(None) => sleep(interval).await,
                 Err(_) => {}
             }
@@ -194,7 +195,7 @@ impl FileWatcher {
 // === impl ReloadPace ===
 
 impl ReloadPace {
-    /// The first reload may begin at once.
+    /// Creates a pace with which the first reload may begin immediately.
     pub(crate) fn new() -> Self {
         Self {
             earliest: Instant::now(),
@@ -206,14 +207,14 @@ impl ReloadPace {
         sleep_until(self.earliest).await;
     }
 
-    /// Starts the pause after files were read. `start` is the time when the reading began.
+    /// Starts the pause after a reload. `start` is the time at which the reload began.
     pub(crate) fn record(&mut self, start: Instant) {
         let pause = start.elapsed() * PAUSE_FACTOR;
         self.earliest = Instant::now() + pause.clamp(MIN_PAUSE, MAX_PAUSE);
     }
 }
 
-/// The state of all files at and below the paths, in the same order each time.
+/// Returns the state of all files at and below the paths. The order is the same in each scan.
 fn scan(paths: &[PathBuf]) -> Vec<FileState> {
     let mut files = Vec::new();
     for path in paths {

@@ -62,7 +62,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // An error may contain text from a server, which must not control the terminal.
+            // An error may contain text from a server. `visible` escapes its control characters, so that the text
+            // cannot control the terminal.
             logging::write_last(&humanize::visible(format!("Error: {error}")));
             ExitCode::FAILURE
         }

@@ -1,8 +1,9 @@
 //! Hides credentials in messages of servers, in every notation in which a message may repeat them.
 //!
-//! A server that repeats a credential may encode it: as JSON string with escapes, as Base64, in a URL or in HTML. A
-//! person or a program can read these notations. So the text is searched as it is, and again after each step of
-//! decoding.
+//! A server that repeats a credential may encode the credential: as a JSON string with escapes, as Base64, in a URL or
+//! in HTML. A person or a program can decode these notations. So the module searches for the credentials in the
+//! original text, and again after each decoding step. A decoding step replaces each escape of JSON, of URLs and of HTML
+//! by the character that the escape stands for. For Base64, the module searches for the encoded credentials.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -16,39 +17,40 @@ use crate::humanize::visible_line;
 /// Credentials that no message may show.
 #[derive(Default)]
 pub(crate) struct Secrets {
-    /// The texts that are hidden as a whole.
+    /// The texts that are hidden only as a whole, such as passwords.
     texts: HashSet<Vec<u8>>,
-    /// The parts of tokens. Each part of a token is secret, too.
+    /// The parts of tokens. Each of these parts is also hidden alone.
     parts: HashSet<Vec<u8>>,
-    /// The lengths of the parts.
+    /// The lengths of the texts in `parts`, in bytes.
     lengths: HashSet<usize>,
 }
 
-/// A text after some steps of decoding.
+/// A text after some decoding steps.
 struct View {
     bytes: Vec<u8>,
-    /// For each byte, the position and the end of its notation in the original text.
+    /// For each byte, the start and the end of its notation in the original text.
     spans: Vec<(usize, usize)>,
 }
 
-/// A character that was decoded, and the length of its notation.
+/// The result of decoding one escape: its character, and the length of the escape. `None` if the escape stands for no
+/// valid character.
 type Decoded = (Option<char>, usize);
 
 /// The text that replaces a secret.
 pub(crate) const HIDDEN: &str = "[hidden]";
-/// A shorter secret is hidden only if it is a separate word. Otherwise a password such as `test` would change words
-/// such as `latest`.
+/// A secret with fewer bytes than this is hidden only if it is a separate word. Otherwise a password such as `test`
+/// would change words such as `latest`.
 const WORD: usize = 8;
-/// Shorter texts are not hidden, because they would occur in most messages.
+/// Texts with fewer bytes than this are not hidden, because most messages contain such texts by chance.
 pub(crate) const SHORTEST: usize = 3;
-/// The number of decoding steps. A JSON string that contains JSON needs two.
+/// The maximum number of decoding steps. For example, a JSON string that contains JSON needs two steps.
 const STEPS: usize = 4;
 
 // === impl Secrets ===
 
 impl Secrets {
-    /// The secrets that hide a token and each part of it that has `part` bytes. A token that is shorter than `part` is
-    /// hidden everywhere.
+    /// Returns secrets that hide a token, and each part of the token that has at least `part` bytes. If the token is
+    /// shorter than `part`, only the whole token is hidden, wherever it occurs.
     pub(crate) fn of_token(token: &str, part: usize) -> Self {
         let mut secrets = Self::default();
         secrets.add_parts(token.as_bytes(), part.min(token.len()));
@@ -66,7 +68,7 @@ impl Secrets {
         }
     }
 
-    /// Adds a token, which is hidden as a whole, and each part of it that has `part` bytes.
+    /// Adds a token. The whole token is hidden, and each part of the token that has at least `part` bytes.
     pub(crate) fn add_token(&mut self, token: &str, part: usize) {
         self.add(token);
         for form in base64_forms(token.as_bytes()) {
@@ -82,7 +84,7 @@ impl Secrets {
         }
     }
 
-    /// Returns a message of a server as one line of visible text without the secrets.
+    /// Returns a message of a server without the secrets, as one line. Escapes replace characters that are not visible.
     pub(crate) fn message(&self, text: &str) -> String {
         let mut out = Vec::new();
         let mut shown = 0;
@@ -95,14 +97,14 @@ impl Secrets {
         visible_line(String::from_utf8_lossy(&out).into_owned())
     }
 
-    /// Replaces the secrets by a text of the same length. So messages in protobuf stay valid.
+    /// Replaces each secret by a text of the same length. So messages in protobuf stay valid.
     pub(crate) fn overwrite(&self, bytes: &mut [u8]) {
         for range in self.ranges(bytes) {
             overwrite(bytes, range);
         }
     }
 
-    /// The positions of the secrets, in order. The ranges neither overlap nor touch.
+    /// Returns the positions of the secrets in the original text, in order. The ranges neither overlap nor touch.
     fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut view = View::of(text);
@@ -153,8 +155,11 @@ fn is_word(text: &[u8], range: &Range<usize>) -> bool {
     !around.any(u8::is_ascii_alphanumeric)
 }
 
-/// The Base64 texts that contain a text, without the first and the last characters, which depend on the text around it.
-/// The characters also depend on the position of the text, modulo 3, in the encoded bytes.
+/// Returns the texts that Base64 encoding can produce for `text` within a longer text.
+///
+/// Base64 encodes groups of three bytes. So the result depends on the position of `text` in its group, and there is one
+/// form for each of the three positions. The forms lack the characters at the edges that also depend on the bytes
+/// around `text`.
 fn base64_forms(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let of_shift = move |shift: usize| {
         let mut shifted = vec![0; shift];
@@ -180,14 +185,14 @@ impl View {
         }
     }
 
-    /// The range of the original text that this range of the view comes from.
+    /// Returns the range of the original text from which a range of this view was decoded.
     fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
         let (start, _) = self.spans.get(range.start)?;
         let (_, end) = self.spans.get(range.end.checked_sub(1)?)?;
         Some(*start..*end)
     }
 
-    /// The view after the next step; `None` if there is nothing to decode.
+    /// Returns the view after the next decoding step; `None` if the text contains no escapes.
     fn decoded(&self) -> Option<Self> {
         let mut next = Self {
             bytes: Vec::with_capacity(self.bytes.len()),
@@ -212,9 +217,11 @@ impl View {
     }
 }
 
-/// Decodes the notation at the start of a text, and returns its length. `None` if the first byte stands for itself.
-/// Spaces and control characters are left out, because a server may break a long line, or use two bytes for each
-/// character.
+/// Decodes the escape at the start of a text, and returns the decoded bytes and the length of the escape. Returns
+/// `None` if the first byte stands for itself.
+///
+/// Spaces and control characters are decoded to no bytes. So a credential is also found if a server breaks a long line,
+/// or writes each character with two bytes.
 fn decode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let of_char = |(character, length): Decoded| {
         let character = character.filter(|own| !own.is_control());
@@ -233,7 +240,7 @@ fn decode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// Decodes the escape at the start of a JSON string.
+/// Decodes the JSON escape at the start of a text.
 pub(crate) fn json_escape(text: &[u8]) -> Option<Decoded> {
     let character = match text.get(1)? {
         b'u' => return unicode_escape(text),
@@ -250,7 +257,7 @@ pub(crate) fn json_escape(text: &[u8]) -> Option<Decoded> {
     Some((Some(character), 2))
 }
 
-/// Decodes `\u` with four digits, or two such escapes that stand for one character.
+/// Decodes `\u` with four digits, or two such escapes that stand for one character (a surrogate pair).
 fn unicode_escape(text: &[u8]) -> Option<Decoded> {
     let unit = |at: usize| {
         let is_escape = text.get(at..at + 2) == Some(b"\\u");
@@ -274,7 +281,7 @@ fn hex_escape(text: &[u8]) -> Option<Decoded> {
     Some((char::from_u32(hex(digits)?), 4))
 }
 
-/// Decodes the entity at the start of HTML.
+/// Decodes the HTML entity at the start of a text, such as `&amp;`.
 fn entity(text: &[u8]) -> Option<Decoded> {
     let end = memchr::memchr(b';', text.get(..10).unwrap_or(text))?;
     let name = text.get(1..end)?;
@@ -297,7 +304,7 @@ fn entity(text: &[u8]) -> Option<Decoded> {
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
-    // The parser would also accept a sign.
+    // Without this check, the function `from_str_radix` would also accept a plus sign.
     let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
     let digits = std::str::from_utf8(digits).ok().filter(|_| are_digits)?;
     u32::from_str_radix(digits, 16).ok()
@@ -338,7 +345,8 @@ mod tests {
             assert!(shown.starts_with("no: [hidden]"), "{text}: {shown}");
             assert!(shown.len() < 20, "{text}: {shown}");
         }
-        // The characters of Base64 at the edges also depend on the text around the token.
+        // The first and the last characters of the encoded token also depend on the text around the token, so they may
+        // stay visible.
         for before in ["", "Bearer ", "a ", "ab "] {
             let text = format!("{before}{TOKEN} is wrong");
             for shown in [BASE64_STANDARD.encode(&text), BASE64_URL_SAFE.encode(&text)] {
@@ -388,7 +396,7 @@ mod tests {
         secrets.overwrite(&mut bytes);
         assert_eq!(bytes.len(), length);
         assert!(bytes.starts_with(b"k8s\0[hidden]***") && bytes.ends_with(b"**\x01"));
-        // Any bytes are accepted.
+        // No text causes a panic.
         for text in [
             "\\",
             "\\u",

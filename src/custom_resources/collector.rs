@@ -110,7 +110,7 @@ impl CustomResourceCollector {
         self.families.len()
     }
 
-    /// The kind's names and scope.
+    /// The names and the scope of the kind.
     ///
     /// ```
     /// use kube_state_metrics::resource::Scope;

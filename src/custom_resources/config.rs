@@ -49,8 +49,8 @@ struct ConfigInner {
 }
 
 impl Config {
-    /// The maximum number of metrics of a configuration. All kinds together may have at most this number of families,
-    /// too: if wildcards select more kinds, further kinds are left out
+    /// The maximum number of metrics of a configuration. This number is also the maximum number of families that all
+    /// kinds of a configuration have together. If wildcards select too many kinds, some of these kinds are left out
     /// ([`CustomResources::kinds_left_out`](crate::registry::CustomResources::kinds_left_out)).
     ///
     /// ```
@@ -130,11 +130,12 @@ impl Config {
         &self.inner.warnings
     }
 
-    /// The parts of the document that have no value although they contain all metrics, or all metrics of an entry:
-    /// `spec`, `spec.resources` and `metrics`. Each of these problems is also a warning.
+    /// The missing parts of the document. Without these parts, the configuration or an entry has no metrics. The parts
+    /// are `spec` and `spec.resources`, if they are absent or have no value, and the `metrics` of an entry, if it has
+    /// no value. An empty list is a value. Each of these problems is also a warning.
     ///
-    /// kube-state-metrics accepts such a document, and configures nothing. But if a configuration in use changes into
-    /// such a document, the program that writes the file has probably written only its start.
+    /// kube-state-metrics accepts such a document, which configures no metrics. But if the document replaces a
+    /// configuration in use, the program that writes the file has probably written only its start.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;

@@ -58,15 +58,16 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     }
 }
 
-/// The entries after an entry, indexed by what they select. Each index has the first of these entries. A comparison of
-/// each entry with all later entries would take quadratic time.
+/// The entries after an entry. An index contains, for each selection, the position of the first of these entries.
+///
+/// Without these indexes, each entry would be compared with all later entries, in quadratic time.
 #[derive(Default)]
 struct LaterEntries {
-    /// By group, version and kind. A version or a kind that an entry does not set is empty.
+    /// The positions by group, version and kind. A version or a kind is empty if the entry selects all of them.
     exact: HashMap<(String, String, String), usize>,
-    /// By group and version, for all kinds.
+    /// The positions by group and version, whatever the kind is.
     versions: HashMap<(String, String), usize>,
-    /// By group and kind, for all versions.
+    /// The positions by group and kind, whatever the version is.
     kinds: HashMap<(String, String), usize>,
     groups: HashMap<String, usize>,
 }
@@ -74,7 +75,8 @@ struct LaterEntries {
 // === impl LaterEntries ===
 
 impl LaterEntries {
-    /// Adds an entry. Entries are added from the last to the first.
+    /// Adds an entry. The caller adds the entries from the last to the first, so an earlier entry replaces a later one
+    /// in the indexes.
     fn add(&mut self, entry: &Entry, at: usize) {
         let Entry {
             group,
@@ -89,7 +91,7 @@ impl LaterEntries {
         self.groups.insert(group.clone(), at);
     }
 
-    /// The first entry that selects all kinds of `entry`.
+    /// Returns the position of the first of the later entries that selects all kinds that `entry` selects.
     fn covering(&self, entry: &Entry) -> Option<usize> {
         let pairs = [entry.version.as_str(), ""]
             .into_iter()
@@ -99,7 +101,7 @@ impl LaterEntries {
             .min()
     }
 
-    /// The first entry that selects a kind of `entry`.
+    /// Returns the position of the first of the later entries that selects at least one kind that `entry` selects.
     fn overlapping(&self, entry: &Entry) -> Option<usize> {
         let (group, version, kind) = (&entry.group, &entry.version, &entry.kind);
         let both = |text: &str| {
@@ -183,7 +185,7 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// Returns for each different value the first metric with this value.
+/// Removes each metric for which `value` returns the same as for an earlier metric, and returns the other metrics.
 fn distinct<'a, T: Eq + Hash>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,

@@ -92,12 +92,12 @@ pub(super) struct Reader {
     pub(super) resource: Option<String>,
     pub(super) metric: Option<String>,
     merges: Merges,
-    /// The parts of the document without a value, because of which there are no metrics.
+    /// See [`Config::parts_without_value`](super::config::Config::parts_without_value).
     pub(super) without_value: Vec<ConfigProblem>,
     /// The number of metrics that were read.
     metrics: usize,
-    /// The total size of further values that may be read. This limit exists because YAML aliases can make a document
-    /// much larger than its text.
+    /// How much larger the total size of the values may still become. A limit on this size is necessary because YAML
+    /// aliases can make a document much larger than its text.
     room: usize,
 }
 
@@ -108,11 +108,11 @@ const VALUE_SIZE: usize = 16;
 /// small documents may use aliases.
 const FREE_SIZE: usize = 4 << 20;
 
-/// Maximum number of metrics of a configuration, and of families that all its kinds have together. Each family of each
-/// kind needs about 1 KiB of memory, even without objects.
+/// The maximum number of metrics of a configuration, and also the maximum number of families that all its kinds have
+/// together. Each family of each kind needs about 1 KiB of memory, even without objects.
 pub(super) const MAX_FAMILIES: usize = 100_000;
 
-/// An entry of a map: its key, and the value.
+/// One entry of a map: the key and the value.
 struct Entry<'n> {
     key: String,
     line: usize,
@@ -350,20 +350,20 @@ impl Reader {
         self.missing(place, line, message);
     }
 
-    /// Warns that a part of the document is missing. While a configuration is in use, such a change is probably not
-    /// intended: the program that writes the file may have written only its start.
+    /// Warns that a part of the document is missing, or has no value, and records the part in `without_value`.
     fn missing(&mut self, place: &str, line: usize, message: impl Into<String>) {
         let warning = self.note(place, line, message.into());
         self.without_value.push(warning.clone());
         self.warnings.push(warning);
     }
 
-    /// Counts a metric. If there are too many metrics, returns `false`, and adds a problem for the first metric beyond
+    /// Counts a metric. If there are too many metrics, returns `false`, and adds one problem, at the first metric above
     /// the limit.
     fn has_room_for_metric(&mut self, node: &Node) -> bool {
         self.metrics += 1;
         if self.metrics == MAX_FAMILIES + 1 {
-            // The later metrics are missing, so the problem is an error of the whole document.
+            // The problem is an error of the whole document, not of one resource, because all later metrics of the
+            // document are missing.
             let resource = self.resource.take();
             let message = format!(
                 "the configuration has more than {MAX_FAMILIES} metrics; remove metrics, or distribute the resources \

@@ -585,7 +585,8 @@ fn the_number_of_metrics_is_limited() {
 
 #[test]
 fn the_first_later_entry_that_replaces_an_entry_is_named() {
-    // The kinds `x` and `y`, the versions `v` and `w`, and wildcards, in all orders of three entries.
+    // Each entry selects the kind `x`, the kind `y` or all kinds, in the version `v`, the version `w` or all versions.
+    // The test checks all sequences of three entries.
     let selectors: Vec<_> = ["v", "w", ""]
         .iter()
         .flat_map(|version| ["x", "y", ""].map(|kind| (*version, kind)))

@@ -103,8 +103,8 @@ impl RowJoins {
         };
         let mut names = HashSet::new();
         for join in joins {
-            // A configuration can have the same label twice, because `deployments` and `deployments.apps` are the same
-            // resource.
+            // A configuration can contain the same label twice, for `deployments` and for `deployments.apps`, which are
+            // the same resource.
             if names.insert(join.label_name()) {
                 row_joins.add(join);
             }

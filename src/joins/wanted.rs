@@ -16,9 +16,9 @@ pub(super) struct Wanted {
     namespace: Vec<WantedKey>,
     node: Vec<WantedKey>,
     workload: Vec<WantedKey>,
-    /// The position of each key in its list, by object and map.
+    /// For each object and map, the position of each key in the list of the object.
     positions: HashMap<(JoinedObject, MetadataMap), HashMap<String, usize>>,
-    /// Whether a join reads the name or the kind of a workload.
+    /// Whether a joined label contains the name or the kind of a workload.
     has_workload_facts: bool,
 }
 

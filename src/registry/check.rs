@@ -32,13 +32,13 @@ pub struct CheckReport {
     pub repeated: u64,
     /// The number of values that a family could not read, for each family with such values.
     pub unread: Vec<FamilyErrors>,
-    /// The limits that objects have exceeded, each with the resource of the objects. Samples or labels beyond the limits
-    /// are missing in the exposition.
+    /// The limits that objects have exceeded, each with the resource of the objects. The exposition does not contain
+    /// the samples or labels above the limits.
     pub exceeded: Vec<(String, ExceededLimit)>,
-    /// The errors of objects that cannot be decoded, for example because they have too many values. These objects have
-    /// no samples.
+    /// The errors of the objects that cannot be decoded, for example because an object has too many values. Such
+    /// objects have no samples.
     pub undecoded: Vec<String>,
-    /// The number of objects that no entry of the configuration selects, by `apiVersion` and `kind`.
+    /// The number of objects that no entry of the configuration selects, for each `apiVersion` and `kind`.
     pub ignored: BTreeMap<String, usize>,
     /// Hints about possible mistakes. Examples are a metric without a label that depends on the object, and a state
     /// that is missing in the `list` of a state set. If some objects are [ignored](Self::ignored), the hints also name
@@ -47,7 +47,9 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether the configuration is valid. If `strict` is true, warnings and exceeded limits are treated as errors.
+    /// Whether the configuration has no errors.
+    ///
+    /// If `strict` is true, there must also be no warnings, and no object may exceed a limit.
     #[must_use]
     pub fn is_ok(&self, strict: bool) -> bool {
         let has_warnings = !self.warnings.is_empty() || !self.exceeded.is_empty();

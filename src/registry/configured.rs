@@ -25,7 +25,7 @@ pub(crate) struct Configured {
     pub(super) kinds: Vec<KnownKind>,
     pub(super) collectors: Vec<CustomResourceCollector>,
     /// The kinds that are left out because of [`Limits::wildcard_kinds`](crate::limits::Limits::wildcard_kinds) or
-    /// [`Config::MAX_FAMILIES`].
+    /// because of [`Config::MAX_FAMILIES`].
     pub(super) left_out: Vec<ResourceInfo>,
     /// Warnings about configured families that differ from a family in Rust with the same name.
     pub(super) warnings: Vec<ConfigProblem>,
@@ -75,8 +75,9 @@ pub(super) fn collectors(
     limit_kinds(collectors.unwrap_or_default(), max, is_served)
 }
 
-/// Keeps at most `max_kinds` of the kinds that wildcards select, and at most so many of them that all kinds together
-/// have `max_families` families. Returns the collectors that remain, and the resources that are left out.
+/// Limits the kinds that wildcards in the configuration select. Of these kinds, the function keeps at most `max_kinds`.
+/// All kinds of the configuration together have at most `max_families` families. Returns the collectors of the kept
+/// kinds, and the resources that are left out.
 ///
 /// Kinds that already have stores take precedence, so that a new definition does not remove the samples of another
 /// kind. Among the other kinds, kinds with older definitions take precedence. Therefore, a replica that starts later
@@ -88,7 +89,8 @@ fn limit_kinds(
 ) -> (Vec<CustomResourceCollector>, Vec<ResourceInfo>) {
     let (mut by_wildcard, named): (Vec<_>, Vec<_>) =
         collectors.iter().partition(|own| own.is_by_wildcard());
-    // The sort is stable, so kinds whose definitions were created in the same second stay in the order of their names.
+    // The kinds are already sorted by name. The sort is stable, so kinds whose definitions were created in the same
+    // second stay in this order.
     by_wildcard.sort_by_key(|own| (!is_served(own), own.created()));
     let mut families: usize = named.iter().map(|own| own.len()).sum();
     let fits = by_wildcard.iter().take(max_kinds).take_while(|own| {
@@ -101,7 +103,7 @@ fn limit_kinds(
     if left_out.is_empty() {
         return (collectors, left_out);
     }
-    // Each kind has only one collector.
+    // Each kind has exactly one collector, so its resource identifies the collector.
     let resources: HashSet<_> = left_out.iter().collect();
     collectors.retain(|own| !resources.contains(own.resource()));
     (collectors, left_out)

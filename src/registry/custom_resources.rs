@@ -122,9 +122,11 @@ impl CustomResources {
         self.metrics.configured().collectors.clone()
     }
 
-    /// The kinds that have no families because of the limits
-    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds) and [`Config::MAX_FAMILIES`]. Kinds with the
-    /// oldest definitions come first.
+    /// The kinds that have no metrics because of the limits
+    /// [`Limits::wildcard_kinds`](crate::registry::Limits::wildcard_kinds) and [`Config::MAX_FAMILIES`], in the order
+    /// of the age of their definitions.
+    ///
+    /// The oldest definition comes first.
     ///
     /// ```
     /// use kube_state_metrics::StateMetrics;

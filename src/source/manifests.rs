@@ -3,14 +3,16 @@
 //! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`. Invalid documents,
 //! and objects of an unknown kind, are skipped. The [`LoadReport`] names their locations.
 //!
-//! When files are read again, the objects of deleted files, and objects that were deleted from files, are removed. In the
-//! following cases, the objects of the previous reading stay, and the report has a problem:
+//! When the files are read again, the feed removes the objects of deleted files, and the objects that were deleted from
+//! files. In the following cases, the objects of the previous reading stay, and the report contains a problem:
 //!
-//! * A file has more broken documents than at the previous reading, or cannot be read. Its objects stay until the file is
-//!   repaired or deleted. Other files, and the valid documents of the file, are updated.
-//! * A file has become empty, or a directory has lost all its files. The next reading removes the objects if the file or
-//!   the directory is still empty.
-//! * A path of the [`ManifestSource`] does not exist any more. Its objects stay until the path exists again.
+//! * A file cannot be read, or has more broken documents than at the previous reading. Its objects stay until the file
+//!   is repaired or deleted. A document is *broken* if it is not a Kubernetes object. The feed still updates the
+//!   objects of other files, and of the valid documents of this file.
+//! * A file has become empty, or a directory has lost all its files. If the file or the directory is still empty at the
+//!   next reading, that reading removes the objects.
+//! * A path of the [`ManifestSource`] does not exist any more. The objects of the path stay until the path exists
+//!   again.
 //!
 //! ```
 //! use kube_state_metrics::source::manifests::ManifestSource;

@@ -338,7 +338,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_source(feeder.id, &feeder.key);
     }
 
-    /// Keeps the object with a key in the list in progress. Returns whether the feeder has the object.
+    /// Keeps the object with this namespace and name in the list in progress of `feeder`. Returns whether the table of
+    /// the feeder contains the object.
     pub(super) fn keep_key(&self, feeder: &mut RowFeeder, namespace: &str, name: &str) -> bool {
         feeder.set_key_in(self.resource().scope(), namespace, name);
         self.flush_row(feeder.id, &mut feeder.list_page, &feeder.key);
@@ -351,7 +352,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         staging.is_some_and(|table| Arc::make_mut(table).keep(&feeder.key))
     }
 
-    /// Removes the labels that other objects join from the object with a key.
+    /// Ensures that samples of other objects no longer get labels from the object with this key.
     pub(super) fn delete_source(&self, feeder: usize, key: &str) {
         if let Some(source) = self.schema().source() {
             source.remove(feeder as u64, key);

@@ -73,11 +73,13 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object with this namespace and name. The namespace of a cluster-scoped object is empty.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Keeps the stored object `namespace/name` in the list in progress. Returns whether the list now contains the
-    /// object.
+    /// Keeps the stored object `namespace/name` in the list in progress, although the source did not pass the object
+    /// again. Returns whether the list now contains the object.
     fn keep_key(&mut self, namespace: &str, name: &str) -> bool;
 
-    /// Returns `metadata.resourceVersion` of the last object; empty if the object has no version.
+    /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
+    ///
+    /// The result is empty if the object has no version.
     fn last_version(&self) -> &str;
 
     /// Begins a complete list. Readers see the earlier samples until the list ends.

@@ -211,7 +211,7 @@ impl Table {
         Deleted::Removed
     }
 
-    /// Marks the row of a key as listed, and returns whether there is such a row.
+    /// Marks the row with this key as listed. Returns whether the table has the row.
     pub(crate) fn keep(&mut self, key: &str) -> bool {
         let Ok((at, row)) = self.position(key) else {
             return self.tail.as_ref().is_some_and(|tail| tail.contains(key));

@@ -147,10 +147,10 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.delete_key(namespace, name);
     }
 
-    /// Keeps the object that is stored as `namespace/name` in the list in progress, for a source that cannot read the
-    /// object at the moment. If the list already contains the object, the call changes nothing.
+    /// Keeps the object that is stored as `namespace/name` in the list in progress. A source calls this method for an
+    /// object that it cannot read at the moment. If the list already contains the object, the call changes nothing.
     ///
-    /// Returns whether the list now contains the object. Without a list in progress, the call changes nothing and
+    /// Returns whether the list now contains the object. If there is no list in progress, the call changes nothing and
     /// returns `false`.
     pub fn keep_key(&mut self, namespace: &str, name: &str) -> bool {
         self.applier.linked.keep_key(namespace, name);
@@ -159,7 +159,8 @@ impl<K: CollectedResource> Writer<K> {
             .keep_key(&mut self.applier.feeder, namespace, name)
     }
 
-    /// Decodes an object from JSON, skipping the fields that no family reads, and applies it.
+    /// Decodes an object from JSON, and adds the object or replaces its samples. Fields that no family reads are
+    /// skipped.
     ///
     /// This method also works for a host with other versions of `kube` and `k8s-openapi`. The method also feeds the
     /// families that a configuration adds to the resource.

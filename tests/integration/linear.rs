@@ -359,7 +359,7 @@ fn entries_and_metrics_of_a_configuration() {
     };
     assert_linear_from(1_000, "entries of a configuration", entries, |text| {
         let config = Config::parse(text).unwrap();
-        // Every second entry is replaced by the next one.
+        // Each pair of entries selects the same kind. The second entry of the pair replaces the first entry.
         assert!(config.warnings().len() > 400);
     });
     let metrics = |size| {

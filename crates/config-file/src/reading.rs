@@ -49,9 +49,10 @@ impl ReadError {
 
 /// Reads a regular file of at most `limit` bytes.
 ///
-/// The function follows symbolic links. It checks the type of the file twice: before it opens the file, because opening
-/// a device may have an effect, and when the file is open, because another file may have replaced the file. A named pipe
-/// does not block the function, even if the pipe replaces the file between the two checks.
+/// The function follows symbolic links. It checks the type of the file twice. The first check is before the file is
+/// opened, because opening a device may have an effect. The second check is after the file is opened, because another
+/// process may have replaced the file. Even if a named pipe replaces the file between the two checks, the function does
+/// not block.
 ///
 /// # Errors
 ///
@@ -61,7 +62,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     read_unchecked(path, limit)
 }
 
-/// Reads a file whose type was checked before, but which may have been replaced since then.
+/// Reads a file whose type has already been checked. Because another process may have replaced the file since then, the
+/// function checks the open file again.
 fn read_unchecked(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let file = open(path)?;
     let metadata = file.metadata()?;
@@ -113,8 +115,10 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
-/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+/// Opens a file to read it.
+///
+/// Without `O_NONBLOCK`, opening a named pipe would block until another process opens the pipe to write. This flag has
+/// no effect on regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -129,7 +133,7 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Refuses files that are not regular, and files that are too large.
+/// Returns an error if the file is not a regular file, or is too large.
 fn check(metadata: &Metadata, limit: u64) -> Result<(), ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory);

@@ -114,7 +114,7 @@ const ALIASES: &str = "the aliases expand to too much data; write the values wit
 
 const NESTED: &str = "the text is nested too deeply; use fewer levels";
 
-/// Describes the limit of the parser that a text exceeds.
+/// Describes the limit of the parser that a text has exceeded.
 fn limit(breach: &BudgetBreach) -> &'static str {
     match breach {
         BudgetBreach::Depth { .. } => NESTED,
@@ -126,7 +126,7 @@ fn limit(breach: &BudgetBreach) -> &'static str {
     }
 }
 
-/// Returns the usual name of a collection instead of the parser's name.
+/// Returns the usual name of a YAML collection. `event` is the name that the parser uses.
 fn collection(event: &str) -> &str {
     match event {
         "mapping start" => "a map",

@@ -13,16 +13,20 @@
 //! - If the client of the new request had a turn later than every waiting client, the new request is refused.
 //! - If a waiting client has had a turn, the new request replaces the request of the waiting client that had a turn
 //!   last.
-//! - If no client has had a turn, the new request replaces a request of the client with the most vain requests. A
-//!   request is vain if it was refused, or if it left the queue without a turn. If the client of the new request has
-//!   more of them than every waiting client, the new request is refused.
-//! - If several requests are equal by these rules, the new request replaces a random one of them. So all new clients
-//!   have the same chance, whatever their number is.
+//! - If no client has had a turn, the queue compares the numbers of vain requests of the clients. A request is *vain*
+//!   if it was refused, or if it left the queue without a turn. If the client of the new request has more vain requests
+//!   than every waiting client, the new request is refused. Otherwise the new request replaces a request of the waiting
+//!   client with the most vain requests.
 //!
-//! Turns have the same order: clients that have not had a turn are served first, and among them the clients with the
-//! fewest vain requests. So a new client does not wait behind many clients that repeat their requests, even if none of
-//! them has had a turn. The queue remembers the last 256 turns, and the vain requests of up to 4096 clients, until no
-//! request waits.
+//! If several waiting clients have the highest number of vain requests, the new request replaces the request of a
+//! random one of them. So all new clients have the same chance, whatever their number is.
+//!
+//! The queue gives turns in the same order. Clients that have not had a turn are served first. Among these clients,
+//! those with the fewest vain requests are served first. So a new client does not wait behind many clients that repeat
+//! their requests, even if none of them has had a turn.
+//!
+//! The queue remembers the last 256 turns, and the numbers of vain requests of up to 4096 clients. When no request
+//! waits, the queue forgets the turns and the numbers.
 //!
 //! ```
 //! use prometheus_web_config::fair_queue::FairQueue;
@@ -49,7 +53,8 @@ use tokio::sync::oneshot;
 /// A client counts as new again after this number of turns of other clients. So a client does not wait for long even
 /// during a flood in which each request comes from a different address.
 const COUNTED_TURNS: u64 = 256;
-/// The maximum number of clients whose vain requests are counted. If there are more clients, the counts begin again.
+/// The maximum number of clients whose vain requests the queue counts. If there are more clients, the queue sets the
+/// counts of all clients to zero.
 const COUNTED_CLIENTS: usize = 4096;
 
 /// A queue that gives turns (rights to run a check) to clients. A key, such as an address, identifies each client.
@@ -78,13 +83,15 @@ struct State<K: Eq + Hash + Copy> {
     /// For each client, the number of its last turn; turns are numbered in their order. The queue keeps these numbers
     /// only while requests wait.
     last_turns: HashMap<K, u64>,
-    /// The number of vain requests of each client since its last turn. The numbers are kept only while requests wait.
+    /// The number of vain requests of each client since its last turn. The queue keeps these numbers only while
+    /// requests wait.
     vain: HashMap<K, u32>,
     turns: u64,
     next_id: u64,
 }
 
-/// The rank of a client. Clients with a lower rank are served first: the last turn, and the number of vain requests.
+/// The rank of a client: the number of its last turn, and the number of its vain requests. A client with a lower rank
+/// is served first. A client without a remembered turn has a lower rank than a client with one.
 type Rank = (Option<u64>, u32);
 
 struct Waiting<K: Eq + Hash + Copy> {
@@ -198,8 +205,8 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn next(&mut self) -> Option<Waiting<K>> {
         let rank = |waiting: &Waiting<K>| self.rank(&waiting.client);
         let order = self.waiting.iter().map(rank).enumerate();
-        // If several elements are equal, `min_by_key` returns the first one. So the requests of one client keep their
-        // order.
+        // The client with the lowest rank comes first. If several requests have this rank, `min_by_key` returns the
+        // first of them, so the requests of one client keep their order.
         let Some((at, _)) = order.min_by_key(|(_, rank)| *rank) else {
             self.free += 1;
             self.last_turns.clear();
@@ -215,7 +222,7 @@ impl<K: Eq + Hash + Copy> State<K> {
         self.turns += 1;
         self.last_turns.insert(client, self.turns);
         self.vain.remove(&client);
-        // Old turns are removed to limit the memory.
+        // The queue forgets old turns, so that its memory is limited.
         if self.last_turns.len() as u64 > 2 * COUNTED_TURNS {
             let turns = self.turns;
             self.last_turns.retain(|_, turn| counts(*turn, turns));
@@ -228,7 +235,7 @@ impl<K: Eq + Hash + Copy> State<K> {
         turn.filter(|turn| counts(*turn, self.turns))
     }
 
-    /// Counts a request that was refused, or that left the queue without a turn.
+    /// Counts a vain request of `client`.
     fn count_vain(&mut self, client: K) {
         if self.vain.len() >= COUNTED_CLIENTS && !self.vain.contains_key(&client) {
             self.vain.clear();
@@ -242,10 +249,10 @@ impl<K: Eq + Hash + Copy> State<K> {
         (self.last_turn(client), vain)
     }
 
-    /// Refuses a waiting request, so that a request of `client` can take its place.
+    /// Removes a waiting request, so that a request of `client` can take its place. The removed request is refused.
     ///
-    /// The refused request is the newest request of the client with the most requests, or the request that
-    /// [`Self::of_last_ranked`] returns. Returns whether the queue has a free place now.
+    /// The removed request is the newest request of the client with the most requests, or the request that
+    /// [`Self::of_last_ranked`] returns. Returns `true` if the queue has a free place now.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -270,8 +277,8 @@ impl<K: Eq + Hash + Copy> State<K> {
 
     /// Returns the position of the waiting request whose client has the highest rank.
     ///
-    /// Returns `None` if `client` has a higher rank than every waiting client. If several clients have the highest
-    /// rank, returns a random position of them.
+    /// Returns `None` if the rank of `client` is higher than the ranks of all waiting clients. If several waiting
+    /// requests have the highest rank, returns the position of a random one of them.
     fn of_last_ranked(&self, client: K) -> Option<usize> {
         let ranks = self.waiting.iter().map(|own| self.rank(&own.client));
         let latest = ranks.clone().max()?;
@@ -435,8 +442,8 @@ mod tests {
         // In this case, the 48 attackers have not had a turn yet when the new client requests its turn.
         let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
         assert!(turns <= 60, "{tries} tries, {turns} turns");
-        // The new client does not wait until each of 200 or 300 attackers had a turn, because they repeat their requests.
-        // The queue does not remember the turns of 300 clients.
+        // The attackers repeat their requests. So the new client, whose requests are not vain yet, is served before
+        // most of the attackers. This is also true for 300 attackers, although the queue remembers only 256 turns.
         for (attackers, warm_up) in [(200, 40), (300, 40), (300, 400)] {
             let (tries, turns) = first_turn_of_a_newcomer(attackers, warm_up).unwrap();
             assert!(turns <= 40, "{attackers}: {tries} tries, {turns} turns");
@@ -473,7 +480,7 @@ mod tests {
         assert!(queue.state.lock().vain.is_empty());
     }
 
-    /// Returns a turn that is free.
+    /// Returns the turn. Panics if the client must wait for the turn.
     fn block<K: Eq + Hash + Copy>(
         asking: impl Future<Output = Result<Turn<K>, QueueFull>>,
     ) -> Turn<K> {

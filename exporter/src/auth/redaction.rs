@@ -39,7 +39,7 @@ mod tests {
                 "\u{fc}[hidden]\u{fc}".to_owned(),
             ),
             ("see %65%79JhbGciOi", "see [hidden]".to_owned()),
-            // Seven common characters are too few to be hidden.
+            // This text and the token have only seven characters in common, fewer than the minimum of eight.
             ("eyJhbGc", "eyJhbGc".to_owned()),
         ] {
             assert_eq!(for_log(text, TOKEN), expected, "{text}");

@@ -29,8 +29,8 @@ pub(super) const STRANGERS: usize = 8;
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
-/// The maximum time that a review waits in the queue. It is longer than the default timeout of a review. So even if all
-/// reviews time out, the client that is next gets its turn.
+/// The maximum time that a review waits in the queue. This time is longer than the default timeout of a review. So even
+/// if all running reviews time out, the next client in the queue still gets its turn.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(3);
 
 /// The user of a token.
@@ -77,7 +77,7 @@ pub(super) struct Reviewer {
 // === impl User ===
 
 impl User {
-    /// A hash of all properties on which the permissions of the user depend.
+    /// A keyed hash of all properties of the user that its permissions depend on.
     pub(super) fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
         let UserInfo {
             extra,

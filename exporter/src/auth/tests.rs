@@ -555,8 +555,8 @@ async fn a_known_token_is_renewed_early_and_before_unknown_ones() {
     }
 }
 
-/// Starts a client that repeats its request after a second as long as the queue is full, and returns the time until the
-/// client is accepted.
+/// Sends a request of a client, and repeats the request every second while the queue is full. Returns the time until
+/// the filter accepts the client.
 async fn accepted_after(filter: &AuthFilter, peer: &str) -> Duration {
     let start = Instant::now();
     loop {
@@ -603,7 +603,7 @@ async fn a_new_token_passes_in_seconds_beside_slow_reviews_from_200_addresses() 
         })
     });
     let attackers: Vec<_> = attackers.collect();
-    // A review of the token and a review of its permission take 3.8 s.
+    // The two reviews, of the token and of the permission, take 3.8 s together.
     let early = accepted_after(&filter, "192.0.2.1").await;
     assert!(early < Duration::from_secs(16), "{early:?}");
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -152,8 +152,11 @@ pub(super) fn check_context(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeco
     )
 }
 
-/// Checks that a user with a user name also has a password. kube ignores a user name or a password alone, and would send
-/// requests without credentials. If the user has other credentials, these credentials are sent.
+/// Returns an error if the user has a user name without a password, or a password without a user name, and no other
+/// credentials.
+///
+/// kube ignores a user name or a password alone, and would send requests without credentials. If the user has other
+/// credentials, kube sends these.
 pub(super) fn check_password(user: &AuthInfo) -> Result<(), InvalidKubeconfig> {
     let has_other = user.token.is_some()
         || user.token_file.is_some()
@@ -183,8 +186,8 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
 /// Reads a kubeconfig. Relative paths in the kubeconfig become relative to the directory of the kubeconfig.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
-    // `Kubeconfig::read_from` would read the file a second time, and would wait forever if a named pipe replaces the
-    // file in the meantime.
+    // The function does not use `Kubeconfig::read_from`, because that function would read the file a second time. If a
+    // named pipe replaced the file between the two reads, `read_from` would block forever.
     let read = Kubeconfig::from_yaml(&text);
     let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, &text))?;
     if let Some(directory) = path.parent() {
@@ -193,7 +196,7 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     Ok(kubeconfig)
 }
 
-/// Adds the directory of the kubeconfig to all relative paths in it, as `Kubeconfig::read_from` does.
+/// Adds the directory of the kubeconfig to all relative paths in the kubeconfig, as `Kubeconfig::read_from` does.
 fn resolve_paths(kubeconfig: &mut Kubeconfig, directory: &Path) {
     let resolve = |path: &mut Option<String>| {
         if let Some(relative) = path.as_deref().map(Path::new)
@@ -212,7 +215,7 @@ fn resolve_paths(kubeconfig: &mut Kubeconfig, directory: &Path) {
         resolve(&mut user.client_certificate);
         resolve(&mut user.client_key);
         resolve(&mut user.token_file);
-        // A command without a separator is searched in `PATH`.
+        // The operating system searches in `PATH` for a command without a separator, so such a command stays unchanged.
         let commands = user.exec.iter_mut().map(|exec| &mut exec.command);
         commands
             .filter(|command| {

@@ -1,16 +1,18 @@
 //! Hides the exporter's own credentials in responses of the API server and of proxies.
 //!
-//! A server or a proxy may repeat a header of the request in its response. Without this module, the credentials in such
+//! A server or a proxy may repeat a header of the request in the response. Without this module, the credentials in such
 //! a header would appear in the log, in `/readyz`, on the landing page and in the errors of subcommands. All responses
-//! pass through this module, so it is the only place that must hide the credentials. The credentials are taken from the
-//! headers of each request, so that this also works for the credentials of plugins and for renewed ones.
+//! pass through this module, so no other module must hide these credentials. The module reads the credentials from the
+//! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins.
 //!
-//! - In a response with an error status, `[hidden]` replaces the credentials in every notation of
-//!   [`Secrets`](crate::redaction): the token, each part of it that has [`PART`] bytes, the password, and the Base64
-//!   text of user and password. Characters that are not visible become escapes.
-//! - In another response, only long credentials are replaced, by a text of the same length. Escapes of JSON are
-//!   decoded for this search. Because the length stays the same, protobuf stays valid. Because short credentials stay,
-//!   a short password does not change objects that contain the same word.
+//! - In a response with an error status (below: an *error*), the text `[hidden]` replaces the token, the password, and
+//!   the Base64 text of user and password. The text also replaces each part of the token that has at least [`PART`]
+//!   bytes. The module finds the credentials in every notation that [`Secrets`](crate::redaction) decodes. Escapes
+//!   replace characters that are not visible.
+//! - In a response with another status (below: *content*), only long credentials are replaced, by a text of the same
+//!   length. The module also finds credentials that contain escapes of JSON. The length must stay the same because the
+//!   response may be protobuf. Short credentials are not replaced: otherwise a password that is a common word would
+//!   change objects that contain this word.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -28,7 +30,7 @@ use crate::redaction::{SHORTEST, Secrets, json_escape, overwrite};
 #[derive(Default)]
 pub(super) struct OwnSecrets {
     texts: Vec<Vec<u8>>,
-    /// The same credentials, for messages.
+    /// The same credentials, in the form that hides them in errors.
     in_messages: Secrets,
 }
 
@@ -44,43 +46,45 @@ enum Hider {
     Content(ContentHider),
 }
 
-/// Hides all secrets in an error.
+/// Hides all secrets in the body of an error response.
 struct ErrorHider {
     secrets: Secrets,
-    /// The error, as far as it was received.
+    /// The part of the error that has arrived.
     received: Vec<u8>,
 }
 
 /// Hides long secrets, and does not change the length of the response body.
 struct ContentHider {
     secrets: Vec<Vec<u8>>,
-    /// The characters of all secrets.
+    /// The bytes that occur in a secret, sorted.
     alphabet: Vec<u8>,
-    /// The first bytes of a secret, at the end of the content that was already passed on. The hider passed on these
-    /// bytes, because they are fewer than [`START`].
+    /// The last bytes that were passed on to the reader of the body, if they may be the beginning of a secret. The
+    /// number of these bytes is less than [`START`].
     passed: Vec<u8>,
     /// The bytes after `passed`. These bytes are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
 }
 
-/// Consecutive characters of secrets in JSON, without their escapes.
+/// Consecutive characters of JSON that can all occur in secrets. The escapes among them are decoded.
 #[derive(Default)]
 struct Run {
     text: Vec<u8>,
-    /// The position of each byte of `text` in the JSON, and the end of its escape.
+    /// For each byte of `text`, the start and the end of its notation in the JSON: the byte itself, or its escape.
     spans: Vec<(usize, usize)>,
-    /// The position after the run.
+    /// The position in the JSON after the run.
     end: usize,
 }
 
-/// The minimum length of the parts of a token that are hidden, in bytes. Common words are shorter.
+/// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
-/// The minimum length of the start of a secret that is held until more content arrives. A shorter start often occurs by
-/// chance at the end of an event, and would delay the event. So at most `START - 1` bytes of a secret stay visible.
+/// If the content that has arrived ends with the first bytes of a secret, the hider holds these bytes until more
+/// content arrives. It holds the bytes only if there are at least `START` of them: fewer bytes often match by chance,
+/// and holding these bytes would delay watch events. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
-/// The maximum size of an error in bytes. The text of a larger error is dropped, because no program reads it.
+/// The maximum size of an error in bytes. The module drops the text of a larger error, because no program reads such a
+/// long text.
 const LARGEST_ERROR: usize = 64 << 10;
-/// The first bytes of an object in protobuf.
+/// The bytes at the start of each protobuf message of the API server.
 const PROTOBUF: &[u8] = b"k8s\0";
 /// The length of an escape such as `\u0041`.
 const ESCAPE: usize = 6;
@@ -133,8 +137,10 @@ impl ErrorHider {
         self.received.len() > LARGEST_ERROR
     }
 
-    /// The error without the secrets. A secret may be split between two parts of the response, and a parser decodes the
-    /// texts in JSON, so the error must be complete.
+    /// Returns the error without the secrets.
+    ///
+    /// The function needs the complete error for two reasons: a secret may be split between two parts of the response,
+    /// and the function parses errors in JSON.
     fn hidden(&mut self) -> Bytes {
         let mut error = std::mem::take(&mut self.received);
         if error.len() > LARGEST_ERROR {
@@ -206,7 +212,8 @@ impl ContentHider {
             false => self.start_at_end(&bytes),
         };
         if let Some(start) = start {
-            // A part of an escape must not be passed on, because the JSON would be wrong if the rest is replaced.
+            // If the bytes contain an escape, the hider always holds them. If the hider passed on only a part of an
+            // escape and then replaced the rest, the JSON would be invalid.
             let has_escape = || memchr::memchr(b'\\', bytes.get(start..).unwrap_or_default());
             let is_long = bytes.len() - start >= START || has_escape().is_some();
             let held = if is_long {
@@ -234,7 +241,7 @@ impl ContentHider {
         plain.into_iter().chain(escaped).min()
     }
 
-    /// As [`start_at_end`](Self::start_at_end), but only for a secret with escapes.
+    /// Returns the same as [`start_at_end`](Self::start_at_end), but only for secrets that contain escapes.
     fn escaped_start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let longest = self.secrets.first()?.len() * ESCAPE;
         let tail = bytes.len().saturating_sub(longest);
@@ -248,7 +255,8 @@ impl ContentHider {
                 .rposition(|byte| !is_in_run(byte))
                 .map_or(0, |at| at + 1);
         let escape = from + memchr::memchr(b'\\', bytes.get(from..)?)?;
-        // A quotation mark, or another character that is not in the run, may also be escaped.
+        // The escape may stand for a character that does not occur in secrets, such as a quotation mark. Then the run
+        // ends there, and the loop continues after the escape.
         let mut at = self.run_start(bytes, from, escape);
         loop {
             let run = self.run(bytes, at);
@@ -273,7 +281,8 @@ impl ContentHider {
         self.alphabet.binary_search(&byte).is_ok()
     }
 
-    /// The position of the first of the characters before `escape` that may belong to the same secret.
+    /// Returns the start of the longest text directly before `escape` that has only bytes of secrets. The text is at
+    /// most as long as the longest secret.
     fn run_start(&self, bytes: &[u8], from: usize, escape: usize) -> usize {
         let longest = self.secrets.first().map_or(0, Vec::len);
         let from = from.max(escape.saturating_sub(longest));
@@ -282,7 +291,7 @@ impl ContentHider {
         from + other.map_or(0, |at| at + 1)
     }
 
-    /// Decodes the characters of secrets from a position on.
+    /// Returns the run that begins at position `from`.
     fn run(&self, bytes: &[u8], from: usize) -> Run {
         let mut run = Run {
             end: from,
@@ -310,7 +319,7 @@ impl ContentHider {
         run
     }
 
-    /// The positions of secrets that contain escapes of JSON.
+    /// Returns the positions of the secrets that contain escapes of JSON.
     fn escaped(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if self.secrets.is_empty() {
@@ -355,11 +364,12 @@ impl ContentHider {
     }
 }
 
-/// Whether a text is the start of an escape whose end has not arrived yet.
+/// Whether a text is the first part of an escape whose rest has not arrived yet.
 fn is_unfinished(text: &[u8]) -> bool {
     match text {
         [b'\\'] => true,
-        // The second half of a surrogate pair may follow, but credentials contain no such characters.
+        // In JSON, some characters are written as two escapes (a surrogate pair). The function ignores the second
+        // escape, because credentials contain no such characters.
         [b'\\', b'u', digits @ ..] => digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit),
         _ => false,
     }

@@ -229,7 +229,7 @@ impl Printed {
             Some(None) => return Err(PluginError::InvalidExpiry(name)),
             None => None,
         };
-        // As in other clients, an empty text is treated as absent.
+        // As in other clients, an empty text means that the value is absent.
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let pair = given(status.client_certificate_data).zip(given(status.client_key_data));
         let credentials = match (pair, given(status.token)) {

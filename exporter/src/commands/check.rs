@@ -55,9 +55,10 @@ pub(super) enum CheckError {
 ///
 /// # Errors
 ///
-/// If the configuration is invalid, or an object could not be read. With `--strict`, also if there is a warning, or an
-/// object exceeds a limit. An unreadable value is not an error, because
-/// optional fields may be absent from some objects. The report lists unreadable values.
+/// The function fails if the configuration is invalid, or if an object cannot be read. With `--strict`, the function
+/// also fails if there is a warning, or if an object exceeds a limit. The function does not fail if a value of an
+/// object cannot be read, because optional fields may be absent from some objects. The function writes such values to
+/// `err`.
 pub(super) fn run(
     args: &CheckArgs,
     mut out: impl Write,

@@ -49,7 +49,7 @@ pub(super) enum ProbeError {
 /// /readyz names the resources that are not ready.
 const SHOWN: usize = 4096;
 
-/// The maximum time of a request if each address is requested once.
+/// The maximum time of a request if the command requests each address only once.
 const ONCE: Duration = Duration::from_secs(30);
 
 /// The pause before an address is requested again.

@@ -137,7 +137,8 @@ async fn check(
     let reviewed = timeout(PATIENCE, reviewed).await??;
     let mut text = String::new();
     for missing in &reviewed.missing {
-        // The names of custom resources come from the API server.
+        // The names of custom resources come from the API server, so they may contain characters that control a
+        // terminal.
         text += &format!("missing: {}\n", visible_line(missing.clone()));
     }
     let (missing, total) = (reviewed.missing.len(), reviewed.total);

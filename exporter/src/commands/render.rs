@@ -63,7 +63,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
     }
     metrics.exhausted_patterns().iter().for_each(log_pattern);
     log_limits(&metrics);
-    // Objects of disabled resources also show that the input could be read.
+    // `not_registered` counts objects of disabled resources. Such objects have no metrics, but show that the input
+    // contains objects.
     if report.objects + report.not_registered == 0 {
         return Err(RenderError::Nothing(list(&args.paths)));
     }

@@ -363,7 +363,7 @@ impl Program {
             debug: options.server.debug,
         });
         let replaced = self.app.replace(instance);
-        // The memory of many families takes time to free.
+        // Freeing the memory of many families takes time, and would block the other tasks of this thread.
         tokio::task::spawn_blocking(move || drop(replaced));
         let servers = &self.app.telemetry.servers;
         let limits = &options.server.limits;
@@ -436,7 +436,7 @@ async fn hand_over_shard(app: &AppState) {
     }
 }
 
-/// Waits until each resource is synced or forbidden, and logs the rules that are missing in the roles of the exporter.
+/// Waits until each resource is synced or forbidden, and then logs the rules that the roles of the exporter lack.
 async fn log_missing_rules(instance: &Arc<Instance>) {
     instance.settled().await;
     for rules in instance.on_blocking_thread(Instance::missing_rules).await {

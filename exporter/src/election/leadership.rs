@@ -44,7 +44,7 @@ struct State {
     is_leader: bool,
 }
 
-/// Maximum length of the identity of a leader on pages, in characters.
+/// The maximum length of the identity of the leader in messages and on pages, in characters.
 const LONGEST_HOLDER: usize = 256;
 
 #[derive(Debug)]
@@ -143,8 +143,8 @@ impl Leadership {
         self.count();
     }
 
-    /// Sets the identity of the leader. Another program may have written any text into the Lease, and the text is only
-    /// shown.
+    /// Sets the identity of the leader, which is used only in messages and on pages. Another program may have written
+    /// any text into the Lease. So the identity is shortened, and escapes replace its invisible characters.
     pub(super) fn set_holder(&self, holder: Option<&str>) {
         let shown = |holder: &str| visible_line(holder.chars().take(LONGEST_HOLDER).collect());
         self.0.state.lock().holder = holder.map(shown);

@@ -126,7 +126,8 @@ pub(crate) fn log_pattern(exhausted: &ExhaustedPattern) {
     );
 }
 
-/// Logs all limits that objects have exceeded, for a command that reads objects only once.
+/// Logs all limits that objects have exceeded, and the kinds that are left out. A command that reads the objects only
+/// once uses this function.
 pub(crate) fn log_all(metrics: &StateMetrics) {
     for (resource, exceeded) in exceeded(metrics) {
         tracing::warn!("{}", line(&resource, &exceeded));

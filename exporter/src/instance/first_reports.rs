@@ -7,10 +7,11 @@ use kube_state_metrics::StateMetrics;
 
 use super::task::every_second;
 
-/// Calls `current` once a second, and logs the first problem of each key.
+/// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
+/// logged.
 ///
-/// `current` runs on a thread for blocking work, because it may wait for a change of the configuration, and because it
-/// reads the counters of all families.
+/// `current` runs on a thread for blocking work, because it may wait for a change of the configuration, and reads the
+/// counters of all families.
 pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     metrics: &StateMetrics,
     current: fn(&StateMetrics) -> Vec<P>,
@@ -22,7 +23,7 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     loop {
         ticks.tick().await;
         let metrics = metrics.clone();
-        // A thread fails only if it panics, or while the runtime shuts down.
+        // The call fails only if `current` panics, or while the runtime shuts down.
         let Ok(problems) = tokio::task::spawn_blocking(move || current(&metrics)).await else {
             return;
         };
@@ -43,7 +44,7 @@ mod tests {
 
     static IS_BLOCKED: AtomicBool = AtomicBool::new(true);
 
-    /// Takes until another task of the runtime has run.
+    /// Does not return before another task of the runtime has run.
     fn blocking(_metrics: &StateMetrics) -> Vec<u8> {
         while IS_BLOCKED.load(Ordering::SeqCst) {
             std::thread::yield_now();
@@ -56,7 +57,7 @@ mod tests {
         let metrics = StateMetrics::builder().build().unwrap();
         let (logged, mut numbers) = tokio::sync::mpsc::unbounded_channel();
         let log = move |number: &u8| logged.send(*number).unwrap();
-        // The runtime has one thread, which the test would block forever without a further thread.
+        // The runtime has one thread. If `blocking` ran on this thread, the test would wait forever.
         let reports = tokio::spawn(async move {
             log_first(&metrics, blocking, |number| *number, log).await;
         });

@@ -143,16 +143,16 @@ impl RunningSource {
         Coverage::of(&self.health.resources())
     }
 
-    /// Returns the result of [`Self::coverage`], which is determined on a thread for blocking work. With thousands of
-    /// families, this takes too long for an asynchronous task.
+    /// Determines the result of [`Self::coverage`] on a thread for blocking work. With thousands of families, the work
+    /// takes too long for an asynchronous task.
     pub(super) async fn coverage_on_thread(&self) -> Coverage {
         let health = self.health.clone();
         let coverage = tokio::task::spawn_blocking(move || Coverage::of(&health.resources()));
-        // While the runtime shuts down, no thread runs.
+        // While the runtime shuts down, it starts no thread.
         coverage.await.unwrap_or_else(|_| self.coverage())
     }
 
-    /// Whether the policy is met, and the state of each resource.
+    /// Returns whether the source meets the readiness policy, and the state of each resource.
     pub(super) fn status(&self, policy: ReadinessPolicy) -> InstanceStatus {
         // The order is important: the code reads `is_loaded` before the readiness. So if `is_loaded` is true, the
         // readiness takes all objects of the manifests into account.

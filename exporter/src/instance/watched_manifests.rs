@@ -20,8 +20,8 @@ use super::source::{RunningSource, SLOW, STDIN, SourceError, SourceParts, slow_f
 use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::humanize::counted;
 
-/// The time until the manifests are read again if a manifest could not be read for a temporary reason, or has become
-/// empty.
+/// If a manifest cannot be read for a temporary reason, or has become empty, the manifests are read again after this
+/// time.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long the startup waits for the check that the paths exist.
 const CHECK: Duration = Duration::from_secs(3);
@@ -199,7 +199,7 @@ impl ReadingRecorder {
     fn new(metrics: &StateMetrics, registry: &Registry) -> Result<Self, prometheus::Error> {
         let problems = IntGauge::new(
             "kube_state_metrics_manifest_problems",
-            "Files, documents and objects that were skipped when the manifests were read last.",
+            "Problems of the last reading of the manifests: files, documents and objects that were skipped, and files whose previous objects stay.",
         )?;
         let definitions = DefinitionMetrics::new()?;
         registry.register(Box::new(problems.clone()))?;

@@ -72,7 +72,7 @@ impl CustomResources {
         }
     }
 
-    /// The text and the content of the configuration.
+    /// The text of the configuration, and the parsed configuration.
     pub(super) fn in_use(&self) -> Option<(&str, &Config)> {
         let configured = self.config.as_ref()?;
         Some((&configured.text, &configured.config))
@@ -115,8 +115,8 @@ impl Configured {
         };
         match config {
             Ok(config) => {
-                // A program that writes the file may have written only its start. A configuration that is meant to be
-                // empty has an empty list.
+                // If a part has lost its value, the program that writes the file may have written only its start. A
+                // user who wants no metrics writes an empty list.
                 if in_use.is_some_and(|(_, in_use)| in_use.parts_without_value().is_empty()) {
                     let missing = config.parts_without_value().iter();
                     reader.problems.extend(missing.map(|problem| {

@@ -72,13 +72,13 @@ const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
 /// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
-/// The key of the web configuration file. An empty path is an error, because it would override the flag and disable TLS
-/// and passwords.
+/// The key of the option for the web configuration file. An empty path is an error: the path would override the flag,
+/// and so disable TLS and passwords.
 const WEB_CONFIG: &str = "tls_config";
 const WEB_CONFIG_FORM: &str =
     "the path of a file; to serve without TLS and passwords, remove the key";
 
-/// A single value as text, whatever its YAML type is. The parser of the option checks the text later.
+/// A single value of any YAML type, as text. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
 /// The reason why an options file cannot be used.

@@ -29,7 +29,8 @@ pub(super) enum Phase<'a> {
     Startup,
     /// A reload: the new options replace the options in use if they are valid.
     Reload {
-        /// The text and the content of the configuration of custom resources in use, if there is one.
+        /// The text and the content of the current configuration of custom resources; `None` if there is no such
+        /// configuration.
         custom_config: Option<(&'a str, &'a Config)>,
     },
 }

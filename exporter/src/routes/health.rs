@@ -73,7 +73,8 @@ pub(super) async fn ready(
             let _ = writeln!(text, "{rules}");
         }
     }
-    // The text contains messages of other programs, which must not control the terminal of a reader.
+    // The text contains messages of other programs. `visible` escapes their control characters, so that they cannot
+    // control the terminal of a reader.
     (code, visible(text)).into_response()
 }
 

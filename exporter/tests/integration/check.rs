@@ -150,7 +150,7 @@ fn objects_that_exceed_a_limit_are_named() {
         output.stderr
     );
 
-    // `render` and `top` have no check of the configuration, but the same limits.
+    // `render` and `top` do not check the configuration, but have the same limits.
     let endpoints = "
 apiVersion: v1
 kind: Endpoints

@@ -126,7 +126,7 @@ fn a_response_that_repeats_the_own_token_does_not_bring_it_to_the_log_or_a_page(
     };
     let event = json!({ "type": "ERROR", "object": status(500, "InternalError") });
     let (refusal, event) = (status(403, "Forbidden").to_string(), format!("{event}\n"));
-    // In JSON, each character may be an escape.
+    // In JSON, an escape can replace any character.
     let escapes: String = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
     let with_escapes = |text: &str| text.replace(token, &escapes);
     for said in [

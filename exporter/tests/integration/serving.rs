@@ -217,7 +217,8 @@ fn changes_without_a_pause_cause_at_most_one_reload_in_a_second() {
             (map && reloads >= round).then_some(())
         });
     }
-    // The pause before the first reload has already passed.
+    // Each reload waits for the pause after the previous one. Only the first reload begins immediately, so there are
+    // three pauses.
     assert!(
         start.elapsed() >= Duration::from_secs(3),
         "{:?}",

@@ -22,16 +22,16 @@ pub(crate) struct Document<'t> {
     pub(crate) json: &'t str,
     /// The field `metadata` as JSON.
     metadata: Option<&'t str>,
-    /// The line where the document begins, counted from 1.
+    /// The number of the line where the document begins, counted from 1.
     pub(crate) line: usize,
     /// The index of the object in its list, if it is an item of a list.
     pub(crate) item: Option<usize>,
 }
 
-/// Keys of objects ([`Document::key`]), by API version and kind.
+/// The keys of objects (see [`Document::key`]), for each API version and kind.
 pub(super) type ObjectKeys = BTreeMap<(String, String), Vec<Box<str>>>;
 
-/// A document that cannot be parsed.
+/// The error for a document that cannot be parsed.
 pub(crate) struct Syntax {
     pub(crate) line: usize,
     pub(crate) problem: String,
@@ -216,7 +216,7 @@ struct Names<'j> {
     namespace: Option<&'j RawValue>,
 }
 
-/// The namespace and the name of an object.
+/// The namespace and the name in the metadata of an object.
 #[derive(Deserialize)]
 struct Identity<'j> {
     #[serde(borrow, default)]
@@ -301,8 +301,8 @@ fn item_of_list(
 // === impl Document ===
 
 impl Document<'_> {
-    /// Returns `namespace/name`, or `/name` without a namespace; `None` if the document has no API version, no kind or
-    /// no name.
+    /// Returns `namespace/name`, or `/name` if the object has no namespace. Returns `None` if the document has no API
+    /// version, no kind or no name.
     pub(super) fn key(&self) -> Option<Box<str>> {
         self.api_version.and(self.kind)?;
         let Identity { name, namespace } = serde_json::from_str(self.metadata?).ok()?;

@@ -46,7 +46,7 @@ pub struct ManifestFeed {
     stdin: Option<Stdin>,
     /// The files of the last reading.
     files: FileStates,
-    /// The objects of these files.
+    /// The keys of the objects of these files.
     objects: FileObjects,
     progress: ReadingProgress,
     #[cfg(feature = "custom-resources")]
@@ -111,8 +111,8 @@ impl ManifestFeed {
     /// If several documents contain the same object, the last document is used. Standard input comes first, then the
     /// paths in their order. The files of a directory are sorted by name.
     ///
-    /// If a file cannot be read completely, or has become empty, its previous objects stay, as described in the
-    /// documentation of the [module](super::manifests). If the problem may be temporary, the report [is
+    /// If a file cannot be read completely, or has become empty, its previous objects stay, as the documentation of the
+    /// [module](crate::source::manifests) describes. If the problem may be temporary, the report [is
     /// partial](LoadReport::is_partial).
     ///
     /// If there is a configuration of custom resources, this method also sets the known kinds: the built-in kinds, and

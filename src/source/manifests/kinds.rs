@@ -24,14 +24,14 @@ pub(super) struct Kinds {
     definitions: BTreeMap<String, u64>,
     /// The [`heads`] of the objects from standard input. They are kept because standard input can be read only once.
     stdin: Vec<Value>,
-    /// The different [`heads`] of each file.
+    /// The [`heads`] of each file.
     files: FileHeads,
 }
 
-/// The different [`heads`] of each file.
+/// For each file, its [`heads`].
 type FileHeads = BTreeMap<PathBuf, Vec<Value>>;
 
-/// Collects the heads of all files.
+/// Collects the heads of all files. `before` has the heads of the previous reading, `now` those of the current reading.
 struct Collector<'a> {
     before: &'a FileHeads,
     now: FileHeads,
@@ -40,10 +40,11 @@ struct Collector<'a> {
 // === impl Kinds ===
 
 impl Kinds {
-    /// Sets the known kinds of `metrics` from all manifests, and returns the changes of the definitions.
+    /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions.
     ///
-    /// `files` are the files of the last reading, and the paths to read. If the objects of a file stay from the last
-    /// reading, their kinds stay, too. Files that cannot be read are reported when their objects are loaded.
+    /// `files` contains the state of the files at the last reading, and the paths to read. If the objects of a file
+    /// stay from the last reading, the kinds of the file also stay. This method does not report files that cannot be
+    /// read, because they are reported when the objects are loaded.
     pub(super) fn update(
         &mut self,
         files: (&FileStates, &[PathBuf]),
@@ -59,7 +60,8 @@ impl Kinds {
             now: FileHeads::new(),
         };
         let (states, paths) = files;
-        // The objects are loaded after this reading. The states must not change before.
+        // `read_all` returns new states, but the method does not use them. The later reading that loads the objects
+        // must compare the files with the same states.
         states.read_all(paths, progress, &mut collector);
         self.files = collector.now;
         let heads: Vec<_> = (self.stdin.iter())
@@ -102,7 +104,7 @@ impl FileSink for Collector<'_> {
             return 0;
         };
         let now = self.now.entry(file.to_owned()).or_default();
-        // The definitions of the new text take precedence over earlier definitions with the same names.
+        // If a definition of the new text has the same name as an earlier definition, only the new definition counts.
         let identity = |head: &Value| match is_definition(head) {
             true => head["metadata"]["name"].to_string(),
             false => head.to_string(),
@@ -120,8 +122,9 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns the fields of each object in a text that identify its kind, without repetitions. For a definition, also
-/// returns the name, the specification and the conditions.
+/// Returns the heads of the objects in a text without repetitions, and counts the documents of the text. The *head* of
+/// an object consists of the fields that identify its kind. The head of a CustomResourceDefinition also contains the
+/// name, the specification and the conditions.
 fn heads(text: &str) -> (Vec<Value>, Content) {
     let (mut heads, mut seen) = (Vec::new(), HashSet::new());
     let mut content = Content::default();

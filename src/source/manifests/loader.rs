@@ -1,4 +1,6 @@
-//! [`Loader`]: applies the objects of files, and remembers which objects each file has.
+//! [`Loader`]: applies the objects of files to the stores, and records which objects each file has.
+//!
+//! If a file cannot be read completely, the loader keeps the objects that the file had at the previous reading.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use super::reading::{Content, FileSink};
 use super::report::{LoadReport, ManifestProblem};
 use super::writers::ManifestWriters;
 
-/// The objects of each file. Only their keys are stored, because objects may contain secrets.
+/// The keys of the objects of each file. The objects themselves are not stored, because they may contain secrets.
 pub(super) type FileObjects = BTreeMap<PathBuf, ObjectKeys>;
 
 /// Applies the objects of files.
@@ -22,7 +24,8 @@ pub(super) struct Loader<'a> {
 // === impl Loader ===
 
 impl<'a> Loader<'a> {
-    /// Creates a loader. `before` has the objects of the previous reading. The writers must have begun a list.
+    /// Creates a loader. `before` contains the objects of the previous reading. The caller must have called
+    /// `begin_list` of the writers.
     pub(super) fn new(
         writers: &'a mut ManifestWriters,
         before: &'a FileObjects,
@@ -36,7 +39,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Returns the objects of this reading, including those that stay.
+    /// Returns the objects of this reading, including the objects that stay from the previous reading.
     pub(super) fn into_objects(self) -> FileObjects {
         self.now
     }

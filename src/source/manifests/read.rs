@@ -10,8 +10,9 @@ const LARGEST: u64 = 1 << 30;
 
 /// Reads a regular file.
 ///
-/// The type is checked before the file is opened, because opening a device may have an effect. It is checked again when
-/// the file is open, because another file may have replaced the file. A named pipe never blocks the function.
+/// The function checks the type of the file twice. The first check is before the file is opened, because opening a
+/// device may have an effect. The second check is after the file is opened, because another process may have replaced
+/// the file. Even if a named pipe replaces the file between the two checks, the function does not block.
 pub(super) fn file(path: &Path) -> io::Result<String> {
     file_of_at_most(path, LARGEST)
 }
@@ -41,7 +42,8 @@ fn file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
     unchecked_file_of_at_most(path, limit)
 }
 
-/// Reads a file whose type was checked before, but which may have been replaced since then.
+/// Reads a file whose type has already been checked. Because another process may have replaced the file since then, the
+/// function checks the open file again.
 fn unchecked_file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
     let file = open(path)?;
     let metadata = file.metadata()?;
@@ -49,8 +51,10 @@ fn unchecked_file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
     text(file, metadata.len(), limit)
 }
 
-/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
-/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+/// Opens a file to read it.
+///
+/// Without `O_NONBLOCK`, opening a named pipe would block until another process opens the pipe to write. This flag has
+/// no effect on regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -157,7 +161,7 @@ mod tests {
                 error.starts_with("it is a named pipe, a device or a socket"),
                 "{error}"
             );
-            // The pipe replaced a file after its type was checked.
+            // A pipe that replaces a file after the first check does not block the function.
             let (sender, result) = std::sync::mpsc::channel();
             std::thread::spawn(move || sender.send(unchecked_file_of_at_most(&pipe, 8)));
             let result = result.recv_timeout(std::time::Duration::from_secs(20));

@@ -1,4 +1,8 @@
 //! [`FileStates`]: reads all files, and decides for which files the objects of the previous reading stay.
+//!
+//! A *reading* reads all files once. The *sink* ([`FileSink`]) is the component that receives the texts of the files. A
+//! document is *broken* if it is not a Kubernetes object. The documentation of the module
+//! [`manifests`](crate::source::manifests) lists the cases in which objects stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,24 +16,27 @@ use super::report::ManifestProblem;
 
 /// The files of the previous reading.
 ///
-/// A program that writes a file may have just truncated it, or may have written only its start. A directory may be
-/// missing while another one replaces it. So a file keeps its objects until its new content is certain.
+/// When a file is read, the program that writes the file may have only truncated it, or may have written only its
+/// start. A directory may be missing for a moment because another directory replaces it. So the objects of a file stay
+/// until the new content of the file is certain.
 #[derive(Debug, Default)]
 pub(super) struct FileStates {
     files: BTreeMap<PathBuf, FileState>,
-    /// The directories of the command line that had no files at the last reading, although files were expected.
+    /// The paths of the source at which the last reading found no files, although an earlier reading found some. Their
+    /// objects were kept.
     emptied: BTreeSet<PathBuf>,
 }
 
-/// The content of a file at the last reading that counted.
+/// The content with which the next reading compares the file. If the last reading kept earlier objects of the file,
+/// this value also describes these objects.
 #[derive(Clone, Copy, Debug)]
 struct FileState {
     content: Content,
-    /// Whether the last reading has found the file empty, and has kept its objects.
+    /// Whether the last reading found that the file had become empty, and kept its objects.
     is_emptied: bool,
 }
 
-/// What the text of a file contains.
+/// The numbers of documents in the text of a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Content {
     /// The number of objects, including objects of unknown kinds.
@@ -38,13 +45,13 @@ pub(super) struct Content {
     pub(super) broken: usize,
 }
 
-/// Receives the files of a reading.
+/// Receives the texts of the files that a reading reads.
 pub(super) trait FileSink {
-    /// Receives the text of a file, and returns what it contains.
+    /// Receives the text of a file, and returns the numbers of its documents.
     fn text(&mut self, file: &Path, text: &str) -> Content;
 
-    /// Keeps the objects that the file had at the previous reading, unless the new text has them. Returns the number of
-    /// these objects.
+    /// Keeps the objects that the file had at the previous reading, unless the new text contains them. Returns the
+    /// number of the kept objects.
     fn keep(&mut self, file: &Path) -> usize;
 
     /// Receives a problem with a file or a directory.
@@ -55,7 +62,7 @@ pub(super) trait FileSink {
 pub(super) struct Reading {
     /// The states for the next reading.
     pub(super) states: FileStates,
-    /// Whether the files must be read again soon.
+    /// Whether the host must read the files again soon, because a problem may be temporary.
     pub(super) is_partial: bool,
 }
 
@@ -69,7 +76,8 @@ struct Progress<'a> {
 // === impl Content ===
 
 impl Content {
-    /// Counts a document. `key` is the key of its object. A document that is cut off often has no key.
+    /// Counts a document. `key` is the key of its object. Without a key, the document is broken; a document of which
+    /// only the start was written often has no key.
     pub(super) fn count(&mut self, key: Option<&str>) {
         match key {
             Some(_) => self.objects += 1,
@@ -81,7 +89,7 @@ impl Content {
 // === impl FileStates ===
 
 impl FileStates {
-    /// Reads all files of the paths. Standard input is left out.
+    /// Reads all files at and below the paths, except standard input.
     pub(super) fn read_all(
         &self,
         paths: &[PathBuf],
@@ -105,7 +113,7 @@ impl FileStates {
         own.reading
     }
 
-    /// The files at and below a path.
+    /// Returns the files of the previous reading at and below a path.
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, FileState)> {
         let from = (Bound::Included(path), Bound::Unbounded);
         let files = self.files.range::<Path, _>(from);
@@ -117,7 +125,7 @@ impl FileStates {
 // === impl Progress ===
 
 impl Progress<'_> {
-    /// Reads a path of the command line.
+    /// Reads all files at and below `root`, a path of the source.
     fn read_path(&mut self, root: &Path, progress: &ReadingProgress) {
         let mut problems = Vec::new();
         let files = files(root, &mut problems);
@@ -136,8 +144,10 @@ impl Progress<'_> {
         }
     }
 
-    /// If a directory of the command line has lost all its files since the last reading, keeps their objects, and
-    /// returns true. The directory may be a mount point whose file system is not mounted at the moment.
+    /// Returns `true` if the directory `root` has lost all its files since the last reading. In this case, the objects
+    /// of the files stay until the next reading.
+    ///
+    /// The directory may be a mount point whose file system is not mounted at the moment.
     fn was_just_emptied(&mut self, root: &Path) -> bool {
         let before = self.before;
         if before.below(root).next().is_none() || before.emptied.contains(root) {
@@ -162,8 +172,8 @@ impl Progress<'_> {
                     ..before
                 }
             }
-            // Documents that were already broken do not keep objects, because then no edit of the file could remove
-            // an object.
+            // Documents that were broken at the previous reading do not count here. Otherwise the objects of a file
+            // with a broken document would stay forever: no edit of the file could remove an object.
             Some(before) if content.broken > before.content.broken => {
                 let count = self.sink.keep(&file);
                 if count > 0 {
@@ -188,9 +198,10 @@ impl Progress<'_> {
         self.reading.states.files.insert(file, state);
     }
 
-    /// Reports a file or a directory that cannot be read, and keeps its objects. If a file or a directory below `root`
-    /// is missing, it was probably deleted, so its objects do not stay. If `root` itself is missing, its objects stay,
-    /// because the command line names it.
+    /// Reports a file or a directory that cannot be read, and keeps its objects.
+    ///
+    /// If a file or a directory below `root` is missing, somebody has probably deleted it, so its objects do not stay.
+    /// If `root` itself is missing, its objects stay, because the source names `root`.
     fn unreadable(&mut self, problem: ManifestProblem, root: &Path) {
         let is_temporary = problem.is_temporary();
         let ManifestProblem::Read { path, source } = &problem else {
@@ -205,13 +216,14 @@ impl Progress<'_> {
         }
         let count = self.keep_below(&path);
         if count > 0 {
-            // If a directory appears again, the watcher of the host may miss this change.
+            // The watcher of the host may not notice that a missing directory exists again, so the host must read soon.
             self.reading.is_partial |= is_missing;
             self.sink.problem(ManifestProblem::Kept { path, count });
         }
     }
 
-    /// Keeps the objects of all files at and below a path that this reading has not read. Returns their number.
+    /// Keeps the objects of the files at and below `path` that the current reading has not read. Returns the number of
+    /// these objects.
     fn keep_below(&mut self, path: &Path) -> usize {
         let (before, mut kept) = (self.before, 0);
         for (file, state) in before.below(path) {

@@ -28,17 +28,23 @@ pub struct LoadReport {
     /// Number of objects that were skipped because their built-in resource is not registered, or because the host feeds
     /// their resource.
     pub not_registered: usize,
-    /// Number of objects of the previous reading that stay, because their file cannot be read completely, has become
-    /// empty, or is in a directory that does not exist any more.
+    /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
+    /// has become empty, or belongs to a path of the source that does not exist any more.
     pub kept: usize,
-    /// Definitions of custom resources, if there is a configuration of custom resources.
+    /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]
     pub definitions: DefinitionChanges,
     /// The skipped files, documents and objects.
     pub problems: Vec<ManifestProblem>,
-    /// Whether the problem of a file or directory may be temporary: it cannot be read because of a lack of file
-    /// descriptors or a disk error, has become empty, or does not exist any more although the source names it. The
-    /// objects of the previous reading stay. Read the manifests again soon.
+    /// Whether the problem with a file or directory may be temporary. In this case, read the manifests again soon.
+    /// Until then, the stores keep the previous objects.
+    ///
+    /// A problem may be temporary in the following cases:
+    ///
+    /// * The file or directory cannot be read because of a temporary problem, such as a lack of file descriptors or a
+    ///   disk error.
+    /// * The file or directory has become empty.
+    /// * The source names the path, but the path does not exist any more.
     pub is_partial: bool,
 }
 
@@ -100,7 +106,8 @@ pub enum ManifestProblem {
         #[source]
         source: DecodeError,
     },
-    /// A file or directory that cannot be read, or that has broken documents, and whose previous objects therefore stay.
+    /// The previous objects of a file or directory stay, because it cannot be read or has more broken documents than
+    /// before.
     #[error(
         "{}: it cannot be read completely, so its objects of the previous reading stay ({count}); repair it, or delete \
          a file to remove its objects", path.display()
@@ -111,7 +118,7 @@ pub enum ManifestProblem {
         /// The number of objects.
         count: usize,
     },
-    /// A file that has become empty, or a directory that has lost all its files. Its objects stay until the next
+    /// A file has become empty, or a directory has lost all its files. The previous objects stay until the next
     /// reading.
     #[error(
         "{}: it has become empty; its objects stay, and the next reading removes them if it is still empty",
@@ -121,9 +128,10 @@ pub enum ManifestProblem {
         /// The file or directory.
         path: PathBuf,
     },
-    /// The number of further skipped documents and objects of a file. Because a file may have millions of problems, a
-    /// report describes only the first five broken documents and objects of a file, and the first five objects of
-    /// unknown kinds.
+    /// Further documents and objects of a file are skipped.
+    ///
+    /// A file may have millions of problems, so a report describes only the first problems of a file: five invalid
+    /// documents and objects, and five objects of unknown kinds.
     #[error("{}: {count} more documents and objects are skipped; the reasons of the first ones are reported above", path.display())]
     More {
         /// The file, or `-` for standard input.
@@ -226,7 +234,7 @@ impl ManifestProblem {
     pub fn count(&self) -> usize {
         match self {
             Self::More { count, .. } => *count,
-            // These objects are not skipped. A further problem reports the file that cannot be read.
+            // The objects that stay are not skipped. Another problem reports the file that cannot be read.
             Self::Kept { .. } => 0,
             _ => 1,
         }

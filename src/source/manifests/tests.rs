@@ -456,7 +456,7 @@ fn objects_stay_while_a_file_cannot_be_read() {
     assert_eq!(samples(&metrics), [info("new")]);
 }
 
-/// The problems of a report, without the name of the directory.
+/// Returns the problems of a report. In each text, `dir` replaces the path of the directory.
 fn problems(report: &LoadReport, files: &Files) -> Vec<String> {
     let directory = files.0.display().to_string();
     let problems = report.problems.iter().map(ToString::to_string);
@@ -472,7 +472,7 @@ fn a_file_that_is_cut_keeps_its_objects_until_it_is_repaired_or_deleted() {
     let metrics = metrics();
     let mut feed = ManifestSource::new([&files.0]).open(&metrics);
     feed.reload();
-    // Another file is updated, and the valid documents of the file as well.
+    // The feed updates the other file, and the valid documents of this file.
     write(
         "a.yaml",
         &format!("{}---\napiVersion: v1\nkind: Con", named("a3")),
@@ -486,7 +486,7 @@ fn a_file_that_is_cut_keeps_its_objects_until_it_is_repaired_or_deleted() {
         report.problems
     );
     assert_eq!((report.objects, report.kept), (2, 2));
-    // The last document has lost its name above. Here, it is no valid YAML any more.
+    // In the text above, the last document has no name. Here, the last document is not valid YAML.
     write("a.yaml", &two[..two.len() - 20]);
     for _ in 0..2 {
         let report = feed.reload();
@@ -499,7 +499,7 @@ fn a_file_that_is_cut_keeps_its_objects_until_it_is_repaired_or_deleted() {
         );
         assert_eq!(samples(&metrics), ["a1", "a2", "a3", "new"].map(info));
     }
-    // No UTF-8.
+    // The text is not UTF-8.
     std::fs::write(files.0.join("a.yaml"), b"\xff").unwrap();
     assert_eq!(feed.reload().kept, 3);
     assert_eq!(samples(&metrics), ["a1", "a2", "a3", "new"].map(info));
@@ -556,7 +556,7 @@ fn an_emptied_file_or_directory_keeps_its_objects_for_one_more_reading() {
     assert_eq!(samples(&metrics), ["a", "b"].map(info));
     assert!(!feed.reload().is_partial);
     assert_eq!(samples(&metrics), [info("b")]);
-    // A mounted file system that is missing leaves an empty directory.
+    // If a file system is not mounted, its mount point is an empty directory.
     for name in ["a.yaml", "b.yaml"] {
         std::fs::remove_file(files.0.join(name)).unwrap();
     }
@@ -574,7 +574,7 @@ fn joined_labels_stay_while_the_file_of_their_object_is_cut() {
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, labels: {team: x}}\n";
     let files = Files::new("cut-joins", &[("a.yaml", GOOD), ("n.yaml", namespace)]);
     let joined = "kube_configmap_info{namespace=\"ns\",configmap=\"good\",team=\"x\"} 1";
-    // The namespaces have samples, or only provide labels.
+    // In the first case, the namespaces only provide labels. In the second case, they also have samples.
     for resources in [
         &[BuiltIn::ConfigMaps][..],
         &[BuiltIn::ConfigMaps, BuiltIn::Namespaces],
@@ -837,7 +837,8 @@ spec:
             assert_eq!(feed.reload().kept, 0);
             assert_eq!(samples(&metrics), all);
         }
-        // The store of the configured families of a built-in kind is linked to the store of the kind.
+        // The file `b.yaml` has an object of a built-in kind. The store of its configured families is linked to the
+        // store of its built-in families.
         std::fs::write(files.0.join("b.yaml"), "kind: [").unwrap();
         assert_eq!(feed.reload().kept, 1);
         assert_eq!(samples(&metrics), all);

@@ -85,7 +85,8 @@ impl ManifestWriters {
         self.sources.values_mut().for_each(|own| own.end_list());
     }
 
-    /// Keeps stored objects of a kind in the list in progress. Returns the number of objects that were stored.
+    /// Keeps stored objects of a kind in the list in progress. Returns the number of these objects that a store
+    /// contains.
     pub(super) fn keep(&mut self, kind: &(String, String), keys: &[Box<str>]) -> usize {
         let stores = self.routes.get(kind);
         let mut kept = 0;
@@ -105,7 +106,8 @@ impl ManifestWriters {
         kept
     }
 
-    /// Applies the objects of a text. Returns their number and their keys.
+    /// Passes each object of a text to the writers of its kind. Returns the numbers of objects and of broken documents,
+    /// and the keys of the objects.
     pub(super) fn load(
         &mut self,
         path: &Path,
@@ -144,7 +146,7 @@ impl ManifestWriters {
         (content, keys)
     }
 
-    /// Adds the key of an object, if a writer may have stored the object.
+    /// Adds the key of an object to `keys`, if a writer may have stored the object.
     fn remember(&self, document: &Document<'_>, key: Box<str>, keys: &mut ObjectKeys) {
         let kind = (document.api_version, document.kind);
         let kind = (

@@ -67,7 +67,7 @@ struct WaitGuard {
 
 /// The error for a feed whose object was incomplete for too long while this feed or another feed waited for memory.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the object is still incomplete, and another resource waits for the memory of the object")]
+#[error("the object was incomplete for too long while the buffers of all resources were full")]
 pub(super) struct HeldTooLong;
 
 /// Statistics of a budget, for metrics.

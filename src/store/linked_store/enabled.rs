@@ -167,7 +167,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Keeps an object in the list of the linked store.
+    /// Keeps an object in the list in progress of the linked store (see
+    /// [`Writer::keep_key`](crate::store::Writer::keep_key)).
     pub(in super::super) fn keep_key(&mut self, namespace: &str, name: &str) {
         if let Some(attached) = &mut self.attached {
             let feeder = &mut attached.feeder;
@@ -175,7 +176,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Begins a list of the linked store. If another store was linked since the last list, first attaches that store.
+    /// Begins a list of the linked store. If a new store was linked since the last list, first creates a feeder of this
+    /// store.
     pub(in super::super) fn begin_list<K: CollectedResource>(&mut self, store: &MetricsStore<K>) {
         self.attach(store);
         if let Some(attached) = &mut self.attached {

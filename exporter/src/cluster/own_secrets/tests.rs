@@ -81,7 +81,7 @@ async fn content_keeps_its_length_and_loses_long_credentials_only() {
     }
 }
 
-/// Returns the text with an escape of JSON for each character for which `is_escaped` is true.
+/// Replaces each character at a position for which `is_escaped` returns true by its escape in JSON.
 fn escaped(text: &str, is_escaped: impl Fn(usize) -> bool) -> String {
     let characters = text
         .char_indices()
@@ -147,7 +147,7 @@ async fn content_with_escapes_stays_valid_and_loses_long_credentials() {
             let read: Value = serde_json::from_str(&received).unwrap();
             for key in ["a", "b"] {
                 let text = read[key].as_str().unwrap();
-                // A piece may end with the first bytes of a secret.
+                // The first three bytes of a secret may stay visible if a part of the response ends with them.
                 assert!(!text.contains(&TOKEN[3..]), "{size}: {text}");
                 assert!(text.contains("en]**"), "{size}: {text}");
             }

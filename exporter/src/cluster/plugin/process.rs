@@ -46,7 +46,8 @@ static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
 
 /// Maximum number of bytes of the standard error that are kept.
 const KEPT: usize = 8 << 10;
-/// The time for which the output is read after the process has ended. The output is then in the buffer of the pipe.
+/// After the process has ended, its output is read for this further time. The output is then already in the buffer of
+/// the pipe, so a short time is enough.
 const REST: Duration = Duration::from_millis(500);
 
 /// Kills the plugin that is running, if any.
@@ -81,8 +82,8 @@ impl Process {
 
     /// Waits until the process ends. If the future is dropped, the process is killed.
     ///
-    /// If the process leaves a child in the background that keeps its output open, the output ends soon after the
-    /// process. The child continues to run.
+    /// The process may start a child in the background that keeps the output open after the process has ended. In this
+    /// case, the function stops reading soon after the end of the process. The child continues to run.
     ///
     /// # Errors
     ///
@@ -91,8 +92,8 @@ impl Process {
     pub(super) async fn output(mut self, limit: usize) -> Result<Output, Unread> {
         let streams = (self.child.stdout.take(), self.child.stderr.take());
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        // The first problem ends both reads, because a process that has written too much to standard output may keep
-        // standard error open.
+        // `try_join!` stops both reads at the first problem. Otherwise the exporter could wait forever: a process that
+        // has written too much to standard output may never close standard error.
         let read = async {
             let start = start_of(streams.0, limit, &mut stdout);
             tokio::try_join!(start, end_of(streams.1, &mut stderr))
@@ -133,7 +134,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads all bytes into `bytes`. More than `limit` bytes are an error.
+/// Reads all bytes into `bytes`. Fails if there are more than `limit` bytes.
 async fn start_of(
     source: Option<impl AsyncRead + Unpin>,
     limit: usize,
@@ -150,7 +151,7 @@ async fn start_of(
     }
 }
 
-/// Reads all bytes, so that the process never waits for a reader. Keeps the last bytes in `bytes`.
+/// Reads all bytes, so that the process never blocks in a write. Keeps only the last bytes in `bytes`.
 async fn end_of(source: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> Result<(), Unread> {
     let Some(mut source) = source else {
         return Ok(());

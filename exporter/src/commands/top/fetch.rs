@@ -22,11 +22,11 @@ use crate::redaction::Secrets;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum size of a report, in bytes.
 const LARGEST: usize = 256 << 20;
-/// The maximum number of bytes of an error that are shown.
+/// If the server responds with an error, the command shows at most this number of bytes of the response.
 const LONGEST_ERROR: usize = 1 << 10;
-/// The minimum length of the parts of the token that an error does not show, in characters.
+/// A part of the token is hidden if it has at least this number of characters.
 const PART: usize = 8;
-/// The path of the report with all rows.
+/// The path of a report without a limit on the number of rows.
 const PATH: &str = "/debug/cardinality?top=1000000000";
 
 /// How `top` connects to a running exporter.
@@ -150,7 +150,8 @@ async fn send(
     Ok((status, body.to_vec()))
 }
 
-/// The body of a successful response. An error shows the first line of the body, without the token of the request.
+/// Returns the body if the status is 200. Otherwise returns an error with the first line of the body, in which the
+/// token of the request is hidden.
 fn accepted(
     url: &str,
     status: StatusCode,
