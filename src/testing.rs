@@ -172,7 +172,7 @@ fn feed<Of>(
     let skipped = intake.finish()?;
     if panics() > before {
         return Err(String::from(
-            "a generator or a base label panicked; the output of the test shows the message of the panic before this error",
+            "a generator or a base label panicked; the message of the panic is in the output before this error",
         ));
     }
     let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());

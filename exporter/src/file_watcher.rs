@@ -27,8 +27,8 @@ const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// The time between two checks is at least this number of times the duration of a check, so that checks of many files
 /// take at most 2 % of a processor.
 const POLL_FACTOR: u32 = 50;
-/// A check that an event triggers waits for this number of times the duration of the last check. So files that change all
-/// the time take at most a tenth of a processor for checks.
+/// A check that an event triggers waits for this number of times the duration of the last check. So files that change
+/// all the time take at most a tenth of a processor for checks.
 const EVENT_FACTOR: u32 = 9;
 /// The minimum time between two reloads.
 const MIN_PAUSE: Duration = Duration::from_secs(1);

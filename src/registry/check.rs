@@ -32,8 +32,8 @@ pub struct CheckReport {
     pub repeated: u64,
     /// Unreadable values, per family.
     pub unread: Vec<FamilyErrors>,
-    /// The limits that objects have exceeded, each with the resource of the objects. Samples or labels beyond the limits
-    /// are missing in the exposition.
+    /// The limits that objects have exceeded, each with the resource of the objects. Samples or labels beyond the
+    /// limits are missing in the exposition.
     pub exceeded: Vec<(String, ExceededLimit)>,
     /// The errors of objects that cannot be decoded, for example because they have too many values. These objects have
     /// no samples.

@@ -3,13 +3,13 @@
 //! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`.
 //! Documents that are invalid or of an unknown kind are skipped and reported with their location.
 //!
-//! When files are read again, the objects of deleted files, and objects that were deleted from files, are removed. In the
-//! following cases, the objects of the previous reading stay, and the report has a problem:
+//! When files are read again, the objects of deleted files, and objects that were deleted from files, are removed. In
+//! the following cases, the objects of the previous reading stay, and the report has a problem:
 //!
-//! * A file has more broken documents than at the previous reading, or cannot be read. Its objects stay until the file is
-//!   repaired or deleted. Other files, and the valid documents of the file, are updated.
-//! * A file has become empty, or a directory has lost all its files. The next reading removes the objects if the file or
-//!   the directory is still empty.
+//! * A file has more broken documents than at the previous reading, or cannot be read. Its objects stay until the file
+//!   is repaired or deleted. Other files, and the valid documents of the file, are updated.
+//! * A file has become empty, or a directory has lost all its files. The next reading removes the objects if the file
+//!   or the directory is still empty.
 //! * A path of the [`ManifestSource`] does not exist any more. Its objects stay until the path exists again.
 //!
 //! ```

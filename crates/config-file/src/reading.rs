@@ -50,8 +50,8 @@ impl ReadError {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// The function follows symbolic links. It checks the type of the file twice: before it opens the file, because opening
-/// a device may have an effect, and when the file is open, because another file may have replaced the file. A named pipe
-/// does not block the function, even if the pipe replaces the file between the two checks.
+/// a device may have an effect, and when the file is open, because another file may have replaced the file. A named
+/// pipe does not block the function, even if the pipe replaces the file between the two checks.
 ///
 /// # Errors
 ///
@@ -113,8 +113,8 @@ pub fn text(mut content: Vec<u8>) -> Result<String, ReadError> {
     })
 }
 
-/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
-/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect
+/// on regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;

@@ -107,7 +107,7 @@ impl ManifestFeed {
     /// paths in their order. The files of a directory are sorted by name.
     ///
     /// If a file cannot be read completely, or has become empty, its previous objects stay, as described in the
-    /// documentation of the [module](super::manifests). If the problem may be temporary, the report [is
+    /// documentation of the [module](crate::source::manifests). If the problem may be temporary, the report [is
     /// partial](LoadReport::is_partial).
     ///
     /// If there is a configuration of custom resources, the known kinds are the built-in kinds and the kinds that the

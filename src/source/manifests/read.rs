@@ -48,8 +48,8 @@ fn unchecked_file_of_at_most(path: &Path, limit: u64) -> io::Result<String> {
     text(file, metadata.len(), limit)
 }
 
-/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect on
-/// regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
+/// Opens a file to read it. Without `O_NONBLOCK`, opening a named pipe would wait for a writer. The flag has no effect
+/// on regular files. Without `O_NOCTTY`, a terminal could become the controlling terminal of the process.
 #[cfg(unix)]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;

@@ -100,7 +100,8 @@ pub enum ManifestProblem {
         #[source]
         source: DecodeError,
     },
-    /// A file or directory that cannot be read, or that has broken documents, and whose previous objects therefore stay.
+    /// A file or directory that cannot be read, or that has broken documents, and whose previous objects therefore
+    /// stay.
     #[error(
         "{}: it cannot be read completely, so its objects of the previous reading stay ({count}); repair it, or delete \
          a file to remove its objects", path.display()
