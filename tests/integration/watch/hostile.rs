@@ -682,6 +682,9 @@ async fn objects_that_never_end_do_not_stop_other_feeds() {
         pass(Duration::from_secs(35)).await;
         assert_eq!(running.config_maps(), ["good/large"]);
         let error = running.health_of("configmaps").last_error.unwrap();
-        assert!(error.contains("buffers of all resources were full"), "{error}");
+        assert!(
+            error.contains("buffers of all resources were full"),
+            "{error}"
+        );
     }
 }
