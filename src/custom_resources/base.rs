@@ -163,7 +163,8 @@ impl BaseLayer {
         }
     }
 
-    /// Finds the value of a label in an object. Ignores the paths of those keys for which `is_used` returns `false`.
+    /// Finds the value of a label in an object. Each path belongs to a key of `labelsFromPath`. Ignores a path if
+    /// `is_used` returns `false` for its key.
     fn find<'v>(
         &self,
         label: &Fixed,

@@ -246,8 +246,7 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases when a source changes. Sources of a kind to which no row of the store can refer do not
-    /// count.
+    /// A number that increases when a source changes, if rows of this store can refer to sources of its kind.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {

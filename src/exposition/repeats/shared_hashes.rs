@@ -49,7 +49,7 @@ impl SharedHashes {
     /// Whether an earlier sample has the same series as the sample at `place`. If there is no such sample, stores
     /// `place`.
     ///
-    /// `has_series` returns whether the sample at a given place has this series.
+    /// The caller passes `has_series`, which compares the series of an earlier sample with the series of this sample.
     pub(super) fn is_repeated(
         &mut self,
         hash: u64,
