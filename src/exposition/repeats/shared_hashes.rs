@@ -9,8 +9,8 @@ use super::series_walk::Place;
 #[derive(Debug)]
 pub(super) struct SharedHashes {
     buckets: Vec<Box<[SharedHash]>>,
-    /// In rare cases, different series have the same hash. For each such hash, the places of the second and all later
-    /// series.
+    /// In rare cases, several series have the same hash. For each such hash, this map has the places of all its series
+    /// except the first.
     others: HashMap<u64, Vec<Place>>,
     len: usize,
 }
