@@ -158,8 +158,8 @@ impl DefinitionWatch {
 /// definitions arrive one after another, the pause keeps the CPU time from growing with the square of their number.
 const PAUSE_FACTOR: u32 = 9;
 
-/// Sets the known kinds whenever they have changed. If there are several changes during a pause, the kinds are set
-/// once.
+/// Waits for changes of the definitions, and passes the kinds of the definitions to the registry after each change. If
+/// there are several changes during a pause, the registry gets the kinds once.
 async fn apply_changes(kinds: Arc<DefinedKinds>) {
     loop {
         kinds.changed.notified().await;

@@ -34,7 +34,7 @@ impl Wire {
         Self::config_maps(request.accepts_protobuf())
     }
 
-    /// Encodes an object in the form that events contain. The object belongs to the collection, or is a `Status`.
+    /// Encodes an object in the form that events contain. The object must have the kind `self.kind`, or be a `Status`.
     pub(crate) fn object(&self, object: &Value) -> Bytes {
         if !self.protobuf {
             return object.to_string().into();
