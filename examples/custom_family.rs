@@ -10,7 +10,7 @@ use kube_state_metrics::family::Samples;
 use kube_state_metrics::{BuiltIn, Collector, Family, FamilyGenerator, StateMetrics};
 use serde_json::json;
 
-/// A generator that counts, for each given registry, the containers of a pod with an image from this registry.
+/// A generator that counts the containers of a pod by the registry of their image.
 ///
 /// Use a type instead of a closure if the generator has settings, or if you want to test the generator separately.
 struct ImagesFrom {

@@ -58,14 +58,14 @@ pub(crate) fn one_per_line(problems: &[impl Display]) -> String {
     lines.join("\n")
 }
 
-/// Returns a suggestion in parentheses: the known name that is the plural of `name`, or differs from `name` only in
-/// upper and lower case. If there is no such name, returns an empty string.
+/// Returns a text in parentheses that suggests a known name, or an empty string. The function [`similar`] finds the
+/// known name.
 pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let similar = similar(name, known);
     similar.map_or_else(String::new, |known| format!(" (did you mean `{known}`?)"))
 }
 
-/// Returns the known name that is the plural of `name`, or differs from `name` only in upper and lower case.
+/// Returns the known name that is like `name`: it is the plural of `name`, or only its upper and lower case differ.
 pub(crate) fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let is_similar = |known: &&str| {

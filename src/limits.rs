@@ -42,7 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[non_exhaustive]
 pub struct Limits {
     /// Maximum number of samples that a family writes for one object; 10,000 by default. Repeated samples also count.
-    /// The text of these samples is limited, too: the limit is 1 KiB times this number of samples.
+    /// The text of all these samples together has a limit, too: 1 KiB times this maximum.
     pub samples_per_family: usize,
     /// Maximum number of labels that a family writes in one sample; 1,024 by default. Base labels and constant labels
     /// do not count.

@@ -86,7 +86,7 @@ pub(crate) struct ObjectFilter {
     pub(crate) denied: BTreeSet<String>,
     pub(crate) shard: Shard,
     /// Earlier shards of this exporter. The store still accepts the objects of these shards, until other exporters
-    /// serve them.
+    /// serve these objects.
     pub(crate) leaving: Vec<Shard>,
 }
 

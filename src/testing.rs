@@ -125,8 +125,8 @@ fn try_render<Of>(built: &Built, objects: &impl Fixture<Of>) -> Result<Rendered,
             {
                 continue;
             }
-            // The comparison is skipped if the object cannot be decoded with only the declared fields, because its type
-            // requires other fields.
+            // The type of the object may require fields that are not declared. Then the object does not decode, and the
+            // comparison is skipped.
             if let Ok(alone) = feed(&family.metrics, objects, &family.hidden) {
                 compare(&format!("`{name}`"), &whole.only([name]), &alone)?;
             }

@@ -65,8 +65,8 @@ impl Setup {
         }
     }
 
-    /// Applies a list, which restores the initial state of all pods. Single events could not do this, because the store
-    /// ignores an event with a lower resource version.
+    /// Applies a list, which restores the initial state of all pods. Single events could not restore it, because the
+    /// store ignores an event with a lower resource version.
     fn reset(&mut self) {
         self.writer.begin_list();
         (self.pods.iter()).for_each(|pod| self.writer.apply_object(pod));

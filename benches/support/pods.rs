@@ -57,8 +57,8 @@ pub(crate) fn pod(at: usize, state: usize) -> Value {
             "name": format!("app-{app:03}-7d4b9c6f5-{at:06x}"),
             "namespace": format!("team-{namespace:02}"),
             "uid": format!("{:08x}-13c6-4bdc-a996-{:012x}", at * 2_654_435, at),
-            // All states of a pod have the same resource version. So a benchmark can apply the states in any order,
-            // although a store ignores an object whose version is lower than the version in the store.
+            // A store ignores an object if the store already has a higher version of it. Therefore, all states of a pod
+            // have the same resource version, and a benchmark can apply the states in any order.
             "resourceVersion": (1_000_000 + at).to_string(),
             "creationTimestamp": time(0),
             "labels": { "app.kubernetes.io/name": format!("app-{app:03}"), "pod-template-hash": "7d4b9c6f5" },

@@ -62,8 +62,8 @@ struct Verdicts {
 /// The key of a permission in the cache: the fingerprint (keyed hash) of the user and its groups, the verb, and the
 /// path.
 ///
-/// If a later review of the same token returns another user or other groups, the cached permissions of the earlier user
-/// are not used.
+/// A later review of a token may return another user or other groups. Then the fingerprint is different, so the cached
+/// permissions of the earlier user are not used.
 type DecisionKey = (Fingerprint, String, String);
 
 /// The reason why a request is refused.
@@ -205,7 +205,7 @@ impl Verdicts {
         .await
     }
 
-    /// Renews the verdict on a token before it expires.
+    /// Renews the verdict on a token before the verdict expires.
     fn renew_user(self: &Arc<Self>, client: Option<IpAddr>, token: &str, fingerprint: Fingerprint) {
         let (verdicts, token) = (Arc::clone(self), token.to_owned());
         tokio::spawn(async move {
@@ -257,7 +257,7 @@ impl Verdicts {
         .await
     }
 
-    /// Renews the verdict on a permission before it expires.
+    /// Renews the verdict on a permission before the verdict expires.
     fn renew_decision(self: &Arc<Self>, client: Option<IpAddr>, user: User, key: DecisionKey) {
         let verdicts = Arc::clone(self);
         tokio::spawn(async move {

@@ -130,8 +130,7 @@ fn random() -> u64 {
 impl RunningElection {
     /// Hands over the leadership to a standby. If no standby accepts within the limit, releases the Lease.
     pub(crate) async fn leave(&mut self, limit: Duration) {
-        // The time limit starts now, although the driver may begin the hand-over later: the driver first waits for the
-        // response to a request in progress.
+        // The time limit starts now, even if the driver must first wait for the response to a request in progress.
         self.leave.send_replace(Some(uptime() + limit));
         // An error means that the task has panicked. The error needs no action, because the Lease expires in this case.
         let _ = (&mut self.task).await;

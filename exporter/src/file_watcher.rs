@@ -28,8 +28,8 @@ const POLL_INTERVAL_WITHOUT_EVENTS: Duration = Duration::from_secs(2);
 /// The time between two checks is at least the duration of a check multiplied by this number. So checks of many files
 /// use at most 2 % of a processor.
 const POLL_FACTOR: u32 = 50;
-/// Before a check that an event triggers, the watcher waits for the duration of the last check multiplied by this
-/// number. So even if files change all the time, checks use at most 10 % of a processor.
+/// If an event triggers a check, the watcher first waits for the duration of the last check multiplied by this number.
+/// So even if files change all the time, checks use at most 10 % of a processor.
 const EVENT_FACTOR: u32 = 9;
 /// The minimum time from the end of a reload to the next reload.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
@@ -113,8 +113,8 @@ impl FileWatcher {
             let (watched, mode) = if path.is_dir() {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
-                // If a program replaces a file, such as a link in a mounted ConfigMap, only the directory of the file
-                // has events. So the watcher watches the directory.
+                // A program may replace a file, such as a link in a mounted ConfigMap. Then only the directory of the
+                // file has events, so the watcher watches the directory.
                 let parent = path
                     .parent()
                     .filter(|parent| !parent.as_os_str().is_empty());

@@ -148,16 +148,17 @@ impl Instance {
         self.source.loaded().await;
     }
 
-    /// Waits until each resource is synced or forbidden. If requests for a resource fail for another reason, this wait
-    /// has no timeout.
+    /// Waits until each resource is synced or forbidden. There is no timeout, even if requests for a resource fail for
+    /// another reason.
     pub(crate) async fn settled(&self) {
         while !self.source.coverage_on_thread().await.uncovered.is_empty() {
             tokio::time::sleep(SETTLED_CHECK).await;
         }
     }
 
-    /// Returns the scopes (resources, or resources in a namespace) whose first list is complete, and the scopes whose
-    /// first list is not complete yet. Scopes that the API server refuses to list are in neither group.
+    /// Returns two groups of scopes: those whose first list is complete, and those whose first list is not complete
+    /// yet. A scope is a resource, or a resource in a namespace. Scopes that the API server refuses to list are in
+    /// neither group.
     pub(crate) fn coverage(&self) -> Coverage {
         self.source.coverage()
     }

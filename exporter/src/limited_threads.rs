@@ -23,8 +23,7 @@ impl LimitedThreads {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let permit = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        // The thread owns the permit, because `work` continues even if the client disconnects and this future is
-        // dropped.
+        // This future is dropped if the client disconnects, but `work` continues. So the thread owns the permit.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

@@ -1,8 +1,8 @@
 //! Computes the permissions that the exporter needs at the API server, and writes roles that grant these permissions.
 //!
 //! [`Permissions::of`] computes the permissions from the options, and [`Account::manifests`] writes roles. [`review`]
-//! asks the API server which permissions are missing. [`missing_rules`] lists the rules that the roles lack, for
-//! resources that the API server forbids.
+//! asks the API server which permissions are missing. If the API server forbids resources, [`missing_rules`] lists the
+//! rules that the roles lack for these resources.
 
 mod custom_kinds;
 mod forbidden;

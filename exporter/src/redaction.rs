@@ -49,7 +49,7 @@ const STEPS: usize = 4;
 // === impl Secrets ===
 
 impl Secrets {
-    /// Returns secrets that hide a token, and each part of the token that has at least `part` bytes. If the token is
+    /// Returns secrets that hide a token as a whole, and each part of it with at least `part` bytes. If the token is
     /// shorter than `part`, only the whole token is hidden, wherever it occurs.
     pub(crate) fn of_token(token: &str, part: usize) -> Self {
         let mut secrets = Self::default();
@@ -68,7 +68,7 @@ impl Secrets {
         }
     }
 
-    /// Adds a token. The whole token is hidden, and each part of the token that has at least `part` bytes.
+    /// Adds a token. It is hidden as a whole, and each part of it with at least `part` bytes is hidden.
     pub(crate) fn add_token(&mut self, token: &str, part: usize) {
         self.add(token);
         for form in base64_forms(token.as_bytes()) {
@@ -104,7 +104,7 @@ impl Secrets {
         }
     }
 
-    /// Returns the positions of the secrets in the original text, in order. The ranges neither overlap nor touch.
+    /// Returns the ranges of the original text that contain secrets, in order. The ranges neither overlap nor touch.
     fn ranges(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut view = View::of(text);
@@ -157,9 +157,8 @@ fn is_word(text: &[u8], range: &Range<usize>) -> bool {
 
 /// Returns the texts that Base64 encoding can produce for `text` within a longer text.
 ///
-/// Base64 encodes groups of three bytes. So the result depends on the position of `text` in its group, and there is one
-/// form for each of the three positions. The forms lack the characters at the edges that also depend on the bytes
-/// around `text`.
+/// Base64 encodes groups of three bytes. `text` can begin at each of the three bytes of a group, so it has three forms.
+/// The first and the last characters can also depend on the bytes around `text`. The forms lack these characters.
 fn base64_forms(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let of_shift = move |shift: usize| {
         let mut shifted = vec![0; shift];
@@ -185,7 +184,7 @@ impl View {
         }
     }
 
-    /// Returns the range of the original text from which a range of this view was decoded.
+    /// Returns the range of the original text that belongs to a range of this view.
     fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
         let (start, _) = self.spans.get(range.start)?;
         let (_, end) = self.spans.get(range.end.checked_sub(1)?)?;
@@ -220,8 +219,8 @@ impl View {
 /// Decodes the escape at the start of a text, and returns the decoded bytes and the length of the escape. Returns
 /// `None` if the first byte stands for itself.
 ///
-/// Spaces and control characters are decoded to no bytes. So a credential is also found if a server breaks a long line,
-/// or writes each character with two bytes.
+/// The function drops spaces and control characters. So a credential is also found if a server breaks a long line, or
+/// writes each character with two bytes.
 fn decode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let of_char = |(character, length): Decoded| {
         let character = character.filter(|own| !own.is_control());

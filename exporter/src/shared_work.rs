@@ -36,8 +36,8 @@ impl<T: Send + Sync + 'static> SharedWork<T> {
         }
     }
 
-    /// Returns a result of `work` whose computation began after the call of `get`. Returns `None` if `work` panics, or
-    /// if the runtime is shutting down.
+    /// Returns a result of `work` that is computed entirely after this call. Returns `None` if `work` panics, or if the
+    /// runtime is shutting down.
     pub(crate) async fn get(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<Arc<T>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
@@ -77,7 +77,7 @@ mod tests {
                 runs.fetch_add(1, Ordering::Relaxed)
             })
         };
-        // The work of the first request begins before the other requests wait. So the other requests need a second
+        // The work of the first request begins before the other requests arrive. So the other requests need a second
         // result.
         let results = join_all((0..200).map(|_| get())).await;
         assert!(results.iter().all(|result| result.is_some()));

@@ -201,7 +201,7 @@ impl Telemetry {
         self.scrape_history.record(scrape);
     }
 
-    /// Records that a file with this content is in use, and which keys of the file have no effect.
+    /// Records that the exporter uses a file with this content. `ignored` contains the keys that have no effect.
     pub(crate) fn config_loaded(
         &self,
         path: &Path,

@@ -26,7 +26,7 @@ pub(super) struct Base {
     metric: BaseLayer,
 }
 
-/// The sources of the base labels that either the resource or one of its metrics sets.
+/// The sources of those base labels that a resource sets for all its metrics, or that one metric sets.
 #[derive(Debug)]
 pub(super) struct BaseLayer {
     paths: Arc<LabelPaths>,
@@ -94,8 +94,8 @@ impl Base {
             let value = own
                 .and_then(|own| self.metric.find(own, root, |_| true))
                 .or_else(|| {
-                    // A key in `labelsFromPath` of the resource is not used if the metric has the same key. In this
-                    // case, both keys set the same label, so `own` exists.
+                    // A path of the metric replaces the path of the resource if both have the same key in
+                    // `labelsFromPath`. Both paths then set the same label, so `own` exists.
                     let is_used = |key: &str| own.is_none() || !self.metric.paths.has_key(key);
                     self.resource.find(inherited?, root, is_used)
                 });
@@ -163,7 +163,8 @@ impl BaseLayer {
         }
     }
 
-    /// Finds the value of a label in an object. Ignores the paths of those keys for which `is_used` returns `false`.
+    /// Finds the value of a label in an object. Each path belongs to a key of `labelsFromPath`. Ignores a path if
+    /// `is_used` returns `false` for its key.
     fn find<'v>(
         &self,
         label: &Fixed,

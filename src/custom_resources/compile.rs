@@ -37,7 +37,7 @@ pub(crate) struct Entry {
     pub(super) place: String,
     pub(super) line: usize,
     /// Whether the entry selects kinds. An entry whose group is `*` selects no kinds. An entry also selects no kinds if
-    /// a later entry selects the same kinds, because the later entry replaces it.
+    /// a later entry for the same kinds replaces it.
     pub(super) has_effect: bool,
 }
 
@@ -110,9 +110,9 @@ impl MetricPlan {
         }
     }
 
-    /// Returns the name of the label that contains the state. `None` if the metric is not a state set, or if the
-    /// samples of one element may be separated in the output. The output sorts samples by their labels. So the samples
-    /// of an element are adjacent if the name of this label sorts after the names of all other labels.
+    /// Returns the name of the label that contains the state. Returns `None` if the metric is not a state set, or if
+    /// the output may separate the samples of one element. The output sorts samples by their labels. So it keeps the
+    /// samples of an element together if the label with the state sorts after all other labels.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -187,8 +187,8 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    // A metric can replace a label of its resource. If all metrics replace the label, it is never used.
-    // kube-state-metrics accepts an invalid path in such a label, so this crate accepts it too.
+    // A metric can replace a label of its resource. The label is never used if all metrics replace it. In such a label,
+    // this crate accepts an invalid path, as kube-state-metrics does.
     let is_used = |key: &str| {
         let mut metrics = resource.metrics.iter();
         resource.metrics.is_empty() || metrics.any(|own| !own.labels_from_path.contains_key(key))
@@ -298,8 +298,8 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
-    // At this point, the type is invalid, or the block of the type is missing. All blocks are read nevertheless, so
-    // that one run reports all problems.
+    // The metric is invalid here: either its type is invalid, or the block of its type is missing. The loop still
+    // checks the other blocks, so that the user sees all problems together.
     for (key, block) in blocks {
         if let Some(block) = block {
             of_block(key, block, reader);
@@ -446,7 +446,7 @@ fn pairs(labels: &Labels<PathText>) -> impl Iterator<Item = (&str, &PathText)> {
     labels.iter().map(|(key, path)| (key.as_str(), path))
 }
 
-/// Compiles labels. The keys in `labels` must be in ascending order.
+/// Compiles the labels of a map `labelsFromPath`. `labels` must be sorted by the keys of this map.
 fn label_paths<'a>(
     labels: impl Iterator<Item = (&'a str, &'a PathText)>,
     reader: &mut Reader,

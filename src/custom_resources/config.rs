@@ -130,12 +130,13 @@ impl Config {
         &self.inner.warnings
     }
 
-    /// The missing parts of the document. Without these parts, the configuration or an entry has no metrics. The parts
-    /// are `spec` and `spec.resources`, if they are absent or have no value, and the `metrics` of an entry, if it has
-    /// no value. An empty list is a value. Each of these problems is also a warning.
+    /// The parts that the document lacks, so that the configuration or one of its entries has no metrics.
     ///
-    /// kube-state-metrics accepts such a document, which configures no metrics. But if the document replaces a
-    /// configuration in use, the program that writes the file has probably written only its start.
+    /// `spec` and `spec.resources` are such parts if they are absent or have no value. The `metrics` of an entry are
+    /// such a part if they have no value. An empty list is a value. Each such part also causes a warning.
+    ///
+    /// kube-state-metrics accepts a document without these parts. But if the document replaces a configuration in use,
+    /// the program that writes the file has probably written only the start of the file.
     ///
     /// ```
     /// use kube_state_metrics::custom_resources::Config;
@@ -156,9 +157,9 @@ impl Config {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// Returns warnings about configured families whose name is also the name of the Rust family `family`, but whose
-    /// help or type differs. Also returns warnings about configured families that need the same name in OpenMetrics as
-    /// `family`. Families that the family filter excludes cause no warnings.
+    /// Returns warnings about configured families that have the name of the Rust family `family`, but another help text
+    /// or type. Also returns warnings about configured families that need the same OpenMetrics name as `family`.
+    /// Families that the family filter excludes cause no warnings.
     pub(crate) fn differences(
         &self,
         resource: &str,
@@ -212,8 +213,8 @@ impl Config {
         groups.into_iter().collect()
     }
 
-    /// The kinds that entries select, sorted by group, version and kind, without duplicates. An entry that selects no
-    /// kinds, because its group is `*` or because a later entry replaces it, is not included.
+    /// The kinds that entries select, sorted by group, version and kind, without duplicates. Entries that select no
+    /// kinds are not included. An entry selects no kinds if its group is `*`, or if a later entry replaces it.
     #[must_use]
     pub fn selectors(&self) -> Vec<KindSelector<'_>> {
         let entries = self.inner.entries.iter().filter(|entry| entry.has_effect);
@@ -287,8 +288,8 @@ fn selector(entry: &Entry) -> KindSelector<'_> {
 
 /// Removes the metrics that have errors, and changes these errors to warnings.
 ///
-/// If the group, version or kind of an entry cannot be read, the whole entry is removed. Otherwise, the entry would
-/// select other kinds than intended, and would replace other entries for these kinds.
+/// If the group, version or kind of an entry cannot be read, the whole entry is removed. A part of the entry could
+/// select kinds that the user does not mean, and would replace other entries for these kinds.
 fn leave_out_invalid(entries: &mut Vec<Entry>, reader: &mut Reader) {
     let mut unreadable = HashSet::new();
     for mut problem in std::mem::take(&mut reader.problems) {

@@ -23,7 +23,7 @@ const FIRST_HELP: &str =
 /// A metric with its entry.
 pub(super) type EntryMetric<'a> = (&'a Entry, &'a MetricPlan);
 
-/// Marks the entries that select no kinds, and warns about entries that a later entry replaces.
+/// Marks the entries without effect, and warns about entries that a later entry replaces completely or for some kinds.
 pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     let mut later = LaterEntries::default();
     let mut replaced = Vec::new();
@@ -58,12 +58,14 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     }
 }
 
-/// The entries after an entry. An index contains, for each selection, the position of the first of these entries.
+/// The entries after an entry. For each selection of kinds, an index has the position of the first later entry with
+/// this selection.
 ///
 /// Without these indexes, each entry would be compared with all later entries, in quadratic time.
 #[derive(Default)]
 struct LaterEntries {
-    /// The positions by group, version and kind. A version or a kind is empty if the entry selects all of them.
+    /// The positions by group, version and kind. The version is empty if the entry selects all versions. The kind is
+    /// empty if it selects all kinds.
     exact: HashMap<(String, String, String), usize>,
     /// The positions by group and version, whatever the kind is.
     versions: HashMap<(String, String), usize>,
@@ -91,7 +93,7 @@ impl LaterEntries {
         self.groups.insert(group.clone(), at);
     }
 
-    /// Returns the position of the first of the later entries that selects all kinds that `entry` selects.
+    /// Returns the position of the first later entry that selects all kinds of `entry`.
     fn covering(&self, entry: &Entry) -> Option<usize> {
         let pairs = [entry.version.as_str(), ""]
             .into_iter()
@@ -101,7 +103,7 @@ impl LaterEntries {
             .min()
     }
 
-    /// Returns the position of the first of the later entries that selects at least one kind that `entry` selects.
+    /// Returns the position of the first later entry that selects at least one kind of `entry`.
     fn overlapping(&self, entry: &Entry) -> Option<usize> {
         let (group, version, kind) = (&entry.group, &entry.version, &entry.kind);
         let both = |text: &str| {
@@ -185,7 +187,7 @@ pub(super) fn warn_of_differences(entries: &[Entry], reader: &mut Reader) {
     }
 }
 
-/// Removes each metric for which `value` returns the same as for an earlier metric, and returns the other metrics.
+/// Returns the first metric for each distinct result of `value`.
 fn distinct<'a, T: Eq + Hash>(
     metrics: &[EntryMetric<'a>],
     value: impl Fn(&'a MetricPlan) -> T,
@@ -226,8 +228,9 @@ fn written_as(merged: MetricType) -> &'static str {
     }
 }
 
-/// Compares the configured families with one Rust family. Returns a warning for each different help or type of a family
-/// with the same name. Also returns a warning for each configured family that needs the same name in OpenMetrics.
+/// Compares the configured families with one Rust family. Returns a warning if a configured family has the same name
+/// but another help text, and a warning if one has the same name but another type. Also returns a warning for each
+/// configured family that needs the OpenMetrics name of the Rust family.
 pub(super) fn differences_from(
     entries: &[Entry],
     resource: &str,

@@ -350,7 +350,8 @@ impl Reader {
         self.missing(place, line, message);
     }
 
-    /// Warns that a part of the document is missing, or has no value, and records the part in `without_value`.
+    /// Adds a warning about a part of the document that is missing or has no value. The warning is also added to
+    /// `without_value`.
     fn missing(&mut self, place: &str, line: usize, message: impl Into<String>) {
         let warning = self.note(place, line, message.into());
         self.without_value.push(warning.clone());

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// The errors of one family: how many values it could not read in the objects of its resource.
+/// The errors of one family: the number of values that the family could not read.
 ///
 /// If a value cannot be read, only the sample of this value is missing.
 ///
@@ -51,7 +51,7 @@ pub(super) struct Counter {
 
 /// Maximum number of examples of errors.
 const EXAMPLES: usize = 16;
-/// Maximum number of errors that are compared with the examples. Later errors are counted, but never become examples.
+/// The number of first errors that can become examples. Later errors are only counted.
 const LOOKED_AT: u64 = 256;
 
 impl Counter {

@@ -1,7 +1,7 @@
 //! The evaluation of one configured metric for one object. It creates the samples.
 //!
-//! A sample is created from an *element*, that is a value which the metric's `path` or its expression `forEach` finds
-//! in the object.
+//! Each sample is created from one value, its *element*. The metric's `path`, or its expression `forEach`, finds the
+//! elements in the object.
 //!
 //! If a sample cannot be created, only this sample is missing. The error is counted.
 
@@ -320,8 +320,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Reads a number from one entry of a map. If `direct` is true, `valueFrom` is the key of this entry, so the number
-    /// is the entry itself.
+    /// Reads a number from one entry of a map. If `direct` is true, `valueFrom` is the key of this entry, so the value
+    /// of the entry is the number.
     fn child(
         &self,
         child: &Value,

@@ -27,8 +27,8 @@ use crate::resource::{ResourceInfo, Scope};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownKind {
     resource: ResourceInfo,
-    /// `metadata.creationTimestamp` of the kind's definition; `None` if the time is unknown. Compared as texts, earlier
-    /// times come first.
+    /// `metadata.creationTimestamp` of the kind's definition; `None` if the time is unknown. The alphabetical order of
+    /// such times is their order in time.
     created: Option<String>,
     /// Whether the API server has established the kind's definition; `None` if the kind does not come from a
     /// definition.
@@ -75,8 +75,9 @@ impl KnownKind {
     /// The kinds that a CustomResourceDefinition (`apiextensions.k8s.io/v1`) serves.
     ///
     /// If a definition lacks its group, kind, plural or versions, or if a name is invalid, the result is empty. The
-    /// result is also empty if the API server has rejected the definition, that is, the condition `NamesAccepted` is
-    /// `False` and `Established` is not `True`. Versions that have an invalid name or are not served are not included.
+    /// result is also empty if the API server has rejected the definition: the condition `NamesAccepted` is `False`,
+    /// and the condition `Established` is not `True`. The result does not include versions that are not served, or that
+    /// have an invalid name.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
         let spec = definition.get("spec");
@@ -178,8 +179,9 @@ impl KnownKind {
         kinds.into_values().collect()
     }
 
-    /// Removes kinds whose definition is not established, if an established definition has the same group and kind, but
-    /// another plural. The API server serves only the resource of the established definition.
+    /// Removes the kinds of a definition that is not established and conflicts with an established definition. Two
+    /// definitions conflict if they have the same group and kind, but different plurals. The API server serves only the
+    /// resource of the established definition.
     pub(super) fn without_displaced(kinds: &[Self]) -> impl DoubleEndedIterator<Item = &Self> {
         let established = kinds.iter().filter(|own| own.established == Some(true));
         let plurals: HashMap<_, _> = established
@@ -224,8 +226,8 @@ impl KnownKind {
         &self.resource
     }
 
-    /// Returns the creation time of the definition; `None` if the time is unknown. Compared as texts, earlier times
-    /// come first.
+    /// Returns the creation time of the definition; `None` if the time is unknown. The alphabetical order of such times
+    /// is their order in time.
     pub(super) fn created(&self) -> Option<&str> {
         self.created.as_deref()
     }

@@ -13,8 +13,8 @@ use super::labels::LabelPaths;
 use super::path::Path;
 use crate::decode::ITEMS;
 
-/// Maximum number of fields that a metric gives to the decoder. If a metric reads more fields, it gives the parent
-/// fields to the decoder instead. Without this maximum, the memory of a configuration would grow with the number of
+/// Maximum number of fields that the decoder gets from one metric. If the metric reads more fields, the decoder gets
+/// their parent fields instead. Without this maximum, the memory of a configuration would grow with the number of
 /// labels times the number of metrics.
 const MOST_READS: usize = 64;
 /// Maximum number of names in the path of such a parent field.
@@ -60,9 +60,8 @@ impl MetricPlan {
 }
 
 impl Each {
-    /// Returns the fields that the metric reads in the element, as paths from the root of the object. If the element is
-    /// a list, the metric reads only these fields of its items. If the element is a map, the metric reads all its
-    /// entries.
+    /// Returns the fields that the metric reads in the element, as paths from the root of the object. In a list, the
+    /// metric reads only these fields of each item. In a map, it reads all entries.
     fn reads_below(&self) -> Vec<String> {
         let value_from = match &self.kind {
             EachKind::Gauge { value_from, .. } => Some(value_from),

@@ -751,8 +751,7 @@ fn kinds_come_and_go_while_others_keep_their_samples() {
 
 #[test]
 fn replicas_leave_out_the_same_kinds() {
-    // If the kinds are sorted by name, the first kind has the newest definition. Two of the definitions were created in
-    // the same second.
+    // The first kind by name has the newest definition. Two of the definitions were created in the same second.
     let definition = |(plural, second): (&str, u32)| {
         let names = json!({ "kind": plural.to_uppercase(), "plural": plural });
         let created = format!("2026-01-01T00:00:{second:02}Z");
@@ -1014,7 +1013,7 @@ fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_sampl
              \"spec\": {{ \"terminationGracePeriodSeconds\": 30, \"extra\": {extra} }} }}"
         )
     };
-    // This list has too many values: it exceeds the limit on values in the fields that a configuration reads.
+    // This list exceeds the limit on the number of values in the fields that a configuration reads.
     let large = format!("[{}0]", "0,".repeat(500_000));
     let lines = || text(&metrics, ExpositionFilter::default().resources(["pods"]));
     let (in_rust, configured) = ("kube_pod_info{", "pod=\"p\"} 30\n");

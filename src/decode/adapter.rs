@@ -24,7 +24,7 @@ const ITEM_BYTES: usize = 128 << 20;
 const TOO_LARGE: &str = "too many items, expected lists whose items take at most 128 MiB of memory";
 
 thread_local! {
-    /// How much memory the items of lists may still take in the object that this thread decodes.
+    /// The memory that the items of lists may still take, in the object that this thread decodes.
     static LEFT: Cell<usize> = const { Cell::new(ITEM_BYTES) };
 }
 

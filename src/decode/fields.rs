@@ -20,8 +20,8 @@ pub(crate) struct Tree {
     /// The fields, sorted by name. A lookup compares the names one after another. This is fast, because there are few
     /// names, and names of different lengths differ immediately.
     fields: Vec<(String, Fields)>,
-    /// Whether the names are fields of the items of a list. If they are, but the value in an object is not a list, the
-    /// decoder keeps all fields of the value.
+    /// Whether the names are fields of the items of a list. In this case, the value in an object should be a list. If
+    /// it is not, the decoder keeps all fields of the value.
     of_items: bool,
 }
 
@@ -137,8 +137,8 @@ impl Tree {
         &mut self.fields[at].1
     }
 
-    /// Whether the names in this tree are fields of the items of a list. If they are, but the value in an object is not
-    /// a list, the decoder keeps all fields of the value.
+    /// Whether the names in this tree are fields of the items of a list. In this case, the value in an object should be
+    /// a list. If it is not, the decoder keeps all fields of the value.
     pub(super) fn is_of_items(&self) -> bool {
         self.of_items
     }

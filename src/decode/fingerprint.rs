@@ -61,7 +61,8 @@ impl GroupSet {
         Self(self.0 | other.0)
     }
 
-    /// Returns the index of this set in a list with one item for each possible set, so it is below `1 << MAX_GROUPS`.
+    /// Returns a number that is different for each set. The number is below `1 << MAX_GROUPS`, so it can be an index in
+    /// a list of all possible sets.
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

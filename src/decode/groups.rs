@@ -31,7 +31,7 @@ pub(super) struct GroupedField {
     pub(super) below: Vec<(String, GroupSet)>,
 }
 
-/// Which changes of an object require that the samples of a family are generated again.
+/// The changes of an object after which a family must generate its samples again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dependency {
     /// The groups of the fields that the family reads.
@@ -150,8 +150,8 @@ impl FieldGroups {
         self.count
     }
 
-    /// Returns which changes require that the samples of a family with these paths are generated again. `None` stands
-    /// for a family that may read every field.
+    /// Returns the changes of an object after which a family that reads these paths must generate its samples again.
+    /// `None` stands for a family that may read every field.
     pub(crate) fn dependency<'a>(
         &self,
         reads: Option<impl IntoIterator<Item = &'a str>>,

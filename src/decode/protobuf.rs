@@ -55,8 +55,8 @@ impl Fields {
         paths.all(|path| is_header(&path) || message.contains(path))
     }
 
-    /// Whether families read only values without fields, such as texts, numbers and lists of numbers. A newer version
-    /// of the API cannot add fields to such values, because only messages have fields.
+    /// Whether families read only values without fields, such as texts, numbers and lists of numbers. Only messages
+    /// have fields, so a newer version of the API cannot add fields to the values.
     pub(crate) fn are_values_of(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains_value(path))

@@ -22,7 +22,7 @@ use super::samples::FamilySamples;
 use super::snapshot::Exposition;
 use super::step::Step;
 
-/// The maximum size of the text of a run is about this many bytes, or twice as many with joined labels.
+/// The approximate maximum size of the text of a run, in bytes; with joined labels, the maximum is twice as large.
 const RUN_BYTES: usize = 96 * 1024;
 
 /// A step ends after about this many rows. The limit is necessary because a filter by namespace can exclude all rows.
@@ -85,8 +85,8 @@ enum Extent {
         /// The samples of these rows that do not repeat an earlier series; `None` if all samples are written.
         new: Option<NewSamples>,
     },
-    /// The whole family. Its stored lines cannot be copied, because the format has other lines. Samples that repeat an
-    /// earlier series are not written.
+    /// The whole family. The stored lines cannot be copied, because the lines of the format differ from them. Samples
+    /// that repeat an earlier series are not written.
     Family { repeated: Arc<RepeatedSamples> },
 }
 
@@ -245,8 +245,8 @@ impl RunCursor {
         Step::Item(())
     }
 
-    /// Returns the key and the revision of a run, for the cache of compressed text. Returns `None` if the text depends
-    /// on more than the columns of the run, because such a text must not be cached.
+    /// Returns the key and the revision of a run, for the cache of compressed text. Returns `None` if the text also
+    /// depends on data outside the run, because the cache does not detect changes of such data.
     #[cfg(feature = "gzip")]
     pub(super) fn identify(&self, run: &RowRun) -> Option<(RunKey, RunRevision)> {
         let Extent::Rows {
@@ -292,9 +292,8 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of this page that has a sample, and the index of the row at which the run after it starts.
-    /// If the run contains a part of a long row, and other parts of this row follow, the next run starts at the same
-    /// row. In this case, the method also returns the part that the run contains.
+    /// Returns the next run of this page that has a sample, and where the run after it starts. This start is the index
+    /// of a row, and the latest part of this row that is already written (`None` if no part is written).
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;
@@ -305,9 +304,8 @@ impl RunCursor {
         let bytes = usize::try_from(page.samples.bytes()).unwrap_or(usize::MAX);
         let own = bytes.saturating_add(lines.saturating_mul(per_line));
         let joined = lines.saturating_mul(page.joined_len());
-        // If joined labels make the text longer, runs may become up to twice as long. If the text is even longer, the
-        // page has more runs. More runs are avoided, because each run and its compressed block takes time in each
-        // scrape.
+        // Joined labels may make a run up to twice as long. If the text is even longer, the page is divided into more
+        // runs. Fewer runs are better, because each run and its compressed block take time in each scrape.
         let size = own.max(own.saturating_add(joined) / 2);
         // All runs of a page have the same number of rows. So if a column does not change, its runs stay the same, and
         // their compressed text stays in the cache.

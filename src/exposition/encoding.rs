@@ -77,8 +77,8 @@ impl Iterator for Encoded {
 impl Exposition {
     /// Returns the bytes of the exposition with this encoding.
     ///
-    /// All expositions of the same [`StateMetrics`](crate::StateMetrics) share a cache of compressed text. If text has
-    /// not changed since the last compressed exposition, it is not compressed again.
+    /// All expositions of the same [`StateMetrics`](crate::StateMetrics) share a cache of compressed text. Text that
+    /// has not changed since the last compressed exposition is not compressed again.
     ///
     /// ```
     /// use kube_state_metrics::exposition::{Encoding, Format, ExpositionFilter};

@@ -68,8 +68,8 @@ impl FamilyMetadata {
     /// Whether the family is a state set in OpenMetrics.
     ///
     /// In a state set, the label with the name of the family contains the state. The samples that differ only in this
-    /// label must be adjacent. If a family has several declarations, samples of different declarations can differ only
-    /// in the state. Such samples are not adjacent. So a family with several declarations is not a state set.
+    /// label must be adjacent. A family may have several declarations, and samples of different declarations may differ
+    /// only in the state. Such samples are not adjacent. So a family with several declarations is not a state set.
     pub(crate) fn is_state_set(&self) -> bool {
         self.is_state_set
     }

@@ -45,8 +45,7 @@ impl Plan {
                     let rows = FamilyRows::at(column, &snapshots, at);
                     let joined = rows.and_then(|rows| rows.joined);
                     if let Some(rows) = rows.filter(|rows| !rows.copies_joined()) {
-                        // The lines of a row do not all have the same joined labels, so each line is counted
-                        // separately.
+                        // Some lines of a row may lack joined labels, so each line is counted separately.
                         let lines = rows.rows().flat_map(|(rows, row)| rows.sample_lines(row));
                         *bytes += lines.map(|line| line.len() as u64).sum::<u64>();
                         continue;

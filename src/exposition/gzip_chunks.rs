@@ -284,9 +284,9 @@ impl fmt::Debug for GzipChunks {
 // === impl GzipCache ===
 
 impl GzipCache {
-    /// If a scrape is expected soon, compresses the text that has changed. If a scrape is in progress that has begun
-    /// with an empty cache, compresses the second half of its text. `exposition` returns the current exposition in a
-    /// given format.
+    /// Compresses changed text before the next scrape, if this scrape is expected soon. But if a scrape has just begun
+    /// with an empty cache, compresses the second half of its text. `exposition` returns the current exposition in the
+    /// requested format.
     pub(crate) fn refresh(&self, exposition: impl FnOnce(Format) -> Exposition) {
         if let Some(refresh) = self.begin_refresh() {
             GzipChunks::refresh(exposition(refresh.format), refresh).for_each(drop);

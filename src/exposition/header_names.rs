@@ -28,9 +28,8 @@ impl<'a> HeaderNames<'a> {
         }
     }
 
-    /// Reserves the short name of a family and, for a counter, the name with `_created`. Returns whether the names are
-    /// now reserved for this family: they are not if one of them was already reserved, or if the name of the family
-    /// does not have the suffix.
+    /// Reserves the short name of a family and, for a counter, the name with `_created`. Returns false, and reserves
+    /// nothing, if one of the names is already reserved, or if the name of the family lacks the suffix.
     pub(super) fn take(&mut self, name: &str, metric_type: MetricType) -> bool {
         let names = metric_type.header_names(name);
         let is_taken = |name: &String| self.taken.contains(name.as_str());

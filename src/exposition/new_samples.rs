@@ -27,7 +27,7 @@ pub(super) struct SampleCounter {
     /// The number of counted samples in the current page.
     counted: usize,
     row: usize,
-    /// The length of those samples in the row `row` that are already counted, in bytes.
+    /// The number of bytes in the row `row` whose samples are already counted.
     tails: usize,
 }
 
@@ -38,7 +38,7 @@ impl NewSamples {
         Self { repeated, first }
     }
 
-    /// Returns each sample of the run that does not repeat an earlier series: the index of its row, and its tail.
+    /// Returns the row index and the tail of each sample of the run that does not repeat an earlier series.
     pub(super) fn tails<'a>(
         &self,
         page: FamilyRows<'a>,

@@ -1,7 +1,7 @@
 //! [`Plan`]: the columns of stores for each family, in the order of the exposition.
 //!
-//! A family is declared in Rust, by a collector of this crate or of the host, or in a Custom Resource State
-//! configuration.
+//! A family is declared in one of two places: in a Custom Resource State configuration, or in Rust, by a collector of
+//! this crate or of the host.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(crate) type ConstantLabels = Vec<(String, String)>;
 pub(crate) struct Plan {
     stores: Vec<Arc<dyn AnyStore>>,
     /// The indexes of those stores whose families are declared in Rust. Only such a store can share its feed with
-    /// another store. The other store is then called *linked*.
+    /// another store, the *linked* store.
     in_rust: Vec<usize>,
     families: Vec<PlanFamily>,
 }
@@ -68,9 +68,9 @@ const CONFIGURED_LABELS: [&str; 3] = [
 impl Plan {
     /// Sorts the families of all stores: first by the name of the resource, then in the order of their declaration.
     ///
-    /// If several stores have the same family, the exposition contains it once: at the position of its first store, and
-    /// with the help text of this store. If several collectors in Rust declare the same family, the declarations must
-    /// be equal. A declaration in a configuration may differ. Then the family gets a more general type.
+    /// If several stores have the same family, the exposition contains it once, with the position and the help text
+    /// from the first of these stores. If several collectors in Rust declare the same family, the declarations must be
+    /// equal. A declaration in a configuration may differ. Then the family gets a more general type.
     pub(crate) fn new(
         mut stores: Vec<Arc<dyn AnyStore>>,
         constants: &[(String, String)],
@@ -98,8 +98,8 @@ impl Plan {
                     is_in_rust: in_rust.is_some(),
                     has_identity: family.identity,
                     // `excludes_configured_labels` is correct only if the labels of configured samples are sorted by
-                    // name. If a resource has joined labels, they come before the other labels, so its labels are not
-                    // sorted.
+                    // name. Joined labels come before the other labels, so the labels of a resource with joined labels
+                    // are not sorted.
                     is_apart: !has_joins
                         && excludes_configured_labels(family.base_labels, constants.len()),
                 };
@@ -177,7 +177,7 @@ impl Plan {
         &self.families
     }
 
-    /// Returns the store whose feed `store` shares; `None` if `store` has its own feed.
+    /// Returns the store that shares its feed with `store`; `None` if `store` has its own feed.
     pub(crate) fn feeder_of(&self, store: &dyn AnyStore) -> Option<&Arc<dyn AnyStore>> {
         let mut in_rust = self.in_rust.iter().filter_map(|at| self.stores.get(*at));
         in_rust.find(|own| own.is_linked_to(store))
@@ -191,12 +191,12 @@ impl Plan {
 
 /// Whether samples with these base labels never have the same series as samples of configured families.
 ///
-/// Two series are equal if their texts are equal, so their labels must have the same order. A configured sample has
-/// first the constant labels, then its other labels, which include [`CONFIGURED_LABELS`], sorted by name. So in a
-/// configured sample, [`CONFIGURED_LABELS`] come before every label whose name sorts after these names.
+/// Two series are equal only if their texts are equal, so their labels must have the same order. A configured sample
+/// begins with the constant labels. Its other labels are sorted by name, and include [`CONFIGURED_LABELS`]. So those
+/// with a later name follow [`CONFIGURED_LABELS`].
 ///
-/// If the base labels contain a label that sorts after [`CONFIGURED_LABELS`], but none of [`CONFIGURED_LABELS`], the
-/// series always differ.
+/// So the series always differ if the base labels contain a label with such a later name, but none of
+/// [`CONFIGURED_LABELS`].
 fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
     let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
     let [.., last] = CONFIGURED_LABELS;

@@ -60,8 +60,8 @@ enum Progress {
 pub(super) struct RepeatsReader {
     revisions: Arc<[u64]>,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search in which the reader makes steps. If this search belongs to older or newer snapshots, the reader first
-    /// completes this search, and then begins a search for its own snapshots.
+    /// The search in which the reader makes steps. This search may belong to older or newer snapshots than those of the
+    /// reader. Then the reader first completes it, and begins a search for its own snapshots.
     search: Option<Arc<SharedSearch>>,
 }
 
@@ -166,8 +166,8 @@ impl SharedSearch {
                 samples
             }
         };
-        // One reader may make all its steps without a pause. The fair unlock lets the other readers continue after each
-        // step.
+        // One reader may make step after step without a pause. The fair unlock gives the lock to a waiting reader after
+        // each step.
         MutexGuard::unlock_fair(progress);
         found
     }

@@ -116,7 +116,7 @@ impl<'a> FamilySamples<'a> {
                 })
             })
         });
-        // Samples that the filter excludes have numbers too, because the search for repeats also reads these samples.
+        // The search for repeats reads all samples, so samples that the filter excludes also have numbers.
         let mut numbers = 0..;
         samples.filter_map(move |(may_repeat, is_included, sample)| {
             let number = may_repeat.then(|| numbers.next()).flatten();

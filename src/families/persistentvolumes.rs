@@ -328,7 +328,7 @@ mod tests {
             .collect()
     }
 
-    /// The labels of the volume source that are not empty.
+    /// The labels of the volume source, without the empty labels.
     fn source_labels(spec: Value) -> Vec<String> {
         let lines = samples("kube_persistentvolume_info", spec);
         let [line] = lines.as_slice() else {

@@ -138,8 +138,8 @@ impl<K: CollectedResource> Collector<K> {
         }
     }
 
-    /// Declares that the host (the program that embeds this crate) feeds the objects of the resource, so that the
-    /// sources of this crate, such as a watch, do not feed them.
+    /// Declares that the host (the program that embeds this crate) feeds the resource, and not a source of this crate,
+    /// such as a watch.
     ///
     /// The declaration covers all collectors of this type and resource. The declaration does not cover families that a
     /// configuration adds to the resource. To feed such families from the host too, call

@@ -25,8 +25,8 @@ pub enum MetricType {
     /// One sample per possible state: 1 for the current state, otherwise 0. In the text format, the declared type is
     /// `gauge`.
     StateSet,
-    /// The type of an exposed metric if several families have its name, and only some of these families are counters.
-    /// In the text format, the declared type is `untyped`. No single family has this type.
+    /// The type of a name that several families share, if only some of them are counters. In the text format, the
+    /// declared type is `untyped`. No single family has this type.
     Unknown,
 }
 
@@ -54,10 +54,10 @@ impl MetricType {
         name.strip_suffix(suffix).filter(|short| !short.is_empty())
     }
 
-    /// Returns the names that OpenMetrics reserves for a family of this type with the name `name`, without `name`
-    /// itself: no other family may have these names. For the counter `x_total`, these are the
-    /// [short name](Self::short_name) `x` and `x_created`, the name of the creation time. OpenMetrics reserves
-    /// `x_created` even if the counter has no creation time. For an info family, only the short name is reserved.
+    /// Returns the further names that OpenMetrics reserves for a family with this type and the name `name`. No other
+    /// family may have these names. For the counter `x_total`, these are the [short name](Self::short_name) `x` and
+    /// `x_created`, the name of the creation time. OpenMetrics reserves `x_created` even if the counter has no creation
+    /// time. For an info family, only the short name is reserved.
     pub(crate) fn header_names(self, name: &str) -> Vec<String> {
         let Some(short_name) = self.short_name(name) else {
             return Vec::new();

@@ -9,14 +9,14 @@
 
 use crate::k8s::write_label_value;
 
-/// The byte before each code in a cell, and after each value in the list of a dictionary column.
+/// A byte that precedes each code in a cell, and follows each value in the list of a dictionary column.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
 /// The number of [`DictionaryColumn`]s.
 pub(crate) const DICTIONARY_COLUMNS: usize = 3;
 
-/// The maximum number of values of an object that have codes in one column. Cells contain the text of all further
-/// values directly.
+/// The maximum number of values with codes in one column, for one object. Further values have no code: cells contain
+/// their text.
 const MAX_VALUES: usize = 32;
 
 /// A column of a dictionary, which contains values that several samples of an object repeat.

@@ -25,7 +25,7 @@ pub(crate) struct SampleBuffer {
     exposed_samples: usize,
     /// The value of `exposed_samples` at the start of the current family.
     exposed_before_family: usize,
-    /// The total length of the label values in the current sample that are stored as a reference.
+    /// The total length of those label values to which the current sample has only references.
     referenced: usize,
     /// The labels of each sample of the current family.
     series: TextSet,
@@ -92,8 +92,8 @@ impl SampleBuffer {
         self.exposed_samples
     }
 
-    /// Declares that the families must be generated for each event of the object, because a generator has counted an
-    /// error, and each event must increase this count.
+    /// Records that a generator has counted an error. The families must then be generated for each event of the object,
+    /// because each event must increase this count.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_events(&mut self) {
         self.counts_events = true;
@@ -165,8 +165,8 @@ impl SampleBuffer {
         self.referenced += value.len();
     }
 
-    /// The length of the current sample in the exposition. It is the sum of the tail, which starts at `start`, the base
-    /// labels, and the label values that the tail contains as references.
+    /// The length of the current sample in the exposition. It is the sum of three lengths: the base labels, the tail
+    /// (from `start` on), and the label values to which the tail refers.
     pub(super) fn exposed_len(&self, start: usize, base_len: usize) -> usize {
         let tail = self.text.len().saturating_sub(start);
         tail.saturating_add(base_len)

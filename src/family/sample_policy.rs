@@ -96,8 +96,8 @@ pub(crate) struct DropCounts {
 // === impl SamplePolicy ===
 
 impl<'a> SamplePolicy<'a> {
-    /// The policy of a family. `reserved_names` are the names of the constant labels and base labels, and `base_len` is
-    /// the length of the base labels in bytes. Only the families `*_labels` and `*_annotations` have an `allowlist`.
+    /// The policy of a family. `reserved_names` are the names of the constant labels and base labels. `base_len` is the
+    /// length of the base labels in bytes. Only the families `*_labels` and `*_annotations` have an `allowlist`.
     pub(crate) fn new(
         metric_type: MetricType,
         reserved_names: &'a [Cow<'static, str>],
@@ -201,7 +201,7 @@ impl<'a> SamplePolicy<'a> {
             || !self.own_wins && self.joined_names.iter().any(is_name)
     }
 
-    /// Whether a label with this name, if the generator writes it, replaces a joined label.
+    /// Whether a label of the generator with this name replaces a joined label.
     pub(super) fn replaces_joined(&self, name: &[u8]) -> bool {
         self.own_wins && self.joined_names.iter().any(|own| own.as_bytes() == name)
     }

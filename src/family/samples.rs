@@ -189,8 +189,9 @@ impl<'a> Samples<'a> {
         self.buffer.count_exceeded(limit);
     }
 
-    /// Declares that the generator has counted an error. Each event of the object must increase this count. Therefore,
-    /// the store must call the generator for each event, even if no field that the family reads has changed.
+    /// Declares that the generator has counted an error. Each event of the object must count the error again.
+    /// Therefore, the store must call the generator for each event, even if the fields that the family reads have not
+    /// changed.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn count_events(&mut self) {
         self.buffer.count_events();
@@ -270,8 +271,8 @@ impl Sample<'_, '_> {
                 break;
             }
             if !self.push_map_label(prefix, key, value) {
-                // Several keys rarely result in the same name. Only in this case, create the list of all names, which
-                // needs memory.
+                // The list of all names needs memory. So create it only if several keys result in the same name, which
+                // is rare.
                 self.buffer().truncate(mark);
                 let keys = entries.clone().map(|(key, _)| key);
                 let names = label_names(prefix, keys.take(self.free_labels()));
@@ -333,8 +334,8 @@ impl Sample<'_, '_> {
         })
     }
 
-    /// Does the same as [`unchecked_label`](Self::unchecked_label), but `label` is the complete text of the label,
-    /// `name="value"`, in which the value is already escaped.
+    /// Does the same as [`unchecked_label`](Self::unchecked_label), but `label` is the complete text `name="value"`,
+    /// with an escaped value.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
         self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))
@@ -419,8 +420,8 @@ impl Sample<'_, '_> {
     }
 
     /// Appends a label for an entry of a map. Returns `false` if the policy refuses the name of the label, or if the
-    /// sample already has a label with this name. If the result is `false`, the caller must remove the name from the
-    /// text.
+    /// sample already has a label with this name. After `false`, the text still contains the name, and the caller must
+    /// remove it.
     fn push_map_label(&mut self, prefix: &str, key: &str, value: &str) -> bool {
         let separator = self.separator();
         let Samples { buffer, policy } = &mut *self.samples;

@@ -32,7 +32,7 @@ pub(crate) struct Worked<T> {
     pub(crate) left: u64,
 }
 
-/// When this guard is dropped, also by a panic, it restores the previous limit of the thread.
+/// Restores the previous limit of the thread when this guard is dropped, also by a panic.
 #[cfg(feature = "watch")]
 struct Restore(u64);
 

@@ -48,10 +48,10 @@ impl AllowlistConfig {
     /// * White space around an item is removed, but blanks inside an item are kept. An item can contain any number of
     ///   `*`.
     ///
-    /// As in kube-state-metrics, some strings are accepted that do not have this form. If the text does not end with
-    /// `]`, the last item is dropped, and there is a [warning](Self::warnings). The list in `pods=[,a]` contains an
-    /// empty key and `a`. If there is an item before the first resource, the result has an entry for the resource `""`.
-    /// [`check_resources`](Self::check_resources) returns an error for such an entry.
+    /// Like kube-state-metrics, the function also accepts some strings that do not have this form. If the text does not
+    /// end with `]`, the last item is dropped, and there is a [warning](Self::warnings). The list in `pods=[,a]`
+    /// contains an empty key and `a`. If there is an item before the first resource, the result has an entry for the
+    /// resource `""`. [`check_resources`](Self::check_resources) returns an error for such an entry.
     ///
     /// # Errors
     ///

@@ -85,8 +85,8 @@ debug_is_display!(FilterError);
 pub enum FilterWarning {
     /// A list has a `*`, which allows every key, and other patterns.
     ///
-    /// kube-state-metrics ignores a `*` that is not the first pattern. Therefore, the same list may export more keys
-    /// with this crate than with kube-state-metrics.
+    /// kube-state-metrics ignores a `*` that is not the first pattern. So if a configuration has such a list, this
+    /// crate may export more keys than kube-state-metrics.
     StarInList {
         /// The resource, if the list is part of an [`AllowlistConfig`](super::AllowlistConfig).
         resource: Option<String>,

@@ -91,7 +91,7 @@ struct Exhausted {
     first_family: String,
 }
 
-/// A pattern that needs too much backtracking, so that searches with this pattern stopped early.
+/// A pattern whose searches stopped early, because they needed too much backtracking.
 ///
 /// ```
 /// use kube_state_metrics::filter::{MetricFilter, MetricList};
@@ -125,8 +125,8 @@ enum Search {
     GaveUp,
 }
 
-/// Maximum number of backtracking steps per search, which take a few milliseconds. Names of metrics have fewer than 200
-/// characters. So even a pattern that tries each pair of two positions in the name needs fewer steps than this maximum.
+/// Maximum number of backtracking steps per search. These steps take a few milliseconds. They are enough for a pattern
+/// that tries each pair of positions in a name, because names of metrics have fewer than 200 characters.
 const BACKTRACK_LIMIT: usize = 50_000;
 
 /// Maximum number of instructions of a compiled pattern. The compiler expands recursive groups, so a compiled pattern
@@ -211,7 +211,7 @@ impl MetricFilter {
         kept && (!opt_in || self.opt_in.search(family) == Search::Found)
     }
 
-    /// The patterns that need too much backtracking, so that searches with these patterns have stopped early.
+    /// The patterns whose searches have stopped early, because they needed too much backtracking.
     ///
     /// If a search with a pattern of a denylist stops early, the family is not enabled. If a search with a pattern of
     /// an allowlist or opt-in list stops early, this pattern does not match the family.
@@ -254,7 +254,7 @@ impl Patterns {
         Self(compiled)
     }
 
-    /// Searches the name of a family for each pattern until one pattern matches.
+    /// Searches the name of a family for one pattern after another, until a pattern matches.
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
         for pattern in &self.0 {

@@ -195,13 +195,12 @@ impl Join {
     ///
     /// The workload of an object depends on the object and on its controller:
     ///
-    /// * If the object is a Deployment, StatefulSet, DaemonSet or CronJob, the object is its own workload. The same
-    ///   applies to a ReplicaSet or a Job that has no controller.
-    /// * If any other object has a ReplicaSet or a Job as its controller, the workload is the controller of this
-    ///   ReplicaSet or Job, such as a Deployment or a CronJob. If this ReplicaSet or Job has no controller, the
-    ///   ReplicaSet or Job is the workload.
-    /// * If any other object has a controller of another kind, this controller is the workload. In the core group, this
-    ///   applies only to a ReplicationController.
+    /// * A Deployment, StatefulSet, DaemonSet or CronJob is its own workload. A ReplicaSet or a Job without a
+    ///   controller is also its own workload.
+    /// * For any other object that a ReplicaSet or a Job controls, the workload is the controller of this ReplicaSet or
+    ///   Job, such as a Deployment or a CronJob. If the ReplicaSet or Job has no controller, it is the workload itself.
+    /// * For any other object with a controller of another kind, this controller is the workload. A controller from the
+    ///   core group counts only if it is a ReplicationController.
     ///
     /// The crate reads labels only from objects of the kinds in this list. If a ReplicaSet or a Job has a controller of
     /// another kind, such as a Rollout, the value comes from the label of the ReplicaSet or Job.

@@ -81,8 +81,8 @@ impl SourceKind {
         }
     }
 
-    /// Whether the kind is ReplicaSet or Job. The workload of such an object is the controller of the object, if there
-    /// is a controller.
+    /// Whether the kind is ReplicaSet or Job. If such an object has a controller, this controller counts as the
+    /// workload.
     pub(super) fn is_intermediate(self) -> bool {
         matches!(self, Self::ReplicaSet | Self::Job)
     }

@@ -30,8 +30,8 @@ pub(super) const CONTROLLER: [&str; 4] = [
 /// always shorter. A longer annotation is not joined, because it would be repeated in each sample.
 pub(super) const MAX_VALUE: usize = 1 << 10;
 
-/// Whether objects of this type have the field [`NODE_NAME`]. For other types, the field is not read, so that the watch
-/// can request protobuf, or only the metadata of the objects.
+/// Whether objects of this type have the field [`NODE_NAME`]. If not, the watch need not read the field, and can
+/// request protobuf or only the metadata of the objects.
 pub(super) fn has_node<K: 'static>() -> bool {
     let types = [
         TypeId::of::<Pod>(),

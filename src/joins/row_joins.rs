@@ -34,7 +34,7 @@ pub(crate) struct RowJoins {
     reads_namespace: bool,
     reads_node: bool,
     reads_workload: bool,
-    /// Counts the objects whose samples have no joined labels, because the text of these samples would exceed a limit.
+    /// Counts the objects that get no joined labels, because these labels would make the text of the object too long.
     over_text_limit: Arc<LimitCounter>,
 }
 
@@ -44,8 +44,8 @@ struct JoinedLabel {
     value: LabelSource,
 }
 
-/// Where the value of a joined label is stored. A number is the index of the value in the source or, for `Own`, in the
-/// row.
+/// Where the value of a joined label is stored. In `Own`, the number is the index of the value in the row. In the other
+/// variants, the number is the index of the value in the source.
 #[derive(Clone, Copy, Debug)]
 enum LabelSource {
     Own(usize),
@@ -65,7 +65,7 @@ struct Resolved<'a> {
     /// The controller of the row's object, if this controller is a ReplicaSet or a Job.
     intermediate: Option<&'a Source>,
     workload: Option<Reference<'a>>,
-    /// The source of the labels of the workload. This source is the workload itself. But if the crate does not read
+    /// The source of the labels of the workload. Usually, this source is the workload. If the crate does not read
     /// objects of the workload's kind, the source is the ReplicaSet or Job that the workload controls.
     top: Option<&'a Source>,
 }
@@ -157,7 +157,7 @@ impl RowJoins {
         &self.names
     }
 
-    /// Counts the objects whose samples have no joined labels, because the text of these samples would exceed a limit.
+    /// Counts the objects that get no joined labels, because these labels would make the text of the object too long.
     pub(crate) fn over_text_limit(&self) -> &Arc<LimitCounter> {
         &self.over_text_limit
     }
@@ -190,8 +190,8 @@ impl RowJoins {
     /// Appends to `out` the references of an object to its node and its controller, and the values that are joined from
     /// the object itself.
     ///
-    /// If the joined labels can exceed the limit on the text of the object, `max_len` is the maximum length of the
-    /// joined labels.
+    /// `max_len` is the maximum length of the joined labels. It is `None` if the joined labels cannot make the text of
+    /// the object exceed its limit.
     pub(crate) fn write_links<K: CollectedResource>(
         &self,
         object: &K,
@@ -227,8 +227,8 @@ impl RowJoins {
         }
     }
 
-    /// The workload of an object, or the ReplicaSet or Job that leads to the workload. The result comes only from the
-    /// object: it is either the controller of the object, or the object itself.
+    /// Returns the controller of the object, or the object itself. This is the workload of the object, or a ReplicaSet
+    /// or Job that the workload controls. The function reads no other objects.
     fn workload_of<'a>(
         &self,
         view: ObjectView<'a>,
@@ -246,8 +246,7 @@ impl RowJoins {
         }
     }
 
-    /// A number that increases when a source changes. Sources of a kind to which no row of the store can refer do not
-    /// count.
+    /// A number that increases when a source changes, if rows of this store can refer to sources of its kind.
     pub(crate) fn generation(&self, table: &SourceTable) -> u64 {
         let kinds = SourceKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| match kind {

@@ -31,7 +31,7 @@ impl<'a> RowKey<'a> {
         self.fields().nth(1).unwrap_or_default()
     }
 
-    /// The value at this index among the values that are joined from the row's own object.
+    /// Returns one of the values that are joined from the row's own object. `position` is the index among these values.
     pub(super) fn own(self, position: usize) -> &'a [u8] {
         self.fields().nth(position + 2).unwrap_or_default()
     }

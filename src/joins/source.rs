@@ -23,8 +23,9 @@ pub(crate) struct SourceObject {
 pub(super) struct Source {
     /// Identifies the content of the source. If a source changes, it gets a new number that no other source has.
     id: u64,
-    /// The reference to the controller of the object, if the object is a ReplicaSet or a Job. Then, for each key that
-    /// joined labels need, [`FIELD_END`] and the escaped value.
+    /// The text has two parts. The first part is the reference to the controller of the object. It is empty if the
+    /// object is neither a ReplicaSet nor a Job. The second part has [`FIELD_END`] and an escaped value for each
+    /// Kubernetes label or annotation that joined labels need.
     text: Box<[u8]>,
 }
 
@@ -52,8 +53,8 @@ impl Source {
         Reference::read(self.fields().next().unwrap_or_default())
     }
 
-    /// The escaped value of the key at this position among the keys that joined labels need; empty if the object does
-    /// not have the key.
+    /// Returns the escaped value of a Kubernetes label or annotation; empty if the object does not have it. `position`
+    /// is the index among the labels and annotations that joined labels need.
     pub(super) fn value(&self, position: usize) -> &[u8] {
         self.fields().nth(position + 1).unwrap_or_default()
     }
@@ -63,7 +64,7 @@ impl Source {
     }
 }
 
-/// Appends to `out` the values of an object that joined labels need.
+/// Appends to `out` those values of an object that joined labels need.
 pub(super) fn write_source(
     kind: SourceKind,
     wanted: &Wanted,

@@ -43,7 +43,7 @@ impl SourceTable {
         self.map(kind).get(key).map(|fed| &*fed.source)
     }
 
-    /// The source with this key, if this feeder was the last to set it.
+    /// The source with this key; `None` if this feeder was not the last to set the source.
     pub(super) fn get_of(&self, kind: SourceKind, key: &str, feeder: u64) -> Option<&Source> {
         let fed = self.map(kind).get(key)?;
         (fed.feeder == feeder).then_some(&*fed.source)

@@ -22,9 +22,9 @@ use crate::resource::CollectedResource;
 pub(crate) struct JoinSources {
     pub(super) wanted: Wanted,
     state: Mutex<SourcesState>,
-    /// A writer holds this lock for writing while it changes a source and the row of the same object. An exposition
-    /// holds this lock for reading while it takes its snapshots. Therefore, a scrape shows either both changes or
-    /// neither of them.
+    /// If an object is a source and also has a row, the writer holds this lock for writing while it changes both. An
+    /// exposition holds this lock for reading while it takes its snapshots. Therefore, a scrape shows either both
+    /// changes or neither of them.
     step: RwLock<()>,
     /// The kinds of sources that the feed of a store updates.
     of_stores: Mutex<BTreeSet<SourceKind>>,
@@ -34,7 +34,7 @@ pub(crate) struct JoinSources {
 #[derive(Default)]
 struct SourcesState {
     table: Arc<SourceTable>,
-    /// The incomplete lists. The key of a list is its kind and its feeder.
+    /// The incomplete lists, by kind and feeder.
     lists: HashMap<(SourceKind, u64), StagedList>,
 }
 
@@ -62,8 +62,8 @@ impl JoinSources {
             state: Mutex::default(),
             step: RwLock::default(),
             of_stores: Mutex::default(),
-            // The feeders of a store are numbered from 0. The numbers of feeders without a store begin here, so that
-            // all numbers are different.
+            // The feeders of a store are numbered from 0. Feeders without a store have higher numbers, so that they
+            // never share a number with a feeder of a store.
             feeders: AtomicU64::new(1 << 32),
         })
     }
@@ -204,7 +204,7 @@ impl SourceFeed {
         }
     }
 
-    /// Begins a list. The sources that the feeder sets from now on belong to this list.
+    /// Begins a list. From now on, each source that the feeder sets belongs to this list.
     pub(crate) fn begin_list(&self, feeder: u64) {
         let mut state = self.sources.state.lock();
         state

@@ -9,14 +9,14 @@ use super::object::CONTROLLER;
 /// A key of the labels or of the annotations.
 pub(super) type WantedKey = (MetadataMap, String);
 
-/// The labels and annotations that are read from the sources, that is from the objects from which labels are joined. A
-/// source stores the values in the order of these lists.
+/// The labels and annotations to read from sources. A source is an object from which labels are joined. It stores the
+/// values in the order of these lists.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     namespace: Vec<WantedKey>,
     node: Vec<WantedKey>,
     workload: Vec<WantedKey>,
-    /// For each object and map, the position of each key in the list of the object.
+    /// The position of each key in the list of its object, by object, map and key.
     positions: HashMap<(JoinedObject, MetadataMap), HashMap<String, usize>>,
     /// Whether a joined label contains the name or the kind of a workload.
     has_workload_facts: bool,

@@ -1,8 +1,8 @@
 //! Base64 as the Kubernetes API accepts it.
 //!
-//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves two decisions to a decoder: whether it skips
-//! line breaks, and whether it accepts digits whose unused bits after the last byte are not 0. The API server skips
-//! line breaks and accepts such digits. The decoder of the typed objects reports an error in both cases.
+//! [RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4) leaves two decisions to a decoder. It may skip line
+//! breaks, or refuse them. It may ignore the unused bits after the last byte, or require that they are 0. The API
+//! server skips line breaks and ignores these bits. The decoder of the typed objects reports an error in both cases.
 
 use std::borrow::Cow;
 

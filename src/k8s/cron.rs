@@ -160,9 +160,9 @@ impl Clock {
 
     /// The first run in a time zone at or after the time `from`. Both times are in Unix seconds.
     ///
-    /// Between two changes of the offset of a zone, the difference between local time and UTC is constant. The search
-    /// handles one such period after another. Therefore, a local time that the clock skips is in no period, and a local
-    /// time that the clock repeats is in two periods.
+    /// The difference between local time and UTC is constant in the period between two changes of the zone's offset.
+    /// The search handles one such period after another. Therefore, a local time that the clock skips is in no period,
+    /// and a local time that the clock repeats is in two periods.
     fn first_in_zone(&self, zone: &TimeZone, from: i64) -> Option<i64> {
         let limit = from.saturating_add(SEARCH_SECONDS);
         let mut from = from;

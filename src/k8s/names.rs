@@ -99,7 +99,7 @@ fn all_different(names: &[String]) -> bool {
 fn resolve_conflicts(bases: Vec<String>) -> Vec<String> {
     // Maps each name in use to its index in `names`.
     let mut positions: HashMap<String, usize> = HashMap::with_capacity(bases.len());
-    // For each name that occurs several times, the highest number in a suffix so far.
+    // The highest number in a suffix so far, for each name that occurs several times.
     let mut counters: HashMap<String, usize> = HashMap::new();
     let mut names: Vec<String> = Vec::with_capacity(bases.len());
     for base in bases {

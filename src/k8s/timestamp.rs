@@ -102,7 +102,8 @@ impl Timestamp {
 ///
 /// If the text has the usual notation `2024-01-31T12:00:00Z`, with or without a fraction, the result borrows the text.
 /// For other notations, the function allocates. The last second that `jiff` supports is 26 hours before the end of the
-/// year 9999. A later second is encoded as a nanosecond of this last second, and [`Timestamp::of`] decodes it.
+/// year 9999. If the time is later, the result is this last second, and the nanoseconds of the result are the number of
+/// further seconds. [`Timestamp::of`] computes the time from both.
 ///
 /// # Errors
 ///

@@ -86,8 +86,8 @@ pub struct Builder {
     configured: super::configured::ConfiguredOptions,
 }
 
-/// The allowlists that the application has set. They still have the resource names that the application passed; `build`
-/// finds the resources with these names.
+/// The allowlists that the application has set, by the resource names that the application passed. `build` finds the
+/// resources with these names.
 #[derive(Debug, Default)]
 struct Allowlists {
     parsed: AllowlistConfig,
@@ -318,9 +318,9 @@ impl Builder {
     /// have the label, the samples of the object do not get the joined label. If the label of the namespace changes,
     /// the value changes in all samples in one step.
     ///
-    /// The sources of this crate also watch the namespaces, nodes or workloads from which labels are joined. If such a
-    /// resource is not registered, the sources watch only the metadata of its objects. If the builder declares that the
-    /// host feeds this resource, the sources do not watch it, and the host must feed its objects with
+    /// The sources of this crate also watch the namespaces, nodes or workloads from which labels are joined. If one of
+    /// these resources is not registered, the sources watch only the metadata of its objects. The sources do not watch
+    /// a resource that the builder declares as fed by the host. The host must feed the objects of such a resource with
     /// [`StateMetrics::feeds_of`].
     ///
     /// If a family declares a label with the same name as the joined label, [`build`](Self::build) fails. In some

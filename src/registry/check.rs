@@ -155,8 +155,8 @@ pub fn check_as(
         }
     }
     report.notes.extend(metrics.custom_resources().notes());
-    // If the kind in an entry has a typing error, the entry selects no object, and the objects of the intended kind are
-    // ignored. So report such entries.
+    // An ignored object can mean that an entry has a wrong kind, for example because of a typing error. Such an entry
+    // selects no object. So report the entries that select no object.
     if !report.ignored.is_empty() {
         let selectors = config.selectors().into_iter();
         let unused = selectors.filter(|selector| {

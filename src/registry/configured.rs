@@ -1,7 +1,7 @@
 //! The families that a configuration of custom resources adds to a registry: their collectors, and the links between
 //! two stores of the same resource.
 //!
-//! A *family in Rust* is a family that such a configuration does not define: a built-in family, or one of the host.
+//! Such a configuration does not define a *family in Rust*, which is a built-in family or a family of the host.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -135,8 +135,8 @@ pub(crate) fn link_stores(stores: &[Arc<dyn AnyStore>]) {
     }
 }
 
-/// Returns warnings about configured families that differ from a family in Rust with the same name, or that need the
-/// same OpenMetrics name as a family in Rust.
+/// Returns warnings about the configured families that conflict with a family in Rust. Both have the same name, but a
+/// different help text or type, or both need the same name in OpenMetrics.
 pub(super) fn differences(
     config: &Config,
     stores: &[Arc<dyn AnyStore>],

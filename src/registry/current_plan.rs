@@ -85,7 +85,7 @@ impl State {
     }
 }
 
-/// Whether each family that occurs in both plans has the same header in both.
+/// Whether the header of each family is the same in both plans. Families that only one plan contains do not count.
 #[cfg(all(feature = "gzip", feature = "custom-resources"))]
 fn keeps_headers(old: &Plan, new: &Plan) -> bool {
     let new: std::collections::HashMap<_, _> = (new.families().iter())

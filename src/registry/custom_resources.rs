@@ -46,7 +46,7 @@ pub struct CustomResources {
     metrics: StateMetrics,
 }
 
-/// The resources that a change of the configuration or of the known kinds has added and removed.
+/// The resources that were added and removed by a change of the configuration or of the known kinds.
 ///
 /// If the host feeds a removed resource, the host should stop feeding it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl CustomResources {
         self.metrics.configured().warnings.clone()
     }
 
-    /// The numbers of values that configured families could not read since their kind was added.
+    /// For each configured family, the number of values that it could not read since its kind was added.
     ///
     /// Families without such errors are left out.
     #[must_use]

@@ -88,7 +88,9 @@ impl StateMetrics {
         self.checked_writer(&self.store_of_type::<K>()?)
     }
 
-    /// Returns a writer of typed objects for the given resource, if several resources have the type `K`.
+    /// Returns a writer of typed objects for the given resource.
+    ///
+    /// Use this method if several resources have the type `K`.
     ///
     /// # Errors
     ///

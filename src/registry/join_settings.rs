@@ -24,9 +24,9 @@ pub(crate) struct JoinSettings {
 // === impl JoinSettings ===
 
 impl JoinSettings {
-    /// Checks the configuration of joined labels. `registered` are the resources with samples. `known` are the
-    /// resources that the configuration may name. If there is a configuration of custom resources, `registered` and
-    /// `known` are `None`, because any resource can be added later. `constants` are the names of the constant labels.
+    /// Checks the configuration of joined labels. `registered` contains the resources that have samples, and `known`
+    /// contains the resources that `config` may name. Both are `None` if custom resources are configured, because any
+    /// resource can be added later. `constants` contains the names of the constant labels.
     pub(super) fn new(
         config: JoinConfig,
         registered: Option<&[ResourceInfo]>,
@@ -73,9 +73,9 @@ impl JoinSettings {
         RowJoins::new(resource, &self.config.of_resource(resource), sources)
     }
 
-    /// If labels are joined from the objects of a resource, returns a handle with which the store of this resource
-    /// passes these objects to the [`JoinSources`]. Returns `None` if no labels are joined from these objects, or if
-    /// another store already has this handle.
+    /// Returns a handle for the store of a resource. The store uses the handle to pass its objects to the
+    /// [`JoinSources`], because labels are joined from these objects. Returns `None` if no labels are joined from these
+    /// objects, or if another store already has this handle.
     pub(super) fn source_feed(&self, resource: &ResourceInfo) -> Option<SourceFeed> {
         let sources = self.sources.as_ref()?;
         // A store of configured families never updates the `JoinSources`, because such a store may be removed at run
@@ -100,8 +100,8 @@ impl JoinSettings {
         needed.any(|kind| name.matches(&kind.info()))
     }
 
-    /// Returns feeds for the objects that only provide joined labels, because no store contains them. If `by_host` is
-    /// true, these are the feeds for the host. Otherwise, these are the feeds for the sources of this crate.
+    /// Returns feeds for objects that no store contains, and that only provide joined labels. If `by_host` is true,
+    /// returns the feeds that the host uses. Otherwise, returns the feeds that the sources of this crate use.
     pub(super) fn without_store(&self, host_fed: &HostFed, by_host: bool) -> Vec<SourceFeed> {
         let Some(sources) = &self.sources else {
             return Vec::new();
@@ -112,7 +112,7 @@ impl JoinSettings {
     }
 }
 
-/// Reports joined labels that have the same name as a label in `declared`. `declared` are the labels of `subject`.
+/// Reports each joined label whose name is in `declared`. `declared` contains the names of the labels of `subject`.
 pub(super) fn check_declared<'a>(
     problems: &mut Vec<BuildProblem>,
     joins: &[&Join],

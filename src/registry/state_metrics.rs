@@ -140,7 +140,7 @@ impl StateMetrics {
             .collect()
     }
 
-    /// The number of series and bytes of each family that has samples, for each resource.
+    /// For each resource, the number of series and bytes of each family that has samples.
     ///
     /// Each call computes the result from the stored samples, but does not write the text of the exposition.
     ///
@@ -208,10 +208,10 @@ impl StateMetrics {
         }
     }
 
-    /// The resources from whose objects labels are [joined](super::Builder::join_label).
+    /// The resources whose objects provide [joined labels](super::Builder::join_label).
     ///
-    /// The sources of this crate watch these resources. If such a resource is not registered, the sources watch only
-    /// the metadata of its objects.
+    /// The sources of this crate watch these resources. If one of them is not registered, the sources watch only the
+    /// metadata of its objects.
     ///
     /// ```
     /// use kube_state_metrics::registry::Join;
@@ -249,8 +249,8 @@ impl StateMetrics {
     /// The patterns of the metric allowlist, denylist and opt-in list that need too much backtracking for the name of a
     /// family.
     ///
-    /// If such a pattern is in the denylist, the family is not exported. If such a pattern is in the allowlist or
-    /// opt-in list, this pattern does not match the family.
+    /// In the denylist, such a pattern excludes the family. In the allowlist or opt-in list, such a pattern does not
+    /// match the family.
     ///
     /// ```
     /// use kube_state_metrics::{BuiltIn, StateMetrics};

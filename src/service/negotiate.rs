@@ -74,7 +74,8 @@ pub(super) fn negotiate(accept: &str) -> Negotiated {
     }
 }
 
-/// Returns all formats with their versions. If a request accepts several of them equally, the first one is selected.
+/// Returns each format with each of its versions. If a request accepts several of these pairs equally, the first pair
+/// is selected.
 fn offers() -> impl Iterator<Item = (Format, &'static str)> {
     Format::ALL.iter().flat_map(|&format| {
         let versions = format.spec().versions().iter();
@@ -143,7 +144,8 @@ impl Clause {
         Some(clause)
     }
 
-    /// Returns how specific the element is for a format; 0 if the element does not match the format.
+    /// Returns a number that is higher if the element names the format more exactly. Returns 0 if the element does not
+    /// match the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);

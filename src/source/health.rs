@@ -106,8 +106,9 @@ pub(super) struct HealthLimits {
     pub(super) forget_forbidden_after: Option<Duration>,
 }
 
-/// The interval between two checks of readiness while readiness can change without an event. This happens when a
-/// refusal (403 or 404) has lasted long enough, and, after the readiness deadline, when a list makes no more progress.
+/// The interval between two checks of readiness while readiness can change without an event. Such a change happens in
+/// two cases: a refusal (403 or 404) has lasted long enough, or a list makes no more progress after the readiness
+/// deadline.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
 /// Returns how long to pause after a check of readiness. `check` is the duration of the check. After a short check,
@@ -270,11 +271,11 @@ impl Health {
     /// Creates a reporter, with which the host reports the state of its feed of a resource.
     ///
     /// Also declare with [`fed_by_host`](crate::registry::Builder::fed_by_host) that the host feeds the resource.
-    /// Otherwise, if this health belongs to a watch or to manifests, the reports are ignored. The resource may be
+    /// Without this declaration, the health of a watch or of manifests ignores the reports. The resource may be
     /// registered after this call, by a configuration of custom resources.
     ///
     /// A resource may have several reporters. The resource is complete when each of its reporters has reported a
-    /// complete list. A new reporter replaces reporters of the resource that were dropped.
+    /// complete list. A new reporter replaces the dropped reporters of the resource.
     #[must_use = "a dropped reporter reports that the feed has stopped"]
     pub fn reporter(&self, resource: impl Into<ResourceName>) -> FeedReporter {
         let name = resource.into();

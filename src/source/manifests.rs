@@ -8,7 +8,7 @@
 //!
 //! * A file cannot be read, or has more broken documents than at the previous reading. Its objects stay until the file
 //!   is repaired or deleted. A document is *broken* if it is not a Kubernetes object. The feed still updates the
-//!   objects of other files, and of the valid documents of this file.
+//!   objects of other files, and the objects in the valid documents of this file.
 //! * A file has become empty, or a directory has lost all its files. If the file or the directory is still empty at the
 //!   next reading, that reading removes the objects.
 //! * A path of the [`ManifestSource`] does not exist any more. The objects of the path stay until the path exists

@@ -15,7 +15,7 @@ pub(super) struct BaseLabels<K> {
     pub(super) labels: Vec<BaseLabel<K>>,
     /// The names of the constant labels, then the names of the base labels.
     pub(super) reserved_names: Vec<Cow<'static, str>>,
-    /// States which changes of an object require that the labels are rendered again.
+    /// The changes of an object after which its base labels must be rendered again.
     pub(super) dependency: Dependency,
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct Column {
     /// The positions of the distinct cells in `text`. The first cell is always the empty cell.
     entries: Vec<Entry>,
     index: Index,
-    /// Whether a cell has, or had, a code: a byte that refers to a value in the dictionary of the row.
+    /// Whether any cell has a code, or had one before. A code is a byte that refers to a value in the dictionary of the
+    /// row.
     coded: bool,
     /// Bytes of `text` that no row uses.
     unused: u32,
@@ -84,7 +85,7 @@ impl Column {
         self.version
     }
 
-    /// Whether cells may have codes: bytes that refer to values in the dictionary of the row.
+    /// Whether cells may have codes. A code is a byte that refers to a value in the dictionary of the row.
     #[cfg(feature = "gzip")]
     pub(crate) fn is_coded(&self) -> bool {
         self.coded
@@ -325,7 +326,7 @@ impl Column {
         }
     }
 
-    /// Writes `cell` over the text of entry `number`, which no row uses and whose text has the same length.
+    /// Writes `cell` over the text of entry `number`. No row uses this entry, and its text is as long as `cell`.
     fn overwrite(&mut self, number: usize, hash: u32, cell: &[u8]) -> u8 {
         if let Some(entry) = self.entries.get_mut(number) {
             let start = entry.start as usize;

@@ -80,7 +80,7 @@ impl FeederTable {
         }
     }
 
-    /// Removes the rows whose keys also occur in `other`, the table of another feeder.
+    /// Removes the rows with keys that the table of another feeder (`other`) also contains.
     pub(super) fn forget_all(&mut self, other: &Table) {
         let (Some(first), Some(last)) = (other.first_key(), other.last_key()) else {
             return;

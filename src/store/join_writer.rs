@@ -18,8 +18,7 @@ pub(crate) struct JoinWriter {
     /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
-    /// The key and the version of the last object, and the values of this object that are joined to samples of other
-    /// objects.
+    /// The last object: its key, its version, and the values that are joined to the samples of other objects.
     last: RowFeeder,
 }
 

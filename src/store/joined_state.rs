@@ -28,7 +28,7 @@ struct KnownState {
 /// The inputs that determine the joined labels of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JoinInputs {
-    /// The version of the column in which the rows refer to the objects from which labels are joined.
+    /// The version of a column. The cells of this column refer to the objects from which labels are joined.
     pub(super) links: u64,
     /// Identifies the state of the objects whose labels may be joined to the rows.
     pub(super) generation: u64,
@@ -37,8 +37,8 @@ pub(super) struct JoinInputs {
 // === impl JoinedState ===
 
 impl JoinedState {
-    /// The version of the joined labels. If `inputs` have changed since the last call, calls `fingerprint` to find out
-    /// whether the joined labels have changed.
+    /// The version of the joined labels. Calls `fingerprint` only if `inputs` have changed since the last call. The
+    /// fingerprint shows whether the joined labels have changed.
     pub(super) fn version(&self, inputs: JoinInputs, fingerprint: impl FnOnce() -> u64) -> u64 {
         let mut known = self.0.lock();
         KnownState::update(&mut known, inputs, fingerprint).version

@@ -24,12 +24,12 @@ impl<K: CollectedResource> Schema<K> {
     /// all cells of the row together, but an update renders only some cells. `samples` is the number of samples that
     /// the row had before the update.
     ///
-    /// A row gets fingerprints only if its text is at most half of the limit. An update is small if its text is at most
-    /// the other half divided by `n + 1`, where `n` is the number of families of the store. Therefore, the row does not
-    /// exceed the limit, even if later updates replace each cell.
+    /// A row gets fingerprints only if its text is at most half of the limit. The other half is for updates: an update
+    /// is small if its text is at most this half divided by `n + 1`. `n` is the number of families of the store.
+    /// Therefore, the row does not exceed the limit, even if later updates replace each cell.
     ///
-    /// If the store has joined labels, the same rules apply with thirds of the limit instead of halves. The remaining
-    /// third is for the joined labels, whose values may have the maximum length.
+    /// If the store has joined labels, these two rules use a third of the limit instead of a half. The remaining third
+    /// is for the joined labels. It must be enough even if each value of a joined label has the maximum length.
     pub(super) fn is_small_update(&self, rendered: &SampleBuffer, samples: usize) -> bool {
         let max = self.max_kept_text();
         let samples = samples.saturating_add(rendered.exposed_samples());
@@ -49,8 +49,8 @@ impl<K: CollectedResource> Schema<K> {
         lines.sum()
     }
 
-    /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if the text of the object
-    /// stays within its limit even if each joined label has the maximum length.
+    /// The maximum length of the joined labels in each sample of an object, in bytes. `None` if the joined labels
+    /// cannot make the text of the object exceed its limit.
     pub(super) fn max_joined_len(
         &self,
         joins: &RowJoins,

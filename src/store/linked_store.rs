@@ -1,9 +1,8 @@
-//! Linked stores: the stores of the families that a configuration adds to a built-in resource or a collector of the
-//! host.
+//! Linked stores contain the families that a configuration adds to a built-in resource, or to a collector of the host.
 //!
 //! The configured families have a separate store, so that they can be added and removed without a change to the other
-//! samples of the resource. A writer that applies JSON or protobuf to the resource's store feeds both stores, so that
-//! one watch is sufficient.
+//! samples of the resource. Both stores need only one watch: a writer that applies JSON or protobuf to the store of the
+//! resource also feeds the linked store.
 
 #[cfg(not(feature = "custom-resources"))]
 mod disabled;

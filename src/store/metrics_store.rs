@@ -231,9 +231,9 @@ impl<K: CollectedResource> MetricsStore<K> {
             return;
         }
         self.count_dropped(&feeder.key, samples);
-        // A row gets no fingerprints if samples or labels were dropped, or if a generator counted an error. Without
-        // fingerprints, each event renders the whole object, so that the counts are correct. A row with much text also
-        // gets no fingerprints; see `Schema::is_small_update`.
+        // A row gets no fingerprints if samples or labels were dropped, or if a generator counted an error. Each event
+        // must count such cases again. Without fingerprints, each event renders the whole object, and so counts them. A
+        // row with much text gets no fingerprints either; see `Schema::is_small_update`.
         let is_kept = samples.may_be_kept() && self.schema().is_small_row(samples);
         let unknown = Fingerprints::default();
         let fingerprints = if is_kept { fingerprints } else { &unknown };
@@ -261,7 +261,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         feeder.has_row = change != RowChange::Excluded;
     }
 
-    /// Updates the row of an object. Only the families that read a changed group of fields were rendered.
+    /// Updates the row of an object. The caller has rendered only the families that read a changed group of fields.
     pub(super) fn update_row(
         &self,
         feeder: usize,
@@ -274,8 +274,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         })
     }
 
-    /// Calls `read` with the place of the row with this key, the page of the row, and the index of the row in the page.
-    /// Returns `None` if the feeder has no such row.
+    /// Finds the row with this key, and calls `read` with its place, its page and its index in the page. Returns `None`
+    /// if the feeder has no such row.
     pub(super) fn read_row<T>(
         &self,
         feeder: usize,
@@ -306,9 +306,9 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.inner.counters.count_dropped(key, samples.dropped());
     }
 
-    /// The feed for objects whose labels are joined to the samples of other objects, if the store accepts objects of
-    /// the namespace. The shard is not checked, because samples of this shard may get labels from objects of all
-    /// shards.
+    /// Returns the feed for labels that are joined from the objects of this store. Returns `None` if there is no such
+    /// feed, or if the filter of the store excludes the namespace. The shard is not checked, because samples of this
+    /// shard may get labels from objects of all shards.
     pub(super) fn source_of(&self, namespace: &str) -> Option<&SourceFeed> {
         let source = self.schema().source()?;
         let filter = self.filter();
@@ -352,7 +352,7 @@ impl<K: CollectedResource> MetricsStore<K> {
         staging.is_some_and(|table| Arc::make_mut(table).keep(&feeder.key))
     }
 
-    /// Ensures that samples of other objects no longer get labels from the object with this key.
+    /// Removes the labels that samples of other objects get from the object with this key.
     pub(super) fn delete_source(&self, feeder: usize, key: &str) {
         if let Some(source) = self.schema().source() {
             source.remove(feeder as u64, key);
@@ -371,8 +371,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.delete_row(feeder.id, identity);
     }
 
-    /// Calls `change` to store an object that `filter` accepts. The first argument of `change` is the table of the
-    /// feeder. The second argument states whether `change` must ignore a version that is lower than the stored version.
+    /// Calls `change` to store an object that `filter` has accepted. The first argument of `change` is the table of the
+    /// feeder. If the second argument is true, `change` must ignore an object that is older than the stored row.
     fn change_row(
         &self,
         feeder: usize,
@@ -426,7 +426,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     /// Adds the rows of `list_page` to the table of the list in progress. If the list was discarded, discards the rows.
-    /// `filter` is the filter for later rows of `list_page`.
+    /// After this, `list_page` collects rows that `filter` has accepted.
     fn add_list_page(&self, feeder: usize, list_page: &mut ListPage, filter: &Arc<ObjectFilter>) {
         let Some((page, accepted_by)) = list_page.take(filter) else {
             return;
@@ -440,7 +440,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         let (table, rows) = (Arc::make_mut(staging), page.len());
         let left = match Arc::ptr_eq(&accepted_by, &current) {
             true => table.insert_page(page),
-            // The filter changed while the page was built, so each row is checked below.
+            // The filter has changed since it accepted the objects of this page. So the code below checks each row
+            // again.
             false => Some(page),
         };
         let counters = &self.inner.counters;

@@ -114,8 +114,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
         decode::peek(object).filter(|object| !filter.takes(&object.namespace, &object.uid))
     }
 
-    /// Removes the row of an object of another shard. Stores labels of the object that may be joined to samples of this
-    /// shard.
+    /// Removes the row of an object that belongs to another shard. Stores the labels of this object, because they may
+    /// be joined to samples of this shard.
     fn forget_foreign(&mut self, foreign: &Peeked, object: Encoded<'_>) {
         let (store, feeder) = (&self.store, &mut self.feeder);
         let source = store.source_of(&foreign.namespace);

@@ -37,7 +37,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Returns an error if the object does not decode. In this case, the earlier samples of the object are removed.
     fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
-    /// Decodes an object and removes it.
+    /// Decodes an object, and removes its samples.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
     fn apply_protobuf(&mut self, object: &[u8]) -> Result<(), DecodeError>;
 
-    /// Decodes an object from protobuf and removes it.
+    /// Decodes an object from protobuf, and removes its samples.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// Removes the object with this namespace and name. The namespace of a cluster-scoped object is empty.
     fn delete_key(&mut self, namespace: &str, name: &str);
 
-    /// Keeps the stored object `namespace/name` in the list in progress, although the source did not pass the object
-    /// again. Returns whether the list now contains the object.
+    /// Keeps the stored object `namespace/name`: it counts as part of the list in progress, although the source did not
+    /// pass it again. Returns whether the list now contains the object.
     fn keep_key(&mut self, namespace: &str, name: &str) -> bool;
 
     /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.

@@ -66,7 +66,7 @@ impl Page {
         Self::without_columns(layout).with_columns(columns)
     }
 
-    /// Creates a page without columns. Rows that are inserted into this page get no cells.
+    /// Creates a page without columns. Its rows get their cells only in [`with_columns`](Self::with_columns).
     pub(super) fn without_columns(layout: PageLayout) -> Self {
         Self {
             number: next_number(),
@@ -158,13 +158,14 @@ impl Page {
         &self.joined
     }
 
-    /// Returns the value of `code`, a byte in a cell of `row`, from the dictionary of this row.
+    /// Looks up the value of a code in the dictionary of `row`. `code` is a byte in a cell of this row.
     pub(crate) fn shared_value(&self, row: usize, code: u8) -> &[u8] {
         let column = self.shared().get(column_of(code));
         column.map_or(&[], |column| value_in(column.cell(row), code))
     }
 
-    /// Returns a number that changes whenever a value in the dictionaries of the rows changes.
+    /// Returns a number that identifies the state of all dictionaries of the page. Each change of a value changes the
+    /// number.
     pub(crate) fn shared_version(&self) -> u64 {
         // Each change of a column gets a higher version than all earlier changes, so the highest version identifies the
         // state of all columns.

@@ -21,8 +21,8 @@ pub(crate) struct RowLabels<'a> {
     pub(crate) base: &'a [u8],
     /// The joined labels, each with a leading comma.
     pub(crate) joined: &'a [u8],
-    /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
-    /// get the joined label.
+    /// Whether samples of the family may have a label with the same name as a joined label. A sample keeps its own
+    /// label, and does not get the joined label.
     pub(crate) own_wins: bool,
 }
 
@@ -39,7 +39,7 @@ impl RowLabels<'_> {
 impl RowPrefix {
     /// Creates the prefix of a family. `constants` contains the constant labels.
     ///
-    /// If `has_base_labels` is true, the prefix does not close the braces, because the base labels follow.
+    /// If `has_base_labels` is true, the prefix ends with the opening brace or a comma, because the base labels follow.
     pub(crate) fn new(family: &str, constants: &[(String, String)], has_base_labels: bool) -> Self {
         let mut text = family.as_bytes().to_vec();
         if has_base_labels || !constants.is_empty() {
@@ -67,14 +67,14 @@ impl RowPrefix {
         self.text.len()
     }
 
-    /// The constant labels, with the opening brace and a comma at the end.
+    /// The opening brace and the constant labels. A comma follows if the family has base labels.
     pub(crate) fn labels(&self) -> &[u8] {
         self.text.get(self.name_len..).unwrap_or_default()
     }
 
     /// Appends the lines of one row. Each line consists of the prefix, the labels, and one tail of the cell.
     ///
-    /// `shared` takes a code from the cell and returns the value in the dictionary to which the code refers.
+    /// `shared` looks up a code of the cell in the dictionary, and returns the value.
     pub(crate) fn write_row<'v>(
         &self,
         out: &mut BytesMut,
@@ -102,7 +102,7 @@ impl RowPrefix {
         }
     }
 
-    /// Whether every line contains all joined labels. `own_wins` states whether a label of a sample replaces a joined
+    /// Whether every line contains all joined labels. If `own_wins` is true, a label of a sample may replace a joined
     /// label with the same name.
     pub(crate) fn copies_joined(&self, own_wins: bool) -> bool {
         self.has_open_brace() && !own_wins
@@ -151,7 +151,8 @@ impl RowPrefix {
     }
 }
 
-/// Appends the lines of a cell. `begin` appends the start of a line, and returns the rest of the cell after the start.
+/// Appends the lines of a cell. `begin` receives the part of the cell that is not written yet. It appends the start of
+/// a line, and returns the part that must follow.
 fn write_lines<'v, 'c>(
     out: &mut BytesMut,
     cell: &'c [u8],

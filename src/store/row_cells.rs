@@ -3,13 +3,13 @@
 #[cfg(feature = "testing")]
 use crate::family::referenced_labels::{DICTIONARY_COLUMNS, column_of, value_in};
 
-/// The cells of one object: for the base labels, the families, the references to the objects from which labels are
-/// joined, and the dictionary.
+/// The cells of one object. There are cells for the base labels and the families, for the references to sources of
+/// labels, and for the dictionary.
 #[derive(Debug, Default)]
 pub(crate) struct RowCells {
     pub(super) text: Vec<u8>,
     pub(super) ends: Vec<usize>,
-    /// The index of the column of each cell. Empty if every column has a cell.
+    /// For each cell, the index of its column. Empty if every column has a cell.
     columns: Vec<usize>,
 }
 
@@ -22,7 +22,8 @@ impl RowCells {
         self.columns.clear();
     }
 
-    /// Removes all cells. The caller then pushes one cell for each index of a column in `columns`, in this order.
+    /// Removes all cells. `columns` contains indexes of columns. The caller then pushes one cell per index, in the same
+    /// order.
     pub(super) fn begin_columns(&mut self, columns: &[usize]) {
         self.clear();
         self.columns.extend_from_slice(columns);

@@ -39,11 +39,11 @@ pub(crate) struct Schema<K> {
     limits: Limits,
     /// The joined labels of the samples.
     joins: Option<Arc<RowJoins>>,
-    /// The handle that updates the sources of labels when objects of this store change; `None` if no labels of these
-    /// objects are joined to other samples.
+    /// The handle with which the store updates sources of labels when its objects change; `None` if no other samples
+    /// get labels from these objects.
     source: Option<SourceFeed>,
-    /// States which changes of an object require that the data for joined labels is read again. This data is the
-    /// object's references to other objects, and the object's values that are joined to other samples.
+    /// The changes of an object after which the data for joined labels must be read again. This data is the object's
+    /// references to other objects, and the object's values that are joined to other samples.
     joined_dependency: Dependency,
     /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
@@ -57,8 +57,8 @@ pub(crate) struct ActiveFamily<K> {
     /// The index of the family's base labels in `Schema::bases`.
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
-    /// States which changes of an object require that the family is generated again. These changes include all changes
-    /// of the base labels, because the limits on the text depend on the length of the base labels.
+    /// The changes of an object after which the family must be generated again. They include all changes of the base
+    /// labels, because the limits on the text depend on the length of the base labels.
     dependency: Dependency,
     /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
     /// get the joined label. If the flag is false, the family cannot write a label with the name of a joined label.
@@ -117,8 +117,8 @@ impl<K: CollectedResource> Schema<K> {
         self.joins.as_ref()
     }
 
-    /// The handle that updates the sources of labels when objects of this store change; `None` if no labels of these
-    /// objects are joined to other samples.
+    /// The handle with which the store updates sources of labels when its objects change; `None` if no other samples
+    /// get labels from these objects.
     pub(crate) fn source(&self) -> Option<&SourceFeed> {
         self.source.as_ref()
     }
@@ -233,8 +233,7 @@ impl<K: CollectedResource> Schema<K> {
         self.joined_dependency.is_on(changed)
     }
 
-    /// The fields of an object that are needed for the joined labels of its samples and of the samples of other
-    /// objects.
+    /// The fields of an object that joined labels need, both in its own samples and in samples of other objects.
     fn reads_of_joins(&self) -> Vec<&'static str> {
         let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
         let of_source = self.source.iter().flat_map(SourceFeed::reads);
@@ -277,8 +276,8 @@ impl<K: CollectedResource> Schema<K> {
     }
 
     /// Whether a sample of a family can already have a label with the name of a joined label. A configured family can
-    /// always have such a label. Another family can have such a label if it declares a prefix such as `label_*`, and
-    /// the name of a joined label has this prefix.
+    /// always have such a label. Another family can have such a label if it declares labels by a prefix, such as
+    /// `label_*`, and this prefix matches a joined label.
     fn has_joined_names_in(&self, family: &FamilyDescriptor) -> bool {
         let joined = self.joins.iter().flat_map(|joins| joins.names());
         let mut patterns = family.labels().filter_map(|label| label.strip_suffix('*'));
@@ -308,8 +307,7 @@ impl<K: CollectedResource> Schema<K> {
     /// The numbers of columns and fingerprints in the pages of the store.
     pub(super) fn layout(&self) -> PageLayout {
         PageLayout {
-            // The columns are: base labels, families, references to the objects from which labels are joined, and the
-            // dictionary.
+            // The columns are: base labels, families, references to sources of labels, and the dictionary.
             columns: self.bases.len()
                 + self.families.len()
                 + usize::from(self.joins.is_some())

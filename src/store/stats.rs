@@ -101,7 +101,7 @@ pub(super) struct StoreCounters {
     joined_labels: Counter,
     over_sample_limit: LimitCounter,
     over_label_limit: LimitCounter,
-    /// The code that writes joined labels also increments this counter.
+    /// The store shares this counter with the code that writes joined labels.
     over_text_limit: Arc<LimitCounter>,
     over_expression_limit: LimitCounter,
     pub(super) decode_syntax: Counter,
@@ -114,7 +114,8 @@ pub(super) struct Counter(AtomicU64);
 // === impl StoreCounters ===
 
 impl StoreCounters {
-    /// Creates counters. `over_text_limit` also counts objects that lose their joined labels.
+    /// Creates counters. The code that writes joined labels also increments `over_text_limit`, if an object loses its
+    /// joined labels.
     pub(super) fn new(over_text_limit: Arc<LimitCounter>) -> Self {
         Self {
             over_text_limit,

@@ -15,9 +15,9 @@ use crate::decode::Fingerprints;
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pages: Vec<PageSlot>,
-    /// During a list, the rows after the last page. Usually the objects of a list arrive in the order of their keys, so
-    /// most rows are added at the end of the table. `None` if no list is in progress, or if the objects did not arrive
-    /// in the order of their keys.
+    /// The rows that a list has added after the last page. `None` if no list is in progress, or if its objects did not
+    /// arrive in the order of their keys. Usually they arrive in this order, so most rows are added at the end of the
+    /// table.
     tail: Option<Box<PageBuilder>>,
     layout: PageLayout,
 }
@@ -120,8 +120,8 @@ impl Table {
 
     /// Stores an object. `ordered` is false while a list is in progress.
     ///
-    /// If `ordered` is true, ignores the object if the stored version of the same uid is higher. If `ordered` is false,
-    /// ignores the object if the same list has already contained a higher version.
+    /// With `ordered`, ignores the object if the stored version of the same uid is higher. Without `ordered`, ignores
+    /// the object if the same list has already contained a higher version.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,
@@ -157,10 +157,10 @@ impl Table {
         }
     }
 
-    /// Updates the row of an object. Only the families that read a changed group of fields were rendered.
+    /// Updates the row of an object. `updated` has only the cells of families that read a changed group of fields.
     ///
-    /// Returns `None` and changes nothing if the row is missing, or if the other cells of the row belong to a different
-    /// version of the object.
+    /// Returns `None` and changes nothing if the row is missing, or if `updated` and the other cells of the row do not
+    /// belong to the same state of the object.
     pub(crate) fn update(
         &mut self,
         identity: Identity<'_>,
@@ -310,8 +310,8 @@ impl Table {
         }
     }
 
-    /// Inserts a page of the list in progress. If the range of the page's keys overlaps the range of another page or of
-    /// the tail, returns the page and inserts nothing.
+    /// Inserts a page of the list in progress. Returns the page and inserts nothing if the range of its keys overlaps
+    /// the range of another page or of the tail.
     pub(crate) fn insert_page(&mut self, page: Page) -> Option<Page> {
         let (first, last) = (page.first_key(), page.last_key());
         if self
@@ -452,8 +452,8 @@ impl PageSlot {
 
     /// Whether the list in progress has already contained the object of a row. `ordered` is false during a list.
     ///
-    /// Two threads may apply the objects of one list. If a list contains an object twice, the higher version is stored,
-    /// independent of the order in which the threads apply the two versions.
+    /// Two threads may apply the objects of one list. If the list contains two versions of an object, the table keeps
+    /// the higher version, whichever thread is first.
     fn was_listed_before(&self, row: usize, ordered: bool) -> bool {
         !ordered && self.listed.get(row)
     }
@@ -489,8 +489,8 @@ impl PageSlot {
         }
     }
 
-    /// Marks a row as listed, and replaces the cells, the identity and the fingerprints that differ. Returns whether a
-    /// cell differs.
+    /// Marks a row as listed, and replaces its cells, identity and fingerprints if they differ. Returns whether a cell
+    /// differs.
     fn update(
         &mut self,
         row: usize,
@@ -501,7 +501,7 @@ impl PageSlot {
         self.listed.set(row);
         let page = &self.page;
         let first = page.first_difference(row, cells);
-        // The page is not changed if nothing differs, because a change copies a page that a snapshot shares.
+        // A change copies the page if a snapshot shares it. So the page is changed only if something differs.
         let differs = first.is_some()
             || page.version(row) != identity.version
             || page.uid(row).is_some_and(|uid| !uid.is(identity.uid))

@@ -29,8 +29,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     ) -> Result<(), DecodeError> {
         let schema = self.schema();
         let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
-        // An object of a cluster-scoped kind may have a namespace in its metadata, but the key of its row has no
-        // namespace. The whole object is decoded, because an update cannot detect a change of this namespace.
+        // The metadata of a cluster-scoped object may contain a namespace, but the key of its row never does. An update
+        // could not detect a change of this namespace, so the whole object is decoded.
         let is_in_key = |scanned: &Scanned<'_>| {
             namespace_in(self.resource().scope(), &scanned.namespace) == scanned.namespace
         };
@@ -126,8 +126,9 @@ impl<K: CollectedResource> MetricsStore<K> {
         Some(())
     }
 
-    /// Returns where the row is in its table, the groups of fields that have changed since the row was rendered, and
-    /// the number of samples for `is_small_update`. Returns `None` if the changed groups are unknown.
+    /// Returns the place of the row in its table, the groups of fields that have changed since the row was rendered,
+    /// and a number of samples. This number is an argument of `is_small_update`. Returns `None` if the changed groups
+    /// are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,

@@ -2,7 +2,7 @@
 
 use crate::decode::Fields;
 
-/// The base labels and families to render again if some groups of an object's fields have changed.
+/// The base labels and families that must be rendered again after a change of certain groups of fields.
 #[derive(Debug)]
 pub(super) struct UpdatePlan {
     /// The indexes of the base labels, in ascending order. These include the base labels of all families of the plan.

@@ -23,7 +23,7 @@ pub(crate) trait WatchWriter: ObjectWriter {
         None
     }
 
-    /// Ends the page to which the writer adds rows, because a helper adds the next page.
+    /// Ends the page to which the writer adds rows, so that a helper can add the next page.
     fn end_page(&self) {}
 }
 

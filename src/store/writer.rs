@@ -119,7 +119,7 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Adds an object or replaces its samples.
     ///
-    /// If no list is in progress, an object with the same uid as the stored object and a lower `resourceVersion` is
+    /// If no list is in progress, an earlier version of the stored object (same uid, lower `resourceVersion`) is
     /// ignored. An object with a different uid and the same namespace and name replaces the stored object. An object
     /// outside the namespaces or the shard of the store gets no samples. In this case, the samples of a stored object
     /// with the same namespace and name are removed.
@@ -147,8 +147,11 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.delete_key(namespace, name);
     }
 
-    /// Keeps the object that is stored as `namespace/name` in the list in progress. A source calls this method for an
-    /// object that it cannot read at the moment. If the list already contains the object, the call changes nothing.
+    /// Adds the stored object with this namespace and name to the list in progress, so that the end of the list does
+    /// not remove the object.
+    ///
+    /// A source calls this method for an object that it cannot read at the moment. If the list already contains the
+    /// object, the call changes nothing.
     ///
     /// Returns whether the list now contains the object. If there is no list in progress, the call changes nothing and
     /// returns `false`.
@@ -227,7 +230,7 @@ impl<K: CollectedResource> Writer<K> {
     /// Whether [`apply_protobuf`](Self::apply_protobuf) can read every field that the families declare.
     ///
     /// Returns false for kinds without a protobuf encoding, and if a family reads a field that is newer than this
-    /// crate. Also returns false if a configured family reads a value with nested fields as a whole, such as `spec`.
+    /// crate. Also returns false if a configured family reads a whole value that has nested fields, such as `spec`.
     /// Such a value may contain fields that this crate does not know.
     #[cfg(feature = "protobuf")]
     #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]

@@ -51,7 +51,7 @@ pub enum Problem {
         /// The name of the family.
         family: String,
     },
-    /// A family whose name has a suffix that only series of histograms and summaries have.
+    /// A family whose name ends in a suffix for series of histograms or summaries.
     #[error(
         "`{family}` ends in `{suffix}`, which is for histograms and summaries; rename the family"
     )]

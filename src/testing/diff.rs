@@ -10,7 +10,8 @@ const DIFFER: &str = "the samples differ (- expected, + rendered)";
 /// The common lines and the differences of two lists of samples.
 #[derive(Default)]
 struct Difference {
-    /// Lines with a mark: `-` if the line is only expected, `+` if the line is only rendered, and a space otherwise.
+    /// Lines with a mark: `-` for an expected line that was not rendered, `+` for a rendered line that was not
+    /// expected, and a space for other lines.
     lines: Vec<(char, String)>,
     /// The descriptions of the differences, one per item.
     remarks: Vec<String>,
@@ -118,8 +119,8 @@ impl Difference {
     }
 
     fn add_samples(&mut self, wanted: &[&Line], rendered: &[&Line]) {
-        // Equal samples are paired first, so that a rendered sample is not paired with a similar sample if there is an
-        // equal sample.
+        // Equal samples are paired first. Otherwise, an expected sample could be paired with a similar rendered sample
+        // that is equal to another expected sample.
         let mut left: Vec<Option<&Line>> = rendered.iter().copied().map(Some).collect();
         let mut take = |matches: &dyn Fn(&Line) -> bool| {
             let found = left.iter_mut().find(|own| own.is_some_and(matches));

@@ -19,7 +19,7 @@ use crate::store::{Allowlists, RowCells, RowLabels, RowPrefix, Schema};
 #[derive(Debug)]
 pub struct Generator<K> {
     schema: Schema<K>,
-    /// For each family, the text with which its sample lines start.
+    /// The text with which the sample lines start, one text per family.
     prefixes: Vec<RowPrefix>,
     buffer: SampleBuffer,
     cells: RowCells,

@@ -117,8 +117,8 @@ impl<'m> Intake<'m> {
         Ok(())
     }
 
-    /// The store of a type. A test may feed every store, although in a program the sources of the crate feed some
-    /// stores.
+    /// The store of a type. In a program, the sources of the crate feed some stores. A test may feed every store
+    /// itself.
     fn store<K: CollectedResource>(&self) -> Result<MetricsStore<K>, String> {
         let store = self.metrics.store_of_type::<K>();
         store.map_err(|error| error.to_string())

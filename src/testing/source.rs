@@ -76,13 +76,13 @@ pub(super) mod sealed {
         pub(in crate::testing) declared: Vec<DeclaredFamily>,
     }
 
-    /// A family that declares the fields that it reads, in a store without other families.
+    /// A family that declares its fields. Its store has no other families.
     #[derive(Debug)]
     pub(in crate::testing) struct DeclaredFamily {
         pub(in crate::testing) name: String,
         pub(in crate::testing) metrics: StateMetrics,
-        /// The fields that the store always decodes, but that the family does not declare. The test removes these
-        /// fields from the objects, to detect that the family reads them.
+        /// Fields that the family does not declare, although the store always decodes them. The test removes these
+        /// fields from the objects. So it detects that the family reads them.
         pub(in crate::testing) hidden: Vec<&'static [&'static str]>,
     }
 }
@@ -155,7 +155,7 @@ impl Build for StateMetrics {
     }
 }
 
-/// Whether the field `path` is at or below one of the declared paths `reads`.
+/// Whether the declared paths `reads` include the field `path`. A path includes all fields below it.
 fn is_read(path: &[&str], reads: &[&str]) -> bool {
     let contains = |read: &&str| {
         let read = read.split('.').filter(|name| !name.is_empty());

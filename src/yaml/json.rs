@@ -6,8 +6,8 @@ use std::io::Write as _;
 use super::resolve::Resolved;
 use super::{MapProblem, Merges, Node, SyntaxError, Value, entries};
 
-/// A document as JSON may have this number of bytes, plus [`GROWTH`] times the size of the document as YAML. Without a
-/// limit, a small document with many aliases could take very much memory.
+/// The limit on the size of a document as JSON is this number of bytes, plus [`GROWTH`] times its size as YAML. Without
+/// a limit, a small document with many aliases could take very much memory.
 const FREE_BYTES: usize = 1 << 20;
 
 /// The maximum number of JSON bytes for each byte of YAML, in addition to [`FREE_BYTES`]. A document without aliases

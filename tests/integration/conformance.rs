@@ -222,7 +222,7 @@ fn run(resource: &str) {
     );
 }
 
-/// Creates a module per resource, so that the name of a resource selects all its tests.
+/// Creates a module for each resource, so that the name of the module selects all tests of the resource.
 macro_rules! resources {
     ($($name:ident)*) => {
         $(

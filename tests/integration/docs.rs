@@ -68,7 +68,7 @@ fn links(page: &str) -> Vec<String> {
     links
 }
 
-/// Returns the anchors of a page, which GitHub and mdBook derive from its headings.
+/// Returns the anchors that GitHub and mdBook create from the headings of a page.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let titles = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());

@@ -51,8 +51,8 @@ fn files(package: &Path) -> Files {
     files
 }
 
-/// Returns the layers of a package, with the lowest layer first. A code block of DESIGN.md lists the layers. The
-/// language of this block is `layers`, followed by the folder of the package if the package is not at the root.
+/// Returns the layers of a package, with the lowest layer first. A code block of DESIGN.md lists the layers. The block
+/// has the language `layers`. If the package is not at the root, the folder of the package follows.
 fn layers(package: &Path) -> Option<Vec<String>> {
     let design = include_str!("../../DESIGN.md");
     let mark = format!("```layers {}", package.display());

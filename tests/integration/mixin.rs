@@ -87,7 +87,7 @@ fn scenarios(tests: &str) -> Vec<&str> {
     scenarios.collect()
 }
 
-/// Whether `case`, a test of an alert, expects that the alert does not fire.
+/// Whether the test `case` expects that the alert does not fire.
 fn silent(case: &str) -> bool {
     case.contains("exp_alerts: []")
 }
@@ -359,7 +359,8 @@ fn dashboards_can_be_imported_and_select_clusters() {
             .iter()
             .find(|own| own["name"] == "cluster")
             .unwrap();
-        // With the value `.*` for all clusters, a query also selects series without the label `cluster`.
+        // The option for all clusters must have the value `.*`, because this value also selects series without the
+        // label `cluster`.
         assert_eq!(
             (&cluster["includeAll"], &cluster["allValue"]),
             (&true.into(), &".*".into())

@@ -140,8 +140,8 @@ fn marks(text: &str) -> Vec<Form> {
 #[ignore = "the other tests run it in a separate process"]
 fn the_watched_process() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
-        // Without a scenario, this process is not a child process, and the search would find the marker in the memory
-        // of the other tests.
+        // This process has no scenario, so it is not a child process. Here, the search would find the marker in the
+        // memory of the other tests.
         return;
     };
     CLEARS.store(true, Ordering::Relaxed);

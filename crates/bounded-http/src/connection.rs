@@ -32,8 +32,8 @@ use crate::registry::Registry;
 use crate::state::{ConnectionState, ResponseGuard};
 use crate::tracked::{TrackedBody, TrackedStream};
 
-/// Maximum size in bytes of a request's header. Also the maximum number of response bytes that wait in the program's
-/// memory until the kernel accepts them.
+/// Maximum size of a request's header, in bytes. Also the maximum size of the buffer for response bytes that the kernel
+/// has not accepted yet.
 const BUFFER: usize = 16 * 1024;
 /// Maximum number of fields in a request's header.
 const FIELDS: usize = 64;
@@ -111,8 +111,8 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // If a request has already arrived on an evicted connection, the server first responds to the request, because
-        // `biased` polls this branch first.
+        // The order of the branches matters, because `biased` polls this branch first. So the server still responds to
+        // a request that has already arrived on an evicted connection.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);
@@ -247,8 +247,7 @@ where
 }
 
 /// Returns `true` if a response refuses the request and is small enough for the kernel's send buffer. A refusal does
-/// not evict another connection. Otherwise, clients whose requests are refused could evict the connections of other
-/// clients.
+/// not evict another connection, so that clients with refused requests cannot evict the connections of other clients.
 fn is_refusal<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
     response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)

@@ -25,7 +25,7 @@ const PER_RESPONSE: u64 = 4;
 /// at most two `WINDOW_UPDATE` frames for each 4 KiB of a response: one for the stream, and one for the connection.
 /// With this number, a client may send four times as many frames.
 const BYTES_PER_FRAME: u64 = 512;
-/// Maximum number of sent bytes that can increase the budget later.
+/// Maximum number of sent bytes that count later, because the budget is full when they are sent.
 ///
 /// A client that decompresses slowly may read a large part of a response only after the server has sent the whole
 /// response. The window updates of such a client arrive late, so the budget must still count these bytes.

@@ -153,7 +153,7 @@ mod tests {
             without_v6("[::]:80").unwrap(),
             "0.0.0.0:80".parse().unwrap()
         );
-        // An explicit IPv6 address has no fallback.
+        // For an explicit IPv6 address, there is no fallback to IPv4.
         assert!(without_v6("[::1]:80").is_err());
     }
 

@@ -8,8 +8,8 @@ use crate::close_reason::CloseReason;
 
 /// Receives the events of a server, so that a program can count or log the events.
 ///
-/// By default, a method does nothing if its event only changes a count, and logs its event with `tracing` otherwise.
-/// The server calls some methods while it holds a lock, so no method may block.
+/// By default, a method logs its event with `tracing`. If an event only changes a count, its method does nothing by
+/// default. The server calls some methods while it holds a lock, so no method may block.
 ///
 /// ```
 /// use bounded_http::Observer;

@@ -9,8 +9,7 @@
 //! the connections. The connections of a peer with more than its share are not protected. If they were protected, one
 //! peer could occupy the server with requests that wait for a response.
 //!
-//! In addition, the server does not evict a connection in the first moments after it has accepted this connection, so
-//! that the client can send a request.
+//! In addition, the server does not evict a new connection in its first moments, so that the client can send a request.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -35,7 +34,7 @@ use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 /// responses first.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// Maximum number by which the server divides the connections to compute the equal share of a peer.
+/// Maximum number of equal shares into which the server divides its connections.
 const SHARES: usize = 16;
 
 /// The open connections of a server.
@@ -128,7 +127,8 @@ impl Registry {
                 let _ = tokio::time::timeout(time, removed).await;
                 return;
             };
-            // At the time `admitted`, another connection may be the first one, so the loop chooses again.
+            // At the time `admitted`, another connection may be the first in the order of eviction. So the loop chooses
+            // again.
             tokio::select! {
                 () = removed => return,
                 () = tokio::time::sleep_until(admitted) => {}
@@ -187,8 +187,8 @@ impl Registry {
 impl OpenConnections {
     /// Evicts the first `count` connections of [`quietest`](Self::quietest).
     ///
-    /// If one of these connections is still too new, the function stops at this connection, and returns the time from
-    /// which the server may evict it.
+    /// If one of these connections is still too new, the function evicts neither this connection nor the following
+    /// ones, and returns the time from which the server may evict this connection.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
             let admitted = quietest.admitted_until(room);
@@ -224,10 +224,10 @@ impl OpenConnections {
         all.filter(|connection| !connection.is_closing()).count()
     }
 
-    /// The first `count` connections in the order in which the server evicts connections. `room` is the number of
-    /// connections that the server may have.
+    /// The `count` connections that the server evicts first, in this order. `room` is the number of connections that
+    /// the server may have.
     fn quietest(&self, count: usize, room: usize) -> Vec<Candidate<'_>> {
-        // With many peers, an equal share would be so small that even a peer with few connections exceeds it. So the
+        // With many peers, an equal share would be small, and even a peer with few connections would exceed it. So the
         // server divides the connections by at most `SHARES` peers.
         let share = room / self.by_peer.len().clamp(1, SHARES);
         let candidates = self.all.values().filter_map(|connection| {
@@ -246,8 +246,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // The loop assumes that the server evicts the candidates of a peer one by one. So for each further candidate of
-        // a peer, the peer has one connection less.
+        // When the server evicts a candidate, its peer has one connection less. So the loop counts down the connections
+        // of a peer with each of its candidates.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -302,8 +302,7 @@ impl Candidate<'_> {
         (is_protected, Reverse(self.peer), self.order_in_peer())
     }
 
-    /// The end of the time in which the server does not evict the connection, because the connection is new. `None` if
-    /// this time has passed.
+    /// The time until which the connection is too new to be evicted; `None` if it is not too new.
     fn admitted_until(&self, room: usize) -> Option<Instant> {
         let until = self.connection.admitted_until(room);
         (self.activity == Activity::Silent && until > Instant::now()).then_some(until)

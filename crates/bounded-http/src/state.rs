@@ -23,25 +23,24 @@ use crate::peer::Peer;
 /// Time after the handshake during which the server does not evict a connection.
 ///
 /// The time is shorter if the task of the connection finds nothing to read (see [`FIRST_REQUEST`]). Many clients send a
-/// request as soon as the connection is open. Because of this time, the server reads such a request even if many
-/// connections arrive and the limit on connections is low.
+/// request as soon as the connection is open. This time lets the server read the request before it evicts the
+/// connection to make room for others.
 const ADMISSION: Duration = Duration::from_millis(50);
 /// Maximum time during which the server does not evict a connection whose handshake is incomplete. A TLS handshake
 /// needs several round trips and CPU time.
 const HANDSHAKE: Duration = Duration::from_millis(500);
-/// If the limit on connections is low, this time multiplied by the limit replaces [`HANDSHAKE`].
+/// A low limit on connections shortens [`HANDSHAKE`] to this time, multiplied by the limit.
 ///
 /// So if many connections arrive and none of them completes its handshake, the server still accepts 80 connections per
 /// second (fewer if the limit is below 4).
 const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
-/// Time during which the server does not evict a connection after its task has found nothing to read for the first
-/// time. If bytes of a request have already arrived, the operating system reports them within this time.
+/// How long the server still does not evict a connection after its task has found nothing to read for the first time.
+/// Within this time, the operating system reports the bytes of a request that have already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
 
 /// The number of responses in progress on all connections of a server.
 ///
-/// If all responses of a connection are complete, but some of their bytes are not sent yet, these responses count as
-/// one response.
+/// A connection counts as one response while all its responses are complete, but some of their bytes are not sent yet.
 pub(crate) struct BusyCount {
     responses: AtomicUsize,
     observer: Arc<dyn Observer>,
@@ -232,8 +231,7 @@ impl ConnectionState {
         }
     }
 
-    /// Records a request whose header is complete. [`BusyCount`] does not include the response to this request until
-    /// the response begins.
+    /// Records a request whose header is complete. [`BusyCount`] counts the response only after the response has begun.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
         let mut id = 0;
         self.update(|progress| {
@@ -280,8 +278,8 @@ impl ConnectionState {
                 Some((at, reason)) => tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {
-                        // The deadline moves to a later time without a notification, so the loop computes the deadline
-                        // again.
+                        // The loop computes the deadline again, because nothing notifies it when the deadline moves to
+                        // a later time.
                         let deadline = self.progress.lock().deadline(limits);
                         if deadline.is_some_and(|(at, _)| at <= Instant::now()) {
                             return reason;

@@ -1,7 +1,7 @@
 //! [`Authorities`]: the trusted certificates of a verifier.
 //!
-//! They are *signers* (authorities, whose keys may sign other certificates) and *leaves* (single certificates of
-//! servers or clients). webpki is the crate with which rustls checks certificates.
+//! A *signer* is an authority: its key may sign other certificates. A *leaf* is the certificate of a single server or
+//! client. webpki is the crate with which rustls checks certificates.
 
 use rustls::DistinguishedName;
 use rustls::pki_types::{CertificateDer, TrustAnchor};

@@ -22,8 +22,8 @@ pub struct ServerVerifier {
     origin: String,
 }
 
-/// A verifier that explains the errors of another verifier, such as a verifier that trusts the authorities of the
-/// system. Both accept the same servers, but the errors of this verifier explain why a server is refused.
+/// A verifier that wraps another verifier, and explains why a server is refused. The wrapped verifier may, for example,
+/// trust the authorities of the system. Both verifiers accept the same servers.
 #[derive(Debug)]
 pub struct ExplainedVerifier {
     inner: Arc<dyn ServerCertVerifier>,

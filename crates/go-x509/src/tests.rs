@@ -268,8 +268,8 @@ fn clients_of_version_1_are_accepted_if_an_authority_signed_them() {
     let root = Pair::new("root", Is::Authority);
     let leaf = |years| root.issue(params("v1", Is::Leaf, years));
     assert_eq!(client(&root.der, &leaf(YEARS).as_version_1(&root)), "");
-    // Clients are also accepted if their authority has a version 1 certificate, although such a certificate cannot
-    // declare that it is an authority.
+    // A client is also accepted if its authority has a certificate of version 1. Such a certificate cannot declare that
+    // its owner is an authority.
     let old_root = root.as_version_1(&root);
     assert_eq!(client(&old_root, &leaf(YEARS).as_version_1(&root)), "");
     assert_eq!(client(&old_root, &leaf(YEARS).der), "");

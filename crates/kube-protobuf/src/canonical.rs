@@ -3,10 +3,10 @@
 //! The encoders of the API server never write such a message.
 //!
 //! Protobuf permits fields in any order. It also permits that a message is split into several pieces, which a decoder
-//! must merge. But the types that serde deserializes accept each field only once. The objects of an API server have
-//! each field once and in the usual order, so this crate does not check the order in advance. If
-//! [`Object::read`](crate::Object::read) finds a field in an unusual order, it stops. It then rewrites the object with
-//! this module, and reads the object again.
+//! must merge. But the types that serde deserializes accept each field only once. This crate does not check the order
+//! in advance, because the objects of an API server have each field once and in the usual order.
+//! [`Object::read`](crate::Object::read) stops at the first field in an unusual order, rewrites the object with this
+//! module, and reads the object again.
 
 use crate::error::Malformed;
 use crate::schema::{Field, Message, Presence, Type, always};
@@ -19,7 +19,7 @@ use crate::wire::{Payload, Records};
 const MAX_REWRITTEN: usize = 4 << 20;
 
 /// Returns the same message with its fields in the order of the table (`message`). A record is one encoded value of a
-/// field, or a piece of this value. In the result, no record of another field is between two records of the same field.
+/// field, or a piece of this value. In the result, all records of a field are next to each other.
 ///
 /// The recursion follows the tables. No message in the tables contains itself, so the depth of the recursion is
 /// limited.

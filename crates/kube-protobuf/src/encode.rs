@@ -25,9 +25,9 @@ pub struct EncodeError {
 
 /// Encodes the JSON of an object as a message, without an envelope.
 ///
-/// If a field is absent in the JSON, the function writes the zero value, as the API server does. For an absent pointer,
-/// list, map or bytes field, the function writes nothing. The function ignores unknown fields. In the JSON, a time may
-/// also be a number of seconds since 1970.
+/// If a field is absent in the JSON, the function writes the zero value, as the API server does. But it writes nothing
+/// for an absent field that is a pointer, a list, a map or bytes. The function ignores unknown fields. In the JSON, a
+/// time may also be a number of seconds since 1970.
 ///
 /// ```
 /// use kube_protobuf::{Object, encode, message_of};

@@ -1,4 +1,6 @@
-//! Reads the data around an object: the envelope, which names the kind, and the event of a watch.
+//! Reads the data around an object.
+//!
+//! Each object has an envelope, which names the kind. In a watch, an event is around the envelope.
 //!
 //! A kind has a table if this crate knows its fields.
 

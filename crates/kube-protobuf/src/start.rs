@@ -75,7 +75,7 @@ impl<'a> ObjectStart<'a> {
         // In every kind, field 1 is the metadata.
         let metadata = Fields::of(object).filter(|field| field.number == 1);
         for field in metadata.flat_map(|metadata| Fields::of(metadata.payload)) {
-            // These numbers are those of the fields in `ObjectMeta`.
+            // The numbers are the field numbers in `ObjectMeta`.
             let place = match field.number {
                 1 => &mut self.name,
                 3 => &mut self.namespace,

@@ -64,7 +64,7 @@ enum Source<'de> {
 /// The fields of a message. The fields of its inline messages are among them.
 struct Fields<'de> {
     at: Position<'de>,
-    /// The messages around the inline message that is being read, with the outermost message first.
+    /// The positions in the surrounding messages, while an inline message is read. The outermost message comes first.
     outer: Vec<Position<'de>>,
     /// The API version and the kind.
     header: [&'de str; 2],
@@ -80,7 +80,7 @@ struct Position<'de> {
     next: usize,
 }
 
-/// The JSON names of two fields that are in the envelope, and not in the message.
+/// The JSON names of the two fields that come from the envelope of an object, and not from the message.
 const HEADER: [&str; 2] = ["apiVersion", "kind"];
 
 /// Maximum number of messages in one list of an object. An object that fits into etcd has fewer messages.
@@ -171,7 +171,7 @@ impl<'de> Content<'de> {
         }
     }
 
-    /// Returns the default value of a map entry, for an entry without a value in protobuf.
+    /// Returns the default value of a type. A map entry has this value if protobuf leaves out the value of the entry.
     fn missing(content: Type) -> Self {
         match content {
             Type::Message(message) => Self::Message(message, &[]),

@@ -92,7 +92,8 @@ impl BasicAuth {
         })
     }
 
-    /// Forgets the remembered password of each user who has another bcrypt hash, or no hash, in this configuration.
+    /// Forgets the remembered password of a user if this configuration has another bcrypt hash for the user, or no
+    /// hash.
     pub(crate) fn forget_others(&self) {
         self.checks.retain(&self.users);
     }

@@ -52,8 +52,8 @@ pub enum Rejection {
 impl WebConfig {
     /// Reads a web configuration file, and the certificates and keys that it names.
     ///
-    /// `files` reads each file and records a stamp (metadata of the file), which later shows whether the file has
-    /// changed.
+    /// `files` reads each file, and records the file's metadata as a stamp. A later comparison with the stamp shows
+    /// whether the file has changed.
     pub(crate) fn read(
         path: &Path,
         files: &mut FileReader,
@@ -134,8 +134,8 @@ impl WebConfig {
 
     /// Returns `true` if both configurations accept the same connections.
     ///
-    /// This is the case if their settings for TLS, HTTP/2 and client certificates are the same. The certificate of the
-    /// server may be different.
+    /// The result is `true` if both have the same settings for TLS, HTTP/2 and client certificates. Their server
+    /// certificates may differ.
     pub fn accepts_like(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,
@@ -192,8 +192,8 @@ impl WebConfig {
     ///
     /// Each call counts as one request for the rate limit. The method checks one password at a time, on Tokio's threads
     /// for blocking work. If several requests wait, the method serves the addresses of the clients (`peer`) in turn.
-    /// The method remembers a correct user and password as a keyed hash, until the bcrypt hash of the user changes in
-    /// the file.
+    /// After a correct password, the method stores a keyed hash of the user and the password. It uses this hash until
+    /// the user's bcrypt hash in the file changes.
     ///
     /// # Errors
     ///

@@ -86,7 +86,8 @@ pub(crate) struct Pem {
     pub(crate) client_ca: Option<Part>,
 }
 
-/// A PEM text and its origin: the key in the configuration, or the file with the text. Errors name the origin.
+/// A PEM text and its origin. The origin is the setting that contains the text, or the file that contains it. Errors
+/// name the origin.
 pub(crate) struct Part {
     pub(crate) origin: String,
     pub(crate) text: Vec<u8>,

@@ -18,12 +18,12 @@
 //!   than every waiting client, the new request is refused. Otherwise the new request replaces a request of the waiting
 //!   client with the most vain requests.
 //!
-//! If several waiting clients have the highest number of vain requests, the new request replaces the request of a
-//! random one of them. So all new clients have the same chance, whatever their number is.
+//! Several waiting clients may have the most vain requests. Then the queue selects one of these clients at random. So
+//! all new clients have the same chance, whatever their number is.
 //!
-//! The queue gives turns in the same order. Clients that have not had a turn are served first. Among these clients,
-//! those with the fewest vain requests are served first. So a new client does not wait behind many clients that repeat
-//! their requests, even if none of them has had a turn.
+//! Clients that have not had a turn get the next turns. Among these clients, those with the fewest vain requests are
+//! first. Many clients may repeat their requests before they get a turn. A new client does not wait behind them,
+//! because it has no vain requests yet.
 //!
 //! The queue remembers the last 256 turns, and the numbers of vain requests of up to 4096 clients. When no request
 //! waits, the queue forgets the turns and the numbers.
@@ -50,8 +50,8 @@ use tokio::sync::oneshot;
 
 /// The number of turns that the queue remembers.
 ///
-/// A client counts as new again after this number of turns of other clients. So a client does not wait for long even
-/// during a flood in which each request comes from a different address.
+/// After this number of turns of other clients, a client counts as new again. During a flood, each request may come
+/// from a different address. Even then, a client does not wait for long.
 const COUNTED_TURNS: u64 = 256;
 /// The maximum number of clients whose vain requests the queue counts. If there are more clients, the queue sets the
 /// counts of all clients to zero.
@@ -80,8 +80,8 @@ struct State<K: Eq + Hash + Copy> {
     free: usize,
     /// The waiting requests, in the order of their arrival.
     waiting: Vec<Waiting<K>>,
-    /// For each client, the number of its last turn; turns are numbered in their order. The queue keeps these numbers
-    /// only while requests wait.
+    /// The last turn of each client, as a number. Turns are numbered in their order. The queue keeps these numbers only
+    /// while requests wait.
     last_turns: HashMap<K, u64>,
     /// The number of vain requests of each client since its last turn. The queue keeps these numbers only while
     /// requests wait.
@@ -91,7 +91,7 @@ struct State<K: Eq + Hash + Copy> {
 }
 
 /// The rank of a client: the number of its last turn, and the number of its vain requests. A client with a lower rank
-/// is served first. A client without a remembered turn has a lower rank than a client with one.
+/// is served first. A client without a remembered turn has a lower rank than any client with a remembered turn.
 type Rank = (Option<u64>, u32);
 
 struct Waiting<K: Eq + Hash + Copy> {
@@ -182,8 +182,8 @@ impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
         let next = self.state.lock().next();
         if let Some(next) = next {
-            // If the request has left the queue in the meantime, the send fails, and the new turn is dropped. The drop
-            // of this turn then gives a turn to the next request.
+            // The send fails if the request has left the queue in the meantime. Then the new turn is dropped, and the
+            // drop gives a turn to the next request.
             drop(next.turn.send(Turn {
                 state: Arc::clone(&self.state),
             }));
@@ -205,8 +205,8 @@ impl<K: Eq + Hash + Copy> State<K> {
     fn next(&mut self) -> Option<Waiting<K>> {
         let rank = |waiting: &Waiting<K>| self.rank(&waiting.client);
         let order = self.waiting.iter().map(rank).enumerate();
-        // The client with the lowest rank comes first. If several requests have this rank, `min_by_key` returns the
-        // first of them, so the requests of one client keep their order.
+        // The client with the lowest rank comes first. All requests of one client have the same rank, and `min_by_key`
+        // returns the first of them. So they keep their order.
         let Some((at, _)) = order.min_by_key(|(_, rank)| *rank) else {
             self.free += 1;
             self.last_turns.clear();
@@ -251,8 +251,9 @@ impl<K: Eq + Hash + Copy> State<K> {
 
     /// Removes a waiting request, so that a request of `client` can take its place. The removed request is refused.
     ///
-    /// The removed request is the newest request of the client with the most requests, or the request that
-    /// [`Self::of_last_ranked`] returns. Returns `true` if the queue has a free place now.
+    /// If another client has at least two more waiting requests than `client`, the newest request of the client with
+    /// the most requests is removed. Otherwise, the request at [`Self::of_last_ranked`] is removed, unless `client`
+    /// already has a waiting request. Returns `true` if a request was removed.
     fn displace_for(&mut self, client: K) -> bool {
         let mut requests: HashMap<K, usize> = HashMap::new();
         for waiting in &self.waiting {
@@ -390,11 +391,11 @@ mod tests {
         );
     }
 
-    /// Simulates attacking clients. Returns how often a new client requested a turn until it had one, and how many
-    /// turns the attackers had in the meantime.
+    /// Simulates attackers and a new client. Returns the number of requests that the new client needed for its first
+    /// turn, and the number of turns that the attackers had in the meantime.
     ///
-    /// Each of the `attackers` requests a turn again as soon as it is refused or has had its turn. After `warm_up`
-    /// turns, the new client does the same.
+    /// Each of the `attackers` requests a turn again as soon as it is refused or has had its turn. The new client
+    /// starts after `warm_up` turns, and does the same.
     fn first_turn_of_a_newcomer(attackers: usize, warm_up: usize) -> Option<(usize, usize)> {
         let queue = FairQueue::new(1, 32);
         let client = |number: usize| char::from_u32(0x1000 + number as u32).unwrap();
@@ -439,11 +440,12 @@ mod tests {
         // Each of the 48 attackers has had a turn, so the new client is next.
         let (tries, turns) = first_turn_of_a_newcomer(48, 100).unwrap();
         assert!(tries == 1 && turns <= 1, "{tries} tries, {turns} turns");
-        // In this case, the 48 attackers have not had a turn yet when the new client requests its turn.
+        // Without warm-up turns, none of the 48 attackers has had a turn when the new client requests its first turn.
         let (tries, turns) = first_turn_of_a_newcomer(48, 0).unwrap();
         assert!(turns <= 60, "{tries} tries, {turns} turns");
-        // The attackers repeat their requests. So the new client, whose requests are not vain yet, is served before
-        // most of the attackers. This is also true for 300 attackers, although the queue remembers only 256 turns.
+        // The attackers repeat their requests, so they have vain requests. The new client has none yet, and is served
+        // before most of the attackers. This is also true for 300 attackers, although the queue remembers only 256
+        // turns.
         for (attackers, warm_up) in [(200, 40), (300, 40), (300, 400)] {
             let (tries, turns) = first_turn_of_a_newcomer(attackers, warm_up).unwrap();
             assert!(turns <= 40, "{attackers}: {tries} tries, {turns} turns");

@@ -1,6 +1,6 @@
 //! Checks passwords one at a time, in a fair order, and remembers correct passwords.
 //!
-//! Each request waits in a [`FairQueue`] for its turn, the right to run one check.
+//! A *turn* is the right to run one check. Each request waits in a [`FairQueue`] for its turn.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -35,7 +35,7 @@ struct Correct {
 // === impl PasswordChecks ===
 
 impl PasswordChecks {
-    /// Returns `true` if this password of the user was correct before, with the same hash.
+    /// Returns `true` if an earlier check of this user, password and hash was successful.
     pub(crate) fn remembers(&self, user: &str, password: &str, hash: &str) -> bool {
         let correct = self.correct.lock();
         correct.get(user).is_some_and(|correct| {
@@ -48,9 +48,9 @@ impl PasswordChecks {
     /// `known` is `true` if the user exists. If the user exists and the password is correct, the method remembers the
     /// password. If the user does not exist, the method returns `false`.
     ///
-    /// If the client disconnects, the future is dropped. A check that has already begun then still continues to its
-    /// end. If the password is correct, it is remembered. So if the timeout of a client is shorter than one check, the
-    /// next request of the client succeeds.
+    /// If the client disconnects, the future is dropped, but a check that has begun continues. If the password is
+    /// correct, it is still remembered. So even if a client has a timeout that is shorter than a check, its next
+    /// request succeeds.
     ///
     /// # Errors
     ///

@@ -39,8 +39,8 @@ pub struct WebConfigFile {
     stamps: Mutex<Vec<FileStamp>>,
     /// A lock that a thread holds while it checks the files for [`latest`](Self::latest).
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// The number of checks that have begun for [`latest`](Self::latest). If this number has increased since a call of
-    /// `latest` began, the call needs no further check.
+    /// The number of checks that calls of [`latest`](Self::latest) have begun. A call needs no further check if this
+    /// number has increased since the start of the call.
     begun: AtomicU64,
     /// Whether the current check takes longer than [`PATIENCE`]. Requests do not wait for such a check.
     is_late: AtomicBool,
@@ -117,15 +117,15 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file whose settings replace the settings of this file, for example when the program reloads its own
-    /// configuration.
+    /// Reads a file that replaces this file, for example when the program reloads its own configuration.
     ///
-    /// If a user has the same hash in both files, the returned value keeps the remembered password of this user.
+    /// The returned value keeps the remembered password of each user who has the same hash in both files.
     ///
     /// # Errors
     ///
-    /// Returns the same errors as [`open`](Self::open). Also returns an error if `path` is the path of this file, and
-    /// its new content is empty or lacks [`Protections`](crate::Protections) of the content in use.
+    /// Returns the same errors as [`open`](Self::open). If `path` is the path of this file, the method also compares
+    /// the new content with the content in use. It returns an error if the new content is empty, or lacks
+    /// [`Protections`](crate::Protections).
     pub fn reopen(
         &self,
         path: impl Into<PathBuf>,
@@ -141,8 +141,8 @@ impl WebConfigFile {
         Ok(file)
     }
 
-    /// Reads a file. The caller must inform the observer about missing settings (`tell_of_emptiness`), but only when
-    /// the file is in use.
+    /// Reads a file. When the file is in use, the caller must call `tell_of_emptiness`, which informs the observer
+    /// about missing settings.
     fn load(
         path: PathBuf,
         observer: impl ReloadObserver,
@@ -180,7 +180,7 @@ impl WebConfigFile {
         Arc::clone(&self.in_use.borrow())
     }
 
-    /// Waits until the configuration in use accepts other connections than the configuration `accepted` (see
+    /// Waits until the configuration in use no longer accepts the same connections as `accepted` (see
     /// [`WebConfig::accepts_like`]). A server can then close the connections that it accepted with `accepted`.
     ///
     /// The method does not check whether the files have changed. Only [`latest`](Self::latest) and
@@ -235,9 +235,9 @@ impl WebConfigFile {
     /// Each call reads the metadata of every file, and may read the files. So the calling thread may wait for a file
     /// system. In a server, use [`latest`](Self::latest) instead.
     ///
-    /// If the new content is not valid, the previous content stays in use. The previous content also stays in use if
-    /// the new content is empty, or if it lacks [`Protections`](crate::Protections) of the previous content, because
-    /// another program may not have written the complete file yet. To disable protections, restart this program.
+    /// The previous content stays in use in three cases: the new content is not valid, it is empty, or it lacks
+    /// [`Protections`](crate::Protections) of the previous content. In these cases, another program may not have
+    /// written the complete file yet. To disable protections, restart this program.
     pub fn current(&self) -> Arc<WebConfig> {
         let mut stamps = self.stamps.lock();
         if stamps.iter().any(FileStamp::is_outdated) {
@@ -290,7 +290,8 @@ fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &dyn ReloadObser
     }
 }
 
-/// Reads a file. Returns the stamps of all files that were read, even if the content is not valid.
+/// Reads a web configuration file, and the files that it names. Also returns the stamps of these files, even if the
+/// content is not valid.
 fn read(
     path: &Path,
     checks: &Arc<PasswordChecks>,

@@ -28,7 +28,7 @@ use crypto::CryptoError;
 /// The response to a plain HTTP request on a TLS port. Servers in Go send the same text.
 const NOT_TLS: &str = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
      connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-/// The first byte of a TLS connection. It means that the first record belongs to a handshake.
+/// The first byte that a TLS client sends: the type of a handshake record.
 const HANDSHAKE: u8 = 22;
 /// Maximum number of bytes that the server reads of a plain HTTP request on a TLS port.
 const PLAIN_REQUEST: usize = 16 * 1024;
@@ -128,8 +128,8 @@ impl ServerTls {
         })
     }
 
-    /// Returns `true` if `self` and `other` accept the same connections. The certificates of the server may be
-    /// different.
+    /// Returns `true` if `self` and `other` accept the same connections. The comparison ignores the certificate of the
+    /// server.
     pub(crate) fn accepts_like(&self, other: &Self) -> bool {
         self.settings == other.settings
     }
@@ -199,8 +199,8 @@ fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
 /// Tells a client that has sent plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
     // The server reads the request before it closes the connection. If a server closes a connection that has unread
-    // bytes, the operating system resets the connection, and the client loses the response. This can still happen if
-    // the request is longer than this buffer.
+    // bytes, the operating system resets the connection, and the client loses the response. If the request is longer
+    // than this buffer, the client may still lose the response.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

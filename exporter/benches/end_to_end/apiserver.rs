@@ -51,8 +51,8 @@ struct Rate {
 struct Collection {
     kind: &'static str,
     objects: Vec<Object>,
-    /// The pool. Each entry has the index of a pod in `objects`, the three texts between which the pod alternates, and
-    /// the index of its current text.
+    /// The pool. For each pod, it has the index of the pod in `objects`, three texts of the pod, and the index of the
+    /// text in use. Each change of the pod selects the next text.
     pool: Vec<(usize, [Text; 3], usize)>,
     watches: Vec<Sender<Arc<[u8]>>>,
 }
@@ -62,7 +62,7 @@ struct Object {
     version: u64,
 }
 
-/// An object as JSON without its resource version: the text before the number, and the text after the number.
+/// The JSON of an object without its resource version: the text before the version, and the text after the version.
 #[derive(Clone)]
 struct Text {
     head: Arc<str>,
@@ -204,7 +204,7 @@ impl Server {
         } });
         let line: Arc<[u8]> = format!("{status}\n").into_bytes().into();
         for watch in pods.watches.drain(..) {
-            // `drain` drops the sender, which ends the watch after this error.
+            // The loop drops the sender after this error, so the watch ends.
             let _ = watch.send(Arc::clone(&line));
         }
     }

@@ -22,8 +22,8 @@ pub(crate) struct Plan {
     /// Number of scrapes in each measurement of scrapes (without gzip, with gzip). Fast scrapes are repeated more
     /// often, so that their CPU time can be measured.
     pub(crate) scrapes: usize,
-    /// Duration of each measurement with changes of pods, and maximum duration of each measurement of scrapes, in
-    /// seconds.
+    /// The duration of a measurement while pods change, in seconds. This is also the maximum duration of a measurement
+    /// of scrapes.
     pub(crate) seconds: f64,
     /// The path of the exporter of this repository, which is an executable file.
     pub(crate) program: PathBuf,
@@ -278,7 +278,7 @@ fn await_lists(api: &mut Process, lists: u64) -> io::Result<()> {
     }
 }
 
-/// Returns by how much the peak memory during a scrape is higher than the memory before the scrape, in MiB.
+/// Returns the peak memory during a scrape minus the memory before the scrape, in MiB.
 fn extra_memory(process: &Process, scraper: &mut Scraper, gzip: bool) -> io::Result<f64> {
     // The first scrape may allocate memory that the exporter keeps. This additional scrape allocates such memory before
     // the measurement starts.
@@ -298,8 +298,8 @@ fn changes(
     rate: f64,
     batch: usize,
 ) -> io::Result<f64> {
-    // The exporter may compress its response before the next scrape is due. After this wait, the compression has ended,
-    // so its CPU time does not count as CPU time of the updates.
+    // The exporter may compress its response before the next scrape is due. Wait until this compression has ended, so
+    // that its CPU time does not count as CPU time of the updates.
     thread::sleep(Duration::from_secs(3));
     status(api, &format!("rate {rate} {batch}"))?;
     thread::sleep(Duration::from_secs(1));

@@ -13,10 +13,11 @@ pub(super) const REMEMBERED: usize = 1024;
 /// A cache of verdicts of the API server.
 pub(super) struct Cache<K, V> {
     answers: Mutex<HashMap<K, Remembered<V>>>,
-    /// If the API server does not answer, the exporter still uses an expired verdict until its review is this old.
+    /// The maximum age of a verdict that the exporter uses if the API server does not answer. The age is the time since
+    /// the review.
     grace: Duration,
-    /// A key, such as a token, counts as known for this time after its last verdict. Reviews of known keys wait in a
-    /// separate queue.
+    /// How long a key of this cache, such as a token, counts as known after its last verdict. Reviews of known keys
+    /// wait in a separate queue.
     known: Duration,
 }
 

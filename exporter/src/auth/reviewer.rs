@@ -24,8 +24,8 @@ pub(super) const RATE: u32 = 50;
 /// The maximum number of concurrent reviews of unknown tokens. The limit prevents a flood of invalid tokens from
 /// overloading the API server.
 pub(super) const STRANGERS: usize = 8;
-/// The maximum number of concurrent reviews of known tokens, and also of permissions. Both kinds of reviews have queues
-/// that are separate from the queue of unknown tokens, so that many unknown tokens do not delay them.
+/// The maximum number of concurrent reviews of known tokens. The same maximum applies to reviews of permissions. Each
+/// of these two kinds has its own queue, so that many unknown tokens do not delay its reviews.
 pub(super) const OTHERS: usize = 4;
 /// The maximum number of reviews of each kind that wait in the queue.
 pub(super) const WAITING: usize = 32;
@@ -77,7 +77,7 @@ pub(super) struct Reviewer {
 // === impl User ===
 
 impl User {
-    /// A keyed hash of all properties of the user that its permissions depend on.
+    /// A keyed hash of all properties that determine the permissions of the user.
     pub(super) fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
         let UserInfo {
             extra,

@@ -63,8 +63,8 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,
-    /// Whether the proxy forwards each request separately, without a tunnel. If the proxy does this, the requests must
-    /// contain the full URL of the server.
+    /// Whether the proxy forwards each request separately, without a tunnel. Requests to such a proxy must contain the
+    /// full URL of the server.
     forwards: bool,
 }
 

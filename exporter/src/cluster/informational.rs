@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 const LIMIT: usize = 64 << 10;
 /// Maximum number of bytes that one call of `poll_read` reads before the final response has begun.
 const STEP: usize = 4 << 10;
-/// The length of a text such as `HTTP/1.1 200`, with which a response begins.
+/// The length of the start of a response, such as `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
 
 /// A connection that fails after too many bytes of informational responses.

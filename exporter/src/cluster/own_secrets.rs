@@ -10,9 +10,9 @@
 //!   bytes. The module finds the credentials in every notation that [`Secrets`](crate::redaction) decodes. Escapes
 //!   replace characters that are not visible.
 //! - In a response with another status (below: *content*), only long credentials are replaced, by a text of the same
-//!   length. The module also finds credentials that contain escapes of JSON. The length must stay the same because the
-//!   response may be protobuf. Short credentials are not replaced: otherwise a password that is a common word would
-//!   change objects that contain this word.
+//!   length. The length must stay the same, because the response may be protobuf. The module also finds credentials
+//!   that contain escapes of JSON. Short credentials are not replaced: a short password may be a common word, and
+//!   objects that contain this word must not change.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -58,8 +58,8 @@ struct ContentHider {
     secrets: Vec<Vec<u8>>,
     /// The bytes that occur in a secret, sorted.
     alphabet: Vec<u8>,
-    /// The last bytes that were passed on to the reader of the body, if they may be the beginning of a secret. The
-    /// number of these bytes is less than [`START`].
+    /// Bytes that were already passed on to the reader of the body, but may be the beginning of a secret. There are
+    /// fewer than [`START`] such bytes.
     passed: Vec<u8>,
     /// The bytes after `passed`. These bytes are not passed on yet, because they may belong to a secret.
     held: Vec<u8>,
@@ -77,9 +77,9 @@ struct Run {
 
 /// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
-/// If the content that has arrived ends with the first bytes of a secret, the hider holds these bytes until more
-/// content arrives. It holds the bytes only if there are at least `START` of them: fewer bytes often match by chance,
-/// and holding these bytes would delay watch events. So at most `START - 1` bytes of a secret stay visible.
+/// The content that has arrived may end with the first bytes of a secret. If there are at least `START` such bytes, the
+/// hider holds them until more content arrives. Fewer bytes often match by chance, and holding them would delay watch
+/// events. So at most `START - 1` bytes of a secret stay visible.
 const START: usize = 4;
 /// The maximum size of an error in bytes. The module drops the text of a larger error, because no program reads such a
 /// long text.
@@ -139,8 +139,8 @@ impl ErrorHider {
 
     /// Returns the error without the secrets.
     ///
-    /// The function needs the complete error for two reasons: a secret may be split between two parts of the response,
-    /// and the function parses errors in JSON.
+    /// The function needs the complete error: a secret may be split between two parts of the response, and an error in
+    /// JSON must be parsed as a whole.
     fn hidden(&mut self) -> Bytes {
         let mut error = std::mem::take(&mut self.received);
         if error.len() > LARGEST_ERROR {
@@ -212,8 +212,8 @@ impl ContentHider {
             false => self.start_at_end(&bytes),
         };
         if let Some(start) = start {
-            // If the bytes contain an escape, the hider always holds them. If the hider passed on only a part of an
-            // escape and then replaced the rest, the JSON would be invalid.
+            // The hider always holds bytes that contain an escape. Otherwise, it could pass on a part of the escape and
+            // later replace the rest, and the JSON would be invalid.
             let has_escape = || memchr::memchr(b'\\', bytes.get(start..).unwrap_or_default());
             let is_long = bytes.len() - start >= START || has_escape().is_some();
             let held = if is_long {
@@ -227,8 +227,8 @@ impl ContentHider {
         bytes.split_off(passed)
     }
 
-    /// The position in `bytes` at which a secret may begin: the bytes from this position to the end are the first bytes
-    /// of a secret. `None` if there is no such position.
+    /// Returns the position in `bytes` at which an incomplete secret may begin. From this position on, all bytes are
+    /// the first bytes of a secret. Returns `None` if there is no such position.
     fn start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let of = |secret: &Vec<u8>| {
             let first = bytes.len().saturating_sub(secret.len().saturating_sub(1));
@@ -241,7 +241,7 @@ impl ContentHider {
         plain.into_iter().chain(escaped).min()
     }
 
-    /// Returns the same as [`start_at_end`](Self::start_at_end), but only for secrets that contain escapes.
+    /// Does the same as [`start_at_end`](Self::start_at_end), but only for secrets that contain escapes.
     fn escaped_start_at_end(&self, bytes: &[u8]) -> Option<usize> {
         let longest = self.secrets.first()?.len() * ESCAPE;
         let tail = bytes.len().saturating_sub(longest);
@@ -255,8 +255,8 @@ impl ContentHider {
                 .rposition(|byte| !is_in_run(byte))
                 .map_or(0, |at| at + 1);
         let escape = from + memchr::memchr(b'\\', bytes.get(from..)?)?;
-        // The escape may stand for a character that does not occur in secrets, such as a quotation mark. Then the run
-        // ends there, and the loop continues after the escape.
+        // A run ends before an escape whose character does not occur in secrets, such as an escaped quotation mark. The
+        // loop then continues after this escape.
         let mut at = self.run_start(bytes, from, escape);
         loop {
             let run = self.run(bytes, at);
@@ -281,8 +281,8 @@ impl ContentHider {
         self.alphabet.binary_search(&byte).is_ok()
     }
 
-    /// Returns the start of the longest text directly before `escape` that has only bytes of secrets. The text is at
-    /// most as long as the longest secret.
+    /// Returns the position at which a run that contains `escape` begins. All bytes between this position and `escape`
+    /// occur in secrets. Their number is at most the length of the longest secret.
     fn run_start(&self, bytes: &[u8], from: usize, escape: usize) -> usize {
         let longest = self.secrets.first().map_or(0, Vec::len);
         let from = from.max(escape.saturating_sub(longest));

@@ -1,9 +1,9 @@
 //! Runs credential plugins (`exec` in a kubeconfig).
 //!
-//! The exporter does not let kube run plugins, because kube sets no limits: kube reads output of any length into
-//! memory, waits forever for a plugin that hangs, and does not kill the plugin when the exporter stops waiting. So each
-//! renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time, and limits the
-//! duration and the output of the plugin. The exporter follows these rules of kube:
+//! The exporter does not let kube run plugins, because kube sets no limits. kube reads output of any length into
+//! memory, and waits forever for a plugin that hangs. When the exporter stops waiting, kube does not kill the plugin.
+//! So each renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time, and
+//! limits the duration and the output of the plugin. The exporter follows these rules of kube:
 //!
 //! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
 //! - An interactive plugin inherits standard input and standard error.
@@ -31,7 +31,8 @@ pub(crate) use process::kill_running;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum number of bytes that a plugin prints.
 const OUTPUT_LIMIT: usize = 1 << 20;
-/// Maximum number of characters of a plugin's standard error, or of its install hint, in an error message.
+/// Maximum length of a plugin's text in an error message, in characters. The text is the plugin's standard error or its
+/// install hint.
 const SHOWN: usize = 1 << 10;
 
 /// What a plugin printed.
@@ -185,9 +186,9 @@ fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
     Ok(command)
 }
 
-/// The time of an `expirationTimestamp`; `None` if the text is not a time. Plugins print the end of the year 9999 for
-/// credentials that do not expire. `jiff` cannot represent all times of that year, so the result is then `Some(None)`:
-/// no expiry.
+/// The time of an `expirationTimestamp`; `None` if the text is not a time. For credentials that do not expire, plugins
+/// print the end of the year 9999. `jiff` cannot represent every time of this year. For a time that it cannot
+/// represent, the result is `Some(None)`: no expiry.
 fn expiry(text: &str) -> Option<Option<Timestamp>> {
     match text.parse() {
         Ok(time) => Some(Some(time)),

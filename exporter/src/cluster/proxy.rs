@@ -127,9 +127,9 @@ impl Proxy {
     }
 }
 
-/// Whether a URL contains an `@` after its authority, which ends at the first `/`, `?` or `#`. Such a URL has a
-/// password with one of these characters, without an escape. A parser would read a part of the password as the host or
-/// the port of the proxy, and the exporter would log this part.
+/// Whether a URL contains an `@` after its authority. The authority ends at the first `/`, `?` or `#` after the scheme.
+/// In such a URL, the password contains one of these characters without an escape. A parser would read a part of the
+/// password as the host or the port of the proxy, and the exporter would log this part.
 fn has_late_credentials(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = rest.find(['/', '?', '#']);

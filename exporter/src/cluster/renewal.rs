@@ -271,8 +271,8 @@ impl Renewal {
         self.finish(client);
     }
 
-    /// Records the result of an attempt: a new client replaces the current client; after a failure, the current client
-    /// stays in use.
+    /// Records the result of an attempt. After a success, the new client replaces the current client. After a failure,
+    /// the current client stays in use.
     fn finish(&mut self, client: Result<Client, ClusterError>) {
         let failed_before = self.schedule.has_failed;
         self.schedule.record(client.is_ok());
@@ -318,8 +318,8 @@ impl Schedule {
     }
 
     /// The time of the next attempt to renew the credentials. After a failure, the attempt is due when the minimum
-    /// interval has passed. After a success, the attempt is due shortly before the credentials expire. The credentials
-    /// expire after the time `valid_for`.
+    /// interval has passed. After a success, the attempt is due shortly before the credentials expire. `valid_for` is
+    /// the time until they expire.
     fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
         let earliest = self.earliest(RETRY_INTERVAL);
         if self.has_failed {

@@ -77,8 +77,8 @@ fn read(
     }
 }
 
-/// The configuration of connections to the API server. `authority` names the source of the certificate authorities, for
-/// errors.
+/// The configuration of connections to the API server. In errors, `authority` names the source of the certificate
+/// authorities.
 pub(super) fn client_config(
     config: &Config,
     identity: Option<Identity>,
@@ -122,7 +122,7 @@ pub(super) fn client_config(
     Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))))
 }
 
-/// Improves an error message: if the cause is a certificate that the exporter refuses, the message states the reason.
+/// Improves the message of an error: if the exporter has refused a certificate, the message states the reason.
 pub(super) fn explain(error: BoxError) -> BoxError {
     match Rejection::find(&*error) {
         Some(rejection) => format!("invalid peer certificate: {rejection}").into(),

@@ -33,11 +33,11 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// time, the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a
 /// pod (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
-/// During a shutdown, the interval at which the exporter checks whether the StatefulSet has removed its shard, and
-/// whether it still serves objects of this shard.
+/// The interval of two checks during a shutdown: whether the StatefulSet has removed the exporter's shard, and whether
+/// the exporter still serves objects of this shard.
 const SHARD_CHECK: Duration = Duration::from_millis(250);
-/// How long the exporter waits, during a shutdown, for the watch event that shows that the StatefulSet has removed its
-/// shard. The shutdown signal may arrive before this event.
+/// How long the exporter waits, during a shutdown, for a watch event of its StatefulSet. The event shows that the
+/// StatefulSet has removed the exporter's shard. The shutdown signal may arrive before this event.
 const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
@@ -73,8 +73,8 @@ pub(crate) fn run(flags: Flags) -> Result<(), AnyError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(flags, telemetry, log_level));
-    // A plugin is killed when its task is dropped. But the exporter ends without dropping the tasks, so this call kills
-    // the plugin.
+    // Usually, a plugin is killed when its task is dropped. The exporter ends without dropping the tasks, so this call
+    // kills a running plugin.
     cluster::kill_running_plugin();
     // This call does not wait for threads that still read files, such as manifests. So such threads do not delay the
     // shutdown.
@@ -239,8 +239,8 @@ impl Program {
     }
 
     /// Logs the source of the objects, and the resources that are disabled by default. When the objects have arrived,
-    /// logs the size of the exposition and the addresses of the ports. If the source is a cluster, or if manifests take
-    /// long to load, an earlier line also contains these addresses.
+    /// logs the size of the exposition and the addresses of the ports. For a cluster, and for manifests that take long
+    /// to load, an earlier line also contains the addresses.
     fn announce(&mut self) {
         for line in introduction::lines(&self.configuration) {
             self.app.log_level.say(&line);
@@ -280,7 +280,7 @@ impl Program {
         format!("on {main}/metrics (open {main}/ in a browser), telemetry on {telemetry}/")
     }
 
-    /// Returns an error if a replica with the new configuration would use another Lease, because it would then take
+    /// Returns an error if the new configuration leads to another Lease. With another Lease, this replica would take
     /// part in another election.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
@@ -470,8 +470,8 @@ fn web_file(
             .as_ref()
             .is_some_and(|web| web.in_use().requires_password())
     {
-        // The token and the password use the same header, `Authorization`. A request contains this header only once,
-        // so it cannot contain both.
+        // The token and the password use the same header, `Authorization`. A request has only one such header, so it
+        // cannot send both.
         return Err(
             "--auth-filter and the basic_auth_users of --tls-config cannot be combined, because no \
              request can have a token and a password; remove one of them"

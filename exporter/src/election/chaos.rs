@@ -51,8 +51,8 @@ fn two_replicas_serve_together_only_while_one_cannot_reach_the_api_server() {
                 .iter()
                 .filter(|own| own.serves(cluster.now));
             for replica in serving.filter(|own| !own.is_confirmed(cluster.now)) {
-                // With a slow clock, a leader extends its term by at most 10 s (two intervals and a timeout). In a slow
-                // network, the delay of packets is at most 18 s.
+                // A slow clock extends the term of a leader by at most 10 s (two intervals and a timeout). A slow
+                // network delays packets by at most 18 s.
                 let bound = Duration::from_secs(10 + 18);
                 let impaired = cluster.now - replica.impaired_at;
                 assert!(impaired < bound, "{impaired:?}: {}", cluster.describe());

@@ -101,8 +101,9 @@ impl Leadership {
         serves
     }
 
-    /// Whether this replica has read or written the Lease since its start. Until then, the replica is not ready. So a
-    /// rollout stops at a replica without permissions on the Lease, because such a replica can never become the leader.
+    /// Whether this replica has read or written the Lease since its start. Until then, the replica is not ready. A
+    /// replica without permissions on the Lease can never become the leader. It never gets ready, so a rollout stops at
+    /// this replica.
     pub(crate) fn has_joined(&self) -> bool {
         self.0.has_joined.load(Ordering::Relaxed)
     }

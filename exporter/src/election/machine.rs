@@ -13,11 +13,11 @@
 //!   Lease of a leader. A leader with a valid renewal claims the new Lease immediately. A standby waits for the whole
 //!   Lease duration before it claims the new Lease.
 //! * A leader that stops offers the Lease, and serves until a standby has accepted the offer. Then the leader waits
-//!   until shortly after its next scrape, stops serving, and writes the standby into the Lease. So if a scraper
-//!   requests all replicas at the same time, the hand-over does not happen between these requests. The standby delays
-//!   its responses until it has renewed the Lease, and then serves. If the standby does not renew the Lease in time,
-//!   for example because the standby has crashed, the old leader takes the Lease back. If both replicas write at the
-//!   same time, the API server accepts only one of the two writes.
+//!   until shortly after its next scrape, stops serving, and writes the standby into the Lease. Because of this wait,
+//!   the hand-over does not happen in the middle of a scrape of all replicas. The standby delays its responses until it
+//!   has renewed the Lease, and then serves. If the standby does not renew the Lease in time, for example because the
+//!   standby has crashed, the old leader takes the Lease back. If both replicas write at the same time, the API server
+//!   accepts only one of the two writes.
 //! * If no standby accepts the offer in time, the leader *releases* the Lease: it removes its name, so that a standby
 //!   can claim the Lease without a wait.
 
@@ -47,8 +47,8 @@ pub(super) struct Election {
     asked_at: Uptime,
     /// Whether this replica must read the Lease before the next write.
     must_read: bool,
-    /// The number of writes that the API server has refused with a conflict since this replica last saw a new version
-    /// of the Lease. After two such conflicts, the cause is not another write, but, for example, a webhook.
+    /// The number of conflicts (refused writes) since this replica last saw a new version of the Lease. If there are
+    /// two, the cause is not another write, but, for example, a webhook.
     conflicts: u32,
     next_at: Uptime,
     serves_until: Uptime,
@@ -56,8 +56,8 @@ pub(super) struct Election {
     renewed_at: Option<Uptime>,
     /// The versions of the objects that this replica exports; `None` until the replica meets the readiness policy.
     complete: Option<Exported>,
-    /// When the leader releases the Lease if no standby accepts its offer; `None` until this replica starts to leave
-    /// the election.
+    /// The deadline of the leader's offer: if no standby has accepted the offer by then, the leader releases the Lease.
+    /// `None` until this replica starts to leave the election.
     leaves_at: Option<Uptime>,
     /// Whether a scraper has scraped this replica.
     was_scraped: bool,
@@ -103,8 +103,8 @@ struct Seen {
 /// The times that decide whether a response contains the metrics of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {
-    /// The time of a hand-over to this replica. The previous leader serves the requests that arrived before this time.
-    /// So this replica sends no metrics of objects in its responses to such requests.
+    /// The time of a hand-over to this replica. The previous leader serves the requests that arrived before this time,
+    /// and this replica answers them without metrics of objects.
     pub(super) serves_from: Uptime,
     /// When this replica stops serving the metrics of objects. Each renewal of the Lease moves this time.
     pub(super) serves_until: Uptime,
@@ -133,7 +133,7 @@ pub(super) enum Outcome {
     NotFound,
     /// The write is refused: the Lease has another version now, or the Lease to create already exists.
     Conflict,
-    /// The API server has refused the request, or it is unknown whether the API server has executed the request.
+    /// The API server has refused the request, or the outcome of the request is unknown.
     Failed,
 }
 
@@ -161,7 +161,7 @@ impl Request {
 // === impl Term ===
 
 impl Term {
-    /// How long the response to a request that arrived at `arrived_at` must still wait.
+    /// Returns how long a response must still wait. Its request arrived at `arrived_at`.
     pub(super) fn hold_left(&self, arrived_at: Uptime, now: Uptime) -> Duration {
         let until = self.hold_until.min(arrived_at + LONGEST_HOLD);
         until.saturating_sub(now)
@@ -195,8 +195,8 @@ impl Election {
 
     // === what the caller reports ===
 
-    /// Whether the next call of [`Self::next`] needs the versions that this replica exports. If no request is due yet,
-    /// the result is false.
+    /// Whether the caller must set the exported versions ([`Self::set_complete`]) before the next call of
+    /// [`Self::next`]. If no request to the API server is due yet, the result is false.
     pub(super) fn needs_exported(&self, now: Uptime) -> bool {
         now >= self.next_at
             && match self.role {
@@ -212,7 +212,8 @@ impl Election {
         self.complete = exported;
     }
 
-    /// Sets the time at which the last scrape (a request for the metrics of objects) arrived; zero if there was none.
+    /// Records the time of the last scrape: the last request for the metrics of objects. The time is zero if there was
+    /// none.
     pub(super) fn scraped(&mut self, scraped_at: Uptime) {
         self.was_scraped |= !scraped_at.is_zero();
         let pause = self.timing.pause();
@@ -268,12 +269,11 @@ impl Election {
             _ => self.next_at,
         };
         if now < at {
-            // The caller must call this function several times before `at` and report scrapes, because a scrape makes
+            // During a hand-over, wake the caller several times before `at`, so that it reports scrapes. A scrape makes
             // the hand-over end earlier.
             let polls_at = matches!(self.role, Role::HandingOver { .. })
                 .then(|| now + self.timing.pause() / 4);
-            // The caller must also call this function when this replica stops serving, because the caller logs and
-            // counts this change.
+            // Also wake the caller when this replica stops serving, because the caller logs and counts this change.
             let earlier = [polls_at, self.leaves_at, Some(self.serves_until)];
             let earlier = earlier.into_iter().flatten().filter(|wake| now < *wake);
             return Step::WaitUntil(earlier.fold(at, Uptime::min));
@@ -297,8 +297,8 @@ impl Election {
                 let is_due = self
                     .renewed_at
                     .is_none_or(|at| now >= at + self.timing.interval());
-                // If the record contains a standby that has accepted an offer, this acceptance is too old (see
-                // [`Timing::hold`]), and the renewal removes it.
+                // The record may name a standby that has accepted an offer. This acceptance is too old (see
+                // [`Timing::hold`]), so the renewal removes it.
                 if record.offer.is_some() && record.successor.is_none() && !is_due {
                     return Request::Read;
                 }

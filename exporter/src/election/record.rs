@@ -77,8 +77,8 @@ impl LeaseRecord {
         !self.is_held() && self.duration == RELEASED
     }
 
-    /// Whether the Lease has no leader because somebody has deleted or edited the Lease, and not because the leader has
-    /// released it.
+    /// Whether the Lease has no leader, although the last leader has not released it. Somebody has then deleted or
+    /// edited the Lease.
     pub(super) fn is_vacant(&self) -> bool {
         !self.is_held() && !self.is_released()
     }

@@ -44,16 +44,16 @@ impl Timing {
         (self.duration * 3 / 10).min(Duration::from_secs(5))
     }
 
-    /// The interval at which the Lease is read during a hand-over. Also the time for which the old leader still serves
-    /// after a scrape. If a scraper requests all replicas at the same time, the hand-over happens after these requests,
-    /// and before the next ones.
+    /// The interval at which replicas read the Lease during a hand-over. After a scrape, the old leader still serves
+    /// for this time. A scraper may request all replicas at the same time. Then the hand-over happens after these
+    /// requests and before the next requests.
     pub(super) fn pause(self) -> Duration {
         (self.duration / 30).min(Duration::from_millis(100))
     }
 
-    /// If no scraper has scraped a standby, the standby waits for this time before it accepts an offer, so that other
-    /// standbys can accept the offer first. Prometheus updates its discovered targets every 5 seconds. The leader keeps
-    /// its offer longer than this time.
+    /// How long a standby waits before it accepts an offer, if no scraper has scraped this standby. In this time, other
+    /// standbys can accept the offer. Prometheus updates its discovered targets every 5 seconds, which is less than
+    /// this time. The leader keeps its offer longer than this time.
     pub(super) fn unscraped_wait(self) -> Duration {
         Duration::from_secs(6)
     }
@@ -70,9 +70,8 @@ impl Timing {
         self.timeout().min(Duration::from_secs(1))
     }
 
-    /// The maximum time for which a response waits for the result of a hand-over to this replica. If more than this
-    /// time may have passed since a standby accepted the offer, the leader ignores the acceptance, because the standby
-    /// may have stopped.
+    /// The maximum time for which a response waits for the result of a hand-over to this replica. The leader ignores an
+    /// acceptance that may be older than this time, because the standby may have stopped since then.
     pub(super) fn hold(self) -> Duration {
         (self.scrape_wait() + Duration::from_secs(1)).min(LONGEST_HOLD)
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
 
-/// The scopes (resources, or resources in a namespace) whose lists are complete, and the scopes whose lists are not
-/// complete.
+/// The scopes with complete lists, and the scopes with incomplete lists. A scope is a resource in one namespace or in
+/// all namespaces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,
@@ -93,8 +93,8 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     if health.complete {
         covered.push(ResourceScope::all_namespaces(health.resource.clone()));
     }
-    // If all lists of a resource are complete, but its store does not serve these lists yet, the resource is
-    // incomplete. Then no scope of the resource counts as covered.
+    // A resource is incomplete until its store serves its lists. If all lists are complete but not served yet, no scope
+    // of the resource counts as covered.
     if !health.feeds.iter().all(|feed| feed.complete) {
         let complete = health.feeds.iter().filter(|feed| feed.complete);
         covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
@@ -102,9 +102,9 @@ fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
     covered
 }
 
-/// How many seconds the API server must refuse a scope before [`Coverage::uncovered`] no longer contains the scope. An
-/// API server that has just started refuses all requests for a short time. So the number is larger if the API server
-/// refuses every scope.
+/// Returns after how many seconds of refusals [`Coverage::uncovered`] no longer contains a scope. An API server that
+/// has just started refuses all requests for a short time. So the number is larger if the API server has refused every
+/// scope.
 fn settling_time(resources: &[ResourceHealth]) -> f64 {
     let watched = resources
         .iter()

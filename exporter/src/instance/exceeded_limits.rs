@@ -31,7 +31,7 @@ pub(crate) struct LimitedResource {
     pub(crate) count: u64,
 }
 
-/// The text with which messages explain [`LimitedResource::count`].
+/// A text for messages that explains how [`LimitedResource::count`] counts.
 pub(crate) const REPEATED: &str = "an update of an object counts once for each affected family";
 /// Maximum number of kinds that a message names.
 const MAX_NAMES: usize = 5;

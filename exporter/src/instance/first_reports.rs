@@ -10,8 +10,8 @@ use super::task::every_second;
 /// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
 /// logged.
 ///
-/// `current` runs on a thread for blocking work, because it may wait for a change of the configuration, and reads the
-/// counters of all families.
+/// `current` runs on a thread for blocking work: it reads the counters of all families, and may wait for a change of
+/// the configuration.
 pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     metrics: &StateMetrics,
     current: fn(&StateMetrics) -> Vec<P>,

@@ -26,9 +26,9 @@ pub(crate) struct Problem {
     pub(crate) removal_seconds: Option<f64>,
 }
 
-/// If resources in one state have at most this number of different errors, each error is a separate problem. If
-/// there are more errors, one problem stands for all these resources and has only the first error, because such errors
-/// usually differ only in the name of the resource.
+/// Maximum number of different errors that resources in one state may have, so that each error becomes a separate
+/// problem. If they have more errors, one problem represents all these resources, and has only the first error. Such
+/// errors usually differ only in the name of the resource.
 const MOST_ERRORS: usize = 3;
 /// The maximum number of resources in one state that a message names.
 pub(crate) const MOST_NAMES: usize = 3;
@@ -114,9 +114,9 @@ fn first_names(names: &[&str]) -> String {
     }
 }
 
-/// Returns the problem of synced resources whose watches have been silent for more than `silence`; `None` if there are
-/// no such resources. `resources` contains the name of each resource and the seconds since its last event. In the
-/// problem, the resource that has been silent for the longest time comes first.
+/// Returns one problem for all synced resources whose watches have been silent for longer than `silence`. Returns
+/// `None` if `resources` is empty. `resources` contains the names of these resources, and the seconds since their last
+/// events. The problem first names the resource that has been silent for the longest time.
 pub(super) fn silent_watches(
     mut resources: Vec<(String, f64)>,
     silence: Duration,

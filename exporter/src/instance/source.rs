@@ -137,8 +137,8 @@ impl RunningSource {
         self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
-    /// Returns the scopes (resources, or resources in a namespace) whose objects are complete in the stores, and the
-    /// scopes whose objects are not complete.
+    /// Returns the scopes whose objects are complete in the stores, and the scopes whose objects are not. A scope is a
+    /// resource in one namespace or in all namespaces.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }

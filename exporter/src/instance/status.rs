@@ -46,8 +46,8 @@ pub(crate) struct ResourceStatus {
     pub(crate) memory_bytes: u64,
     /// Seconds since the last event; `None` if no event has arrived yet.
     pub(crate) last_event_seconds: Option<f64>,
-    /// Whether the watch of a synced resource is silent. A watch is silent if the API server has sent no event for some
-    /// time, and also no bookmark, although a bookmark was due.
+    /// Whether the watch of a synced resource is silent. A silent watch has received no event and no bookmark for some
+    /// time, although a bookmark was due.
     pub(crate) is_silent: bool,
     /// The number of objects that could not be decoded.
     pub(crate) errors: u64,

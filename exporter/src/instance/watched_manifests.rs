@@ -40,8 +40,8 @@ struct ReadingRecorder {
 ///
 /// # Errors
 ///
-/// The function fails if a path does not exist, or if the metrics cannot be registered. The function does not fail if a
-/// file in a directory cannot be read, or if a path disappears later. The log and a metric report these problems.
+/// The function fails if a path does not exist, or if the metrics cannot be registered. The log and a metric report
+/// other problems: a file in a directory that cannot be read, or a path that disappears later.
 pub(super) async fn start(
     metrics: &StateMetrics,
     paths: Vec<PathBuf>,

@@ -95,8 +95,8 @@ impl CustomResources {
 impl Configured {
     /// Parses a configuration and collects its problems and warnings.
     ///
-    /// If the exporter may start without a configuration (`may_be_missing`), it also starts if some families have
-    /// errors, but without these families. A configuration that replaces another configuration must have no errors.
+    /// With `may_be_missing`, the exporter may start without a configuration. So it also starts without the families
+    /// that have errors. A configuration that replaces another configuration must have no errors.
     fn parse(
         reader: &mut Reader<'_>,
         from: String,
@@ -115,8 +115,8 @@ impl Configured {
         };
         match config {
             Ok(config) => {
-                // If a part has lost its value, the program that writes the file may have written only its start. A
-                // user who wants no metrics writes an empty list.
+                // If a part has lost its value, another program may still be writing the file. A user who wants no
+                // metrics writes an empty list.
                 if in_use.is_some_and(|(_, in_use)| in_use.parts_without_value().is_empty()) {
                     let missing = config.parts_without_value().iter();
                     reader.problems.extend(missing.map(|problem| {

@@ -17,8 +17,8 @@ pub(crate) struct HighAvailability {
     /// The namespace of the Lease; `None` for the namespace of the pod or of the kubeconfig.
     pub(crate) namespace: Option<String>,
     pub(crate) lease_name: String,
-    /// The name of the Lease without the index of the shard. The value is `None` if a user has set the name of the
-    /// Lease, or if there is only one shard.
+    /// The part of the Lease's name that is the same for all shards. `None` if a user has set the name, or if there is
+    /// only one shard.
     shared_name: Option<&'static str>,
     pub(crate) lease_duration: Duration,
     pub(crate) on_outage: OnOutage,
@@ -26,8 +26,8 @@ pub(crate) struct HighAvailability {
 
 /// The default name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
 const LEASE: &str = "kube-state-metrics";
-/// The default name of the Lease with `--track-unscheduled-pods`. This name is different because the replicas for the
-/// other resources usually run in the same namespace, and elect a leader of their group.
+/// The default name of the Lease with `--track-unscheduled-pods`. This name differs from [`LEASE`], because another
+/// group of replicas usually runs in the same namespace: it exports the other resources, and elects its own leader.
 const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
 /// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of this shard.
 const MAX_NAMES: u32 = 1_000;
@@ -77,9 +77,8 @@ impl HighAvailability {
         Some(options)
     }
 
-    /// The names of the Leases that the shards use. The result always contains the Lease of this shard. The result
-    /// contains only this Lease if the name does not depend on the shard, or if there are more than [`MAX_NAMES`]
-    /// shards.
+    /// Returns the names of the Leases of all shards. If the name does not depend on the shard, or if there are more
+    /// than [`MAX_NAMES`] shards, returns only the name of this shard's Lease.
     pub(crate) fn lease_names(&self, shards: u32) -> Vec<String> {
         let all = self.shared_name.filter(|_| shards <= MAX_NAMES);
         let all = all

@@ -230,14 +230,15 @@ pub(crate) fn on_outage(text: &str) -> Result<OnOutage, String> {
     }
 }
 
-/// Parses patterns per resource, such as `pods=[team]`. In contrast to the other parsers in this file, the errors of
-/// this parser are complete sentences.
+/// Parses patterns per resource, such as `pods=[team]`. The errors of this parser are complete sentences; the errors of
+/// most parsers in this file are only parts of sentences.
 pub(crate) fn allowlists(text: &str) -> Result<AllowlistConfig, String> {
     AllowlistConfig::parse(text).map_err(|error| error.to_string())
 }
 
 /// Parses the value of `--join-labels`: labels to add to the samples of each resource, such as `pods=[namespace/team]`.
-/// In contrast to the other parsers in this file, the errors of this parser are complete sentences.
+/// The errors of this parser are complete sentences; the errors of most parsers in this file are only parts of
+/// sentences.
 pub(crate) fn joins(text: &str) -> Result<JoinConfig, String> {
     text.parse().map_err(|error: JoinError| error.to_string())
 }

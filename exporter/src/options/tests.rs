@@ -547,8 +547,8 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // The options structs do not contain these options, because the exporter uses the options only while it
-            // reads files, or because the options have no effect.
+            // The options structs do not contain this option: the exporter uses it only while it reads files, or it has
+            // no effect.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),

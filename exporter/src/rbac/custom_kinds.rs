@@ -12,10 +12,10 @@ use serde_json::json;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CustomKinds {
     pub(crate) resources: Vec<ResourceInfo>,
-    /// Groups in which a role must allow all resources. The configuration selects all kinds of such a group, but none
-    /// of their CustomResourceDefinitions is known.
+    /// API groups in which a role must allow all resources, because their names are unknown. The configuration selects
+    /// all kinds of such a group, but the exporter knows none of their CustomResourceDefinitions.
     pub(crate) whole_groups: Vec<String>,
-    /// Messages about plural names and scopes that the exporter only assumes.
+    /// Messages about assumptions: the exporter does not know the plural name and the scope of every kind.
     pub(crate) assumptions: Vec<String>,
 }
 

@@ -119,8 +119,8 @@ impl Permissions {
         }
     }
 
-    /// Adds the permission to read the pod of the exporter, because the pod names its StatefulSet. Also adds the
-    /// permission to watch this StatefulSet, because it determines the number of shards.
+    /// Adds the permissions to read the pod of the exporter, and to watch its StatefulSet. The pod names the
+    /// StatefulSet, and the StatefulSet determines the number of shards.
     fn add_own_pod(&mut self, namespace: &str, pod: &str, stateful_set: &str) {
         // The rule does not name the pod, because all replicas have the same role.
         self.add(Permission::new(Some(namespace), "", "pods", GET));

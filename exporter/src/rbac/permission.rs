@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The verbs of a permission. A rule of a role lists the verbs in the same order.
+/// The verbs of a permission, in the order in which a rule of a role lists them.
 pub(crate) type Verbs = &'static [&'static str];
 
 /// The verbs that a watch needs. `get` is not needed, because the exporter does not request single objects.
@@ -111,8 +111,8 @@ impl Permissions {
                 !set.is_empty()
             });
         } else if let Some(set) = self.0.get_mut(&permission.namespace) {
-            // Here, the new permission can include only permissions in the set of the same namespace. So the code does
-            // not search the sets of other namespaces, of which there may be thousands.
+            // Here, the new permission can include only permissions in the set of the same namespace. There may be
+            // thousands of other namespaces, so the code does not search their sets.
             set.retain(is_kept);
         }
         let set = self.0.entry(permission.namespace.clone()).or_default();

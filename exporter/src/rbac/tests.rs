@@ -313,7 +313,8 @@ subjects:
 
 /// Returns the processor time of this thread.
 fn processor_time() -> std::time::Duration {
-    // The kernel updates this time only when it schedules the thread, so the thread yields before it reads the time.
+    // The kernel updates the processor time only when it schedules the thread. So the thread yields before it reads the
+    // time.
     std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())

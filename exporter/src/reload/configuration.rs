@@ -201,15 +201,15 @@ impl Configuration {
             && (self.kubeconfig == other.kubeconfig || is_named())
     }
 
-    /// The URL of the API server in the kubeconfig. A change of the credentials does not matter here, because the
-    /// client renews its credentials.
+    /// The URL of the API server in the kubeconfig. Only the URL is compared, because the client itself renews changed
+    /// credentials.
     fn server(&self) -> Option<String> {
         let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());
         cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
     }
 
-    /// Updates the metrics about files. The metrics then show that the files of this configuration are in use, and that
-    /// the files that only `before` contains are no longer in use.
+    /// Updates the metrics about files, so that they show which files are in use. The files of this configuration are
+    /// in use. Files that only `before` contains are no longer in use.
     pub(crate) fn record_use(&self, before: Option<&Self>, telemetry: &Telemetry) {
         for old in before.into_iter().flat_map(Self::config_files) {
             if self.config_files().all(|file| file.path != old.path) {

@@ -42,8 +42,8 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
 }
 
 /// Waits until the list of each scope is complete, or the API server refuses to list the scope. After [`GRACE_PERIOD`],
-/// waits only for the scopes that `lost` returns: their metrics would be missing after the replacement. If the wait is
-/// long, calls `warn` once.
+/// waits only for the scopes that `lost` returns. Without this wait, their metrics would be missing after the
+/// replacement. If the wait is long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
     lost: impl Fn() -> Vec<UncoveredScope>,

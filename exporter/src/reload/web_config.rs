@@ -44,8 +44,7 @@ pub(crate) fn open(
     Ok(opened?)
 }
 
-/// Updates the metrics and the landing page, so that they show that the file `now` is in use instead of the file
-/// `before`.
+/// Records for the metrics and the landing page that the file `now` is in use instead of the file `before`.
 pub(crate) fn record_use(
     before: Option<&WebConfigFile>,
     now: Option<&WebConfigFile>,
@@ -65,8 +64,8 @@ pub(crate) fn record_use(
 
 /// Refuses a reload that would disable a protection, because the options file may be incomplete or wrong.
 ///
-/// The first argument is the state before the reload, and the second argument is the state after the reload. A state
-/// consists of the web configuration file, and of whether the token filter (`--auth-filter`) is enabled.
+/// The first argument is the state before the reload, and the second argument is the state after the reload. A state is
+/// a pair: the web configuration file, and whether the token filter (`--auth-filter`) is enabled.
 ///
 /// # Errors
 ///

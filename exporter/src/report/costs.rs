@@ -17,8 +17,8 @@ pub(crate) struct CostRow {
     pub(crate) bytes: u64,
 }
 
-/// A row with the cost of a label: the number of series that have the label, the number of distinct values of the
-/// label, and the bytes of its name and values in all sample lines.
+/// A row with the cost of a label: its series, its distinct values, and its bytes. The bytes are those of its name and
+/// its values in all sample lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LabelRow {
     pub(crate) name: String,
@@ -58,8 +58,9 @@ pub(super) struct CostCounter {
 #[derive(Default)]
 struct LabelCounter {
     row: LabelRow,
-    /// The family of the previous sample that has this label, as its [`CostCounter::family_number`]. Also the index of
-    /// the label in the list of examples of this family; `None` if the list already contains too many other labels.
+    /// The last family that has a sample with this label, as its [`CostCounter::family_number`], and the index of the
+    /// label in the list of examples of this family. The index is `None` if the list already contains too many other
+    /// labels.
     examples: Option<(u64, Option<usize>)>,
     /// The hashes of the distinct values. Hashes need less memory than values, and two different values almost never
     /// have the same hash.
@@ -67,8 +68,8 @@ struct LabelCounter {
     last_value: String,
 }
 
-/// The maximum number of distinct values that are counted. The maximum limits the memory for a label that has a
-/// different value for each object.
+/// Maximum number of distinct values that are counted. Without this limit, a label with a different value for each
+/// object could need too much memory.
 pub(crate) const MOST_VALUES: usize = 100_000;
 /// Maximum number of labels in the list of examples of a family. This maximum is necessary because the Kubernetes
 /// labels of objects can have any number of different names.
@@ -81,8 +82,8 @@ const LONGEST_EXAMPLE: usize = 100;
 // === impl CostCounter ===
 
 impl CostCounter {
-    /// Counts a sample of `family`, its labels and its namespace. `examples` is the list of examples of the family, to
-    /// which the function adds the values of the labels. `bytes` is the length of the sample line.
+    /// Counts a sample of `family`, its labels and its namespace. The function adds the values of the labels to
+    /// `examples`, the list of examples of the family. `bytes` is the length of the sample line.
     pub(super) fn count<'s>(
         &mut self,
         family: &str,

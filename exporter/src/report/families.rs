@@ -50,7 +50,7 @@ pub(crate) struct FamilyReport {
     pub(crate) resource: Option<String>,
     pub(crate) series: u64,
     pub(crate) bytes: u64,
-    /// The number of samples that the exposition does not contain, because samples of other objects have the same
+    /// The number of repeated samples: the exposition omits them, because samples of other objects have the same
     /// labels.
     #[serde(default)]
     pub(crate) repeated: u64,
@@ -131,8 +131,8 @@ impl Report {
         Self::of(families, counter, &catalogue)
     }
 
-    /// Creates the report from the families. Adds the sums for each resource, and properties of the families from the
-    /// catalogue of built-in families.
+    /// Creates the report from the families. Also computes the sums for each resource. Reads properties of the families
+    /// from the catalogue of built-in families.
     pub(super) fn of(
         mut families: Vec<FamilyReport>,
         counter: CostCounter,

@@ -21,9 +21,9 @@ use crate::options::MetricsOptions;
 
 /// The minimum time for which a cached report is reused. A new report takes long, because it reads all samples.
 const FRESH: Duration = Duration::from_secs(5);
-/// A cached report is reused for at least its computation time multiplied by this number. The pause after a report
-/// about labels is also the computation time of this report multiplied by this number. So the reports of one kind use
-/// at most a tenth of a CPU.
+/// The number by which the computation time of a report is multiplied. The product is the minimum time for which the
+/// cached report is reused. After a report about labels, it is also the pause before the next report. So the reports of
+/// one kind use at most a tenth of a CPU.
 const FRESH_BY_COST: u32 = 10;
 /// The maximum pause between two reports about labels, so that a waiting request does not reach its timeout. Because of
 /// this maximum, reports that take longer than 3 s can use more than a tenth of a CPU.
@@ -113,8 +113,8 @@ impl Reports {
     }
 }
 
-/// Computes a report on a blocking thread of tokio. The argument of the closure `make` shows whether the returned
-/// future was dropped. If the future was dropped, the closure can stop.
+/// Computes a report on a blocking thread of tokio. The closure `make` can stop if its argument shows that the returned
+/// future was dropped.
 async fn make<T: Default + Send + Sync + 'static>(
     make: impl FnOnce(&Abandoned) -> Option<Arc<T>> + Send + 'static,
 ) -> Arc<T> {

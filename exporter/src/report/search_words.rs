@@ -31,8 +31,8 @@ const SHORT_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Returns the words with which a search finds a family. The words are the name and the short name of its resource, its
-/// synonyms in the catalogue of families, and the values of its labels. A label that has many values, or that
-/// identifies the object, adds no values.
+/// synonyms in the catalogue of families, and the values of its labels. Labels with many values, and labels that
+/// identify the object, do not add their values.
 pub(super) fn search_words<'a>(
     resource: Option<&'a str>,
     synonyms: impl Iterator<Item = &'a str>,

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of descriptors that the exporter needs in addition to those of connections: for standard streams,
-/// listening sockets, epoll, watched files and open files.
+/// The number of descriptors that are not for connections, but for standard streams, listening sockets, epoll, watched
+/// files and open files.
 const RESERVED: u64 = 48;
 /// The descriptors that are not reserved are divided into this number of equal parts. The server of each port may use
 /// one part. The other descriptors are for connections to the API server: each watch of a resource in a namespace can
@@ -17,9 +17,9 @@ const ENOUGH: u64 = 16_384;
 /// Raises the soft limit on open files to the number that the connections need. The hard limit is the maximum.
 ///
 /// Operating systems start programs with a low soft limit, because some programs use `select`. The exporter does not
-/// use `select`. The function does not raise the limit more than necessary, because credential plugins inherit the
-/// limit. At startup, some programs close every possible descriptor up to the limit, which takes long if the limit is
-/// high.
+/// use `select`. Credential plugins inherit the limit. At startup, some programs close every possible descriptor up to
+/// the limit, which takes long if the limit is high. Therefore, the function does not raise the limit more than
+/// necessary.
 fn raise_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(limit, connections) else {

@@ -52,8 +52,7 @@ impl Handshakes {
             if let Poll::Ready(output) = step {
                 return output;
             }
-            // Data for this handshake may have arrived while it waited in the queue. So another step may complete the
-            // handshake.
+            // Try another step: data for this handshake may have arrived while the handshake waited in the queue.
             let step = self::step(handshake.as_mut()).await;
             drop(turn);
             if let Poll::Ready(output) = step {

@@ -24,8 +24,8 @@ pub(crate) struct Protection {
 /// The protection in use. Clones share it.
 ///
 /// For each request, the server reads the protection once, and adds it to the extensions of the request as
-/// `Arc<Protection>`. Several reads during one request would be unsafe: if a reload replaced the token filter by
-/// passwords between two reads, the request could pass without any check.
+/// `Arc<Protection>`. Two reads during one request would be unsafe. Between them, a reload could replace the token
+/// filter by passwords, and the request could pass without any check.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentProtection(Arc<watch::Sender<Arc<Protection>>>);
 
@@ -45,8 +45,7 @@ impl Protection {
         }
     }
 
-    /// Waits until this protection no longer permits the connections that were accepted with the configuration
-    /// `accepted`.
+    /// Waits until this protection no longer permits the connections of the configuration `accepted`.
     async fn outdates(&self, accepted: &WebConfig) {
         match &self.web {
             Some(file) => file.outdates(accepted).await,
@@ -73,8 +72,8 @@ impl CurrentProtection {
         self.0.send_replace(Arc::new(protection));
     }
 
-    /// Waits until connections that were accepted with the configuration `accepted` are no longer valid. This happens
-    /// if the web configuration file changes, or if a reload replaces the file.
+    /// Waits until the protection in use no longer permits the connections of the configuration `accepted`. The cause
+    /// is a change of the web configuration file, or a reload that replaces the file.
     pub(super) async fn outdates(self, accepted: Arc<WebConfig>) {
         let mut changes = self.0.subscribe();
         loop {
@@ -187,7 +186,7 @@ mod tests {
             auth: Some(filter()),
             debug: DebugAccess::Open,
         });
-        // If there is a token filter, this route refuses requests without a token, as the routes of the exporter do.
+        // With a token filter, this route responds with 401, as the exporter does to requests without a token.
         let route = get(
             async |Extension(protection): Extension<Arc<Protection>>| match &protection.auth {
                 Some(_) => StatusCode::UNAUTHORIZED,

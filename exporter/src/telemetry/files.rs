@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::humanize::counted;
 use crate::options::IgnoredKey;
 
-/// A configuration file, and the content of this file that is in use.
+/// A configuration file, with the content that the exporter uses at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileInUse {
     pub(crate) path: String,

@@ -33,7 +33,7 @@ pub(crate) struct Scraper {
     pub(crate) scrapes: usize,
     /// How many of these scrapes ended before the whole response was sent.
     pub(crate) incomplete: usize,
-    /// The median of the times between the scrapes of this client in the history.
+    /// The median time between two consecutive scrapes of this client in the history.
     pub(crate) interval: Option<Duration>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn scrapers(scrapes: &[Scrape]) -> Vec<Scraper> {
 // === impl Scrape ===
 
 impl Scrape {
-    /// Returns a key that is equal for scrapes of the same client.
+    /// Returns a value that is equal for all scrapes of one client.
     fn client_key(&self) -> impl PartialEq {
         let content = (&self.query, self.format, self.encoding);
         (self.client, &self.user_agent, content)

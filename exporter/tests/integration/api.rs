@@ -41,7 +41,7 @@ struct State {
     requests: Mutex<Vec<Asked>>,
     /// Names of resources for which the response is 403.
     forbidden: &'static [&'static str],
-    /// Names of resources for which the response is 403 since a test called `revoke`.
+    /// Names of resources for which a test has called `revoke`. The response for these resources is 403.
     revoked: Mutex<Vec<String>>,
     /// Names of resources whose requests get no response.
     hanging: Mutex<Vec<String>>,

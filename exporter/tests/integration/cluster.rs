@@ -545,8 +545,8 @@ fn a_changed_config_waits_for_what_is_served_and_not_for_what_is_new() {
     assert_eq!(reloaded(), Some(1.0));
     let first = own("config_hash");
 
-    // Nodes were not exported until now. So no metrics are lost if the exporter uses the new configuration before the
-    // list of nodes is complete.
+    // The new configuration adds nodes. No metrics are lost if the exporter uses it before the list of nodes is
+    // complete, because nodes were not exported before.
     config("{namespaces: {}, nodes: {}}", &api.url);
     eventually("the metric shows that a change is not in use yet", || {
         (reloaded() == Some(0.0)).then_some(())

@@ -10,8 +10,8 @@ use super::support::{Directory, Exporter, eventually, eventually_or};
 
 pub(super) const CREATED: &str = "2024-01-01T00:00:00Z";
 
-/// Returns an API server that has objects. The tests of rollouts check labels such as `namespace`, which scrape targets
-/// and the series of these objects both have.
+/// Returns an API server that has objects. The series of these objects have labels that scrape targets also have, such
+/// as `namespace`. The tests of rollouts check these labels.
 pub(super) fn api() -> Api {
     let api = Api::start(&[]);
     let of_cluster = |name: &str| {

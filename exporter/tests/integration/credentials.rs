@@ -34,8 +34,8 @@ fn is_synced(exporter: &Exporter) {
     assert_eq!(exporter.get("/readyz").status, 200);
 }
 
-/// Returns a command that starts the exporter as in a pod: the files of `directory` are at the fixed path of a pod's
-/// credentials.
+/// Returns a command that starts the exporter as in a pod: the exporter finds the files of `directory` at the path
+/// where a pod has its credentials.
 ///
 /// The command needs a separate mount namespace. Returns `None` if this system does not allow such a namespace.
 pub fn in_pod(directory: &Directory) -> Option<Command> {
@@ -69,7 +69,7 @@ fn bearer(token: &str) -> impl Fn(&Asked) -> bool {
     move |asked| asked.authorization.as_deref() == Some(&value)
 }
 
-/// Returns, in the notation of RFC 3339, the time that is this number of seconds from now.
+/// Returns the time in `seconds` seconds from now, in the notation of RFC 3339.
 fn in_seconds(seconds: u64) -> String {
     let output = Command::new("date")
         .args([
@@ -267,8 +267,8 @@ fn a_plugin_is_asked_again_when_its_token_is_refused() {
     let user = json!({ "exec": plugin(&directory) });
     let exporter = watching(&directory.write("config", &api.kubeconfig_with(json!({}), user)));
     is_synced(&exporter);
-    // The plugin states no expiry time of the token. So only the status 401 of a response tells the exporter that the
-    // token is no longer valid.
+    // The plugin states no expiry time of the token. So the exporter learns only from the status 401 of a response that
+    // the token is no longer valid.
     api.accept("second");
     directory.write("answer", &answer(json!({ "token": "second" })));
     api.cut();
@@ -499,7 +499,7 @@ fn a_token_of_an_identity_provider_is_refreshed() {
     is_synced(&exporter);
     accepts(&api, "the first token", bearer(&first));
     assert_eq!(provider.requests().len(), 0);
-    // The exporter does not use a token in the ten seconds before the token expires, so it requests a new token.
+    // The exporter requests a new token, because it does not use a token during the last ten seconds before the expiry.
     api.accept(&second);
     eventually("the token was refreshed", || {
         let asked = api.asked_after_cut();

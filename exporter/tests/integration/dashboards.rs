@@ -37,8 +37,8 @@ const CAUSED: [&str; 6] = [
     "KubeStateMetricsShardingMismatch",
     "KubeStateMetricsShardsMissing",
 ];
-/// Alerts that may fire. The number of retries and the speed of the machine determine whether these alerts fire. On a
-/// slow machine, a scrape can take more than 3 s.
+/// Alerts that may fire, but do not have to. This depends on the number of retries and on the speed of the machine. On
+/// a slow machine, a scrape can take more than 3 s.
 const POSSIBLE: [&str; 4] = [
     "KubeStateMetricsDown",
     "KubeStateMetricsListErrors",
@@ -124,7 +124,7 @@ fn queries(dashboard: &'static str, cluster: &str) -> Vec<Query> {
     queries
 }
 
-/// Returns samples from yesterday: all series of an exporter, but not the series about pods.
+/// Returns samples from yesterday for all series of an exporter, except the series about pods.
 fn yesterday(exporter: &Exporter, cluster: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     // The step is shorter than five minutes: Prometheus ignores a sample that is older than five minutes.
@@ -268,7 +268,7 @@ fn a_panel_and_an_alert_name_the_missing_shard() {
     let panels = queries("exporter", ".*");
     let panel = panels.iter().find(|own| own.title == "Missing shards");
     let query = &panel.unwrap().query;
-    // Before Prometheus has scraped both shards, the panel shows too many missing shards.
+    // Until Prometheus has scraped both shards, the panel also shows a running shard. So the test waits for one row.
     let row = eventually("the panel has one row", || {
         let mut rows = server.rows(query);
         (rows.len() == 1).then(|| rows.remove(0))
@@ -339,7 +339,7 @@ fn has_data(server: &Prometheus, cluster: &str) {
         println!("{what}: {values:?}");
     }
     let query = |title| &queries.iter().find(|own| own.title == title).unwrap().query;
-    // The families of pods have grown most, because yesterday there were no pods.
+    // The families of pods have grown most, because the samples from yesterday have no series about pods.
     for (title, label, grown) in [
         ("Growth of families since yesterday", "family", "kube_pod_"),
         ("Growth of resources since yesterday", "resource", "*v1.Pod"),

@@ -486,9 +486,9 @@ fn a_kubeconfig_and_a_certificate_that_become_unusable_leave_in_use_what_was_rea
 
 /// While an exporter uses these files, makes each file unusable in several ways.
 ///
-/// The exporter must continue, and name the file and the problem. After the test restores the file, the exporter must
-/// use it again. `says` returns the text that the log line must contain. If `says` returns `None`, the line must
-/// contain the result of [`put`].
+/// The exporter must continue, and log the file and the problem. The log line must contain the text that `says`
+/// returns. If `says` returns `None`, the line must contain the text that [`put`] returns. Then the test restores the
+/// file, and the exporter must use the file again.
 fn become_unusable(
     directory: &Directory,
     exporter: &Exporter,

@@ -52,7 +52,7 @@ fn beside_flood(ip: [u8; 4], address: &str, path: &str, keep: usize, check: impl
         eventually("the flood has begun", || {
             (count.load(Ordering::Relaxed) > 100).then_some(())
         });
-        // If the check panics, the function catches the panic, so that the threads end before the test fails.
+        // Catch a panic of the check, so that the threads end before the test fails.
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = checked {
@@ -115,8 +115,8 @@ fn a_connection_without_a_descriptor_takes_that_of_the_quietest_one() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number `base` includes a connection and a directory that are no longer open, so two descriptors are free.
-    // Each port may have four connections, so the descriptors are not sufficient.
+    // With the limit `base`, two descriptors are free: `base` counts a connection and a directory that are no longer
+    // open. Each port may have four connections, so two descriptors are not sufficient.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut slowest = Duration::ZERO;
     beside_flood([127, 0, 0, 1], &exporter.main, "/livez", 100, || {
@@ -138,7 +138,8 @@ fn idle_clients_lose_their_descriptors_to_new_ones() {
     let idle = with_descriptors("-n 1024");
     let base = idle.own("process_open_fds").unwrap() as u32;
     drop(idle);
-    // The number `base` includes a connection and a directory that are no longer open, so two descriptors are free.
+    // With the limit `base`, two descriptors are free: `base` counts a connection and a directory that are no longer
+    // open.
     let exporter = with_descriptors(&format!("-n {base}"));
     let mut clients = Vec::new();
     for number in 0..12 {

@@ -66,8 +66,8 @@ fn objects_and_buffers_have_the_sizes_of_the_flags() {
     });
 }
 
-/// Asserts that the resource configmaps fails with this message, and that the resource secrets is exported. Returns the
-/// exporter.
+/// Asserts that the resource `configmaps` fails with this message, and that the resource `secrets` is exported. Returns
+/// the exporter.
 fn fails_alone(api: &Api, message: &str) -> Exporter {
     api.put("secrets", object("a", 1));
     let url = format!("--apiserver={}", api.url);

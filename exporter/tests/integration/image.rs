@@ -102,7 +102,7 @@ fn the_image_has_only_the_program_and_certificates_and_starts_as_an_ordinary_use
     };
     let directory = buildah.directory.path();
     let program = std::env::var_os(IMAGE_PROGRAM).map_or(PathBuf::from(PROGRAM), PathBuf::from);
-    // This directory replaces the first stage: it contains the files that the last stage copies from there.
+    // This directory replaces the first stage: it contains the files that the last stage copies from the first stage.
     let built = directory.join("built");
     let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
     let copied = built.join("kube-state-metrics");

@@ -47,8 +47,8 @@ struct Cluster {
     prometheus: Prometheus,
 }
 
-/// Returns additional objects. They cause the alerts that keep the joined label, but have no results over the example
-/// cluster.
+/// Returns objects in addition to the example cluster. Without them, some alerts that keep the joined label would have
+/// no results.
 fn more_objects() -> String {
     let object = |api: &str, kind: &str, spec: Value, status: Value| {
         let metadata = json!({ "name": "odd", "namespace": "shop", "uid": kind, "generation": 3 });
@@ -112,8 +112,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until each alert fires, and until each of its results has the right value in the label `team`: the name of
-    /// its namespace, followed by `end`.
+    /// Waits until each alert fires, and each result has the right label `team`: the namespace of the result, followed
+    /// by `end`.
     #[track_caller]
     fn all_fire_with_the_team(&self, end: &str) {
         let has_team = |row: &Value| {

@@ -15,7 +15,8 @@ use super::well_known::{expect, expressions, judge, rules, series, with_job};
 
 const PAGE: &str = include_str!("../../../docs/how-to/join-labels.md");
 
-/// Alerts with results over the example. Their expressions remove the joined label of the namespace by aggregation.
+/// Alerts that have results for the example cluster. An aggregation in their expressions removes the label that is
+/// joined from the namespace.
 pub(super) const AGGREGATED: [&str; 2] = ["KubePodNotReady", "KubeStatefulSetUpdateNotRolledOut"];
 /// The alerts about cluster-scoped objects. These objects have no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = ["KubePersistentVolumeErrors", "KubeNodeUnreachable"];
@@ -140,7 +141,8 @@ fn alerts_keep_the_team_through_a_rollout_and_a_relabelled_namespace() {
         ];
         cluster.fires("KubeContainerWaiting", 1, &labels);
     };
-    // The expression of the alert reads the last 5 minutes, so the alerts about the earlier series still fire.
+    // The alert reads the samples of the last 5 minutes. So the alerts about earlier series still fire, and `count`
+    // grows.
     let crashing = |pod: &'static str, team: &'static str, count| {
         let labels = [("pod", pod), ("team", team), ("workload", "web")];
         cluster.fires("KubePodCrashLooping", count, &labels);

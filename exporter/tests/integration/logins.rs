@@ -173,9 +173,9 @@ fn first_logins_succeed_beside_wrong_passwords_from_many_addresses() {
     for user in 0..4 {
         let scraper = Ipv4Addr::new(127, 0, 7, user + 1).into();
         let login = basic(&format!("user{user}"), &format!("right{user}"));
-        // Credentials wait for their check in a queue of limited length. Until the exporter has once checked
-        // credentials from each address of the flood, credentials from a new address find space in the queue only by
-        // chance. So the test repeats the request.
+        // Credentials wait for their check in a queue of limited length. The exporter prefers an address whose
+        // credentials it has not checked before. At first, this is also true for the addresses of the flood. Then the
+        // request of the user finds space in the queue only by chance, so the test repeats the request.
         let tries = (1..=10).find(|_| ask(scraper, &exporter.main, &login).status == 200);
         assert!(tries.is_some(), "user{user}");
         println!("first login of user{user}: tries: {tries:?}");

@@ -12,7 +12,7 @@ use super::support::{CLUSTER, Directory, Exporter, eventually_or};
 
 const GUIDE: &str = include_str!("../../../docs/how-to/migrate.md");
 
-/// The relabeling rule for samples in the documentation: its source label, its pattern and its replacement.
+/// The relabeling rule in the documentation that renames samples: its source label, its pattern and its replacement.
 const NEW_NAMES: (&str, &str, &str) = ("__name__", "kube_(.+)", "new_kube_$1");
 
 fn assert_new_names(rules: &Value, keys: [&str; 2]) {
@@ -59,8 +59,8 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
 #[test]
 fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     let old = Exporter::start(&["--resources=pods,nodes,services"]);
-    // The metrics of the second exporter must differ: a resource, a family and the pods of a namespace are missing, and
-    // one pod has another phase.
+    // The test makes the metrics of the second exporter different: a resource, a family and the pods of a namespace are
+    // missing, and one pod has another phase.
     let directory = Directory::new("changed");
     for entry in std::fs::read_dir(CLUSTER).unwrap() {
         let path = entry.unwrap().path();
@@ -118,7 +118,7 @@ fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     assert!(missing.contains("kube_node_role"), "{missing:?}");
     assert!(missing.contains("kube_service_info"), "{missing:?}");
     assert!(!missing.contains("kube_pod_info"), "{missing:?}");
-    // Only those pods are missing whose namespace the second exporter does not watch.
+    // The only missing pods are in the namespace that the second exporter does not watch.
     assert_eq!(
         labels("missing-series", "namespace"),
         BTreeSet::from(["batch".to_owned()])

@@ -11,11 +11,12 @@ use super::support::Directory;
 use super::well_known::{expect, judge, series, with_job};
 
 /// An environment variable that names a directory. The directory contains dashboards: JSON files, or YAML files with a
-/// `ConfigMapList`. A YAML file can also be a `PrometheusRule`. The dashboards read the recording rules in this file.
+/// `ConfigMapList`. A YAML file in the directory can also be a `PrometheusRule` with recording rules that the
+/// dashboards read.
 const DASHBOARDS: &str = "PUBLISHED_DASHBOARDS";
 
-/// Pairs of a part of an expression and a reason. An expression that contains the part has no results over the example
-/// cluster, for this reason.
+/// Expressions that have no results over the example cluster. Each pair has a part of such an expression, and the
+/// reason why there are no results.
 const SILENT: [(&str, &str); 7] = [
     (
         "kube_hpa_labels",
@@ -79,7 +80,7 @@ fn collect(dashboard: &Value, expressions: &mut BTreeSet<String>) {
     }
 }
 
-/// Replaces the variables in an expression. `cluster` becomes an empty text, and `__rate_interval` becomes `5m`. All
+/// Replaces the variables in an expression. `cluster` becomes an empty text, and `__rate_interval` becomes `5m`. Most
 /// other variables become a pattern that matches all values.
 fn with_values(expression: &str) -> String {
     let (mut query, mut rest) = (String::new(), expression);
@@ -94,7 +95,7 @@ fn with_values(expression: &str) -> String {
                 query.push_str("~\".+");
             }
             _ if query.ends_with("=~\"") && after.starts_with('"') => query.push_str(".+"),
-            // If the variable is a part of a longer pattern, the function only removes the variable. The rest of the
+            // The variable is a part of a longer pattern. The function removes only the variable, and the rest of the
             // pattern still matches series.
             _ => {}
         }

@@ -35,7 +35,7 @@ struct Access {
     namespace: Option<String>,
     group: String,
     resource: String,
-    /// The verb. The verb `read` means `list` and `watch`, because a streaming list is a watch request.
+    /// The verb. `read` stands for `list` and `watch`, because a streaming list is a watch request.
     verb: String,
 }
 

@@ -304,8 +304,8 @@ impl Rollouts {
         eventually("the series", || {
             (self.prometheus.query(&series).len() == 1).then_some(())
         });
-        // An evaluation that starts at least one scrape interval later than now reads all series of the replica. The
-        // test waits for such an evaluation of each group of rules.
+        // After one more scrape interval, Prometheus has all series of the replica. The test waits until each group of
+        // rules has an evaluation that started after this time.
         let seen = now() + SCRAPE_INTERVAL.as_secs_f64();
         let group = |metric: &str| {
             self.prometheus
@@ -349,7 +349,7 @@ impl Rollouts {
         measured
     }
 
-    /// Returns all sets of labels that the selected metric has had since the start.
+    /// Returns the labels of each series that the selector has matched since the start.
     fn label_sets(&self, selector: &str) -> Vec<Value> {
         let selector: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
         let answer = self
@@ -415,8 +415,8 @@ pub(super) fn now() -> f64 {
     now.unwrap().as_secs_f64()
 }
 
-/// Makes `times` rollouts of two replicas. Checks that the series of [`Rollouts::series`] has no long gap, and that
-/// neither this series nor a result of a rule exists twice.
+/// Makes `times` rollouts of two replicas. Checks that the series of [`Rollouts::series`] has no long gap and exists
+/// only once, and that each result of a rule exists only once.
 fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     let Some(mut rollouts) = Rollouts::start(setup, plane) else {
         return;

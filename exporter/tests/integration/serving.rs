@@ -325,8 +325,8 @@ fn a_changed_config_is_used_without_an_outage() {
     assert_eq!(exporter.own(&hash), Some(5_950_443_893_422.0));
     assert_eq!(exporter.own(&reloaded), Some(1.0));
 
-    // Until the change is visible, every scrape must succeed, and must have either the metrics of the old file or those
-    // of the new file.
+    // Until the change is visible, every scrape must succeed. Its metrics must come from either the old file or the new
+    // file.
     directory.write("config.yaml", "resources: {services: {}}\n");
     eventually("the change shows", || {
         assert!(shows("kube_pod_info{") || shows("kube_service_info{"));

@@ -154,8 +154,8 @@ fn certificates_that_go_accepts_are_served_and_accepted_from_scrapers() {
     assert_eq!(asks(&clients.issue_version_1("old")), accepted);
     let stranger = Authority::new("clients").issue_version_1("stranger");
     assert_eq!(asks(&stranger), [(false, true); 2]);
-    // The list of authorities can contain a leaf certificate. Then the server accepts this leaf certificate, but not
-    // certificates that the leaf has signed.
+    // The list of authorities contains only a leaf certificate. The server accepts this certificate, but no other
+    // certificate with the same name.
     let single = place.authority.issue("single");
     place.directory.write("clients.crt", &single.certificate);
     let exporter = place.exporter(&required, "");

@@ -1,5 +1,5 @@
-//! Tests the token filter (`--auth-filter`): the API server reviews the token of each client, and the permission of its
-//! user to read the path.
+//! Tests the token filter (`--auth-filter`): the API server reviews the token of each client, and whether the user may
+//! read the path.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -33,7 +33,7 @@ pub(super) const PARTS: &str = "@parts";
 pub(super) const REPLACED: &str = "@replaced";
 /// `@pattern(text)`: adds the cost of the compilation of the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
-/// `@format(text)`: adds the cost of the text as a format string, which depends on its length. Returns the text.
+/// `@format(text)`: adds the cost of a format string, which depends on the length of the text. Returns the text.
 pub(super) const FORMAT: &str = "@format";
 
 /// The number of bytes that cost as much as one operation.
@@ -44,7 +44,7 @@ thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluate` with the remaining cost of a meter as the limit. Then subtracts the cost from the meter.
+/// Runs `evaluate`, which may cost at most as much as `meter` has left. Then subtracts the actual cost from `meter`.
 pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     LEFT.set(meter.left());
     let value = evaluate();

@@ -176,8 +176,8 @@ fn parse(source: &str) -> Result<Program, String> {
 impl Fields {
     fn of(paths: Vec<Vec<&str>>) -> Self {
         let mut root = Self::default();
-        // The loop inserts longer paths first. A path selects all fields below it, so a shorter path removes the longer
-        // paths that begin with it.
+        // The loop inserts longer paths first. A later, shorter path replaces the longer paths that begin with it,
+        // because a path selects all fields below it.
         let mut paths = paths;
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in paths {
@@ -387,8 +387,8 @@ fn condition(conditions: &cel::Value, kind: &str) -> cel::Value {
     cel::Value::from(status)
 }
 
-/// `countBy(list)` returns a map. It has a key for each different element of the list, as text; the value of the key is
-/// how often the list contains this element.
+/// `countBy(list)` returns a map. The keys of the map are the distinct elements of the list, as text. Each value is how
+/// often the list contains the element.
 fn count_by(values: &cel::Value) -> cel::Value {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     if let cel::Value::List(values) = values {

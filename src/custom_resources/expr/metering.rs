@@ -21,7 +21,7 @@ struct Metering {
     variables: usize,
 }
 
-/// Returns the same expression with the functions that count its cost.
+/// Returns the expression with additional calls that count its cost.
 pub(super) fn metered(expression: &IdedExpr) -> IdedExpr {
     let weight = nodes(expression);
     let mut metering = Metering::default();
@@ -133,16 +133,17 @@ impl Metering {
             "range" if !is_namespace(&operand) => call(COUNT, vec![self.rewrite(operand)]),
             "format" if is_target => call(FORMAT, vec![self.rewrite(operand)]),
             op::IN => call(MEMBERS, vec![self.rewrite(operand)]),
-            // The operand is itself a sum, and the operands of that sum are already counted.
+            // In `a + b + c`, the first operand is the sum `a + b`. This sum is not counted, because its operands are
+            // already counted.
             op::ADD if is_call(&operand, op::ADD) => self.rewrite(operand),
             _ if is_namespace(&operand) => operand,
             _ => self.charged(operand),
         }
     }
 
-    /// Rewrites the call of an expensive function. The cost of such a function grows with the product of the lengths of
-    /// two arguments, or its result can be much larger than its arguments. Variables contain the first two arguments.
-    /// So the functions that count the cost can read the arguments before the function runs.
+    /// Rewrites the call of an expensive function, so that its cost is counted before it runs. The cost grows with the
+    /// product of the lengths of two arguments, or the result can be much larger than the arguments. Two variables get
+    /// the first two arguments, because the functions that count the cost must read these arguments, too.
     fn product(
         &mut self,
         name: String,
@@ -192,9 +193,9 @@ impl Metering {
         let is_accumulator =
             |own: &IdedExpr, name: &str| matches!(&own.expr, Expr::Ident(own) if own == name);
         let accumulator = own.accu_var.clone();
-        // `cel` runs the loops of the macros `map` and `filter` without copies, but only in the form that the macros
-        // create. In this form, the condition of the loop is constant. If the condition is constant, the cost is
-        // counted in the step of the loop, so that the condition does not change.
+        // The macros `map` and `filter` create loops with a constant condition. `cel` runs these loops without copies,
+        // but only if their form does not change. So a constant condition stays unchanged, and the step of the loop
+        // counts the cost.
         let counts_in_step = matches!(own.loop_cond.expr, Expr::Literal(_));
         let loop_cond = match counts_in_step {
             true => own.loop_cond,
@@ -253,8 +254,8 @@ impl Metering {
         }
     }
 
-    /// Rewrites a step of a loop that appends a list to the accumulator (the variable with the result of the loop), and
-    /// counts each value in this list.
+    /// Rewrites a loop step of the form `accumulator + [...]`, and counts each value in the list. The accumulator is
+    /// the variable that contains the result of the loop.
     fn append(&mut self, step: CallExpr, weight: u64) -> CallExpr {
         let args = step.args.into_iter().map(|own| match own.expr {
             Expr::List(list) => IdedExpr {
@@ -279,8 +280,8 @@ fn is_append(step: &CallExpr, accumulator: &str) -> bool {
                 && matches!(list.expr, Expr::List(_)))
 }
 
-/// Adds a call that counts `weight` and the size of a value. If the cost already includes the value and `weight` is at
-/// most 1, adds no call.
+/// Adds a call that counts the size of `value`, and `weight`. Adds no call if the cost already includes the value and
+/// `weight` is at most 1.
 fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     if weight <= 1 && is_counted(&value) {
         return value;
@@ -290,17 +291,17 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     call(COST, vec![value, weight])
 }
 
-/// Whether the cost already includes a value. This is true for literals, and for values that are not larger than the
-/// counted values from which they are computed. For such values, no call is added. So chains of operators and functions
-/// do not become deeper, and need no more stack.
+/// Whether the cost already includes a value. This is true for a literal, and for a value that is not larger than the
+/// values from which it is computed, because these are counted. No call is added to such a value. So chains of
+/// operators and functions do not become deeper, and need no more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // The results of the calls in this list must be counted. The operators return one of their operands, or a part
-        // of it, and this value is not counted yet. The functions return a text that can be twice as long as their
-        // arguments, so the text can become very long in a chain of these functions.
+        // The result of each call below must be counted. An operator returns one operand, or a part of an operand, and
+        // this value is not counted yet. The text that `quote` or `format` returns can be twice as long as the
+        // arguments, so a chain of these functions can create a very long text.
         Expr::Call(call) => !matches!(
             &*call.func_name,
             op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT | "quote" | "format"
@@ -319,7 +320,8 @@ fn is_call(expression: &IdedExpr, name: &str) -> bool {
     matches!(&expression.expr, Expr::Call(call) if call.func_name == name)
 }
 
-/// Binds a variable that `result` can use, in the form that the macro `cel.bind` creates.
+/// Binds the variable `name` to `value`, so that `result` can read the variable. The new expression has the form that
+/// the macro `cel.bind` creates.
 fn bound(name: String, value: IdedExpr, result: IdedExpr) -> IdedExpr {
     node(Expr::Comprehension(Box::new(ComprehensionExpr {
         iter_range: node(Expr::List(ListExpr::new(Vec::new()))),

@@ -28,15 +28,15 @@ pub(in super::super) struct Variables<'a> {
     pub(in super::super) meter: &'a Meter,
 }
 
-/// How much all evaluations of one family for one object may still cost together. The meter also has the values that
+/// The cost that remains for all evaluations of one family for one object together. The meter also has the values that
 /// these evaluations share.
 pub(in super::super) struct Meter {
     limit: u64,
     left: Cell<u64>,
-    /// Whether the limit on the work of the thread applies, because it is not higher than the limit on the cost.
+    /// Whether the limit on the work of the thread applies. It applies if it is not higher than the limit on the cost.
     is_interruptible: bool,
-    /// A cache of the variable `object`. The number is the address of an expression, and `ObjectVariable` has the
-    /// fields that this expression reads. Because of this cache, the object is converted only once for each expression.
+    /// A cache of the variable `object`. For each expression, it has the address of the expression, and the object with
+    /// the fields that the expression reads. So the object is converted only once for each expression.
     #[cfg(feature = "cel")]
     objects: RefCell<Vec<(usize, Rc<ObjectVariable>)>>,
 }
@@ -75,8 +75,8 @@ impl Meter {
         self.left.get() == 0
     }
 
-    /// Whether the evaluations have ended early because of the limit on the work of the thread. The caller discards the
-    /// results of such evaluations.
+    /// Whether the limit on the work of the thread has ended the evaluations early. The caller then discards their
+    /// results.
     pub(in super::super) fn is_interrupted(&self) -> bool {
         self.is_interruptible && self.is_exceeded()
     }

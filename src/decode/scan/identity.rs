@@ -14,8 +14,7 @@ pub(super) struct Identity<'a> {
 // === impl Identity ===
 
 impl<'a> Identity<'a> {
-    /// Returns where this struct stores the value of the metadata field `name`; `None` if this metadata field does not
-    /// identify the object.
+    /// Returns the place for the value of the metadata field `name`; `None` if an identity does not contain this field.
     pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match name {
             "name" => &mut self.name,

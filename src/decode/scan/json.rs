@@ -1,5 +1,7 @@
-//! Scans objects in JSON: reads the identity, finds the texts of the fields that families read, and computes the
-//! fingerprint of each group of fields, which is a hash of their texts.
+//! Scans objects in JSON.
+//!
+//! A scan reads the identity, and finds the texts of the fields that families read. For each group of fields, it
+//! computes a fingerprint: a hash of the texts of these fields.
 
 use std::borrow::Cow;
 use std::fmt;

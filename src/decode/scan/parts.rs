@@ -37,7 +37,7 @@ enum PartValue<'de> {
     Map(usize, usize),
 }
 
-/// The object, or a map in it, as the decoder reads it: a map of the fields that the scan has found.
+/// A map that the decoder reads: the object or a map in it, with only the fields that the scan has found.
 #[derive(Clone, Copy)]
 struct PartMap<'p, 'de> {
     parts: &'p JsonParts<'de>,

@@ -1,5 +1,5 @@
-//! Scans protobuf objects: reads the identity, and computes the fingerprint of each group of fields, which is a hash of
-//! their bytes.
+//! Scans protobuf objects: reads the identity, and computes a fingerprint for each group of fields. A fingerprint is a
+//! hash of the bytes of these fields.
 
 use kube_protobuf::{Envelope, Malformed, Message, PREFIX, RawFields};
 
@@ -19,8 +19,8 @@ pub(super) struct WireFields {
 struct WireField {
     number: u32,
     groups: GroupSet,
-    /// If the value is a message that is divided into its fields, the groups of these fields; otherwise `None`. The
-    /// index in this list is the number of the field in the message.
+    /// The groups of the fields below, by field number. `None` if the value is not a message, or is not divided into
+    /// its fields.
     below: Option<Vec<GroupSet>>,
     is_metadata: bool,
 }
@@ -59,7 +59,7 @@ pub(super) fn scan<'a>(
 impl WireFields {
     /// Finds the field numbers of the grouped fields in `message`. Returns `None` if the message has no metadata.
     ///
-    /// Fields that do not exist in the message have no number and no group, because the decoder ignores them.
+    /// Fields that the message does not have get no number and no group, because the decoder ignores them.
     pub(super) fn new(groups: &FieldGroups, message: &'static Message) -> Option<Self> {
         let fields = groups.fields().iter();
         let fields = fields.filter_map(|field| WireField::new(field, message));
@@ -124,8 +124,8 @@ impl WireFields {
     }
 }
 
-/// Adds the fields of a message to the fingerprints. If adjacent fields belong to the same groups, their bytes are
-/// added together.
+/// Adds the fields of a message to the fingerprints. One call adds the bytes of all adjacent fields that belong to the
+/// same groups.
 fn add_fields(
     number: u32,
     message: &[u8],

@@ -34,9 +34,9 @@ pub(crate) trait FormatSpec: Sync {
     /// Appends the header of a family, that is the lines before its samples.
     fn write_header(&self, family: &FamilyMetadata, out: &mut Vec<u8>);
 
-    /// Whether the sample lines of this format are the lines in the store. If they are, whole rows are copied, and
-    /// their compressed text is cached. If they are not, [`write_samples`](Self::write_samples) writes the samples of
-    /// each family.
+    /// Whether this format uses the sample lines exactly as the store has them. If so, an exposition copies whole rows,
+    /// and caches their compressed text. If not, [`write_samples`](Self::write_samples) writes the samples of each
+    /// family.
     fn has_stored_lines(&self) -> bool {
         true
     }

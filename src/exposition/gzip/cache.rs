@@ -25,8 +25,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Maximum number of compressors that are kept for later scrapes. Each compressor has tables of 256 KiB.
 const COMPRESSORS: usize = 2;
 
-/// If a block was not used for more than this number of rounds, it is evicted. One round would not be enough: if
-/// scrapers with different formats or filters alternate, each would evict the blocks of the other.
+/// If a block was not used for more than this number of rounds, it is evicted. One round would not be enough: two
+/// alternating scrapers with different formats or filters would evict each other's blocks.
 const UNUSED_ROUNDS: u64 = 2;
 
 /// Blocks of compressed text, which are cached between scrapes.
@@ -37,19 +37,19 @@ pub(crate) struct GzipCache {
 
 #[derive(Default)]
 struct CacheState {
-    /// The cached blocks. The key of a block consists of the keys of its runs. If the text of these runs changes, the
-    /// new block replaces the old block. So changes do not double the memory.
+    /// The cached blocks, by the keys of their runs. If the text of these runs changes, the new block replaces the old
+    /// block. So changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// The number of the current round. If a round ends within the time [`IDLE`], a complete scrape has used every
-    /// block that is still needed, even if other scrapes overlap or are aborted.
+    /// The number of the current round. In a round that ends before the time [`IDLE`], a complete scrape has begun and
+    /// finished. This scrape has used every block that is still needed, even if other scrapes overlap or are aborted.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions until now.
     sessions: u64,
     compressors: Vec<Compress>,
     last_use: Option<Instant>,
-    /// The number of the last session that had begun when the cache was cleared. This session and the sessions before
-    /// it must not add blocks to the cache.
+    /// The number of the newest session at the time when the cache was last cleared. This session and earlier sessions
+    /// must not add blocks to the cache.
     cleared_at: u64,
     /// Predicts the time of the next complete scrape.
     predictor: ScrapePredictor,

@@ -8,7 +8,8 @@ pub(in crate::exposition) struct RunKey {
     pub(in crate::exposition) page: u64,
     pub(in crate::exposition) column: u32,
     pub(in crate::exposition) first_row: u8,
-    /// If the run is a part of a long row, the number of this part; 0 if the run consists of whole rows.
+    /// The number of the part, if the run is only a part of a long row. The number is 0 if the run consists of whole
+    /// rows.
     pub(in crate::exposition) part: u16,
     /// The format of the header; `None` if the run does not start with the header of the family.
     pub(in crate::exposition) header: Option<Format>,

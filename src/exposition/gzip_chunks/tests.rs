@@ -190,7 +190,7 @@ fn appended_metrics_are_one_more_block_and_the_cached_ones_stay() {
     for at in 0..2000 {
         writer.apply_object(&map(at, 3));
     }
-    // These numbers compress badly, because they have no pattern. So their block is larger than a chunk.
+    // These numbers have no pattern and compress badly. So the block with these samples is larger than a chunk.
     let numbers = (0..20_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let long: String = numbers
         .map(|number| format!("host{{n=\"{number}\"}} 1\n"))

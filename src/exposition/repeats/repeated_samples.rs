@@ -1,7 +1,7 @@
 //! [`RepeatedSamples`]: the numbers of the samples that repeat an earlier series.
 
-/// The numbers of the samples that repeat the series of an earlier row. Only samples in columns in which repeats are
-/// possible are numbered. The first of these samples has the number 0.
+/// The numbers of the samples that repeat the series of an earlier row. The numbers start at 0. Samples in columns
+/// without possible repeats have no number.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::exposition) struct RepeatedSamples {
     /// One bit for each sample, up to the last repeated sample. If no sample is repeated, this list is empty.

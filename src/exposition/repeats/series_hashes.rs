@@ -26,8 +26,8 @@ impl SeriesHashes {
     pub(super) fn new(count: usize) -> Self {
         let buckets = (count / BUCKET).max(1);
         let average = count.div_ceil(buckets);
-        // The hashes are random, so the sizes of the buckets vary little. For nearly all buckets, the difference from
-        // the average is less than four times the square root of the average.
+        // The hashes are random, so nearly all buckets have similar sizes. Their difference from the average is less
+        // than four times the square root of the average.
         let spare = 4 * average.isqrt();
         Self {
             buckets: vec![Vec::new(); buckets],

@@ -27,8 +27,7 @@ pub(super) struct Place {
 /// A series at one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Series<'a> {
-    /// The number of the sample. Only samples in columns in which repeats are possible are numbered. The first of these
-    /// samples has the number 0.
+    /// The number of the sample. The numbers start at 0. Samples in columns without possible repeats have no number.
     pub(super) number: usize,
     /// The place of the sample; `None` if one of the indexes does not fit into 32 bits.
     pub(super) place: Option<Place>,
@@ -36,7 +35,7 @@ pub(super) struct Series<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// Reads, in steps, the series of those columns in which repeats are possible.
+/// A walk over the series of a family, in steps. The walk skips the columns in which repeats are impossible.
 #[derive(Debug, Default)]
 pub(super) struct SeriesWalk {
     column: usize,

@@ -9,8 +9,8 @@ use super::series_walk::Place;
 #[derive(Debug)]
 pub(super) struct SharedHashes {
     buckets: Vec<Box<[SharedHash]>>,
-    /// In rare cases, different series have the same hash. For each such hash, the places of the second and all later
-    /// series.
+    /// In rare cases, several series have the same hash. For each such hash, this map has the places of all its series
+    /// except the first.
     others: HashMap<u64, Vec<Place>>,
     len: usize,
 }
@@ -49,7 +49,7 @@ impl SharedHashes {
     /// Whether an earlier sample has the same series as the sample at `place`. If there is no such sample, stores
     /// `place`.
     ///
-    /// `has_series` returns whether the sample at a given place has this series.
+    /// The caller passes `has_series`, which compares the series of an earlier sample with the series of this sample.
     pub(super) fn is_repeated(
         &mut self,
         hash: u64,

@@ -1,4 +1,4 @@
-//! Families with those labels or annotations of an object that an allowlist selects.
+//! Families that export the labels or annotations of an object. An allowlist selects them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Functions that return those fields of a pod that several families read.
+//! Functions for the fields of a pod that several families read.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
 

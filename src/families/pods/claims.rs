@@ -96,8 +96,9 @@ fn resource_claims(pod: &Pod, s: &mut Samples<'_>) {
     }
 }
 
-/// Writes one sample per volume that uses a PersistentVolumeClaim. `value` receives the volume source that names the
-/// claim. For an ephemeral volume, `value` receives `None`, because Kubernetes creates its claim for the pod.
+/// Writes one sample per volume that uses a PersistentVolumeClaim. `value` receives the volume source, which names the
+/// claim. For an ephemeral volume, `value` receives `None`, because the pod does not name the claim: Kubernetes creates
+/// it.
 fn claims(
     pod: &Pod,
     s: &mut Samples<'_>,

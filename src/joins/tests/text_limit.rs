@@ -51,9 +51,8 @@ fn stats(metrics: &StateMetrics) -> StoreStats {
     metrics.stores()[0].stats()
 }
 
-/// Computes whether the samples of a pod, with the joined labels in all of them, are within the limit. If so, checks
-/// that all samples have the joined labels; otherwise, checks that no sample has them. Returns whether the samples have
-/// them.
+/// Checks that all samples of a pod have the joined labels if the text with these labels is within the limit, and that
+/// no sample has them otherwise. Returns whether the samples have the joined labels.
 fn check(metrics: &StateMetrics, name: &str, joined: &str) -> bool {
     let of_pod = format!("pod=\"{name}\"");
     let mut lines = lines(metrics);

@@ -1,4 +1,4 @@
-//! Tests events that change no field that a joined label needs. After such an event, only the families with changed
+//! Tests events that change none of the fields for joined labels. After such an event, only the families with changed
 //! fields are generated again, and the samples keep their joined labels.
 
 use std::sync::Arc;

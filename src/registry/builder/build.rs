@@ -64,8 +64,8 @@ impl Builder {
         Ok(metrics)
     }
 
-    /// Returns the collectors: first the collectors of built-in resources, in the order of the names of the resources,
-    /// then the collectors of the application.
+    /// Returns all collectors. The collectors of built-in resources come first, sorted by the names of the resources.
+    /// The collectors of the application follow.
     fn take_registrations(
         &mut self,
         problems: &mut Vec<BuildProblem>,

@@ -123,8 +123,8 @@ impl Progress {
         self.refused_before + now.unwrap_or_default()
     }
 
-    /// Stops counting the time of a refusal, because the server now responds in another way. If the server refuses the
-    /// resource again before a success, the time continues.
+    /// Stops counting the time of a refusal, because the server now responds in another way. The counted time is kept
+    /// until a success. A refusal before that adds to the counted time.
     fn pause_refusal(&mut self) {
         self.refused_before = self.refused_for();
         self.refused_at = None;
@@ -275,8 +275,8 @@ impl FeedReporter {
     }
 
     /// Reports the end of an audit. `difference` is the number of stored objects that differ from the API server.
-    /// `None` means that the audit did not compare objects, because their number was correct or because a list has
-    /// replaced them. In this case, the result of the last comparison stays.
+    /// `None` means that the audit did not compare objects: their number was correct, or a list has replaced them. Then
+    /// the result of the last comparison stays.
     pub(crate) fn audited(&self, difference: Option<u64>) {
         let mut progress = self.state.progress.lock();
         progress.audited_at = Some(Instant::now());

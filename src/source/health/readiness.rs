@@ -63,7 +63,7 @@ pub struct Readiness {
     /// Resources that prevent readiness. The list is empty if the source is ready. It is also empty if only
     /// [`sharding`](Self::sharding) prevents readiness.
     pub blocking: Vec<ResourceHealth>,
-    /// The reason why the shard is not known yet, which prevents readiness.
+    /// The reason why the shard is not known yet. An unknown shard prevents readiness.
     pub sharding: Option<String>,
 }
 
@@ -105,14 +105,15 @@ impl ReadinessPolicy {
     }
 }
 
-/// Whether at least one resource on which readiness depends has a complete list in at least one namespace.
+/// Whether at least one list is complete. Only the resources on which readiness depends count; if there are none, the
+/// result is true.
 fn serves_something(resources: &[ResourceHealth]) -> bool {
     let mut requested = resources.iter().filter(|own| own.is_requested()).peekable();
     requested.peek().is_none() || requested.any(ResourceHealth::is_served)
 }
 
-/// Returns how long a refusal must last before readiness stops waiting for the resource. If all resources were refused,
-/// the API server may have just started, so the time is longer.
+/// Returns how long a refusal must last before readiness stops waiting for the resource. The time is longer if all
+/// resources were refused, because the API server may have just started.
 fn settling_time(resources: &[ResourceHealth]) -> Duration {
     let watched = |own: &&ResourceHealth| own.source == FeedOrigin::Watched && !own.is_for_joins;
     let mut watched = resources.iter().filter(watched).peekable();
@@ -123,7 +124,7 @@ fn settling_time(resources: &[ResourceHealth]) -> Duration {
     }
 }
 
-/// Whether readiness waits until a refusal has lasted long enough.
+/// Whether readiness still waits for a resource that the API server refuses, because the refusal may be temporary.
 pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     let refused_for = settling_time(resources);
     let expected = resources.iter().filter(|own| own.is_expected());
@@ -184,7 +185,7 @@ impl Readiness {
         }
     }
 
-    /// The words in the readiness text before the resources whose first list is not complete.
+    /// The words before the names of the resources that still wait for their first list.
     fn waiting_word(&self) -> &'static str {
         if self.ready {
             "ready without"
@@ -193,15 +194,14 @@ impl Readiness {
         }
     }
 
-    /// Writes a line about the stored objects that will be removed if the API server continues to forbid their
-    /// resources.
+    /// Writes how many stored objects will be removed, and when, if the API server continues to forbid their resources.
     fn write_removals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stale = self.refused.iter();
         let stale = stale.filter_map(|own| Some((own, own.removal_seconds?)));
         let first = stale.clone().map(|(_, seconds)| seconds).reduce(f64::min);
         let Some(seconds) = first else { return Ok(()) };
-        // If a resource has several feeds, only the objects of the refused feeds are removed, and their number is not
-        // known.
+        // The number is unknown if a resource has several feeds, because only the objects of its refused feeds are
+        // removed.
         let has_count = stale.clone().all(|(own, _)| own.feeds.len() == 1);
         let objects: u64 = stale.clone().map(|(own, _)| own.objects).sum();
         let objects = if has_count {
@@ -250,8 +250,8 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
-    /// Whether a resource that has the same state can be on the line of the group. For refused resources, this is
-    /// always the case. Other resources must have the same error as a resource of the group.
+    /// Whether `own`, which has the state of the group, can be on the line of the group. A refused resource always can.
+    /// Any other resource must have the error of a resource in the group.
     fn has_error_of(&self, own: &ResourceHealth) -> bool {
         own.state.is_refusal()
             || self
@@ -279,8 +279,8 @@ fn current_error(own: &ResourceHealth) -> Option<&str> {
     error.filter(|_| own.state != ResourceState::Listing)
 }
 
-/// Groups resources by state and error. The order of the groups is the order of their first resources. If there are
-/// more than [`MAX_ERRORS`] different errors of a state, the further resources belong to the last group of this state.
+/// Groups resources by state and error. The groups are in the order of their first resources. A state has at most
+/// [`MAX_ERRORS`] groups: its last group also gets the resources with further errors.
 fn by_state(resources: &[ResourceHealth]) -> Vec<StateGroup<'_>> {
     let mut groups: Vec<StateGroup<'_>> = Vec::new();
     for own in resources {

@@ -46,8 +46,8 @@ pub enum FeedOrigin {
     Manifests,
     /// The host.
     Host,
-    /// No source feeds the resource. The watch is limited to the pods of one node, or to pods without a node, and this
-    /// resource cannot be selected by node.
+    /// No source feeds the resource. The watch reads only the pods of one node, or only the pods without a node.
+    /// Objects of this resource cannot be selected by node.
     LeftOut,
 }
 
@@ -105,9 +105,8 @@ pub struct ResourceHealth {
     /// Whether the number of objects in the last list has reached the object limit of the watch, so that further
     /// objects may be missing.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A list usually counts as an event, too. But a list that was requested
-    /// because no events and no bookmarks arrived does not count. If the resource has several feeds, this is the
-    /// maximum.
+    /// Seconds since the last event or bookmark. A list counts as an event, except a list that was requested because no
+    /// events and no bookmarks arrived. If the resource has several feeds, this is the maximum.
     pub silent_seconds: Option<f64>,
     /// Seconds since the last audit that had a result. A complete list counts as an audit. If the resource has several
     /// feeds, this is the maximum. `None` if the resource is not audited, or has no complete list yet.
@@ -120,7 +119,7 @@ pub struct ResourceHealth {
     /// The feeds of the resource. If the watch requests each namespace separately, there is one feed per namespace. If
     /// the host feeds the resource, there is one feed per reporter. Otherwise, there is one feed for all namespaces.
     pub feeds: Vec<FeedHealth>,
-    /// Whether the resource has no samples: its objects only provide joined labels, or only the watch itself needs
+    /// Whether the resource has no samples. Its objects then only provide joined labels, or only the watch itself needs
     /// them.
     #[serde(skip)]
     pub(super) is_auxiliary: bool,
@@ -154,8 +153,8 @@ pub struct FeedHealth {
     /// Whether the number of objects in the last list has reached the object limit of the watch, so that further
     /// objects may be missing.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A list usually counts as an event, too. But a list that was requested
-    /// because no events and no bookmarks arrived does not count.
+    /// Seconds since the last event or bookmark. A list counts as an event, except a list that was requested because no
+    /// events and no bookmarks arrived.
     pub silent_seconds: Option<f64>,
     /// Seconds since the last audit that had a result. A complete list counts as an audit. `None` if the watch is not
     /// audited, or has no complete list yet.

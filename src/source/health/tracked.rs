@@ -17,8 +17,8 @@ pub(super) struct TrackedResource {
     /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// The handle that receives the objects, if they only provide joined labels. `None` if the objects also have
-    /// samples, or provide no joined labels.
+    /// Receives the objects of a resource that only provides joined labels. `None` if the objects also have samples, or
+    /// if they provide no joined labels.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source has started them.
@@ -136,8 +136,8 @@ impl TrackedResource {
             api_version: self.info.api_version().into_owned(),
             kind: self.info.kind().to_owned(),
             source: self.origin,
-            // `state` is `None` if there are no feeds. This is the case before the source starts, if the host has no
-            // reporter, or if all namespaces are denied.
+            // `state` is `None` if there are no feeds: the source has not started, the host has no reporter, or all
+            // namespaces are denied.
             state: state.unwrap_or(if complete {
                 ResourceState::Synced
             } else {
@@ -176,8 +176,8 @@ impl TrackedResource {
             FeedOrigin::Host => all_complete,
             FeedOrigin::LeftOut => false,
             FeedOrigin::Watched | FeedOrigin::Manifests => {
-                // If a new store is linked to a store whose lists are complete, the new store has not received these
-                // lists, so it needs a further list.
+                // A new store can be linked to a store whose lists are already complete. The new store has not received
+                // these lists, so it needs a further list.
                 let is_listed = self.store.is_none() || stats.relists >= feeds.len() as u64;
                 self.feeds.is_some() && all_complete && is_listed
             }
@@ -185,8 +185,8 @@ impl TrackedResource {
     }
 }
 
-/// Returns the seconds until the watch removes the objects of a forbidden feed; if there are several such feeds, the
-/// minimum. The watch removes the objects when the server has refused the requests of the feed for the time `age`.
+/// Returns the seconds until the watch next removes the objects of a forbidden feed. The watch removes the objects when
+/// the server has refused the requests of the feed for the time `age`.
 fn removal_seconds(feeds: &[FeedHealth], age: Duration) -> Option<f64> {
     let forbidden = ResourceState::Failing(FailureReason::Forbidden);
     let feeds = feeds.iter().filter(|feed| feed.state == forbidden);

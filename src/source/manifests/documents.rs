@@ -118,8 +118,8 @@ fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
                 if error.is_eof() {
                     return;
                 }
-                // Continue with the next line that begins with an object. Search for this line from the position of the
-                // error on, so that no text is parsed twice.
+                // Continue with the next line that begins with an object. The search starts at the error, so that no
+                // text is parsed twice.
                 let wrong = position(rest, &error);
                 from += next_object(rest, wrong).unwrap_or(rest.len());
             }

@@ -157,7 +157,7 @@ impl ManifestFeed {
         }
     }
 
-    /// Whether the feed has a writer for each registered store, so that no new store waits for objects.
+    /// Whether the feed has a writer for each registered store. If not, a new store waits for objects.
     fn is_up_to_date(&self) -> bool {
         self.writers.is_up_to_date(&self.metrics.plan())
     }

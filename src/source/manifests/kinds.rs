@@ -31,7 +31,8 @@ pub(super) struct Kinds {
 /// For each file, its [`heads`].
 type FileHeads = BTreeMap<PathBuf, Vec<Value>>;
 
-/// Collects the heads of all files. `before` has the heads of the previous reading, `now` those of the current reading.
+/// Collects the heads of all files. `before` has the heads of the previous reading, and `now` has the heads of the
+/// current reading.
 struct Collector<'a> {
     before: &'a FileHeads,
     now: FileHeads,
@@ -60,8 +61,8 @@ impl Kinds {
             now: FileHeads::new(),
         };
         let (states, paths) = files;
-        // `read_all` returns new states, but the method does not use them. The later reading that loads the objects
-        // must compare the files with the same states.
+        // Do not use the new states that `read_all` returns. A later reading loads the objects, and must compare the
+        // files with the old states.
         states.read_all(paths, progress, &mut collector);
         self.files = collector.now;
         let heads: Vec<_> = (self.stdin.iter())
@@ -122,9 +123,9 @@ fn is_definition(head: &Value) -> bool {
     head["kind"] == "CustomResourceDefinition"
 }
 
-/// Returns the heads of the objects in a text without repetitions, and counts the documents of the text. The *head* of
-/// an object consists of the fields that identify its kind. The head of a CustomResourceDefinition also contains the
-/// name, the specification and the conditions.
+/// Returns the heads of the objects in a text, each different head once. Also counts the documents of the text. The
+/// *head* of an object consists of the fields that identify its kind. The head of a CustomResourceDefinition also
+/// contains the name, the specification and the conditions.
 fn heads(text: &str) -> (Vec<Value>, Content) {
     let (mut heads, mut seen) = (Vec::new(), HashSet::new());
     let mut content = Content::default();

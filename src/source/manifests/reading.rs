@@ -16,23 +16,23 @@ use super::report::ManifestProblem;
 
 /// The files of the previous reading.
 ///
-/// When a file is read, the program that writes the file may have only truncated it, or may have written only its
-/// start. A directory may be missing for a moment because another directory replaces it. So the objects of a file stay
-/// until the new content of the file is certain.
+/// During a reading, another program may be writing a file. Then the file may be empty, or have only its start. A
+/// directory may be missing for a moment because another directory replaces it. So the objects of a file stay until the
+/// new content of the file is certain.
 #[derive(Debug, Default)]
 pub(super) struct FileStates {
     files: BTreeMap<PathBuf, FileState>,
-    /// The paths of the source at which the last reading found no files, although an earlier reading found some. Their
-    /// objects were kept.
+    /// The paths of the source that have lost all their files. The last reading found no files there, but kept the
+    /// objects of the earlier files.
     emptied: BTreeSet<PathBuf>,
 }
 
-/// The content with which the next reading compares the file. If the last reading kept earlier objects of the file,
-/// this value also describes these objects.
+/// What the next reading must know about a file. If the last reading kept earlier objects of the file, `content` also
+/// counts these objects.
 #[derive(Clone, Copy, Debug)]
 struct FileState {
     content: Content,
-    /// Whether the last reading found that the file had become empty, and kept its objects.
+    /// Whether the file was empty at the last reading, which therefore kept the earlier objects of the file.
     is_emptied: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) trait FileSink {
 
 /// The result of a reading.
 pub(super) struct Reading {
-    /// The states for the next reading.
+    /// The states with which the next reading compares the files.
     pub(super) states: FileStates,
     /// Whether the host must read the files again soon, because a problem may be temporary.
     pub(super) is_partial: bool,
@@ -76,8 +76,8 @@ struct Progress<'a> {
 // === impl Content ===
 
 impl Content {
-    /// Counts a document. `key` is the key of its object. Without a key, the document is broken; a document of which
-    /// only the start was written often has no key.
+    /// Counts a document. `key` is the key of its object. Without a key, the document is broken. For example, a program
+    /// may have written only the start of the document.
     pub(super) fn count(&mut self, key: Option<&str>) {
         match key {
             Some(_) => self.objects += 1,
@@ -216,7 +216,8 @@ impl Progress<'_> {
         }
         let count = self.keep_below(&path);
         if count > 0 {
-            // The watcher of the host may not notice that a missing directory exists again, so the host must read soon.
+            // The host may not notice that a missing directory exists again. So the host must read the files again
+            // soon.
             self.reading.is_partial |= is_missing;
             self.sink.problem(ManifestProblem::Kept { path, count });
         }

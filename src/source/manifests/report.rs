@@ -29,7 +29,8 @@ pub struct LoadReport {
     /// their resource.
     pub not_registered: usize,
     /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
-    /// has become empty, or belongs to a path of the source that does not exist any more.
+    /// or has become empty. It also stays if the source names the path of its file or directory, but this path does not
+    /// exist any more.
     pub kept: usize,
     /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]
@@ -136,7 +137,7 @@ pub enum ManifestProblem {
     More {
         /// The file, or `-` for standard input.
         path: PathBuf,
-        /// The number of these documents and objects.
+        /// The number of further documents and objects.
         count: usize,
     },
 }
@@ -208,7 +209,7 @@ impl FileProblems {
         }
     }
 
-    /// Adds the number of problems that the report does not describe.
+    /// Adds a problem that contains the number of further problems, which the report does not describe.
     pub(super) fn end(self, path: &Path, problems: &mut Vec<ManifestProblem>) {
         let further = |count: usize| count.saturating_sub(MAX_REASONS);
         let count = further(self.unknown) + further(self.broken);
@@ -234,7 +235,8 @@ impl ManifestProblem {
     pub fn count(&self) -> usize {
         match self {
             Self::More { count, .. } => *count,
-            // The objects that stay are not skipped. Another problem reports the file that cannot be read.
+            // These objects stay, so they are not skipped. If their file cannot be read, a separate problem reports
+            // this.
             Self::Kept { .. } => 0,
             _ => 1,
         }

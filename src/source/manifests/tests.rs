@@ -472,7 +472,7 @@ fn a_file_that_is_cut_keeps_its_objects_until_it_is_repaired_or_deleted() {
     let metrics = metrics();
     let mut feed = ManifestSource::new([&files.0]).open(&metrics);
     feed.reload();
-    // The feed updates the other file, and the valid documents of this file.
+    // The feed updates the objects of `b.yaml`, and the objects of the valid documents in `a.yaml`.
     write(
         "a.yaml",
         &format!("{}---\napiVersion: v1\nkind: Con", named("a3")),
@@ -837,8 +837,8 @@ spec:
             assert_eq!(feed.reload().kept, 0);
             assert_eq!(samples(&metrics), all);
         }
-        // The file `b.yaml` has an object of a built-in kind. The store of its configured families is linked to the
-        // store of its built-in families.
+        // The file `b.yaml` has an object of a built-in kind. This kind has two linked stores: one for its built-in
+        // families, and one for its configured families.
         std::fs::write(files.0.join("b.yaml"), "kind: [").unwrap();
         assert_eq!(feed.reload().kept, 1);
         assert_eq!(samples(&metrics), all);

@@ -21,7 +21,7 @@ pub(super) struct ManifestWriters {
     /// All stores with their writers. A store has no writer if the host feeds the store, or if the writer of a linked
     /// store feeds it.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
-    /// For each API version and kind, the indexes in `follower` of the stores that receive the objects of this kind.
+    /// The stores that receive the objects of a kind, as indexes in `follower`, by API version and kind.
     routes: BTreeMap<(String, String), Vec<usize>>,
     /// The writers of objects that only provide joined labels, by API version and kind.
     sources: BTreeMap<(String, String), Box<dyn ObjectWriter>>,
@@ -85,8 +85,8 @@ impl ManifestWriters {
         self.sources.values_mut().for_each(|own| own.end_list());
     }
 
-    /// Keeps stored objects of a kind in the list in progress. Returns the number of these objects that a store
-    /// contains.
+    /// Adds the stored objects with these keys to the list in progress, so that the end of the list does not remove
+    /// them. Returns how many of them a store contains.
     pub(super) fn keep(&mut self, kind: &(String, String), keys: &[Box<str>]) -> usize {
         let stores = self.routes.get(kind);
         let mut kept = 0;
@@ -190,8 +190,7 @@ impl ManifestWriters {
             return Err(ManifestProblem::Decode { place, source });
         }
         if stores.is_none() {
-            // Do not report a definition as skipped if the kind that it defines was added to the known kinds (see the
-            // module `kinds`).
+            // If definitions add kinds to the known kinds (see the module `kinds`), do not report them as skipped.
             if kind == "CustomResourceDefinition" && report.has_definitions() {
                 return Ok(());
             }

@@ -1,16 +1,16 @@
 //! An audit finds changes of objects that a watch has missed although the connection of the watch works.
 //!
-//! A watch cannot detect that an event was lost. The response still continues, and bookmarks may even confirm later
+//! A watch cannot detect that an event was lost: the server still sends later events, and bookmarks with later
 //! versions. Therefore, each watch is audited at regular intervals. One such *round* has these steps:
 //!
 //! 1. The watch asks the API server for the number of objects. The request is a list with `limit=1`, whose metadata has
 //!    `remainingItemCount`.
-//! 2. The watch continues until it has received all changes up to the resource version of this response. Then it
-//!    compares the number in the response with the number of objects that it has received up to this version. If the
-//!    numbers differ, or if the watch does not reach this version in time, there is a *suspicion*. Without a suspicion,
-//!    the round ends.
-//! 3. The watch lists the metadata of all objects. It compares the uid and the version of each object with the *row* of
-//!    the object, in which the store keeps the uid, the version and the samples. Objects that change during the audit
+//! 2. The response has a resource version. The watch continues until it has received all changes up to this version.
+//!    Then it compares the number in the response with its own number of objects at this version. If the numbers
+//!    differ, or if the watch does not reach this version in time, there is a *suspicion*. Without a suspicion, the
+//!    round ends.
+//! 3. Each stored object has a *row* with its uid, its version and its samples. The watch lists the metadata of all
+//!    objects, and compares the uid and the version of each object with its row. Objects that change during the audit
 //!    are not compared. In some rounds, a watch begins with this step even if there is no suspicion. The watches of a
 //!    cluster take turns, so that few watches do this at the same time.
 //! 4. If the comparison finds differences, the watch repeats the comparison. If the second comparison confirms a

@@ -5,7 +5,8 @@
 //! object would block a worker thread of the runtime for many milliseconds, and delay all requests that the thread
 //! serves. A small object can also be expensive, because of its expressions or because of families with many samples.
 //! The cost of an object is not known in advance. Therefore, a worker thread begins to apply a small object, and stops
-//! after [`WORK_OF_TURN`] units of work. A unit of work takes at most about 0.1 µs (see the module `family::work`).
+//! after [`WORK_OF_TURN`] units of work. Then another thread applies the object. A unit of work takes at most about 0.1
+//! µs (see the module `family::work`).
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// The object or event must be handled later, because it is large or expensive, or because a large or expensive
-    /// object must be handled before it.
+    /// The object or event must be handled later. Either it is large or expensive, or an earlier object is large or
+    /// expensive and must be handled first.
     Later,
 }
 
@@ -141,8 +142,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 
     /// Passes an object of a list to another thread, which applies it. The object must not be large. Returns false if
-    /// no thread accepts the object, so that the caller must apply it. [`finish_batches`](Self::finish_batches) waits
-    /// until all objects that were passed to other threads are applied.
+    /// no thread accepts the object. Then the caller must apply the object. [`finish_batches`](Self::finish_batches)
+    /// waits until all objects that were passed to other threads are applied.
     pub(super) fn offer(&mut self, object: Encoded<'_>) -> bool {
         let Some(sink) = &self.sink else { return false };
         let encoding = object.encoding();

@@ -9,10 +9,10 @@
 //! An API server may send objects that never end, in many feeds. These rules keep such feeds from blocking the others:
 //!
 //! - A buffer of at most [`SMALL`] bytes needs no memory from the budget, so a feed with small objects never waits.
-//! - The waiting feeds that need at most [`ORDINARY`] bytes get the reserve first, then the feeds that need more. In
-//!   both groups, the feed that has waited the longest is first.
-//! - A feed that reads an object for [`MAX_READ`] fails if another feed has also waited for [`MAX_READ`]. A feed that
-//!   waits with an incomplete object fails after [`MAX_WAIT`].
+//! - Feeds that need at most [`ORDINARY`] bytes get the reserve before feeds that need more. In both groups, the feed
+//!   that has waited the longest is first.
+//! - A feed with memory from the budget fails if it has read one object for [`MAX_READ`], and another feed has waited
+//!   for memory for [`MAX_READ`]. A feed also fails if it has waited for [`MAX_WAIT`] with an incomplete object.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct BufferBudget {
     usage: Mutex<Usage>,
     /// Notifies waiting feeds that memory was released.
     released: Notify,
-    /// Notifies the feeds with memory from the budget that another feed has begun to wait.
+    /// Wakes the feeds that have memory from the budget, because another feed has begun to wait.
     contended: Notify,
 }
 
@@ -52,7 +52,7 @@ struct Usage {
 /// A feed that waits for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Waiting {
-    /// Identifies the wait: the value of [`Usage::waits`] after this wait was counted.
+    /// The number of this wait, counted from 1 over all feeds ([`Usage::waits`]).
     number: u64,
     since: Instant,
     /// The bytes that the feed needs.
@@ -65,7 +65,7 @@ struct WaitGuard {
     number: u64,
 }
 
-/// The error for a feed whose object was incomplete for too long while this feed or another feed waited for memory.
+/// The error of a feed that took too long to complete an object while feeds waited for memory.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the object was incomplete for too long while the buffers of all resources were full")]
 pub(super) struct HeldTooLong;
@@ -88,16 +88,16 @@ pub(super) struct BufferShare {
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
-    /// The time at which the feed began to read the current object with memory from the budget. This time is moved
-    /// forward by each wait of the feed, so that waiting does not count as reading. `None` if the feed has no memory
-    /// from the budget.
+    /// The time at which the feed began to read the current object with memory from the budget. Each wait of the feed
+    /// moves this time forward, so that waiting does not count as reading. `None` if the feed has no memory from the
+    /// budget.
     held_since: Option<Instant>,
 }
 
 /// Buffers of up to this size need no memory from the budget. Therefore, a feed with small objects never waits.
 pub(super) const SMALL: usize = 64 << 10;
-/// How long a feed that has memory from the budget may read one object. After this time, the feed fails as soon as
-/// another feed has also waited for memory for this time.
+/// How long a feed with memory from the budget may read one object. After that, the feed fails as soon as another feed
+/// has waited for memory equally long.
 const MAX_READ: Duration = Duration::from_secs(10);
 /// How long a feed may wait for more memory if it already has memory from the budget.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -107,7 +107,8 @@ pub(super) const LARGE: usize = 256 << 10;
 /// The size of the buffer for the largest object that etcd accepts by default. Feeds that need more get the reserve
 /// only after all other waiting feeds.
 const ORDINARY: usize = 2 << 20;
-/// The maximum number of bytes that an event of a watch has in addition to its object, such as the type of the event.
+/// The maximum size of an event of a watch without its object, in bytes. For example, the type of the event needs some
+/// of these bytes.
 pub(super) const ENVELOPE: usize = 1 << 10;
 /// Events of up to this size are always read, so that a low limit on objects does not affect bookmarks and errors.
 const MIN_EVENT_LIMIT: usize = 64 << 10;
@@ -167,8 +168,8 @@ impl Usage {
         self.peak = self.peak.max(self.bytes());
     }
 
-    /// Whether another waiting feed gets the reserve before this feed, which needs `bytes` bytes. `own` is the
-    /// [number](Waiting::number) of this feed's wait.
+    /// Whether another waiting feed gets the reserve before this feed. `bytes` is the number of bytes that this feed
+    /// needs, and `own` is the [number](Waiting::number) of its wait.
     fn has_earlier(&self, bytes: usize, own: Option<u64>) -> bool {
         let order = |bytes, number| (bytes > ORDINARY, number);
         let own = order(bytes, own.unwrap_or(u64::MAX));
@@ -288,9 +289,9 @@ impl BufferShare {
         !self.has_reserve() && self.take_common(kept, bytes)
     }
 
-    /// Takes common memory for a buffer of `bytes` bytes, if there is enough, so that the feed can return the reserve.
-    /// The caller must then copy its buffer to the new buffer, and call [`keep`](Self::keep), which releases the
-    /// reserve.
+    /// Takes `bytes` bytes of the common memory, if there is enough, for a new buffer that replaces the buffer in the
+    /// reserve. The caller must then copy its buffer to the new buffer, and call [`keep`](Self::keep), which releases
+    /// the reserve.
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }

@@ -119,7 +119,7 @@ impl StateMetrics {
                     object_limit: None,
                     page_size: 500,
                     max_list_objects: Some(MAX_LIST_OBJECTS),
-                    // A placeholder, which `WatchContext` replaces by a budget with the configured limits.
+                    // This is a placeholder. `WatchContext` replaces it by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
                     large_objects: one_at_a_time(),
                     list_batches: batch_permits(),
@@ -229,9 +229,9 @@ impl WatchBuilder {
     ///
     /// A feed that needs more memory stops reading until other feeds have completed their objects. No data is lost. A
     /// feed that reads one object for 10 s fails if another feed has waited for 10 s. So objects that never end do not
-    /// stop all feeds. One object of the [maximum size](Self::object_size_limit) can always be read, so a limit below
-    /// twice the maximum size may be exceeded by up to the maximum size. The metrics
-    /// `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
+    /// stop all feeds. One object of the [maximum size](Self::object_size_limit) can always be read. Therefore, if the
+    /// limit is less than twice the maximum size, the memory can exceed the limit by up to the maximum size. The
+    /// metrics `kube_state_metrics_feed_buffer_bytes`, `kube_state_metrics_feed_buffer_peak_bytes` and
     /// `kube_state_metrics_feed_buffer_waits_total` show the memory in use. If your program runs several watches, each
     /// watch has its own limit.
     pub fn feed_buffer_limit(mut self, bytes: usize) -> Self {
@@ -292,9 +292,9 @@ impl WatchBuilder {
     ///
     /// The timeout is at least three times the duration of the last complete list.
     ///
-    /// The time begins with the request. It ends at the end of the list, so the timeout also applies while the server
-    /// sends objects. Time in which the list waits until other feeds free memory does not count. After the timeout, the
-    /// watch requests a list in pages, and logs this once. An hour later, it requests streaming lists again.
+    /// The timeout applies to the time from the request to the end of the list. This includes the time in which the
+    /// server sends objects, but not the time in which the list waits until other feeds free memory. After the timeout,
+    /// the watch requests a list in pages, and logs this once. An hour later, it requests streaming lists again.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self
@@ -336,10 +336,10 @@ impl WatchBuilder {
     /// limited to one object. The audit compares this number with the number of objects that the watch has received up
     /// to the same resource version. If the numbers differ, or if the watch does not reach this version within two
     /// minutes, the audit lists the metadata of all objects. It compares this metadata with the stored objects. In
-    /// addition, in about every third interval, one resource is compared in this way without such a reason. The
-    /// resources take turns. Changes that the watch receives during an audit are not reported as differences. If two
-    /// comparisons find the same difference, the resource is listed again. If the list does not remove the difference,
-    /// further lists become rarer, down to one list in twelve intervals.
+    /// addition, the audit compares one resource in this way in about every third interval, even without such a reason.
+    /// The resources take turns. Changes that the watch receives during an audit are not reported as differences. If
+    /// two comparisons find the same difference, the resource is listed again. If the list does not remove the
+    /// difference, further lists become rarer, down to one list in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ. The metric
@@ -368,8 +368,8 @@ impl WatchBuilder {
     ///
     /// Choose the time that another instance needs to start and to list its objects. During this time, two instances
     /// serve the objects, so that there is no gap in their series. If the shards follow a StatefulSet, the objects are
-    /// also served until its replicas are ready, but for at most ten minutes. Zero means that objects are removed at
-    /// once.
+    /// also served until all replicas of the StatefulSet are ready, but for at most ten minutes. Zero means that
+    /// objects are removed at once.
     pub fn shard_handover(mut self, time: Duration) -> Self {
         self.config.shard_handover = Some(time);
         self

@@ -152,7 +152,8 @@ impl fmt::Debug for ClusterWatch {
     }
 }
 
-/// The number of resources whose watches start together; then other tasks can run before further watches start.
+/// The number of resources whose watches start together. After each group of this size, other tasks can run before the
+/// next watches start.
 const STARTED_AT_ONCE: usize = 32;
 
 /// Stops the watches of removed resources and starts the watches of new resources.

@@ -29,7 +29,8 @@ pub(super) struct WatchConfig {
     pub(super) object_size_limit: Option<usize>,
     /// Maximum number of bytes of incomplete objects that all feeds together may have in memory.
     pub(super) feed_buffer_limit: Option<usize>,
-    /// How long objects of the previous shard are served after a change of the shard. `None` means the default.
+    /// After a change of the shard, the objects of the previous shard are served for this time. `None` means the
+    /// default.
     pub(super) shard_handover: Option<Duration>,
     /// How long readiness waits for failing resources.
     pub(super) readiness_deadline: Option<Duration>,
@@ -48,8 +49,8 @@ pub(super) enum NodeScope {
     Unscheduled,
 }
 
-/// If the shards follow a StatefulSet, the default time for which a shard still serves objects that have moved to
-/// another shard. New pods need this time to start and to list their objects.
+/// The default time of a hand-over if the shards follow a StatefulSet. During this time, a shard still serves the
+/// objects that have moved to another shard, because new pods need time to start and to list their objects.
 const STATEFUL_SET_HANDOVER: Duration = Duration::from_secs(30);
 
 // === impl WatchConfig ===
@@ -119,9 +120,9 @@ impl WatchConfig {
         })
     }
 
-    /// Returns the field selector that limits the watch of a resource to the configured pods. `Some(None)` means that
-    /// no selector is needed. `None` means that the resource is not watched, because it is namespaced and cannot be
-    /// selected by node. Only pods can be selected by node.
+    /// Returns the field selector that limits the watch of a resource to the configured pods; `Some(None)` if no
+    /// selector is needed. Returns `None` if the resource is not watched: it is namespaced, but only pods can be
+    /// selected by node.
     fn node_selector(&self, resource: &ResourceInfo) -> Option<Option<String>> {
         let is_pods = resource.group().is_empty() && resource.plural() == "pods";
         match &self.node {

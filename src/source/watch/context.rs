@@ -98,7 +98,8 @@ impl WatchContext {
             self.shards.subscribe(),
             target,
         );
-        // If other objects get joined labels from these objects, this shard needs the objects of all shards.
+        // Samples of this shard may get joined labels from objects of all shards. So if the objects of this store
+        // provide joined labels, the reflector reads the objects of all shards.
         reflector.reads_all_shards = store.source_kind().is_some();
         reflector.with_audits(&self.rotation)
     }
@@ -127,8 +128,7 @@ impl WatchContext {
         let options = Options {
             object_limit: None,
             use_cache: false,
-            // Do not remove the objects if the server forbids them, because they have no samples that could become
-            // stale.
+            // Keep the objects when the server forbids them: they have no samples that could become stale.
             forget_forbidden_after: None,
             ..self.config.options.clone()
         };

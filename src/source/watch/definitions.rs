@@ -153,14 +153,13 @@ impl DefinitionWatch {
     }
 }
 
-/// After a call that sets the known kinds, there is a pause before the next call. The duration of the pause is the
-/// duration of the call multiplied by this number. Each call takes time for all kinds, even if only one has changed.
-/// Without the pause, the CPU time would grow with the square of the number of definitions if thousands of definitions
-/// arrive one after another.
+/// After a call that sets the known kinds, there is a pause before the next call. The pause is as long as the call,
+/// multiplied by this number. Each call takes time for all kinds, even if only one has changed. If thousands of
+/// definitions arrive one after another, the pause keeps the CPU time from growing with the square of their number.
 const PAUSE_FACTOR: u32 = 9;
 
-/// Sets the known kinds whenever they have changed. If there are several changes during a pause, the kinds are set
-/// once.
+/// Waits for changes of the definitions, and passes the kinds of the definitions to the registry after each change. If
+/// there are several changes during a pause, the registry gets the kinds once.
 async fn apply_changes(kinds: Arc<DefinedKinds>) {
     loop {
         kinds.changed.notified().await;

@@ -54,7 +54,8 @@ impl EventSplitter {
         self.event.make_room(more).await
     }
 
-    /// Waits until the feed has been reading this event for too long while another feed waits for memory.
+    /// Waits until the feed must fail: it has been reading this event for too long, and another feed has been waiting
+    /// for memory for too long.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.event.read_too_long().await
     }

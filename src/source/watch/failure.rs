@@ -233,7 +233,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Returns the error about the credentials, if the credentials are the cause of an error.
+/// Returns the cause of an error, if the cause is the credentials.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
         kube::Error::Auth(error) => Some(error),

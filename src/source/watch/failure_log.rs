@@ -58,11 +58,11 @@ struct Pending {
     messages: Vec<Message>,
     /// The last message for each failure reason.
     logged: Vec<Logged>,
-    /// The resources for which the log shows a failure and no later recovery.
+    /// The resources whose last message in the log is a failure, not a recovery.
     failing: HashSet<Subject>,
 }
 
-/// A message that was not logged yet, so that more resources can be added.
+/// A message that waits before it is logged, so that more resources can be added.
 #[derive(Debug)]
 struct Message {
     event: Event,
@@ -162,7 +162,8 @@ impl FailureLog {
         self.credentials.lock().settle_one();
     }
 
-    /// Logs an event of a resource after a short delay, in one message with the same event of other resources.
+    /// Logs an event of a resource after a short delay. If other resources have the same event, one message names all
+    /// of them.
     pub(super) fn log(&self, event: Event, subject: &Subject, error: &str) {
         self.pending.lock().add(event, subject, error);
         self.changed.notify_one();
@@ -172,7 +173,7 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Decreases the number of watches with refused credentials by one. If no such watch remains, returns the time at
+    /// Decreases the number of watches with refused credentials by one. If the number is then zero, returns the time at
     /// which the refusals began.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
@@ -393,8 +394,8 @@ mod tests {
         }
     }
 
-    /// Returns the messages that are not logged yet: the event, the number of resources, and the seconds until the
-    /// message is logged.
+    /// Returns the messages that are not logged yet. Each item has the event, the number of resources, and the seconds
+    /// until the message is logged.
     fn pending(log: &FailureLog) -> Vec<(Event, usize, u64)> {
         let pending = log.pending.lock();
         let now = Instant::now();

@@ -60,8 +60,8 @@ impl WatchHandle {
 
     /// Changes the shard.
     ///
-    /// The samples of objects that are in the old and in the new shard stay. The samples of objects that are only in
-    /// the old shard are removed after the time [`shard_handover`](super::WatchBuilder::shard_handover).
+    /// If an object is in both the old and the new shard, its samples stay. If an object is only in the old shard, its
+    /// samples are removed after the time [`shard_handover`](super::WatchBuilder::shard_handover).
     ///
     /// The watch lists every resource again to get the objects of the new shard. If the host feeds a resource, the host
     /// must also list this resource again.

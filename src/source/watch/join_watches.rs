@@ -30,8 +30,9 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
     reflectors
 }
 
-/// Returns the kinds of objects that provide labels to join and need a separate watch. These kinds have no store, or
-/// their store is not watched because the watch is limited to the pods of one node or to pods without a node.
+/// Returns the kinds that are watched only because labels are joined from their objects. Such a kind has no store. Or
+/// the watch is limited to the pods of one node, or to pods without a node, and therefore does not feed the store of
+/// this kind.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);

@@ -51,7 +51,7 @@ type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// The kind of a table.
 const TABLE: &str = "Table";
-/// The key under which a list has its items, and the key under which a table has its rows.
+/// The name of the field with the items of a list, and the name of the field with the rows of a table.
 const ITEMS: &[u8] = b"\"items\"";
 const ROWS: &[u8] = b"\"rows\"";
 /// Maximum size of a list without its items.

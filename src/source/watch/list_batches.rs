@@ -85,15 +85,15 @@ pub(super) struct AppliedBatches {
 const BATCH: usize = PAGE_ROWS;
 /// A batch with at least this number of bytes is full.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log names fewer
-/// objects that did not decode.
+/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log names even fewer
+/// of the objects that did not decode.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that apply batches, for all watches of a cluster together.
 const MAX_THREADS: usize = 4;
 
-/// Returns the permits for batches, which all reflectors of a watch share. The number of threads is one less than the
-/// number of processors, but at most [`MAX_THREADS`]. One processor remains free for the tasks of the watches. Each
-/// thread has two permits, because a task fills the next batch while the thread applies a batch.
+/// Returns the permits for batches. All reflectors of a watch share these permits. The number of threads is one less
+/// than the number of processors, but at most [`MAX_THREADS`]. One processor remains free for the tasks of the watches.
+/// Each thread has two permits, because a task fills the next batch while the thread applies a batch.
 pub(super) fn batch_permits() -> Arc<Semaphore> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(2 * (processors - 1).min(MAX_THREADS)))
@@ -120,8 +120,8 @@ impl ListBatches {
         self.objects = 0;
     }
 
-    /// Offers the next object of the list, which must be smaller than [`Encoding::large_object`]. Returns false if no
-    /// batch takes the object, so that the caller must apply the object.
+    /// Offers the next object of the list. The object must be smaller than [`Encoding::large_object`]. Returns false if
+    /// no batch takes the object, so that the caller must apply the object.
     ///
     /// `helper` returns the [`ListHelper`] that applies objects on the other thread, and `hasher` returns the hash
     /// function for their keys. This function calls `begin` before it creates a batch.
@@ -156,7 +156,8 @@ impl ListBatches {
         true
     }
 
-    /// Whether some objects are not applied yet, or [`finish`](Self::finish) has not returned some results yet.
+    /// Whether [`finish`](Self::finish) is still necessary: some objects are not applied, or some results are not
+    /// returned.
     pub(super) fn is_in_use(&self) -> bool {
         let is_filled = self.batch.is_some() || self.waiting.is_some();
         is_filled || self.running.is_some() || self.worker.is_some()

@@ -1,9 +1,9 @@
 //! [`ListProgress`]: detects a paged list that does not end.
 //!
-//! A page contains a token (`metadata.continue`), with which the next page is requested. In a correct list, all pages
-//! have different tokens and objects, because a token contains the key of the next object. Therefore, a page that
-//! occurs twice means that the list does not end. The maximum numbers in this module are far above the numbers in the
-//! largest clusters, which have about a million objects of a resource.
+//! A page contains a token (`metadata.continue`) for the request of the next page. A token contains the key of the next
+//! object, so all pages of a correct list have different tokens and objects. If a page occurs twice, the list does not
+//! end. The maximum numbers in this module are far above the numbers in the largest clusters, which have about a
+//! million objects of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;

@@ -41,7 +41,7 @@ fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 // === impl ListMetaFields ===
 
 impl ListMetaFields {
-    /// Returns the metadata, if it has a version and if the version and the token are not too long.
+    /// Returns the metadata. Returns an error if the version is missing, or if the version or the token is too long.
     pub(super) fn checked(self) -> Result<ListMeta, SplitError> {
         let given = |text: &String| !text.is_empty();
         let version = self.resource_version.filter(given);

@@ -52,12 +52,13 @@ impl ListSplitter {
         self.item.make_room(more).await
     }
 
-    /// Waits until the feed has been reading this item for too long while another feed waits for memory.
+    /// Resolves when this feed reads one item for too long while another feed waits for memory.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.item.read_too_long().await
     }
 
-    /// Accepts the next bytes, and calls `each` with every item, or header of a table, that these bytes complete.
+    /// Accepts the next bytes, and calls `each` with every part that is now complete. A part is an item, or the header
+    /// of a table.
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],

@@ -1,7 +1,8 @@
 //! Metrics of the watches, for a registry of the host.
 //!
-//! In [`WatchMetrics`], the metrics above the blank line have the names, labels and values of kube-state-metrics, so
-//! that the alerts of kube-state-metrics work. The metrics below the blank line do not exist in kube-state-metrics.
+//! In [`WatchMetrics`], a blank line separates two groups of metrics. The metrics above the line have the names, labels
+//! and values of kube-state-metrics, so that the alerts of kube-state-metrics work. The metrics below the line do not
+//! exist in kube-state-metrics.
 
 use std::collections::HashSet;
 use std::sync::Arc;

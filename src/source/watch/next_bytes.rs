@@ -1,7 +1,7 @@
 //! Reads the bytes of a list, with a deadline for the next object and a deadline for the whole list.
 //!
-//! There is a third deadline: if another feed waits for memory, this feed may not keep an incomplete object in memory
-//! for too long.
+//! While another feed waits for memory, a third deadline limits how long this feed keeps an incomplete object in
+//! memory.
 
 use std::time::Duration;
 

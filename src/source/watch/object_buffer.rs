@@ -72,7 +72,7 @@ impl ObjectBuffer {
     ///
     /// # Errors
     ///
-    /// Returns an error if the feed already has memory from the budget, and waits for too long.
+    /// Returns an error if the wait takes too long. A feed without memory from the budget can wait for any time.
     pub(super) async fn make_room(&mut self, more: usize) -> Result<Duration, HeldTooLong> {
         let needed = self.within_limit(self.bytes.len() + more);
         if needed <= self.bytes.capacity() {
@@ -89,8 +89,8 @@ impl ObjectBuffer {
         Ok(began.elapsed())
     }
 
-    /// Waits until the feed has been reading an object for too long while another feed waits for memory. Never resolves
-    /// for small objects.
+    /// Waits until the feed must fail: it has been reading an object for too long, and another feed has been waiting
+    /// for memory for too long. Never resolves for small objects.
     pub(super) async fn read_too_long(&self) -> HeldTooLong {
         self.share.read_too_long().await;
         HeldTooLong
@@ -131,8 +131,8 @@ impl ObjectBuffer {
         self.share.object_ended();
     }
 
-    /// Releases the memory that the buffer does not use. If the buffer is in the reserve and has few bytes left, tries
-    /// to move these bytes to the common memory, so that other feeds can use the reserve.
+    /// Releases the memory that the buffer does not use. Tries to move the last few bytes from the reserve to the
+    /// common memory, so that other feeds can use the reserve.
     pub(super) fn settle(&mut self) {
         // Only a small object is moved out of the reserve, because copying a large object takes time.
         if self.in_reserve && self.bytes.len() <= LARGE {
@@ -162,8 +162,8 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // If the limit is only slightly higher than the next power of two, the capacity is the limit. If the
-            // capacity were the power of two, the last bytes of an event would cause another copy.
+            // A limit that is only slightly higher than the next power of two becomes the capacity. With the power of
+            // two as the capacity, the last bytes of an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };

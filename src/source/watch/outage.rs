@@ -1,5 +1,5 @@
-//! [`Outage`]: logs, once for all resources, that the API server does not answer. An outage begins with a request that
-//! gets no response, and ends with the next response.
+//! [`Outage`]: logs that the API server does not answer, once for all resources together. An outage begins with a
+//! request that gets no response, and ends with the next response.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// No outage begins within this time after a response, because requests that fail in this time may have been sent
-/// during an earlier outage.
+/// The minimum time between a response and the start of an outage. A request that fails earlier may have been sent
+/// during the previous outage.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Outage {

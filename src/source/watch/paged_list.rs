@@ -49,8 +49,8 @@ impl<S: ListWatchSink> Reflector<S> {
         match self.list_pages().await {
             Ok(()) => {
                 if self.is_stream_unanswered {
-                    // The server has answered this paged list, but not the last streaming list. Therefore, only
-                    // streaming lists fail.
+                    // The server has answered this paged list, but it did not answer the last streaming list. So the
+                    // problem is only in streaming lists, and the watch stops using them.
                     self.give_up_streaming();
                 }
                 NextStep::now(Action::Watch)
@@ -86,8 +86,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 progress: ListProgress::new(),
             };
             match self.pages(&mut pages, &parameters).await {
-                // The list begins again, because the shard changed during the list. The earlier pages lack the objects
-                // that are new in the shard.
+                // The shard changed during the list, so the list begins again. The pages before the change lack the
+                // objects that are new in the shard.
                 Ok(_) if self.needs_list() => {}
                 Ok(version) => break (version, pages),
                 Err(failure) => {
@@ -104,7 +104,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Changes the parameters if `failure` means that a version has expired. Returns every other failure.
+    /// Changes the parameters for a further attempt if a version has expired. Returns `failure` if a further attempt is
+    /// not useful.
     fn retry_expired(
         &mut self,
         failure: Failure,

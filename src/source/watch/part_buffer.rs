@@ -13,13 +13,15 @@ use crate::decode::Encoding;
 #[derive(Debug)]
 pub(super) struct PartBuffer {
     bytes: ObjectBuffer,
-    /// The identity of the object, if the part is larger than the limit of the buffer. Such a part is not buffered.
+    /// The identity of the object, if the part is larger than the limit of the buffer. The buffer does not store such a
+    /// part.
     oversized: Option<OversizedObject>,
     encoding: Encoding,
     of_start: OfStart,
 }
 
-/// Reads the first bytes of an item or event that is too large: the bytes in the buffer, then the bytes that follow.
+/// Reads the start of a part that is too large. The second argument is the bytes in the buffer, and the third argument
+/// is the bytes that follow.
 type OfStart = fn(Encoding, &[u8], &[u8]) -> OversizedObject;
 
 // === impl PartBuffer ===
@@ -61,7 +63,7 @@ impl PartBuffer {
         self.bytes.read_too_long().await
     }
 
-    /// Appends bytes, unless the part is or becomes larger than the limit of the buffer.
+    /// Appends bytes. If the part becomes larger than the limit of the buffer, records only the identity of its object.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.oversized.is_none() && self.bytes.append(bytes).is_err() {
             let oversized = (self.of_start)(self.encoding, self.bytes.bytes(), bytes);

@@ -14,19 +14,19 @@ use tokio::time::Instant;
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
 
-/// The representation that a feed has requested, and the data with which the feed reads the responses.
+/// The representation that a feed has requested, and what the feed must know to read the responses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialObjects {
     requested: Representation,
-    /// In the tables of the current list or watch, the position of the column that contains the type of a secret.
+    /// The position of the column with the type of a secret, in the tables of the current list or watch.
     type_column: Option<usize>,
-    /// The end of the period in which whole objects are requested, because a table lacked a column.
+    /// The time until which the feed requests whole objects, because a table lacked a column.
     whole_until: Option<Instant>,
     /// Whether an object was lost since the last list, because a table lacked a column.
     has_lost_object: bool,
 }
 
-/// The error for a table that lacks a column, or whose columns are unknown.
+/// The error if a table lacks a column, or if its columns are unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MissingColumn;
 
@@ -40,7 +40,7 @@ pub(super) enum ObjectJson<'a> {
     Built(Overwritten),
 }
 
-/// The fields that are read from a list item or from the object of an event. The item or object is a whole object, the
+/// An item of a list or the object of an event, with only the fields that the feed reads. It is a whole object, the
 /// metadata of an object, a table or a row.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +49,7 @@ struct Received<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
-    /// The columns of a table. Only the first event of a watch has the columns.
+    /// The columns of a table. In a watch, only the table of the first event has them.
     #[serde(borrow)]
     column_definitions: Option<&'a RawValue>,
     #[serde(borrow)]

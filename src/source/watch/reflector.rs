@@ -86,7 +86,7 @@ pub(super) struct Reflector<S> {
     pub(super) reads_all_shards: bool,
     /// Whether the sink reads only the metadata of objects.
     pub(super) reads_only_metadata: bool,
-    /// The [generation](ShardScope::generation) of the scope with which the current list or watch was requested.
+    /// The current list or watch was requested with this [generation](ShardScope::generation) of the scope.
     pub(super) generation: u64,
     pub(super) backoff: Backoff,
     /// The resource version of the stored objects.
@@ -97,10 +97,9 @@ pub(super) struct Reflector<S> {
     listed_newest: Option<u64>,
     /// Whether the server no longer has `version`.
     pub(super) version_lost: bool,
-    /// Whether the next list must have all changes up to now, because an audit has found a difference between the
-    /// stored objects and the server. The cache of the server may lack the same changes as the watch. The server
-    /// answers streaming lists, and lists that accept any version, from this cache. So the next list must be a paged
-    /// list of the latest version.
+    /// Whether an audit has found a difference, so that the next list must have all changes up to now. The cache of the
+    /// server may lack the same changes as the watch. The server answers streaming lists, and lists that accept any
+    /// version, from this cache. Therefore, the next list must be a paged list of the latest version.
     pub(super) heals: bool,
     /// The end of the period in which paged lists are requested, because the server does not complete streaming lists.
     pub(super) paged_until: Option<Instant>,
@@ -118,19 +117,19 @@ pub(super) struct Reflector<S> {
     pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
     pub(super) cut_streams: u32,
-    /// The stored version at the time when a watch last sent an invalid event.
+    /// The stored version at the last invalid event of a watch.
     pub(super) broken_at: Option<String>,
     /// Number of consecutive watches that were closed because the server sent no event.
     pub(super) silent_watches: u32,
     /// Number of consecutive silent watches after which the objects are listed again.
     pub(super) silent_watches_before_list: u32,
-    /// The time of the first response that says that the resource does not exist, if all later responses also say so.
+    /// The time since which every response says that the resource does not exist.
     not_found_since: Option<Instant>,
     /// Whether the objects were removed because the server forbids the resource.
     is_forgotten: bool,
-    /// The objects that did not decode and were logged.
+    /// The objects that a warning has already named, because they did not decode.
     logged_undecodable: HashSet<String>,
-    /// The objects that were larger than the maximum size and were logged.
+    /// The objects that a warning has already named, because they were larger than the maximum size.
     logged_oversized: HashSet<String>,
     pub(super) audit: Option<Audit>,
 }
@@ -151,7 +150,7 @@ pub(super) enum Action {
     Watch,
 }
 
-/// How long paged lists are requested after the server did not complete a streaming list.
+/// After an incomplete streaming list, the reflector requests paged lists for this time.
 const PAGED_FOR: Duration = Duration::from_secs(3600);
 /// Maximum number of skipped objects that are logged as warnings. This limit keeps the log short if no object of a
 /// resource decodes.
@@ -360,7 +359,8 @@ impl<S: ListWatchSink> Reflector<S> {
         selector.filter(|_| !self.reads_all_shards)
     }
 
-    /// Whether the scope or the sink requires objects or fields that the last list did not contain.
+    /// Whether a new list is necessary, because the last list did not contain all objects or fields that are needed
+    /// now.
     pub(super) fn needs_list(&self) -> bool {
         self.scope.borrow().generation != self.generation
             || self.sink.wants_list()
@@ -402,8 +402,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// If the server has rejected streaming lists and is now unreachable, allows streaming lists again. A new server,
-    /// which may support them, may replace the unreachable server.
+    /// Allows streaming lists again if the server has rejected them and is now unreachable. A new server may replace
+    /// this server and support streaming lists.
     pub(super) fn reset_streaming_if_unreachable(&mut self, failure: &Failure) {
         if failure.reason == FailureReason::Unreachable && !self.gave_up_streaming {
             self.paged_until = None;
@@ -445,7 +445,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Updates `listed_newest` after an object of the list in progress was applied.
+    /// Updates `listed_newest`. The caller must have applied an object of the list in progress.
     pub(super) fn note_listed(&mut self) {
         let version = resource_version::as_u64(self.sink.last_version());
         self.listed_newest = self.listed_newest.max(version);
@@ -533,8 +533,8 @@ impl NextStep {
     }
 }
 
-/// Whether to log a skipped object as a warning. Each object is logged as a warning once, up to [`MAX_LOGGED`] objects.
-/// `logged` contains the objects that were already logged for the same reason.
+/// Whether to log a skipped object as a warning: only the first time, and only for [`MAX_LOGGED`] objects. `logged`
+/// contains the objects that already have a warning for the same reason.
 fn is_first_log(logged: &mut HashSet<String>, object: String) -> bool {
     logged.len() < MAX_LOGGED && logged.insert(object)
 }

@@ -76,7 +76,7 @@ struct Status {
 pub(super) async fn follow(context: WatchContext, pod: OwnPod) {
     let (client, timeouts) = (&context.config.client, &context.config.options.timeouts);
     let replicas = pod.replicas(client, &context.health, timeouts).await;
-    // The metrics of this watch are separate and not registered, so that its requests do not count as requests of the
+    // This watch has separate metrics, which are not registered. Otherwise, its requests would count as requests of the
     // watch that exports StatefulSets.
     let Ok(metrics) = WatchMetrics::new() else {
         return;
@@ -123,8 +123,8 @@ impl ListWatchSink for ReplicaSink {
         let has_status = set.status.replicas.is_some();
         // `set_replicas_ready` is called before the shard changes, so that the hand-over waits for the new replicas.
         (self.shards).set_replicas_ready(!has_status || set.status.ready_replicas >= total);
-        // If this replica's ordinal is outside the range of the StatefulSet, the replica gets the index of a shard
-        // without objects, because Kubernetes deletes the replica soon.
+        // A replica with an ordinal outside the range of the StatefulSet gets the index of a shard without objects.
+        // Kubernetes deletes such a replica soon.
         let index = self.replicas.ordinal.checked_sub(set.spec.ordinals.start);
         let shard = Shard::of_replica(index.unwrap_or(total), total);
         self.is_found = true;
@@ -137,7 +137,7 @@ impl ListWatchSink for ReplicaSink {
         Ok(())
     }
 
-    /// Does not change the shard, because the pods of a deleted StatefulSet are also deleted.
+    /// Keeps the shard: if the StatefulSet is deleted, its pods are deleted, too.
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         self.read(object).map(drop)
     }

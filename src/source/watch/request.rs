@@ -120,9 +120,9 @@ impl Target {
 ///
 /// # Errors
 ///
-/// Returns an error if the name is empty, `.` or `..`, or contains `/`, `\` or `%`. With such a name, a server or a
-/// proxy that decodes and normalizes paths would read a different path. No API group, version, resource, namespace or
-/// pod has such a name.
+/// Returns an error if the name is empty, `.` or `..`, or contains `/`, `\` or `%`. A server or a proxy may decode and
+/// normalize paths, and would then read a different path. No API group, version, resource, namespace or pod has such a
+/// name.
 pub(super) fn segment(name: &str) -> Result<String, Failure> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '%']) {
         let message = format!("`{name}` cannot be part of the path of a request");

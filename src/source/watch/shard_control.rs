@@ -103,8 +103,8 @@ impl ShardControl {
         self.changed.notify_one();
     }
 
-    /// If there is a next shard, and [`MIN_PERIOD`] has passed since the last change by the StatefulSet, makes the next
-    /// shard the current shard.
+    /// Makes the next shard the current shard. Does nothing if there is no next shard, or if less than [`MIN_PERIOD`]
+    /// has passed since the last change by the StatefulSet.
     fn follow(&self, current: &mut Current) {
         let now = Instant::now();
         if current.next_at().is_some_and(|at| at > now) {
@@ -113,8 +113,7 @@ impl ShardControl {
         let Some(shard) = current.next.take() else {
             return;
         };
-        // Only the change of a known shard delays the next change. The first known shard does not delay the next
-        // change.
+        // Only a change from a known shard delays the next change.
         if current.shard.is_some() {
             current.changed_at = Some(now);
         }

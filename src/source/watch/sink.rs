@@ -17,7 +17,7 @@ pub(super) trait ListWatchSink: Send + 'static {
     /// Decodes an object, and adds it or replaces its earlier version.
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
-    /// Decodes an object and removes it.
+    /// Decodes an object, and removes its earlier version.
     fn delete(&mut self, object: Encoded<'_>) -> Result<(), DecodeError>;
 
     /// Whether the protobuf encoding of the kind has all fields that the sink needs.
@@ -75,7 +75,7 @@ pub(super) trait ListWatchSink: Send + 'static {
         None
     }
 
-    /// Ends the page to which the sink adds rows, because a [helper](Self::list_helper) adds the next page.
+    /// Ends the page to which the sink adds rows, so that a [helper](Self::list_helper) can add the next page.
     fn end_page(&self) {}
 }
 

@@ -12,8 +12,7 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// If this number of consecutive streaming lists have ended before they were complete, the reflector requests a paged
-/// list.
+/// Number of consecutive incomplete streaming lists after which the reflector requests a paged list.
 const MAX_CUT_STREAMS: u32 = 2;
 /// Minimum timeout of a streaming list, as a multiple of the duration of the last complete list. If the configured
 /// deadline is shorter, this timeout applies.

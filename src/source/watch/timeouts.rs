@@ -34,8 +34,8 @@ pub struct WatchTimeouts {
     /// applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon after an
     /// outage.
     pub backoff_max_unreachable: Duration,
-    /// How long [`backoff_max_unreachable`](Self::backoff_max_unreachable) applies after the server is reachable again,
-    /// 60 s by default.
+    /// After the server is reachable again, [`backoff_max_unreachable`](Self::backoff_max_unreachable) still applies
+    /// for this time, 60 s by default.
     pub recovery: Duration,
     /// Time without a failure after which the backoff is reset to the first backoff, 120 s by default. A watch that
     /// lasts at least as long as the last backoff also resets the backoff.
@@ -55,8 +55,8 @@ pub struct WatchTimeouts {
     /// How long events are collected before the watch reads them together, 15 ms by default. Reading each event
     /// separately needs much more CPU time.
     pub gather: Duration,
-    /// How long the samples of a resource are served while the server answers that the resource does not exist, 60 s by
-    /// default.
+    /// Time after which the samples of a resource are removed if the server answers that the resource does not exist,
+    /// 60 s by default.
     pub gone_after: Duration,
 }
 
@@ -147,8 +147,7 @@ impl Backoff {
 
     /// The backoff after `failure`.
     ///
-    /// If a version has expired for the first time, the backoff is zero, because the expiry of a version is not an
-    /// error.
+    /// The backoff is zero if a version has expired for the first time, because this is not an error.
     pub(super) fn next(&mut self, failure: &Failure) -> Duration {
         let now = Instant::now();
         let (timeouts, reason) = (&self.timeouts, failure.reason);

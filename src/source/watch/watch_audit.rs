@@ -21,8 +21,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 return false;
             };
             let Some(version) = version else {
-                // Without a numeric version, the audit cannot compare the objects of the watch and of a list at the
-                // same version.
+                // An audit compares the objects of the watch with a list of the same version. This requires a numeric
+                // version.
                 audit.unknown(None);
                 received.close_window();
                 return false;
@@ -41,8 +41,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 Step::Compare(listed) => self.compare(listed),
                 Step::Agreed { compared } => {
                     received.close_window();
-                    // If only the numbers of objects were compared, no result is reported: equal numbers do not prove
-                    // that a known difference has ended.
+                    // A comparison of only the numbers of objects is not reported, because equal numbers do not prove
+                    // that an earlier difference has ended.
                     self.feed.reporter().audited(compared.then_some(0));
                 }
                 Step::Unknown(failure) => {
@@ -78,8 +78,8 @@ impl<S: ListWatchSink> Reflector<S> {
         audit.probe(lister);
     }
 
-    /// Lists the identities of the objects. If `confirms` is true, the list is for the second comparison of the audit,
-    /// and the recorded changes are kept. Otherwise, starts to record the changes that the watch receives.
+    /// Lists the identities of the objects for a comparison. For the first comparison of an audit, starts to record the
+    /// changes that the watch receives. For the second comparison (`confirms` is true), keeps the recorded changes.
     fn request_identities(&mut self, confirms: bool) {
         let rows = self.sink.rows();
         let lister = self.lister();
@@ -100,7 +100,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Compares a list with the rows.
     fn compare(&mut self, listed: Listed) {
         let rows = self.sink.rows();
-        // If the shard has changed after the request, the list and the rows cannot be compared.
+        // The list and the rows can be compared only if the shard has not changed since the request.
         let rows = rows.filter(|rows| Arc::ptr_eq(rows.filter(), &listed.filter));
         let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
             return;

@@ -1,4 +1,4 @@
-//! Watches the changes since the stored version, which is the resource version up to which all changes are stored.
+//! Watches the changes since the stored version: up to this resource version, all changes are stored.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Minimum duration of a watch. A shorter watch counts as failed. After a failed watch, the next watch must also last
-/// at least as long as the backoff.
+/// Minimum duration of a watch. A shorter watch counts as failed. After such a watch, the minimum is the backoff, if
+/// the backoff is longer.
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive server errors after which the reflector requests a list.
 const MAX_SERVER_ERRORS: u32 = 3;
@@ -80,9 +80,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.feed.following();
     }
 
-    /// Returns the minimum duration of a watch. A shorter watch counts as failed, even if it sent events. The minimum
-    /// is [`MIN_WATCH`]. If the previous watch was too short and the last backoff was longer than [`MIN_WATCH`], the
-    /// minimum is this backoff.
+    /// Returns the minimum duration of a watch. A shorter watch counts as failed, even if it sent events. Usually, the
+    /// minimum is [`MIN_WATCH`]. After a watch that was too short, the minimum is the last backoff, if this is longer.
     fn min_watch(&self) -> Duration {
         if self.is_watch_unstable {
             self.backoff.last_wait().max(MIN_WATCH)
@@ -124,8 +123,8 @@ impl<S: ListWatchSink> Reflector<S> {
         NextStep::after(Failure::of_reachable(message), Action::Watch)
     }
 
-    /// Resumes the watch. If the watch lasted for less time than the last backoff, first waits until this backoff has
-    /// passed since the start of the watch. Therefore, the server does not get more requests than during failures.
+    /// Resumes the watch. After a watch that was shorter than the last backoff, first waits for the rest of this
+    /// backoff. So the server does not get more requests than during failures.
     fn resume(&mut self, lived: Duration) -> NextStep {
         let pause = self.backoff.last_wait().saturating_sub(lived);
         if pause.is_zero() {
@@ -138,8 +137,8 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Resumes a watch that was silent for too long. If resumed watches stay silent, the objects are listed, because
     /// the server or a proxy may drop the events of every watch.
     ///
-    /// Some servers send no bookmarks. A watch of such a server is silent while no object changes. Each list doubles
-    /// the number of silent watches that lead to the next list, so that a server without bookmarks gets few lists.
+    /// Some servers send no bookmarks. A watch of such a server is silent while no object changes. After each list,
+    /// twice as many silent watches are needed for the next list. So a server without bookmarks gets few lists.
     fn after_silent_watch(&mut self, lived: Duration) -> NextStep {
         self.silent_watches += 1;
         if self.silent_watches < self.silent_watches_before_list {

@@ -84,7 +84,8 @@ impl<'a> WatchEvent<'a> {
     fn parse_line(line: &'a [u8]) -> Option<Self> {
         let line = line.trim_ascii();
         for (kind, start) in USUAL {
-            // The object is between this prefix and the closing brace, so the event is not parsed to find the object.
+            // The object is between this prefix and the closing brace. So the code finds the object without parsing the
+            // event.
             if let Some(object) = line
                 .strip_prefix(start)
                 .and_then(|rest| rest.strip_suffix(b"}"))

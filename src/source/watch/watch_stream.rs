@@ -62,7 +62,7 @@ pub(super) struct Stream {
     pub(super) phase: Phase,
     encoding: Encoding,
     /// The time of the request. If a streaming list waits until other feeds release memory, this wait is added to
-    /// `opened`. Therefore, such waits do not count towards the deadline of the list.
+    /// `opened`, so that the wait does not count towards the deadline of the list.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list that have arrived.
@@ -70,8 +70,8 @@ pub(super) struct Stream {
     turn: Turn,
 }
 
-/// An event that may take long to handle, or that follows such an event. Deferred events are handled in their order
-/// after the received bytes have been split into events.
+/// An event that may take long to handle, or any event after such an event. The stream first splits the received bytes
+/// into events, and then handles the deferred events in their order.
 enum Deferred {
     Event(Bytes),
     Oversized(OversizedObject),
@@ -158,8 +158,8 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Returns why a stream ends if no event was complete before the timeout. A watch without events is silent, but a
-    /// watch with an incomplete event has failed. For a streaming list, the result is the same in both cases, and the
-    /// reflector then requests a paged list.
+    /// watch with an incomplete event has failed. A streaming list has the same result in both cases: the reflector
+    /// then requests a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -198,8 +198,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 return ControlFlow::Continue(());
             }
             let Ok(next) = timeout(PAUSE, response.read()).await else {
-                // A wakeup of the task for each event costs more than handling the event, so several events are
-                // collected.
+                // Collect several events, because waking the task for each event costs more than handling the event.
                 sleep(self.options.timeouts.gather).await;
                 self.sink.paused();
                 return ControlFlow::Continue(());
@@ -325,7 +324,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(event, stream, arrived)
     }
 
-    /// Handles an event, if its object is not expensive to apply and no objects of the list must be applied first.
+    /// Handles an event, unless the event must wait: its object is expensive to apply, or objects of the list must be
+    /// applied first.
     fn handle_event(
         &mut self,
         event: &[u8],
@@ -358,8 +358,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 ends_list,
                 object,
             } => {
-                // If tables are requested, the first event of a watch defines the columns for all events, and may be a
-                // bookmark.
+                // This bookmark may be the first event of the watch. If tables are requested, the first event defines
+                // the columns for all events.
                 self.sink.partial.read_columns(object.bytes());
                 self.handle_bookmark(version, ends_list, stream)
             }
@@ -368,8 +368,8 @@ impl<S: ListWatchSink> Reflector<S> {
         handled.map(|()| Handled::Done)
     }
 
-    /// Offers an object of the list at the start of a stream to another thread. Returns false if the caller must apply
-    /// the object.
+    /// Offers an object to another thread, if the object belongs to the list at the start of the stream. Returns false
+    /// if the caller must apply the object.
     fn offer(&mut self, kind: EventKind, object: Encoded<'_>, phase: Phase) -> bool {
         let is_listed = phase == Phase::Listing && kind == EventKind::Added;
         let is_small = object.bytes().len() < object.encoding().large_object();
@@ -385,8 +385,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// The namespace and the name of the object in an event, if the object is larger than the limit for objects. The
-    /// limit for events is higher, so an event within its limit may contain an object above the limit for objects.
+    /// Returns the namespace and the name of the object in an event, if the object is too large. The limit for events
+    /// is higher than the limit for objects, so an event within its limit may contain an object that is too large.
     fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         let is_oversized = object.bytes().len() > limit;

@@ -57,7 +57,7 @@ impl ColumnBuilder {
     /// Returns the number of the entry for a cell. Creates the entry if it is missing.
     fn number_of(&mut self, cell: &[u8]) -> u8 {
         let place = (u32::try_from(self.text.len()).ok()).zip(u32::try_from(cell.len()).ok());
-        // If the text of the column would become longer than 4 GiB, the cell becomes an empty cell, as in
+        // The text of a column cannot be longer than 4 GiB. A cell that does not fit becomes an empty cell, as in
         // [`Column::insert`].
         let Some((start, len)) = place.filter(|(start, len)| start.checked_add(*len).is_some())
         else {

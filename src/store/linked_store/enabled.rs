@@ -1,7 +1,7 @@
 //! Linked stores, if the feature `custom-resources` is enabled.
 //!
-//! A linked store has the families that a configuration adds to a resource, and is fed by the writers of the resource's
-//! store (here, the *main store*). The exporter replaces the linked store when the configuration changes.
+//! A linked store has the families that a configuration adds to a resource. The writers of the resource's store (here,
+//! the *main store*) also feed the linked store. The exporter replaces the linked store when the configuration changes.
 
 use std::any::Any;
 
@@ -16,7 +16,7 @@ pub(in super::super) struct LinkedWriter {
     attached: Option<Box<AttachedFeeder>>,
 }
 
-/// The feeder of the store that was linked at the start of the last list.
+/// The linked store at the start of the last list, and the feeder of this store.
 struct AttachedFeeder {
     store: MetricsStore<JsonObject>,
     feeder: RowFeeder,
@@ -54,8 +54,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
-            // The old store is cleared here, because its writers would clear it too late: a writer closes its feeder of
-            // the old store only when the writer applies the next object.
+            // The old store is cleared here. A writer would close its feeder of the old store only with its next
+            // object, which is too late.
             before.remove_all_feeders();
         }
     }
@@ -148,7 +148,7 @@ impl LinkedWriter {
         store.decode_whole(object)
     }
 
-    /// Whether `paths` contain all fields that the families of the store and of the linked store read.
+    /// Whether the families of the store and of the linked store read only fields in `paths`.
     pub(in super::super) fn reads_only<K: CollectedResource>(
         &self,
         store: &MetricsStore<K>,
@@ -197,8 +197,8 @@ impl LinkedWriter {
         }
     }
 
-    /// Whether a message has all fields that the currently linked store reads. The attached feeder may belong to an
-    /// older linked store, which does not affect the result.
+    /// Whether a message has all fields that the currently linked store reads. The result does not depend on the
+    /// attached feeder, which may belong to an older linked store.
     #[cfg(feature = "protobuf")]
     pub(in super::super) fn is_in<K: CollectedResource>(
         store: &MetricsStore<K>,

@@ -114,7 +114,7 @@ fn the_catalogue_is_that_of_kube_state_metrics() {
             "resource": entry.resource.name(),
             "stability": family.stability().as_str(),
             "type": match family.metric_type() {
-                // All current families of kube-state-metrics are counters or gauges, so every other type is written as
+                // kube-state-metrics currently has only counters and gauges. So the catalogue shows every other type as
                 // a gauge.
                 MetricType::Counter => "counter",
                 _ => "gauge",

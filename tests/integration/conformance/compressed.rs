@@ -46,8 +46,8 @@ func main() {
 const PYTHON: &str =
     "import gzip, sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
 
-/// Returns a registry with two families of config maps. The value of both families is `metadata.generation`, so in
-/// every exposition both families must have the same values.
+/// Returns a registry with two families of config maps. Both families show `metadata.generation`, so their values must
+/// be equal in every exposition.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>) {
     let generation = |map: &ConfigMap| map.metadata.generation.unwrap_or(0);
     let family = |name: &'static str| {

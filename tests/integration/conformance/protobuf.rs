@@ -79,9 +79,9 @@ where
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether the samples of a case differ between protobuf and JSON only because the Kubernetes API rounds a quantity
-/// when it writes protobuf. This is true if the samples from the protobuf are equal to the samples of the rounded
-/// object in JSON.
+/// Whether the samples of a case differ between protobuf and JSON only because of a rounded quantity. The Kubernetes
+/// API rounds quantities when it writes protobuf. So the function compares the samples from the protobuf with the
+/// samples of the rounded object in JSON.
 fn is_rounded(resource: &str, case: &Case) -> bool {
     if !case.case.contains("quantity") {
         return false;

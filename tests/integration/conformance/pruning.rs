@@ -22,8 +22,8 @@ where
     let mut alone = Alone::new(resource, &collector());
     let (mut failures, mut regular) = (String::new(), 0);
     for case in cases(resource.name()) {
-        // The test skips objects that do not decode, because such an object may decode for a family that does not read
-        // the invalid field.
+        // The test skips objects that do not decode as a whole. A family that does not read the invalid field may still
+        // decode such an object.
         let Ok(expected) = lines(&builder(resource.name(), &case).build().unwrap(), &case) else {
             continue;
         };
@@ -64,7 +64,7 @@ where
 pub(super) struct Alone {
     resource: BuiltIn,
     names: Vec<String>,
-    /// For each pair of allowlists (labels and annotations), the stores of the families in the order of `names`.
+    /// The stores of the families in the order of `names`, once for each pair of allowlists (labels and annotations).
     built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,
 }
 
@@ -78,7 +78,7 @@ impl Alone {
         }
     }
 
-    /// Returns the names of the families, and their stores for the allowlists of a case.
+    /// Returns the name and the store of each family. The stores have the allowlists of the case.
     pub(super) fn of(&mut self, case: &Case) -> impl Iterator<Item = (&str, &StateMetrics)> {
         let allowlists = [case.allow_labels.clone(), case.allow_annotations.clone()];
         let built = self.built.entry(allowlists).or_insert_with(|| {

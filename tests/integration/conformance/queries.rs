@@ -101,7 +101,7 @@ fn prometheus_answers_each_query_as_the_document_says() {
     judge("past", 60, MINUTES, &back, &past(&samples));
 }
 
-/// Checks the results of queries at the time `intervals` × `interval` seconds after 1970.
+/// Checks the results of queries at one time: `intervals` × `interval` seconds after the start of 1970.
 fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], series: &[Value]) {
     let tests = questions.iter().map(|question| {
         let samples = question.answer.lines().map(|line| {
@@ -132,7 +132,7 @@ fn judge(name: &str, interval: i64, intervals: i64, questions: &[Question], seri
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Returns each series with exactly one value, which is at the time `NOW`.
+/// Returns each series with only one value, at the time `NOW`.
 fn moment(samples: &[ReadSample]) -> Vec<Value> {
     let series = samples.iter().map(|sample| {
         let (series, value) = parts(&sample.line);

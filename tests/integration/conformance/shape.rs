@@ -1,6 +1,6 @@
 //! Collects the fields, types and values of a resource's objects from the conformance cases. Creates proptest
-//! strategies for unusual objects from this data. A *position* is a field in these objects, or all items of a list in
-//! them.
+//! strategies for unusual objects from this data. A *position* is a field of these objects. All items of a list
+//! together are also one position.
 
 use std::collections::BTreeMap;
 
@@ -119,7 +119,7 @@ const ODD_TIMES: &[&str] = &[
 
 const ODD_INTEGERS: &[i64] = &[0, 1, -1, 80, 65535, i32::MAX as i64, i32::MIN as i64];
 
-/// How much the values that a strategy generates differ from the values in the cases.
+/// How unusual the values of a strategy are, compared with the values in the cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Oddity {
     /// Unusual values of the expected types, so that the object decodes.

@@ -7,7 +7,8 @@
 //! correct result.
 //!
 //! The cases of crs_specification.jsonl come from the specification. In these cases, several objects have the same
-//! namespace and name but different uids, so each object is evaluated separately.
+//! namespace and name, but different uids. They would replace each other in one store, so each object has a separate
+//! store.
 //!
 //! A case has the keys `case`, `config`, `objects`, `metricAllowlist`, `metricDenylist`, `crds`, and either `samples`
 //! or `error: true`. These keys are optional:
@@ -120,8 +121,8 @@ fn evaluate(case: &Case, evaluation: Evaluation) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-/// Splits objects into groups. The objects of a group can share a store. Objects without a name are in different
-/// groups, because they would replace each other in one store.
+/// Splits objects into groups. The objects of a group can share a store. Each object without a name has a separate
+/// group, because such objects would replace each other in one store.
 fn together(objects: &[Box<RawValue>]) -> Vec<Vec<&RawValue>> {
     let named = |object: &RawValue| {
         let object: Value = serde_json::from_str(object.get()).unwrap();

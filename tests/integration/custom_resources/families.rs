@@ -142,7 +142,7 @@ fn every_pair_of_types_is_one_family_within_an_entry_and_over_resources() {
         };
         for config in [
             config(&[entry("Gadget", &[of_first.clone(), of_second.clone()])]),
-            // The help text comes from the first resource in the order of the stores, although this resource has the
+            // The help text comes from the first resource in the order of the stores. Here, this resource has the
             // second entry in the file.
             config(&[
                 entry("Widget", from_ref(&of_second)),
@@ -279,8 +279,8 @@ fn equal_series_before_and_behind_a_family_in_rust_appear_once() {
     assert_eq!(values, [3.0, 7.0]);
 }
 
-/// The samples of a family are in the order of their labels. If samples that differ only in the label of the state are
-/// not adjacent, the type of the family must be `gauge`.
+/// The samples of a family are in the order of their labels. In a state set, samples that differ only in the label of
+/// the state must be adjacent. Otherwise, the type of the family must be `gauge`.
 #[test]
 fn a_state_set_is_declared_only_if_its_groups_stay_together() {
     let state_set = |states: &str, label: &str, constant: &str| {
@@ -352,7 +352,7 @@ fn a_built_in_counter_keeps_its_openmetrics_name_beside_a_configured_family() {
         let warnings = metrics.custom_resources().warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].message.contains(warning), "{warnings:?}");
-        // If a filter excludes a family, another family may have the name of the excluded family.
+        // The filter excludes one of the two families, so their names do not conflict.
         let warnings = pods("status_restarts_total").custom_resources().warnings();
         assert_eq!(warnings, []);
     }

@@ -15,7 +15,8 @@ pub(super) fn circles<N: Clone + Ord>(graph: &Graph<N>) -> Vec<Vec<N>> {
         .flat_map(|(from, to)| to.iter().map(move |to| (from, to)))
     {
         if let Some(mut circle) = path(graph, to, from) {
-            // Each cycle is rotated so that it begins with its smallest node. Therefore, equal cycles are recognized.
+            // The search may find the same cycle several times. Each cycle is rotated so that it begins with its
+            // smallest node, and is therefore stored only once.
             let first = (0..circle.len()).min_by_key(|at| &circle[*at]);
             circle.rotate_left(first.unwrap_or(0));
             circles.insert((circle.len(), circle));

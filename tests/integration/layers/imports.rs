@@ -14,7 +14,7 @@ enum Target {
     Item(usize),
 }
 
-/// The imported names. The key is the index of the importing module, and the index of the imported module.
+/// The imported names, by the indexes of two modules: first the importing module, then the imported module.
 pub(super) type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
 /// Finds all imports between modules.

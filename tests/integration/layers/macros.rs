@@ -19,7 +19,7 @@ pub(super) struct Macros {
 // === impl Macros ===
 
 impl Macros {
-    /// Returns the arguments of macro calls that become names of items.
+    /// Returns those arguments of macro calls that become names of items.
     ///
     /// An argument becomes the name of an item if the definition of the macro has a keyword before the macro variable,
     /// as in `mod $name;`.

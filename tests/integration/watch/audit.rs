@@ -308,7 +308,7 @@ async fn an_unreliable_watch_is_not_listed_again_without_a_pause() {
         server.put("configmaps", config_map("a", &format!("new{number}")));
         pass(Duration::from_secs(30)).await;
     }
-    // In 30 minutes, there are six audits. They must cause far fewer relists than there are lost changes.
+    // In 30 minutes, there are six audits. The number of relists must be far lower than the number of lost changes.
     let relists = running.audit("relists_total");
     assert!((1.0..=12.0).contains(&relists), "{relists}");
 }

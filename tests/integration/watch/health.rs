@@ -407,7 +407,7 @@ async fn versions_show_whether_another_process_has_received_the_same_changes() {
         })
         .await;
         assert_eq!(versions(&leader, "namespaces").1, listed);
-        // A second process that lists later has received at least the changes that the first process has received.
+        // A second process lists later, so it has received at least the changes of the first process.
         let standby = synced(&server, |watch| watch.streaming_lists(streaming)).await;
         assert!(versions(&standby, "namespaces").1 >= versions(&leader, "namespaces").0);
         assert_eq!(versions(&standby, "configmaps"), (changed, changed));

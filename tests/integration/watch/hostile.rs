@@ -34,8 +34,8 @@ fn slowly(pause: Duration, pieces: impl Iterator<Item = Bytes> + Send + 'static)
     pieces.boxed()
 }
 
-/// Returns a server that answers in protobuf if the request accepts protobuf. The server always sends whole objects, so
-/// that large objects are also large in responses.
+/// Returns a server that answers in protobuf if the request accepts protobuf. The server sends whole objects even if a
+/// request asks for partial objects. So large objects are also large in responses.
 fn server() -> ApiServer {
     super::server().with_protobuf().without_partial_objects()
 }
@@ -66,7 +66,7 @@ fn item(request: &ApiRequest, object: &Value) -> Bytes {
     [&*item, b","].concat().into()
 }
 
-/// Returns the number of the requested page. The continue token is this number.
+/// Returns the number of the requested page: the continue token, or 0 if the request has no token.
 fn number(request: &ApiRequest) -> u64 {
     request
         .get("continue")
@@ -85,8 +85,8 @@ fn scripted(script: fn(&ApiRequest) -> ByteStream) -> ApiServer {
 
 /// Waits for a failure of configmaps, and checks that this failure has the same consequences as other failures.
 ///
-/// The health and the metrics must show the failure, the watch must retry with a backoff, and other resources must
-/// still be up to date. When the server responds correctly, the failure must end.
+/// The health and the metrics must show the failure. The watch must retry with a backoff. Other resources must still be
+/// up to date. When the server responds correctly, the failure must end.
 async fn fails(running: &Running, state: ResourceState, message: &str) {
     let is_failing = || {
         let health = running.health_of("configmaps");
@@ -304,7 +304,8 @@ async fn an_error_of_a_byte_a_second_is_an_error_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_without_an_end_is_a_failure() {
-    // The server sends the event in single bytes, or in pieces so large that the whole event would fill the memory.
+    // The server sends the endless event in single bytes or in large pieces. Without a limit, the large pieces would
+    // fill the memory.
     for (piece, protobuf) in [(1, false), (1, true), (100_000, false), (100_000, true)] {
         // The server sends no bookmarks during this test, because the line break of a bookmark would end the event.
         let server = server().bookmark_every(Duration::from_secs(3_600));
@@ -643,8 +644,8 @@ async fn many_feeds_with_large_objects_share_a_budget_and_lose_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_that_never_end_do_not_stop_other_feeds() {
-    // The lists of 40 namespaces use all memory that the limit permits, and never send the end of an object. The object
-    // in `good` needs memory too.
+    // The server never sends the end of the objects in 40 namespaces. The lists of these namespaces use all memory that
+    // the limit permits. The object in the namespace `good` is complete, and needs memory too.
     let script: fn(&ApiRequest) -> ByteStream = |request| {
         let namespace = request.namespace.clone().unwrap();
         let mut object = large("large", 300_000);

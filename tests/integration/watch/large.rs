@@ -38,8 +38,8 @@ async fn other_tasks_run_while_a_large_object_is_applied() {
             .collector(Collector::new().family(slow))
             .build()
             .unwrap();
-        // A large object first arrives in a paged list, and then in an event. The minimum size of a large object is
-        // smaller in protobuf than in JSON.
+        // A large object first arrives in a paged list, and then in an event. In protobuf, an object of fewer bytes
+        // already counts as large.
         let bytes = if protobuf { 40_000 } else { 80_000 };
         server.put("configmaps", large("listed", bytes));
         server.set_streaming_lists(false);

@@ -52,8 +52,8 @@ async fn streaming_lists_can_be_switched_off_and_big_lists_come_whole() {
     let server = server().with_whole_lists();
     let running = synced(&server, |watch| watch.streaming_lists(false).page_size(5)).await;
     assert_eq!(server.counts("configmaps"), (1, 0, 1));
-    // A relist states a minimum resource version, and sets no limit on the page, so that the server answers from its
-    // cache.
+    // A relist must be answered from the cache of the server. So its request states a minimum resource version, and
+    // does not limit the size of a page.
     server.expire_watches("");
     server.put("configmaps", config_map("a", "new"));
     running.agrees().await;

@@ -13,10 +13,9 @@ use kube_state_metrics::{BuiltIn, StateMetrics};
 
 /// A second `tracing` subscriber, which exists until the process ends.
 ///
-/// `tracing` stores for each message whether a subscriber enables the message. If only one subscriber exists, `tracing`
-/// asks only the subscriber of the thread that is the first to write the message. If this thread belongs to a test
-/// without a subscriber, the message is disabled in all threads. With this second subscriber, `tracing` asks all
-/// subscribers, so the message stays enabled.
+/// `tracing` stores for each message whether a subscriber enables the message. If only one subscriber exists, the first
+/// thread that writes the message decides for all threads: if this thread belongs to a test without a subscriber, the
+/// message stays disabled. With this second subscriber, `tracing` asks all subscribers, so the message stays enabled.
 static SECOND_SUBSCRIBER: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
@@ -254,8 +253,8 @@ async fn a_revoked_token_is_one_message() {
     running.ready().await;
     pass(Duration::from_secs(5)).await;
     server.fault(On::Any, "", usize::MAX, Fault::Status(401, "Unauthorized"));
-    // The open watches continue to work. When such a watch ends, its next request detects that the credentials are
-    // refused.
+    // The open watches continue to work. When such a watch ends, the server refuses the credentials of the next
+    // request.
     pass(Duration::from_secs(1000)).await;
     let said = log.lines(&[]);
     assert_eq!(said.len(), 1, "{said:#?}");

@@ -44,8 +44,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
             "{log:?}"
         );
         let (json, protobuf) = responses(&running);
-        // If streaming lists are refused, the response with the refusal does not count, because this response has no
-        // objects.
+        // If the server refuses streaming lists, the refusal does not count, because it has no objects.
         let answered = if streaming { log.len() } else { log.len() - 1 };
         assert_eq!((json, protobuf), (0.0, answered as f64));
     }

@@ -64,8 +64,8 @@ async fn frames_are_counted_however_the_bytes_are_divided() {
         let exceeded = pieces
             .iter()
             .position(|piece| !budget.record_received(piece, 0));
-        // The last frame exceeds the budget when its header is complete. This header ends 8 bytes before the end of the
-        // flood.
+        // The budget is exceeded when the header of the last frame is complete. After this header, the 8 bytes of the
+        // frame's payload follow.
         assert_eq!(exceeded, Some((flood.len() - 9) / size), "pieces of {size}");
     }
 }
@@ -110,7 +110,7 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
             "reads of {size}"
         );
     }
-    // The client may send more frames for the bytes that it receives from the server, but only up to a limit.
+    // The bytes that the client receives raise its budget, but only up to a limit.
     let mut budget = http2();
     (0..1_000).for_each(|_| budget.record_sent(64 << 20));
     let update = frame(WINDOW_UPDATE, 4);

@@ -110,7 +110,8 @@ async fn the_peer_with_the_most_responses_loses_one() {
     assert!(flood.iter().all(|(own, _)| registry.is_open(own)));
     let (other, _response) = answer(OTHER);
     assert!(!registry.is_open(&flood[0].0));
-    // The connection of the other peer was inactive for the longest time, but it has only one response.
+    // The connection of the other peer has been inactive for the longest time. The server still does not evict this
+    // connection, because its peer has only one response.
     tokio::time::advance(Duration::from_millis(500)).await;
     let more: Vec<_> = (0..20).map(|_| answer(FLOOD)).collect();
     assert!(registry.is_open(&other));
@@ -183,8 +184,8 @@ async fn the_peer_with_the_most_connections_loses_one() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_requests_of_a_flood_do_not_evict_idle_connections_of_others() {
-    // The requests of one peer or of three peers wait for a response, for example while the server checks wrong
-    // passwords.
+    // The requests of one peer (first case) or of three peers (second case) wait for a response. For example, they wait
+    // while the server checks wrong passwords.
     for flooders in [1, 3] {
         let (registry, mut limits) = registry();
         limits.max_connections = 16;

@@ -4,8 +4,8 @@ use rcgen::{CustomExtension, KeyUsagePurpose, SerialNumber};
 
 use super::*;
 
-/// Returns two errors. The first is the error of a client about a server with this chain. The second is the error of a
-/// server about a client with this chain. The text of an error is empty if the chain is accepted.
+/// Returns two errors: why a client refuses a server with this chain, and why a server refuses a client with this
+/// chain. An error is empty if the chain is accepted.
 fn both(trusted: &[&CertificateDer<'static>], chain: &[&Pair]) -> [String; 2] {
     let (provider, now) = (provider(), UnixTime::since_unix_epoch(NOW));
     let intermediates: Vec<_> = chain.iter().skip(1).map(|own| own.der.clone()).collect();

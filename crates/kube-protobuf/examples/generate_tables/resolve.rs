@@ -9,8 +9,8 @@ use crate::go_source::{self, Definition, Package};
 /// The Go package with the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Go types whose encoding does not follow their declaration: the package, the name, and the variant of `Type` that
-/// stands for the type in the generated tables.
+/// Go types whose encoding does not follow their declaration. Each item has the package, the name, and the variant of
+/// `Type` that the generated tables use.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),
@@ -26,7 +26,8 @@ const CODECS: &[(&str, &str, &str)] = &[
         "IntOrString",
         "IntOrString",
     ),
-    // `ExtraValue` is a list in Go, but a message in protobuf, because a map in protobuf cannot contain a list.
+    // In Go, `ExtraValue` is a list that is the value of a map. A map in protobuf cannot contain lists, so `ExtraValue`
+    // is a message there.
     ("k8s.io/api/certificates/v1", "ExtraValue", "Texts"),
 ];
 
@@ -131,8 +132,9 @@ impl Resolver {
         let unknown = options.iter().find(|option| match **option {
             "omitempty" | "inline" => false,
             // With `omitzero`, Go omits a message from JSON if the message is the zero value of its Go type. A message
-            // without encoded fields can still be another value, for example with an empty list instead of a nil list.
-            // The tables cannot express this difference, so the generator does not support `omitzero` for messages.
+            // without encoded fields is not always the zero value: for example, it may have an empty list instead of a
+            // nil list. The tables cannot distinguish these messages, so the generator does not support `omitzero` for
+            // messages.
             "omitzero" => is_message,
             _ => true,
         });

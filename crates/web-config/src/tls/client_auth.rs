@@ -33,7 +33,7 @@ pub(crate) enum ClientAuthError {
     Authority { origin: String, problem: String },
 }
 
-/// The value of `client_auth_type` with which each client needs a certificate.
+/// The value of `client_auth_type` that requires a certificate from each client.
 const REQUIRED: &str = "RequireAndVerifyClientCert";
 
 /// Returns `true` if each client needs a certificate.

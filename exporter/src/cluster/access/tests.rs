@@ -14,7 +14,7 @@ fn a_server_without_a_scheme_speaks_tls_only_where_that_can_be_checked() {
     assert_eq!(with_scheme(&full, &config), full);
 }
 
-/// The error for a kubeconfig of one or several files.
+/// Writes `texts` as the files of a kubeconfig, and returns the error for this kubeconfig.
 async fn error(name: &str, texts: &[&str]) -> String {
     let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

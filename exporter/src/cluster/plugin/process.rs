@@ -46,8 +46,8 @@ static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
 
 /// Maximum number of bytes of the standard error that are kept.
 const KEPT: usize = 8 << 10;
-/// After the process has ended, its output is read for this further time. The output is then already in the buffer of
-/// the pipe, so a short time is enough.
+/// The time for which the exporter still reads the output of a process that has ended. The output is then already in
+/// the buffer of the pipe, so a short time is enough.
 const REST: Duration = Duration::from_millis(500);
 
 /// Kills the plugin that is running, if any.

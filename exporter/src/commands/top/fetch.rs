@@ -150,8 +150,8 @@ async fn send(
     Ok((status, body.to_vec()))
 }
 
-/// Returns the body if the status is 200. Otherwise returns an error with the first line of the body, in which the
-/// token of the request is hidden.
+/// Returns the body if the status is 200. Otherwise returns an error with the first line of the body. The error hides
+/// the token of the request if the line contains it.
 fn accepted(
     url: &str,
     status: StatusCode,

@@ -71,7 +71,7 @@ impl Election {
         self.next_at = (start + interval).max(now + self.timing.pause());
     }
 
-    /// If `--ha-on-outage` is `keep`, lets a leader continue to serve after its renewal has expired.
+    /// Lets a leader serve longer than its renewal is valid, if `--ha-on-outage` is `keep`.
     fn extend(&mut self, now: Uptime) {
         let serves = now < self.serves_until && self.role == Role::Leader;
         if serves && self.on_outage == OnOutage::Keep {
@@ -108,9 +108,9 @@ impl Election {
         self.seen = Some(Seen { record, since });
     }
 
-    /// Changes the role and the times of this replica after a response with a state of the Lease. If this replica has
-    /// written this state, `written` is the start of the write. `before` is the start of the previous request that
-    /// returned the Lease.
+    /// Changes the role and the times of this replica after a response that contains the Lease. If the response answers
+    /// a write of this replica, `written` is the start time of this write. `before` is the start time of the previous
+    /// request that returned the Lease.
     fn follow(&mut self, written: Option<Uptime>, before: Uptime, now: Uptime) {
         let Some(record) = self.record().cloned() else {
             return;
@@ -187,7 +187,8 @@ impl Election {
                     self.hand_over(successor, now, self.timing.scrape_wait());
                     return;
                 }
-                // A standby has accepted an offer, but too long ago. The next renewal removes this acceptance.
+                // A standby has accepted an offer, but too long ago, so this replica does not hand over. The next
+                // renewal removes the acceptance from the Lease.
                 if record.successor.is_some() {
                     now
                 } else {

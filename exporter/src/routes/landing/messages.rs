@@ -11,7 +11,7 @@ pub(super) enum Message<'a> {
     /// The reason why the instance is not ready.
     NotReady(&'a str),
     Forbidden(Forbidden<'a>),
-    /// A reason other than [`Forbidden`](Self::Forbidden) why resources are not up to date.
+    /// A reason why resources are not up to date, other than [`Forbidden`](Self::Forbidden).
     Problem(&'a Problem),
     /// A changed configuration that is not in use.
     Refusal(&'a str),
@@ -74,7 +74,7 @@ pub(super) fn removal(seconds: f64) -> String {
     )
 }
 
-/// Returns a sentence that states where users find the missing rules of the roles that the page does not show.
+/// Returns a sentence about the roles that the page does not show: where users find the missing rules of these roles.
 pub(super) fn more_roles(count: usize) -> String {
     let roles = counted(count as u64, "more role lacks", "more roles lack");
     format!("{roles} rules; `/readyz?verbose` has all of them.")

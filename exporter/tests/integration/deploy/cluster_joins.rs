@@ -1,5 +1,5 @@
-//! Tests joined labels with 2,000 pods on a cluster. If a label changes, all series must have the new value within a
-//! second, and they must all change in the same response.
+//! Tests joined labels with 2,000 pods on a cluster. After a change of a label, all series must have the new value
+//! within a second. All series must change in the same response.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -67,8 +67,8 @@ fn all_have(exporter: &Exporter, label: &str, value: &str) {
     }
 }
 
-/// Runs `kubectl`, and returns the time until all series have the new value. Fails if a response has the new value only
-/// in some of the series.
+/// Runs `kubectl`, and returns the time until all series have the new value. Fails if some series of a response have
+/// the new value and other series do not.
 #[track_caller]
 fn change(exporter: &Exporter, args: &[&str], label: &str, value: &str) -> Duration {
     let before = values(&exporter.metrics(""), label);

@@ -90,10 +90,10 @@ fn replace(role: &Value) {
     kubectl(&args, &role.to_string()).unwrap();
 }
 
-/// For each resource that an exporter with `args` needs: removes the resource from its rule, tests an exporter, and
-/// restores the rule.
+/// Tests an exporter with `args` without the rights to one resource, for each resource that it needs.
 ///
-/// `assert_refused` tests the exporter. Returns the number of resources.
+/// For each resource, the function removes the resource from its rule, calls `assert_refused` with an exporter, and
+/// restores the rule. Returns the number of resources.
 fn without_each_rule(args: &[&str], assert_refused: impl Fn(&Exporter, &Withdrawn)) -> usize {
     let directory = Directory::new("rules");
     let account = json!({

@@ -148,7 +148,7 @@ fn the_rights_are_those_that_rbac_prints_for_the_arguments() {
     let directory = crate::support::Directory::new("helm");
     let mut compared = 0;
     let mut cases = cases();
-    // This values file sets almost every value, so the chart renders a set of flags that the exporter would refuse.
+    // This values file sets almost every value. The exporter would refuse the resulting combination of flags.
     cases.remove("every-value").unwrap();
     for (name, values) in cases {
         let objects = objects(&values, &[]);

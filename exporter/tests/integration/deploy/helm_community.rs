@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::documents;
 use super::helm::{cases, chart, render};
 
-/// For each values file, the starts of those lines that differ on purpose. An empty name stands for all values files.
+/// The lines that differ on purpose. Each item has the name of a values file, and the starts of its different lines. An
+/// empty name stands for all values files.
 const DIFFERENT: &[(&str, &[&str])] = &[
     // This chart computes the rules of its roles from the values, so the rules differ. Another test compares these
     // rules with the output of `rbac`.
@@ -80,7 +81,8 @@ const DIFFERENT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The ends of those paths whose values contain the name or the version of a chart or of an exporter.
+/// Values that the test does not compare, because they contain the name or the version of a chart or of an exporter.
+/// Each item is the end of the path of such values.
 const VERSIONS: [&str; 3] = [".helm.sh/chart", ".app.kubernetes.io/version", ".image"];
 
 /// Returns a line for each value in the objects. If a list item has a name, its line contains the name instead of the

@@ -28,7 +28,7 @@ const OURS: &[&str] = &[
     "test",
 ];
 
-/// The types of those values whose default is not enough to show the type. A map of collectors is invalid, but the
+/// Values with their types. For all other values, the default shows the type. A map of collectors is invalid, but the
 /// schema allows it, because the templates then fail with a better error message.
 const TYPES: &[(&str, &[&str])] = &[
     ("affinity", &["object", "string"]),

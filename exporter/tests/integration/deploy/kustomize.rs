@@ -22,7 +22,7 @@ pub(crate) fn has_kubectl() -> bool {
     tool("kubectl", &["kustomize", "--help"], "kubectl").is_some()
 }
 
-/// Returns the output of `rbac` with this name of the role, this service account and these flags.
+/// Returns the roles that `rbac` prints for this service account and these flags. `role` is the name of the roles.
 fn roles(role: &str, account: &str, flags: &[String]) -> String {
     let role = format!("--name={role}");
     let account = format!("--service-account=kube-system/{account}");

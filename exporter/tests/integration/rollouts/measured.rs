@@ -30,13 +30,14 @@ pub(super) struct Measured {
     rules: usize,
     /// The number of rules that had results.
     pub(super) with_results: usize,
-    /// The rules that had the same result twice, or whose result was about twice as large as at the start.
+    /// The rules with doubled results: alerts that occurred twice at the same time, and recording rules whose result
+    /// was about twice the result with one replica.
     pub(super) doubled_rules: Vec<String>,
 }
 
 impl Measured {
     /// Computes the results for the time from `start` to `end`. At the time `single`, Prometheus had only one replica
-    /// as a target, so the results of rules at that time are not doubled.
+    /// as a target, so no result of a rule was doubled. Later results are compared with the results of that time.
     pub(super) fn new(
         prometheus: &Prometheus,
         series: &str,
@@ -73,7 +74,7 @@ impl Measured {
         self.add_gap(start, before, end);
     }
 
-    /// Records the gap between two neighbouring points of the series, if this gap is the longest one until now.
+    /// Records the gap between two neighbouring points of the series, if all earlier gaps were shorter.
     fn add_gap(&mut self, start: f64, before: f64, after: f64) {
         let gap = after - before - STEP;
         if gap > self.longest_gap {

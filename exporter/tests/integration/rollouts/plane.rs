@@ -40,8 +40,9 @@ pub(super) trait ControlPlane {
     fn delete(&self, plural: &str, name: &str);
 }
 
-/// Creates some running pods. The replicas of the exporter are running pods, too. If there were no other pods, one more
-/// replica could double the number of running pods, and the test would regard this as a doubled result of a rule.
+/// Creates some running pods. The replicas of the exporter are running pods, too. Without the pods of this function,
+/// one more replica could double the number of running pods. The test would then report that the result of a rule has
+/// doubled.
 pub(super) fn put_running(plane: &dyn ControlPlane) {
     for name in ["web-2", "web-3", "web-4"] {
         plane.put(

@@ -39,7 +39,7 @@ struct Other(Child);
 // === impl Program ===
 
 impl Program {
-    /// Returns the other exporter, whose path is in the environment.
+    /// Returns the exporter whose path is the value of the environment variable [`OTHER`].
     pub(super) fn other() -> Self {
         let path = std::env::var(OTHER);
         Self::Other(path.unwrap_or_else(|_| panic!("{OTHER} names no exporter")))
@@ -101,8 +101,8 @@ impl Program {
 // === impl Replica ===
 
 impl Replica {
-    /// Waits until a kubelet would mark the replica as ready. A replica of another exporter ([`Program::Other`]) counts
-    /// as ready when it serves `series`, because the other exporter has no leader election.
+    /// Waits until a kubelet would mark the replica as ready. Another exporter ([`Program::Other`]) has no leader
+    /// election, so its replica is ready when it serves `series`.
     pub(super) fn becomes_ready(&self, delay: Duration, series: &str) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
         if let Process::Own(exporter) = &self.process {

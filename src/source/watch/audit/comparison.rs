@@ -29,8 +29,8 @@ pub(in crate::source::watch) struct Listed {
     objects: HashMap<u64, ListedObject>,
     /// Hashes of the keys of objects whose uid and version are unknown, because the objects are too large.
     unknown: HashSet<u64>,
-    /// Hashes of the keys of the objects whose names a message will need: the objects that differed in the first
-    /// comparison.
+    /// Hashes of the keys of the objects that differed in the first comparison. A message will need the names of these
+    /// objects.
     wanted: HashSet<u64>,
     /// The names of the objects in `wanted`, by the hashes of their keys.
     names: HashMap<u64, String>,
@@ -59,7 +59,7 @@ pub(in crate::source::watch) enum Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::watch) struct Different {
     pub(in crate::source::watch) how: Difference,
-    /// `None` if the object has no row and its name was not requested.
+    /// The name of the object. `None` if the object has no row and is not in `Listed::wanted`.
     pub(in crate::source::watch) name: Option<String>,
 }
 
@@ -111,9 +111,9 @@ impl Listed {
         self.unknown.insert(self.hasher.hash_one(key));
     }
 
-    /// Compares the objects with the rows of the store. `touched` contains the hashes of the keys of objects that have
-    /// changed since the list was requested. `without_row` contains the hashes of the keys of existing objects that
-    /// have no row.
+    /// Compares the objects with the rows of the store. `touched` and `without_row` contain objects, as hashes of their
+    /// keys. The objects in `touched` have changed since the list was requested. The objects in `without_row` exist,
+    /// but have no row.
     pub(super) fn compare(
         mut self,
         rows: &FeederRows,

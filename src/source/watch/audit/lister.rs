@@ -78,8 +78,7 @@ impl Lister {
             next: None,
         };
         let meta = self.page(request, &mut progress, |_| items += 1).await?;
-        // If there is a selector, do not use the number of the other objects, because it includes objects that the
-        // selector excludes.
+        // With a selector, do not use `remaining`: it includes objects that the selector excludes.
         let count = match &meta.next {
             None => Some(items),
             Some(_) if self.selector.is_some() => None,
@@ -91,8 +90,8 @@ impl Lister {
         })
     }
 
-    /// Lists all objects, with their uids and versions. `wanted` contains the hashes of the keys of those objects whose
-    /// names the result must contain.
+    /// Lists all objects, with their uids and versions. The result also contains the name of an object if `wanted`
+    /// contains the hash of its key.
     ///
     /// # Errors
     ///

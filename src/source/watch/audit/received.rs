@@ -10,14 +10,13 @@ use super::window::Window;
 use crate::resource::Scope;
 use crate::store::{namespace_in, write_key};
 
-/// Data for audits about the objects that a watch has received, in addition to the rows of the store (one row per
-/// object).
+/// Data about the received objects of a watch, which audits need in addition to the rows of the store.
 #[derive(Debug)]
 pub(in crate::source::watch) struct ReceivedObjects {
     keys: KeyHasher,
     /// Hashes of the keys of existing objects that have no row, because they belong to another shard or were skipped.
     without_row: HashSet<u64>,
-    /// The same hashes for the objects of a list in progress; `None` if no list is in progress.
+    /// Like `without_row`, but for the objects of the list in progress; `None` if no list is in progress.
     listed_without_row: Option<HashSet<u64>>,
     /// The changes that the watch has received since the current audit began; `None` if there is no audit.
     window: Option<Window>,

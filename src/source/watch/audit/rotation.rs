@@ -22,11 +22,11 @@ pub(super) struct Member {
 }
 
 /// If there are `n` watches, each watch compares all its objects once in every `n * ROUNDS_PER_WATCH` rounds. A
-/// comparison transfers the metadata of all objects. With this number, all comparisons together transfer less than 1 %
-/// of the bytes that the watches of a busy cluster transfer.
+/// comparison transfers the metadata of all objects. With this number, the comparisons transfer few bytes: less than 1
+/// % of the bytes that the watches of a busy cluster transfer.
 const ROUNDS_PER_WATCH: usize = 3;
-/// If there are fewer watches, the turns are computed as for this number of watches. Without this minimum, a single
-/// watch with many objects would compare them too often.
+/// The minimum number of watches for the computation of turns. Without this minimum, a single watch with many objects
+/// would compare them too often.
 const MIN_WATCHES: usize = 12;
 
 // === impl Rotation ===

@@ -4,9 +4,9 @@
 //! a response in time, there is a *suspicion* that the watch has missed changes. A difference is an object whose row in
 //! the store does not match the API server.
 
-/// Counts the audit rounds that ignore a suspicion or a difference. If a comparison of all objects finds no difference,
-/// the next rounds ignore a suspicion. If a new list of all objects does not remove a difference, the next rounds
-/// ignore a difference.
+/// Counts the audit rounds that ignore a suspicion or a difference. The next rounds ignore a suspicion after a
+/// comparison of all objects has found no difference. The next rounds ignore a difference after a new list of all
+/// objects has not removed a difference.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
     /// The number of rounds that ignore a suspicion or a difference after the last call of [`grow`](Self::grow).

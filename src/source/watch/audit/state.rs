@@ -34,21 +34,20 @@ pub(in crate::source::watch) struct Audit {
     rounds: usize,
     /// Whether, in this round, the watch has failed to reach the version of a response in time.
     is_late: bool,
-    /// The suspicion because of which this round lists the metadata. `None` if there is no such list, or if the list
-    /// has another reason.
+    /// The suspicion that caused this round to list the metadata. `None` if no suspicion caused such a list.
     suspicion: Option<Suspicion>,
     /// The differences that the first comparison found. The second comparison must confirm them.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether an audit caused the last list of all objects, and no comparison has checked the result of this list yet.
+    /// Whether the next comparison must check the result of a list of all objects that an audit caused.
     is_verifying: bool,
-    /// Hashes of the keys of the objects whose differences were the reason for the last list of all objects.
+    /// The objects whose differences caused the last list of all objects, as hashes of their keys.
     healed: HashSet<u64>,
-    /// Whether the last list of all objects was a second list: after the first list, a comparison had found differences
-    /// again.
+    /// Whether an audit has listed all objects twice in a row, because a comparison found differences again after the
+    /// first list.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
-    /// The rounds in which differences cause no list of all objects, because earlier lists did not remove the
+    /// The rounds that do not list all objects, even if they find differences: earlier lists did not remove the
     /// differences.
     list_skips: Skips,
 }
@@ -129,9 +128,9 @@ pub(in crate::source::watch) struct Finding {
 
 /// The time within which a watch must reach the version of a response. API servers send a bookmark about once a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The time within which a watch must reach the version of a response, if it has already failed to do so in this round.
+/// Replaces [`PATIENCE`] if the watch has already failed to reach the version of a response in this round.
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
-/// The time between two comparisons, and between a list of all objects and the next comparison.
+/// How long an audit waits before a second comparison, and before a comparison after a list of all objects.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
 // === impl Audit ===
@@ -241,8 +240,8 @@ impl Audit {
         }
     }
 
-    /// Compares the number of objects in the server with the number of objects that the watch has received up to the
-    /// same version.
+    /// Compares two numbers of objects at the same version: the number in the server, and the number that the watch has
+    /// received.
     fn probed(
         &mut self,
         probe: Probe,
@@ -298,8 +297,8 @@ impl Audit {
         } = comparison;
         let Some(suspects) = self.suspects.take() else {
             if differences.is_empty() {
-                // If there was a suspicion, it was wrong. A server that sends old bookmarks or inexact numbers causes
-                // such a suspicion in each round, so ignore the same suspicion for some rounds.
+                // The suspicion was wrong, if there was one. Ignore the same suspicion for some rounds, because some
+                // servers cause it in each round: they send old bookmarks or inexact numbers.
                 match self.suspicion {
                     Some(Suspicion::Count) => self.count_skips.grow(),
                     Some(Suspicion::Late) => self.late_skips.grow(),
@@ -326,8 +325,8 @@ impl Audit {
         }
         objects.sort_by(|one, other| one.name.cmp(&other.name));
         let was_verifying = std::mem::take(&mut self.is_verifying);
-        // If other objects differ after a list of all objects, the watch may have missed further changes. List the
-        // objects a second time immediately, but not a third time, because a watch that always misses changes must not
+        // After a list of all objects, other objects may differ, because the watch has missed further changes. Then
+        // list all objects a second time immediately, but not a third time: a watch that always misses changes must not
         // cause one list after another.
         if was_verifying && (self.is_second_list || !keys.is_disjoint(&self.healed)) {
             self.list_skips.grow();

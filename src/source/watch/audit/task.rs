@@ -9,8 +9,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// computation that has already begun on a thread for blocking work is not stopped.
 ///
 /// The separate task prevents a deadlock. A list and the watch both need memory from the buffer budget, which limits
-/// the memory for incomplete objects. If the task of the watch also read the list, the task could wait for memory that
-/// its own list uses, and the list would never continue.
+/// the memory for incomplete objects. Without it, the task of the watch would also read the list. It could then wait
+/// for memory that its own list uses, and the list would never continue.
 #[derive(Debug)]
 pub(super) struct Task<T> {
     handle: JoinHandle<T>,

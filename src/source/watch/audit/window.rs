@@ -28,8 +28,8 @@ impl Window {
         }
     }
 
-    /// Records a change of an object. `key` is the hash of its key, and `count` is the number of objects after the
-    /// change. If the version is unknown, `version` is 0.
+    /// Records a change of an object. `key` is the hash of the object's key, `version` is its resource version (0 if
+    /// unknown), and `count` is the number of all objects after the change.
     pub(super) fn note(&mut self, key: u64, version: u64, count: u64) {
         if !self.is_full() {
             let last = self.counts.last().map_or(0, |(version, _)| *version);

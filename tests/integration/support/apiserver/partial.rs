@@ -1,6 +1,6 @@
 //! Writes partial objects. A partial object is an object with only its metadata, or a row of a table.
 //!
-//! The format is that of the responses of an API server of version 1.36 to requests for partial objects.
+//! For partial objects, the responses have the same format as those of an API server of version 1.36.
 
 use serde_json::{Value, json};
 

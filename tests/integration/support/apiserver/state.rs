@@ -50,7 +50,7 @@ pub(super) struct Collection {
     pub(super) objects: BTreeMap<(String, String), Value>,
     pub(super) history: Vec<(u64, &'static str, Value)>,
     pub(super) watches: Vec<OpenWatch>,
-    /// How many changes from now on are hidden from all watches.
+    /// The number of the next changes that no watch receives.
     pub(super) lost_changes: usize,
     /// Namespaces and names of objects that streaming lists omit.
     pub(super) unstreamed: Vec<(String, String)>,
@@ -59,13 +59,13 @@ pub(super) struct Collection {
     pub(super) liveliness: Liveliness,
 }
 
-/// The events and bookmarks that all watches of a collection receive after their initial events.
+/// What all watches of a collection receive after their initial events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Liveliness {
     #[default]
     Live,
-    /// The watches receive only bookmarks. A bookmark has this version, or the start version of the watch if the start
-    /// version is higher.
+    /// The watches receive only bookmarks. The version of a bookmark is the higher of two versions: this version, and
+    /// the start version of the watch.
     Frozen(u64),
     /// The watches receive nothing.
     Mute,

@@ -34,7 +34,7 @@ impl Wire {
         Self::config_maps(request.accepts_protobuf())
     }
 
-    /// Returns the bytes of an object of the collection, or of a `Status`, in the form for events.
+    /// Encodes an object in the form that events contain. The object must have the kind `self.kind`, or be a `Status`.
     pub(crate) fn object(&self, object: &Value) -> Bytes {
         if !self.protobuf {
             return object.to_string().into();
@@ -52,7 +52,7 @@ impl Wire {
         encode::object(&object).unwrap().unwrap().into()
     }
 
-    /// Returns the bytes of an object of the collection, in the form for items of lists.
+    /// Encodes an object of the collection in the form that lists contain.
     pub(crate) fn item(&self, object: &Value) -> Bytes {
         let mut object = object.clone();
         let fields = object.as_object_mut().unwrap();

@@ -45,7 +45,7 @@ fn row(data: &Data, resource: &ResourceStatus, most: u64, port: Port) -> Markup 
     let plural = resource.plural();
     let bytes = data.bytes_of(resource);
     let errors = resource.errors + resource.oversized;
-    // The script of the page sorts rows without a value after all other rows, also in descending order.
+    // The script of the page puts rows without a value last, in ascending and in descending order.
     let silent = resource.last_event_seconds.map(|seconds| seconds as u64);
     let silent = silent.map_or_else(String::new, |seconds| seconds.to_string());
     html! {

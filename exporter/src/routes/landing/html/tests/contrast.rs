@@ -107,8 +107,8 @@ fn the_pairs_have_all_colours_of_the_style() {
     let backgrounds = PAIRS.iter().flat_map(|(_, backgrounds)| *backgrounds);
     let backgrounds: BTreeSet<_> = backgrounds.copied().collect();
     for value in values("background") {
-        // Under the mouse pointer, the background of a row is a mixture of two colours: `card` and `tint`. So the
-        // contrast of this row is between the contrasts on these two colours.
+        // Under the mouse pointer, the background of a row is a mixture of the colours `card` and `tint`. So the
+        // contrast of the row is between the contrast on `card` and the contrast on `tint`.
         let value = value.strip_prefix("color-mix(in srgb, ").unwrap_or(value);
         let value = value.strip_suffix(" 45%, transparent)").unwrap_or(value);
         let name = variable(value);
