@@ -128,8 +128,9 @@ impl JsonList {
         let kind = kind.get().trim_matches('"');
         let items = kind.strip_suffix("List");
         let is_expected = match self.kind {
+            // `List` is the generic kind of a list.
             Some(expected) => {
-                kind == TABLE || items.is_some_and(|own| [expected, PARTIAL].contains(&own))
+                kind == TABLE || items.is_some_and(|own| ["", expected, PARTIAL].contains(&own))
             }
             None => kind != "Status",
         };
@@ -265,7 +266,7 @@ mod tests {
                 .map(|_| items)
                 .map_err(|_| items)
         };
-        for kind in ["PodList", "PartialObjectMetadataList", "Table"] {
+        for kind in ["PodList", "List", "PartialObjectMetadataList", "Table"] {
             let kind = format!(r#""kind":"{kind}","#);
             assert_eq!(read(Some("Pod"), &kind, ""), Ok(1));
         }
