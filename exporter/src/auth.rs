@@ -5,7 +5,6 @@
 
 mod cache;
 mod outcome;
-mod pace;
 mod redaction;
 mod review;
 mod reviewer;

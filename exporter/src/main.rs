@@ -24,6 +24,7 @@ mod instance;
 mod limited_threads;
 mod logging;
 mod options;
+mod pace;
 mod rbac;
 mod redaction;
 mod reload;

@@ -13,8 +13,8 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::pace::Pace;
 use super::redaction::for_log;
+use crate::pace::Pace;
 
 /// The maximum size of an answer in bytes. The code adds the size of the request to this number, because the API server
 /// repeats the request in its answer.

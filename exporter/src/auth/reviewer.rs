@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::outcome::OutcomeLog;
-use super::pace::Pace;
 use super::review::{self, ReviewError};
+use crate::pace::Pace;
 
 /// The maximum number of requests to the API server per second. All kinds of reviews share this limit.
 pub(super) const RATE: u32 = 50;

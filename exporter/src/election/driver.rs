@@ -17,6 +17,7 @@ use super::record::{Exported, LeaseRecord, duration_seconds, new_lease};
 use super::timing::Timing;
 use crate::humanize::visible_line;
 use crate::options::LONGEST_LEASE;
+use crate::pace::Pace;
 
 /// Sends the requests of an election, and passes its decisions to [`Leadership`].
 pub(super) struct Driver {
@@ -43,8 +44,13 @@ pub(super) struct LeaseClient {
     /// Whether the Lease contains a longer duration than [`LONGEST_LEASE`]. No replica writes such a duration, so
     /// somebody must have edited the Lease.
     is_too_long: bool,
+    pace: Pace,
 }
 
+/// Maximum number of requests per second. The election needs at most half of them. The limit is for a Lease that
+/// changes in a way that the election does not expect, for example because a webhook removes annotations. Without the
+/// limit, the election would send its next request immediately, again and again.
+const MAX_REQUESTS: u32 = 20;
 /// Maximum length of a message of the API server in the log and on the landing page, in characters.
 const MAX_MESSAGE: usize = 300;
 
@@ -131,6 +137,7 @@ impl LeaseClient {
             last: new_lease(&name),
             name,
             is_too_long: false,
+            pace: Pace::new(MAX_REQUESTS),
         }
     }
 
@@ -149,9 +156,10 @@ impl LeaseClient {
         }
     }
 
-    /// Sends a request, and returns its outcome. If the request fails for a reason that the log must show, also returns
+    /// Sends a request, at the permitted rate, and returns its outcome. If the request fails for a reason that the log must show, also returns
     /// the reason.
     async fn send(&mut self, request: &Request) -> (Outcome, Option<String>) {
+        self.pace.wait().await;
         let name = &self.name;
         let sent = match request {
             Request::Read => self.leases.get(name).await,
@@ -211,8 +219,8 @@ mod tests {
     use super::*;
     use crate::election::record::lease_resource;
 
-    #[tokio::test]
-    async fn a_write_that_is_answered_with_another_leader_has_failed() {
+    /// Returns a client for a server that answers each request with the Lease of another replica.
+    fn leases_of_other() -> LeaseClient {
         let answer = |_| async {
             let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l",
                 "resourceVersion":"1"},"spec":{"holderIdentity":"other","leaseDurationSeconds":15}}"#;
@@ -221,7 +229,26 @@ mod tests {
         };
         let client = kube::Client::new(tower::service_fn(answer), "default");
         let leases = Api::namespaced_with(client, "default", &lease_resource());
-        let mut leases = LeaseClient::new(leases, String::from("l"));
+        LeaseClient::new(leases, String::from("l"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_changes_in_an_unexpected_way_gets_few_requests() {
+        let mut leases = leases_of_other();
+        let start = tokio::time::Instant::now();
+        for _ in 0..10 * MAX_REQUESTS {
+            leases.send(&Request::Read).await;
+        }
+        assert!(
+            start.elapsed() >= Duration::from_secs(8),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_answered_with_another_leader_has_failed() {
+        let mut leases = leases_of_other();
         let record = |holder: &str| LeaseRecord {
             version: String::from("1"),
             holder: holder.to_owned(),

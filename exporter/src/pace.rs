@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// A rate limit: `burst` requests begin immediately, and each further request begins one interval after the request
 /// before it.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     interval: Duration,
     burst: u32,
     /// The time at which the next request would begin if the limit did not allow bursts.
@@ -17,7 +17,7 @@ pub(super) struct Pace {
 // === impl Pace ===
 
 impl Pace {
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         Self {
             interval: Duration::from_secs(1) / per_second,
             burst: per_second,
@@ -26,7 +26,7 @@ impl Pace {
     }
 
     /// Waits until the next request may begin.
-    pub(super) async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let begin = {
             let mut scheduled = self.scheduled.lock();
             let now = Instant::now();
