@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 use crate::election::Leadership;
 use crate::instance::Instance;
@@ -32,6 +33,8 @@ pub(crate) struct AppState {
     pub(crate) own_metrics: SharedWork<Result<Bytes, prometheus::Error>>,
     /// Limits how many landing pages are generated at the same time.
     pub(crate) landing_pages: LimitedThreads,
+    /// Limits how many requests have the data of a landing page at the same time. The other requests wait.
+    pub(crate) landing_data: Semaphore,
 }
 
 /// The ports on which the servers listen.
@@ -68,6 +71,7 @@ impl AppState {
             started: Instant::now(),
             own_metrics: SharedWork::new(OWN_METRICS),
             landing_pages: LimitedThreads::new(LANDING_PAGES),
+            landing_data: Semaphore::new(LANDING_PAGES),
         }
     }
 

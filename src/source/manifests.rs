@@ -6,9 +6,10 @@
 //! When the files are read again, the feed removes the objects of deleted files, and the objects that were deleted from
 //! files. In the following cases, the objects of the previous reading stay, and the report contains a problem:
 //!
-//! * A file cannot be read, or has more broken documents than at the previous reading. Its objects stay until the file
-//!   is repaired or deleted. A document is *broken* if it is not a Kubernetes object. The feed still updates the
-//!   objects of other files, and the objects in the valid documents of this file.
+//! * A file cannot be read, or seems to be only half written. Its objects stay until the file is repaired or deleted. A
+//!   document is *broken* if it is not a Kubernetes object. A file seems to be half written if it has more broken
+//!   documents than at the previous reading, or if its last document is broken and it has fewer documents than before.
+//!   The feed still updates the objects of other files, and the objects in the valid documents of this file.
 //! * A file has become empty, or a directory has lost all its files. If the file or the directory is still empty at the
 //!   next reading, that reading removes the objects.
 //! * A path of the [`ManifestSource`] does not exist any more. The objects of the path stay until the path exists

@@ -34,6 +34,10 @@ use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
 /// responses first.
 const STALLED: Duration = Duration::from_secs(1);
 
+/// If a peer has more connections than this number, and more than half of all connections, its new connections are not
+/// protected. Otherwise, a peer that opens and closes connections quickly could keep the server from accepting others.
+const FLOOD: usize = 256;
+
 /// Maximum number of equal shares into which the server divides its connections.
 const SHARES: usize = 16;
 
@@ -191,7 +195,8 @@ impl OpenConnections {
     /// ones, and returns the time from which the server may evict this connection.
     fn evict(&self, count: usize, room: usize) -> Option<Instant> {
         for quietest in self.quietest(count, room) {
-            let admitted = quietest.admitted_until(room);
+            let is_flood = quietest.peer > FLOOD.max(room / 2);
+            let admitted = quietest.admitted_until(room).filter(|_| !is_flood);
             if admitted.is_some() {
                 return admitted;
             }

@@ -1,11 +1,12 @@
 //! Reads the certificate that this process uses, and its key.
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
+use crate::pem::{PemError, certificates_of_pem};
 
 /// The reason why the process cannot use a certificate and its key.
 #[derive(Debug, thiserror::Error)]
@@ -13,13 +14,13 @@ use crate::certificate::Certificate;
 pub enum IdentityError {
     /// The certificate is not PEM.
     #[error("the certificate is not PEM: {0}")]
-    Certificate(String),
+    Certificate(PemError),
     /// The file has no certificate.
     #[error("no certificate found; a PEM certificate is required")]
     NoCertificate,
     /// The key is not PEM.
     #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]
-    Key(String),
+    Key(PemError),
     /// The key has a type that cannot be used for signatures in TLS.
     #[error(
         "the key of the certificate {subject} cannot be used: {problem}; it must be RSA of 2048 to \
@@ -53,14 +54,13 @@ pub fn certified_key(
     key: &[u8],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, IdentityError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-    let chain = chain.map_err(|error| IdentityError::Certificate(error.to_string()))?;
+    let chain = certificates_of_pem(chain).map_err(IdentityError::Certificate)?;
     let first = chain.first().ok_or(IdentityError::NoCertificate)?;
     let certificate = Certificate::parse(first);
     let subject = certificate.as_ref().map(Certificate::subject);
     let subject = subject.unwrap_or_else(|| "that cannot be parsed".to_owned());
     let key = PrivateKeyDer::from_pem_slice(key);
-    let key = key.map_err(|error| IdentityError::Key(error.to_string()))?;
+    let key = key.map_err(|error| IdentityError::Key(error.into()))?;
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|error| IdentityError::KeyKind {
         subject: subject.clone(),

@@ -28,6 +28,7 @@ mod certificate;
 mod chain;
 mod client;
 mod identity;
+mod pem;
 mod rejection;
 mod server;
 mod signature;
@@ -35,6 +36,7 @@ mod signature;
 pub use authorities::{Authorities, NoAuthority};
 pub use client::ClientVerifier;
 pub use identity::{IdentityError, certified_key};
+pub use pem::{PemError, certificates_of_pem};
 pub use rejection::Rejection;
 pub use server::{ExplainedVerifier, ServerVerifier, UncheckedServer};
 

@@ -79,6 +79,10 @@ async fn respond(
         None => false,
         Some(auth) => auth.may_see_data(headers).await.is_err(),
     };
+    // The data of a page needs memory. Without the limit, each waiting request would have such data.
+    let Ok(_data) = app.landing_data.acquire().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let page = if is_closed {
         Page::closed(port, &app, host)
     } else {

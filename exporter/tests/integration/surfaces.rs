@@ -105,6 +105,30 @@ fn debug_endpoints_are_for_local_and_authenticated_clients() {
 }
 
 #[test]
+fn a_flood_of_landing_pages_takes_little_memory() {
+    let exporter = Exporter::serving(&["--manifests", CLUSTER]);
+    let page = b"GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\n\r\n";
+    exporter.get("/");
+    let before = exporter.memory();
+    let clients: Vec<_> = (0..800)
+        .map(|_| {
+            let mut client = TcpStream::connect(&exporter.main).unwrap();
+            client.write_all(page).unwrap();
+            client
+        })
+        .collect();
+    let mut most = before;
+    for _ in 0..50 {
+        most = most.max(exporter.memory());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(clients);
+    let grown = most.saturating_sub(before) >> 20;
+    eprintln!("the memory has grown by {grown} MiB");
+    assert!(grown < 60, "{grown} MiB");
+}
+
+#[test]
 fn a_flood_of_reports_takes_little_memory() {
     let directory = Directory::new("reports");
     let time = "2024-01-01T00:00:00Z";

@@ -43,6 +43,8 @@ pub(super) struct Content {
     pub(super) objects: usize,
     /// The number of documents that are not Kubernetes objects, for example because they are not YAML or have no name.
     pub(super) broken: usize,
+    /// Whether the last document is broken. A file that is only half written ends with such a document.
+    ends_broken: bool,
 }
 
 /// Receives the texts of the files that a reading reads.
@@ -83,6 +85,13 @@ impl Content {
             Some(_) => self.objects += 1,
             None => self.broken += 1,
         }
+        self.ends_broken = key.is_none();
+    }
+
+    /// Whether the file was probably cut after the content `before` was read.
+    fn is_cut(&self, before: &Self) -> bool {
+        let is_shorter = self.objects + self.broken < before.objects + before.broken;
+        self.broken > before.broken || (self.ends_broken && is_shorter)
     }
 }
 
@@ -172,9 +181,9 @@ impl Progress<'_> {
                     ..before
                 }
             }
-            // Documents that were broken at the previous reading do not count here. Otherwise the objects of a file
-            // with a broken document would stay forever: no edit of the file could remove an object.
-            Some(before) if content.broken > before.content.broken => {
+            // A broken document alone is not enough. Otherwise the objects of a file with a broken document would stay
+            // forever: no edit of the file could remove an object.
+            Some(before) if content.is_cut(&before.content) => {
                 let count = self.sink.keep(&file);
                 if count > 0 {
                     let path = file.clone();
@@ -183,7 +192,7 @@ impl Progress<'_> {
                 let objects = before.content.objects.max(content.objects);
                 let content = Content {
                     objects,
-                    broken: before.content.broken,
+                    ..before.content
                 };
                 FileState {
                     content,

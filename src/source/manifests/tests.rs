@@ -529,6 +529,29 @@ fn documents_that_were_always_broken_keep_no_objects() {
 }
 
 #[test]
+fn a_file_that_ends_in_a_broken_document_keeps_its_objects_if_it_becomes_shorter() {
+    let named = |name| GOOD.replace("good", name);
+    let whole = format!("{}---\n{}---\nkind: Pod\n", named("a"), named("b"));
+    let files = Files::new("cut-with-broken", &[("a.yaml", &whole)]);
+    let metrics = metrics();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    feed.reload();
+    // The number of broken documents stays the same.
+    std::fs::write(
+        files.0.join("a.yaml"),
+        format!("{}---\nkind: P", named("a")),
+    )
+    .unwrap();
+    for _ in 0..2 {
+        assert_eq!(feed.reload().kept, 1);
+        assert_eq!(samples(&metrics), ["a", "b"].map(info));
+    }
+    std::fs::write(files.0.join("a.yaml"), named("a")).unwrap();
+    assert_eq!(feed.reload().kept, 0);
+    assert_eq!(samples(&metrics), [info("a")]);
+}
+
+#[test]
 fn an_emptied_file_or_directory_keeps_its_objects_for_one_more_reading() {
     let named = |name| GOOD.replace("good", name);
     let files = Files::new("emptied", &[("a.yaml", GOOD), ("b.yaml", &named("b"))]);

@@ -253,6 +253,21 @@ async fn a_connection_has_more_time_during_its_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn new_connections_of_a_flood_are_not_protected() {
+    let (registry, mut limits) = registry();
+    limits.max_connections = 600;
+    let other = registry.add(OTHER, &limits).unwrap();
+    let flood: Vec<_> = (0..599)
+        .map(|_| registry.add(FLOOD, &limits).unwrap())
+        .collect();
+    // All connections are new, but the server closes the oldest connection of the flood immediately.
+    assert_eq!(registry.add(OTHER, &limits).err(), Some(Full::Closing));
+    assert!(!registry.is_open(&flood[0]) && registry.is_open(&flood[1]));
+    registry.remove(&flood[0]);
+    assert!(registry.add(OTHER, &limits).is_ok() && registry.is_open(&other));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_becomes_busy_before_its_eviction_is_not_evicted() {
     let (registry, mut limits) = registry();
     limits.max_connections = 100;

@@ -4,9 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use go_x509::{Authorities, ClientVerifier};
+use go_x509::{Authorities, ClientVerifier, certificates_of_pem};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
 
@@ -68,9 +67,7 @@ pub(super) fn verifier(
         origin: authorities.origin.clone(),
         problem: problem.to_string(),
     };
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(&authorities.text).collect();
-    let certificates = certificates.map_err(|error| wrong(&error))?;
+    let certificates = certificates_of_pem(&authorities.text).map_err(|error| wrong(&error))?;
     if certificates.is_empty() {
         return Err(wrong(
             &"no certificate found; a PEM certificate is required",

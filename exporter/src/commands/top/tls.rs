@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use go_x509::{Authorities, ExplainedVerifier, ServerVerifier};
+use go_x509::{Authorities, ExplainedVerifier, ServerVerifier, certificates_of_pem};
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::super::output::AnyError;
 use crate::file_limits;
@@ -49,8 +47,7 @@ fn trusting(
     origin: &str,
 ) -> Result<ServerVerifier, AnyError> {
     let pem = config_file::read(path, file_limits::CERTIFICATES)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates?;
+    let certificates = certificates_of_pem(&pem)?;
     if certificates.is_empty() {
         return Err(
             "no certificate found; give a PEM file with the certificate authority of the exporter"
