@@ -2,10 +2,10 @@
 //! metadata of the object itself.
 //!
 //! The objects from which labels are joined are called *sources*. [`JoinSources`] stores the labels of each source
-//! once. The row of an object in a store does not contain these labels, but only the names of the object's node and of
-//! its controller. If a joined value comes from the object itself, the row contains the value. An exposition takes one
-//! snapshot of the sources and of all stores, and writes the joined labels after the base labels. Therefore, if a label
-//! of a namespace changes, no row changes, and a scrape shows the new label either in all samples or in none.
+//! once. The row of an object in a store does not contain these labels. It contains the names of the object's node
+//! and controller. If a joined value comes from the object itself, the row contains the value. An exposition takes one
+//! snapshot of the sources and of all stores, and writes the joined labels after the base labels. Therefore, no row
+//! changes if a label of a namespace changes. A scrape shows the new label either in all samples or in none.
 
 mod config;
 mod join;

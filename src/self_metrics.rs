@@ -450,7 +450,7 @@ pub(crate) fn gauge(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The Go type of a resource, such as `*v1.Pod`, which kube-state-metrics has in its metrics.
+/// Returns the name of a resource in the metrics of kube-state-metrics: its Go type, such as `*v1.Pod`.
 pub(crate) fn go_type(resource: &ResourceInfo) -> String {
     if is_built_in(resource) {
         format!("*{}.{}", resource.version(), resource.kind())

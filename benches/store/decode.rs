@@ -14,8 +14,8 @@ use super::{PODS, Setup, scattered, support};
 
 /// The fields that identify an object.
 ///
-/// The time to decode only these fields is a lower limit for the other decoders, because every decoder must at least
-/// skip all other fields.
+/// No decoder can be faster than one that reads only these fields, because every decoder must at least skip the
+/// remaining fields.
 #[derive(Deserialize)]
 struct Identity {
     metadata: Metadata,

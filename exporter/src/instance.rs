@@ -207,8 +207,8 @@ impl Instance {
         self.readiness_policy
     }
 
-    /// Returns the resource versions of the objects that the instance exports, so that another replica can compare them
-    /// with its versions. Returns `None` until `is_complete` returns true.
+    /// Returns the resource versions of the exported objects, so that another replica can compare its own versions with
+    /// them. Returns `None` until `is_complete` returns true.
     pub(crate) fn exported(&self) -> Option<Exported> {
         self.is_complete().then(|| self.source.exported())
     }
@@ -218,8 +218,8 @@ impl Instance {
         self.inherits_readiness || self.source.is_ready(self.readiness_policy)
     }
 
-    /// Returns a line for each role of the exporter that lacks rules for resources that the API server forbids. The
-    /// line contains the missing rules as YAML.
+    /// Returns a line for each role that lacks rules, with the missing rules as YAML. These are rules for resources
+    /// that the API server forbids.
     pub(crate) fn missing_rules(&self) -> Vec<String> {
         self.source.missing_rules()
     }

@@ -155,7 +155,7 @@ fn is_word(text: &[u8], range: &Range<usize>) -> bool {
     !around.any(u8::is_ascii_alphanumeric)
 }
 
-/// Returns the texts that Base64 encoding can produce for `text` within a longer text.
+/// Returns the Base64 forms that `text` can have as a part of a longer text.
 ///
 /// Base64 encodes groups of three bytes. `text` can begin at each of the three bytes of a group, so it has three forms.
 /// The first and the last characters can also depend on the bytes around `text`. The forms lack these characters.
@@ -184,7 +184,7 @@ impl View {
         }
     }
 
-    /// Returns the range of the original text that belongs to a range of this view.
+    /// Returns the range of the original text from which a range of this view was decoded.
     fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
         let (start, _) = self.spans.get(range.start)?;
         let (_, end) = self.spans.get(range.end.checked_sub(1)?)?;

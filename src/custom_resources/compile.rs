@@ -111,8 +111,8 @@ impl MetricPlan {
     }
 
     /// Returns the name of the label that contains the state. Returns `None` if the metric is not a state set, or if
-    /// the output may separate the samples of one element. The output sorts samples by their labels. So it keeps the
-    /// samples of an element together if the label with the state sorts after all other labels.
+    /// another label may sort after this label. The output sorts samples by their labels, so such a label could
+    /// separate the samples of one element.
     pub(super) fn label_name(&self) -> Option<String> {
         let EachKind::StateSet { label_name, .. } = &self.each.kind else {
             return None;
@@ -187,8 +187,8 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
         reader.warn(&place, resource.line, message);
     }
     constants(&resource.common_labels, reader);
-    // A metric can replace a label of its resource. The label is never used if all metrics replace it. In such a label,
-    // this crate accepts an invalid path, as kube-state-metrics does.
+    // A metric can replace a label of its resource. If all metrics replace the label, the label is never used. Its path
+    // may then be invalid, as in kube-state-metrics.
     let is_used = |key: &str| {
         let mut metrics = resource.metrics.iter();
         resource.metrics.is_empty() || metrics.any(|own| !own.labels_from_path.contains_key(key))

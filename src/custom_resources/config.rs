@@ -130,10 +130,10 @@ impl Config {
         &self.inner.warnings
     }
 
-    /// The parts that the document lacks, so that the configuration or one of its entries has no metrics.
+    /// The missing parts of the document: without them, the configuration or one of its entries has no metrics.
     ///
-    /// `spec` and `spec.resources` are such parts if they are absent or have no value. The `metrics` of an entry are
-    /// such a part if they have no value. An empty list is a value. Each such part also causes a warning.
+    /// `spec` and `spec.resources` are missing parts if they are absent or have no value. The `metrics` of an entry are
+    /// a missing part if they have no value. An empty list is a value. Each missing part also causes a warning.
     ///
     /// kube-state-metrics accepts a document without these parts. But if the document replaces a configuration in use,
     /// the program that writes the file has probably written only the start of the file.

@@ -58,8 +58,7 @@ pub(super) fn mark_replaced(entries: &mut [Entry], reader: &mut Reader) {
     }
 }
 
-/// The entries after an entry. For each selection of kinds, an index has the position of the first later entry with
-/// this selection.
+/// The entries after an entry. Its indexes find the first later entry with a given selection of kinds.
 ///
 /// Without these indexes, each entry would be compared with all later entries, in quadratic time.
 #[derive(Default)]
@@ -228,9 +227,11 @@ fn written_as(merged: MetricType) -> &'static str {
     }
 }
 
-/// Compares the configured families with one Rust family. Returns a warning if a configured family has the same name
-/// but another help text, and a warning if one has the same name but another type. Also returns a warning for each
-/// configured family that needs the OpenMetrics name of the Rust family.
+/// Compares the configured families with one Rust family. Returns warnings about these configured families:
+///
+/// - the first family with the same name but another help text;
+/// - the first family with the same name but another type;
+/// - each family that needs the OpenMetrics name of the Rust family.
 pub(super) fn differences_from(
     entries: &[Entry],
     resource: &str,
@@ -274,7 +275,7 @@ pub(super) fn differences_from(
     warnings
 }
 
-/// If two families need the same name in OpenMetrics, describes which family loses it.
+/// Describes which of two families loses its OpenMetrics name, if both need the same name.
 fn lost_header_name(
     metric: &MetricPlan,
     resource: &str,

@@ -320,8 +320,8 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// Reads a number from one entry of a map. If `direct` is true, `valueFrom` is the key of this entry, so the value
-    /// of the entry is the number.
+    /// Reads a number from one value of a map. If `direct` is true, `valueFrom` selects this value, so the value itself
+    /// is the number.
     fn child(
         &self,
         child: &Value,

@@ -36,8 +36,8 @@ const MANY: usize = 32;
 /// Labels whose values come from paths in objects. Both lists are sorted by key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelPaths {
-    /// Labels whose key contains `*`: each entry of the map that the path finds becomes a label. The names of these
-    /// labels start with `name`.
+    /// Labels whose key contains `*`: the path finds a map, and each entry of the map becomes a label. The names of
+    /// these labels start with `name`.
     stars: Vec<LabelPath>,
     named: Vec<LabelPath>,
 }

@@ -84,7 +84,8 @@ impl Path {
         self.0.iter().all(|step| step.name().is_some())
     }
 
-    /// Like [`fields`](Self::fields), for a longer path: first the steps of `self`, and then the steps of `behind`.
+    /// Does the same as [`fields`](Self::fields) for a path that consists of the steps of `self` and then the steps of
+    /// `behind`.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
         let names = self.0.iter().chain(&behind.0).map_while(Step::name);
         // The code that reads trees of fields is recursive, so paths must be short.

@@ -88,7 +88,7 @@ impl Each {
             .collect()
     }
 
-    /// Whether the value of the sample, or the expression of a label, reads the element itself.
+    /// Whether the metric reads the element itself, for the value of the sample or in the expression of a label.
     fn names_item(&self) -> bool {
         let value = self.expr.as_ref().is_none_or(Expr::names_item);
         value || self.expr_labels.iter().any(Expr::names_item)

@@ -25,8 +25,8 @@ pub(super) struct GroupHashers([FoldHasher<'static>; MAX_GROUPS]);
 /// The random key of the process for the hash function.
 ///
 /// The hash function is foldhash. SipHash would need about 1 µs for a pod, which is a tenth of the time of an update.
-/// The key is random: with a known key, it is easy to find two texts with the same hash. If an object changed from one
-/// of these texts to the other, its old samples would stay.
+/// The key is random: with a known key, it is easy to find two texts with the same hash. An object that changes from
+/// one of these texts to the other would keep its old samples.
 static KEY: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
 
 /// Returns a random number, which becomes the key of a hash function.

@@ -49,7 +49,7 @@ fn problem(error: &Error) -> Problem {
 
 impl Fields {
     /// Whether a protobuf message has all fields that families read. If families read the whole object, the result is
-    /// true, because the message has all fields that the types of this crate have.
+    /// true, because this crate's types have no field that the message lacks.
     pub(crate) fn are_in(&self, message: &'static Message) -> bool {
         let mut paths = self.paths().into_iter();
         paths.all(|path| is_header(&path) || message.contains(path))

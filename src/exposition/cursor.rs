@@ -82,11 +82,12 @@ enum Extent {
         part: Option<RowPart>,
         /// Whether the run starts with the header of the family.
         has_header: bool,
-        /// The samples of these rows that do not repeat an earlier series; `None` if all samples are written.
+        /// The samples of these rows to write: those that do not repeat an earlier series. `None` if all samples are
+        /// written.
         new: Option<NewSamples>,
     },
-    /// The whole family. The stored lines cannot be copied, because the lines of the format differ from them. Samples
-    /// that repeat an earlier series are not written.
+    /// The whole family. Its stored lines cannot be copied, because the format of the exposition needs different lines.
+    /// Samples that repeat an earlier series are not written.
     Family { repeated: Arc<RepeatedSamples> },
 }
 
@@ -292,8 +293,8 @@ impl RunCursor {
         Some((key, revision))
     }
 
-    /// Returns the next run of this page that has a sample, and where the run after it starts. This start is the index
-    /// of a row, and the latest part of this row that is already written (`None` if no part is written).
+    /// Returns the next run of this page that has a sample, and the start of the run after it. The start consists of
+    /// the index of a row, and of the part of this row that was written last (`None` if no part is written).
     fn next_rows(&self, page: &FamilyRows<'_>) -> Option<(RowRun, usize, Option<RowPart>)> {
         if page.samples.bytes() == 0 {
             return None;

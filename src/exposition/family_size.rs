@@ -13,7 +13,7 @@ pub struct FamilySize {
     pub resource: ResourceInfo,
     /// The name of the family.
     pub family: String,
-    /// Stored series. A series that repeats a series of another object is included.
+    /// Stored series, including series that repeat a series of another object.
     pub series: u64,
     /// The length of the sample lines in the Prometheus text format, in bytes. Newlines are included, headers are not
     /// included.

@@ -15,7 +15,7 @@ use super::row_part::RowPart;
 #[derive(Clone, Debug)]
 pub(super) struct NewSamples {
     repeated: Arc<RepeatedSamples>,
-    /// In [`RepeatedSamples`], the first sample of the run has this number.
+    /// The number of the run's first sample in [`RepeatedSamples`].
     first: usize,
 }
 
@@ -84,7 +84,7 @@ impl SampleCounter {
         self.before_page + self.counted
     }
 
-    /// Counts the samples of the current row that are not counted yet and end before `end`.
+    /// Counts the samples of the current row that are not counted yet, up to the position `end`.
     fn count(&mut self, page: &FamilyRows<'_>, end: usize) {
         let cell = page.tails(self.row);
         let tails = cell.get(self.tails..end.min(cell.len()));

@@ -189,7 +189,7 @@ impl Plan {
     }
 }
 
-/// Whether samples with these base labels never have the same series as samples of configured families.
+/// Whether no sample with these base labels can have the same series as a sample of a configured family.
 ///
 /// Two series are equal only if their texts are equal, so their labels must have the same order. A configured sample
 /// begins with the constant labels. Its other labels are sorted by name, and include [`CONFIGURED_LABELS`]. So those

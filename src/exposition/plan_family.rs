@@ -57,8 +57,8 @@ impl PlanFamily {
         self.headers == other.headers
     }
 
-    /// Returns the samples that repeat the series of an earlier row. The method uses the result of the last search,
-    /// unless a column in which repeats are possible has changed since then.
+    /// Returns the samples that repeat the series of an earlier row. The method searches again only if a column with
+    /// possible repeats has changed since the last search.
     ///
     /// A new search reads all series of the family without a pause. Code that must not block its thread must use
     /// [`read_repeats`](Self::read_repeats).

@@ -60,8 +60,8 @@ enum Progress {
 pub(super) struct RepeatsReader {
     revisions: Arc<[u64]>,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search in which the reader makes steps. This search may belong to older or newer snapshots than those of the
-    /// reader. Then the reader first completes it, and begins a search for its own snapshots.
+    /// The search in which the reader makes steps. The search may belong to older or newer snapshots than the reader.
+    /// Then the reader first completes this search, and begins a search for its own snapshots.
     search: Option<Arc<SharedSearch>>,
 }
 

@@ -25,8 +25,8 @@ pub enum MetricType {
     /// One sample per possible state: 1 for the current state, otherwise 0. In the text format, the declared type is
     /// `gauge`.
     StateSet,
-    /// The type of a name that several families share, if only some of them are counters. In the text format, the
-    /// declared type is `untyped`. No single family has this type.
+    /// The common type of several families with the same name, if only some of them are counters. In the text format,
+    /// the declared type is `untyped`. No single family has this type.
     Unknown,
 }
 
@@ -106,7 +106,7 @@ impl Stability {
     }
 }
 
-/// Marks a family of labels or annotations: it has samples only if an allowlist selects keys of labels or annotations.
+/// Marks a family of Kubernetes labels or annotations, which has samples only if an allowlist selects keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Allowlisted {
     Labels,

@@ -9,7 +9,7 @@
 
 use crate::k8s::write_label_value;
 
-/// A byte that precedes each code in a cell, and follows each value in the list of a dictionary column.
+/// The byte before each code in a cell, and after each value in the list of a dictionary column.
 pub(crate) const REFERENCE_MARK: u8 = 0xff;
 
 /// The number of [`DictionaryColumn`]s.
@@ -133,7 +133,7 @@ impl ValueList {
     }
 }
 
-/// The code of the value with this index in the list of this column. A code is never an ASCII byte, so no code is a
+/// The code that refers to the value at `index` in the list of `column`. A code is never an ASCII byte, so no code is a
 /// newline.
 fn code(column: DictionaryColumn, index: usize) -> u8 {
     // Three columns and 32 indices fit into seven bits.

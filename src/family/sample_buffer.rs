@@ -92,8 +92,8 @@ impl SampleBuffer {
         self.exposed_samples
     }
 
-    /// Records that a generator has counted an error. The families must then be generated for each event of the object,
-    /// because each event must increase this count.
+    /// Records that a generator has counted an error. Each event of the object must increase this count, so each event
+    /// must generate the families again.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_events(&mut self) {
         self.counts_events = true;
@@ -215,8 +215,7 @@ impl SampleBuffer {
         self.labels
     }
 
-    /// Counts a label, but does not remember its name, because the caller has checked that no other label has this
-    /// name.
+    /// Counts a label without its name. The caller has checked that no other label has this name.
     #[cfg(feature = "custom-resources")]
     pub(super) fn count_label(&mut self) {
         self.labels += 1;

@@ -358,7 +358,7 @@ impl Sample<'_, '_> {
         self.samples.buffer
     }
 
-    /// Whether the sample already has a label in the tail, or constant labels or base labels.
+    /// Whether the sample already has labels: labels in the tail, constant labels or base labels.
     fn has_labels(&self) -> bool {
         self.samples.policy.has_reserved_names() || self.samples.buffer.text.len() > self.start
     }

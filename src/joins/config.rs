@@ -38,8 +38,8 @@ impl JoinConfig {
     ///
     /// The resource `*` means all resources.
     ///
-    /// If a resource and `*` have joined labels with the same name, the samples of the resource get only the label that
-    /// was added to the resource.
+    /// A resource and `*` may have joined labels with the same name. Then the samples of the resource get only the
+    /// label of the resource.
     pub fn insert(&mut self, resource: impl Into<ResourceName>, join: Join) {
         self.joins.push((resource.into(), join));
     }

@@ -50,7 +50,7 @@ impl JoinedText {
             + self.rows.capacity() * size_of::<u16>()
     }
 
-    /// The text whose index in `ends` is `number`.
+    /// The text with this number, which is its index in `ends`.
     fn distinct(&self, number: usize) -> &[u8] {
         let end_of = |number: usize| self.ends.get(number).map_or(0, |&end| end as usize);
         let start = number.checked_sub(1).map_or(0, end_of);

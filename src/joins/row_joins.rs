@@ -227,8 +227,9 @@ impl RowJoins {
         }
     }
 
-    /// Returns the controller of the object, or the object itself. This is the workload of the object, or a ReplicaSet
-    /// or Job that the workload controls. The function reads no other objects.
+    /// Returns the workload of the object, as far as the object shows it: the controller of the object, or the object
+    /// itself. The result can also be a ReplicaSet or Job that the workload controls, because the function reads no
+    /// other objects.
     fn workload_of<'a>(
         &self,
         view: ObjectView<'a>,
@@ -282,8 +283,8 @@ impl RowJoins {
         hasher.finish()
     }
 
-    /// Returns the joined labels of rows. If the joined labels of a row exceed the limit on the text of its object, the
-    /// row gets no joined labels, and the object is counted.
+    /// Returns the joined labels of rows. A row gets no joined labels if they would make the text of its object too
+    /// long. Such objects are counted.
     pub(crate) fn text<'a>(
         &self,
         table: &'a SourceTable,

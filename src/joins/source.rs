@@ -24,8 +24,8 @@ pub(super) struct Source {
     /// Identifies the content of the source. If a source changes, it gets a new number that no other source has.
     id: u64,
     /// The text has two parts. The first part is the reference to the controller of the object. It is empty if the
-    /// object is neither a ReplicaSet nor a Job. The second part has [`FIELD_END`] and an escaped value for each
-    /// Kubernetes label or annotation that joined labels need.
+    /// object is neither a ReplicaSet nor a Job. The second part has the values of the Kubernetes labels and
+    /// annotations that joined labels need. Each value is escaped, and follows a [`FIELD_END`].
     text: Box<[u8]>,
 }
 
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// Returns the escaped value of a Kubernetes label or annotation; empty if the object does not have it. `position`
-    /// is the index among the labels and annotations that joined labels need.
+    /// is its index among the labels and annotations that joined labels need.
     pub(super) fn value(&self, position: usize) -> &[u8] {
         self.fields().nth(position + 1).unwrap_or_default()
     }
@@ -64,7 +64,7 @@ impl Source {
     }
 }
 
-/// Appends to `out` those values of an object that joined labels need.
+/// Appends values of an object to `out`: those that joined labels need.
 pub(super) fn write_source(
     kind: SourceKind,
     wanted: &Wanted,

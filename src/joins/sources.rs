@@ -162,7 +162,7 @@ impl SourceFeed {
         write_source(self.kind, &self.sources.wanted, ObjectView::of(object), out);
     }
 
-    /// Like [`read`](Self::read), for an object of which only the metadata was decoded.
+    /// Does the same as [`read`](Self::read), but needs only the metadata of the object.
     pub(crate) fn read_metadata(&self, object: &SourceObject, out: &mut Vec<u8>) {
         out.clear();
         let view = ObjectView::of_metadata(&object.metadata);

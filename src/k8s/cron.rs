@@ -49,8 +49,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The Unix epoch in UTC.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The search for a run looks at the times up to this number of seconds after the given time. Without this limit, the
-/// search could take too long if clock changes skip one run after another.
+/// The length of the period in which the search looks for a run, in seconds. The period begins at the given time.
+/// Without this limit, the search could take too long if clock changes skip one run after another.
 const SEARCH_SECONDS: i64 = 40 * 366 * SECONDS_PER_DAY;
 
 /// Returns the time of the first run of a schedule after the time `base`. Both times are in Unix seconds.

@@ -1,8 +1,8 @@
 //! Writes sample values in the notation of the Prometheus text format.
 //!
-//! As in the [text format], a number has the smallest number of digits that parse to the same double. Unlike Rust's
-//! `Display`, numbers with an exponent below -4 or above 5 are written as `d.ddde±XX`, with at least two exponent
-//! digits.
+//! As in the [text format], a number has the smallest number of digits that parse to the same double. Numbers with an
+//! exponent below -4 or above 5 are written as `d.ddde±XX`, with at least two digits in the exponent. Rust's `Display`
+//! does not write them in this form.
 //!
 //! [text format]: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 

@@ -63,8 +63,8 @@ fn one(unit: Unit) -> Units {
     [Some(unit), None].into_iter().flatten()
 }
 
-/// Returns the unit for a name with a known prefix, and the unit for an extended resource. The two tests are
-/// independent: `hugepages-x.example.com/y` passes both tests and has two samples.
+/// Returns one unit for each test that the name passes: bytes for a known prefix, and integers for an extended
+/// resource. The two tests are independent: `hugepages-x.example.com/y` passes both tests and has two samples.
 fn prefixed_or_extended(name: &str) -> Units {
     let is_byte = name.starts_with("hugepages-") || name.starts_with("attachable-volumes-");
     [

@@ -1,7 +1,7 @@
-//! The families that a configuration of custom resources adds to a registry: their collectors, and the links between
-//! two stores of the same resource.
+//! Adds the families of a configuration of custom resources to a registry: chooses their collectors, and links the two
+//! stores of a resource.
 //!
-//! Such a configuration does not define a *family in Rust*, which is a built-in family or a family of the host.
+//! A *family in Rust* is a built-in family or a family of the host. A configuration does not define such families.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::joins::{Join, JoinConfig, JoinSources, RowJoins, SourceFeed, SourceKi
 use crate::k8s::is_valid_label_name;
 use crate::resource::{ResourceInfo, ResourceName};
 
-/// The joined labels of all resources, and the objects from which they are joined.
+/// The configuration of the joined labels of all resources, and the objects that provide these labels.
 #[derive(Debug, Default)]
 pub(crate) struct JoinSettings {
     config: JoinConfig,

@@ -38,7 +38,7 @@ pub(super) trait Registration: Send + Sync {
     fn resource(&self) -> &ResourceInfo;
     fn type_id(&self) -> TypeId;
     fn as_any(&mut self) -> &mut dyn Any;
-    /// Moves the collectors of another registration, which has the same Rust type, to this registration.
+    /// Takes the collectors of another registration with the same Rust type.
     fn absorb(&mut self, other: &mut dyn Any);
     fn check(&self, constants: &[Cow<'static, str>], problems: &mut Vec<BuildProblem>);
     /// Reports joined labels that have the same name as a label of an enabled family.

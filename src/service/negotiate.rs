@@ -144,8 +144,8 @@ impl Clause {
         Some(clause)
     }
 
-    /// Returns a number that is higher if the element names the format more exactly. Returns 0 if the element does not
-    /// match the format.
+    /// Returns how exactly the element names the format, as a number. The number of a more exact element is higher. The
+    /// number is 0 if the element does not match the format.
     fn specificity(&self, format: Format, version: &str) -> u8 {
         let media_type = format.spec().media_type();
         let range = media_type.split_once('/').map(|(kind, _)| kind);

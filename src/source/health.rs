@@ -129,7 +129,7 @@ fn pause_after(_check: Duration) -> Duration {
 
 #[derive(Default)]
 struct Resources {
-    /// The plan of the exposition from which the resources in `tracked` were taken.
+    /// The plan of the exposition. The resources in `tracked` come from this plan.
     plan: Weak<Plan>,
     /// The resources, in the order of the plan.
     tracked: Vec<TrackedResource>,

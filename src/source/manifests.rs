@@ -3,8 +3,8 @@
 //! A file may contain several documents, `List` objects, and the output of `kubectl get -o yaml`. Invalid documents,
 //! and objects of an unknown kind, are skipped. The [`LoadReport`] names their locations.
 //!
-//! When the files are read again, the feed removes the objects of deleted files, and the objects that were deleted from
-//! files. In the following cases, the objects of the previous reading stay, and the report contains a problem:
+//! When the files are read again, the feed removes an object if its file was deleted, or no longer contains the object.
+//! In the following cases, the objects of the previous reading stay, and the report contains a problem:
 //!
 //! * A file cannot be read, or seems to be only half written. Its objects stay until the file is repaired or deleted. A
 //!   document is *broken* if it is not a Kubernetes object. A file seems to be half written if it has more broken

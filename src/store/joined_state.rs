@@ -28,7 +28,7 @@ struct KnownState {
 /// The inputs that determine the joined labels of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JoinInputs {
-    /// The version of a column. The cells of this column refer to the objects from which labels are joined.
+    /// The version of the column with the references to the objects that provide joined labels.
     pub(super) links: u64,
     /// Identifies the state of the objects whose labels may be joined to the rows.
     pub(super) generation: u64,

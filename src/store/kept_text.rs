@@ -1,5 +1,5 @@
 //! Applies the limit on the text of an object. This module decides for which rows an event may render only some
-//! families, and limits the length of the joined labels of a row.
+//! families. It also limits the length of the joined labels of a row.
 //!
 //! An event that renders only some families is an *update* of the row. For each update, the store compares the
 //! *fingerprints* of the row, which are hashes of the object's fields. So a row without fingerprints is never updated.
@@ -20,9 +20,9 @@ impl<K: CollectedResource> Schema<K> {
         rendered.exposed_text() <= max && self.longest_joined(rendered.exposed_samples()) <= max
     }
 
-    /// Whether the row certainly stays within the limit on the text of an object after an update. The limit applies to
-    /// all cells of the row together, but an update renders only some cells. `samples` is the number of samples that
-    /// the row had before the update.
+    /// Whether an update certainly keeps the row within the limit on the text of an object. The limit applies to all
+    /// cells of the row together, but an update renders only some cells. `samples` is the number of samples that the
+    /// row had before the update.
     ///
     /// A row gets fingerprints only if its text is at most half of the limit. The other half is for updates: an update
     /// is small if its text is at most this half divided by `n + 1`. `n` is the number of families of the store.

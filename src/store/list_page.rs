@@ -49,8 +49,8 @@ impl ListPage {
         self.builder.push(identity, cells, fingerprints);
     }
 
-    /// Removes all rows, and returns these rows with the filter that has accepted their objects. Returns `None` if
-    /// there are no rows. `filter` is the filter for the next rows.
+    /// Removes and returns all rows, with the filter that has accepted their objects. Returns `None` if there are no
+    /// rows. `filter` is the filter for the next rows.
     pub(super) fn take(&mut self, filter: &Arc<ObjectFilter>) -> Option<(Page, Arc<ObjectFilter>)> {
         let before = std::mem::replace(&mut self.filter, Arc::clone(filter));
         (!self.builder.is_empty()).then(|| (self.builder.build(), before))

@@ -66,8 +66,8 @@ impl<K: CollectedResource> ObjectApplier<K> {
     /// the object.
     pub(super) fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
         if let Some(foreign) = self.foreign(object) {
-            // The object belongs to another shard, so the row with its name is removed. The row may belong to an older
-            // object with the same name, or the object may have left this shard.
+            // The object belongs to another shard, so this shard must have no row with its name. Such a row can exist
+            // for two reasons: an older object had this name, or the object has left this shard.
             self.linked.delete_key(&foreign.namespace, &foreign.name);
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;

@@ -214,7 +214,7 @@ impl Page {
         }
     }
 
-    /// The position in `cells` of the first cell that differs from the cell of `row` in the same column.
+    /// Compares `cells` with the cells of `row`, and returns the position of the first difference in `cells`.
     pub(crate) fn first_difference(&self, row: usize, cells: &RowCells) -> Option<usize> {
         cells.of_columns().position(|(column, cell)| {
             let column = self.columns.get(column);

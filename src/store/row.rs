@@ -151,8 +151,8 @@ impl RowPrefix {
     }
 }
 
-/// Appends the lines of a cell. `begin` receives the part of the cell that is not written yet. It appends the start of
-/// a line, and returns the part that must follow.
+/// Appends the lines of a cell. `begin` gets the part of the cell that is not written yet, appends the start of a line,
+/// and returns the part that must follow.
 fn write_lines<'v, 'c>(
     out: &mut BytesMut,
     cell: &'c [u8],

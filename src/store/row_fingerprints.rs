@@ -7,7 +7,7 @@ use crate::decode::Fingerprints;
 /// The fingerprints of the rows of a page. A fingerprint is a hash of a group of fields of an object.
 ///
 /// The memory for fingerprints is allocated when the first row of the page gets fingerprints. An object that the host
-/// passes as a Rust value has no fingerprints, so a store that receives only such objects never allocates this memory.
+/// passes as a Rust value has no fingerprints. So a store that receives only such objects never allocates this memory.
 #[derive(Clone, Debug)]
 pub(super) struct RowFingerprints {
     /// The number of groups of fields. Each row has one hash per group.

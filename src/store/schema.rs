@@ -42,8 +42,8 @@ pub(crate) struct Schema<K> {
     /// The handle with which the store updates sources of labels when its objects change; `None` if no other samples
     /// get labels from these objects.
     source: Option<SourceFeed>,
-    /// The changes of an object after which the data for joined labels must be read again. This data is the object's
-    /// references to other objects, and the object's values that are joined to other samples.
+    /// The changes of an object that may change the data for joined labels. This data consists of the object's
+    /// references to other objects, and of its values that are joined to other samples.
     joined_dependency: Dependency,
     /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
@@ -226,14 +226,15 @@ impl<K: CollectedResource> Schema<K> {
         self.whole = self.plan_of(bases, (0..self.families.len()).collect(), joined);
     }
 
-    /// Whether an event that changes these groups of fields may change the data for joined labels. This data is the
-    /// object's references to other objects, and the object's values that are joined to other samples. After such an
-    /// event, the whole object is rendered.
+    /// Whether a change of these groups of fields may change the data for joined labels. This data consists of the
+    /// object's references to other objects, and of its values that are joined to other samples. After such an event,
+    /// the whole object is rendered.
     pub(super) fn changes_joins(&self, changed: GroupSet) -> bool {
         self.joined_dependency.is_on(changed)
     }
 
-    /// The fields of an object that joined labels need, both in its own samples and in samples of other objects.
+    /// The fields of an object that are needed for joined labels, in samples of this object and in samples of other
+    /// objects.
     fn reads_of_joins(&self) -> Vec<&'static str> {
         let of_row = self.joins.iter().flat_map(|joins| joins.reads::<K>());
         let of_source = self.source.iter().flat_map(SourceFeed::reads);
@@ -348,8 +349,8 @@ impl<K: CollectedResource> Schema<K> {
             && (!namespaced || has(|source| matches!(source, BaseSource::Namespace)))
     }
 
-    /// Renders all cells of an object. The buffer counts the samples that exceed a limit or are not valid, and are
-    /// therefore dropped.
+    /// Renders all cells of an object. Samples that exceed a limit or are not valid are dropped, and the buffer counts
+    /// them.
     ///
     /// If a generator panics, the object has no samples of that family. If the function of a base label panics, the
     /// label is empty. Other samples are not affected. If rendering the object exceeds the limit of work of the current

@@ -1,5 +1,5 @@
 //! Tables: the pages of one feeder in key order. During a list, a table marks the rows that the list contains. The
-//! *tail* of a table has the rows of the list that come after the last page and are not in a page yet.
+//! *tail* of a table collects the rows that the list adds after the last page, until they become a page.
 
 use std::sync::Arc;
 
@@ -121,7 +121,7 @@ impl Table {
     /// Stores an object. `ordered` is false while a list is in progress.
     ///
     /// With `ordered`, ignores the object if the stored version of the same uid is higher. Without `ordered`, ignores
-    /// the object if the same list has already contained a higher version.
+    /// the object only if the list in progress has already contained a higher version of it.
     pub(crate) fn apply(
         &mut self,
         identity: Identity<'_>,

@@ -29,8 +29,8 @@ impl<K: CollectedResource> MetricsStore<K> {
     ) -> Result<(), DecodeError> {
         let schema = self.schema();
         let scanned = schema.scanner().and_then(|scanner| scanner.scan(object));
-        // The metadata of a cluster-scoped object may contain a namespace, but the key of its row never does. An update
-        // could not detect a change of this namespace, so the whole object is decoded.
+        // The metadata of a cluster-scoped object may contain a namespace, but the key of its row never does. The whole
+        // object is decoded, because an update could not detect a change of this namespace.
         let is_in_key = |scanned: &Scanned<'_>| {
             namespace_in(self.resource().scope(), &scanned.namespace) == scanned.namespace
         };
@@ -127,8 +127,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     }
 
     /// Returns the place of the row in its table, the groups of fields that have changed since the row was rendered,
-    /// and a number of samples. This number is an argument of `is_small_update`. Returns `None` if the changed groups
-    /// are unknown.
+    /// and the number of samples that `is_small_update` needs. Returns `None` if the changed groups are unknown.
     fn changed_groups(
         &self,
         feeder: &mut RowFeeder,

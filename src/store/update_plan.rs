@@ -5,7 +5,7 @@ use crate::decode::Fields;
 /// The base labels and families that must be rendered again after a change of certain groups of fields.
 #[derive(Debug)]
 pub(super) struct UpdatePlan {
-    /// The indexes of the base labels, in ascending order. These include the base labels of all families of the plan.
+    /// The indexes of the base labels, in ascending order. The base labels of the plan's families are always included.
     pub(super) bases: Vec<usize>,
     /// The indexes of the families, in ascending order.
     pub(super) families: Vec<usize>,

@@ -27,7 +27,7 @@ pub(crate) trait WatchWriter: ObjectWriter {
     fn end_page(&self) {}
 }
 
-/// Applies objects of the list in progress while the writer of the list also applies objects.
+/// Helps a writer with the list in progress: both apply objects of this list at the same time.
 pub(crate) trait ListHelper: WrittenRows + Send + Sync {
     /// Decodes an object, and adds or replaces its row.
     ///

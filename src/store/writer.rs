@@ -131,8 +131,8 @@ impl<K: CollectedResource> Writer<K> {
 
     /// Removes an object.
     ///
-    /// The call has no effect if the stored object with the same namespace and name has a different uid or a higher
-    /// `resourceVersion`.
+    /// The call compares the object with the stored object of the same namespace and name. It has no effect if the
+    /// stored object has a different uid or a higher `resourceVersion`.
     pub fn delete_object(&mut self, object: &K) {
         self.applier
             .store
@@ -190,8 +190,8 @@ impl<K: CollectedResource> Writer<K> {
     /// Decodes an object from the protobuf of the Kubernetes API, and adds the object or replaces its samples. Fields
     /// that no family reads are skipped.
     ///
-    /// `object` is the bytes of an item of a list, or of a single object with its envelope (`runtime.Unknown`). The
-    /// samples are the same as for the same object in JSON.
+    /// `object` contains the bytes of one object: an item of a list, or a single object with its envelope
+    /// (`runtime.Unknown`). The samples are the same as for the same object in JSON.
     ///
     /// ```
     /// use kube_state_metrics::{CacheStore, MetricsStore, families};

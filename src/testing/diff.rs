@@ -21,7 +21,7 @@ struct Difference {
 ///
 /// # Errors
 ///
-/// Returns a message with each difference, or with the line of `expected` that is not a sample.
+/// Returns a message with all differences. If a line of `expected` is not a sample, the message names only this line.
 pub(super) fn compare_with_text(
     expected: &str,
     headers: &[&str],
@@ -41,7 +41,8 @@ pub(super) fn compare_with_text(
 ///
 /// # Errors
 ///
-/// Returns a message with each missing sample or header, or with the line of `expected` that is not a sample.
+/// Returns a message with all missing samples and headers. If a line of `expected` is not a sample, the message names
+/// only this line.
 pub(super) fn find_missing(
     expected: &str,
     headers: &[&str],

@@ -47,8 +47,8 @@ impl<K: CollectedResource> Generator<K> {
         }
     }
 
-    /// Generates all samples of an object. Returns the total size of the generated cells, in bytes. A store needs these
-    /// bytes for the object, but stores equal cells of several objects only once.
+    /// Generates all samples of an object. Returns the total size of the generated cells, in bytes. The size includes
+    /// each cell of the object, although a store keeps equal cells of several objects only once.
     pub fn generate(&mut self, object: &K) -> usize {
         self.schema
             .render(object, &mut self.buffer, &mut self.cells);

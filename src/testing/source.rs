@@ -89,8 +89,7 @@ pub(super) mod sealed {
 
 use sealed::{Build, Built, DeclaredFamily};
 
-/// The fields that a store always decodes. Although these fields are always available, a family must declare them if it
-/// reads them.
+/// The fields that a store always decodes. A family that reads one of these fields must still declare the field.
 const DECLARABLE: [&[&str]; 3] = [&["metadata", "resourceVersion"], &["apiVersion"], &["kind"]];
 
 impl<S: Build> Build for &S {

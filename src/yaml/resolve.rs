@@ -94,8 +94,8 @@ impl<'n> Resolved<'n> {
     }
 }
 
-/// Formats a float as a key in the same way as Go's `%g`, with the shortest text for the 32-bit value. Small numbers,
-/// and numbers with more than six digits before the point, are written with an exponent.
+/// Formats a float that is a key of a YAML map, in the same way as Go's `%g`. The text is the shortest one for the
+/// 32-bit value. Small numbers, and numbers with more than six digits before the point, are written with an exponent.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "kubectl formats float keys as 32-bit values"

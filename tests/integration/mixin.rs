@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::golden;
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// The files with rules, and for each file the name of the `PrometheusRule` with the same rules.
+/// Pairs of names: a file with rules, and the `PrometheusRule` with the same rules.
 const RULES: [(&str, &str); 3] = [
     ("alerts", "kube-state-metrics-alerts"),
     ("rules", "kube-state-metrics-rules"),

@@ -111,8 +111,8 @@ pub(crate) async fn serve<A, S, B>(
         responder.serve(accepted, shutdown).await
     });
     tokio::select! {
-        // The order of the branches matters, because `biased` polls this branch first. So the server still responds to
-        // a request that has already arrived on an evicted connection.
+        // `biased` polls this branch first, so the server still responds to a request that has already arrived on an
+        // evicted connection.
         biased;
         served = serving.as_mut() => if let Err(error) = served {
             shared.observer.connection_failed(peer, &*error);

@@ -53,7 +53,7 @@ pub(crate) struct FrameBudget {
     responses: u64,
 }
 
-/// What the next byte from the client belongs to.
+/// The position of the next byte from the client: the preface, or the header or the payload of a frame.
 enum Position {
     /// The preface. The field is the number of bytes of the preface that have arrived.
     Preface(usize),

@@ -251,8 +251,8 @@ impl OpenConnections {
         }
         let mut candidates: Vec<_> = candidates.collect();
         candidates.sort_unstable_by_key(Candidate::order_in_peer);
-        // When the server evicts a candidate, its peer has one connection less. So the loop counts down the connections
-        // of a peer with each of its candidates.
+        // Each eviction leaves the peer with one connection less. So for each candidate, the loop decreases the number
+        // of connections of the candidate's peer by one.
         let mut remaining = self.by_peer.clone();
         for candidate in &mut candidates {
             if let Some(peer) = remaining.get_mut(&candidate.connection.peer.group()) {
@@ -294,7 +294,7 @@ impl OpenConnections {
 // === impl Candidate ===
 
 impl Candidate<'_> {
-    /// A key that sorts the connections of one peer by the order in which the server evicts them.
+    /// A value that sorts the connections of one peer into their order of eviction.
     fn order_in_peer(&self) -> (Activity, Instant, u64) {
         (self.activity, self.since, self.connection.id)
     }

@@ -83,7 +83,7 @@ pub(crate) struct ResponseGuard {
 struct Progress {
     /// The time at which the handshake was complete.
     accepted: Option<Instant>,
-    /// The time at which the task of the connection found no bytes to read for the first time.
+    /// The first time at which the task of the connection found no bytes to read.
     waits_since: Option<Instant>,
     /// The time at which the first byte of an incomplete request arrived.
     request_since: Option<Instant>,

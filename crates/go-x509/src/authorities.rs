@@ -9,7 +9,7 @@ use x509_cert::der::Encode;
 
 use crate::certificate::Certificate;
 
-/// The trusted certificates: authorities, and single certificates of servers or clients (leaves).
+/// The trusted certificates: certificates of authorities, and certificates of single servers or clients (leaves).
 #[derive(Clone, Debug)]
 pub struct Authorities {
     signers: Vec<Certificate>,

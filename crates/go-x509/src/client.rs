@@ -30,9 +30,9 @@ pub struct ClientVerifier {
 // === impl ClientVerifier ===
 
 impl ClientVerifier {
-    /// Creates a verifier that accepts a client if one of these authorities has signed the client's certificate, or if
-    /// this certificate is itself one of the authorities. If `is_mandatory` is true, the verifier refuses clients
-    /// without a certificate.
+    /// Creates a verifier that trusts these authorities. It accepts a client's certificate if one of the authorities
+    /// has signed it, or if the certificate is itself one of the authorities. If `is_mandatory` is true, the verifier
+    /// refuses clients without a certificate.
     #[must_use]
     pub fn new(authorities: Authorities, provider: &CryptoProvider, is_mandatory: bool) -> Self {
         Self {

@@ -15,7 +15,7 @@ pub(crate) enum Protocol {
     Tls13,
 }
 
-/// Checks that the key of the certificate `der` made a signature in a handshake.
+/// Checks that a signature in a handshake was made with the key of the certificate `der`.
 pub(crate) fn verify(
     protocol: Protocol,
     message: &[u8],

@@ -2,8 +2,8 @@
 
 use crate::piece::Piece;
 
-/// Splits the response of a watch into frames. Each frame consists of the length of an event in four bytes (the highest
-/// byte first), and the event.
+/// Splits the response of a watch into frames. A frame has four bytes with the length of an event (the highest byte
+/// first), then the bytes of the event.
 ///
 /// ```
 /// use kube_protobuf::FrameReader;

@@ -101,8 +101,8 @@ impl Message {
 
     /// Returns `true` if a path of JSON names, such as `["spec", "nodeName"]`, leads to a field.
     ///
-    /// In a path, the name after a list is the name of a field of the list's elements. Below a map, and below a value
-    /// that is not a message, the function returns `true` for every name.
+    /// In a path, the name after a list is the name of a field of the list's elements. The function returns `true` for
+    /// every name below a map, and below a value that is not a message.
     #[must_use]
     pub fn contains<'a>(&'static self, path: impl IntoIterator<Item = &'a str>) -> bool {
         !matches!(self.find(path), Found::Nothing)

@@ -61,7 +61,7 @@ enum Source<'de> {
     Map(Type, Records<'de>),
 }
 
-/// The fields of a message. The fields of its inline messages are among them.
+/// The fields of a message, including the fields of its inline messages.
 struct Fields<'de> {
     at: Position<'de>,
     /// The positions in the surrounding messages, while an inline message is read. The outermost message comes first.

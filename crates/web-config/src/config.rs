@@ -100,8 +100,8 @@ impl WebConfig {
 
     /// Returns the MD5 sum of the file. The sum does not include the certificates and keys that the file names.
     ///
-    /// With this sum, people can check whether the content in use is that of a given file. MD5 does not protect against
-    /// an attacker, who can create another file with the same sum.
+    /// People can compare this sum with the sum of a file, to check whether the content of this file is in use. MD5
+    /// does not protect against an attacker, who can create another file with the same sum.
     pub fn md5(&self) -> [u8; 16] {
         self.md5
     }

@@ -198,9 +198,9 @@ fn settings(section: &TlsSection, pem: &Pem) -> Fingerprint {
 
 /// Tells a client that has sent plain HTTP that the port expects TLS.
 async fn refuse_plain(mut stream: TcpStream) {
-    // The server reads the request before it closes the connection. If a server closes a connection that has unread
-    // bytes, the operating system resets the connection, and the client loses the response. If the request is longer
-    // than this buffer, the client may still lose the response.
+    // The server reads the request before it closes the connection. If unread bytes were left, the operating system
+    // would reset the connection, and the client would lose the response. If the request is longer than this buffer,
+    // the client may still lose the response.
     let mut request = vec![0; PLAIN_REQUEST];
     let _ = stream.read(&mut request).await;
     let _ = stream.write_all(NOT_TLS.as_bytes()).await;

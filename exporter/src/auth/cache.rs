@@ -16,8 +16,8 @@ pub(super) struct Cache<K, V> {
     /// The maximum age of a verdict that the exporter uses if the API server does not answer. The age is the time since
     /// the review.
     grace: Duration,
-    /// How long a key of this cache, such as a token, counts as known after its last verdict. Reviews of known keys
-    /// wait in a separate queue.
+    /// A key of this cache, such as a token, counts as known for this time after its last verdict. Reviews of known
+    /// keys wait in a separate queue.
     known: Duration,
 }
 

@@ -353,7 +353,7 @@ async fn an_answer_is_read_as_far_as_its_limit() {
     }
 }
 
-/// An API server that takes 50 ms for a review and accepts tokens that start with `right`.
+/// An API server with slow reviews (50 ms). It accepts the tokens that start with `right`.
 struct SlowServer {
     /// When each review of a token began.
     reviews: Mutex<Vec<Instant>>,

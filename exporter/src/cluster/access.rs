@@ -256,8 +256,8 @@ impl Access {
                 }
             }
         }
-        // Some characters are not allowed in an HTTP header. If the token contains such a character, the error names
-        // the source of the token.
+        // The token must not contain characters that are invalid in an HTTP header. The error names the source of such
+        // a token.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
             let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());

@@ -6,7 +6,7 @@
 //! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins.
 //!
 //! - In a response with an error status (below: an *error*), the text `[hidden]` replaces the token, the password, and
-//!   the Base64 text of user and password. The text also replaces each part of the token that has at least [`PART`]
+//!   the Base64 text of user and password. `[hidden]` also replaces each part of the token that has at least [`PART`]
 //!   bytes. The module finds the credentials in every notation that [`Secrets`](crate::redaction) decodes. Escapes
 //!   replace characters that are not visible.
 //! - In a response with another status (below: *content*), only long credentials are replaced, by a text of the same

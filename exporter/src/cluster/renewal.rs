@@ -120,7 +120,8 @@ pub(super) async fn client(
         format!("the credential plugin `{plugin}` has printed no credentials yet")
     });
     let (current, requests) = watch::channel(Current { client, problem });
-    // Each item in this channel requests new credentials. The capacity is 1, because one item is enough.
+    // Each item in this channel requests new credentials. The capacity is 1, because further items would request the
+    // same.
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,

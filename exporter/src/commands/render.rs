@@ -75,8 +75,8 @@ pub(super) fn run(args: &RenderArgs, mut out: impl Write) -> Result<(), RenderEr
         RenderFormat::Promtool => promtool::write_series(&exposition(Format::Text), &mut out),
     };
     unless_closed(written.and_then(|()| out.flush()))?;
-    // `More` counts further problems of a file, and is harmless here. If a document or an object of the file is
-    // invalid, the report also has a separate problem for the first one.
+    // `More` is harmless here, because it only counts further problems of a file. The report has a separate problem for
+    // the first invalid document or object of the file.
     let is_harmless = |problem: &ManifestProblem| {
         matches!(
             problem,

@@ -29,9 +29,9 @@ use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time that the exporter waits for responses in progress after a shutdown signal.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Maximum time after a shutdown signal for which a leader waits until a standby accepts the hand-over. During this
-/// time, the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a
-/// pod (30 s).
+/// Maximum time that a leader waits after a shutdown signal until a standby accepts the hand-over. During this time,
+/// the leader still serves metrics. This time and [`DRAIN`] together are shorter than the usual grace period of a pod
+/// (30 s).
 const HAND_OVER: Duration = Duration::from_secs(10);
 /// The interval of two checks during a shutdown: whether the StatefulSet has removed the exporter's shard, and whether
 /// the exporter still serves objects of this shard.

@@ -152,8 +152,8 @@ fn a_healthy_standby_ends_each_gap() {
                 } else {
                     gap += TICK;
                 }
-                // The gap can be longer than the Lease duration. For example, a leader may renew the Lease without
-                // receiving the response. Then the leader stops serving, but the standbys still wait for the whole
+                // The gap can be longer than the Lease duration. For example, a leader renews the Lease, but does not
+                // receive the response. Then the leader stops serving, but the standbys still wait for the whole Lease
                 // duration.
                 assert!(gap < 3 * LEASE, "seed {seed}: {}", cluster.describe());
             }

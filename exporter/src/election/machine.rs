@@ -409,8 +409,8 @@ impl Election {
         self.claims_at().is_some_and(|at| now >= at)
     }
 
-    /// Whether this standby may accept an offer. A replica that no scraper has scraped yet waits for some seconds, so
-    /// that another standby can accept the offer first.
+    /// Whether this standby may accept an offer. If no scraper has scraped this replica yet, it waits for some seconds,
+    /// so that another standby can accept the offer first.
     fn may_accept(&self, record: &LeaseRecord, now: Uptime) -> bool {
         let is_open = record.is_held() && record.successor.is_none() && self.leaves_at.is_none();
         let waits_until = self

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::options::LONGEST_LEASE;
 
-/// A resource version for each watched resource. If the exporter watches a resource per namespace, the map has an entry
-/// for each namespace. An entry is `None` if the versions of the resource are not numbers that can be compared.
+/// A resource version for each watched resource. If the exporter watches a resource per namespace, the map has a
+/// version for each namespace. A version is `None` if it is not a number, because such a version cannot be compared.
 pub(crate) type Versions = BTreeMap<String, Option<u64>>;
 
 /// The resource versions of the objects that a replica exports.
@@ -83,9 +83,9 @@ impl LeaseRecord {
         !self.is_held() && !self.is_released()
     }
 
-    /// Whether no leader has renewed the Lease since it had the state `before`. Edits of labels and annotations, and
-    /// standbys that accept an offer, do not change the result. If somebody restores an older state of the Lease, the
-    /// result may be wrong.
+    /// Whether the Lease has not been renewed since the state `before`. Edits of labels and annotations, and standbys
+    /// that accept an offer, do not change the result. If somebody restores an older state of the Lease, the result may
+    /// be wrong.
     pub(super) fn has_term_of(&self, before: &Self) -> bool {
         // If the time of the renewal is missing, only the version can show that the Lease is unchanged. For example,
         // somebody may remove the fields of the Lease, the leader may renew the Lease, and somebody may remove the
@@ -205,8 +205,8 @@ fn time_text(now: Timestamp, before: &str) -> String {
     format!("{:.6}", later.unwrap_or(now))
 }
 
-/// Whether a replica exports all offered resources in the offered versions or newer versions. `own` contains, for each
-/// resource, the version up to which the replica has received all changes.
+/// Whether a replica exports each offered resource, at least in the offered version. `own` contains, for each resource,
+/// the version up to which the replica has received all changes.
 pub(super) fn covers(own: &Versions, offered: &Versions) -> bool {
     let covers = |(resource, version): (&String, &Option<u64>)| {
         let own = own.get(resource);

@@ -26,9 +26,9 @@ pub(crate) struct Problem {
     pub(crate) removal_seconds: Option<f64>,
 }
 
-/// Maximum number of different errors that resources in one state may have, so that each error becomes a separate
-/// problem. If they have more errors, one problem represents all these resources, and has only the first error. Such
-/// errors usually differ only in the name of the resource.
+/// Maximum number of problems for the resources in one state. Each different error becomes a separate problem. If there
+/// are more errors, one problem represents all these resources, and has only the first error. Such errors usually
+/// differ only in the name of the resource.
 const MOST_ERRORS: usize = 3;
 /// The maximum number of resources in one state that a message names.
 pub(crate) const MOST_NAMES: usize = 3;

@@ -40,7 +40,7 @@ enum Run {
     Thread(WatchThread),
 }
 
-/// Further data about a source. The landing page, `/readyz` and metrics need these data and the health of the source.
+/// Data about a source, in addition to its health. The landing page, `/readyz` and metrics need both.
 #[derive(Debug)]
 pub(super) struct SourceParts {
     /// A description, such as `manifests` or `watching https://…`.
@@ -137,8 +137,8 @@ impl RunningSource {
         self.health.readiness(policy).ready && *self.parts.is_loaded.borrow()
     }
 
-    /// Returns the scopes whose objects are complete in the stores, and the scopes whose objects are not. A scope is a
-    /// resource in one namespace or in all namespaces.
+    /// Returns which scopes have all their objects in the stores, and which scopes do not. A scope is a resource in one
+    /// namespace or in all namespaces.
     pub(super) fn coverage(&self) -> Coverage {
         Coverage::of(&self.health.resources())
     }
@@ -288,8 +288,8 @@ pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     }
 }
 
-/// Returns the status of a resource. If the watch of the resource has sent no event and no bookmark for longer than
-/// `silence`, the resource counts as silent.
+/// Returns the status of a resource. A resource counts as silent if its watch has sent no event and no bookmark for
+/// longer than `silence`.
 fn resource_status(health: ResourceHealth, silence: Duration) -> ResourceStatus {
     let is_watched = health.source == FeedOrigin::Watched && health.state == ResourceState::Synced;
     let silent_seconds = health.silent_seconds.filter(|_| is_watched);

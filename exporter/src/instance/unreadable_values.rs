@@ -1,4 +1,4 @@
-//! Writes log lines about values of objects that families of a Custom Resource State configuration cannot read.
+//! Logs that families of a Custom Resource State configuration cannot read some values of objects.
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::FamilyErrors;

@@ -57,8 +57,8 @@ enum Step {
 
 impl LineQueue {
     /// Creates a queue and starts the thread that writes its lines to an output. The thread ignores errors of the
-    /// output. After the thread has written all queued lines, it calls `report` with the number of dropped lines, if
-    /// there are any.
+    /// output. If lines were dropped, the thread calls `report` with their number after it has written all queued
+    /// lines.
     ///
     /// # Errors
     ///

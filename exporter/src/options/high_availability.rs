@@ -26,8 +26,8 @@ pub(crate) struct HighAvailability {
 
 /// The default name of the Lease if there is one shard. If there are several shards, each shard has a separate Lease.
 const LEASE: &str = "kube-state-metrics";
-/// The default name of the Lease with `--track-unscheduled-pods`. This name differs from [`LEASE`], because another
-/// group of replicas usually runs in the same namespace: it exports the other resources, and elects its own leader.
+/// The default name of the Lease with `--track-unscheduled-pods`. This name differs from [`LEASE`], because other
+/// replicas usually run in the same namespace. Those replicas export the other resources, and elect their own leader.
 const UNSCHEDULED_PODS_LEASE: &str = "kube-state-metrics-unscheduled-pods";
 /// Maximum number of Leases that a role names. If there are more shards, the role names only the Lease of this shard.
 const MAX_NAMES: u32 = 1_000;
@@ -77,8 +77,8 @@ impl HighAvailability {
         Some(options)
     }
 
-    /// Returns the names of the Leases of all shards. If the name does not depend on the shard, or if there are more
-    /// than [`MAX_NAMES`] shards, returns only the name of this shard's Lease.
+    /// Returns the names of the Leases of all shards. Returns only the name of this shard's Lease in two cases: the
+    /// name does not depend on the shard, or there are more than [`MAX_NAMES`] shards.
     pub(crate) fn lease_names(&self, shards: u32) -> Vec<String> {
         let all = self.shared_name.filter(|_| shards <= MAX_NAMES);
         let all = all

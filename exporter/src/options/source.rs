@@ -83,7 +83,8 @@ impl SourceOptions {
         }
     }
 
-    /// If the options name no source, sets the default kubeconfig: outside a pod, the kubeconfig that kubectl uses.
+    /// Sets the default kubeconfig if the options name no source. Outside a pod, this is the kubeconfig that kubectl
+    /// uses.
     pub(crate) fn find_kubeconfig(&mut self) {
         if self.kubeconfig.is_empty() && self.apiserver.is_none() && self.manifests.is_empty() {
             self.kubeconfig = default_kubeconfig::find();

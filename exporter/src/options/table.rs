@@ -2,8 +2,8 @@
 //!
 //! The flags, the keys of the options file, the help, shell completion, the man page and the table in
 //! `docs/reference/compat.md` are generated from this table. To add an option, add a row here, and read its value with
-//! `reader.value(&table::NEW)`. Each row declares a constant such as `NEW`, whose type contains the type of the value.
-//! If no code uses the constant, the compiler warns.
+//! `reader.value(&table::NEW)`. Each row declares a constant such as `NEW`. The type of the constant contains the type
+//! of the option's value. If no code uses the constant, the compiler warns.
 //!
 //! A row sets only the columns that differ from [`Row::EMPTY`]. The help, the man page and the documentation list the
 //! options in the order of the table.

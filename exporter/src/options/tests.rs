@@ -547,8 +547,8 @@ fn a_changed_value_takes_effect_as_the_table_says() {
         } else if before.server != after.server {
             Reload::Live
         } else {
-            // The options structs do not contain this option: the exporter uses it only while it reads files, or it has
-            // no effect.
+            // The exporter uses this option only while it reads files, or the option has no effect. So the options
+            // structs do not contain it.
             let is_kept = !key.starts_with("continue_without");
             assert!(
                 !is_kept || matches!(row.compat, Compat::NoEffect(_)),

@@ -10,8 +10,7 @@ use super::permission::{Permission, Permissions, Verbs};
 pub(crate) struct Account {
     /// The name of the roles and of their bindings.
     pub(crate) role: String,
-    /// The namespace of the service account to which the bindings grant the roles. The field `name` is the name of the
-    /// service account.
+    /// The namespace of the service account that gets the roles. The field `name` is the name of this service account.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }

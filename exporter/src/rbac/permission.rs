@@ -111,8 +111,8 @@ impl Permissions {
                 !set.is_empty()
             });
         } else if let Some(set) = self.0.get_mut(&permission.namespace) {
-            // Here, the new permission can include only permissions in the set of the same namespace. There may be
-            // thousands of other namespaces, so the code does not search their sets.
+            // Here, the new permission applies to one namespace, so it can include only permissions in the set of this
+            // namespace. The code does not search the sets of other namespaces, because there may be thousands of them.
             set.retain(is_kept);
         }
         let set = self.0.entry(permission.namespace.clone()).or_default();

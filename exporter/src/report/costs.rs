@@ -42,8 +42,8 @@ pub(crate) struct LabelExamples {
 #[derive(Default)]
 pub(super) struct CostCounter {
     labels: Rows<LabelCounter>,
-    /// For each label of the previous sample, the index of its row in `labels`. Most samples have the same label names
-    /// as the previous sample. So with these indexes, the counter usually finds the row of a label without a search.
+    /// For each label of the previous sample, the index of its row in `labels`. Usually, a sample has the same label
+    /// names as the previous sample. So the counter finds the rows of its labels without a search.
     last_labels: Vec<usize>,
     namespaces: Rows<CostRow>,
     last_namespace: usize,
@@ -159,8 +159,8 @@ impl LabelExamples {
     /// Adds a value to the examples. If there are enough examples, only records that there are more values.
     fn add(&mut self, value: &str) {
         let is_full = self.values.len() >= MOST_EXAMPLES;
-        // Most calls return here. The reason is that labels that identify the object, such as `pod`, have many values,
-        // so their lists of examples are full.
+        // Most calls return here: labels such as `pod` identify the object and have many values, so their examples are
+        // full.
         if is_full && self.has_more || self.values.iter().any(|known| known == value) {
             return;
         }

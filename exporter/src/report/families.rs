@@ -39,7 +39,7 @@ pub(crate) struct JsonReport {
     pub(crate) report: Report,
 }
 
-/// The series and bytes of one family, and the properties of the family that pages show.
+/// The series and bytes of one family, and those of its properties that pages show.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FamilyReport {
     pub(crate) name: String,

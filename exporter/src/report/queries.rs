@@ -91,7 +91,7 @@ impl Value {
     }
 }
 
-/// Returns the label by which the queries select, and one of the values of this label.
+/// Returns the label that the queries have in their selectors, and one of the values of this label.
 fn state(family: &FamilyReport) -> Option<(&str, &str)> {
     let is_base = |label: &LabelExamples| family.base_labels.contains(&label.name);
     let usable = |label: &&LabelExamples| {

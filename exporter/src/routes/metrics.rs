@@ -34,8 +34,8 @@ struct Measured<B> {
 struct OngoingScrape {
     telemetry: Telemetry,
     total_bytes: IntCounter,
-    /// The number of bytes in this record grows while the exporter sends the response. The exporter sets the time and
-    /// the duration when the response ends.
+    /// The data about this scrape. The number of bytes grows while the exporter sends the response. The exporter sets
+    /// the time and the duration when the response ends.
     scrape: Scrape,
 }
 

@@ -2,12 +2,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of descriptors that are not for connections, but for standard streams, listening sockets, epoll, watched
-/// files and open files.
+/// The number of reserved descriptors: for standard streams, listening sockets, epoll, watched files and open files,
+/// but not for connections.
 const RESERVED: u64 = 48;
-/// The descriptors that are not reserved are divided into this number of equal parts. The server of each port may use
-/// one part. The other descriptors are for connections to the API server: each watch of a resource in a namespace can
-/// need a connection.
+/// The exporter divides the descriptors that are not reserved into this number of equal parts. The server of each port
+/// may use one part. The other descriptors are for connections to the API server: each watch of a resource in a
+/// namespace can need a connection.
 const PARTS: u64 = 4;
 /// The minimum number of connections of a server, even if the limit is very low.
 const MINIMUM: usize = 4;

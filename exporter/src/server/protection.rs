@@ -72,8 +72,8 @@ impl CurrentProtection {
         self.0.send_replace(Arc::new(protection));
     }
 
-    /// Waits until the protection in use no longer permits the connections of the configuration `accepted`. The cause
-    /// is a change of the web configuration file, or a reload that replaces the file.
+    /// Waits until the protection in use no longer permits connections that the configuration `accepted` permitted. The
+    /// cause is a change of the web configuration file, or a reload that replaces the file.
     pub(super) async fn outdates(self, accepted: Arc<WebConfig>) {
         let mut changes = self.0.subscribe();
         loop {

@@ -227,8 +227,8 @@ fn a_killed_leader_is_replaced_when_its_lease_ends() {
     let killed = Instant::now();
     wait_until_it_leads(&second);
     let gap = killed.elapsed();
-    // The gap is the duration of the Lease plus the time after which the standby replica reads the Lease again (0.4 s).
-    // A busy machine needs some more time, so the limit is longer.
+    // The gap is the duration of the Lease, plus the time until the standby reads the Lease again (0.4 s). A busy
+    // machine needs some more time, so the limit is longer.
     assert!(gap < LEASE + Duration::from_secs(3), "{gap:?}");
 }
 

@@ -59,8 +59,8 @@ fn the_values_give_a_service_monitor_whose_series_have_other_names() {
 #[test]
 fn both_programs_are_compared_in_prometheus_without_doubled_names() {
     let old = Exporter::start(&["--resources=pods,nodes,services"]);
-    // The test makes the metrics of the second exporter different: a resource, a family and the pods of a namespace are
-    // missing, and one pod has another phase.
+    // The second exporter has different metrics: it lacks a resource, a family and the pods of a namespace, and one pod
+    // has another phase.
     let directory = Directory::new("changed");
     for entry in std::fs::read_dir(CLUSTER).unwrap() {
         let path = entry.unwrap().path();

@@ -47,7 +47,7 @@ fn port(api: &Api) -> &str {
     api.url.rsplit(':').next().unwrap()
 }
 
-/// Starts the program. Of the environment variables about proxies, only `variables` are set.
+/// Starts the program. Removes all environment variables about proxies, and then sets `variables`.
 fn with_environment(command: &mut Command, variables: &[(&str, &str)]) -> Exporter {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());

@@ -29,7 +29,7 @@ pub(super) const COUNT: &str = "@count";
 pub(super) const PRODUCT: &str = "@product";
 /// `@parts(separator, text)`: adds the number of parts into which the separator splits the text. Returns the separator.
 pub(super) const PARTS: &str = "@parts";
-/// `@replaced(new, text, old)`: adds the length of `new` for each `old` in the text to the cost. Returns `new`.
+/// `@replaced(new, text, old)`: for each `old` in the text, adds the length of `new` to the cost. Returns `new`.
 pub(super) const REPLACED: &str = "@replaced";
 /// `@pattern(text)`: adds the cost of the compilation of the text as a regular expression. Returns the text.
 pub(super) const PATTERN: &str = "@pattern";
@@ -44,7 +44,7 @@ thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluate`, which may cost at most as much as `meter` has left. Then subtracts the actual cost from `meter`.
+/// Runs `evaluate` with the remaining cost of `meter` as its limit. Then subtracts the actual cost from `meter`.
 pub(super) fn metered<T>(meter: &Meter, evaluate: impl FnOnce() -> T) -> T {
     LEFT.set(meter.left());
     let value = evaluate();

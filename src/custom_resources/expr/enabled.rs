@@ -59,7 +59,7 @@ thread_local! {
     /// The functions of expressions. All evaluations on this thread share them.
     static FUNCTIONS: Context<'static, 'static> = {
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        // If a function cannot be added, expressions that use the function report an unknown function.
+        // Ignore a failure to add a function: expressions that use this function then report an unknown function.
         let _ = context.add_function("number", |value: cel::Value| number(&value));
         let _ = context.add_function("condition", |conditions: cel::Value, kind: Arc<String>| {
             condition(&conditions, &kind)
@@ -176,8 +176,8 @@ fn parse(source: &str) -> Result<Program, String> {
 impl Fields {
     fn of(paths: Vec<Vec<&str>>) -> Self {
         let mut root = Self::default();
-        // The loop inserts longer paths first. A later, shorter path replaces the longer paths that begin with it,
-        // because a path selects all fields below it.
+        // A path selects all fields below it. So the loop inserts longer paths first, and each shorter path then
+        // replaces the longer paths that begin with it.
         let mut paths = paths;
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         for path in paths {

@@ -291,17 +291,17 @@ fn charged(value: IdedExpr, weight: u64) -> IdedExpr {
     call(COST, vec![value, weight])
 }
 
-/// Whether the cost already includes a value. This is true for a literal, and for a value that is not larger than the
-/// values from which it is computed, because these are counted. No call is added to such a value. So chains of
-/// operators and functions do not become deeper, and need no more stack.
+/// Whether the cost already includes a value. This is true for a literal. It is also true for a value that is computed
+/// from counted values and is not larger than these values. No call is added to such a value. So chains of operators
+/// and functions do not become deeper, and need no more stack.
 fn is_counted(value: &IdedExpr) -> bool {
     use operators as op;
     match &value.expr {
         Expr::Ident(_) => false,
         Expr::Select(select) => select.test,
-        // The result of each call below must be counted. An operator returns one operand, or a part of an operand, and
-        // this value is not counted yet. The text that `quote` or `format` returns can be twice as long as the
-        // arguments, so a chain of these functions can create a very long text.
+        // The result of each call below must be counted. For example, an operator returns an operand, or a part of an
+        // operand, and this result is not counted yet. The text that `quote` or `format` returns can be twice as long
+        // as the arguments, so a chain of these functions can create a very long text.
         Expr::Call(call) => !matches!(
             &*call.func_name,
             op::CONDITIONAL | op::INDEX | op::OPT_INDEX | op::OPT_SELECT | "quote" | "format"

@@ -40,8 +40,9 @@ struct CacheState {
     /// The cached blocks, by the keys of their runs. If the text of these runs changes, the new block replaces the old
     /// block. So changes do not double the memory.
     blocks: HashMap<Box<[RunKey]>, CachedBlock>,
-    /// The number of the current round. In a round that ends before the time [`IDLE`], a complete scrape has begun and
-    /// finished. This scrape has used every block that is still needed, even if other scrapes overlap or are aborted.
+    /// The number of the current round. If a round ends before the time [`IDLE`], a complete scrape has begun and
+    /// finished during the round. This scrape has used every block that is still needed. Overlapping and aborted
+    /// scrapes do not change this.
     round: u64,
     round_began: Option<Instant>,
     /// Number of sessions until now.
@@ -378,7 +379,7 @@ mod tests {
         let session = clock.scrape(true, 0);
         clock.put(1, 1, &session);
         clock.end(session, true, 1);
-        // Several scrapes run at the same time. When the first of these scrapes ends, no scrape has used the block yet.
+        // Several scrapes run at the same time. When the first one ends, none of them has used the block yet.
         for is_finished in [true, false] {
             let sessions: Vec<_> = (30..38).map(|second| clock.scrape(true, second)).collect();
             for session in sessions {

@@ -50,8 +50,8 @@ pub(super) struct SeriesWalk {
 // === impl Source ===
 
 impl<'a> Source<'a> {
-    /// Returns the rows of a page; `None` if the column has no such page, or if the samples of the column cannot repeat
-    /// a series.
+    /// Returns the rows of a page. Returns `None` if the column has no such page, or if no sample of the column can
+    /// repeat a series.
     fn rows(self, column: &'a FamilyColumn, page: usize) -> Option<FamilyRows<'a>> {
         let rows = FamilyRows::at(column, self.snapshots, page);
         rows.filter(|_| column.may_repeat)

@@ -1,5 +1,5 @@
-//! Tests the search for repeated series: compares its result with that of a search in the text of all lines, and checks
-//! that each step is short.
+//! Tests the search for repeated series: the result must be the same as from a search in the text of all lines, and
+//! each step must be short.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -148,8 +148,7 @@ fn numbers(repeated: &RepeatedSamples, samples: usize) -> Vec<usize> {
     numbers
 }
 
-/// Makes all steps of a reader. Returns the repeated samples, and the number of steps after which the search was not
-/// complete.
+/// Makes all steps of a reader. Returns the repeated samples, and the number of steps that did not complete the search.
 fn read(family: &PlanFamily, reader: &mut RepeatsReader) -> (Arc<RepeatedSamples>, usize) {
     let mut pauses = 0;
     loop {

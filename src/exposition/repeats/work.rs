@@ -25,7 +25,7 @@ impl Work {
         self.0 = self.0.saturating_sub(units);
     }
 
-    /// Whether the work of this step is used up, so that the step must end.
+    /// Whether this step has done its maximum amount of work, and must end.
     pub(super) fn is_spent(&self) -> bool {
         self.0 == 0
     }

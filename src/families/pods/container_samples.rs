@@ -54,8 +54,8 @@ impl<'p> StatusesByName<'p> {
     }
 }
 
-/// Finds the statuses of each container of the spec by their name, and writes one sample for each status. The sample
-/// has the images and identifiers of the container. `add_labels` appends further labels.
+/// Writes one sample for each status of each container of the spec. A status belongs to the container with the same
+/// name. The sample has the images and identifiers of the container. `add_labels` appends further labels.
 pub(super) fn info(
     containers: &[Container],
     statuses: &[ContainerStatus],

@@ -8,8 +8,8 @@ use crate::Family;
 
 /// Returns the families of this file.
 ///
-/// To detect that a container is terminated or waiting, a family declares only one field of this state. If the family
-/// declared the whole state, the decoder would also keep its message, which may be long.
+/// Some families need to know only whether a container is terminated or waiting. Such a family declares one field of
+/// this state, and not the whole state: the decoder would also keep the message, which may be long.
 pub(super) fn families() -> Vec<Family<Pod>> {
     type F = Family<Pod>;
     vec![

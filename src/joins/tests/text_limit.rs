@@ -51,8 +51,8 @@ fn stats(metrics: &StateMetrics) -> StoreStats {
     metrics.stores()[0].stats()
 }
 
-/// Checks that all samples of a pod have the joined labels if the text with these labels is within the limit, and that
-/// no sample has them otherwise. Returns whether the samples have the joined labels.
+/// Checks which samples of a pod have the joined labels. If the text with the labels is within the limit, all samples
+/// must have the labels. Otherwise, no sample may have them. Returns whether the samples have the joined labels.
 fn check(metrics: &StateMetrics, name: &str, joined: &str) -> bool {
     let of_pod = format!("pod=\"{name}\"");
     let mut lines = lines(metrics);

@@ -61,7 +61,7 @@ fn take_amount(text: &str) -> Option<(u64, &str)> {
 /// Converts a decimal fraction of a unit to nanoseconds, rounded down. `fraction` contains the digits after the point,
 /// and `unit` is the length of the unit in nanoseconds.
 fn part_of(fraction: &str, unit: u64) -> u64 {
-    // Further digits mean less than a nanosecond, even if the unit is an hour.
+    // The digits after these 15 stand for less than a nanosecond, even if the unit is an hour.
     const DIGITS: usize = 15;
     let (digits, power) = fraction
         .bytes()

@@ -202,7 +202,7 @@ fn absurd_magnitudes_are_correct_or_absent() {
 #[test]
 fn negative_big_decimals_come_out_one_step_above_their_truncation() {
     for (text, as_milli, as_whole) in [
-        // A number that has at most 18 digits and is a multiple of 1n is rounded away from zero.
+        // The first two numbers have at most 18 digits and are multiples of 1n, so they are rounded away from zero.
         ("-0.123456789", -0.124, -1.0),
         ("-123456789.987654321", -123_456_789.988, -123_456_790.0),
         ("-0.12345678901234567891", -0.122, 1.0),

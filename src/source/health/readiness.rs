@@ -132,7 +132,7 @@ pub(super) fn is_settling(resources: &[ResourceHealth]) -> bool {
     refused.any(|own| !own.is_settled(refused_for))
 }
 
-/// Returns the time at which the first list was complete. Only the resources on which readiness depends count. From
+/// Returns the time at which the first list was complete. Ignores resources on which readiness does not depend. From
 /// this time on, it is certain that the API server works.
 pub(super) fn served_since(resources: &[ResourceHealth]) -> Option<Instant> {
     let requested = resources.iter().filter(|own| own.is_requested());
@@ -185,7 +185,7 @@ impl Readiness {
         }
     }
 
-    /// The words before the names of the resources that still wait for their first list.
+    /// The words before the names of the resources whose first list is not complete.
     fn waiting_word(&self) -> &'static str {
         if self.ready {
             "ready without"
@@ -250,8 +250,8 @@ struct StateGroup<'a> {
 // === impl StateGroup ===
 
 impl StateGroup<'_> {
-    /// Whether `own`, which has the state of the group, can be on the line of the group. A refused resource always can.
-    /// Any other resource must have the error of a resource in the group.
+    /// Whether the line of the group can also name `own`, a resource with the state of the group. The line can name
+    /// every refused resource. Any other resource must have the same error as a resource in the group.
     fn has_error_of(&self, own: &ResourceHealth) -> bool {
         own.state.is_refusal()
             || self

@@ -105,8 +105,8 @@ pub struct ResourceHealth {
     /// Whether the number of objects in the last list has reached the object limit of the watch, so that further
     /// objects may be missing.
     pub is_limited: bool,
-    /// Seconds since the last event or bookmark. A list counts as an event, except a list that was requested because no
-    /// events and no bookmarks arrived. If the resource has several feeds, this is the maximum.
+    /// Seconds since the last event or bookmark. A list also counts as an event, unless the silence of the watch caused
+    /// this list. If the resource has several feeds, this is the maximum.
     pub silent_seconds: Option<f64>,
     /// Seconds since the last audit that had a result. A complete list counts as an audit. If the resource has several
     /// feeds, this is the maximum. `None` if the resource is not audited, or has no complete list yet.
@@ -225,8 +225,8 @@ impl fmt::Display for ResourceState {
 // === impl ResourceHealth ===
 
 impl ResourceHealth {
-    /// Whether readiness depends on the resource. This is not the case if no source feeds the resource, or if the host
-    /// feeds the resource and has no reporter for it.
+    /// Whether readiness depends on the resource. Readiness does not depend on a resource without a source, or on a
+    /// resource that the host feeds without a reporter.
     pub(super) fn is_expected(&self) -> bool {
         match self.source {
             _ if self.is_for_joins => false,

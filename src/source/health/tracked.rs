@@ -17,8 +17,7 @@ pub(super) struct TrackedResource {
     /// The store. `None` if the resource has no store.
     store: Option<Arc<dyn AnyStore>>,
     count: Arc<AtomicU64>,
-    /// Receives the objects of a resource that only provides joined labels. `None` if the objects also have samples, or
-    /// if they provide no joined labels.
+    /// Receives the objects of a resource that only provides joined labels. `None` for any other resource.
     source: Option<SourceFeed>,
     origin: FeedOrigin,
     /// The feeds; `None` before the source has started them.

@@ -141,7 +141,7 @@ fn flow_documents(text: &str, line: usize, sink: &mut Sink<'_>) -> bool {
     true
 }
 
-/// Returns the offset of the position in the text at which the JSON decoder found an error.
+/// Returns the offset in the text at which the JSON decoder found an error.
 fn position(text: &str, error: &serde_json::Error) -> usize {
     let mut breaks = memchr::memchr_iter(b'\n', text.as_bytes());
     let line = match error.line() {

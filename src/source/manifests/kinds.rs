@@ -105,7 +105,7 @@ impl FileSink for Collector<'_> {
             return 0;
         };
         let now = self.now.entry(file.to_owned()).or_default();
-        // If a definition of the new text has the same name as an earlier definition, only the new definition counts.
+        // A definition of the new text replaces an earlier definition with the same name.
         let identity = |head: &Value| match is_definition(head) {
             true => head["metadata"]["name"].to_string(),
             false => head.to_string(),

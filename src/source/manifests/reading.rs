@@ -52,8 +52,8 @@ pub(super) trait FileSink {
     /// Receives the text of a file, and returns the numbers of its documents.
     fn text(&mut self, file: &Path, text: &str) -> Content;
 
-    /// Keeps the objects that the file had at the previous reading, unless the new text contains them. Returns the
-    /// number of the kept objects.
+    /// Keeps the objects that the file contained at the previous reading, but does not contain now. Returns the number
+    /// of these objects.
     fn keep(&mut self, file: &Path) -> usize;
 
     /// Receives a problem with a file or a directory.

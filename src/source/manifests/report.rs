@@ -107,8 +107,7 @@ pub enum ManifestProblem {
         #[source]
         source: DecodeError,
     },
-    /// The previous objects of a file or directory stay, because it cannot be read or has more broken documents than
-    /// before.
+    /// A file or directory cannot be read, or has more broken documents than before, so its previous objects stay.
     #[error(
         "{}: it cannot be read completely, so its objects of the previous reading stay ({count}); repair it, or delete \
          a file to remove its objects", path.display()

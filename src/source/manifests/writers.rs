@@ -21,7 +21,7 @@ pub(super) struct ManifestWriters {
     /// All stores with their writers. A store has no writer if the host feeds the store, or if the writer of a linked
     /// store feeds it.
     follower: PlanFollower<Option<Box<dyn ObjectWriter>>>,
-    /// The stores that receive the objects of a kind, as indexes in `follower`, by API version and kind.
+    /// For each API version and kind, the stores that receive the objects, as indexes in `follower`.
     routes: BTreeMap<(String, String), Vec<usize>>,
     /// The writers of objects that only provide joined labels, by API version and kind.
     sources: BTreeMap<(String, String), Box<dyn ObjectWriter>>,
@@ -86,7 +86,7 @@ impl ManifestWriters {
     }
 
     /// Adds the stored objects with these keys to the list in progress, so that the end of the list does not remove
-    /// them. Returns how many of them a store contains.
+    /// them. Returns the number of keys whose object is in a store.
     pub(super) fn keep(&mut self, kind: &(String, String), keys: &[Box<str>]) -> usize {
         let stores = self.routes.get(kind);
         let mut kept = 0;

@@ -52,8 +52,8 @@ pub(super) struct BlockingSink<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     Done,
-    /// The object or event must be handled later. Either it is large or expensive, or an earlier object is large or
-    /// expensive and must be handled first.
+    /// The object or event must be handled later. The object is itself large or expensive, or must wait for an earlier
+    /// object that is large or expensive.
     Later,
 }
 

@@ -65,7 +65,7 @@ struct WaitGuard {
     number: u64,
 }
 
-/// The error of a feed that took too long to complete an object while feeds waited for memory.
+/// The error of a feed whose object was incomplete for too long while feeds waited for memory.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the object was incomplete for too long while the buffers of all resources were full")]
 pub(super) struct HeldTooLong;
@@ -88,7 +88,7 @@ pub(super) struct BufferShare {
     limit: Option<usize>,
     common: usize,
     reserve: Option<usize>,
-    /// The time at which the feed began to read the current object with memory from the budget. Each wait of the feed
+    /// The time since which the feed has used memory from the budget for the current object. Each wait of the feed
     /// moves this time forward, so that waiting does not count as reading. `None` if the feed has no memory from the
     /// budget.
     held_since: Option<Instant>,
@@ -101,14 +101,13 @@ pub(super) const SMALL: usize = 64 << 10;
 const MAX_READ: Duration = Duration::from_secs(10);
 /// How long a feed may wait for more memory if it already has memory from the budget.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// A buffer above this size gets common memory only if at most half of the common memory is in use afterwards.
-/// Therefore, feeds with large objects leave memory for feeds with small objects.
+/// A buffer above this size gets common memory only if this leaves at least half of the common memory free. Therefore,
+/// feeds with large objects leave memory for feeds with small objects.
 pub(super) const LARGE: usize = 256 << 10;
 /// The size of the buffer for the largest object that etcd accepts by default. Feeds that need more get the reserve
 /// only after all other waiting feeds.
 const ORDINARY: usize = 2 << 20;
-/// The maximum size of an event of a watch without its object, in bytes. For example, the type of the event needs some
-/// of these bytes.
+/// The maximum number of bytes of a watch event that do not belong to its object, such as the type of the event.
 pub(super) const ENVELOPE: usize = 1 << 10;
 /// Events of up to this size are always read, so that a low limit on objects does not affect bookmarks and errors.
 const MIN_EVENT_LIMIT: usize = 64 << 10;
@@ -289,9 +288,9 @@ impl BufferShare {
         !self.has_reserve() && self.take_common(kept, bytes)
     }
 
-    /// Takes `bytes` bytes of the common memory, if there is enough, for a new buffer that replaces the buffer in the
-    /// reserve. The caller must then copy its buffer to the new buffer, and call [`keep`](Self::keep), which releases
-    /// the reserve.
+    /// Takes `bytes` bytes of the common memory, if there is enough. They are for a new buffer that replaces the buffer
+    /// in the reserve. The caller must then copy its buffer to the new buffer, and call [`keep`](Self::keep), which
+    /// releases the reserve.
     pub(super) fn try_leave_reserve(&mut self, bytes: usize) -> bool {
         self.take_common(0, bytes)
     }
@@ -346,7 +345,7 @@ impl BufferShare {
         self.note_held();
     }
 
-    /// Sets the time since which the feed has had memory from the budget.
+    /// Sets `held_since` if the feed now has memory from the budget, and removes it if the feed has none.
     fn note_held(&mut self) {
         self.held_since = match (self.common, self.reserve) {
             (0, None) => None,

@@ -335,11 +335,11 @@ impl WatchBuilder {
     /// changes. Therefore, an audit requests the number of objects of the resource. The request is a list that is
     /// limited to one object. The audit compares this number with the number of objects that the watch has received up
     /// to the same resource version. If the numbers differ, or if the watch does not reach this version within two
-    /// minutes, the audit lists the metadata of all objects. It compares this metadata with the stored objects. In
-    /// addition, the audit compares one resource in this way in about every third interval, even without such a reason.
-    /// The resources take turns. Changes that the watch receives during an audit are not reported as differences. If
-    /// two comparisons find the same difference, the resource is listed again. If the list does not remove the
-    /// difference, further lists become rarer, down to one list in twelve intervals.
+    /// minutes, the audit lists the metadata of all objects. It compares this metadata with the stored objects. Even
+    /// without such a reason, the audits compare the objects of one resource in about every third interval. The
+    /// resources take turns. Changes that the watch receives during an audit are not reported as differences. If two
+    /// comparisons find the same difference, the resource is listed again. If the list does not remove the difference,
+    /// further lists become rarer, down to one list in twelve intervals.
     ///
     /// [`ResourceHealth::audit_difference`](crate::source::health::ResourceHealth::audit_difference) and the metric
     /// `kube_state_metrics_audit_difference` show the number of objects that differ. The metric

@@ -154,8 +154,8 @@ impl DefinitionWatch {
 }
 
 /// After a call that sets the known kinds, there is a pause before the next call. The pause is as long as the call,
-/// multiplied by this number. Each call takes time for all kinds, even if only one has changed. If thousands of
-/// definitions arrive one after another, the pause keeps the CPU time from growing with the square of their number.
+/// multiplied by this number. Each call takes time for all kinds, even if only one has changed. Without the pause, the
+/// CPU time for many definitions that arrive one after another would grow with the square of their number.
 const PAUSE_FACTOR: u32 = 9;
 
 /// Waits for changes of the definitions, and passes the kinds of the definitions to the registry after each change. If

@@ -26,8 +26,8 @@ impl Encoding {
     pub(super) fn large_object(self) -> usize {
         match self {
             Self::Json => 64 << 10,
-            // In protobuf, an object has about half as many bytes as in JSON. The fields that need the most time to
-            // decode have about a third as many bytes.
+            // In protobuf, an object has about half as many bytes as in JSON. For the fields that need the most time to
+            // decode, this ratio is about a third.
             Self::Protobuf(_) => 24 << 10,
         }
     }

@@ -173,7 +173,7 @@ impl FailureLog {
 // === impl Credentials ===
 
 impl Credentials {
-    /// Decreases the number of watches with refused credentials by one. If the number is then zero, returns the time at
+    /// Decreases the number of watches with refused credentials by one. If no such watch remains, returns the time at
     /// which the refusals began.
     fn settle_one(&mut self) -> Option<Instant> {
         self.refused = self.refused.saturating_sub(1);
@@ -216,9 +216,8 @@ impl Pending {
         self.messages.push(message);
     }
 
-    /// Removes a resource from messages that are not logged yet and are no longer true. If the resource has recovered,
-    /// removes it from messages about failures. If the resource has failed again, removes it from messages about
-    /// recoveries.
+    /// Removes a resource from the waiting messages that are no longer true. If the resource has recovered, these are
+    /// the messages about failures. If the resource has failed again, these are the messages about recoveries.
     fn remove_opposite(&mut self, event: Event, subject: &Subject) {
         let is_opposite = |other: Event| match event {
             Event::Failed(_) => other == Event::Synced,

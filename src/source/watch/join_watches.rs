@@ -9,8 +9,8 @@ use crate::joins::{SourceFeed, SourceKind};
 use crate::resource::Scope;
 use crate::store::WatchWriter;
 
-/// Creates the reflectors for objects that only provide labels to join, because no watched store contains these
-/// objects. Readiness does not depend on these reflectors.
+/// Creates the reflectors for objects that only provide labels to join. No watched store contains these objects.
+/// Readiness does not depend on these reflectors.
 pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchWriter>>> {
     let mut reflectors = Vec::new();
     for source in separate_sources(context) {
@@ -30,9 +30,9 @@ pub(super) fn reflectors(context: &WatchContext) -> Vec<Reflector<Box<dyn WatchW
     reflectors
 }
 
-/// Returns the kinds that are watched only because labels are joined from their objects. Such a kind has no store. Or
-/// the watch is limited to the pods of one node, or to pods without a node, and therefore does not feed the store of
-/// this kind.
+/// Returns the kinds that are watched only because labels are joined from their objects. Such a kind has no store, or
+/// the watch does not feed its store. The watch does not feed such a store if it is limited to the pods of one node, or
+/// to pods without a node.
 fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
     let metrics = &context.config.metrics;
     let mut separate = metrics.source_feeds(false);
@@ -54,8 +54,8 @@ fn separate_sources(context: &WatchContext) -> Vec<SourceFeed> {
 impl WatchConfig {
     /// The targets to watch for a kind of objects that provide labels to join.
     ///
-    /// If the watch is limited to some namespaces or to one node, the Namespace objects or the Node object are
-    /// requested by name. A role with `resourceNames` can allow such a request.
+    /// A watch of some namespaces requests the Namespace objects by name. A watch of one node requests the Node object
+    /// by name. A role with `resourceNames` can allow such a request.
     fn source_targets(&self, kind: SourceKind) -> Vec<Target> {
         let filter = self.metrics.settings().filter.read().clone();
         let resource = kind.info();

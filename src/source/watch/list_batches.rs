@@ -2,9 +2,9 @@
 //!
 //! The task of a watch reads a list, splits the list into objects, and applies the objects. Applying the objects takes
 //! most of the time, so a second thread applies about half of the objects. The task passes a *batch* of objects to the
-//! second thread, and itself applies the objects after the batch. A batch has as many objects as a page of the store
-//! has rows. (In this file, a page is a page of the store, not of the list.) Therefore, the two threads write to
-//! different pages. If the list is in key order, each batch fills one page.
+//! second thread, and itself applies the objects after the batch. The maximum number of objects in a batch is the
+//! maximum number of rows in a page. (In this file, a page is a page of the store, not of the list.) Therefore, the two
+//! threads write to different pages. If the list is in key order, each batch fills one page.
 //!
 //! The two threads do not apply the objects in the order of the list. [`ListBatches::finish`] waits until the second
 //! thread has applied its objects.
@@ -85,8 +85,8 @@ pub(super) struct AppliedBatches {
 const BATCH: usize = PAGE_ROWS;
 /// A batch with at least this number of bytes is full.
 const FULL_BYTES: usize = 4 << 20;
-/// Maximum number of errors in [`AppliedBatches::errors`]. More errors are not needed, because the log names even fewer
-/// of the objects that did not decode.
+/// Maximum number of errors in [`AppliedBatches::errors`]. The log names fewer objects than this that did not decode,
+/// so more errors are not needed.
 const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that apply batches, for all watches of a cluster together.
 const MAX_THREADS: usize = 4;

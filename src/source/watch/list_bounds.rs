@@ -2,8 +2,8 @@
 //!
 //! A page contains a token (`metadata.continue`) for the request of the next page. A token contains the key of the next
 //! object, so all pages of a correct list have different tokens and objects. If a page occurs twice, the list does not
-//! end. The maximum numbers in this module are far above the numbers in the largest clusters, which have about a
-//! million objects of a resource.
+//! end. The limits in this module are far above the needs of the largest clusters. These have about a million objects
+//! of a resource.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -17,7 +17,8 @@ use crate::source::health::FailureReason;
 
 /// The progress of one paged list.
 pub(super) struct ListProgress {
-    /// The time when the list began, plus the time in which the list waited until other feeds released memory.
+    /// The time when the list began. If the list waits until other feeds release memory, the wait moves this time
+    /// forward, so that the wait does not count.
     began: Instant,
     /// Number of received objects, including objects that are not stored.
     objects: u64,

@@ -82,7 +82,7 @@ impl LoggedFeed {
             _ if failure.contact == Contact::None => self.log.no_answer(&failure.message),
             reason => {
                 if reason.is_refusal() {
-                    // If the server refuses a resource, it has accepted the credentials.
+                    // A refusal of a resource shows that the server has accepted the credentials.
                     self.settle_credentials();
                 }
                 self.log_failure(failure);

@@ -162,8 +162,8 @@ impl ObjectBuffer {
     fn grown(&self, needed: usize) -> usize {
         let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
         let capacity = match self.share.limit() {
-            // A limit that is only slightly higher than the next power of two becomes the capacity. With the power of
-            // two as the capacity, the last bytes of an event would cause another copy.
+            // If the limit is only slightly higher than the next power of two, the limit becomes the capacity.
+            // Otherwise, the last bytes of an event would cause another copy.
             Some(limit) if limit.saturating_sub(doubled) <= ENVELOPE => limit,
             _ => doubled.max(MIN_CAPACITY),
         };

@@ -98,7 +98,7 @@ impl PartialObjects {
         self.has_lost_object
     }
 
-    /// Begins a list. A list contains all objects, so objects that were lost before are no longer missing.
+    /// Begins a list. The list also contains the objects that were lost before.
     pub(super) fn begin_list(&mut self) {
         self.has_lost_object = false;
     }

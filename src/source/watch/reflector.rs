@@ -359,8 +359,7 @@ impl<S: ListWatchSink> Reflector<S> {
         selector.filter(|_| !self.reads_all_shards)
     }
 
-    /// Whether a new list is necessary, because the last list did not contain all objects or fields that are needed
-    /// now.
+    /// Whether the last list lacked objects or fields that are needed now, so that a new list is necessary.
     pub(super) fn needs_list(&self) -> bool {
         self.scope.borrow().generation != self.generation
             || self.sink.wants_list()
@@ -445,7 +444,7 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// Updates `listed_newest`. The caller must have applied an object of the list in progress.
+    /// Updates `listed_newest` after the caller has applied an object of the list in progress.
     pub(super) fn note_listed(&mut self) {
         let version = resource_version::as_u64(self.sink.last_version());
         self.listed_newest = self.listed_newest.max(version);
@@ -465,7 +464,7 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(applied.malformed)
     }
 
-    /// Reports the versions to the health of the feed, so that another process can compare these versions with its own
+    /// Reports the versions of the feed to its health. So another process can compare these versions with its own
     /// versions.
     pub(super) fn report_versions(&self) {
         let received = self.version.as_deref().and_then(resource_version::as_u64);

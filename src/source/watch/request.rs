@@ -12,7 +12,7 @@ use crate::decode::Encoding;
 use crate::resource::ResourceInfo;
 use crate::source::health::FailureReason;
 
-/// A collection: the objects of a resource in one namespace or in all namespaces that match the selectors.
+/// A collection: the objects of a resource that match the selectors, in one namespace or in all namespaces.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) resource: ResourceInfo,

@@ -113,7 +113,7 @@ impl ShardControl {
         let Some(shard) = current.next.take() else {
             return;
         };
-        // Only a change from a known shard delays the next change.
+        // The first shard is not a change, so it does not delay the next change.
         if current.shard.is_some() {
             current.changed_at = Some(now);
         }

@@ -14,8 +14,8 @@ use crate::store::AnyStore;
 pub(super) struct StoreWatches<'a> {
     pub(super) context: &'a WatchContext,
     pub(super) tasks: &'a mut JoinSet<()>,
-    /// Resources that are not watched, because the exporter watches only some pods: those of one node, or those without
-    /// a node.
+    /// Resources that are not watched, because the exporter watches only some pods: the pods of one node, or the pods
+    /// without a node.
     pub(super) left_out: Vec<String>,
 }
 

@@ -30,8 +30,8 @@ pub struct WatchTimeouts {
     /// Maximum backoff before the random factor, 30 s by default.
     pub backoff_max: Duration,
     /// Maximum backoff before the random factor while the server is unreachable, 1.2 s by default. A status of 502, 503
-    /// or 504 from a proxy also means that the server is unreachable. After the server is reachable again, this maximum
-    /// applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon after an
+    /// or 504 from a proxy also means that the server is unreachable. When the server is reachable again, this maximum
+    /// still applies for the time [`recovery`](Self::recovery). A short maximum causes changes to arrive soon after an
     /// outage.
     pub backoff_max_unreachable: Duration,
     /// After the server is reachable again, [`backoff_max_unreachable`](Self::backoff_max_unreachable) still applies
@@ -168,7 +168,7 @@ impl Backoff {
             self.last = Some(last);
             return Duration::ZERO;
         }
-        // The number of failures is reset when the server becomes unreachable or reachable.
+        // If the server has just become unreachable or reachable, the number of failures starts again at zero.
         if before.is_none_or(|before| before.is_away != last.is_away) {
             self.failures = 0;
         }

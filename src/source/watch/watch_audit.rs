@@ -41,8 +41,8 @@ impl<S: ListWatchSink> Reflector<S> {
                 Step::Compare(listed) => self.compare(listed),
                 Step::Agreed { compared } => {
                     received.close_window();
-                    // A comparison of only the numbers of objects is not reported, because equal numbers do not prove
-                    // that an earlier difference has ended.
+                    // Equal numbers of objects do not prove that an earlier difference has ended. So only a comparison
+                    // of the objects reports 0 differences.
                     self.feed.reporter().audited(compared.then_some(0));
                 }
                 Step::Unknown(failure) => {

@@ -11,8 +11,8 @@ use super::sink::ListWatchSink;
 use super::watch_stream::{Phase, Stream, StreamEnd};
 use crate::source::health::FailureReason;
 
-/// Minimum duration of a watch. A shorter watch counts as failed. After such a watch, the minimum is the backoff, if
-/// the backoff is longer.
+/// Minimum duration of a watch. A shorter watch counts as failed. After a watch that was too short, the minimum is the
+/// last backoff, if this is longer.
 const MIN_WATCH: Duration = Duration::from_secs(1);
 /// Number of consecutive server errors after which the reflector requests a list.
 const MAX_SERVER_ERRORS: u32 = 3;

@@ -61,8 +61,8 @@ pub(super) enum StreamEnd {
 pub(super) struct Stream {
     pub(super) phase: Phase,
     encoding: Encoding,
-    /// The time of the request. If a streaming list waits until other feeds release memory, this wait is added to
-    /// `opened`, so that the wait does not count towards the deadline of the list.
+    /// The time of the request. A streaming list may wait until other feeds release memory. Each such wait moves
+    /// `opened` forward, so that the wait does not count towards the deadline of the list.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list that have arrived.
@@ -157,9 +157,9 @@ impl<S: ListWatchSink> Reflector<S> {
         stream.last_event + timeout
     }
 
-    /// Returns why a stream ends if no event was complete before the timeout. A watch without events is silent, but a
-    /// watch with an incomplete event has failed. A streaming list has the same result in both cases: the reflector
-    /// then requests a paged list.
+    /// Returns the reason for the end of a stream after a timeout without a complete event. A watch without events is
+    /// silent, but a watch with an incomplete event has failed. A streaming list has the same result in both cases: the
+    /// reflector then requests a paged list.
     fn silence(&self, phase: Phase, events: &EventSplitter) -> StreamEnd {
         if phase == Phase::Watching && events.is_in_event() {
             StreamEnd::Broken(Failure::no_object(self.options.timeouts.silence))
@@ -385,8 +385,8 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(())
     }
 
-    /// Returns the namespace and the name of the object in an event, if the object is too large. The limit for events
-    /// is higher than the limit for objects, so an event within its limit may contain an object that is too large.
+    /// Returns the namespace and the name of the object in an event, if the object is too large. Events have a higher
+    /// limit than objects, so an allowed event can contain an object that is too large.
     fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
         let limit = self.options.budget.object_limit()?;
         let is_oversized = object.bytes().len() > limit;

@@ -54,7 +54,7 @@ impl<K: CollectedResource> MetricsStore<K> {
     pub(crate) fn set_linked_store(&self, linked: Option<MetricsStore<JsonObject>>) {
         let before = std::mem::replace(&mut *self.linked().write(), linked);
         if let Some(before) = before.filter(|before| !self.links_to(before)) {
-            // The old store is cleared here. A writer would close its feeder of the old store only with its next
+            // The old store is cleared here: a writer closes its feeder of the old store only when it gets its next
             // object, which is too late.
             before.remove_all_feeders();
         }
@@ -95,7 +95,7 @@ impl LinkedWriter {
         }
     }
 
-    /// Ends the page of the linked store to which this writer adds the rows of a list.
+    /// Ends the current page of the linked store. This writer adds the next rows of a list to another page.
     #[cfg(feature = "watch")]
     pub(in super::super) fn end_page(&self) {
         if let Some(attached) = &self.attached {

@@ -21,7 +21,7 @@ struct Calls(Arc<[AtomicUsize; 6]>);
 // === impl Calls ===
 
 impl Calls {
-    /// Returns a family that counts the calls of its generator, and whose samples show a field.
+    /// Returns a family that counts the calls of its generator. The samples of the family show a field.
     fn family<K: CollectedResource>(
         &self,
         at: usize,

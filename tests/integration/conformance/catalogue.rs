@@ -50,8 +50,8 @@ const MADE: &[(&str, &str)] = &[
     ("kube_replicaset_owner", "workload_type"),
 ];
 
-/// Pairs of a metric and a label that the metric does not have. An expression that contains this metric names the label
-/// in `by` or `on`, because another metric in the expression has the label.
+/// Pairs of a metric and a label that the metric does not have. An expression with this metric names the label in `by`
+/// or `on`, but the label belongs to another metric of the expression.
 const OF_ANOTHER_METRIC: &[(&str, &str)] = &[
     ("kube_job_owner", "pod"),
     ("kube_job_owner", "replicaset"),
@@ -82,7 +82,7 @@ struct Source {
 struct UsedLabels {
     /// Labels that occur in selectors of the metric.
     matched: Vec<String>,
-    /// Labels in the groupings and joins of the expressions that contain the metric.
+    /// Labels that an expression with the metric names in a grouping or a join.
     grouped: Vec<String>,
 }
 

@@ -64,7 +64,7 @@ where
 pub(super) struct Alone {
     resource: BuiltIn,
     names: Vec<String>,
-    /// The stores of the families in the order of `names`, once for each pair of allowlists (labels and annotations).
+    /// For each pair of allowlists (labels and annotations), the store of each family, in the order of `names`.
     built: BTreeMap<[Vec<String>; 2], Vec<StateMetrics>>,
 }
 

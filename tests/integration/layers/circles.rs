@@ -1,5 +1,5 @@
-//! Finds the cycles of a graph. The test of the layers uses such graphs for the imports between files and between
-//! folders.
+//! Finds the cycles of a graph. In the test of the layers, the edges of a graph are the imports between files or
+//! between folders.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

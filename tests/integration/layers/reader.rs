@@ -161,8 +161,8 @@ impl<'ast> Visit<'ast> for Reader {
                 let tokens = &item.mac.tokens;
                 if let Some(name) = &item.ident {
                     self.define(name);
-                    // If the macro defines an item whose name is not a parameter, the item belongs to the module of the
-                    // macro.
+                    // An item in the macro belongs to the module of the macro, unless the name of the item is a
+                    // parameter.
                     each_pair(tokens, &mut |keyword, name| {
                         if ITEM_KEYWORDS.contains(&keyword) && name != "$" {
                             self.items.insert(name.to_owned());

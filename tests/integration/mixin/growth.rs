@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{dashboard, panels};
 use crate::support::tools::{Directory, promtool, run, said};
 
-/// Returns the query of a panel, in which all clusters and instances are selected.
+/// Returns the query of a panel. The query selects all clusters and instances.
 fn query(title: &str) -> String {
     let dashboard = dashboard("exporter");
     let panels = panels(&dashboard);

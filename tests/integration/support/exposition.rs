@@ -75,11 +75,11 @@ pub(crate) fn read(text: &[u8], format: Format) -> Result<Vec<ReadFamily>, Strin
 struct Reader {
     format: Format,
     families: Vec<ReadFamily>,
-    /// The names of the families. In OpenMetrics, these include the names that the types of the families reserve.
+    /// The names of the families. In OpenMetrics, also the names that each family reserves because of its type.
     names: BTreeSet<String>,
     series: BTreeSet<(String, BTreeMap<String, String>)>,
-    /// The groups of samples in the current state set. The labels of a group are the labels of its samples, without the
-    /// label of the state.
+    /// The groups of samples in the current state set. The samples of a group have the same labels, except for the
+    /// label of the state. The map contains these common labels.
     groups: Vec<BTreeMap<String, String>>,
 }
 

@@ -491,8 +491,8 @@ async fn a_built_in_kind_with_configured_families_has_one_watch() {
     assert_eq!(server.counts("configmaps"), (0, 1, 0));
     assert_eq!(server.open_watches("configmaps"), 1);
 
-    // Changes, deletions and a relist must affect the store of the built-in families and the store of the configured
-    // families.
+    // Changes, deletions and a relist must affect both stores: that of the built-in families, and that of the
+    // configured families.
     let mut map = config_map("a", "cm0");
     map["data"] = json!({ "mode": "fast" });
     server.put("configmaps", map);

@@ -44,7 +44,7 @@ async fn lists_pages_and_watches_are_requested_in_protobuf() {
             "{log:?}"
         );
         let (json, protobuf) = responses(&running);
-        // If the server refuses streaming lists, the refusal does not count, because it has no objects.
+        // A refusal of the streaming list does not count, because this response contains no objects.
         let answered = if streaming { log.len() } else { log.len() - 1 };
         assert_eq!((json, protobuf), (0.0, answered as f64));
     }

@@ -9,8 +9,8 @@ use crate::go_source::{self, Definition, Package};
 /// The Go package with the types that every API uses.
 pub(crate) const META: &str = "k8s.io/apimachinery/pkg/apis/meta/v1";
 
-/// Go types whose encoding does not follow their declaration. Each item has the package, the name, and the variant of
-/// `Type` that the generated tables use.
+/// Go types whose encoding does not follow their declaration. Each item has the package and the name of the Go type,
+/// and the variant of `Type` in the generated tables.
 const CODECS: &[(&str, &str, &str)] = &[
     (META, "Time", "Time"),
     (META, "MicroTime", "MicroTime"),

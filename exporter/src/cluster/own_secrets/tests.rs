@@ -81,7 +81,7 @@ async fn content_keeps_its_length_and_loses_long_credentials_only() {
     }
 }
 
-/// Replaces each character at a position for which `is_escaped` returns true by its escape in JSON.
+/// Replaces some characters by their escapes in JSON: those at the positions for which `is_escaped` returns true.
 fn escaped(text: &str, is_escaped: impl Fn(usize) -> bool) -> String {
     let characters = text
         .char_indices()

@@ -71,7 +71,7 @@ impl Election {
         self.next_at = (start + interval).max(now + self.timing.pause());
     }
 
-    /// Lets a leader serve longer than its renewal is valid, if `--ha-on-outage` is `keep`.
+    /// Lets a leader serve after its last renewal has expired, if `--ha-on-outage` is `keep`.
     fn extend(&mut self, now: Uptime) {
         let serves = now < self.serves_until && self.role == Role::Leader;
         if serves && self.on_outage == OnOutage::Keep {
@@ -187,8 +187,8 @@ impl Election {
                     self.hand_over(successor, now, self.timing.scrape_wait());
                     return;
                 }
-                // A standby has accepted an offer, but too long ago, so this replica does not hand over. The next
-                // renewal removes the acceptance from the Lease.
+                // A standby has accepted an offer, but the acceptance is too old for a hand-over. The next renewal
+                // removes the acceptance from the Lease.
                 if record.successor.is_some() {
                     now
                 } else {

@@ -206,8 +206,8 @@ impl Data {
 
     /// Returns the number of bytes that the samples of a resource take in a response of `/metrics`.
     pub(super) fn bytes_of(&self, resource: &ResourceStatus) -> u64 {
-        // In the report, a configured resource has the same name as in the status, with version and group. A built-in
-        // resource has only its plural name.
+        // The report and the status use the same name for a configured resource, with version and group. The report
+        // names a built-in resource only by its plural name.
         match self.report.bytes_of(&resource.resource) {
             _ if resource.series == 0 => 0,
             0 => self.report.bytes_of(resource.plural()),

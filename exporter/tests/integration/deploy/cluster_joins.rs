@@ -67,8 +67,8 @@ fn all_have(exporter: &Exporter, label: &str, value: &str) {
     }
 }
 
-/// Runs `kubectl`, and returns the time until all series have the new value. Fails if some series of a response have
-/// the new value and other series do not.
+/// Runs `kubectl`, and returns the time until all series have the new value. Fails if a response has the new value in
+/// some series but not in all.
 #[track_caller]
 fn change(exporter: &Exporter, args: &[&str], label: &str, value: &str) -> Duration {
     let before = values(&exporter.metrics(""), label);

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::documents;
 use super::helm::{cases, chart, render};
 
-/// The lines that differ on purpose. Each item has the name of a values file, and the starts of its different lines. An
-/// empty name stands for all values files.
+/// The lines that differ on purpose. Each item names a values file, and has the starts of the lines that differ with
+/// this file. An empty name stands for all values files.
 const DIFFERENT: &[(&str, &[&str])] = &[
     // This chart computes the rules of its roles from the values, so the rules differ. Another test compares these
     // rules with the output of `rbac`.

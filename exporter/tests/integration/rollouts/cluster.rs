@@ -20,7 +20,8 @@ pub(super) struct Cluster {
     _applied: Vec<Applied>,
 }
 
-/// Returns objects whose metrics many alerting and recording rules of the test read, so that these rules have results.
+/// Returns the objects of the test. Many alerting and recording rules read the metrics of these objects, so these rules
+/// have results.
 fn objects() -> Vec<Value> {
     let pods = json!({ "app": "web" });
     let resources = json!({ "cpu": "10m", "memory": "16Mi" });

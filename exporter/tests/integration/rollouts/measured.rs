@@ -7,8 +7,8 @@ use std::fmt::{Display, Formatter, Result};
 
 use crate::prometheus::{Prometheus, value};
 
-/// The maximum time range of a query, in seconds. A response of Prometheus has at most 11,000 points, that is 1,100
-/// seconds.
+/// The maximum time range of a query, in seconds. A response of Prometheus has at most 11,000 points, so it covers at
+/// most 1,100 seconds.
 const DURATION: f64 = 1000.0;
 /// The time between two points in the result of a query, in seconds.
 const STEP: f64 = 0.1;
@@ -30,8 +30,8 @@ pub(super) struct Measured {
     rules: usize,
     /// The number of rules that had results.
     pub(super) with_results: usize,
-    /// The rules with doubled results: alerts that occurred twice at the same time, and recording rules whose result
-    /// was about twice the result with one replica.
+    /// The rules with doubled results. An alert is doubled if it occurred twice at the same time. A recording rule is
+    /// doubled if its result was about twice the result with one replica.
     pub(super) doubled_rules: Vec<String>,
 }
 
@@ -105,7 +105,8 @@ impl Measured {
                 }
                 false => format!("sum without (instance) ({{__name__=\"{name}\"}})"),
             };
-            // Alerts about the exporter have a result for each replica, so two results are correct.
+            // An alert about the exporter has one result per replica, so two results are correct while two replicas
+            // run.
             let is_about_replicas = *is_alert && name.starts_with("KubeStateMetrics");
             let doubled = match is_alert {
                 true => format!("{result} > 1"),

@@ -27,7 +27,7 @@ pub(in crate::source::watch) struct Listed {
     hasher: RandomState,
     /// The objects. The key of the map is the hash of the object's key.
     objects: HashMap<u64, ListedObject>,
-    /// Hashes of the keys of objects whose uid and version are unknown, because the objects are too large.
+    /// Hashes of the keys of objects that are too large to be read. Their uids and versions are unknown.
     unknown: HashSet<u64>,
     /// Hashes of the keys of the objects that differed in the first comparison. A message will need the names of these
     /// objects.

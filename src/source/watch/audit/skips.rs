@@ -1,12 +1,12 @@
 //! [`Skips`]: the number of audit rounds that ignore a suspicion or a difference.
 //!
-//! A round is one audit of one watch. If the number of objects is wrong, or if the watch does not reach the version of
-//! a response in time, there is a *suspicion* that the watch has missed changes. A difference is an object whose row in
+//! A round is one audit of one watch. A *suspicion* is a sign that the watch has missed changes: the number of objects
+//! is wrong, or the watch does not reach the version of a response in time. A *difference* is an object whose row in
 //! the store does not match the API server.
 
-/// Counts the audit rounds that ignore a suspicion or a difference. The next rounds ignore a suspicion after a
-/// comparison of all objects has found no difference. The next rounds ignore a difference after a new list of all
-/// objects has not removed a difference.
+/// Counts the audit rounds that ignore a suspicion or a difference. If a comparison of all objects finds no difference
+/// after a suspicion, the next rounds ignore a suspicion. If a new list of all objects does not remove a difference,
+/// the next rounds ignore a difference.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
     /// The number of rounds that ignore a suspicion or a difference after the last call of [`grow`](Self::grow).

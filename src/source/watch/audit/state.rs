@@ -32,23 +32,23 @@ pub(in crate::source::watch) struct Audit {
     /// The time at which the next round begins.
     due: Instant,
     rounds: usize,
-    /// Whether, in this round, the watch has failed to reach the version of a response in time.
+    /// Whether the watch was too late in this round: it did not reach the version of a response in time.
     is_late: bool,
     /// The suspicion that caused this round to list the metadata. `None` if no suspicion caused such a list.
     suspicion: Option<Suspicion>,
     /// The differences that the first comparison found. The second comparison must confirm them.
     suspects: Option<HashMap<u64, Difference>>,
-    /// Whether the next comparison must check the result of a list of all objects that an audit caused.
+    /// Whether an audit has caused a list of all objects, and the next comparison must check whether this list has
+    /// removed the differences.
     is_verifying: bool,
     /// The objects whose differences caused the last list of all objects, as hashes of their keys.
     healed: HashSet<u64>,
-    /// Whether an audit has listed all objects twice in a row, because a comparison found differences again after the
-    /// first list.
+    /// Whether the last list of all objects was the second in a row: a comparison had found differences after the first
+    /// list, too.
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
-    /// The rounds that do not list all objects, even if they find differences: earlier lists did not remove the
-    /// differences.
+    /// The next rounds, which must not list all objects: earlier lists did not remove the differences.
     list_skips: Skips,
 }
 
@@ -101,8 +101,8 @@ pub(in crate::source::watch) enum Step {
     List { confirms: bool },
     /// Compare a list with the rows of the store.
     Compare(Listed),
-    /// A comparison has ended, and has confirmed no difference. `without_row` contains the hashes of the keys of
-    /// existing objects that have no row for a known reason.
+    /// A comparison has ended, and has confirmed no difference. `without_row` stands for existing objects that have no
+    /// row for a known reason: it contains the hashes of their keys.
     Compared { without_row: HashSet<u64> },
     /// The round has ended without a difference. `compared` is true if the objects were compared, and not only their
     /// number.

@@ -15,7 +15,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Returns the form that the request prefers, which is the first form in its `Accept` header.
+    /// Returns the first form in the `Accept` header, which the request prefers.
     pub(super) fn of(request: &ApiRequest) -> Self {
         let first = request.accept.split(',').next().unwrap_or_default();
         let form = first.split(';').find_map(|part| part.strip_prefix("as="));
