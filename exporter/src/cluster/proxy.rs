@@ -88,10 +88,11 @@ impl Proxy {
     /// URL, for errors.
     pub(super) fn parse(url: &str, setting: &'static str) -> Result<Self, InvalidProxy> {
         let invalid = || InvalidProxy { setting };
-        if has_late_credentials(url) {
+        let url = with_one_at(url.trim());
+        if has_late_credentials(&url) || has_invalid_port(&url) {
             return Err(invalid());
         }
-        let matcher = Matcher::builder().all(url.trim()).build();
+        let matcher = Matcher::builder().all(url).build();
         // The server in this call does not matter, because the matcher selects the same proxy for every server.
         let proxy = matcher
             .intercept(&Uri::from_static("http://server/"))
@@ -127,14 +128,45 @@ impl Proxy {
     }
 }
 
+/// Splits a URL into the text before the authority, the authority, and the text after the authority.
+fn split_at_authority(url: &str) -> (&str, &str, &str) {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let (before, rest) = url.split_at(start);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    (before, authority, after)
+}
+
+/// Escapes each `@` in the credentials. As in Go, the last `@` of the authority ends the credentials. Another parser
+/// would read a part of the password as the host of the proxy, and the exporter would log this part.
+fn with_one_at(url: &str) -> String {
+    let (before, authority, after) = split_at_authority(url);
+    match authority.rsplit_once('@') {
+        Some((credentials, host)) => {
+            let credentials = credentials.replace('@', "%40");
+            format!("{before}{credentials}@{host}{after}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// Whether the port of a URL is not a number from 0 to 65535.
+fn has_invalid_port(url: &str) -> bool {
+    let (_, authority, _) = split_at_authority(url);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let after_address = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    let port = after_address.split_once(':').map_or("", |(_, port)| port);
+    !port.is_empty() && port.parse::<u16>().is_err()
+}
+
 /// Whether a URL contains an `@` after its authority. The authority ends at the first `/`, `?` or `#` after the scheme.
 /// In such a URL, the password contains one of these characters without an escape. A parser would read a part of the
 /// password as the host or the port of the proxy, and the exporter would log this part.
 fn has_late_credentials(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let end = rest.find(['/', '?', '#']);
-    end.and_then(|end| rest.get(end..))
-        .is_some_and(|path| path.contains('@'))
+    let (_, _, after) = split_at_authority(url);
+    after.contains('@')
 }
 
 impl fmt::Display for Proxy {

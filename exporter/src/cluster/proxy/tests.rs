@@ -178,3 +178,25 @@ fn a_password_without_escapes_is_an_error_and_no_host() {
     let escaped = Proxy::parse("http://user:a%2Fb%40c@proxy:1/", "HTTPS_PROXY").unwrap();
     assert_eq!(escaped.to_string(), "http://proxy:1 (HTTPS_PROXY)");
 }
+
+#[test]
+fn the_last_at_ends_the_credentials() {
+    for scheme in ["http", "https", "socks5"] {
+        for user in ["john@corp.example:secret", "user:a@secret"] {
+            let url = format!("{scheme}://{user}@proxy:1");
+            let proxy = Proxy::parse(&url, "HTTPS_PROXY").unwrap();
+            assert_eq!(
+                proxy.to_string(),
+                format!("{scheme}://proxy:1 (HTTPS_PROXY)")
+            );
+        }
+    }
+    let proxy = Proxy::parse("http://a@b:c@proxy", "HTTPS_PROXY").unwrap();
+    let authorization = Some(HeaderValue::from_static("Basic YUBiOmM="));
+    assert_eq!(proxy.protocol, Protocol::Http { authorization });
+    for port in ["99999", "x", "1:2"] {
+        let url = format!("http://user:secret@proxy:{port}");
+        assert!(Proxy::parse(&url, "HTTPS_PROXY").is_err(), "{url}");
+    }
+    assert!(Proxy::parse("http://[::1]:3128", "HTTPS_PROXY").is_ok());
+}
