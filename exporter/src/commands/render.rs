@@ -34,7 +34,10 @@ pub(super) enum RenderError {
     Options(#[from] OptionsError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("no object could be read from {0}; give files or directories with manifests")]
+    #[error(
+        "no object could be read from {0}; give manifests that contain objects (an empty list has \
+         none)"
+    )]
     Nothing(String),
     #[error("some manifests could not be read; the log lines above this line show the reasons")]
     Skipped,

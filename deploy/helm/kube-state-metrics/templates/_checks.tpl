@@ -119,12 +119,38 @@ and prefix. */}}
 {{- toYaml $unknown -}}
 {{- end -}}
 
-{{/* The text of NOTES.txt about values that have no effect. */}}
+{{/* The endpoints of the ServiceMonitor that Prometheus would scrape without HTTPS, as a list. */}}
+{{- define "ksm.plainEndpoints" -}}
+{{- $monitor := .Values.prometheus.monitor -}}
+{{- $plain := list -}}
+{{- range $port := ternary (list "http" "metrics") (list "http") (.Values.selfMonitor.enabled | default false) -}}
+{{- $own := get $monitor $port -}}
+{{- $scheme := get $own "scheme" | default (get $monitor "scheme") | default "http" -}}
+{{- if ne (lower $scheme) "https" -}}
+{{- $plain = append $plain (printf "prometheus.monitor.%s" $port) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $plain -}}
+{{- end -}}
+
+{{/* The text of NOTES.txt about values that have no effect, or that do not match. */}}
 {{- define "ksm.warnings" -}}
 {{- $known := .Files.Get "files/values.yaml" | fromYaml -}}
 {{- with include "ksm.unknownValues" (dict "values" .Values "known" $known "prefix" "") | fromYamlArray }}
 
 WARNING: the chart does not have these values, so they have no effect: {{ join ", " . }}.
 docs/reference/helm-values.md lists the values of the chart.
+{{- end }}
+{{- if .Values.prometheus.monitor.namespace }}
+
+WARNING: prometheus.monitor.namespace has no effect: the ServiceMonitor is in the namespace of the other objects.
+{{- end }}
+{{- if and .Values.kubeRBACProxy.enabled .Values.prometheus.monitor.enabled }}
+{{- with include "ksm.plainEndpoints" . | fromYamlArray }}
+
+WARNING: with kubeRBACProxy.enabled, a scrape needs HTTPS and a token, but the ServiceMonitor has no scheme `https` for
+these endpoints: {{ join ", " . }}.
+Set the values scheme, bearerTokenFile and tlsConfig of each endpoint. docs/how-to/migrate.md has an example.
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -313,4 +313,22 @@ fn the_notes_list_values_that_have_no_effect() {
     // of the ServiceMonitor from older charts.
     let known = "podLabels: {any: x}\nglobal: {any: x}\nprometheus: {monitor: {interval: 1m}}";
     assert_eq!(notes(known), "");
+    let ignored = notes("prometheus: {monitor: {namespace: x}}");
+    assert!(
+        ignored.contains("prometheus.monitor.namespace has no effect"),
+        "{ignored}"
+    );
+    // kube-rbac-proxy accepts only scrapes by HTTPS.
+    let proxy = |monitor: &str| {
+        notes(&format!(
+            "kubeRBACProxy: {{enabled: true}}\nselfMonitor: {{enabled: true}}\n\
+             prometheus: {{monitor: {{enabled: true, {monitor}}}}}"
+        ))
+    };
+    let plain = proxy("http: {scheme: https}");
+    assert!(
+        plain.contains("endpoints: prometheus.monitor.metrics."),
+        "{plain}"
+    );
+    assert_eq!(proxy("scheme: https"), "");
 }
