@@ -1,9 +1,10 @@
 //! Hides credentials in messages of servers, in every notation in which a message may repeat them.
 //!
-//! A server that repeats a credential may encode the credential: as a JSON string with escapes, as Base64, in a URL or
-//! in HTML. A person or a program can decode these notations. So the module searches for the credentials in the
-//! original text, and again after each decoding step. A decoding step replaces each escape of JSON, of URLs and of HTML
-//! by the character that the escape stands for. For Base64, the module searches for the encoded credentials.
+//! A server that repeats a credential may encode the credential: as a JSON string with escapes, as Base64, in a URL, in
+//! HTML or in the subject of a certificate. A person or a program can decode these notations. So the module searches for
+//! the credentials in the original text, and again after each decoding step. A decoding step replaces each escape of
+//! JSON, of URLs, of HTML and of subjects by the character that the escape stands for. For Base64, the module searches
+//! for the encoded credentials.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -228,7 +229,11 @@ fn decode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
         (text.into_bytes(), length)
     };
     match text.first()? {
-        b'\\' => json_escape(text).or_else(|| hex_escape(text)).map(of_char),
+        b'\\' => {
+            let decoded = json_escape(text).or_else(|| hex_escape(text));
+            decoded.or_else(|| subject_escape(text)).map(of_char)
+        }
+        b'#' => hex_value(text),
         b'%' => {
             let byte = hex(text.get(1..3)?)?;
             Some((vec![u8::try_from(byte).ok()?], 3))
@@ -278,6 +283,25 @@ fn unicode_escape(text: &[u8]) -> Option<Decoded> {
 fn hex_escape(text: &[u8]) -> Option<Decoded> {
     let digits = text.strip_prefix(b"\\x")?.get(..2)?;
     Some((char::from_u32(hex(digits)?), 4))
+}
+
+/// Decodes an escape in the subject of a certificate: a backslash before a punctuation character, or before the two
+/// digits of a control character.
+fn subject_escape(text: &[u8]) -> Option<Decoded> {
+    let character = *text.get(1)?;
+    if character.is_ascii_punctuation() || character == b' ' {
+        return Some((Some(character.into()), 2));
+    }
+    Some((char::from_u32(hex(text.get(1..3)?)?), 3))
+}
+
+/// Decodes a value in the subject of a certificate that is written as `#` and hexadecimal digits.
+fn hex_value(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let digits = text.get(1..)?.chunks_exact(2);
+    let bytes = digits.map_while(|digits| u8::try_from(hex(digits)?).ok());
+    let bytes: Vec<u8> = bytes.collect();
+    let length = 1 + 2 * bytes.len();
+    (bytes.len() >= SHORTEST).then_some((bytes, length))
 }
 
 /// Decodes the HTML entity at the start of a text, such as `&amp;`.
@@ -335,6 +359,11 @@ mod tests {
             escaped(TOKEN, |byte| format!("%{byte:02X}")),
             escaped(TOKEN, |byte| format!("%25{byte:02x}")),
             escaped(TOKEN, |byte| format!("&#{byte};")),
+            // The notations in the subject of a certificate.
+            TOKEN.replace('=', "\\="),
+            TOKEN.replace('.', ".\\1b\\7f"),
+            format!("#0c2a{}", escaped(TOKEN, |byte| format!("{byte:02x}"))),
+            format!("#1e54{}", escaped(TOKEN, |byte| format!("00{byte:02X}"))),
             escaped(TOKEN, |byte| format!("\\u0026#x{byte:x};")),
             TOKEN.replace('.', ".\r\n"),
             TOKEN.replace('J', " J "),

@@ -1,9 +1,10 @@
-//! Hides the exporter's own credentials in responses of the API server and of proxies.
+//! Hides the exporter's own credentials in responses of the API server and of proxies, and in errors of connections.
 //!
 //! A server or a proxy may repeat a header of the request in the response. Without this module, the credentials in such
 //! a header would appear in the log, in `/readyz`, on the landing page and in the errors of subcommands. All responses
 //! pass through this module, so no other module must hide these credentials. The module reads the credentials from the
-//! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins.
+//! headers of each request. So the module also hides renewed credentials, and the credentials of credential plugins. A
+//! server may repeat the credentials of an earlier request, so the module also hides the [`RECENT`] newest credentials.
 //!
 //! - In a response with an error status (below: an *error*), the text `[hidden]` replaces the token, the password, and
 //!   the Base64 text of user and password. `[hidden]` also replaces each part of the token that has at least [`PART`]
@@ -13,20 +14,36 @@
 //!   length. The length must stay the same, because the response may be protobuf. The module also finds credentials
 //!   that contain escapes of JSON. Short credentials are not replaced: a short password may be a common word, and
 //!   objects that contain this word must not change.
+//! - If a request fails without a response, or a response ends too early, the error of the connection may contain text
+//!   of the server, such as the subject of its certificate. The module hides the same texts in it as in an error.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
+use parking_lot::Mutex;
 use serde_json::Value;
+use tower::BoxError;
 
 use crate::redaction::{SHORTEST, Secrets, json_escape, overwrite};
 
-/// The credentials of a request.
+/// The credentials of the newest requests.
+pub(super) struct RecentSecrets(Mutex<Option<Recent>>);
+
+struct Recent {
+    /// The headers with the credentials. The newest headers are at the end.
+    headers: VecDeque<HeaderValue>,
+    /// The credentials in these headers.
+    secrets: Arc<OwnSecrets>,
+}
+
+/// The credentials that are hidden in a response.
 #[derive(Default)]
 pub(super) struct OwnSecrets {
     texts: Vec<Vec<u8>>,
@@ -34,9 +51,10 @@ pub(super) struct OwnSecrets {
     in_messages: Secrets,
 }
 
-/// A response body in which the credentials of the request are hidden.
+/// A response body in which the credentials are hidden.
 pub(super) struct HidingBody<B> {
     body: B,
+    secrets: Arc<OwnSecrets>,
     hider: Hider,
     has_ended: bool,
 }
@@ -48,7 +66,7 @@ enum Hider {
 
 /// Hides all secrets in the body of an error response.
 struct ErrorHider {
-    secrets: Secrets,
+    secrets: Arc<OwnSecrets>,
     /// The part of the error that has arrived.
     received: Vec<u8>,
 }
@@ -75,6 +93,8 @@ struct Run {
     end: usize,
 }
 
+/// The number of headers whose credentials the module remembers. An API server may still accept these credentials.
+const RECENT: usize = 8;
 /// A part of a token is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
 /// The content that has arrived may end with the first bytes of a secret. If there are at least `START` such bytes, the
@@ -89,13 +109,44 @@ const PROTOBUF: &[u8] = b"k8s\0";
 /// The length of an escape such as `\u0041`.
 const ESCAPE: usize = 6;
 
+// === impl RecentSecrets ===
+
+impl RecentSecrets {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Adds the credentials of a request, and the credentials for the proxy. Returns these credentials and the
+    /// credentials of earlier requests.
+    pub(super) fn with(&self, headers: &HeaderMap, proxy: Option<&HeaderValue>) -> Arc<OwnSecrets> {
+        let new: Vec<_> = headers.get_all(AUTHORIZATION).iter().chain(proxy).collect();
+        let mut recent = self.0.lock();
+        if let Some(recent) = &*recent
+            && new.iter().all(|value| recent.headers.contains(value))
+        {
+            return Arc::clone(&recent.secrets);
+        }
+        let mut headers = recent.take().map(|recent| recent.headers);
+        let headers = headers.get_or_insert_default();
+        headers.retain(|value| !new.contains(&value));
+        headers.extend(new.into_iter().cloned());
+        headers.drain(..headers.len().saturating_sub(RECENT));
+        let secrets = Arc::new(OwnSecrets::of(&*headers));
+        *recent = Some(Recent {
+            headers: std::mem::take(headers),
+            secrets: Arc::clone(&secrets),
+        });
+        secrets
+    }
+}
+
 // === impl OwnSecrets ===
 
 impl OwnSecrets {
-    /// Collects the credentials in the headers of a request, and the credentials for the proxy.
-    pub(super) fn of(headers: &HeaderMap, proxy: Option<&HeaderValue>) -> Self {
+    /// Collects the credentials in the values of headers.
+    fn of<'a>(headers: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
         let mut own = Self::default();
-        for value in headers.get_all(AUTHORIZATION).iter().chain(proxy) {
+        for value in headers {
             let value = value.to_str().unwrap_or_default();
             let (scheme, credentials) = value.split_once(' ').unwrap_or(("", value));
             if scheme.eq_ignore_ascii_case("basic") {
@@ -119,12 +170,29 @@ impl OwnSecrets {
             self.texts.push(text.as_bytes().to_vec());
         }
     }
+
+    /// Returns an error that shows no credentials, and no characters that are not visible. If the messages of `error`
+    /// and of its sources contain neither, the function returns `error` itself, because callers may inspect its type.
+    pub(super) fn hide_in_error(&self, error: BoxError) -> BoxError {
+        let mut messages = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(error) = source {
+            messages.push(error.to_string());
+            source = error.source();
+        }
+        let text = messages.join(": ");
+        let shown = self.in_messages.message(&text);
+        match shown == text {
+            true => error,
+            false => shown.into(),
+        }
+    }
 }
 
 // === impl ErrorHider ===
 
 impl ErrorHider {
-    fn new(secrets: Secrets) -> Self {
+    fn new(secrets: Arc<OwnSecrets>) -> Self {
         Self {
             secrets,
             received: Vec::new(),
@@ -147,7 +215,7 @@ impl ErrorHider {
             return Bytes::new();
         }
         if error.starts_with(PROTOBUF) {
-            self.secrets.overwrite(&mut error);
+            self.secrets.in_messages.overwrite(&mut error);
             return error.into();
         }
         match serde_json::from_slice(&error) {
@@ -157,19 +225,19 @@ impl ErrorHider {
             }
             Err(_) => {
                 let text = String::from_utf8_lossy(&error);
-                self.secrets.message(text.trim_end()).into()
+                self.secrets.in_messages.message(text.trim_end()).into()
             }
         }
     }
 
     fn hide_in(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.secrets.message(text),
+            Value::String(text) => *text = self.secrets.in_messages.message(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.hide_in(value)),
             Value::Object(fields) => {
                 for (key, mut value) in std::mem::take(fields) {
                     self.hide_in(&mut value);
-                    fields.insert(self.secrets.message(&key), value);
+                    fields.insert(self.secrets.in_messages.message(&key), value);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -180,8 +248,8 @@ impl ErrorHider {
 // === impl ContentHider ===
 
 impl ContentHider {
-    fn new(secrets: OwnSecrets) -> Self {
-        let mut secrets = secrets.texts;
+    fn new(secrets: &OwnSecrets) -> Self {
+        let mut secrets = secrets.texts.clone();
         secrets.retain(|secret| secret.len() >= PART);
         // A long secret may contain a shorter secret, so longer secrets are replaced before shorter ones.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -379,13 +447,14 @@ fn is_unfinished(text: &[u8]) -> bool {
 
 impl<B> HidingBody<B> {
     /// Wraps the body of a response. `is_error` states whether the response has an error status.
-    pub(super) fn new(body: B, secrets: OwnSecrets, is_error: bool) -> Self {
+    pub(super) fn new(body: B, secrets: Arc<OwnSecrets>, is_error: bool) -> Self {
         let hider = match is_error {
-            true => Hider::Error(ErrorHider::new(secrets.in_messages)),
-            false => Hider::Content(ContentHider::new(secrets)),
+            true => Hider::Error(ErrorHider::new(Arc::clone(&secrets))),
+            false => Hider::Content(ContentHider::new(&secrets)),
         };
         Self {
             body,
+            secrets,
             hider,
             has_ended: false,
         }
@@ -415,14 +484,14 @@ impl<B> HidingBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for HidingBody<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for HidingBody<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         loop {
             if this.has_ended {
@@ -430,7 +499,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for HidingBody<B> {
             }
             let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
             // The body ends at the first trailers, because no client of the exporter reads trailers.
-            let data = match frame.transpose()?.map(Frame::into_data) {
+            let frame = frame.transpose();
+            let frame = frame.map_err(|error| this.secrets.hide_in_error(error.into()))?;
+            let data = match frame.map(Frame::into_data) {
                 Some(Ok(data)) => this.hide(data),
                 Some(Err(_)) | None => this.end(),
             };

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderValue, Request};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
@@ -20,11 +21,14 @@ use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
 use super::informational::InformationalLimit;
-use super::own_secrets::{HidingBody, OwnSecrets};
+use super::own_secrets::{HidingBody, RecentSecrets};
 use super::plugin::{self, Credentials, Printed};
 use super::proxy::Protocol;
 use super::tls::{self, Identity};
 
+/// The credentials of the newest requests. All clients share them, because a renewal of the credentials creates a new
+/// client, and a server may repeat the credentials of the previous client.
+static RECENT_SECRETS: RecentSecrets = RecentSecrets::new();
 /// The timeout of a program that an `auth-provider` runs.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -92,7 +96,9 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
     let client: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let is_https = config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTPS);
-    let proxy_authorization = match proxy.map(|proxy| proxy.protocol) {
+    let protocol = proxy.map(|proxy| proxy.protocol);
+    let proxy_secrets = protocol.as_ref().and_then(proxy_secrets);
+    let proxy_authorization = match protocol {
         Some(Protocol::Http { authorization }) => authorization,
         _ => None,
     };
@@ -103,7 +109,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         .service(service_fn(move |mut request: Request<Body>| {
             // This line does not log the headers, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());
-            let secrets = OwnSecrets::of(request.headers(), proxy_authorization.as_ref());
+            let secrets = RECENT_SECRETS.with(request.headers(), proxy_secrets.as_ref());
             // For an HTTP server, each request needs the credentials for the proxy. For an HTTPS server, only the
             // `CONNECT` request needs these credentials.
             if let Some(value) = proxy_authorization.as_ref().filter(|_| !is_https) {
@@ -112,11 +118,112 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
             }
             let response = client.request(request);
             async move {
-                let response = response.await.map_err(BoxError::from)?;
+                let response = response.await;
+                let response = response.map_err(|error| secrets.hide_in_error(error.into()))?;
                 let is_error = !response.status().is_success();
                 Ok::<_, BoxError>(response.map(|body| HidingBody::new(body, secrets, is_error)))
             }
         }));
     let client = ClientBuilder::new(service, config.default_namespace);
     Ok(client.with_valid_until(expires).build())
+}
+
+/// The credentials for a proxy, in the form of an `Authorization` header.
+fn proxy_secrets(protocol: &Protocol) -> Option<HeaderValue> {
+    match protocol {
+        Protocol::Http { authorization } => authorization.clone(),
+        Protocol::Socks5 { user } => {
+            let (user, password) = user.as_ref()?;
+            let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+            HeaderValue::try_from(format!("Basic {pair}")).ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::cluster::access::Access;
+
+    const TOKEN: &str = "0wn-t0ken+of<the,exporter.s1gnature";
+
+    /// Starts a server whose certificate has the token as its subject. Returns the port of the server.
+    async fn server() -> u16 {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, TOKEN);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate],
+                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            );
+        let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn the_error_of_a_connection_does_not_show_the_token_of_this_or_of_an_earlier_request() {
+        let port = server().await;
+        let directory = std::env::temp_dir().join(format!("transport-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let authority = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
+        let authority = BASE64_STANDARD.encode(authority.cert.pem());
+        for token in [TOKEN, "renewed"] {
+            let kubeconfig = json!({
+                "current-context": "c",
+                "clusters": [{ "name": "c", "cluster": {
+                    "server": format!("https://127.0.0.1:{port}"),
+                    "certificate-authority-data": authority,
+                } }],
+                "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
+                "users": [{ "name": "c", "user": { "token": token } }],
+            });
+            std::fs::write(directory.join("config"), kubeconfig.to_string()).unwrap();
+            let access = Access {
+                kubeconfig: vec![directory.join("config")],
+                apiserver: None,
+            };
+            let client = connect(access.connection().await.unwrap()).await.unwrap();
+            let error = client.apiserver_version().await.unwrap_err().to_string();
+            assert!(
+                error.contains("certificate: CN=[hidden]: no certificate authority"),
+                "{error}"
+            );
+            assert!(
+                !error.contains("0wn-t0ken") && !error.contains("s1gnature"),
+                "{error}"
+            );
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn the_password_for_a_socks_proxy_is_a_secret() {
+        let user = Some(("me".to_owned(), "pa:ss".to_owned()));
+        let secrets = proxy_secrets(&Protocol::Socks5 { user }).unwrap();
+        assert_eq!(
+            secrets,
+            format!("Basic {}", BASE64_STANDARD.encode("me:pa:ss"))
+        );
+        assert_eq!(proxy_secrets(&Protocol::Socks5 { user: None }), None);
+    }
 }

@@ -7,21 +7,20 @@ use crate::redaction::HIDDEN;
 
 const TOKEN: &str = "eyJhbGciOi.eyJzdWIiOiJvd24ifQ.c2lnbmF0dXJl";
 
-fn secrets(authorization: &str, proxy: &str) -> OwnSecrets {
+fn secrets(authorization: &str, proxy: &str) -> Arc<OwnSecrets> {
     let value = |text: &str| text.parse::<HeaderValue>().unwrap();
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value(authorization))]);
-    OwnSecrets::of(&headers, Some(&value(proxy)))
+    RecentSecrets::new().with(&headers, Some(&value(proxy)))
 }
 
 /// Returns the text of a response that arrives in pieces of `size` bytes.
-async fn received(text: &str, size: usize, is_error: bool, secrets: OwnSecrets) -> String {
+async fn received(text: &str, size: usize, is_error: bool, secrets: Arc<OwnSecrets>) -> String {
     let pieces: Vec<_> = text.as_bytes().chunks(size).map(<[u8]>::to_vec).collect();
     let frames = pieces
         .into_iter()
-        .map(|piece| Ok(Frame::data(piece.into())));
+        .map(|piece| Ok::<_, BoxError>(Frame::data(piece.into())));
     let body = StreamBody::new(futures::stream::iter(frames));
-    let body: HidingBody<_> = HidingBody::new(body, secrets, is_error);
-    let read: Result<_, std::io::Error> = body.collect().await;
+    let read = HidingBody::new(body, secrets, is_error).collect().await;
     String::from_utf8(read.unwrap().to_bytes().to_vec()).unwrap()
 }
 
@@ -159,7 +158,7 @@ async fn content_with_escapes_stays_valid_and_loses_long_credentials() {
 #[test]
 fn content_is_held_only_if_a_secret_may_begin_at_its_end() {
     let secrets = secrets(&format!("Bearer {TOKEN}"), "");
-    let mut hider = ContentHider::new(secrets);
+    let mut hider = ContentHider::new(&secrets);
     for (bytes, passed) in [
         ("{\"a\\n\"}\n", "{\"a\\n\"}\n"),
         ("{}\n", "{}\n"),
@@ -172,5 +171,63 @@ fn content_is_held_only_if_a_secret_may_begin_at_its_end() {
         ("\"}\n", "\\u0065yJ\"}\n"),
     ] {
         assert_eq!(hider.hide(bytes.into(), false), passed);
+    }
+}
+
+/// An error with a source.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect")]
+struct Outer(#[source] std::io::Error);
+
+#[tokio::test]
+async fn an_error_of_a_connection_does_not_show_credentials_and_keeps_its_type_otherwise() {
+    let secrets = secrets(&format!("Bearer {TOKEN}"), "");
+    let error = |text: &str| BoxError::from(Outer(std::io::Error::other(text)));
+    let escaped = escaped(TOKEN, |at| at % 2 == 0);
+    for (text, expected) in [
+        (format!("CN={TOKEN}: unknown"), "CN=[hidden]: unknown"),
+        (
+            format!("said \"{escaped}\"\u{1b}[2J"),
+            "said \"[hidden]\"\\u{1b}[2J",
+        ),
+        ("a\u{1b}b".to_owned(), "a\\u{1b}b"),
+    ] {
+        let expected = format!("cannot connect: {expected}");
+        let shown = secrets.hide_in_error(error(&text));
+        assert!(shown.source().is_none(), "{shown:?}");
+        assert_eq!(shown.to_string(), expected);
+        // The same applies to a body that ends with an error.
+        let frames = futures::stream::iter([Err::<Frame<Bytes>, _>(error(&text))]);
+        let body = HidingBody::new(StreamBody::new(frames), Arc::clone(&secrets), false);
+        let shown = body.collect().await.err().unwrap();
+        assert_eq!(
+            format!("{shown} {:?}", shown.source()),
+            format!("{expected} None")
+        );
+    }
+    let same = secrets.hide_in_error(error("connection refused"));
+    let outer = same.downcast_ref::<Outer>().unwrap();
+    assert_eq!(outer.0.to_string(), "connection refused");
+}
+
+#[test]
+fn the_newest_credentials_are_hidden_in_later_requests() {
+    let recent = RecentSecrets::new();
+    let with = |token: &str| {
+        let value = format!("Bearer {token}").parse::<HeaderValue>().unwrap();
+        recent.with(&HeaderMap::from_iter([(AUTHORIZATION, value)]), None)
+    };
+    let first = with("token-number-0");
+    assert!(Arc::ptr_eq(&first, &with("token-number-0")));
+    for number in 1..=RECENT {
+        let secrets = with(&format!("token-number-{number}"));
+        for earlier in 0..=number {
+            let shown = secrets
+                .in_messages
+                .message(&format!("token-number-{earlier}"));
+            // There is no space for the first token when the last one arrives.
+            let is_forgotten = number == RECENT && earlier == 0;
+            assert_eq!(shown != HIDDEN, is_forgotten, "{number}: {shown}");
+        }
     }
 }

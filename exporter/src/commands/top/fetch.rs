@@ -64,19 +64,17 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    // The error of a connection may contain text of the server, such as the names in its certificate.
+    let hide = |error: String| secrets.message(&error);
     let fetched = async {
-        let (status, body) =
-            send(url, &format!("{base}{PATH}"), token.as_ref(), tls.as_ref()).await?;
+        let response = send(url, &format!("{base}{PATH}"), token.as_ref(), tls.as_ref()).await;
+        let (status, body) = response.map_err(hide)?;
         if status != StatusCode::NOT_FOUND {
             return accepted(url, status, body, &secrets).map(Fetched::Report);
         }
-        let (status, body) = send(
-            url,
-            &format!("{base}/metrics"),
-            token.as_ref(),
-            tls.as_ref(),
-        )
-        .await?;
+        let metrics = format!("{base}/metrics");
+        let response = send(url, &metrics, token.as_ref(), tls.as_ref()).await;
+        let (status, body) = response.map_err(hide)?;
         if status == StatusCode::NOT_FOUND {
             return Err(format!(
                 "{url}: there is neither /debug/cardinality nor /metrics; give the address of the telemetry port (8081)"
