@@ -58,7 +58,7 @@ pub(crate) struct ActiveFamily<K> {
     pub(crate) base: usize,
     allowlist: Option<Arc<LabelAllowlist>>,
     /// The changes of an object after which the family must be generated again. They include all changes of the base
-    /// labels, because the limits on the text depend on the length of the base labels.
+    /// labels. With longer base labels, the object may exceed a limit on its text, and lose samples of this family.
     dependency: Dependency,
     /// Whether a sample of the family can already have a label with the name of a joined label. Such a sample does not
     /// get the joined label. If the flag is false, the family cannot write a label with the name of a joined label.

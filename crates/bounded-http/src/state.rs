@@ -83,7 +83,8 @@ pub(crate) struct ResponseGuard {
 struct Progress {
     /// The time at which the handshake was complete.
     accepted: Option<Instant>,
-    /// The first time at which the task of the connection found no bytes to read.
+    /// The time at which the task of the connection found no bytes to read, for the first time since the connection was
+    /// accepted.
     waits_since: Option<Instant>,
     /// The time at which the first byte of an incomplete request arrived.
     request_since: Option<Instant>,
