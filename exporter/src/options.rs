@@ -124,7 +124,7 @@ impl Options {
             return Err(OptionsError { problems, named });
         }
         if let Some((path, file)) = file {
-            let path = path.display();
+            let path = config_file::shown_path(path);
             warnings.extend(
                 file.unknown
                     .iter()

@@ -211,7 +211,7 @@ impl Telemetry {
     ) {
         let hash = hash(content);
         self.used(path, kind, hash, ignored);
-        let path = path.display().to_string();
+        let path = config_file::shown_path(path).into_owned();
         // The hash has six bytes. A 64-bit float represents such a number exactly.
         self.config_hash
             .with_label_values(&[path.as_str(), kind.as_str()])
@@ -226,7 +226,7 @@ impl Telemetry {
 
     fn used(&self, path: &Path, kind: ConfigKind, hash: [u8; 6], ignored: Vec<IgnoredKey>) {
         let since = SystemTime::now();
-        let path = path.display().to_string();
+        let path = config_file::shown_path(path).into_owned();
         let labels = &[path.as_str(), kind.as_str()];
         self.reload_successful.with_label_values(labels).set(1);
         self.reload_time
@@ -242,7 +242,7 @@ impl Telemetry {
 
     /// Records that the current content of a file is not in use.
     pub(crate) fn config_failed(&self, path: &Path, kind: ConfigKind) {
-        let path = path.display().to_string();
+        let path = config_file::shown_path(path).into_owned();
         self.reload_successful
             .with_label_values(&[path.as_str(), kind.as_str()])
             .set(0);
@@ -251,7 +251,7 @@ impl Telemetry {
 
     /// Records that a file does not exist, or that no option names it.
     pub(crate) fn config_absent(&self, path: &Path, kind: ConfigKind) {
-        let path = path.display().to_string();
+        let path = config_file::shown_path(path).into_owned();
         let labels = &[path.as_str(), kind.as_str()];
         // If the file never existed, there are no metrics to remove.
         let _ = self.config_hash.remove_label_values(labels);

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod keys;
+mod paths;
 mod reading;
 mod yaml;
 
+pub use paths::shown_path;
 pub use reading::{ReadError, read, read_at_most, read_text, text};
 pub use yaml::{YamlProblem, yaml_problem};

@@ -13,6 +13,7 @@ use base64::alphabet;
 use base64::engine::{Engine, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use serde_saphyr::Spanned;
 
 use crate::fair_queue::QueueFull;
 use crate::password_checks::PasswordChecks;
@@ -39,19 +40,20 @@ pub(crate) struct BasicAuth {
     checks: Arc<PasswordChecks>,
 }
 
-/// The error if the hash of a user cannot be used. The message never contains the hash.
+/// The error if the hash of a user cannot be used. The message never contains the hash. Without a valid hash, the message
+/// does not contain the name either, because a user may have written the password in the place of the name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BasicAuthError {
     #[error(
-        "basic_auth_users: the password of `{user}` is not a bcrypt hash; make one with \
-         `htpasswd -nBC 10 {user}`"
+        "basic_auth_users: line {line}: the password of the user is not a bcrypt hash; make one with \
+         `htpasswd -nBC 10 USER`"
     )]
-    NoHash { user: String },
+    NoHash { line: u64 },
     #[error(
-        "basic_auth_users: the name `{user}` contains a colon, so no request can have this name, because a colon ends the \
-         name in a request; rename the user"
+        "basic_auth_users: line {line}: the name of the user contains a colon, so no request can have this name, because \
+         a colon ends the name in a request; rename the user"
     )]
-    Colon { user: String },
+    Colon { line: u64 },
     #[error(
         "basic_auth_users: the hash of `{user}` has the cost {cost}; the cost must be from {} to {}; \
          make a hash with `htpasswd -nBC 10 {user}`",
@@ -66,27 +68,30 @@ pub(crate) enum BasicAuthError {
 impl BasicAuth {
     /// Checks and stores the bcrypt hash of the password of each user.
     pub(crate) fn new(
-        users: BTreeMap<String, String>,
+        users: BTreeMap<String, Spanned<String>>,
         checks: Arc<PasswordChecks>,
     ) -> Result<Self, BasicAuthError> {
         let mut most_expensive = (0, String::new());
-        for (user, hash) in &users {
+        let mut hashes = BTreeMap::new();
+        for (user, hash) in users {
+            let line = hash.referenced.line();
+            let hash = hash.value;
             if user.contains(':') {
-                return Err(BasicAuthError::Colon { user: user.clone() });
+                return Err(BasicAuthError::Colon { line });
             }
             let parts = hash.parse::<bcrypt::HashParts>();
-            let parts = parts.map_err(|_| BasicAuthError::NoHash { user: user.clone() })?;
+            let parts = parts.map_err(|_| BasicAuthError::NoHash { line })?;
             let cost = parts.get_cost();
             if !COSTS.contains(&cost) {
-                let user = user.clone();
                 return Err(BasicAuthError::Cost { user, cost });
             }
             if cost > most_expensive.0 {
                 most_expensive = (cost, hash.clone());
             }
+            hashes.insert(user, hash);
         }
         Ok(Self {
-            users,
+            users: hashes,
             most_expensive: most_expensive.1,
             checks,
         })
@@ -177,9 +182,13 @@ mod tests {
         }
     }
 
+    fn new(yaml: &str, checks: &Arc<PasswordChecks>) -> Result<BasicAuth, BasicAuthError> {
+        let users = serde_saphyr::from_str(yaml).unwrap();
+        BasicAuth::new(users, Arc::clone(checks))
+    }
+
     fn users(hash: &str, checks: &Arc<PasswordChecks>) -> BasicAuth {
-        let users = [("ann".to_owned(), hash.to_owned())].into();
-        BasicAuth::new(users, Arc::clone(checks)).unwrap()
+        new(&format!("ann: {hash}"), checks).unwrap()
     }
 
     const RIGHT: &str = "Basic YW5uOm9wZW4=";
@@ -202,10 +211,23 @@ mod tests {
             assert_eq!(allowed, Ok(false), "{wrong}");
         }
         assert_eq!(users.allows(None, &HeaderMap::new()).await, Ok(false));
-        let wrong = [("ann".to_owned(), "open".to_owned())].into();
-        let error = BasicAuth::new(wrong, Arc::default()).unwrap_err();
-        let error = error.to_string();
-        assert!(error.contains("`ann` is not a bcrypt hash"), "{error}");
+    }
+
+    #[test]
+    fn without_a_valid_name_and_hash_the_error_shows_only_the_line() {
+        let hash = bcrypt::hash("open", 4).unwrap();
+        for (wrong, says) in [
+            ("hunter2: ann", "line 2: the password of the user is not a"),
+            (
+                &*format!("'ann:hunter2': {hash}"),
+                "line 2: the name of the user contains a colon",
+            ),
+        ] {
+            let error = new(&format!("bob: {hash}\n{wrong}\n"), &Arc::default());
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
@@ -213,7 +235,7 @@ mod tests {
         let hash = bcrypt::hash("open", 4).unwrap();
         let with_cost = |cost: &str| {
             let hash = hash.replacen("$04$", &format!("${cost}$"), 1);
-            BasicAuth::new([("ann".to_owned(), hash)].into(), Arc::default())
+            new(&format!("ann: {hash}"), &Arc::default())
         };
         for cost in ["04", "10", "16"] {
             assert!(with_cost(cost).is_ok(), "{cost}");

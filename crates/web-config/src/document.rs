@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use crate::file_reader::FileReader;
 
@@ -40,7 +41,7 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) struct Document {
     pub(crate) tls_server_config: Option<TlsSection>,
     pub(crate) http_server_config: HttpSection,
-    pub(crate) basic_auth_users: BTreeMap<String, String>,
+    pub(crate) basic_auth_users: BTreeMap<String, Spanned<String>>,
     pub(crate) rate_limit: Option<RateLimitSection>,
 }
 
@@ -96,7 +97,7 @@ pub(crate) struct Part {
 /// The error if a certificate or a key cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PemError {
-    #[error("{key}_file {}: {source}", path.display())]
+    #[error("{key}_file {}: {source}", config_file::shown_path(path))]
     Read {
         key: &'static str,
         path: PathBuf,
@@ -157,7 +158,7 @@ impl TlsSection {
                 let path = directory.join(file);
                 match files.read(&path) {
                     Ok(text) => Ok(Some(Part {
-                        origin: format!("{key}_file {}", path.display()),
+                        origin: format!("{key}_file {}", config_file::shown_path(&path)),
                         text,
                     })),
                     Err(source) => Err(PemError::Read { key, path, source }),
@@ -176,5 +177,32 @@ impl TlsSection {
             key: key.ok_or(PemError::NoKey)?,
             client_ca: read("client_ca", &self.client_ca, self.client_ca_file.as_ref())?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_place_of_its_path_is_not_shown() {
+        let secret = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+        for name in ["cert_file", "key_file", "client_ca_file"] {
+            let section = TlsSection {
+                cert: "c".to_owned(),
+                key: "k".to_owned(),
+                ..TlsSection::default()
+            };
+            let (file, mut section) = (Some(PathBuf::from(secret)), section);
+            match name {
+                "cert_file" => (section.cert, section.cert_file) = (String::new(), file),
+                "key_file" => (section.key, section.key_file) = (String::new(), file),
+                _ => section.client_ca_file = file,
+            }
+            let pem = section.pem(Path::new("/etc"), &mut FileReader::default());
+            let error = pem.err().unwrap().to_string();
+            assert!(error.starts_with(&format!("{name} (hidden, ")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::tls::TlsError;
 /// The error if a web configuration file cannot be used. The message names the file and the wrong key, and states how
 /// to fix the problem.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}", path.display())]
+#[error("{}: {problem}", config_file::shown_path(path))]
 pub struct WebConfigError {
     path: PathBuf,
     problem: Problem,

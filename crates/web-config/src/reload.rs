@@ -57,7 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub trait ReloadObserver: Send + Sync + 'static {
     /// Runs after the file has changed, when its new content is in use. Logs at level info by default.
     fn reloaded(&self, path: &Path, _config: &WebConfig) {
-        tracing::info!("{}: reloaded", path.display());
+        tracing::info!("{}: reloaded", config_file::shown_path(path));
     }
 
     /// Runs if the file has changed, but its new content cannot be used. The method runs once for each change. The
@@ -72,7 +72,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         tracing::warn!(
             "{}: tls_server_config names no certificate, so connections are not encrypted; write \
              cert_file and key_file, or remove tls_server_config",
-            path.display()
+            config_file::shown_path(path)
         );
     }
 
@@ -82,7 +82,7 @@ pub trait ReloadObserver: Send + Sync + 'static {
         tracing::warn!(
             "{}: the file is empty, so TLS and authentication are disabled; write tls_server_config \
              or basic_auth_users",
-            path.display()
+            config_file::shown_path(path)
         );
     }
 }

@@ -401,13 +401,13 @@ fn an_error_names_the_file_the_key_and_the_cure() {
         ),
         (
             "basic_auth_users: {'ann:b': $2y$04$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}",
-            "basic_auth_users: the name `ann:b` contains a colon, so no request can have this name, because a colon ends \
-             the name in a request; rename the user",
+            "basic_auth_users: line 1: the name of the user contains a colon, so no request can have this name, because a \
+             colon ends the name in a request; rename the user",
         ),
         (
             "basic_auth_users: {ann: open}",
-            "basic_auth_users: the password of `ann` is not a bcrypt hash; make one with `htpasswd \
-             -nBC 10 ann`",
+            "basic_auth_users: line 1: the password of the user is not a bcrypt hash; make one with \
+             `htpasswd -nBC 10 USER`",
         ),
         (
             "basic_auth_users: {ann: $2y$31$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}",

@@ -13,6 +13,7 @@ use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
 use crate::file_limits;
+use crate::redaction::without_tokens;
 
 /// The reason why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +29,15 @@ pub(crate) enum ClusterError {
          for metrics without a cluster"
     )]
     NotInCluster(kube::config::InClusterError),
-    #[error("cannot read the token file {}: {source}", path.display())]
+    #[error(
+        "cannot read the token file {}: {source}",
+        config_file::shown_path(path)
+    )]
     TokenFile {
         path: PathBuf,
         source: config_file::ReadError,
     },
-    #[error("the token file {} is empty; write a token to it", .0.display())]
+    #[error("the token file {} is empty; write a token to it", config_file::shown_path(.0))]
     EmptyToken(PathBuf),
     #[error("{0} has a token with invalid characters, such as a line break; write only the token")]
     InvalidToken(String),
@@ -83,7 +87,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl ClusterError {
     /// Creates the error. If the program of an `auth-provider` has failed, the error shows only the standard error of
-    /// the program. The environment and the standard output of the program may contain secrets.
+    /// the program, without words that may be tokens. The environment and the standard output of the program may contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
@@ -91,7 +95,7 @@ impl ClusterError {
         };
         let said = String::from_utf8_lossy(&out.stderr);
         let status = out.status;
-        Self::Client(match said.trim() {
+        Self::Client(match without_tokens(said.trim()).as_str() {
             "" => format!("the program of the auth-provider failed with {status}"),
             said => format!("the program of the auth-provider failed with {status}: {said}"),
         })
@@ -136,7 +140,7 @@ impl Access {
         let paths = self
             .kubeconfig
             .iter()
-            .map(|path| path.display().to_string());
+            .map(|path| config_file::shown_path(path).into_owned());
         paths.collect::<Vec<_>>().join(", ")
     }
 
@@ -147,7 +151,7 @@ impl Access {
             let next = kubeconfig::read(path);
             let merged = next.and_then(|next| Ok(kubeconfig::merge(merged, next)?));
             merged.map_err(|source| ClusterError::Kubeconfig {
-                file: path.display().to_string(),
+                file: config_file::shown_path(path).into_owned(),
                 source,
             })
         })
@@ -260,7 +264,9 @@ impl Access {
         // a token.
         let token = user.token.as_ref().map(|token| token.expose_secret());
         if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
-            let origin = token_file.unwrap_or_else(|| self.kubeconfig_name());
+            let shown = |file: &String| config_file::shown_path(Path::new(file)).into_owned();
+            let origin = token_file.as_ref().map(shown);
+            let origin = origin.unwrap_or_else(|| self.kubeconfig_name());
             return Err(ClusterError::InvalidToken(origin));
         }
         Ok(Connection {
@@ -280,7 +286,8 @@ fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
     let data = cluster.certificate_authority_data.as_ref().filter(is_set);
     let name = |_| format!("certificate-authority-data of {kubeconfig}");
     let file = cluster.certificate_authority.as_ref().filter(is_set);
-    data.map(name).or_else(|| file.cloned())
+    let shown = |file: &String| config_file::shown_path(Path::new(file)).into_owned();
+    data.map(name).or_else(|| file.map(shown))
 }
 
 fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {

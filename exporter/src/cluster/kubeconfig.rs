@@ -93,7 +93,7 @@ pub(crate) enum InvalidKubeconfig {
 
 /// A certificate authority that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("certificate-authority {path}: {source}")]
+#[error("certificate-authority {}: {source}", config_file::shown_path(path.as_ref()))]
 pub(super) struct UnreadableAuthority {
     path: String,
     source: ReadError,

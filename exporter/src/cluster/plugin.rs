@@ -12,18 +12,21 @@
 mod process;
 
 use std::io;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::fmt::temporal::Pieces;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use process::{Output, Process, Unread};
+
+use crate::redaction::{Secrets, without_tokens};
 
 pub(crate) use process::kill_running;
 
@@ -34,6 +37,8 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 /// Maximum length of a plugin's text in an error message, in characters. The text is the plugin's standard error or its
 /// install hint.
 const SHOWN: usize = 1 << 10;
+/// A part of a secret is hidden if it has at least this number of bytes. Common words are shorter.
+const PART: usize = 16;
 
 /// What a plugin printed.
 #[derive(Debug)]
@@ -106,8 +111,9 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// A lock that prevents several clients from running plugins at the same time.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// A lock that prevents several clients from running plugins at the same time. It protects the last token of a plugin:
+/// the next error of the plugin may contain this token, and the exporter hides it.
+static TURN: Mutex<Option<SecretString>> = Mutex::const_new(None);
 
 /// The plugin that provides the credentials of a user. As in kube, the plugin is not used if the user has other
 /// credentials.
@@ -119,8 +125,9 @@ pub(super) fn in_use(user: &AuthInfo) -> Option<&ExecConfig> {
 }
 
 /// The name of a plugin, for messages.
-pub(super) fn name(plugin: &ExecConfig) -> &str {
-    plugin.command.as_deref().unwrap_or_default()
+pub(super) fn name(plugin: &ExecConfig) -> String {
+    let command = plugin.command.as_deref().unwrap_or_default();
+    config_file::shown_path(Path::new(command)).into_owned()
 }
 
 /// Waits until no other plugin is running, and runs a plugin. If the future is dropped, the plugin is killed.
@@ -130,13 +137,22 @@ pub(super) fn name(plugin: &ExecConfig) -> &str {
 /// The function fails if the plugin cannot be started, fails, takes longer than [`TIMEOUT`], prints too much, or prints
 /// no credentials.
 pub(super) async fn run(plugin: &ExecConfig) -> Result<Printed, PluginError> {
-    let _turn = TURN.lock().await;
-    run_within(plugin, TIMEOUT).await
+    let mut token = TURN.lock().await;
+    let printed = run_within(plugin, TIMEOUT, token.as_ref()).await?;
+    if let Credentials::Token(printed) = &printed.credentials {
+        *token = Some(printed.clone());
+    }
+    Ok(printed)
 }
 
-async fn run_within(plugin: &ExecConfig, timeout: Duration) -> Result<Printed, PluginError> {
+/// Runs a plugin for at most `timeout`. If the plugin fails, the error does not show `token`.
+async fn run_within(
+    plugin: &ExecConfig,
+    timeout: Duration,
+    token: Option<&SecretString>,
+) -> Result<Printed, PluginError> {
     let command = command(plugin)?;
-    let name = name(plugin).to_owned();
+    let name = name(plugin);
     let process = Process::start(command).map_err(|source| PluginError::Start {
         name: name.clone(),
         source,
@@ -153,6 +169,9 @@ async fn run_within(plugin: &ExecConfig, timeout: Duration) -> Result<Printed, P
             name,
             limit: OUTPUT_LIMIT,
         }),
+        Ok(Ok(output)) if !output.status.success() => {
+            Err(failed(&output, name, &secrets(plugin, token)))
+        }
         Ok(Ok(output)) => Printed::of(output, name),
     }
 }
@@ -176,7 +195,7 @@ fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
     let mut spec = json!({ "interactive": interactive });
     if plugin.provide_cluster_info {
         let cluster = plugin.cluster.as_ref();
-        spec["cluster"] = json!(cluster.ok_or_else(|| PluginError::NoCluster(name.clone()))?);
+        spec["cluster"] = json!(cluster.ok_or_else(|| PluginError::NoCluster(self::name(plugin)))?);
     }
     let info = json!({ "apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec });
     command.env("KUBERNETES_EXEC_INFO", info.to_string());
@@ -199,6 +218,42 @@ fn expiry(text: &str) -> Option<Option<Timestamp>> {
     }
 }
 
+/// The secrets that the standard error of a plugin may contain: the values that the kubeconfig passes to the plugin, and
+/// the last token of a plugin. The names of flags are no secrets.
+fn secrets(plugin: &ExecConfig, token: Option<&SecretString>) -> Secrets {
+    let variables = plugin.env.iter().flatten();
+    let values = variables.filter_map(|variable| variable.get("value").map(String::as_str));
+    let args = plugin
+        .args
+        .iter()
+        .flatten()
+        .map(|arg| match arg.strip_prefix('-') {
+            Some(flag) => flag.split_once('=').map_or("", |(_, value)| value),
+            None => arg,
+        });
+    let token = token.map(|token| token.expose_secret());
+    let mut secrets = Secrets::default();
+    for secret in values.chain(args).chain(token) {
+        secrets.add_token(secret, PART);
+    }
+    secrets
+}
+
+/// The error for a plugin that failed. The error shows the last line of the standard error of the plugin, without
+/// `secrets` and without words that may be tokens.
+fn failed(output: &Output, name: String, secrets: &Secrets) -> PluginError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim_end().lines().last().unwrap_or_default();
+    PluginError::Failed {
+        name,
+        status: output.status,
+        said: match said {
+            "" => String::new(),
+            said => format!(": {}", shortened(&without_tokens(&secrets.message(said)))),
+        },
+    }
+}
+
 /// The first [`SHOWN`] characters of a text.
 fn shortened(text: &str) -> String {
     text.chars().take(SHOWN).collect()
@@ -208,18 +263,6 @@ fn shortened(text: &str) -> String {
 
 impl Printed {
     fn of(output: Output, name: String) -> Result<Self, PluginError> {
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim_end().lines().last().unwrap_or_default();
-            return Err(PluginError::Failed {
-                name,
-                status: output.status,
-                said: match said {
-                    "" => String::new(),
-                    said => format!(": {}", shortened(said)),
-                },
-            });
-        }
         // As in kube, the output may be YAML or JSON. The error does not contain the message of the parser, because
         // this message quotes the output.
         let Ok(ExecCredential { status }) = serde_saphyr::from_slice(&output.stdout) else {
@@ -251,8 +294,6 @@ impl Printed {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     /// A plugin that runs a shell script. The script can use the environment variable `NAME`.
@@ -265,7 +306,7 @@ mod tests {
     }
 
     async fn error_of(script: &str) -> String {
-        let printed = run_within(&plugin(script), Duration::from_secs(60)).await;
+        let printed = run_within(&plugin(script), Duration::from_secs(60), None).await;
         printed.unwrap_err().to_string()
     }
 
@@ -325,6 +366,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_error_shows_no_secret_that_the_plugin_knows() {
+        let plugin: ExecConfig = serde_json::from_value(json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "sh",
+            "args": ["-c", "echo no: \"$0\" \"$1\" $PASSWORD la''st-tok''en 01234567''89abcdef >&2; exit 1",
+                     "argument", "--key=in-flag"],
+            "env": [{ "name": "PASSWORD", "value": "hunter2" }],
+        }))
+        .unwrap();
+        let token = SecretString::from("last-token");
+        let printed = run_within(&plugin, Duration::from_secs(60), Some(&token)).await;
+        let error = printed.unwrap_err().to_string();
+        let says = "1: no: [hidden] --key=[hidden] [hidden] [hidden] [hidden]";
+        assert!(error.ends_with(says), "{error}");
+    }
+
+    #[tokio::test]
     async fn an_output_without_an_end_is_read_as_far_as_the_limit() {
         let error = error_of("exec yes").await;
         assert!(
@@ -344,7 +401,7 @@ mod tests {
         let script = format!("sleep 1000 & echo $$ $! > {}; wait", file.display());
         let hanging = plugin(&script);
         let start = std::time::Instant::now();
-        let error = run_within(&hanging, Duration::from_secs(2))
+        let error = run_within(&hanging, Duration::from_secs(2), None)
             .await
             .unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(60));
@@ -374,7 +431,7 @@ mod tests {
     async fn a_child_in_the_background_that_keeps_the_output_open_does_not_delay_the_credentials() {
         let script = "echo '{\"status\":{\"token\":\"t\"}}'; sleep 20 & exit 0";
         let start = std::time::Instant::now();
-        let printed = run_within(&plugin(script), Duration::from_secs(60)).await;
+        let printed = run_within(&plugin(script), Duration::from_secs(60), None).await;
         assert!(matches!(
             printed.unwrap().credentials,
             Credentials::Token(_)

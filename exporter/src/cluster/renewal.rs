@@ -100,7 +100,7 @@ pub(super) async fn client(
         );
     }
     let trusts_system = connection.empty_authority.is_some();
-    let plugin = plugin::in_use(&config.auth_info).map(|own| plugin::name(own).to_owned());
+    let plugin = plugin::in_use(&config.auth_info).map(plugin::name);
     let has_plugin = plugin.is_some();
     let mut connecting: Connecting = Box::pin(connect(connection));
     let (client, connecting) = match plugin {

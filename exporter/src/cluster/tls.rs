@@ -70,7 +70,7 @@ fn read(
     let Some(file) = file.filter(|file| !file.is_empty()) else {
         return Ok(None);
     };
-    let name = format!("{setting} {file}");
+    let name = format!("{setting} {}", config_file::shown_path(Path::new(file)));
     match config_file::read(Path::new(file), file_limits::CERTIFICATES) {
         Ok(bytes) => Ok(Some((name, bytes))),
         Err(error) => Err(ClusterError::Identity(format!("{name}: {error}"))),
@@ -127,5 +127,26 @@ pub(super) fn explain(error: BoxError) -> BoxError {
     match Rejection::find(&*error) {
         Some(rejection) => format!("invalid peer certificate: {rejection}").into(),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_place_of_its_path_is_not_shown() {
+        for secret in [
+            "-----BEGIN PRIVATE KEY-----\nhunter2\n",
+            "LS0tLS1CRUdJTihunter2",
+        ] {
+            let user = AuthInfo {
+                client_key: Some(format!("/etc/{secret}")),
+                ..AuthInfo::default()
+            };
+            let error = Identity::of_user(&user).err().unwrap().to_string();
+            assert!(error.starts_with("client-key (hidden, "), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn run(
     if args.file == stdin && args.objects.iter().any(|path| path == stdin) {
         return Err(CheckError::Stdin);
     }
-    let file = args.file.display().to_string();
+    let file = config_file::shown_path(&args.file).into_owned();
     let config = if args.file == stdin {
         let read = config_file::read_at_most(io::stdin(), 0, file_limits::CUSTOM_RESOURCES);
         read.and_then(config_file::text)

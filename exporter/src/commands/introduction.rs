@@ -11,12 +11,15 @@ use crate::reload::Configuration;
 pub(super) fn lines(configuration: &Configuration) -> Vec<String> {
     let mut read: Vec<_> = configuration
         .options_file()
-        .map(|path| format!("options file {}", path.display()))
+        .map(|path| format!("options file {}", config_file::shown_path(path)))
         .into_iter()
         .collect();
     let options = &configuration.options;
     if let Some(file) = &options.metrics.custom.file {
-        read.push(format!("custom resources {}", file.path.display()));
+        read.push(format!(
+            "custom resources {}",
+            config_file::shown_path(&file.path)
+        ));
     }
     read.push(source(&options.source));
     let first = format!("reading {}", read.join(", "));

@@ -36,11 +36,15 @@ pub(super) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// The error for a URL with `@`. Such a URL may contain a password, so the error does not show the URL.
+pub(super) const USER_IN_URL: &str =
+    "the URL must not contain a user name or a password; remove them from the URL";
+
 /// Returns a list of paths for an error.
 pub(super) fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths
         .iter()
-        .map(|path| path.display().to_string())
+        .map(|path| config_file::shown_path(path).into_owned())
         .collect();
     paths.join(", ")
 }

@@ -2,11 +2,14 @@
 //! contains no HTTP client such as curl.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use axum::body::Body;
-use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command};
 use http::{StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
@@ -14,19 +17,23 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::output::{with_causes, write};
+use super::output::{USER_IN_URL, with_causes, write};
 use crate::options::parse::{Timeout, timeout};
 
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArgs {
     /// Addresses of the exporter, such as http://localhost:8080/readyz
-    #[arg(value_name = "URL", required = true, value_parser = address)]
+    #[arg(value_name = "URL", required = true, value_parser = AddressParser)]
     urls: Vec<Uri>,
     /// Time for which the command retries an address that does not answer with status 200; 0 requests
     /// each address once, and waits up to 30s for each answer
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Timeout,
 }
+
+/// Parses an address. Unlike a function, this parser can refuse an address without showing it.
+#[derive(Clone, Debug)]
+struct AddressParser;
 
 /// The reason why a probe fails.
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +143,40 @@ fn address(text: &str) -> Result<Uri, String> {
     uri.ok_or_else(|| "is not an address; write `http://HOST:PORT/readyz`".to_owned())
 }
 
+// === impl AddressParser ===
+
+impl TypedValueParser for AddressParser {
+    type Value = Uri;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Uri, clap::Error> {
+        if value.as_encoded_bytes().contains(&b'@') {
+            let error = clap::Error::raw(ErrorKind::ValueValidation, format!("{USER_IN_URL}\n"));
+            return Err(error.with_cmd(command));
+        }
+        address.parse_ref(command, argument, value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_not_shown() {
+        let command = ProbeArgs::augment_args(Command::new("probe"));
+        let of = |url: &str| command.clone().try_get_matches_from(["probe", url]);
+        for url in ["http://ann:hunter2@host/readyz", "https://ann:hunter2@host"] {
+            let error = of(url).unwrap_err().to_string();
+            assert!(error.contains(USER_IN_URL), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(of("http://host:8080/readyz").is_ok());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_single_request_to_a_server_that_hangs_ends() {

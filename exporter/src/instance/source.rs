@@ -64,7 +64,10 @@ pub(crate) enum SourceError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Watch(#[from] WatchError),
-    #[error("--manifests: cannot read {}: {source}; give files or directories with manifests", path.display())]
+    #[error(
+        "--manifests: cannot read {}: {source}; give files or directories with manifests",
+        config_file::shown_path(path)
+    )]
     ManifestPath { path: PathBuf, source: io::Error },
     #[error(
         "cannot start the thread of the watches: {0}; check the limits on threads and open files"
@@ -283,7 +286,7 @@ pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
     } else {
         format!(
             "the exporter has been reading {} for {seconds}s",
-            path.display()
+            config_file::shown_path(path)
         )
     }
 }

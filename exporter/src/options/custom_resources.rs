@@ -61,7 +61,7 @@ impl CustomResources {
         let source =
             path.map(|(from, path)| ConfigSource::read(reader, &from, path, may_be_missing));
         let text = source.as_ref().and_then(|source| {
-            let path = source.path.display().to_string();
+            let path = config_file::shown_path(&source.path).into_owned();
             Some((path, source.content.clone()?))
         });
         Self {
@@ -163,7 +163,7 @@ impl ConfigSource {
         let content = match config_file::read_text(&path, file_limits::CUSTOM_RESOURCES) {
             Ok(content) => Some(content),
             Err(error) => {
-                let shown = path.display();
+                let shown = config_file::shown_path(&path);
                 if !error.is_not_found() {
                     reader
                         .problems

@@ -84,15 +84,22 @@ struct Scalar(Option<String>);
 /// The reason why an options file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OptionsFileError {
-    #[error("cannot read the options file {}: {source}", path.display())]
+    #[error(
+        "cannot read the options file {}: {source}",
+        config_file::shown_path(path)
+    )]
     Read { path: PathBuf, source: ReadError },
     #[error(
         "the options file {} has no options; a reload does not remove all options of a file, so write the options, or \
          write {{}} to use no options",
-        .0.display()
+        config_file::shown_path(.0)
     )]
     Blank(PathBuf),
-    #[error("the options file {} is not valid: {}", path.display(), list(problems))]
+    #[error(
+        "the options file {} is not valid: {}",
+        config_file::shown_path(path),
+        list(problems)
+    )]
     Invalid {
         path: PathBuf,
         problems: Vec<YamlProblem>,

@@ -164,7 +164,9 @@ impl<'a> Reader<'a> {
         let is_in_file =
             self.texts_in_file(row).next().is_some() || self.list_in_file(row).is_some();
         match (self.file, row.key) {
-            (Some((path, _)), Some(key)) if is_in_file => format!("{}: `{key}`", path.display()),
+            (Some((path, _)), Some(key)) if is_in_file => {
+                format!("{}: `{key}`", config_file::shown_path(path))
+            }
             _ => row.flag.to_owned(),
         }
     }

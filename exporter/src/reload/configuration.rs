@@ -144,7 +144,7 @@ impl Configuration {
                 None => warnings.push(format!(
                     "the options file {} has no options, so only the flags apply; write the options, write {{}} to use \
                      no options, or remove --config",
-                    path.display()
+                    config_file::shown_path(path)
                 )),
             }
         }

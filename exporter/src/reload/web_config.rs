@@ -98,7 +98,7 @@ impl ReloadObserver for RecordReloads {
         self.0.web_config_used(path, config.md5());
         tracing::info!(
             "--tls-config {}: the changed file is in use",
-            path.display()
+            config_file::shown_path(path)
         );
     }
 
@@ -113,7 +113,7 @@ impl ReloadObserver for RecordReloads {
         tracing::warn!(
             "--tls-config {}: tls_server_config names no certificate, so connections are not \
              encrypted; write cert_file and key_file, or remove tls_server_config",
-            path.display()
+            config_file::shown_path(path)
         );
     }
 
@@ -121,7 +121,7 @@ impl ReloadObserver for RecordReloads {
         tracing::warn!(
             "--tls-config {}: the file is empty, so TLS and authentication are disabled; write \
              tls_server_config or basic_auth_users, or remove the flag",
-            path.display()
+            config_file::shown_path(path)
         );
     }
 }

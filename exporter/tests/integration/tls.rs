@@ -553,7 +553,7 @@ fn a_file_that_is_wrong_is_told_with_what_is_wrong() {
         ),
         (
             "basic_auth_users: {ann: open}",
-            "`ann` is not a bcrypt hash",
+            "line 1: the password of the user is not a bcrypt hash",
         ),
         (
             "rate_limit: {burst: 1, interval: 5}",

@@ -244,12 +244,20 @@ fn credentials(error: &kube::Error) -> Option<&AuthError> {
 }
 
 /// Returns a message for an error about credentials. The message does not contain the secrets that a credential plugin
-/// reads and writes.
+/// reads and writes. `[hidden]` replaces words that may be tokens: long words with letters and digits.
 fn no_credentials(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said = said.lines().last().unwrap_or_default();
+            let is_token = |word: &str| {
+                word.len() >= 16
+                    && word.contains(|c: char| c.is_ascii_digit())
+                    && word.contains(|c: char| c.is_ascii_alphabetic())
+            };
+            let words = said.split(' ');
+            let words = words.map(|word| if is_token(word) { "[hidden]" } else { word });
+            let said = words.collect::<Vec<_>>().join(" ");
             format!("the credential plugin failed with {}: {said}", out.status)
         }
         AuthError::AuthExecParse(_) => {
@@ -362,7 +370,7 @@ mod tests {
         let out = std::process::Output {
             status: Default::default(),
             stdout: b"token".into(),
-            stderr: b"trying\nno luck\n".into(),
+            stderr: b"trying\nno luck with 0123456789abcdef\n".into(),
         };
         let cmd = String::from("SECRET=x plugin");
         let error = AuthError::AuthExecRun {
@@ -372,7 +380,7 @@ mod tests {
         let message = Failure::of_client(&kube::Error::Auth(error)).message;
         assert_eq!(
             message,
-            "the credential plugin failed with exit status: 0: no luck"
+            "the credential plugin failed with exit status: 0: no luck with [hidden]"
         );
     }
 

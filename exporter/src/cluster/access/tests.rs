@@ -214,3 +214,22 @@ users: [{name: u, user: {tokenFile: token, client-certificate: /c.pem, client-ke
     };
     assert_eq!(pod.files().len(), 2);
 }
+
+#[tokio::test]
+async fn a_secret_in_the_place_of_a_path_is_not_shown() {
+    let server = "server: 'https://a'";
+    let contexts = "contexts: [{name: c, context: {cluster: c, user: u}}]\ncurrent-context: c\n";
+    for (cluster, user) in [
+        ("", "tokenFile: eyJhbGciOiJub25lIn0.hunter2"),
+        ("", "tokenFile: \"users:\\n- hunter2\\n\""),
+        (", certificate-authority: LS0tLS1CRUdJTihunter2", "token: t"),
+    ] {
+        let text = format!(
+            "clusters: [{{name: c, cluster: {{{server}{cluster}}}}}]\n\
+             users: [{{name: u, user: {{{user}}}}}]\n{contexts}"
+        );
+        let shown = error("secret-path", &[&text]).await;
+        assert!(shown.contains(" (hidden, "), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

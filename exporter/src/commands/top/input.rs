@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kube_state_metrics::source::manifests::ManifestSource;
 
-use super::super::output::{AnyError, list};
+use super::super::output::{AnyError, USER_IN_URL, list};
 use super::fetch::{self, Access, Fetched};
 use crate::instance::log_limits;
 use crate::options::{Options, RenderFlags};
@@ -38,12 +38,15 @@ impl Input {
     /// # Errors
     ///
     /// The function fails if there is a URL and another input, or if the scheme of the URL is neither `http` nor
-    /// `https`.
+    /// `https`. It also fails if a URL contains a user name or a password.
     pub(super) fn of(inputs: &[String]) -> Result<Self, String> {
         let is_url = |input: &&String| {
             let names_port = is_address(input) && !Path::new(input.as_str()).exists();
             input.contains("://") || names_port
         };
+        if inputs.iter().any(|input| has_user(input)) {
+            return Err(USER_IN_URL.to_owned());
+        }
         match (inputs.iter().find(is_url), inputs) {
             (None, files) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
             (Some(url), [_]) if url.starts_with("http://") || url.starts_with("https://") => {
@@ -98,13 +101,13 @@ impl Input {
         match Content::of(start.map_err(|error| failed(file, &error))?) {
             Content::Metrics => {
                 let report = Report::of_text(text);
-                report.map_err(|error| format!("{}: {error}", file.display()).into())
+                report.map_err(|error| format!("{}: {error}", config_file::shown_path(file)).into())
             }
             Content::Report => {
                 let mut json = Vec::new();
                 let read = text.read_to_end(&mut json);
                 read.map_err(|error| failed(file, &error))?;
-                report(&json, &file.display().to_string())
+                report(&json, &config_file::shown_path(file))
             }
             // `top` has already read the first lines of standard input, so the reader of manifests would miss these
             // lines.
@@ -125,7 +128,19 @@ fn failed(file: &Path, error: &io::Error) -> String {
         }
         _ => "",
     };
-    format!("{}: cannot be read: {error}{cure}", file.display())
+    format!(
+        "{}: cannot be read: {error}{cure}",
+        config_file::shown_path(file)
+    )
+}
+
+/// Whether a text is a URL that may contain a user name or a password. Without a scheme, `user:password@host` is such a
+/// URL if there is no file with this name.
+fn has_user(text: &str) -> bool {
+    let before = text.split_once('@').map(|(before, _)| before);
+    before.is_some_and(|before| {
+        text.contains("://") || before.contains(':') && !Path::new(text).exists()
+    })
 }
 
 /// Whether a text is a host with a port, and perhaps a path.
@@ -248,6 +263,11 @@ mod tests {
             assert_eq!(of(&[file]), Ok(Input::Files(vec![file.into()])));
         }
         assert_eq!(of(&["https://a"]), Ok(Input::Url("https://a".to_owned())));
+        for url in ["http://ann:hunter2@a", "ann:hunter2@a:8081"] {
+            assert_eq!(of(&[url]), Err(USER_IN_URL.to_owned()));
+            assert_eq!(of(&["a.yaml", url]), Err(USER_IN_URL.to_owned()));
+        }
+        assert_eq!(of(&["a@b"]), Ok(Input::Files(vec!["a@b".into()])));
         assert!(of(&["ftp://a"]).is_err_and(|error| error.contains("top -")));
     }
 }

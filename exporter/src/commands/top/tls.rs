@@ -21,7 +21,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyE
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match ca_file {
         Some(path) => {
-            let origin = format!("--ca-file {}", path.display());
+            let origin = format!("--ca-file {}", config_file::shown_path(path));
             let verifier = trusting(path, &provider, &origin);
             Arc::new(verifier.map_err(|error| format!("{origin}: {error}"))?)
         }
