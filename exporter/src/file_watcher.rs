@@ -162,7 +162,8 @@ impl FileWatcher {
             let interval = shortest.max(self.checked_for * POLL_FACTOR);
             match timeout(interval, self.events.recv()).await {
                 Ok(Some(())) => {
-                    sleep_until(self.checked_at + self.checked_for * EVENT_FACTOR).await;
+                    let pause = (self.checked_for * EVENT_FACTOR).min(MAX_PAUSE);
+                    sleep_until(self.checked_at + pause).await;
                     self.settle().await;
                 }
                 // The channel of events is closed if the operating system provides no events.

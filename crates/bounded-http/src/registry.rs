@@ -10,6 +10,7 @@
 //! peer could occupy the server with requests that wait for a response.
 //!
 //! In addition, the server does not evict a new connection in its first moments, so that the client can send a request.
+//! If a peer has very many connections, this protection does not apply to them (see [`FLOOD`]).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -7,8 +7,9 @@ use std::path::Path;
 const HIDDEN: &str = "(hidden, because the value is not a path)";
 /// The start of a PEM text.
 const PEM: &str = "-----BEGIN";
-/// The first characters of secrets: of a PEM text in Base64, and of a token (a JWT).
-const STARTS: [&str; 2] = ["LS0tLS1CRUdJTi", "eyJ"];
+/// The first characters of secrets: of a PEM text in Base64, of a token (a JWT), and of private keys in Base64 without
+/// the lines of PEM.
+const STARTS: [&str; 6] = ["LS0tLS1CRUdJTi", "eyJ", "MIIE", "MIGH", "MHcCAQ", "MC4CAQ"];
 /// Maximum length of a file name on common file systems, in bytes.
 const LONGEST_NAME: usize = 255;
 
@@ -19,7 +20,7 @@ const LONGEST_NAME: usize = 255;
 ///
 /// - The value contains a line break or another control character.
 /// - The value contains the start of a PEM text.
-/// - A part of the value starts as a PEM text in Base64 or as a JWT does. The value may be at the end of a longer path,
+/// - A part of the value starts as a PEM text in Base64, a private key in Base64 or a JWT does. The value may be at the end of a longer path,
 ///   because programs add a directory to relative paths.
 /// - The value contains a name that is longer than 255 bytes.
 #[must_use]
@@ -53,6 +54,8 @@ mod tests {
             "./eyJhbGciOiJSUzI1NiJ9",
             "Bearer eyJhbGciOiJSUzI1NiJ9",
             "\"eyJhbGciOiJSUzI1NiJ9",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+            "/etc/MIGHAgEAMBMGByqGSM49AgEGCCqG/SM49",
             &long,
         ] {
             assert_eq!(shown_path(Path::new(hidden)), HIDDEN, "{hidden:?}");

@@ -40,8 +40,8 @@ pub(crate) struct BasicAuth {
     checks: Arc<PasswordChecks>,
 }
 
-/// The error if the hash of a user cannot be used. The message never contains the hash. Without a valid hash, the message
-/// does not contain the name either, because a user may have written the password in the place of the name.
+/// The error if the hash of a user cannot be used. The message never contains the hash. Without a valid hash, the
+/// message does not contain the name either, because a user may have written the password in the place of the name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BasicAuthError {
     #[error(

@@ -218,8 +218,8 @@ fn expiry(text: &str) -> Option<Option<Timestamp>> {
     }
 }
 
-/// The secrets that the standard error of a plugin may contain: the values that the kubeconfig passes to the plugin, and
-/// the last token of a plugin. The names of flags are no secrets.
+/// The secrets that the standard error of a plugin may contain: the values that the kubeconfig passes to the plugin,
+/// and the last token of a plugin. The names of flags are no secrets.
 fn secrets(plugin: &ExecConfig, token: Option<&SecretString>) -> Secrets {
     let variables = plugin.env.iter().flatten();
     let values = variables.filter_map(|variable| variable.get("value").map(String::as_str));

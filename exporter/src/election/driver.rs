@@ -156,8 +156,8 @@ impl LeaseClient {
         }
     }
 
-    /// Sends a request, at the permitted rate, and returns its outcome. If the request fails for a reason that the log must show, also returns
-    /// the reason.
+    /// Sends a request, at the permitted rate, and returns its outcome. If the request fails for a reason that the log
+    /// must show, also returns the reason.
     async fn send(&mut self, request: &Request) -> (Outcome, Option<String>) {
         self.pace.wait().await;
         let name = &self.name;

@@ -12,7 +12,7 @@
 //! - Feeds that need at most [`ORDINARY`] bytes get the reserve before feeds that need more. In both groups, the feed
 //!   that has waited the longest is first.
 //! - A feed with memory from the budget fails if it has read one object for [`MAX_READ`], and another feed has waited
-//!   for memory for [`MAX_READ`]. A feed also fails if it has waited for [`MAX_WAIT`] with an incomplete object.
+//!   for memory for [`MAX_READ`]. A feed with memory from the budget also fails if it has waited for [`MAX_WAIT`].
 
 use std::pin::pin;
 use std::sync::Arc;

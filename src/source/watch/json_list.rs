@@ -26,6 +26,8 @@ pub(super) struct JsonList {
     nesting: Nesting,
     /// All bytes of the list except its items.
     envelope: Vec<u8>,
+    /// Whether the items have begun.
+    has_items: bool,
 }
 
 /// An item of a list, or the header of a table.
@@ -163,6 +165,10 @@ impl JsonList {
                 return Err(SplitError::NotAList);
             }
             if opens_items || opens_rows {
+                // A second list of items is refused. Otherwise, each list would cause a check of all fields before it.
+                if std::mem::replace(&mut self.has_items, true) {
+                    return Err(SplitError::NotAList);
+                }
                 self.check_start()?;
             }
             if opens_rows {
@@ -282,6 +288,14 @@ mod tests {
         }
         assert_eq!(read(None, r#""kind":"Status","#, ""), Err(0));
         assert_eq!(read(Some("Pod"), "", r#","kind":"NodeList""#), Err(1));
+    }
+
+    #[test]
+    fn a_second_list_of_items_is_refused() {
+        for key in ["items", "rows"] {
+            let list = format!(r#"{{"metadata":{{"resourceVersion":"7"}},"items":[],"{key}":[]}}"#);
+            assert_eq!(split(&list, 1000).unwrap_err(), SplitError::NotAList);
+        }
     }
 
     #[test]
