@@ -115,9 +115,8 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
             tokio::select! {
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,
-                // If the files change again before the reload is complete, the reload starts again. The pause before the
-                // next reload depends on the whole time of the aborted reload, which may have begun to list objects.
-                () = file_watcher.changed() => pace.record(start),
+                // If the files change again before the reload is complete, the reload starts again.
+                () = file_watcher.changed() => {}
             }
         }
     }

@@ -31,7 +31,7 @@ fn gets_on(
 #[test]
 fn servers_that_go_accepts_are_accepted() {
     let directory = Directory::new("go");
-    let user = json!({ "token": "own" });
+    let user = json!({ "token": "credential" });
     let strong = Authority::with_p521("strong");
     let api = Api::start_tls(strong.server_with(strong.issue_p521("server")));
     assert_eq!(
