@@ -33,10 +33,11 @@ const POLL_FACTOR: u32 = 50;
 const EVENT_FACTOR: u32 = 9;
 /// The minimum time after the exporter has read changed files, until it reads them again.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
-/// After the exporter has read changed files, it waits for the duration of the reading multiplied by this number. So even
-/// if files change all the time, reading them uses at most 10 % of a processor.
+/// After the exporter has read changed files, it waits for the duration of the reading multiplied by this number. So
+/// even if files change all the time, reading them uses at most 10 % of a processor.
 const PAUSE_FACTOR: u32 = 9;
-/// The maximum pause. Without this limit, a file system that responds slowly could delay the next reload for a long time.
+/// The maximum pause. Without this limit, a file system that responds slowly could delay the next reload for a long
+/// time.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The maximum depth of directories. Deeper directories are not watched.
 const MAX_DEPTH: usize = 32;
@@ -55,7 +56,8 @@ pub(crate) struct FileWatcher {
     notifier: Option<RecommendedWatcher>,
 }
 
-/// Ensures a pause after each reading of changed files. So files that change all the time do not keep the exporter busy.
+/// Ensures a pause after each reading of changed files. So files that change all the time do not keep the exporter
+/// busy.
 #[derive(Debug)]
 pub(crate) struct ReloadPace {
     /// The time from which the next reload may begin.
