@@ -229,14 +229,14 @@ impl View {
         while let Some(rest @ [byte, ..]) = self.bytes.get(at..) {
             let decoded = decode(rest);
             is_changed |= decoded.is_some();
-            let (bytes, length) = match decoded {
-                Some((bytes, length)) => (bytes, length),
-                None => (vec![*byte], 1),
+            let (bytes, length) = match &decoded {
+                Some((bytes, length)) => (&bytes[..], *length),
+                None => (std::slice::from_ref(byte), 1),
             };
             let span = self.original(at..at + length)?;
             next.spans
                 .extend(bytes.iter().map(|_| (span.start, span.end)));
-            next.bytes.extend(bytes);
+            next.bytes.extend_from_slice(bytes);
             at += length;
         }
         is_changed.then_some(next)
