@@ -66,6 +66,7 @@ mod own_pod;
 mod paged_list;
 mod part_buffer;
 mod partial_objects;
+mod postponed_objects;
 mod record;
 mod reflector;
 mod replicas;

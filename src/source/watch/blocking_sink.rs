@@ -7,23 +7,31 @@
 //! The cost of an object is not known in advance. Therefore, a worker thread begins to apply a small object, and stops
 //! after [`WORK_OF_TURN`] units of work. Then another thread applies the object. A unit of work takes at most about 0.1
 //! µs (see the module `family::work`).
+//!
+//! Large objects wait only for other large objects, and expensive objects wait only for other expensive objects. If a
+//! large object is also expensive, the thread that applies it stops after [`WORK_OF_LARGE`] units of work. Then the
+//! object waits for other expensive objects.
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use futures::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::audit::{Presence, ReceivedObjects};
+use super::buffer_budget::BufferBudget;
 use super::failure::Failure;
-use super::list_batches::{AppliedBatches, ListBatches};
+use super::list_batches::{AppliedBatches, ListBatches, batch_permits};
 use super::oversized::OversizedObject;
 use super::partial_objects::{MissingColumn, PartialObjects};
+use super::postponed_objects::PostponedObjects;
 use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
 use super::watch_event::EventKind;
-use crate::decode::{DecodeError, Encoded, Encoding};
+use crate::decode::{DecodeError, Encoded, Encoding, Peeked};
 use crate::family::work;
 use crate::k8s::resource_version;
 use crate::store::FeederRows;
@@ -33,6 +41,9 @@ use crate::store::FeederRows;
 /// needs more units, it is applied on a thread for blocking work. An object of a built-in resource needs a few hundred
 /// units.
 const WORK_OF_TURN: u64 = 30_000;
+/// Maximum number of units of work that generators may use for a large object. This number of units takes about 0.1 s.
+/// If the object needs more units, it is also expensive.
+const WORK_OF_LARGE: u64 = 1_000_000;
 
 /// Wraps a sink, and applies large and expensive objects on a thread for blocking work. Also accepts partial objects
 /// (see [`PartialObjects`]).
@@ -42,10 +53,31 @@ pub(super) struct BlockingSink<S> {
     pub(super) partial: PartialObjects,
     /// Data about the received objects, for audits. `None` if the watch is not audited.
     pub(super) received: Option<ReceivedObjects>,
-    large_objects: Arc<Semaphore>,
+    permits: ThreadPermits,
     batches: ListBatches,
+    /// The expensive objects that are applied later.
+    pub(super) postponed: PostponedObjects,
+    /// The wait for a permit to apply an expensive object. The wait keeps its place while the watch reads events.
+    wait: Option<PermitWait>,
     /// The units of work that generators may still use on a worker thread before the next pause.
     left: u64,
+    /// Whether the last object that was not applied would need more units than one turn has.
+    is_expensive: bool,
+}
+
+/// The wait for a permit. `None` means that the semaphore is closed.
+type PermitWait = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync>>;
+
+/// The permits to apply objects on threads for blocking work. All reflectors of a watch share these permits.
+#[derive(Clone, Debug)]
+pub(super) struct ThreadPermits {
+    /// One permit, so that only one large object at a time is applied. Therefore, large objects do not occupy all
+    /// processors of a small machine, and only one large object needs memory at a time.
+    large_objects: Arc<Semaphore>,
+    /// One permit, so that only one expensive object at a time is applied.
+    expensive_objects: Arc<Semaphore>,
+    /// A permit for each batch of listed objects. A batch is a number of consecutive objects of a list.
+    list_batches: Arc<Semaphore>,
 }
 
 /// Whether an object or an event was handled.
@@ -57,55 +89,78 @@ pub(super) enum Handled {
     Later,
 }
 
-/// Creates a semaphore with one permit. All reflectors of a watch share this semaphore, so that they apply only one
-/// large object at a time. Therefore, large objects do not occupy all processors of a small machine, and only one large
-/// object needs memory at a time.
-pub(super) fn one_at_a_time() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(1))
+// === impl ThreadPermits ===
+
+impl ThreadPermits {
+    pub(super) fn new() -> Self {
+        Self {
+            large_objects: Arc::new(Semaphore::new(1)),
+            expensive_objects: Arc::new(Semaphore::new(1)),
+            list_batches: batch_permits(),
+        }
+    }
 }
 
 // === impl BlockingSink ===
 
 impl<S: ListWatchSink> BlockingSink<S> {
-    /// Creates a sink. A permit of `large_objects` allows applying a large object. A permit of `list_batches` allows
-    /// another thread to apply a batch, which is a number of consecutive objects of a list.
-    pub(super) fn new(
-        sink: S,
-        large_objects: Arc<Semaphore>,
-        list_batches: Arc<Semaphore>,
-    ) -> Self {
-        let sink = Some(sink);
+    /// Wraps a sink. `budget` limits the memory of postponed objects.
+    pub(super) fn new(sink: S, permits: ThreadPermits, budget: &Arc<BufferBudget>) -> Self {
         Self {
-            sink,
+            sink: Some(sink),
             partial: PartialObjects::default(),
             received: None,
-            large_objects,
-            batches: ListBatches::new(list_batches),
+            batches: ListBatches::new(Arc::clone(&permits.list_batches)),
+            permits,
+            postponed: PostponedObjects::new(budget),
+            wait: None,
             left: WORK_OF_TURN,
+            is_expensive: false,
         }
     }
 
     /// Applies or deletes an object that is not large. Returns `None` if the object needs too many units of work for a
     /// worker thread.
     ///
-    /// If the result is `None`, the caller must then call [`change_large`](Self::change_large) with the same object.
-    /// Until then, each store has either the previous or the new version of the object. Because the object is applied
-    /// twice, its expression errors and exceeded limits may be counted twice.
+    /// If the result is `None`, the caller must apply the object later: with this method after a [pause](Self::paused),
+    /// or with [`change_expensive`](Self::change_expensive) if the object [is expensive](Self::is_expensive). Until
+    /// then, each store has either the previous or the new version of the object. Because the object is applied twice,
+    /// its expression errors and exceeded limits may be counted twice.
     pub(super) fn change_small(
         &mut self,
         change: Change,
         object: Encoded<'_>,
     ) -> Option<Result<(), DecodeError>> {
+        let has_whole_turn = self.left == WORK_OF_TURN;
+        self.is_expensive = false;
         if self.left == 0 {
             return None;
         }
         let worked = work::limited(self.left, || self.change(change, object));
         self.left = worked.left;
         if worked.left == 0 {
+            self.is_expensive = has_whole_turn;
             return None;
         }
         self.note_received(change, &worked.value);
         Some(worked.value)
+    }
+
+    /// Whether the last object for which [`change_small`](Self::change_small) returned `None` needs more units of work
+    /// than a worker thread has between two pauses.
+    pub(super) fn is_expensive(&self) -> bool {
+        self.is_expensive
+    }
+
+    /// Records for audits that a new version of an object has arrived, which is applied later.
+    pub(super) fn note_postponed(&mut self, identity: &Peeked) {
+        let (Some(received), Some(sink)) = (&mut self.received, &self.sink) else {
+            return;
+        };
+        let key = (&*identity.namespace, &*identity.name);
+        let version = resource_version::as_u64(&identity.resource_version);
+        let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+        received.changed_by_name(key, Presence::Row, version, rows);
     }
 
     /// Records for audits that an object was applied or deleted.
@@ -188,36 +243,86 @@ impl<S: ListWatchSink> BlockingSink<S> {
         self.left = WORK_OF_TURN;
     }
 
-    /// Applies or deletes a large or expensive object on a thread for blocking work.
+    /// Applies or deletes a large object on a thread for blocking work. Returns `None` if the object is also expensive,
+    /// so that the caller must apply the object later.
     pub(super) async fn change_large(
         &mut self,
         change: Change,
         encoding: Encoding,
         object: Bytes,
-    ) -> Result<(), DecodeError> {
+    ) -> Option<Result<(), DecodeError>> {
         // Waiting for a permit fails only if the semaphore is closed, and it is never closed.
-        let _permit = Arc::clone(&self.large_objects).acquire_owned().await;
+        let permits = Arc::clone(&self.permits.large_objects);
+        let _permit = permits.acquire_owned().await;
+        self.change_elsewhere(change, encoding, object, WORK_OF_LARGE)
+            .await
+    }
+
+    /// Applies or deletes an expensive object on a thread for blocking work. The caller gets the permit from
+    /// [`expensive_permit`](Self::expensive_permit).
+    pub(super) async fn change_expensive(
+        &mut self,
+        _permit: Option<OwnedSemaphorePermit>,
+        change: Change,
+        encoding: Encoding,
+        object: Bytes,
+    ) -> Result<(), DecodeError> {
+        let changed = self.change_elsewhere(change, encoding, object, u64::MAX);
+        changed.await.unwrap_or(Ok(()))
+    }
+
+    /// Waits for the permit to apply an expensive object. If the caller drops the returned future, the wait keeps its
+    /// place, and the next call of this method continues it.
+    pub(super) async fn expensive_permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        let permits = &self.permits.expensive_objects;
+        let wait = self.wait.get_or_insert_with(|| {
+            // Waiting for a permit fails only if the semaphore is closed, and it is never closed.
+            Box::pin(Arc::clone(permits).acquire_owned().map(Result::ok))
+        });
+        let permit = wait.await;
+        self.wait = None;
+        permit
+    }
+
+    /// Ends the wait for a permit, so that other watches can get the permit.
+    pub(super) fn stop_waiting(&mut self) {
+        self.wait = None;
+    }
+
+    /// Applies or deletes an object on a thread for blocking work. Returns `None` if generators have used `limit` units
+    /// of work. Then the object is not applied in all stores.
+    async fn change_elsewhere(
+        &mut self,
+        change: Change,
+        encoding: Encoding,
+        object: Bytes,
+        limit: u64,
+    ) -> Option<Result<(), DecodeError>> {
         self.left = WORK_OF_TURN;
         let Some(mut sink) = self.sink.take() else {
-            return Ok(());
+            return Some(Ok(()));
         };
         let mut partial = self.partial;
         let changed = spawn_blocking(move || {
             let received = encoding.object(&object);
-            let result = change_partial(&mut sink, &mut partial, change, received);
-            (sink, partial, result)
+            let changed = || change_partial(&mut sink, &mut partial, change, received);
+            let worked = work::limited(limit, changed);
+            (sink, partial, worked)
         });
         match changed.await {
-            Ok((sink, partial, result)) => {
+            Ok((sink, partial, worked)) => {
                 self.sink = Some(sink);
                 self.partial = partial;
-                self.note_received(change, &result);
-                result
+                if worked.left == 0 {
+                    return None;
+                }
+                self.note_received(change, &worked.value);
+                Some(worked.value)
             }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 // The task was cancelled, because the runtime is shutting down.
-                Err(_) => Ok(()),
+                Err(_) => Some(Ok(())),
             },
         }
     }
@@ -229,6 +334,9 @@ impl<S: ListWatchSink> BlockingSink<S> {
     /// Skips an object that is larger than the maximum size, and removes the earlier version of the object from the
     /// stores.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
+        if let Some((namespace, name)) = object.key() {
+            self.postponed.remove(namespace, name);
+        }
         let Some(sink) = &mut self.sink else { return };
         sink.skip_oversized(object.key());
         if let (Some(received), Some(key)) = (&mut self.received, object.key()) {
@@ -263,6 +371,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
     }
 
     pub(super) fn end_list(&mut self) {
+        // The list has the newest version of each object.
+        self.postponed.clear();
         if let Some(received) = &mut self.received {
             received.end_list();
         }
@@ -318,5 +428,103 @@ fn change_partial(
     match partial.json(received.bytes()) {
         Ok(json) => sink.change(change, Encoding::Json.object(json.as_ref())),
         Err(MissingColumn) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A sink that spends units of work on each object. Its version is the number of applied objects.
+    struct CostlySink {
+        cost: u64,
+        version: String,
+    }
+
+    impl ListWatchSink for CostlySink {
+        fn apply(&mut self, _object: Encoded<'_>) -> Result<(), DecodeError> {
+            work::spend(self.cost);
+            if !work::is_interrupted() {
+                self.version.push('1');
+            }
+            Ok(())
+        }
+
+        fn delete(&mut self, _object: Encoded<'_>) -> Result<(), DecodeError> {
+            Ok(())
+        }
+
+        fn last_version(&self) -> &str {
+            &self.version
+        }
+
+        fn end_list(&mut self) {}
+    }
+
+    /// Returns a sink that spends `cost` units of work on each object.
+    fn costly(cost: u64, permits: &ThreadPermits) -> BlockingSink<CostlySink> {
+        let version = String::new();
+        let budget = Arc::new(BufferBudget::new(None, None));
+        BlockingSink::new(CostlySink { cost, version }, permits.clone(), &budget)
+    }
+
+    const OBJECT: Bytes = Bytes::from_static(b"{}");
+
+    #[tokio::test]
+    async fn large_objects_do_not_wait_for_expensive_ones() {
+        let permits = ThreadPermits::new();
+        let mut expensive = costly(u64::MAX / 2, &permits);
+        let permit = expensive.expensive_permit().await;
+        let mut large = costly(WORK_OF_LARGE - 1, &permits);
+        let changed = large.change_large(Change::Applied, Encoding::Json, OBJECT);
+        let changed = timeout(Duration::from_secs(60), changed).await;
+        assert!(matches!(changed, Ok(Some(Ok(())))));
+        assert_eq!(large.last_version(), "1");
+        // A large object that is also expensive waits for the other expensive object.
+        let mut both = costly(WORK_OF_LARGE, &permits);
+        let changed = both.change_large(Change::Applied, Encoding::Json, OBJECT);
+        assert!(changed.await.is_none());
+        assert_eq!(both.last_version(), "");
+        let waits = timeout(Duration::from_millis(50), both.expensive_permit());
+        assert!(waits.await.is_err());
+        let changed = expensive.change_expensive(permit, Change::Applied, Encoding::Json, OBJECT);
+        changed.await.unwrap();
+        let permit = both.expensive_permit().await;
+        let changed = both.change_expensive(permit, Change::Applied, Encoding::Json, OBJECT);
+        changed.await.unwrap();
+        assert_eq!((expensive.last_version(), both.last_version()), ("1", "1"));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_wait_for_a_permit_keeps_its_place() {
+        let permits = ThreadPermits::new();
+        let [mut first, mut second, mut third] = [0; 3].map(|cost| costly(cost, &permits));
+        let short = Duration::from_millis(10);
+        let permit = first.expensive_permit().await;
+        assert!(timeout(short, second.expensive_permit()).await.is_err());
+        assert!(timeout(short, third.expensive_permit()).await.is_err());
+        drop(permit);
+        assert!(timeout(short, third.expensive_permit()).await.is_err());
+        // A watch that stops reading gives up its place.
+        second.stop_waiting();
+        let permit = timeout(Duration::from_secs(60), third.expensive_permit());
+        assert!(permit.await.unwrap().is_some());
+    }
+
+    #[test]
+    fn an_object_is_expensive_if_it_needs_more_units_than_a_turn_has() {
+        let object = Encoding::Json.object(b"{}");
+        let mut sink = costly(WORK_OF_TURN * 2 / 3, &ThreadPermits::new());
+        assert!(sink.change_small(Change::Applied, object).is_some());
+        assert!(sink.change_small(Change::Applied, object).is_none() && !sink.is_expensive());
+        assert!(sink.change_small(Change::Applied, object).is_none() && !sink.is_expensive());
+        sink.paused();
+        assert!(sink.change_small(Change::Applied, object).is_some());
+        let mut sink = costly(WORK_OF_TURN, &ThreadPermits::new());
+        assert!(sink.change_small(Change::Applied, object).is_none() && sink.is_expensive());
     }
 }

@@ -8,12 +8,11 @@ use std::time::Duration;
 use kube::Client;
 use prometheus::Registry;
 
-use super::blocking_sink::one_at_a_time;
+use super::blocking_sink::ThreadPermits;
 use super::buffer_budget::BufferBudget;
 use super::cluster_watch::ClusterWatch;
 use super::config::{NodeScope, WatchConfig};
 use super::errors::{WatchError, WatchProblem};
-use super::list_batches::batch_permits;
 use super::own_pod::OwnPod;
 use super::reflector::Options;
 use super::timeouts::WatchTimeouts;
@@ -121,8 +120,7 @@ impl StateMetrics {
                     max_list_objects: Some(MAX_LIST_OBJECTS),
                     // This is a placeholder. `WatchContext` replaces it by a budget with the configured limits.
                     budget: Arc::new(BufferBudget::new(None, None)),
-                    large_objects: one_at_a_time(),
-                    list_batches: batch_permits(),
+                    permits: ThreadPermits::new(),
                     protobuf: true,
                     list_deadline: Some(LIST_DEADLINE),
                     forget_forbidden_after: Some(FORGET_FORBIDDEN_AFTER),

@@ -196,7 +196,7 @@ impl<S: ListWatchSink> Reflector<S> {
                     }
                 });
                 for item in deferred {
-                    self.listed_later(item, encoding).await?;
+                    self.listed_later(item, encoding, &mut turn).await?;
                 }
                 splitter.settle();
                 fed?;
@@ -299,14 +299,35 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Applies an object of a list. The caller has already counted the object. The object may be large or expensive.
-    async fn listed_later(&mut self, item: Bytes, encoding: Encoding) -> Result<(), Failure> {
+    async fn listed_later(
+        &mut self,
+        item: Bytes,
+        encoding: Encoding,
+        turn: &mut Turn,
+    ) -> Result<(), Failure> {
         if self.apply_small(&item, encoding)? == Handled::Done {
             return Ok(());
         }
+        if item.len() >= encoding.large_object() {
+            let applied = self
+                .sink
+                .change_large(Change::Applied, encoding, item.clone());
+            if let Some(applied) = applied.await {
+                return self.after_listed(applied, encoding);
+            }
+        } else if !self.sink.is_expensive() {
+            // The units of work were used for other objects. The object gets all units of another turn.
+            turn.pause().await;
+            self.sink.paused();
+            if self.apply_small(&item, encoding)? == Handled::Done {
+                return Ok(());
+            }
+        }
+        let permit = self.sink.expensive_permit().await;
         let applied = self
             .sink
-            .change_large(Change::Applied, encoding, item)
-            .await;
+            .change_expensive(permit, Change::Applied, encoding, item);
+        let applied = applied.await;
         self.after_listed(applied, encoding)
     }
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::audit::{Audit, ReceivedObjects, Rotation};
-use super::blocking_sink::BlockingSink;
+use super::blocking_sink::{BlockingSink, ThreadPermits};
 use super::buffer_budget::BufferBudget;
 use super::connection::{self, ResponseBody};
 use super::failure::Failure;
@@ -47,10 +47,8 @@ pub(super) struct Options {
     pub(super) max_list_objects: Option<u64>,
     /// Limits the memory that all reflectors together use for buffers.
     pub(super) budget: Arc<BufferBudget>,
-    /// Limits the number of large objects that are applied at the same time.
-    pub(super) large_objects: Arc<Semaphore>,
-    /// Limits the number of batches of listed objects that other threads apply at the same time.
-    pub(super) list_batches: Arc<Semaphore>,
+    /// Limits the number of objects that threads for blocking work apply at the same time.
+    pub(super) permits: ThreadPermits,
     /// Whether to request protobuf for the kinds that have a protobuf encoding.
     pub(super) protobuf: bool,
     /// Minimum timeout of a streaming list. `None` means no timeout.
@@ -185,11 +183,7 @@ impl<S: ListWatchSink> Reflector<S> {
             client,
             encoding: message.map_or(Encoding::Json, Encoding::Protobuf),
             target,
-            sink: BlockingSink::new(
-                sink,
-                Arc::clone(&options.large_objects),
-                Arc::clone(&options.list_batches),
-            ),
+            sink: BlockingSink::new(sink, options.permits.clone(), &options.budget),
             feed,
             metrics,
             generation,

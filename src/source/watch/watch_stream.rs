@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::audit::Audit;
@@ -18,12 +19,13 @@ use super::failure::{Failure, Status};
 use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
+use super::postponed_objects::identity_of;
 use super::reflector::{MIN_SILENT_WATCHES, Reflector};
 use super::sink::{Change, ListWatchSink};
 use super::split_error::MAX_VERSION;
 use super::turn::{MAX_PART, Turn};
 use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
-use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding};
+use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding, peek};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
@@ -88,6 +90,17 @@ impl<S: ListWatchSink> Reflector<S> {
     /// the reflector stops reading.
     pub(super) async fn read(
         &mut self,
+        response: ResponseBody,
+        phase: Phase,
+        opened: Instant,
+    ) -> (Phase, StreamEnd) {
+        let end = self.read_to_end(response, phase, opened).await;
+        self.sink.stop_waiting();
+        end
+    }
+
+    async fn read_to_end(
+        &mut self,
         mut response: ResponseBody,
         phase: Phase,
         opened: Instant,
@@ -102,6 +115,8 @@ impl<S: ListWatchSink> Reflector<S> {
             objects: 0,
             turn: Turn::new(),
         };
+        // After a postponed object, the events that have arrived are handled before the next postponed object.
+        let mut is_events_turn = false;
         loop {
             let now = Instant::now();
             let (list_end, stable) = (self.list_end(&stream), self.stable_at(&stream));
@@ -116,6 +131,7 @@ impl<S: ListWatchSink> Reflector<S> {
             if is_watching && self.continue_audit() {
                 return (stream.phase, StreamEnd::NeedsList);
             }
+            let has_postponed = is_watching && !self.sink.postponed.is_empty();
             let silent = self.silent_at(&stream);
             let deadline = [list_end, stable]
                 .into_iter()
@@ -131,8 +147,20 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
                 () = Audit::changed(self.audit.as_mut()), if is_watching => continue,
                 error = events.read_too_long() => return (stream.phase, error.into()),
+                permit = self.sink.expensive_permit(), if has_postponed && !is_events_turn => {
+                    if let Err(end) = self.apply_postponed(permit).await {
+                        return (stream.phase, end);
+                    }
+                    is_events_turn = true;
+                    continue;
+                }
                 read = timeout_at(deadline, response.read()) => read,
+                () = yield_now(), if is_events_turn => {
+                    is_events_turn = false;
+                    continue;
+                }
             };
+            is_events_turn = false;
             let Ok(read) = read else {
                 if Instant::now() >= silent {
                     return (stream.phase, self.silence(stream.phase, &events));
@@ -293,13 +321,60 @@ impl<S: ListWatchSink> Reflector<S> {
             if let Some(object) = self.oversized(&event, object) {
                 return self.handle_oversized(&object, stream);
             }
-            self.count_listed(stream)?;
             let bytes = event.slice_ref(object.bytes());
-            let changed = self.sink.change_large(kind.change(), encoding, bytes);
-            let result = changed.await;
-            return self.after_object(kind, object, result, stream.phase, arrived);
+            return self
+                .handle_object(kind, object, bytes, stream, arrived)
+                .await;
         }
         self.handle_event(&event, stream, arrived).map(|_| ())
+    }
+
+    /// Applies or deletes an object that may be large or expensive, or postpones it. `bytes` are the bytes of `object`.
+    async fn handle_object(
+        &mut self,
+        kind: EventKind,
+        object: Encoded<'_>,
+        bytes: Bytes,
+        stream: &mut Stream,
+        arrived: std::time::Instant,
+    ) -> Result<(), StreamEnd> {
+        let (encoding, change) = (object.encoding(), kind.change());
+        self.count_listed(stream)?;
+        if stream.phase == Phase::Watching
+            && !self.sink.postponed.is_empty()
+            && let Some(own) = identity_of(encoding, &bytes).await
+        {
+            let copy = || bytes.clone();
+            if self.replace_postponed(kind, &own, encoding, copy, arrived)? == Handled::Done {
+                return Ok(());
+            }
+        }
+        let mut result = None;
+        if bytes.len() >= encoding.large_object() {
+            let changed = self.sink.change_large(change, encoding, bytes.clone());
+            result = changed.await;
+        } else if !self.sink.is_expensive() {
+            // The units of work were used for other objects. The object gets all units of another turn.
+            stream.turn.pause().await;
+            self.sink.paused();
+            result = self.sink.change_small(change, object);
+        }
+        if result.is_none()
+            && self.may_postpone(kind, stream.phase)
+            && let Some(own) = identity_of(encoding, &bytes).await
+            && self.postpone(kind, &own, encoding, bytes.clone(), arrived)? == Handled::Done
+        {
+            return Ok(());
+        }
+        let result = match result {
+            Some(result) => result,
+            None => {
+                let permit = self.sink.expensive_permit().await;
+                let changed = self.sink.change_expensive(permit, change, encoding, bytes);
+                changed.await
+            }
+        };
+        self.after_object(kind, object, result, stream.phase, arrived)
     }
 
     /// Waits until all objects of the list in progress are applied.
@@ -346,6 +421,9 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.metrics.event(kind);
                     self.feed.reporter().object_received();
                     self.count_listed(stream)
+                } else if self.replace_small(kind, object, stream.phase, arrived)? == Handled::Done
+                {
+                    Ok(())
                 } else if let Some(result) = self.sink.change_small(kind.change(), object) {
                     self.count_listed(stream)?;
                     self.after_object(kind, object, result, stream.phase, arrived)
@@ -366,6 +444,24 @@ impl<S: ListWatchSink> Reflector<S> {
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
         };
         handled.map(|()| Handled::Done)
+    }
+
+    /// Calls [`replace_postponed`](Self::replace_postponed) for an object that is not large.
+    fn replace_small(
+        &mut self,
+        kind: EventKind,
+        object: Encoded<'_>,
+        phase: Phase,
+        arrived: std::time::Instant,
+    ) -> Result<Handled, StreamEnd> {
+        if phase == Phase::Listing || self.sink.postponed.is_empty() {
+            return Ok(Handled::Later);
+        }
+        let Some(own) = peek(object) else {
+            return Ok(Handled::Later);
+        };
+        let copy = || object_buffer::copy(object.bytes());
+        self.replace_postponed(kind, &own, object.encoding(), copy, arrived)
     }
 
     /// Offers an object to another thread, if the object belongs to the list at the start of the stream. Returns false
@@ -456,7 +552,7 @@ impl<S: ListWatchSink> Reflector<S> {
     }
 
     /// Records the stored version, which is the version of the last changed object.
-    fn note_changed(&mut self) {
+    pub(super) fn note_changed(&mut self) {
         let version = self.version.as_deref().and_then(resource_version::as_u64);
         self.newest = self.newest.max(version);
         self.feed.reporter().versions(self.newest, version);
@@ -499,7 +595,7 @@ impl<S: ListWatchSink> Reflector<S> {
 ///
 /// The versions of a resource increase. Two versions can be compared if both are
 /// [decimal](https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
-fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> {
+pub(super) fn advance(stored: &mut Option<String>, version: &str) -> Result<(), StreamEnd> {
     if version.is_empty() {
         return Ok(());
     }

@@ -38,7 +38,7 @@ fn change(server: &ApiServer, dice: &mut Rng) {
 }
 
 /// Injects a random fault, which affects one to three requests.
-fn trouble(server: &ApiServer, dice: &mut Rng) {
+pub(super) fn trouble(server: &ApiServer, dice: &mut Rng) {
     let on = [
         On::Any,
         On::List,
@@ -72,7 +72,7 @@ fn trouble(server: &ApiServer, dice: &mut Rng) {
 }
 
 /// Causes a random problem of the connections or of the server.
-fn disturb(server: &ApiServer, dice: &mut Rng) {
+pub(super) fn disturb(server: &ApiServer, dice: &mut Rng) {
     match dice.u32(0..11) {
         0 => server.cut_watches("configmaps"),
         1 => server.end_watches("configmaps"),

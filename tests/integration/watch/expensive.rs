@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use kube_state_metrics::custom_resources::{Config, KnownKind};
+use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::{Value, json};
 
-use super::{config_map, server, start};
+use super::{chaos, config_map, server, start, text};
 use crate::support::{eventually, pass};
 
 /// Returns a registry of config maps with several families. The value of the expression of each family is the value of
@@ -23,6 +24,11 @@ const PAIRS: &str = "object.metadata.annotations['parts'].split(',').map(a, \
 
 /// Returns a registry of config maps. Each pair in `families` is the name and the expression of a family.
 fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateMetrics {
+    builder(families).build().unwrap()
+}
+
+/// Returns the builder of [`with_families`].
+fn builder(families: impl IntoIterator<Item = (String, String)>) -> Builder {
     let family = |(name, expr)| {
         format!(
             "    - {{ name: {name}, help: Of a test., each: {{ type: Gauge, gauge: {{ path: [metadata], expr: \
@@ -35,11 +41,9 @@ fn with_families(families: impl IntoIterator<Item = (String, String)>) -> StateM
          metricNamePrefix: own\n    labelsFromPath: {{ name: [metadata, name] }}\n    metrics:\n{families}"
     );
     StateMetrics::builder()
-        .built_in([BuiltIn::ConfigMaps])
+        .built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces])
         .custom_resources(&Config::parse(&config).unwrap())
         .known_kinds(KnownKind::built_in())
-        .build()
-        .unwrap()
 }
 
 const FAMILIES: u32 = 8;
@@ -169,4 +173,131 @@ async fn the_work_of_events_far_apart_does_not_add_up() {
     assert_eq!(lines.count() as u64, EVENTS);
     // If the samples of an object were generated twice, the object would cause two errors.
     assert_eq!(errors() - before, EVENTS);
+}
+
+/// Returns an expensive object that has a value for [`with_value`].
+fn expensive_with(name: &str, value: usize) -> Value {
+    let mut object = expensive(name, 150);
+    object["metadata"]["annotations"]["value"] = json!(value.to_string());
+    object
+}
+
+/// Returns a builder for config maps with two families. Both families read the annotations, so a changed value causes
+/// an evaluation of both. The evaluation of `works` takes long, and its samples show the value. The expression of
+/// `fails` always fails.
+fn with_value() -> Builder {
+    let value = format!("{PAIRS} * 0 + int(object.metadata.annotations['value'])");
+    builder([
+        (
+            String::from("fails"),
+            String::from("object.metadata.annotations.absent"),
+        ),
+        (String::from("works"), value),
+    ])
+}
+
+/// The number of errors of the family `fails`.
+fn failures(metrics: &StateMetrics) -> u64 {
+    let errors = metrics.custom_resources().errors();
+    let own = errors.into_iter().find(|own| own.family == "own_fails");
+    own.unwrap().count
+}
+
+/// The value of the sample of `works` for a config map.
+fn value_of(text: &str, name: &str) -> Option<usize> {
+    let mut lines = text.lines();
+    let own = format!("name=\"{name}\"");
+    let line = lines.find(|line| line.starts_with("own_works{") && line.contains(&own))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn an_expensive_object_that_changes_often_does_not_delay_other_objects() {
+    const EVENTS: usize = 100;
+    let server = server().with_protobuf();
+    let running = start(&server, with_value().build().unwrap(), |watch| watch);
+    running.ready().await;
+    let before = failures(&running.metrics);
+    for value in 0..EVENTS {
+        server.put("configmaps", expensive_with("busy", value));
+    }
+    // This object is large, too.
+    for value in 0..EVENTS / 4 {
+        let mut object = expensive_with("large", value);
+        object["data"] = json!({ "text": "x".repeat(100_000) });
+        server.put("configmaps", object);
+    }
+    server.put("configmaps", config_map("a", "other"));
+    eventually("the other object shows", || {
+        running.text().contains("configmap=\"other\"")
+    })
+    .await;
+    let evaluated = failures(&running.metrics) - before;
+    assert!(
+        evaluated < 30,
+        "{evaluated} evaluations before the other object"
+    );
+    eventually("the last versions show", || {
+        let text = running.text();
+        value_of(&text, "busy") == Some(EVENTS - 1)
+            && value_of(&text, "large") == Some(EVENTS / 4 - 1)
+    })
+    .await;
+}
+
+/// Changes a random config map as a user would.
+fn change(server: &crate::support::ApiServer, dice: &mut fastrand::Rng) {
+    let name = format!("cm{}", dice.u32(0..4));
+    match dice.u32(0..8) {
+        0 if server
+            .objects("configmaps")
+            .iter()
+            .any(|own| own["metadata"]["name"] == *name && own["metadata"]["namespace"] == "a") =>
+        {
+            server.delete("configmaps", "a", &name);
+        }
+        0..2 => drop(server.put("configmaps", config_map("a", &name))),
+        _ => {
+            let mut object = expensive_with(&name, dice.usize(0..1000));
+            if dice.u32(0..4) == 0 {
+                object["data"] = json!({ "text": "x".repeat(100_000) });
+            }
+            server.put("configmaps", object);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_faults_the_samples_of_expensive_objects_are_right() {
+    for sequence in 0..4 {
+        let mut dice = fastrand::Rng::with_seed(sequence);
+        let server = server().bookmark_every(Duration::from_secs(dice.u64(5..120)));
+        server.set_protobuf(dice.bool());
+        let streaming = dice.bool();
+        let running = start(&server, with_value().build().unwrap(), |watch| {
+            let watch = watch.streaming_lists(streaming);
+            watch.audit_interval(Duration::from_secs(30))
+        });
+        for _ in 0..20 {
+            match dice.u32(0..8) {
+                0 => chaos::trouble(&server, &mut dice),
+                1 => chaos::disturb(&server, &mut dice),
+                _ => (0..dice.u32(1..5)).for_each(|_| change(&server, &mut dice)),
+            }
+            pass(Duration::from_millis(dice.u64(0..5_000))).await;
+        }
+        server.heal();
+        server.set_down(false);
+        let expected = || {
+            let metrics = with_value().all_fed_by_host().build().unwrap();
+            for writer in &mut metrics.feeds() {
+                for object in server.objects(writer.resource().plural()) {
+                    writer.apply_json(object.to_string().as_bytes()).unwrap();
+                }
+            }
+            text(&metrics)
+        };
+        let expected = expected();
+        eventually("the samples are right", || running.text() == expected).await;
+    }
 }

@@ -1,0 +1,301 @@
+//! [`PostponedObjects`]: the expensive objects of a watch that are applied later.
+//!
+//! An object is *expensive* if its families need too much computing time for a worker thread of the runtime. While such
+//! an object is applied on another thread, the watch cannot apply other objects. So events could arrive faster than the
+//! watch applies them, for example if one expensive object changes very often. Three rules prevent this:
+//!
+//! - The watch postpones an expensive object, and first handles the other events that have arrived. Then the watch
+//!   applies one postponed object, and so on.
+//! - If a postponed object changes again, the new version replaces the postponed version. So the watch applies only the
+//!   newest version.
+//! - If too many objects are postponed, the watch applies the next expensive object immediately.
+//!
+//! Only events that follow a list are postponed. A complete list contains the newest version of all objects, so its end
+//! discards the postponed objects.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
+
+use super::blocking_sink::Handled;
+use super::buffer_budget::{BufferBudget, BufferShare};
+use super::reflector::Reflector;
+use super::representation::Representation;
+use super::sink::{Change, ListWatchSink};
+use super::watch_event::{EventKind, InvalidEvent};
+use super::watch_stream::{Phase, StreamEnd, advance};
+use crate::decode::{DecodeReason, Encoding, Peeked, peek};
+
+/// The postponed objects, in the order in which they are applied.
+#[derive(Debug)]
+pub(super) struct PostponedObjects {
+    objects: VecDeque<PostponedObject>,
+    /// The number of bytes of all events in `objects`.
+    bytes: usize,
+    share: BufferShare,
+}
+
+/// An object that was received but not applied.
+#[derive(Debug)]
+pub(super) struct PostponedObject {
+    namespace: String,
+    name: String,
+    pub(super) encoding: Encoding,
+    pub(super) object: Bytes,
+    /// The time at which the first version that was not applied arrived.
+    pub(super) arrived: Instant,
+}
+
+/// Maximum number of postponed objects of a watch.
+const MAX_OBJECTS: usize = 64;
+/// Maximum number of bytes of the postponed objects of a watch. A single object may be larger.
+const MAX_BYTES: usize = 1 << 20;
+
+// === impl PostponedObjects ===
+
+impl PostponedObjects {
+    pub(super) fn new(budget: &Arc<BufferBudget>) -> Self {
+        Self {
+            objects: VecDeque::new(),
+            bytes: 0,
+            share: BufferShare::new(budget, None),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Postpones an object. If an earlier version of the object is postponed, the new version takes its place. Returns
+    /// false if the object cannot be postponed, because too many objects are postponed. Then no version of the object
+    /// is postponed.
+    pub(super) fn insert(&mut self, mut object: PostponedObject) -> bool {
+        let at = self.position(&object.namespace, &object.name);
+        let replaced = at.and_then(|at| self.objects.get(at));
+        let bytes = self.bytes - replaced.map_or(0, |own| own.object.len()) + object.object.len();
+        let others = self.objects.len() - usize::from(replaced.is_some());
+        let fits = others == 0 || others < MAX_OBJECTS && bytes <= MAX_BYTES;
+        if !fits || !self.share.try_common(0, bytes) {
+            self.remove(&object.namespace, &object.name);
+            return false;
+        }
+        self.bytes = bytes;
+        match at.and_then(|at| self.objects.get_mut(at)) {
+            Some(own) => {
+                object.arrived = own.arrived;
+                *own = object;
+            }
+            None => self.objects.push_back(object),
+        }
+        true
+    }
+
+    /// Whether a version of this object is postponed.
+    fn contains(&self, namespace: &str, name: &str) -> bool {
+        self.position(namespace, name).is_some()
+    }
+
+    /// Removes the object with this namespace and name.
+    pub(super) fn remove(&mut self, namespace: &str, name: &str) {
+        if let Some(at) = self.position(namespace, name)
+            && let Some(removed) = self.objects.remove(at)
+        {
+            self.bytes -= removed.object.len();
+            self.release();
+        }
+    }
+
+    /// Removes and returns the object that is applied next. Its memory stays in use until [`release`](Self::release).
+    fn next(&mut self) -> Option<PostponedObject> {
+        let next = self.objects.pop_front()?;
+        self.bytes -= next.object.len();
+        Some(next)
+    }
+
+    /// Discards all postponed objects.
+    pub(super) fn clear(&mut self) {
+        self.objects.clear();
+        self.bytes = 0;
+        self.release();
+    }
+
+    /// Releases the memory of removed objects.
+    fn release(&mut self) {
+        self.share.keep(self.bytes, false);
+    }
+
+    fn position(&self, namespace: &str, name: &str) -> Option<usize> {
+        let is_own = |own: &PostponedObject| own.name == name && own.namespace == namespace;
+        self.objects.iter().position(is_own)
+    }
+}
+
+// === impl PostponedObject ===
+
+impl PostponedObject {
+    fn new(identity: &Peeked, encoding: Encoding, object: Bytes, arrived: Instant) -> Self {
+        Self {
+            namespace: identity.namespace.clone(),
+            name: identity.name.clone(),
+            encoding,
+            object,
+            arrived,
+        }
+    }
+}
+
+/// Reads the identity of an object. The identity of a large object is read on a thread for blocking work.
+pub(super) async fn identity_of(encoding: Encoding, object: &Bytes) -> Option<Peeked> {
+    if object.len() < encoding.large_object() {
+        return peek(encoding.object(object));
+    }
+    let object = object.clone();
+    let peeked = spawn_blocking(move || peek(encoding.object(&object)));
+    peeked.await.ok().flatten()
+}
+
+// === impl Reflector ===
+
+impl<S: ListWatchSink> Reflector<S> {
+    /// Handles the event of an object of which an earlier version is postponed: the new version replaces the earlier
+    /// version. `bytes` returns a copy of the object.
+    ///
+    /// Returns `Later` if the caller must apply or delete the object. Then no version of the object is postponed.
+    pub(super) fn replace_postponed(
+        &mut self,
+        kind: EventKind,
+        identity: &Peeked,
+        encoding: Encoding,
+        bytes: impl FnOnce() -> Bytes,
+        arrived: Instant,
+    ) -> Result<Handled, StreamEnd> {
+        let (namespace, name) = (&identity.namespace, &identity.name);
+        if !self.sink.postponed.contains(namespace, name) {
+            return Ok(Handled::Later);
+        }
+        if kind == EventKind::Deleted {
+            self.sink.postponed.remove(namespace, name);
+            return Ok(Handled::Later);
+        }
+        self.postpone(kind, identity, encoding, bytes(), arrived)
+    }
+
+    /// Postpones an object. Returns `Later` if the caller must apply the object now.
+    pub(super) fn postpone(
+        &mut self,
+        kind: EventKind,
+        identity: &Peeked,
+        encoding: Encoding,
+        object: Bytes,
+        arrived: Instant,
+    ) -> Result<Handled, StreamEnd> {
+        let object = PostponedObject::new(identity, encoding, object, arrived);
+        if !self.sink.postponed.insert(object) {
+            return Ok(Handled::Later);
+        }
+        self.metrics.event(kind);
+        self.sink.note_postponed(identity);
+        advance(&mut self.version, &identity.resource_version)?;
+        self.note_changed();
+        Ok(Handled::Done)
+    }
+
+    /// Whether the object of an event may be postponed. The row of a table may not: the columns, which are necessary to
+    /// read the row, may have changed when the row is applied.
+    pub(super) fn may_postpone(&self, kind: EventKind, phase: Phase) -> bool {
+        phase == Phase::Watching
+            && kind != EventKind::Deleted
+            && self.sink.partial.requested() != Representation::Table
+    }
+
+    /// Applies the next postponed object on a thread for blocking work.
+    pub(super) async fn apply_postponed(
+        &mut self,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), StreamEnd> {
+        let Some(next) = self.sink.postponed.next() else {
+            return Ok(());
+        };
+        let (encoding, object) = (next.encoding, next.object);
+        let applied = self
+            .sink
+            .change_expensive(permit, Change::Applied, encoding, object);
+        let applied = applied.await;
+        self.sink.postponed.release();
+        self.metrics.applied(next.arrived.elapsed());
+        match applied {
+            Ok(()) => Ok(()),
+            Err(error) if error.reason() == DecodeReason::Syntax => {
+                // A watch from the stored version would not send this event again. So the next step must be a list.
+                self.broken_at.clone_from(&self.version);
+                Err(InvalidEvent::of(encoding).into())
+            }
+            Err(error) => {
+                self.log_undecodable(&error);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn object(name: &str, text: &str, arrived: Instant) -> PostponedObject {
+        let identity = Peeked {
+            name: name.to_owned(),
+            ..Peeked::default()
+        };
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        PostponedObject::new(&identity, Encoding::Json, bytes, arrived)
+    }
+
+    #[test]
+    fn a_new_version_takes_the_place_of_the_postponed_one() {
+        let budget = Arc::new(BufferBudget::new(None, None));
+        let mut postponed = PostponedObjects::new(&budget);
+        let first = Instant::now();
+        let later = first + Duration::from_secs(1);
+        assert!(postponed.insert(object("a", "old", first)));
+        assert!(postponed.insert(object("b", "only", later)));
+        assert!(postponed.insert(object("c", "deleted", later)));
+        assert!(postponed.insert(object("a", "new", later)));
+        postponed.remove("", "c");
+        let next = postponed.next().unwrap();
+        assert_eq!((&*next.object, next.arrived), (&b"new"[..], first));
+        assert_eq!(postponed.next().unwrap().object, "only");
+        assert!(postponed.next().is_none() && postponed.bytes == 0);
+    }
+
+    #[test]
+    fn the_number_and_the_size_of_postponed_objects_are_limited() {
+        let budget = Arc::new(BufferBudget::new(Some(64 << 20), Some(16 << 20)));
+        let mut postponed = PostponedObjects::new(&budget);
+        let now = Instant::now();
+        for number in 0..MAX_OBJECTS {
+            assert!(postponed.insert(object(&number.to_string(), "text", now)));
+        }
+        assert!(!postponed.insert(object("one more", "text", now)));
+        assert!(postponed.insert(object("0", "a new version", now)));
+        // A version that is too large removes the postponed version, because the caller applies the new version now.
+        let large = "x".repeat(MAX_BYTES);
+        assert!(!postponed.insert(object("1", &large, now)));
+        assert!(!postponed.contains("", "1") && postponed.contains("", "0"));
+        postponed.clear();
+        // A single object may be larger than the limit.
+        let larger = "x".repeat(MAX_BYTES + 1);
+        assert!(postponed.insert(object("1", &larger, now)));
+        assert_eq!(budget.figures().bytes, larger.len());
+        assert!(!postponed.insert(object("2", "text", now)));
+        postponed.next().unwrap();
+        postponed.release();
+        assert_eq!(budget.figures().bytes, 0);
+    }
+}
