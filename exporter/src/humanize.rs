@@ -54,13 +54,23 @@ pub(crate) fn span(seconds: f64) -> String {
 pub(crate) fn is_visible(character: char) -> bool {
     let is_format = matches!(
         character,
-        '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
+        '\u{a0}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{2000}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{205f}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0000}'..='\u{e0fff}'
     );
     !is_format && !character.is_control()
 }
@@ -109,6 +119,9 @@ mod tests {
         let text = "a\u{1b}[31m\u{9b}2J\0\r\t\u{202e}\u{2066}\u{2028}\u{200f}\u{feff}b\n";
         let expected = "a\\u{1b}[31m\\u{9b}2J\\u{0}\\u{d}\\u{9}\\u{202e}\\u{2066}\\u{2028}\\u{200f}\\u{feff}b\n";
         assert_eq!(visible(text.to_owned()), expected);
+        let invisible =
+            "\u{a0}\u{ad}\u{34f}\u{115f}\u{180e}\u{2003}\u{2800}\u{3164}\u{fe0f}\u{e0100}";
+        assert!(!invisible.chars().any(is_visible));
         let line = expected.replace('\n', "\\n");
         assert_eq!(visible_line(text.to_owned()), line);
         for text in ["", "a\nb", "\"é\u{301}\" \\ …", "日本語 ไทย עברית"] {

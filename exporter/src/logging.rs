@@ -1,5 +1,6 @@
 //! Writes log lines to standard error, as text or as JSON.
 
+mod dependencies;
 mod panics;
 mod queue;
 
@@ -8,13 +9,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::options::{LogFormat, LogOptions};
+use dependencies::DependencyLimit;
 use queue::{Limits, LineQueue};
 
 /// The maximum size of each queue of lines.
@@ -53,7 +55,7 @@ struct Escaped<W>(W);
 
 /// Starts logging without a queue. Each call that logs a line writes this line before it returns.
 pub(crate) fn start(options: LogOptions) {
-    subscribe(options, || Escaped(io::stderr()));
+    subscribe(options, None, || Escaped(io::stderr()));
 }
 
 /// Starts logging with a queue, for an exporter that serves metrics. A separate thread writes the log lines. So if no
@@ -77,7 +79,9 @@ pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Res
     let (counter, output) = (dropped.clone(), "standard output");
     let stdout = LineQueue::start("stdout", io::stdout(), LIMITS, counter, report(output))?;
     let lines = stderr.clone();
-    let filter = subscribe(options, move || Escaped(lines.clone()));
+    let filter = subscribe(options, Some(dropped.clone()), move || {
+        Escaped(lines.clone())
+    });
     panics::add_to(stderr.clone());
     let level = LogLevel {
         json: options.format == LogFormat::Json,
@@ -99,8 +103,12 @@ pub(crate) fn write_last(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Starts logging with `writer`.
-fn subscribe<W>(options: LogOptions, writer: W) -> reload::Handle<Targets, Registry>
+/// Starts logging with `writer`. `dropped` counts the lines of libraries that are dropped because there are too many.
+fn subscribe<W>(
+    options: LogOptions,
+    dropped: Option<IntCounter>,
+    writer: W,
+) -> reload::Handle<Targets, Registry>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -114,7 +122,7 @@ where
     };
     // `try_init` fails only if logging was started before. The old logging then stays in use.
     let _ = tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(lines.with_filter(filter.and(DependencyLimit::new(dropped))))
         .try_init();
     handle
 }
@@ -133,8 +141,11 @@ fn targets(verbosity: i64) -> Targets {
         return targets;
     }
     // The log lines of kube are disabled: kube logs every failed request, but does not name the resource. The watches
-    // of the library log each failure once, and name the resource.
-    targets.with_target("kube_client", LevelFilter::OFF)
+    // of the library log each failure once, and name the resource. The log lines of h2 are about malformed frames of
+    // clients, and do not name the client.
+    targets
+        .with_target("kube_client", LevelFilter::OFF)
+        .with_target("h2", LevelFilter::OFF)
 }
 
 /// Returns a log line with escaped control characters. The line break at its end stays. Color codes also stay, because

@@ -9,7 +9,29 @@ const HIDDEN: &str = "(hidden, because the value is not a path)";
 const PEM: &str = "-----BEGIN";
 /// The first characters of secrets: of a PEM text in Base64, of a token (a JWT), and of private keys in Base64 without
 /// the lines of PEM.
-const STARTS: [&str; 6] = ["LS0tLS1CRUdJTi", "eyJ", "MIIE", "MIGH", "MHcCAQ", "MC4CAQ"];
+const STARTS: [&str; 18] = [
+    "LS0tLS1CRUdJTi",
+    "eyJ",
+    "MIIE",
+    "MIGH",
+    "MHcCAQ",
+    "MC4CAQ",
+    // The first characters of the tokens of clouds, of Kubernetes distributions, and of other programs.
+    "k8s-aws-v1.",
+    "sha256~",
+    "kubeconfig-user-",
+    "kubeconfig-u-",
+    "token-",
+    "ya29.",
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "glpat-",
+    "hvs.",
+    "xox",
+];
+/// A name with at least this number of characters may be a token.
+const TOKEN: usize = 20;
 /// Maximum length of a file name on common file systems, in bytes.
 const LONGEST_NAME: usize = 255;
 
@@ -22,7 +44,11 @@ const LONGEST_NAME: usize = 255;
 /// - The value contains the start of a PEM text.
 /// - A part of the value starts as a PEM text in Base64, a private key in Base64 or a JWT does. The value may be at the end of a longer path,
 ///   because programs add a directory to relative paths.
+/// - A part of the value starts as the tokens of some well-known programs do, or with `Bearer`.
+/// - The last name of the path is a bootstrap token, or it is a long name that looks random and has no usual extension.
 /// - The value contains a name that is longer than 255 bytes.
+///
+/// Other secrets, such as short passwords, cannot be told from file names.
 #[must_use]
 pub fn shown_path(path: &Path) -> Cow<'_, str> {
     let text = path.to_string_lossy();
@@ -32,8 +58,34 @@ pub fn shown_path(path: &Path) -> Cow<'_, str> {
         || parts.any(|part| {
             let part = part.trim_start_matches(['"', '\'']);
             part.len() > LONGEST_NAME || STARTS.iter().any(|start| part.starts_with(start))
-        });
+        })
+        || text.split('/').any(|name| name.starts_with("Bearer "))
+        || text.rsplit('/').next().is_some_and(may_be_token);
     if is_hidden { HIDDEN.into() } else { text }
+}
+
+/// Whether the last name of a path may be a token: a bootstrap token, or a long name with upper-case letters, lower-case
+/// letters and digits, or only hexadecimal digits, and without a usual extension.
+fn may_be_token(name: &str) -> bool {
+    if let Some((id, secret)) = name.split_once('.')
+        && (id.len(), secret.len()) == (6, 16)
+        && is_alphanumeric(id)
+        && is_alphanumeric(secret)
+    {
+        return true;
+    }
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    if name.len() < TOKEN || extension.is_some_and(|own| own.len() <= 5 && is_alphanumeric(own)) {
+        return false;
+    }
+    let has = |is: fn(&u8) -> bool| name.as_bytes().iter().any(|byte| is(byte));
+    let is_mixed =
+        has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
+    is_mixed || name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_alphanumeric(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -57,6 +109,15 @@ mod tests {
             "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
             "/etc/MIGHAgEAMBMGByqGSM49AgEGCCqG/SM49",
             &long,
+            "abcdef.0123456789abcdef",
+            "/etc/ksm/abcdef.0123456789abcdef",
+            "k8s-aws-v1.aHR0cHM6Ly9zdHM",
+            "sha256~Zm9vYmFyYmF6cXV1eA",
+            "kubeconfig-user-abc:xyz",
+            "Bearer abc",
+            "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            "/run/Zm9vYmFyYmF6cXV1eHF1dXg1Mg==",
+            "d41d8cd98f00b204e9800998ecf8427e",
         ] {
             assert_eq!(shown_path(Path::new(hidden)), HIDDEN, "{hidden:?}");
         }
@@ -67,6 +128,11 @@ mod tests {
             "/etc/web/server.key",
             "../my keys/eye.pem",
             "C:\\web\\server.key",
+            "/var/run/secrets/kubernetes.io/serviceaccount/token",
+            "/var/run/secrets/..2026_11_30_14_27_42.1234567890/ca.crt",
+            "kube-state-metrics-config-2026.yaml",
+            "/Users/Somebody1/Projects2026/ClusterProduction3.kubeconfig.yaml",
+            "my-long-service-account-name-2",
             "schl\u{fc}ssel.pem",
             &long,
         ] {

@@ -45,6 +45,11 @@ pub(crate) enum ClusterError {
     ProxyUrl { file: String, source: InvalidProxy },
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
+    #[error(
+        "the kubeconfig names another API server ({named}); requests still go to {used}, until a reload of the \
+         configuration is complete"
+    )]
+    OtherServer { used: String, named: String },
     #[error("{0}")]
     Identity(String),
     #[error("{0}")]

@@ -2,12 +2,16 @@
 //!
 //! It tries to renew them when a file with credentials changes, shortly before the credentials expire, and when the
 //! server refuses the credentials of a plugin.
+//!
+//! The client always sends its requests to the same API server. If the kubeconfig names another server, a reload of the
+//! configuration creates another client. Otherwise a watch could continue at another server, and the exporter would mix
+//! the objects of two clusters.
 
 use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 use kube::Client;
 use kube::client::{AuthError, Body};
 use tokio::sync::{mpsc, watch};
@@ -32,6 +36,10 @@ const REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// Replaces a client when its credentials change.
 struct Renewal {
     access: Access,
+    /// The URL of the API server.
+    server: Uri,
+    /// Whether a warning has named that the certificate of the server is not verified.
+    has_warned: bool,
     current: watch::Sender<Current>,
     file_watcher: FileWatcher,
     /// Whether a credential plugin provides the credentials. If the server refuses these credentials, the exporter runs
@@ -78,11 +86,9 @@ pub(super) async fn client(
         config.cluster_url.to_string(),
         config.default_namespace.clone(),
     );
-    if config.accept_invalid_certs {
-        tracing::warn!(
-            "the certificate of {url} is not verified, because insecure-skip-tls-verify is set; to \
-             verify it, set certificate-authority instead"
-        );
+    let (server, has_warned) = (config.cluster_url.clone(), config.accept_invalid_certs);
+    if has_warned {
+        warn_of_unverified(&server);
     }
     if connection.withholds_credentials {
         tracing::warn!(
@@ -125,6 +131,8 @@ pub(super) async fn client(
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
+        server,
+        has_warned,
         current,
         file_watcher,
         has_plugin,
@@ -167,6 +175,13 @@ async fn usable(
         let problem = current.borrow().problem.clone();
         kube::Error::Auth(AuthError::AuthExec(problem.unwrap_or_default()))
     })
+}
+
+fn warn_of_unverified(url: &Uri) {
+    tracing::warn!(
+        "the certificate of {url} is not verified, because insecure-skip-tls-verify is set; to verify it, remove \
+         insecure-skip-tls-verify, and set certificate-authority"
+    );
 }
 
 /// Waits until the last client is dropped.
@@ -262,7 +277,18 @@ impl Renewal {
                                to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
             }
+            Ok(connection) if connection.config.cluster_url != self.server => {
+                Err(ClusterError::OtherServer {
+                    used: self.server.to_string(),
+                    named: connection.config.cluster_url.to_string(),
+                })
+            }
             Ok(connection) => {
+                let is_unverified = connection.config.accept_invalid_certs;
+                if is_unverified && !self.has_warned {
+                    warn_of_unverified(&self.server);
+                }
+                self.has_warned = is_unverified;
                 self.trusts_system = connection.empty_authority.is_some();
                 self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
                 connect(connection).await
@@ -434,6 +460,8 @@ mod tests {
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),
             access,
+            server: Uri::from_static("https://127.0.0.1:1"),
+            has_warned: false,
             current,
             has_plugin: true,
             trusts_system: false,

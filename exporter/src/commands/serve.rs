@@ -494,8 +494,13 @@ async fn auth(configuration: &Configuration) -> Result<Option<AuthFilter>, AnyEr
         return Ok(None);
     }
     let client = cluster::client(&configuration.options.source).await;
-    let (client, _) =
+    let (client, url) =
         client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
+    if url.starts_with("http://") {
+        tracing::warn!(
+            "--auth-filter sends the tokens of clients to {url} without encryption; use an https:// URL"
+        );
+    }
     let limits = configuration.options.server.auth_limits;
     Ok(Some(AuthFilter::new(client, limits)))
 }

@@ -153,6 +153,11 @@ pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
                        use --kubeconfig for credentials";
         return Err(problem.into());
     }
+    if text.contains(['?', '#']) {
+        return Err(
+            "has a query or a fragment, which the exporter does not send; remove it".into(),
+        );
+    }
     let is_host = |authority: &http::uri::Authority| {
         authority.port_u16().is_some() || authority.host() == authority.as_str()
     };

@@ -30,6 +30,12 @@ pub(crate) enum ConfigurationError {
     Config(#[from] OptionsFileError),
     #[error(transparent)]
     Options(#[from] OptionsError),
+    #[error(
+        "the kubeconfig {} is missing or empty now, so another file of $KUBECONFIG would name the API server; restore the \
+         file, or restart the exporter to use the other files",
+        config_file::shown_path(.0)
+    )]
+    Kubeconfig(PathBuf),
 }
 
 /// A configuration file about which the exporter has metrics, and the content that is in use.
@@ -153,11 +159,15 @@ impl Configuration {
             Some(running) => running.options.reload(flags, file)?,
         };
         warnings.extend(of_options);
+        let is_named = !options.source.kubeconfig.is_empty();
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();
-        let kubeconfig = kubeconfig
+        let kubeconfig: Vec<_> = kubeconfig
             .map(|path| FileContent::read(path, file_limits::KUBECONFIG))
             .collect();
+        if let Some(running) = running.filter(|_| !is_named) {
+            running.refuse_lost(&kubeconfig)?;
+        }
         Ok(Self {
             options,
             is_blank,
@@ -165,6 +175,22 @@ impl Configuration {
             options_file: options_file.map(|file| if is_used { file } else { file.unusable() }),
             kubeconfig,
         })
+    }
+
+    /// Returns an error if a file of the kubeconfig had content, and is now missing or empty. The file may be missing for
+    /// a short time while a program writes it. Without its content, the next file of `$KUBECONFIG` could name another
+    /// API server.
+    fn refuse_lost(&self, now: &[FileContent]) -> Result<(), ConfigurationError> {
+        let has_several = self.kubeconfig.len() > 1;
+        let mut before = self.kubeconfig.iter().filter(|own| !own.is_blank());
+        let is_lost = |own: &&FileContent| {
+            let new = now.iter().find(|new| new.path == own.path);
+            new.is_none_or(FileContent::is_blank)
+        };
+        match before.find(is_lost).filter(|_| has_several) {
+            Some(lost) => Err(ConfigurationError::Kubeconfig(lost.path.clone())),
+            None => Ok(()),
+        }
     }
 
     /// The files whose changes cause a reload. Manifests and credentials are not included, because the sources watch
@@ -270,6 +296,12 @@ impl FileContent {
     fn read(path: PathBuf, limit: u64) -> Self {
         let content = config_file::read(&path, limit).ok();
         Self { path, content }
+    }
+
+    /// Whether the file is missing, or contains only white space.
+    fn is_blank(&self) -> bool {
+        let content = self.content.as_deref().unwrap_or_default();
+        content.trim_ascii().is_empty()
     }
 
     fn unusable(self) -> Self {

@@ -19,6 +19,7 @@ use prometheus::{Histogram, IntCounter};
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::election::Leadership;
+use crate::redaction::HIDDEN;
 use crate::telemetry::{self, Scrape, Telemetry};
 
 /// The body of a response, which records the duration and the size of the response.
@@ -99,13 +100,32 @@ fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
         ended: SystemTime::now(),
         client: (request.extensions.get::<Peer>()).map(|peer| peer.address().ip()),
         user_agent: telemetry::shortened(&user_agent.unwrap_or_default()),
-        query: telemetry::shortened(request.uri.query().unwrap_or_default()),
+        query: telemetry::shortened(&shown_query(request.uri.query().unwrap_or_default())),
         format,
         encoding,
         bytes: 0,
         duration: Duration::ZERO,
         is_complete: false,
     }
+}
+
+/// Returns a query for the landing page. Values of parameters that the exporter does not know are hidden, because a proxy
+/// may send a credential of its clients as a parameter.
+fn shown_query(query: &str) -> String {
+    let shown = |pair: &str| {
+        let key = pair.split('=').next().unwrap_or_default();
+        let name: String = form_urlencoded::parse(key.as_bytes())
+            .map(|(name, _)| name)
+            .collect();
+        match (PARAMETERS.contains(&&*name), pair.contains('=')) {
+            (true, _) => pair.to_owned(),
+            (false, true) => format!("{key}={HIDDEN}"),
+            (false, false) => HIDDEN.to_owned(),
+        }
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs: Vec<_> = pairs.take(MAX_PAIRS).map(shown).collect();
+    pairs.join("&")
 }
 
 /// Returns the values that the labels `format` and `encoding` have for a response.
@@ -153,6 +173,11 @@ pub(super) async fn own(State(app): State<Arc<AppState>>, query: Query) -> Respo
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
+
+/// The parameters of `/metrics`.
+const PARAMETERS: [&str; 4] = ["resources", "exclude_resources", "namespace", "name[]"];
+/// Maximum number of parameters that the landing page shows for one client.
+const MAX_PAIRS: usize = 100;
 
 // === impl Measured ===
 
@@ -204,5 +229,22 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Measured<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_shows_no_value_of_an_unknown_parameter() {
+        let query =
+            "resources=pods,nodes&namespace=a&name%5B%5D=kube_pod_info&exclude_resources=jobs";
+        assert_eq!(shown_query(query), query);
+        assert_eq!(
+            shown_query("access_token=s3cret&&resources=pods&s3cret&tok%65n=s3cret&resources"),
+            "access_token=[hidden]&resources=pods&[hidden]&tok%65n=[hidden]&resources"
+        );
+        assert_eq!(shown_query(""), "");
     }
 }

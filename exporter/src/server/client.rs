@@ -9,14 +9,18 @@ use http::{HeaderMap, HeaderName};
 use prometheus_web_config::PasswordVerified;
 
 /// Headers that proxies add to requests.
-const FORWARDING: [HeaderName; 6] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("via"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
+const FORWARDING: [&str; 8] = [
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-real-ip",
 ];
+/// The starts of the names of further headers that proxies add to requests.
+const FORWARDING_STARTS: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
 /// Information about the connection of a request. Every request has a `Connection` in its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +67,13 @@ fn loopback(address: SocketAddr) -> Option<IpAddr> {
 fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
     let ip = peer.address().ip();
     let is_first_loopback = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
-    let is_forwarded = |name: &HeaderName| request.headers().contains_key(name);
+    let is_forwarded = |name: &HeaderName| {
+        let starts = |start: &&str| name.as_str().starts_with(*start);
+        FORWARDING.contains(&name.as_str()) || FORWARDING_STARTS.iter().any(|start| starts(&start))
+    };
     is_first_loopback
         && loopback(listens_on).is_none()
-        && !FORWARDING.iter().any(is_forwarded)
+        && !request.headers().keys().any(is_forwarded)
         && names_loopback(request.uri().host(), request.headers())
 }
 
@@ -125,7 +132,14 @@ mod tests {
         for peer in ["10.0.0.1:5", "127.0.0.6:5", "[2001:db8::1]:5"] {
             assert!(!local(peer, "[::]:8081", &[host]), "{peer}");
         }
-        for name in ["X-Forwarded-For", "Forwarded", "Via"] {
+        for name in [
+            "X-Forwarded-For",
+            "X-Forwarded-Port",
+            "X-Envoy-External-Address",
+            "True-Client-IP",
+            "Forwarded",
+            "Via",
+        ] {
             let fields = [host, (name, "10.0.0.1")];
             assert!(!local("127.0.0.1:5", "[::]:8081", &fields), "{name}");
         }

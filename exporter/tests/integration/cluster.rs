@@ -67,6 +67,75 @@ fn the_api_server_is_that_of_the_flag_or_of_the_kubeconfig() {
 }
 
 #[test]
+fn until_the_lists_of_another_server_are_complete_the_previous_one_is_watched() {
+    let (first, second) = (Api::start(&[]), Api::start(&[]));
+    first.put("namespaces", namespace("of-first"));
+    second.put("namespaces", namespace("of-second"));
+    // The lists of the second server never become complete.
+    second.fail("nodes");
+    let directory = Directory::new("other-server");
+    let kubeconfig = directory.write("config", &first.kubeconfig());
+    let arguments = ["--kubeconfig", &kubeconfig, "--resources=nodes,namespaces"];
+    let exporter = Exporter::serving(&arguments);
+    exporter.next_line();
+    directory.write("config", &second.kubeconfig());
+    eventually("the second server is asked for nodes", || {
+        (second.count("/api/v1/nodes") > 1).then_some(())
+    });
+    // The watches must be opened again.
+    first.cut();
+    first.put("namespaces", namespace("later"));
+    let names = || {
+        let text = exporter.get("/metrics").text();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("kube_namespace_created{"));
+        let names = lines.filter_map(|line| line.split('"').nth(1));
+        let mut names: Vec<_> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    };
+    eventually("the watch goes on at the first server", || {
+        (names() == ["later", "of-first"]).then_some(())
+    });
+    second.put("namespaces", namespace("later-of-second"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(names(), ["later", "of-first"]);
+    exporter.tells("the kubeconfig names another API server");
+}
+
+#[test]
+fn a_kubeconfig_of_several_files_does_not_lose_one_at_run_time() {
+    let (first, second) = (Api::start(&[]), Api::start(&[]));
+    first.put("namespaces", namespace("of-first"));
+    second.put("namespaces", namespace("of-second"));
+    let directory = Directory::new("several-kubeconfigs");
+    let one = directory.write("one", &first.kubeconfig());
+    // Both files use the same names for the cluster, the user and the context, so the first file takes precedence.
+    let two = directory.write("two", &second.kubeconfig());
+    let mut command = std::process::Command::new(PROGRAM);
+    command.arg("--resources=namespaces").args(PORTS);
+    let exporter = Exporter::of_command(command.env("KUBECONFIG", format!("{one}:{two}")));
+    exporter.next_line();
+    let shows = |name: &str| exporter.get("/metrics").text().contains(name);
+    assert!(shows("of-first"));
+    for removes in [false, true] {
+        match removes {
+            false => std::fs::write(&one, "").unwrap(),
+            true => std::fs::remove_file(&one).unwrap(),
+        }
+        exporter.tells("is missing or empty now");
+        assert!(shows("of-first") && !shows("of-second"));
+        directory.write("one", &first.kubeconfig());
+    }
+    // Another server in the first file is used.
+    directory.write("one", &second.kubeconfig());
+    eventually("the second server is used", || {
+        shows("of-second").then_some(())
+    });
+}
+
+#[test]
 fn without_flags_the_kubeconfig_is_that_of_kubectl() {
     let (named, at_home) = (Api::start(&[]), Api::start(&[]));
     let directory = Directory::new("home");

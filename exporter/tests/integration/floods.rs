@@ -225,6 +225,31 @@ fn floods_of_control_frames_are_cut_and_logged_once() {
 }
 
 #[test]
+fn frames_that_answer_nothing_fill_no_log() {
+    let exporter = Exporter::start(&[]);
+    for _ in 0..3 {
+        let mut stream = connect_from([127, 0, 0, 1], &exporter.main, SMALL).unwrap();
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, &[]));
+        // These frames are below the limit on control frames. Each frame acknowledges a PING that nobody has sent.
+        let mut acknowledgement = frame(6, &[7; 8]);
+        acknowledgement[4] = 1;
+        bytes.extend(acknowledgement.repeat(500));
+        // Streams that the client opens and resets at once.
+        for stream in (1..60_u8).step_by(2) {
+            let mut headers = frame(1, &[0x82, 0x86, 0x84, 0x41, 1, b'x']);
+            let mut reset = frame(3, &[0, 0, 0, 8]);
+            (headers[4], headers[8], reset[8]) = (5, stream, stream);
+            bytes.extend(headers.into_iter().chain(reset));
+        }
+        stream.write_all(&bytes).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(exporter.get("/livez").status == 200);
+    assert_eq!(exporter.log(), "");
+}
+
+#[test]
 fn a_request_of_http_1_1_names_one_valid_host() {
     let exporter = Exporter::start(&[]);
     for (fields, status) in [
