@@ -82,8 +82,12 @@ fn until_the_lists_of_another_server_are_complete_the_previous_one_is_watched() 
     eventually("the second server is asked for nodes", || {
         (second.count("/api/v1/nodes") > 1).then_some(())
     });
-    // The watches must be opened again.
+    // The exporter must open its watches again.
     first.cut();
+    let path = "/api/v1/namespaces";
+    eventually("the first server is asked for namespaces", || {
+        (first.count(path) > 0).then_some(())
+    });
     first.put("namespaces", namespace("later"));
     let names = || {
         let text = exporter.get("/metrics").text();
