@@ -191,6 +191,35 @@ fn families_of_one_name_that_differ_are_one_warning_each() {
     );
 }
 
+/// A document repeats a long key or name in each of its problems.
+#[test]
+fn long_keys_and_names_do_not_make_messages_long() {
+    let long = "x".repeat(100_000);
+    let metric = format!(
+        "{{ name: b, ? {long} : 1, labelsFromPath: {{ ? '{long}' : [[], [], '[{long}]'] }}, \
+         commonLabels: {{ ? '-{long}' : a }}, each: {{ type: '{long}', gauge: {{}} }} }}"
+    );
+    let config = of_widgets(&[
+        metric.as_str(),
+        &format!("{{ name: '{long}', each: {{ type: Gauge, gauge: {{}} }} }}"),
+    ]);
+    let config = config
+        .replace("acme.dev", &long)
+        .replace("Widget", &format!("W{long}"));
+    let error = Config::parse(&config).unwrap_err();
+    let problems: Vec<_> = error.problems().iter().chain(error.warnings()).collect();
+    assert!(problems.len() > 4, "{error}");
+    for problem in problems {
+        assert!(
+            problem.to_string().len() < 3_000,
+            "{}",
+            problem.to_string().len()
+        );
+    }
+    let ends = error.warnings()[0].path.ends_with("x... (100000 bytes)");
+    assert!(ends, "{}", error.warnings()[0]);
+}
+
 #[test]
 fn only_the_families_that_have_errors_can_be_left_out() {
     let metrics = of_widgets(&[

@@ -46,6 +46,9 @@ pub(super) enum FileValue {
 /// The maximum number of problems that one error message lists.
 const MOST_PROBLEMS: usize = 20;
 
+/// The maximum number of characters of an unknown key that messages show.
+const MOST_SHOWN: usize = 100;
+
 /// Why a key that is not in the table of options has no effect.
 const UNKNOWN: &str = "there is no such option";
 
@@ -232,7 +235,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         while let Some(key) = map.next_key::<String>()? {
             let Some((key, form)) = form(&key) else {
                 map.next_value::<IgnoredAny>()?;
-                file.unknown.push(key);
+                file.unknown.push(shown(key));
                 continue;
             };
             if self.left_out.contains(key) {
@@ -266,6 +269,14 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         }
         file.unknown.sort();
         Ok(file)
+    }
+}
+
+/// Returns a key for messages. A very long key is truncated.
+fn shown(key: String) -> String {
+    match key.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}...", &key[..end]),
+        None => key,
     }
 }
 
