@@ -86,10 +86,27 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text. Returns `None` if the text has no document. Does not check later documents.
+/// Reads the only document of a text. Returns `None` if the text has no document.
+///
+/// A later document is an error, because a reader of the first document would ignore it. Later documents may be empty:
+/// for example, a text may end with `---`.
 #[cfg(any(feature = "custom-resources", test))]
-pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
-    Documents::new(text, 1).next().transpose()
+pub(crate) fn only_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
+    let mut documents = Documents::new(text, 1);
+    let first = documents.next().transpose()?;
+    for later in documents {
+        let later = later?;
+        if !later.is_null() {
+            return Err(SyntaxError {
+                line: later.line,
+                problem: String::from(
+                    "a second YAML document begins after `---`, but only one document is read; move the content into \
+                     the first document, or remove it",
+                ),
+            });
+        }
+    }
+    Ok(first)
 }
 
 // === impl Documents ===

@@ -58,11 +58,12 @@ impl Config {
     /// ```
     pub const MAX_FAMILIES: usize = MAX_FAMILIES;
 
-    /// Reads the first document of a YAML or JSON text.
+    /// Reads a YAML or JSON text with one document.
     ///
     /// # Errors
     ///
-    /// Returns all errors in the document together. Each error has a line and a path.
+    /// Returns all errors in the document together. Each error has a line and a path. A second YAML document with
+    /// content is an error.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::parse_with(text, |_, _| {})
     }

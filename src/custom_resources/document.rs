@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::problem::{ConfigProblem, shown};
-use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
+use crate::yaml::{MapProblem, Merges, Node, Value, entries, only_document};
 
 /// A string and its line.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +141,7 @@ impl Reader {
 
     pub(super) fn document(&mut self, text: &str) -> Vec<Resource> {
         self.room = (text.len().saturating_mul(VALUE_SIZE + 1)).saturating_add(FREE_SIZE);
-        let root = match first_document(text) {
+        let root = match only_document(text) {
             Ok(Some(root)) => root,
             Ok(None) => {
                 self.problem("", 0, "the configuration is empty; add `spec.resources`");

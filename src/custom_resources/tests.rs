@@ -220,6 +220,37 @@ fn long_keys_and_names_do_not_make_messages_long() {
     assert!(ends, "{}", error.warnings()[0]);
 }
 
+/// kube-state-metrics ignores all documents after the first. If the crate did the same, metrics would be missing
+/// without a message.
+#[test]
+fn a_second_document_with_content_is_an_error() {
+    let config = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
+    for ending in [
+        "---",
+        "---\n",
+        "---\n# nothing\n",
+        "...\n",
+        "---\n---\n",
+        "---\nnull\n",
+    ] {
+        let parsed = Config::parse(&format!("---\n{config}{ending}"));
+        assert_eq!(parsed.unwrap().family_names().count(), 1, "{ending}");
+    }
+    for second in [&*config, "a\n", "{}\n"] {
+        for parse in [Config::parse, Config::parse_valid_families] {
+            let error = parse(&format!("{config}---\n# more\n{second}")).unwrap_err();
+            assert_eq!(error.problems().len(), 1, "{error}");
+            assert_eq!(error.problems()[0].line, 8, "{error}");
+            assert!(
+                error.to_string().contains("a second YAML document"),
+                "{error}"
+            );
+        }
+    }
+    assert!(Config::parse(&format!("{config}---\n[")).is_err());
+    assert!(Config::parse(&format!("---\n---\n{config}")).is_err());
+}
+
 #[test]
 fn only_the_families_that_have_errors_can_be_left_out() {
     let metrics = of_widgets(&[

@@ -140,11 +140,11 @@ fn key_text(key: &Node) -> Option<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::first_document;
+    use super::super::only_document;
     use super::*;
 
     fn json(text: &str) -> Result<String, (usize, String)> {
-        let root = first_document(text).unwrap().unwrap();
+        let root = only_document(text).unwrap().unwrap();
         to_json(&root, text.len()).map_err(|error| (error.line, error.problem))
     }
 

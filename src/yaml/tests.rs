@@ -3,7 +3,7 @@
 use super::*;
 
 fn root(text: &str) -> Arc<Node> {
-    first_document(text).unwrap().unwrap()
+    only_document(text).unwrap().unwrap()
 }
 
 fn texts(text: &str) -> Vec<String> {
@@ -37,10 +37,12 @@ fn texts_are_what_was_written() {
 }
 
 #[test]
-fn only_the_first_document_is_read_and_an_empty_stream_has_none() {
-    assert_eq!(texts("[a]\n---\n[b"), ["a"]);
+fn a_second_document_is_an_error_and_an_empty_stream_has_none() {
+    assert_eq!(texts("[a]\n---\n# nothing\n"), ["a"]);
+    assert_eq!(only_document("[a]\n---\n[b]").unwrap_err().line, 3);
+    assert!(only_document("[a]\n---\n[b").is_err());
     for empty in ["", " \n\n", "# nothing\n"] {
-        assert!(first_document(empty).unwrap().is_none(), "{empty:?}");
+        assert!(only_document(empty).unwrap().is_none(), "{empty:?}");
     }
     assert!(root("---\n").is_null());
     assert!(root("null").is_null());
@@ -49,9 +51,9 @@ fn only_the_first_document_is_read_and_an_empty_stream_has_none() {
 #[test]
 fn aliases_share_and_unknown_or_circular_ones_are_errors() {
     assert_eq!(texts("[&a x, *a]"), ["x", "x"]);
-    assert_eq!(first_document("\n[*a]").unwrap_err().line, 2);
-    assert!(first_document("&a [*a]").is_err());
-    assert!(first_document("a: [").is_err());
+    assert_eq!(only_document("\n[*a]").unwrap_err().line, 2);
+    assert!(only_document("&a [*a]").is_err());
+    assert!(only_document("a: [").is_err());
 }
 
 #[test]

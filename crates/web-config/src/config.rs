@@ -62,9 +62,10 @@ impl WebConfig {
         let content = files.read(path)?;
         let md5 = Md5::digest(&content).into();
         let text = config_file::text(content)?;
+        let text = config_file::without_empty_documents(&text);
         // An empty file is valid, and has no settings.
-        let document = serde_saphyr::from_str::<Option<Document>>(&text);
-        let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
+        let document = serde_saphyr::from_str::<Option<Document>>(text);
+        let document = document.map_err(|error| config_file::yaml_problem(&error, text, KEYS))?;
         let document = document.unwrap_or_default();
         let http = document.http_server_config;
         let mut tls = document

@@ -484,6 +484,22 @@ async fn the_interval_0_disables_the_limit_of_the_rate() {
 }
 
 #[test]
+fn empty_documents_at_the_end_are_ignored_and_others_refused() {
+    let directory = Directory::new();
+    let path = directory.write(
+        "web.yaml",
+        "http_server_config: {http2: false}\n---\n# nothing\n",
+    );
+    assert!(!WebConfigFile::open(&path).unwrap().in_use().http2());
+    directory.write(
+        "web.yaml",
+        "http_server_config: {http2: false}\n---\nbasic_auth_users: {}\n",
+    );
+    let error = WebConfigFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("there is more than one document"), "{error}");
+}
+
+#[test]
 fn a_text_in_place_of_a_section_is_an_error() {
     let directory = Directory::new();
     for section in [

@@ -123,6 +123,7 @@ impl OptionsFile {
             path: path.to_owned(),
             problems,
         };
+        let text = config_file::without_empty_documents(text);
         // The code first checks only the syntax. So if a bracket is not closed, the error is about the bracket, and not
         // about a value with a wrong type.
         serde_saphyr::from_str::<IgnoredAny>(text)
@@ -527,6 +528,34 @@ mod tests {
             assert!(!error.contains("SECRET"), "{text}: {error}");
             assert!(error.contains(": line "), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn empty_documents_at_the_end_are_ignored_and_others_refused() {
+        for end in [
+            "---",
+            "---\n",
+            "--- # end\n",
+            "---\n\n# nothing\n",
+            "---\n---\n",
+            "...\n",
+        ] {
+            let file = parse(&format!("---\nport: 1\n{end}")).unwrap();
+            assert_eq!(
+                file.get("port"),
+                Some(&FileValue::Text("1".to_owned())),
+                "{end}"
+            );
+        }
+        for second in [
+            "---\nhost: a\n",
+            "---\n# more\nhost: a\n---\n",
+            "--- host\n",
+        ] {
+            let error = parse(&format!("port: 1\n{second}")).unwrap_err();
+            assert!(error.contains("there is more than one document"), "{error}");
+        }
+        assert!(parse("---\n---\n").unwrap().is_blank);
     }
 
     #[test]
