@@ -126,6 +126,26 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     assert_eq!(events.take(), ["empty", "reloaded"]);
 }
 
+/// An example is `cp -p` of a file with the same length and the same modification time.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_written_in_place_is_read_again_even_if_its_length_and_its_time_stay_the_same() {
+    let directory = Directory::new();
+    let path = directory.0.join("web.yaml");
+    let write = |http2: &str| {
+        fs::write(&path, format!("http_server_config: {{http2: {http2}}}\n")).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    write("true ");
+    let file = WebConfigFile::open(&path).unwrap();
+    assert!(file.current().http2());
+    // The clock of the file system may have a resolution of some milliseconds.
+    std::thread::sleep(Duration::from_millis(50));
+    write("false");
+    assert!(!file.current().http2());
+}
+
 /// An observer that delays a check of the file, like a file system that does not respond.
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicU32>);
