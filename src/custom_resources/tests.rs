@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
@@ -249,6 +249,55 @@ fn a_second_document_with_content_is_an_error() {
     }
     assert!(Config::parse(&format!("{config}---\n[")).is_err());
     assert!(Config::parse(&format!("---\n---\n{config}")).is_err());
+}
+
+#[test]
+fn a_note_about_a_state_does_not_show_a_secret() {
+    let notes = |kind: &str, path: &str, object: Value| {
+        let config = format!(
+            "spec:\n  resources:\n  - groupVersionKind: {kind}\n    labelsFromPath: {{ name: [metadata, name] }}\n    \
+             metrics:\n    - {{ name: a, each: {{ type: StateSet, stateSet: {{ labelName: s, list: [a], {path} }} }} }}\n"
+        );
+        check(&config, [object]).notes
+    };
+    let widget = "{ group: acme.dev, version: v1, kind: Widget }";
+    let object = |fields: Value| {
+        let mut object =
+            json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "w" } });
+        object["spec"] = fields;
+        object
+    };
+    let shown = notes(
+        widget,
+        "path: [spec, phase]",
+        object(json!({ "phase": "hunter2" })),
+    );
+    assert_eq!(
+        shown,
+        ["kube_customresource_a: w: `hunter2` is not in `list`, so all samples are 0"]
+    );
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "w" }, "data": { "phase": "hunter2" },
+    });
+    let passwords =
+        || object(json!({ "db-Password": "hunter2", "list": [{ "api_key": "hunter2" }] }));
+    for found in [
+        notes(
+            "{ version: v1, kind: Secret }",
+            "path: [data, phase]",
+            secret,
+        ),
+        notes(widget, "path: [spec, db-Password]", passwords()),
+        notes(
+            widget,
+            "path: [spec, list], valueFrom: [api_key]",
+            passwords(),
+        ),
+    ] {
+        let hidden = "kube_customresource_a: w: the state is not in `list`, so all samples are 0; the state is hidden, \
+                      because it may be secret";
+        assert_eq!(found, [hidden]);
+    }
 }
 
 #[test]
