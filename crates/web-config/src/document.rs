@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use crate::file_reader::FileReader;
@@ -41,7 +41,9 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) struct Document {
     pub(crate) tls_server_config: Option<TlsSection>,
     pub(crate) http_server_config: HttpSection,
-    pub(crate) basic_auth_users: BTreeMap<String, Spanned<String>>,
+    /// `None` if the file does not have the key. If the key has no value, the map is empty.
+    #[serde(deserialize_with = "present")]
+    pub(crate) basic_auth_users: Option<BTreeMap<String, Spanned<String>>>,
     pub(crate) rate_limit: Option<RateLimitSection>,
 }
 
@@ -109,6 +111,13 @@ pub(crate) enum PemError {
     NoCertificate,
     #[error("tls_server_config has no key; add key_file")]
     NoKey,
+}
+
+/// Deserializes the value of a key that exists.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 // === impl HttpSection ===

@@ -88,6 +88,10 @@ impl ReloadObserver for Recorder {
     fn file_is_empty(&self, _: &Path) {
         self.push("empty file".into());
     }
+
+    fn users_are_empty(&self, _: &Path) {
+        self.push("empty users".into());
+    }
 }
 
 const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
@@ -144,6 +148,35 @@ fn a_file_that_is_written_in_place_is_read_again_even_if_its_length_and_its_time
     std::thread::sleep(Duration::from_millis(50));
     write("false");
     assert!(!file.current().http2());
+}
+
+/// As in the exporter-toolkit, an empty map of users means that requests need no password.
+#[test]
+fn a_map_without_users_is_reported() {
+    let directory = Directory::new();
+    directory.write_pair();
+    for users in ["basic_auth_users: {}\n", "basic_auth_users:\n"] {
+        for (text, expected) in [
+            (users.to_owned(), &["empty users"][..]),
+            (format!("{TLS}{users}"), &["empty users"]),
+            (
+                format!("tls_server_config: {{}}\n{users}"),
+                &["empty", "empty users"],
+            ),
+        ] {
+            let path = directory.write("web.yaml", &text);
+            let events = Recorder::default();
+            let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+            assert!(!file.in_use().requires_password());
+            assert_eq!(events.take(), expected, "{text}");
+        }
+    }
+    let path = directory.write("web.yaml", TLS);
+    let events = Recorder::default();
+    let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+    directory.write("web.yaml", &format!("{TLS}basic_auth_users: {{}}\n"));
+    file.current();
+    assert_eq!(events.take(), ["empty users", "reloaded"]);
 }
 
 /// An observer that delays a check of the file, like a file system that does not respond.
