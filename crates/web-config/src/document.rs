@@ -146,7 +146,9 @@ impl TlsSection {
         self
     }
 
-    /// Returns `true` if the section has none of the keys that enable TLS in the exporter-toolkit.
+    /// Returns `true` if the section has none of the keys that enable TLS in the exporter-toolkit, and no
+    /// `client_allowed_sans`. The toolkit ignores `client_allowed_sans` without a certificate. Then every client may
+    /// connect, although the file names the allowed clients.
     pub(crate) fn is_disabled(&self) -> bool {
         let texts = [
             &self.cert,
@@ -155,7 +157,9 @@ impl TlsSection {
             &self.client_auth_type,
         ];
         let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
-        texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
+        texts.iter().all(|text| text.is_empty())
+            && files.iter().all(|file| file.is_none())
+            && self.client_allowed_sans.is_empty()
     }
 
     /// Reads the certificates and the key. Each of them is in the section, or in a file that the section names.

@@ -418,6 +418,10 @@ fn an_error_names_the_file_the_key_and_the_cure() {
     directory.write_pair();
     for (text, problem) in [
         (
+            "tls_server_config: {client_allowed_sans: [ann]}",
+            "tls_server_config has no certificate; add cert_file",
+        ),
+        (
             "tls_server_config: {key_file: server.key}",
             "tls_server_config has no certificate; add cert_file",
         ),
