@@ -86,10 +86,27 @@ struct Open {
     anchor: usize,
 }
 
-/// Reads the first document of a text. Returns `None` if the text has no document. Does not check later documents.
+/// The first document of a text.
 #[cfg(any(feature = "custom-resources", test))]
-pub(crate) fn first_document(text: &str) -> Result<Option<Arc<Node>>, SyntaxError> {
-    Documents::new(text, 1).next().transpose()
+#[derive(Debug)]
+pub(crate) struct FirstDocument {
+    /// The root of the document; `None` if the text has no document.
+    pub(crate) root: Option<Arc<Node>>,
+    /// The line of the first later document that is not empty.
+    pub(crate) later: Option<usize>,
+}
+
+/// Reads the first document of a text. Later documents may be empty: for example, a text may end with `---`.
+#[cfg(any(feature = "custom-resources", test))]
+pub(crate) fn first_document(text: &str) -> Result<FirstDocument, SyntaxError> {
+    let mut documents = Documents::new(text, 1);
+    let root = documents.next().transpose()?;
+    let later = documents.find_map(|later| match later {
+        Ok(later) if later.is_null() => None,
+        Ok(later) => Some(later.line),
+        Err(error) => Some(error.line),
+    });
+    Ok(FirstDocument { root, later })
 }
 
 // === impl Documents ===

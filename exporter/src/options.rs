@@ -22,7 +22,7 @@ mod table;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use reader::{Phase, Reader};
+use reader::{Phase, Reader, first_messages};
 
 pub(crate) use file::{IgnoredKey, OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
@@ -125,11 +125,9 @@ impl Options {
         }
         if let Some((path, file)) = file {
             let path = config_file::shown_path(path);
-            warnings.extend(
-                file.unknown
-                    .iter()
-                    .map(|key| format!("{path}: there is no option `{key}`; the key is ignored")),
-            );
+            let unknown = (file.unknown.iter())
+                .map(|key| format!("{path}: there is no option `{key}`; the key is ignored"));
+            warnings.extend(first_messages(unknown, &path, ""));
         }
         Ok((options, warnings))
     }

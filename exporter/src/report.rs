@@ -20,4 +20,4 @@ pub(crate) use families::{FamilyReport, JsonReport, Report};
 pub(crate) use queries::queries;
 pub(crate) use remembered::Reports;
 pub(crate) use search::Search;
-pub(crate) use text::is_metric_name;
+pub(crate) use text::{is_metric_name, is_quoted_sample};

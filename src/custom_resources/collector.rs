@@ -80,7 +80,7 @@ impl CustomResourceCollector {
         for plan in &entry.metrics {
             let own = BaseLayer::new(Arc::clone(&plan.base), plan.common_labels.clone());
             let base = Base::new(Arc::clone(&inherited), own);
-            let errors = Arc::new(Counter::default());
+            let errors = Arc::new(Counter::of(resource));
             counters.push(FamilyCounter {
                 family: plan.name.clone(),
                 level: plan.error_level,

@@ -12,6 +12,7 @@ use super::expr::{Expr, ExprLabels};
 use super::kinds::KnownKind;
 use super::labels::{LabelPaths, constant_name};
 use super::path::Path;
+use super::problem::shown;
 use crate::family::MetricType;
 use crate::k8s::{METRIC_NAME, is_valid_label_name, is_valid_metric_name};
 
@@ -159,7 +160,7 @@ fn describe(group: &str, version: &str, kind: &str) -> String {
         "" => "*",
         text => text,
     };
-    let [group, version, kind] = [group, version, kind].map(star);
+    let [group, version, kind] = [group, version, kind].map(|text| shown(star(text)));
     format!("{group}/{version} {kind}")
 }
 
@@ -181,7 +182,11 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
                  built-in type",
             ),
             false => {
-                format!("there is no built-in type {version} {kind}; other types need a group")
+                format!(
+                    "there is no built-in type {} {}; other types need a group",
+                    shown(version),
+                    shown(kind)
+                )
             }
         };
         reader.warn(&place, resource.line, message);
@@ -198,7 +203,7 @@ fn entry(resource: Resource, reader: &mut Reader) -> Entry {
     let metrics = (resource.metrics.iter())
         .filter_map(|metric| {
             let name = &metric.name.text;
-            reader.metric = Some(name.clone()).filter(|name| !name.is_empty());
+            reader.metric = Some(shown(name).into_owned()).filter(|name| !name.is_empty());
             let plan = plan(&resource, &inherited, metric, reader);
             reader.metric = None;
             plan.map(Arc::new)
@@ -294,7 +299,10 @@ fn each(metric: &Metric, reader: &mut Reader) -> Option<Each> {
     } else {
         let message = match given {
             "" => String::from("the type is missing; use Gauge, StateSet or Info"),
-            _ => format!("`{given}` is not a type; use Gauge, StateSet or Info"),
+            _ => format!(
+                "`{}` is not a type; use Gauge, StateSet or Info",
+                shown(given)
+            ),
         };
         reader.problem(&format!("{place}.type"), line, message);
     }
@@ -417,7 +425,8 @@ fn label_name(name: &str, place: &str, line: usize, reader: &mut Reader) {
         reader.problem(place, line, message);
     } else if !is_valid_label_name(name) {
         let message = format!(
-            "`{name}` is not a label name; use letters, digits and `_`; the first character must not be a digit"
+            "`{}` is not a label name; use letters, digits and `_`; the first character must not be a digit",
+            shown(name)
         );
         reader.problem(place, line, message);
     }
@@ -432,8 +441,8 @@ fn path(text: &PathText, reader: &mut Reader) -> Path {
         let written = element.text.as_str();
         if Path::compile([written]).is_err() {
             let message = format!(
-                "`{written}` is not valid: brackets must contain `key=value`; write an index \
-                 without brackets"
+                "`{}` is not valid: brackets must contain `key=value`; write an index without brackets",
+                shown(written)
             );
             let place = format!("{}[{}]", text.place, element.at);
             reader.problem(&place, element.line, message);

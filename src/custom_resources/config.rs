@@ -58,7 +58,7 @@ impl Config {
     /// ```
     pub const MAX_FAMILIES: usize = MAX_FAMILIES;
 
-    /// Reads the first document of a YAML or JSON text.
+    /// Reads the first document of a YAML or JSON text. A later document with content causes a warning.
     ///
     /// # Errors
     ///

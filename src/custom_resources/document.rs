@@ -2,10 +2,9 @@
 //!
 //! The `place` of a part is its path in the document, such as `spec.resources[0].metrics[1]`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::problem::ConfigProblem;
+use super::problem::{ConfigProblem, shown};
 use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 
 /// A string and its line.
@@ -142,7 +141,13 @@ impl Reader {
 
     pub(super) fn document(&mut self, text: &str) -> Vec<Resource> {
         self.room = (text.len().saturating_mul(VALUE_SIZE + 1)).saturating_add(FREE_SIZE);
-        let root = match first_document(text) {
+        let document = first_document(text);
+        if let Some(line) = document.as_ref().ok().and_then(|own| own.later) {
+            let ignored = "a second YAML document begins after `---` and is ignored, as in kube-state-metrics; move its \
+                           content into the first document, or remove it";
+            self.warn("", line, ignored);
+        }
+        let root = match document.map(|own| own.root) {
             Ok(Some(root)) => root,
             Ok(None) => {
                 self.problem("", 0, "the configuration is empty; add `spec.resources`");
@@ -269,7 +274,8 @@ impl Reader {
 
     fn metric(&mut self, node: &Node, place: String) -> Metric {
         let name = node.get("name").and_then(|name| name.text());
-        self.metric = name.map(Cow::into_owned).filter(|name| !name.is_empty());
+        let name = name.filter(|name| !name.is_empty());
+        self.metric = name.map(|name| shown(&name).into_owned());
         let mut metric = Metric {
             line: node.line,
             ..Metric::default()
@@ -339,7 +345,7 @@ impl Reader {
 
     fn unknown(&mut self, place: &str, entry: &Entry<'_>) {
         let separator = if place.is_empty() { "" } else { "." };
-        let place = format!("{place}{separator}{}", entry.key);
+        let place = format!("{place}{separator}{}", shown(&entry.key));
         self.warn(&place, entry.line, "unknown key; it is ignored");
     }
 
@@ -494,7 +500,7 @@ impl Reader {
     fn constants(&mut self, node: &Node, place: &str) -> Labels<Constant> {
         let entries = self.map(node, place);
         let constants = entries.into_iter().map(|entry| {
-            let own = format!("{place}.{}", entry.key);
+            let own = format!("{place}.{}", shown(&entry.key));
             (entry.key, self.constant(entry.value, own))
         });
         constants.collect()
@@ -503,7 +509,7 @@ impl Reader {
     fn paths(&mut self, node: &Node, place: &str) -> Labels<PathText> {
         let entries = self.map(node, place);
         let paths = entries.into_iter().map(|entry| {
-            let own = format!("{place}.{}", entry.key);
+            let own = format!("{place}.{}", shown(&entry.key));
             (entry.key, self.path(entry.value, own))
         });
         paths.collect()
@@ -573,7 +579,7 @@ fn describe(node: &Node) -> String {
         if text.is_empty() {
             String::from("*")
         } else {
-            text.into_owned()
+            shown(&text).into_owned()
         }
     };
     format!("{}/{} {}", field("group"), field("version"), field("kind"))

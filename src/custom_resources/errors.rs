@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::resource::ResourceInfo;
+
 /// The errors of one family: the number of values that the family could not read.
 ///
 /// If a value cannot be read, only the sample of this value is missing.
@@ -47,6 +49,8 @@ pub(super) struct Counter {
     /// Notes about values that are unexpected but not errors. Notes contain values of objects, so only the subcommand
     /// `check` collects notes.
     notes: Mutex<Option<Vec<String>>>,
+    /// Whether the objects are Secrets, so that notes must not contain their values.
+    of_secrets: bool,
 }
 
 /// Maximum number of examples of errors.
@@ -55,6 +59,19 @@ const EXAMPLES: usize = 16;
 const LOOKED_AT: u64 = 256;
 
 impl Counter {
+    /// Creates a counter for objects of a kind.
+    pub(super) fn of(resource: &ResourceInfo) -> Self {
+        let of_secrets = resource.group().is_empty() && resource.kind() == "Secret";
+        Self {
+            of_secrets,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_of_secrets(&self) -> bool {
+        self.of_secrets
+    }
+
     pub(super) fn record(&self, message: impl FnOnce() -> String) {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         if before >= LOOKED_AT {

@@ -377,6 +377,12 @@ impl<'v> Evaluation<'v> {
         if !list.iter().any(|state| state == current) {
             self.errors.note(|| {
                 let key = self.object.key();
+                if self.errors.is_of_secrets() || self.each.reads_secret() {
+                    return format!(
+                        "{key}: the state is not in `list`, so all samples are 0; the state is hidden, because it may \
+                         be secret"
+                    );
+                }
                 format!("{key}: `{current}` is not in `list`, so all samples are 0")
             });
         }

@@ -84,6 +84,14 @@ impl Path {
         self.0.iter().all(|step| step.name().is_some())
     }
 
+    /// Whether an element of the path names a field that may have a secret, such as `password`.
+    pub(super) fn may_be_secret(&self) -> bool {
+        self.0.iter().any(|step| match step {
+            Step::Find(find) => is_secret_name(&find.text),
+            Step::Key(key) => is_secret_name(&key.name),
+        })
+    }
+
     /// Does the same as [`fields`](Self::fields) for a path that consists of the steps of `self` and then the steps of
     /// `behind`.
     pub(super) fn fields_with(&self, behind: &Self) -> String {
@@ -156,6 +164,21 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// Whether the name of a field, or a dotted path, shows that the value may be secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+    let words = [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "credential",
+        "privatekey",
+        "apikey",
+    ];
+    words.iter().any(|word| name.contains(word))
 }
 
 impl Find {

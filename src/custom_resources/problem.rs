@@ -1,5 +1,6 @@
 //! Problems in a configuration, each with its line and its path in the document.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::errors::{debug_is_display, one_per_line};
@@ -41,6 +42,23 @@ pub struct ConfigProblem {
 pub struct ConfigError {
     pub(super) problems: Vec<ConfigProblem>,
     pub(super) warnings: Vec<ConfigProblem>,
+}
+
+/// The maximum size of a key or name of the document in a path or in a message, in bytes. One long name can occur in
+/// many problems, so without this limit, the problems could need much more memory than the document.
+const MAX_SHOWN: usize = 256;
+
+/// Returns a key or name of the document for messages. A text above the limit is truncated, and ends with its length.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_SHOWN {
+        return Cow::Borrowed(text);
+    }
+    let start = (0..=MAX_SHOWN).rev().find_map(|end| text.get(..end));
+    Cow::Owned(format!(
+        "{}... ({} bytes)",
+        start.unwrap_or_default(),
+        text.len()
+    ))
 }
 
 impl ConfigError {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::compile::{Each, EachKind, Inherited, MetricPlan};
 use super::expr::Expr;
 use super::labels::LabelPaths;
-use super::path::Path;
+use super::path::{Path, is_secret_name};
 use crate::decode::ITEMS;
 
 /// Maximum number of fields that the decoder gets from one metric. If the metric reads more fields, the decoder gets
@@ -86,6 +86,19 @@ impl Each {
         below
             .map(|below| format!("{whole}{ITEMS}.{below}"))
             .collect()
+    }
+
+    /// Whether a field that the metric reads for its state may have a secret. The names of the fields decide.
+    pub(super) fn reads_secret(&self) -> bool {
+        let expressions = self.for_each.iter().chain(&self.expr);
+        let mut fields = expressions.flat_map(Expr::reads);
+        let value_from = match &self.kind {
+            EachKind::Gauge { value_from, .. } | EachKind::StateSet { value_from, .. } => {
+                value_from.may_be_secret()
+            }
+            EachKind::Info => false,
+        };
+        value_from || self.path.may_be_secret() || fields.any(|field| is_secret_name(&field))
     }
 
     /// Whether the metric reads the element itself, for the value of the sample or in the expression of a label.

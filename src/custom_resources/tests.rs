@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
@@ -189,6 +189,110 @@ fn families_of_one_name_that_differ_are_one_warning_each() {
             ),
         ]
     );
+}
+
+/// A document repeats a long key or name in each of its problems.
+#[test]
+fn long_keys_and_names_do_not_make_messages_long() {
+    let long = "x".repeat(100_000);
+    let metric = format!(
+        "{{ name: b, ? {long} : 1, labelsFromPath: {{ ? '{long}' : [[], [], '[{long}]'] }}, \
+         commonLabels: {{ ? '-{long}' : a }}, each: {{ type: '{long}', gauge: {{}} }} }}"
+    );
+    let config = of_widgets(&[
+        metric.as_str(),
+        &format!("{{ name: '{long}', each: {{ type: Gauge, gauge: {{}} }} }}"),
+    ]);
+    let config = config
+        .replace("acme.dev", &long)
+        .replace("Widget", &format!("W{long}"));
+    let error = Config::parse(&config).unwrap_err();
+    let problems: Vec<_> = error.problems().iter().chain(error.warnings()).collect();
+    assert!(problems.len() > 4, "{error}");
+    for problem in problems {
+        assert!(
+            problem.to_string().len() < 3_000,
+            "{}",
+            problem.to_string().len()
+        );
+    }
+    let ends = error.warnings()[0].path.ends_with("x... (100000 bytes)");
+    assert!(ends, "{}", error.warnings()[0]);
+}
+
+#[test]
+fn a_second_document_with_content_causes_a_warning() {
+    let config = of_widgets(&["{ name: a, each: { type: Gauge, gauge: {} } }"]);
+    for ending in [
+        "---",
+        "---\n",
+        "---\n# nothing\n",
+        "...\n",
+        "---\n---\n",
+        "---\nnull\n",
+    ] {
+        let parsed = Config::parse(&format!("---\n{config}{ending}"));
+        assert_eq!(parsed.unwrap().family_names().count(), 1, "{ending}");
+    }
+    for second in [&*config, "a\n", "{}\n", "[\n"] {
+        let parsed = Config::parse(&format!("{config}---\n# more\n{second}")).unwrap();
+        assert_eq!(parsed.family_names().count(), 1);
+        let [warning] = parsed.warnings() else {
+            panic!("{:?}", parsed.warnings())
+        };
+        let text = warning.to_string();
+        assert!(text.contains("a second YAML document"), "{text}");
+    }
+    assert!(Config::parse(&format!("---\n---\n{config}")).is_err());
+}
+
+#[test]
+fn a_note_about_a_state_does_not_show_a_secret() {
+    let notes = |kind: &str, path: &str, object: Value| {
+        let config = format!(
+            "spec:\n  resources:\n  - groupVersionKind: {kind}\n    labelsFromPath: {{ name: [metadata, name] }}\n    \
+             metrics:\n    - {{ name: a, each: {{ type: StateSet, stateSet: {{ labelName: s, list: [a], {path} }} }} }}\n"
+        );
+        check(&config, [object]).notes
+    };
+    let widget = "{ group: acme.dev, version: v1, kind: Widget }";
+    let object = |fields: Value| {
+        let mut object =
+            json!({ "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": "w" } });
+        object["spec"] = fields;
+        object
+    };
+    let shown = notes(
+        widget,
+        "path: [spec, phase]",
+        object(json!({ "phase": "hunter2" })),
+    );
+    assert_eq!(
+        shown,
+        ["kube_customresource_a: w: `hunter2` is not in `list`, so all samples are 0"]
+    );
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "w" }, "data": { "phase": "hunter2" },
+    });
+    let passwords =
+        || object(json!({ "db-Password": "hunter2", "list": [{ "api_key": "hunter2" }] }));
+    for found in [
+        notes(
+            "{ version: v1, kind: Secret }",
+            "path: [data, phase]",
+            secret,
+        ),
+        notes(widget, "path: [spec, db-Password]", passwords()),
+        notes(
+            widget,
+            "path: [spec, list], valueFrom: [api_key]",
+            passwords(),
+        ),
+    ] {
+        let hidden = "kube_customresource_a: w: the state is not in `list`, so all samples are 0; the state is hidden, \
+                      because it may be secret";
+        assert_eq!(found, [hidden]);
+    }
 }
 
 #[test]

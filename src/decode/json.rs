@@ -42,11 +42,41 @@ fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
         let text = format!("not valid JSON at line {line} column {column}");
         return Problem::new(DecodeReason::Syntax, text);
     }
-    let problem = Problem::of_message(without_position(&error.to_string()));
+    let message = error.to_string();
+    let message = without_position(&message);
     let lines = json.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let path = std::str::from_utf8(json).map(|json| path_at(json, before + column));
-    problem.at(&path.unwrap_or_default())
+    let path = path.unwrap_or_default();
+    match other_kind(&path, message) {
+        Some(text) => Problem::new(DecodeReason::Field, text),
+        None => Problem::of_message(message).at(&path),
+    }
+}
+
+/// If the object has another kind or API version than its Rust type, describes both. Returns `None` for other errors.
+///
+/// The message of serde contains the value of the field. A kind and an API version are not secret. But a user can write
+/// any text in the wrong place, so the function returns `None` if the value does not have the form of a kind or an API
+/// version.
+fn other_kind(path: &str, message: &str) -> Option<String> {
+    let value = message.strip_prefix("invalid value: string \"")?;
+    let (found, expected) = value.rsplit_once("\", expected ")?;
+    let has_form = match path {
+        "kind" => found.starts_with(|c: char| c.is_ascii_uppercase()),
+        "apiVersion" => found.rsplit('/').next().is_some_and(is_version),
+        _ => false,
+    };
+    let is_part =
+        |c: char| c.is_ascii_alphanumeric() || (path == "apiVersion" && ".-/".contains(c));
+    let is_shown = has_form && found.len() <= 63 && found.chars().all(is_part);
+    is_shown.then(|| format!("the {path} is `{found}`, but the resource needs `{expected}`"))
+}
+
+/// Whether a text has the form of a version, such as `v1beta1`.
+fn is_version(text: &str) -> bool {
+    let digits = text.strip_prefix('v');
+    digits.is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Returns the path of the innermost value at an offset, such as `spec.containers[1].image`.

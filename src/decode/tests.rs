@@ -10,6 +10,40 @@ fn pod(json: &str, paths: &[&str]) -> Result<Pod, DecodeError> {
 }
 
 #[test]
+fn an_object_of_another_kind_is_named_with_the_expected_kind() {
+    for (head, text) in [
+        (
+            r#""apiVersion":"v1","kind":"Secret""#,
+            "the kind is `Secret`, but the resource needs `Pod`",
+        ),
+        (
+            r#""apiVersion":"apps/v1beta1","kind":"Pod""#,
+            "the apiVersion is `apps/v1beta1`, but the resource needs `v1`",
+        ),
+        (r#""kind":5"#, "expected a string at kind"),
+        // These values do not have the form of a kind or an API version, so they may be secrets.
+        (r#""kind":"hunter2""#, "expected a map at kind"),
+        (r#""kind":"Hunter 2""#, "expected a map at kind"),
+        (
+            r#""apiVersion":"v1","kind":"Pod","spec":{"containers":[{"kind":1}],"x":"Secret"}"#,
+            "",
+        ),
+        (r#""apiVersion":"hunter2""#, "expected v1 at apiVersion"),
+    ] {
+        let decoded = pod(
+            &format!("{{{head},\"metadata\":{{\"name\":\"a\"}}}}"),
+            &["spec"],
+        );
+        let error = decoded.err().map(|error| error.to_string());
+        let error = error.unwrap_or_default();
+        assert!(
+            error.contains(text) && error.is_empty() == text.is_empty(),
+            "{head}: {error}"
+        );
+    }
+}
+
+#[test]
 fn only_wanted_fields_reach_the_object() {
     let json = r#"{"metadata":{"name":"a","labels":{"x":"1"},"managedFields":[{"f":{}}]},
         "spec":{"nodeName":"n","containers":[{"name":"c","image":"i","env":[{"name":"E"}]}]}}"#;

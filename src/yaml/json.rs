@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn json(text: &str) -> Result<String, (usize, String)> {
-        let root = first_document(text).unwrap().unwrap();
+        let root = first_document(text).unwrap().root.unwrap();
         to_json(&root, text.len()).map_err(|error| (error.line, error.problem))
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn root(text: &str) -> Arc<Node> {
-    first_document(text).unwrap().unwrap()
+    first_document(text).unwrap().root.unwrap()
 }
 
 fn texts(text: &str) -> Vec<String> {
@@ -37,10 +37,14 @@ fn texts_are_what_was_written() {
 }
 
 #[test]
-fn only_the_first_document_is_read_and_an_empty_stream_has_none() {
-    assert_eq!(texts("[a]\n---\n[b"), ["a"]);
+fn later_documents_are_found_and_an_empty_stream_has_none() {
+    assert_eq!(texts("[a]\n---\n# nothing\n"), ["a"]);
+    let later = |text: &str| first_document(text).unwrap().later;
+    assert_eq!(later("[a]\n---\n[b]"), Some(3));
+    assert_eq!(later("[a]\n---\n---\n\n[b"), Some(5));
+    assert_eq!(later("[a]\n---\n# nothing\n"), None);
     for empty in ["", " \n\n", "# nothing\n"] {
-        assert!(first_document(empty).unwrap().is_none(), "{empty:?}");
+        assert!(first_document(empty).unwrap().root.is_none(), "{empty:?}");
     }
     assert!(root("---\n").is_null());
     assert!(root("null").is_null());

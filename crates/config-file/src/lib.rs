@@ -8,4 +8,4 @@ mod yaml;
 
 pub use paths::shown_path;
 pub use reading::{ReadError, read, read_at_most, read_text, text};
-pub use yaml::{YamlProblem, yaml_problem};
+pub use yaml::{YamlProblem, without_empty_documents, yaml_problem};

@@ -50,6 +50,32 @@ pub fn yaml_problem(error: &Error, text: &str, keys: &[&str]) -> YamlProblem {
     }
 }
 
+/// Removes empty YAML documents from the end of a text. Many programs ignore all documents after the first, so files may
+/// end with `---`. For a YAML parser of one document, this would be an error.
+///
+/// ```
+/// assert_eq!(config_file::without_empty_documents("a: 1\n---\n# nothing\n"), "a: 1\n");
+/// assert_eq!(config_file::without_empty_documents("a: 1\n---\nb: 2\n"), "a: 1\n---\nb: 2\n");
+/// ```
+#[must_use]
+pub fn without_empty_documents(text: &str) -> &str {
+    let mut end = text.len();
+    let mut at = text.len();
+    for line in text.split_inclusive('\n').rev() {
+        at -= line.len();
+        let line = line.trim_end();
+        let after = line.strip_prefix("---");
+        let is_comment =
+            |text: &str| text.starts_with([' ', '\t']) && text.trim_start().starts_with('#');
+        if after.is_some_and(|after| after.is_empty() || is_comment(after)) {
+            end = at;
+        } else if !line.is_empty() && !line.trim_start().starts_with('#') {
+            break;
+        }
+    }
+    &text[..end]
+}
+
 // === impl YamlProblem ===
 
 impl fmt::Display for YamlProblem {

@@ -1,5 +1,6 @@
 //! [`WebConfig`]: the content of a web configuration file, with its certificates and keys.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -29,6 +30,7 @@ pub struct WebConfig {
     md5: [u8; 16],
     tls: Option<ServerTls>,
     tls_section_is_empty: bool,
+    users_are_empty: bool,
     http2: bool,
     headers: HeaderMap,
     users: Option<BasicAuth>,
@@ -62,9 +64,10 @@ impl WebConfig {
         let content = files.read(path)?;
         let md5 = Md5::digest(&content).into();
         let text = config_file::text(content)?;
+        let text = config_file::without_empty_documents(&text);
         // An empty file is valid, and has no settings.
-        let document = serde_saphyr::from_str::<Option<Document>>(&text);
-        let document = document.map_err(|error| config_file::yaml_problem(&error, &text, KEYS))?;
+        let document = serde_saphyr::from_str::<Option<Document>>(text);
+        let document = document.map_err(|error| config_file::yaml_problem(&error, text, KEYS))?;
         let document = document.unwrap_or_default();
         let http = document.http_server_config;
         let mut tls = document
@@ -85,12 +88,17 @@ impl WebConfig {
             .transpose()?
             .flatten();
         let headers = headers(&http.headers)?;
-        let users = document.basic_auth_users;
+        let users_are_empty = document
+            .basic_auth_users
+            .as_ref()
+            .is_some_and(BTreeMap::is_empty);
+        let users = document.basic_auth_users.unwrap_or_default();
         let users = (!users.is_empty()).then(|| BasicAuth::new(users, Arc::clone(checks)));
         Ok(Self {
             md5,
             tls,
             tls_section_is_empty,
+            users_are_empty,
             http2: http.http2,
             headers,
             users: users.transpose()?,
@@ -163,6 +171,11 @@ impl WebConfig {
         self.tls_section_is_empty
     }
 
+    /// Returns `true` if the file has the key `basic_auth_users`, but no user.
+    pub(crate) fn users_are_empty(&self) -> bool {
+        self.users_are_empty
+    }
+
     /// Returns `true` if the file has no settings.
     pub(crate) fn is_empty(&self) -> bool {
         self.tls.is_none()
@@ -219,6 +232,7 @@ impl Default for WebConfig {
             md5: Md5::digest(b"").into(),
             tls: None,
             tls_section_is_empty: false,
+            users_are_empty: false,
             http2: true,
             headers: HeaderMap::new(),
             users: None,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use crate::file_reader::FileReader;
@@ -41,7 +41,9 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) struct Document {
     pub(crate) tls_server_config: Option<TlsSection>,
     pub(crate) http_server_config: HttpSection,
-    pub(crate) basic_auth_users: BTreeMap<String, Spanned<String>>,
+    /// `None` if the file does not have the key. If the key has no value, the map is empty.
+    #[serde(deserialize_with = "present")]
+    pub(crate) basic_auth_users: Option<BTreeMap<String, Spanned<String>>>,
     pub(crate) rate_limit: Option<RateLimitSection>,
 }
 
@@ -111,6 +113,13 @@ pub(crate) enum PemError {
     NoKey,
 }
 
+/// Deserializes the value of a key that exists.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
 // === impl HttpSection ===
 
 impl Default for HttpSection {
@@ -137,7 +146,9 @@ impl TlsSection {
         self
     }
 
-    /// Returns `true` if the section has none of the keys that enable TLS in the exporter-toolkit.
+    /// Returns `true` if the section has none of the keys that enable TLS in the exporter-toolkit, and no
+    /// `client_allowed_sans`. The toolkit ignores `client_allowed_sans` without a certificate. Then every client may
+    /// connect, although the file names the allowed clients.
     pub(crate) fn is_disabled(&self) -> bool {
         let texts = [
             &self.cert,
@@ -146,7 +157,9 @@ impl TlsSection {
             &self.client_auth_type,
         ];
         let files = [&self.cert_file, &self.key_file, &self.client_ca_file];
-        texts.iter().all(|text| text.is_empty()) && files.iter().all(|file| file.is_none())
+        texts.iter().all(|text| text.is_empty())
+            && files.iter().all(|file| file.is_none())
+            && self.client_allowed_sans.is_empty()
     }
 
     /// Reads the certificates and the key. Each of them is in the section, or in a file that the section names.

@@ -32,6 +32,10 @@ struct FileMetadata {
     /// same time and length.
     #[cfg(unix)]
     inode: u64,
+    /// When the content or the properties of the file last changed (`ctime`), in seconds and nanoseconds. Programs
+    /// cannot set this time. So it also changes if a program writes the file, and then sets the old modification time.
+    #[cfg(unix)]
+    changed: (i64, i64),
 }
 
 // === impl FileReader ===
@@ -54,12 +58,17 @@ impl FileReader {
 
 impl FileStamp {
     fn of(path: PathBuf) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt as _;
+
         let metadata = std::fs::metadata(&path).and_then(|metadata| {
             Ok(FileMetadata {
                 modified: metadata.modified()?,
                 length: metadata.len(),
                 #[cfg(unix)]
-                inode: std::os::unix::fs::MetadataExt::ino(&metadata),
+                inode: metadata.ino(),
+                #[cfg(unix)]
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
             })
         });
         Self {

@@ -76,6 +76,15 @@ pub trait ReloadObserver: Send + Sync + 'static {
         );
     }
 
+    /// Runs if the key `basic_auth_users` exists, but has no user. As in the exporter-toolkit, requests then need no
+    /// password. Logs a warning by default.
+    fn users_are_empty(&self, path: &Path) {
+        tracing::warn!(
+            "{}: basic_auth_users has no user, so requests need no password; add a user, or remove basic_auth_users",
+            config_file::shown_path(path)
+        );
+    }
+
     /// Runs if the file has no settings. Connections are then not encrypted, and every client may send requests. Logs a
     /// warning by default.
     fn file_is_empty(&self, path: &Path) {
@@ -164,10 +173,10 @@ impl WebConfigFile {
 
     fn tell_of_emptiness(&self) {
         let config = self.in_use();
-        if config.is_empty() {
+        if config.is_empty() && !config.users_are_empty() {
             self.observer.file_is_empty(&self.path);
         }
-        tell_of_empty_tls(&config, &self.path, &*self.observer);
+        tell_of_empty_sections(&config, &self.path, &*self.observer);
     }
 
     /// Returns the path of the file.
@@ -254,7 +263,7 @@ impl WebConfigFile {
                     let config = Arc::new(config);
                     config.forget_others();
                     self.in_use.send_replace(Arc::clone(&config));
-                    tell_of_empty_tls(&config, &self.path, &*self.observer);
+                    tell_of_empty_sections(&config, &self.path, &*self.observer);
                     self.observer.reloaded(&self.path, &config);
                 }
                 Err(error) => self.observer.reload_failed(&error),
@@ -284,9 +293,12 @@ fn not_weakened(before: &WebConfig, after: &WebConfig) -> Result<(), Problem> {
     }
 }
 
-fn tell_of_empty_tls(config: &WebConfig, path: &Path, observer: &dyn ReloadObserver) {
+fn tell_of_empty_sections(config: &WebConfig, path: &Path, observer: &dyn ReloadObserver) {
     if config.tls_section_is_empty() {
         observer.tls_section_is_empty(path);
+    }
+    if config.users_are_empty() {
+        observer.users_are_empty(path);
     }
 }
 

@@ -88,6 +88,10 @@ impl ReloadObserver for Recorder {
     fn file_is_empty(&self, _: &Path) {
         self.push("empty file".into());
     }
+
+    fn users_are_empty(&self, _: &Path) {
+        self.push("empty users".into());
+    }
 }
 
 const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
@@ -124,6 +128,55 @@ fn a_changed_file_is_read_again_and_a_wrong_one_leaves_the_previous_in_use() {
     directory.write("web.yaml", "tls_server_config: {cert_file: ''}\n");
     assert!(!file.current().is_tls());
     assert_eq!(events.take(), ["empty", "reloaded"]);
+}
+
+/// An example is `cp -p` of a file with the same length and the same modification time.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_written_in_place_is_read_again_even_if_its_length_and_its_time_stay_the_same() {
+    let directory = Directory::new();
+    let path = directory.0.join("web.yaml");
+    let write = |http2: &str| {
+        fs::write(&path, format!("http_server_config: {{http2: {http2}}}\n")).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    write("true ");
+    let file = WebConfigFile::open(&path).unwrap();
+    assert!(file.current().http2());
+    // The clock of the file system may have a resolution of some milliseconds.
+    std::thread::sleep(Duration::from_millis(50));
+    write("false");
+    assert!(!file.current().http2());
+}
+
+/// As in the exporter-toolkit, an empty map of users means that requests need no password.
+#[test]
+fn a_map_without_users_is_reported() {
+    let directory = Directory::new();
+    directory.write_pair();
+    for users in ["basic_auth_users: {}\n", "basic_auth_users:\n"] {
+        for (text, expected) in [
+            (users.to_owned(), &["empty users"][..]),
+            (format!("{TLS}{users}"), &["empty users"]),
+            (
+                format!("tls_server_config: {{}}\n{users}"),
+                &["empty", "empty users"],
+            ),
+        ] {
+            let path = directory.write("web.yaml", &text);
+            let events = Recorder::default();
+            let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+            assert!(!file.in_use().requires_password());
+            assert_eq!(events.take(), expected, "{text}");
+        }
+    }
+    let path = directory.write("web.yaml", TLS);
+    let events = Recorder::default();
+    let file = WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+    directory.write("web.yaml", &format!("{TLS}basic_auth_users: {{}}\n"));
+    file.current();
+    assert_eq!(events.take(), ["empty users", "reloaded"]);
 }
 
 /// An observer that delays a check of the file, like a file system that does not respond.
@@ -365,6 +418,10 @@ fn an_error_names_the_file_the_key_and_the_cure() {
     directory.write_pair();
     for (text, problem) in [
         (
+            "tls_server_config: {client_allowed_sans: [ann]}",
+            "tls_server_config has no certificate; add cert_file",
+        ),
+        (
             "tls_server_config: {key_file: server.key}",
             "tls_server_config has no certificate; add cert_file",
         ),
@@ -481,6 +538,22 @@ async fn the_interval_0_disables_the_limit_of_the_rate() {
             assert_eq!(ask(&config, "").await.status(), StatusCode::OK, "{limit}");
         }
     }
+}
+
+#[test]
+fn empty_documents_at_the_end_are_ignored_and_others_refused() {
+    let directory = Directory::new();
+    let path = directory.write(
+        "web.yaml",
+        "http_server_config: {http2: false}\n---\n# nothing\n",
+    );
+    assert!(!WebConfigFile::open(&path).unwrap().in_use().http2());
+    directory.write(
+        "web.yaml",
+        "http_server_config: {http2: false}\n---\nbasic_auth_users: {}\n",
+    );
+    let error = WebConfigFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("there is more than one document"), "{error}");
 }
 
 #[test]

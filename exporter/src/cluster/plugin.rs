@@ -87,6 +87,15 @@ pub(crate) enum PluginError {
     },
     #[error("the output of the credential plugin `{0}` is not an ExecCredential with a status")]
     Malformed(String),
+    #[error(
+        "the credential plugin `{0}` printed an object of another kind; it must print an ExecCredential"
+    )]
+    OtherKind(String),
+    #[error(
+        "the credential plugin `{name}` printed an ExecCredential of another apiVersion than `{expected}`; set the \
+         apiVersion of the plugin in the kubeconfig"
+    )]
+    OtherVersion { name: String, expected: String },
     #[error("the credential plugin `{0}` printed neither a token nor a certificate and key")]
     Empty(String),
     #[error(
@@ -98,8 +107,11 @@ pub(crate) enum PluginError {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ExecCredential {
-    status: Status,
+    api_version: Option<String>,
+    kind: Option<String>,
+    status: Option<Status>,
 }
 
 #[derive(Deserialize)]
@@ -172,7 +184,7 @@ async fn run_within(
         Ok(Ok(output)) if !output.status.success() => {
             Err(failed(&output, name, &secrets(plugin, token)))
         }
-        Ok(Ok(output)) => Printed::of(output, name),
+        Ok(Ok(output)) => Printed::of(output, name, plugin.api_version.as_deref()),
     }
 }
 
@@ -262,10 +274,24 @@ fn shortened(text: &str) -> String {
 // === impl Printed ===
 
 impl Printed {
-    fn of(output: Output, name: String) -> Result<Self, PluginError> {
+    /// Reads what a plugin has printed. `api_version` is the API version of the plugin in the kubeconfig.
+    fn of(output: Output, name: String, api_version: Option<&str>) -> Result<Self, PluginError> {
         // As in kube, the output may be YAML or JSON. The error does not contain the message of the parser, because
         // this message quotes the output.
-        let Ok(ExecCredential { status }) = serde_saphyr::from_slice(&output.stdout) else {
+        let Ok(printed) = serde_saphyr::from_slice::<ExecCredential>(&output.stdout) else {
+            return Err(PluginError::Malformed(name));
+        };
+        // As in kubectl, the kind and the API version must match. As in kube, they may be missing.
+        if printed.kind.is_some_and(|kind| kind != "ExecCredential") {
+            return Err(PluginError::OtherKind(name));
+        }
+        if let Some((printed, expected)) = printed.api_version.as_deref().zip(api_version)
+            && printed != expected
+        {
+            let expected = expected.to_owned();
+            return Err(PluginError::OtherVersion { name, expected });
+        }
+        let Some(status) = printed.status else {
             return Err(PluginError::Malformed(name));
         };
         let expires = match status.expiration_timestamp.as_deref().map(expiry) {
@@ -338,6 +364,15 @@ mod tests {
             ("exit 3", "failed with exit status: 3"),
             ("echo secret", "is not an ExecCredential"),
             ("echo '{\"secret\":1}'", "is not an ExecCredential"),
+            (
+                "echo '{\"kind\":\"Secret\",\"status\":{\"token\":\"secret\"}}'",
+                "printed an object of another kind; it must print an ExecCredential",
+            ),
+            (
+                "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"kind\":\"ExecCredential\",\
+                 \"status\":{\"token\":\"secret\"}}'",
+                "another apiVersion than `client.authentication.k8s.io/v1`",
+            ),
             (
                 "echo '{\"status\":{\"clientKeyData\":\"secret\"}}'",
                 "neither a token",

@@ -187,9 +187,24 @@ async fn reload_on_change(
             }
             continue;
         }
-        let objects = counted(report.objects as u64, "object", "objects");
-        tracing::info!("reloaded the manifests: {objects}");
+        tracing::info!("{}", summary(report.objects, report.kept));
     }
+}
+
+/// Returns the message about a reading of the manifests. `kept` is the number of objects of the previous reading that
+/// stay.
+fn summary(objects: usize, kept: usize) -> String {
+    let objects = counted(objects as u64, "object", "objects");
+    let kept = match kept {
+        0 => String::new(),
+        kept => {
+            let kept = counted(kept as u64, "object", "objects");
+            format!(
+                " read, and {kept} of the previous reading kept, because their files cannot be read completely"
+            )
+        }
+    };
+    format!("reloaded the manifests: {objects}{kept}")
 }
 
 // === impl ReadingRecorder ===
@@ -226,5 +241,20 @@ impl ReadingRecorder {
         self.problems.set(count);
         self.definitions.record(report.definitions);
         self.logged = problems;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_about_a_reading_names_the_objects_that_stay() {
+        assert_eq!(summary(1, 0), "reloaded the manifests: 1 object");
+        assert_eq!(
+            summary(0, 12),
+            "reloaded the manifests: 0 objects read, and 12 objects of the previous reading kept, because their files \
+             cannot be read completely"
+        );
     }
 }

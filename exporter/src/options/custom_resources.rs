@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use kube_state_metrics::custom_resources::Config;
+use kube_state_metrics::custom_resources::{Config, ConfigProblem};
 
-use super::reader::{Phase, Reader};
+use super::reader::{Phase, Reader, first_messages};
 use super::table;
 use crate::file_limits;
 
@@ -27,6 +27,9 @@ pub(crate) struct Configured {
     text: String,
     pub(crate) config: Config,
 }
+
+/// How to see all messages about a configuration.
+const ALL_MESSAGES: &str = "; `kube-state-metrics check FILE` shows all messages";
 
 /// A configuration file, and its content when the exporter read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,24 +122,22 @@ impl Configured {
                 // metrics writes an empty list.
                 if in_use.is_some_and(|(_, in_use)| in_use.parts_without_value().is_empty()) {
                     let missing = config.parts_without_value().iter();
-                    reader.problems.extend(missing.map(|problem| {
+                    let missing = missing.map(|problem| {
                         format!(
                             "{from}: {problem}; the configuration in use has this part. If it should have no metrics, \
                              write an empty list (`resources: []` or `metrics: []`)"
                         )
-                    }));
+                    });
+                    let missing = first_messages(missing, &from, ALL_MESSAGES);
+                    reader.problems.extend(missing);
                 }
-                let warnings = config.warnings().iter();
-                reader
-                    .warnings
-                    .extend(warnings.map(|warning| format!("{from}: {warning}")));
+                let warnings = from_each(&from, config.warnings());
+                reader.warnings.extend(warnings);
                 Some(Self { from, text, config })
             }
             Err(error) => {
-                let problems = error.problems().iter();
-                reader
-                    .problems
-                    .extend(problems.map(|problem| format!("{from}: {problem}")));
+                let problems = from_each(&from, error.problems());
+                reader.problems.extend(problems);
                 None
             }
         }
@@ -146,6 +147,12 @@ impl Configured {
     pub(super) fn from(&self) -> &str {
         &self.from
     }
+}
+
+/// Returns messages about the first problems of a configuration. `from` is the flag or key that sets it.
+pub(super) fn from_each(from: &str, problems: &[ConfigProblem]) -> Vec<String> {
+    let messages = problems.iter().map(|problem| format!("{from}: {problem}"));
+    first_messages(messages, from, ALL_MESSAGES)
 }
 
 impl PartialEq for Configured {

@@ -46,6 +46,9 @@ pub(super) enum FileValue {
 /// The maximum number of problems that one error message lists.
 const MOST_PROBLEMS: usize = 20;
 
+/// The maximum number of characters of an unknown key that messages show.
+const MOST_SHOWN: usize = 100;
+
 /// Why a key that is not in the table of options has no effect.
 const UNKNOWN: &str = "there is no such option";
 
@@ -120,6 +123,7 @@ impl OptionsFile {
             path: path.to_owned(),
             problems,
         };
+        let text = config_file::without_empty_documents(text);
         // The code first checks only the syntax. So if a bracket is not closed, the error is about the bracket, and not
         // about a value with a wrong type.
         serde_saphyr::from_str::<IgnoredAny>(text)
@@ -232,7 +236,7 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         while let Some(key) = map.next_key::<String>()? {
             let Some((key, form)) = form(&key) else {
                 map.next_value::<IgnoredAny>()?;
-                file.unknown.push(key);
+                file.unknown.push(shown(key));
                 continue;
             };
             if self.left_out.contains(key) {
@@ -266,6 +270,14 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         }
         file.unknown.sort();
         Ok(file)
+    }
+}
+
+/// Returns a key for messages. A very long key is truncated.
+fn shown(key: String) -> String {
+    match key.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}...", &key[..end]),
+        None => key,
     }
 }
 
@@ -516,6 +528,34 @@ mod tests {
             assert!(!error.contains("SECRET"), "{text}: {error}");
             assert!(error.contains(": line "), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn empty_documents_at_the_end_are_ignored_and_others_refused() {
+        for end in [
+            "---",
+            "---\n",
+            "--- # end\n",
+            "---\n\n# nothing\n",
+            "---\n---\n",
+            "...\n",
+        ] {
+            let file = parse(&format!("---\nport: 1\n{end}")).unwrap();
+            assert_eq!(
+                file.get("port"),
+                Some(&FileValue::Text("1".to_owned())),
+                "{end}"
+            );
+        }
+        for second in [
+            "---\nhost: a\n",
+            "---\n# more\nhost: a\n---\n",
+            "--- host\n",
+        ] {
+            let error = parse(&format!("port: 1\n{second}")).unwrap_err();
+            assert!(error.contains("there is more than one document"), "{error}");
+        }
+        assert!(parse("---\n---\n").unwrap().is_blank);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use kube_state_metrics::filter::{AllowlistConfig, FilterError, MetricList};
 use kube_state_metrics::registry::{BuildError, BuildProblem, JoinConfig, Limits, Shard};
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
-use super::custom_resources::CustomResources;
+use super::custom_resources::{CustomResources, from_each};
 use super::reader::Reader;
 use super::table;
 
@@ -99,8 +99,7 @@ impl MetricsOptions {
                 let configured = self.custom.config.as_ref();
                 let from = configured.map_or("", |configured| configured.from());
                 let differences = metrics.custom_resources().warnings();
-                let differences = differences.iter();
-                (reader.warnings).extend(differences.map(|warning| format!("{from}: {warning}")));
+                reader.warnings.extend(from_each(from, &differences));
             }
             Err(error) => {
                 // The code above has already reported unknown resources with their flags.

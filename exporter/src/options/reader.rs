@@ -23,6 +23,25 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<String>,
 }
 
+/// The maximum number of messages about one file. A broken file can have a problem in each line. Without this limit,
+/// the messages would fill the log.
+const MOST_MESSAGES: usize = 20;
+
+/// Returns the first messages about a file. If there are more messages, a last message states how many, and `all`
+/// states how to see them.
+pub(super) fn first_messages(
+    messages: impl ExactSizeIterator<Item = String>,
+    from: &str,
+    all: &str,
+) -> Vec<String> {
+    let more = messages.len().saturating_sub(MOST_MESSAGES);
+    let mut first: Vec<_> = messages.take(MOST_MESSAGES).collect();
+    if more > 0 {
+        first.push(format!("{from}: {more} more such messages{all}"));
+    }
+    first
+}
+
 /// The phase in which the options are read: the startup or a reload.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase<'a> {

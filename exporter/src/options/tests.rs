@@ -660,6 +660,35 @@ fn all_that_is_wrong_with_a_configuration_of_custom_resources_is_told_with_the_r
     );
 }
 
+/// A broken file can have an unknown key in each line. A message for each of them would fill the log.
+#[test]
+fn only_the_first_messages_about_a_file_are_logged() {
+    let keys = |end: &str| -> String { (0..83).map(|key| format!("k{key:02}: {end}\n")).collect() };
+    let config = format!("spec: {{resources: []}}\n{}", keys("a"));
+    let (_, warnings) = Options::new(&inline(&config), None).unwrap();
+    assert_eq!(warnings.len(), 21, "{warnings:?}");
+    assert_eq!(
+        warnings[20],
+        "--custom-resource-state-config: 63 more such messages; `kube-state-metrics check FILE` shows all messages"
+    );
+    let config = format!("spec:\n  resources:\n{}", "  - a\n".repeat(83));
+    let message = Options::new(&inline(&config), None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with("21 problems with the options:"),
+        "{message}"
+    );
+    let path = Path::new("o.yaml");
+    let text = format!("port: 1\n{}: a\n{}", "long".repeat(200), keys("a"));
+    let file = OptionsFile::parse(path, &text).unwrap();
+    let (_, warnings) = Options::new(&Flags::default(), Some((path, &file))).unwrap();
+    assert_eq!(warnings.len(), 21, "{warnings:?}");
+    assert_eq!(warnings[20], "o.yaml: 64 more such messages");
+    let longest = file.unknown.iter().map(String::len).max();
+    assert_eq!(longest, Some(103));
+}
+
 #[test]
 fn a_family_that_differs_from_a_built_in_one_is_a_warning() {
     let config = "spec:\n  resources:\n  - groupVersionKind: {group: acme.dev}\n    metricNamePrefix: kube\n    metrics:\n    - {name: pod_info, each: {type: Gauge, gauge: {path: [a]}}}\n";

@@ -159,6 +159,13 @@ impl Configuration {
             Some(running) => running.options.reload(flags, file)?,
         };
         warnings.extend(of_options);
+        let server = &options.server;
+        if options_file.is_some() && !is_used && server.tls_config.is_none() && !server.auth_filter
+        {
+            let opened = "the options file is not in use, so its `tls_config` and `auth_filter` do not apply: every client \
+                          may read the metrics; correct the file, or give --tls-config or --auth-filter as flags";
+            warnings.push(opened.to_owned());
+        }
         let is_named = !options.source.kubeconfig.is_empty();
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();

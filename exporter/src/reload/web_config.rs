@@ -117,6 +117,14 @@ impl ReloadObserver for RecordReloads {
         );
     }
 
+    fn users_are_empty(&self, path: &Path) {
+        tracing::warn!(
+            "--tls-config {}: basic_auth_users has no user, so requests need no password; add a user, or remove \
+             basic_auth_users",
+            config_file::shown_path(path)
+        );
+    }
+
     fn file_is_empty(&self, path: &Path) {
         tracing::warn!(
             "--tls-config {}: the file is empty, so TLS and authentication are disabled; write \

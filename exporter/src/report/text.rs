@@ -27,9 +27,9 @@ const LONGEST_LINE: u64 = 16 << 20;
 
 /// A sample line, split into the name and the labels.
 struct Sample<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     /// The names of the labels, and their values without escapes.
-    labels: Vec<(&'a str, Cow<'a, str>)>,
+    labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 #[derive(Default)]
@@ -70,8 +70,10 @@ impl Report {
                 families.read_comment(comment);
             } else if !read.is_empty() {
                 let sample = Sample::parse(read).map_err(failed)?;
-                let family = families.family_of(sample.name);
-                family.count(sample.labels.into_iter(), length as u64, &mut counter);
+                let family = families.family_of(&sample.name);
+                let labels = sample.labels.iter();
+                let labels = labels.map(|(name, value)| (&**name, value.clone()));
+                family.count(labels, length as u64, &mut counter);
                 family.sample.get_or_insert_with(|| read.to_owned());
             }
         }
@@ -84,18 +86,25 @@ impl Report {
 impl Families {
     /// Reads the comments `HELP` and `TYPE`.
     fn read_comment(&mut self, comment: &str) {
-        let mut words = comment.trim_start().splitn(3, ' ');
-        let (keyword, name, rest) = (words.next(), words.next(), words.next());
-        let Some((keyword @ ("HELP" | "TYPE"), name)) = keyword.zip(name) else {
+        let Some((keyword @ ("HELP" | "TYPE"), after)) = comment.trim_start().split_once(' ')
+        else {
             return;
+        };
+        let (name, rest) = match quoted(after.trim_start()) {
+            Some(Some((name, rest))) => (name, rest),
+            Some(None) => return,
+            None => {
+                let (name, rest) = after.split_once(' ').unwrap_or((after, ""));
+                (Cow::Borrowed(name), rest)
+            }
         };
         if self.header.name != name {
             self.header = FamilyReport {
-                name: name.to_owned(),
+                name: name.into_owned(),
                 ..FamilyReport::default()
             };
         }
-        let rest = rest.unwrap_or_default().trim().to_owned();
+        let rest = rest.trim().to_owned();
         match keyword {
             "HELP" => self.header.help = rest,
             _ => self.header.metric_type = rest,
@@ -133,11 +142,20 @@ impl Families {
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// Parses a line `name{labels} value`. Ignores the timestamp and the exemplar of the line.
+    /// Parses a line `name{labels} value` or `{"name",labels} value`. Ignores the timestamp and the exemplar of the line.
+    ///
+    /// Names of metrics and labels may be in quotes. Then they may contain any characters.
     fn parse(line: &'a str) -> Result<Self, &'static str> {
         let end = line.find(['{', ' ', '\t']).ok_or("it has no value")?;
         let (name, mut rest) = line.split_at(end);
-        if !is_metric_name(name) {
+        let mut name = Some(name)
+            .filter(|name| !name.is_empty())
+            .map(Cow::Borrowed);
+        let is_name = match &name {
+            Some(name) => is_metric_name(name),
+            None => rest.starts_with('{'),
+        };
+        if !is_name {
             return Err("it does not start with the name of a metric");
         }
         let mut labels = Vec::new();
@@ -148,16 +166,33 @@ impl<'a> Sample<'a> {
                     rest = after;
                     break;
                 }
-                let (label, after) = rest.split_once('=').ok_or("its labels have no end")?;
-                let quoted = after.trim_start().strip_prefix('"');
-                let quoted = quoted.ok_or("the value of a label is not in quotes")?;
-                let end = closing_quote(quoted).ok_or("the value of a label has no end")?;
-                let (value, after) = quoted.split_at(end);
-                labels.push((label.trim(), unescaped(value)));
-                rest = after.get(1..).unwrap_or_default().trim_start();
+                let (label, after) = match quoted(rest) {
+                    Some(quoted) => quoted.ok_or("a name in quotes has no end")?,
+                    None => {
+                        let end = rest.find('=').ok_or("its labels have no end")?;
+                        let (label, after) = rest.split_at(end);
+                        (Cow::Borrowed(label.trim()), after)
+                    }
+                };
+                match after.trim_start().strip_prefix('=') {
+                    Some(after) => {
+                        let value = quoted(after.trim_start());
+                        let value = value.ok_or("the value of a label is not in quotes")?;
+                        let (value, after) = value.ok_or("the value of a label has no end")?;
+                        labels.push((label, value));
+                        rest = after.trim_start();
+                    }
+                    // A name in quotes without a value is the name of the metric.
+                    None if name.is_none() => {
+                        name = Some(label);
+                        rest = after.trim_start();
+                    }
+                    None => return Err("a label has no value"),
+                }
                 rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
             }
         }
+        let name = name.ok_or("it has no name of a metric")?;
         let value = rest.split_whitespace().next().ok_or("it has no value")?;
         let is_number = value.parse::<f64>().is_ok();
         is_number
@@ -170,6 +205,21 @@ impl<'a> Sample<'a> {
 pub(crate) fn is_metric_name(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
     !text.is_empty() && text.bytes().all(is_part)
+}
+
+/// Whether a line is a sample whose name is in quotes, such as `{"my.metric",a="b"} 1`.
+pub(crate) fn is_quoted_sample(line: &str) -> bool {
+    line.starts_with('{') && Sample::parse(line.trim()).is_ok()
+}
+
+/// Splits a text that starts with a quote into the text in quotes, without escapes, and the rest. Returns `None` if the
+/// text does not start with a quote, and `Some(None)` if the closing quote is missing.
+fn quoted(text: &str) -> Option<Option<(Cow<'_, str>, &str)>> {
+    let inside = text.strip_prefix('"')?;
+    Some(closing_quote(inside).map(|end| {
+        let (value, after) = inside.split_at(end);
+        (unescaped(value), after.get(1..).unwrap_or_default())
+    }))
 }
 
 /// The position of the first quote that is not escaped.
@@ -237,6 +287,36 @@ mod tests {
     }
 
     #[test]
+    fn names_in_quotes_are_read() {
+        let text = "# HELP \"my.metric\" All of it.\n\
+                    # TYPE \"my.metric\" gauge\n\
+                    {\"my.metric\",namespace=\"a\",\"my.label\"=\"x\"} 1\n\
+                    { \"my.metric\" } 1\n\
+                    {\"of \\\"all\\\" = , }\",a=\"b\"} 2\n\
+                    plain{\"my.label\"=\"y\"} 3\n";
+        let report = Report::of_text(text.as_bytes()).unwrap();
+        let families: Vec<_> = report
+            .families
+            .iter()
+            .map(|own| (&*own.name, own.series))
+            .collect();
+        assert_eq!(
+            families,
+            [("my.metric", 2), ("of \"all\" = , }", 1), ("plain", 1)]
+        );
+        assert_eq!(report.families[0].help, "All of it.");
+        let labels: Vec<_> = report.families[0]
+            .labels
+            .iter()
+            .map(|own| &*own.name)
+            .collect();
+        assert!(
+            labels.contains(&"my.label") && labels.contains(&"namespace"),
+            "{labels:?}"
+        );
+    }
+
+    #[test]
     fn what_is_no_sample_is_an_error_with_its_line() {
         for (text, problem) in [
             ("a 1\nkind: Pod\n", "line 2: its value is not a number"),
@@ -249,6 +329,11 @@ mod tests {
                 "line 1: the value of a label is not in quotes",
             ),
             ("a{} x\n", "line 1: its value is not a number"),
+            ("{} 1\n", "line 1: it has no name of a metric"),
+            ("{a=\"b\"} 1\n", "line 1: it has no name of a metric"),
+            ("{\"a\",\"b\"} 1\n", "line 1: a label has no value"),
+            ("{\"a} 1\n", "line 1: a name in quotes has no end"),
+            ("a {\"b\"} 1\n", "line 1: its value is not a number"),
         ] {
             let error = Report::of_text(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{error}");

@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use crate::humanize::counted;
 use crate::options::IgnoredKey;
 
+/// The maximum number of keys without effect that the landing page shows for one file.
+const MOST_IGNORED: usize = 20;
+
 /// A configuration file, with the content that the exporter uses at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileInUse {
@@ -55,6 +58,13 @@ impl FileInUse {
     pub(crate) fn ignored(&self) -> &[IgnoredKey] {
         let content = self.content.as_ref();
         content.map_or(&[], |content| &content.ignored)
+    }
+
+    /// Returns the first keys that have no effect, and the number of further keys. A broken file can have many keys.
+    pub(crate) fn first_ignored(&self) -> (&[IgnoredKey], usize) {
+        let ignored = self.ignored();
+        let first = ignored.get(..MOST_IGNORED).unwrap_or(ignored);
+        (first, ignored.len() - first.len())
     }
 
     /// Returns the value of the metric `config_hash`; `None` if the metric has no sample for this file.

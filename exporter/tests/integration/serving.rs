@@ -402,6 +402,8 @@ fn a_missing_config_is_an_error_unless_it_may_come_later() {
         "--resources=pods",
     ]);
     exporter.tells("continuing with the flags alone");
+    exporter
+        .tells("`tls_config` and `auth_filter` do not apply: every client may read the metrics");
     assert!(!exporter.metrics("").contains("kube_node_info{"));
     let reloaded = format!("{RELOADED}{path}\",type=\"config\"}}");
     assert_eq!(

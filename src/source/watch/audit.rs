@@ -32,4 +32,4 @@ pub(super) use comparison::{Difference, Different, Listed};
 pub(super) use lister::Lister;
 pub(super) use received::{KeyHasher, Presence, ReceivedObjects};
 pub(super) use rotation::Rotation;
-pub(super) use state::{Audit, Step};
+pub(super) use state::{Audit, MANY_FAILED, Step};

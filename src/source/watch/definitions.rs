@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::core::{ApiResource, GroupVersionKind};
 use parking_lot::Mutex;
@@ -52,7 +52,22 @@ struct DefinedKinds {
     definitions: Mutex<BTreeMap<String, Definition>>,
     /// Is notified when the kinds of the definitions have changed.
     changed: Notify,
+    log: Mutex<ChangeLog>,
 }
+
+/// Limits the log lines about added and removed resources. A cluster can have thousands of definitions.
+#[derive(Debug, Default)]
+struct ChangeLog {
+    /// When the current period began; `None` before the first change.
+    since: Option<Instant>,
+    /// The number of changes in the current period.
+    changes: usize,
+}
+
+/// The number of changes in a period that have log lines of level info. Further changes have lines of level debug.
+const MAX_LOGGED: usize = 20;
+/// The length of a period.
+const PERIOD: Duration = Duration::from_secs(60);
 
 /// The resource version of one definition, and the kinds that it defines.
 #[derive(Debug)]
@@ -127,6 +142,7 @@ impl DefinitionWatch {
             built_in: KnownKind::built_in(),
             definitions: Mutex::default(),
             changed: Notify::new(),
+            log: Mutex::default(),
         });
         let sink = DefinitionSink {
             definition_metrics: context.metrics.definitions().clone(),
@@ -183,17 +199,40 @@ impl DefinedKinds {
         let kinds = self.built_in.iter().cloned().chain(defined);
         match self.metrics.custom_resources().set_known_kinds(kinds) {
             Ok(changes) => {
+                let mut log = self.log.lock();
                 for resource in changes.added {
-                    tracing::info!(resource = resource.label(), "added a configured resource");
+                    log.changed(&resource.label(), "added a configured resource");
                 }
                 for resource in changes.removed {
-                    tracing::info!(resource = resource.label(), "removed a configured resource");
+                    log.changed(&resource.label(), "removed a configured resource");
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot apply the changed set of custom resources; the previous set stays in use");
             }
         }
+    }
+}
+
+// === impl ChangeLog ===
+
+impl ChangeLog {
+    /// Logs that a resource was added or removed.
+    fn changed(&mut self, resource: &str, message: &str) {
+        if self.since.is_none_or(|since| since.elapsed() >= PERIOD) {
+            (self.since, self.changes) = (Some(Instant::now()), 0);
+        }
+        self.changes += 1;
+        if self.changes <= MAX_LOGGED {
+            tracing::info!(resource, "{message}");
+            return;
+        }
+        if self.changes == MAX_LOGGED + 1 {
+            tracing::info!(
+                "more configured resources are added or removed; their log lines have the level debug for {PERIOD:?}"
+            );
+        }
+        tracing::debug!(resource, "{message}");
     }
 }
 
@@ -322,6 +361,7 @@ spec:
             built_in: Vec::new(),
             definitions: Mutex::default(),
             changed: Notify::new(),
+            log: Mutex::default(),
         });
         let mut changes = kinds.metrics.current_plan().changes();
         let known = || kinds.metrics.custom_resources().collectors().len();

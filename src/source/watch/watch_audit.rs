@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::audit::{Difference, Different, Listed, Lister, Step};
+use super::audit::{Difference, Different, Listed, Lister, MANY_FAILED, Step};
+use super::failure::Failure;
 use super::reflector::Reflector;
 use super::sink::ListWatchSink;
 use crate::k8s::resource_version;
@@ -47,10 +48,7 @@ impl<S: ListWatchSink> Reflector<S> {
                 }
                 Step::Unknown(failure) => {
                     received.close_window();
-                    if let Some(failure) = failure {
-                        let resource = self.target.resource.label();
-                        tracing::debug!(resource, %failure, "an audit failed; a later audit tries again");
-                    }
+                    self.log_failed_audit(failure);
                 }
                 Step::Differs(finding) => {
                     received.close_window();
@@ -107,8 +105,30 @@ impl<S: ListWatchSink> Reflector<S> {
         };
         let compared = rows.and_then(|rows| audit.compare(listed, rows, received));
         if compared.is_none() {
+            let failure = received.too_many_changes();
             audit.unknown(None);
             received.close_window();
+            self.log_failed_audit(failure);
+        }
+    }
+
+    /// Logs that an audit has failed. If all audits fail, logs a warning once.
+    fn log_failed_audit(&mut self, failure: Option<Failure>) {
+        let (Some(failure), Some(audit)) = (failure, &mut self.audit) else {
+            return;
+        };
+        let resource = self.target.resource.label();
+        let namespace = self.target.namespace.as_deref().unwrap_or_default();
+        if audit.fails_often() {
+            tracing::warn!(
+                resource,
+                namespace,
+                %failure,
+                "the last {MANY_FAILED} audits have failed, so changes that the watch has missed are not found; remove \
+                 the cause of the failure, or disable audits"
+            );
+        } else {
+            tracing::debug!(resource, namespace, %failure, "an audit failed; a later audit tries again");
         }
     }
 

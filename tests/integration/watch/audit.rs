@@ -355,7 +355,8 @@ async fn a_list_that_does_not_help_is_repeated_rarely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn audits_that_fail_change_nothing_and_become_old() {
+async fn audits_that_fail_change_nothing_become_old_and_are_warned_about_once() {
+    let (log, _guard) = Log::begin();
     let server = server();
     let running = synced(&server, audited).await;
     pass(INTERVAL * 3).await;
@@ -366,8 +367,16 @@ async fn audits_that_fail_change_nothing_and_become_old() {
         usize::MAX,
         Fault::Status(500, "InternalError"),
     );
-    pass(INTERVAL * 4).await;
+    pass(INTERVAL).await;
+    let warnings = || {
+        log.lines(&["WARN", "configmaps", "audits have failed"])
+            .len()
+    };
+    assert_eq!(warnings(), 0);
+    pass(INTERVAL * 3).await;
     assert!(running.audit("age_seconds") > 1_000.0);
+    pass(INTERVAL * 6).await;
+    assert_eq!(warnings(), 1);
     assert_eq!(running.audit("relists_total"), 0.0);
     running.agrees().await;
     server.heal();

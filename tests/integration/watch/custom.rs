@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
+use super::log::Log;
 use super::{Running, SYNCED, config_map, server, start, two_resources};
 use crate::support::{ApiServer, Fault, On, eventually, pass, within};
 use kube_state_metrics::custom_resources::{Config, KnownKind};
@@ -140,6 +141,35 @@ async fn a_rejected_definition_does_not_displace_an_established_one() {
         .await;
         assert_eq!(widgets(&running), served);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_added_kinds_do_not_fill_the_log() {
+    let (log, _guard) = Log::begin();
+    let server = with_definitions();
+    for number in 0..50 {
+        let (kind, plural) = (format!("Kind{number:02}"), format!("kind{number:02}s"));
+        let mut definition = definition(&["v1"]);
+        definition["metadata"]["name"] = json!(format!("{plural}.acme.dev"));
+        definition["spec"]["names"] = json!({ "kind": kind, "plural": plural });
+        server.put(DEFINITIONS, definition);
+    }
+    let config = Config::parse(
+        "{ spec: { resources: [{ groupVersionKind: { group: acme.dev, version: '*', kind: '*' }, metrics: [{ name: a, \
+         each: { type: Gauge, gauge: { path: [spec, size] } } }] }] } }",
+    );
+    let metrics = StateMetrics::builder().custom_resources(&config.unwrap());
+    let running = start(&server, metrics.build().unwrap(), discover);
+    let name = "customresourcedefinitions.apiextensions.k8s.io";
+    eventually("the definitions are known", || {
+        running.health_of(name).objects == 50
+    })
+    .await;
+    assert_eq!(
+        log.lines(&["INFO", "added a configured resource"]).len(),
+        20
+    );
+    assert_eq!(log.lines(&["more configured resources are added"]).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

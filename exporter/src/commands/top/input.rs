@@ -10,7 +10,7 @@ use super::super::output::{AnyError, USER_IN_URL, list};
 use super::fetch::{self, Access, Fetched};
 use crate::instance::log_limits;
 use crate::options::{Options, RenderFlags};
-use crate::report::{JsonReport, Report, is_metric_name};
+use crate::report::{JsonReport, Report, is_metric_name, is_quoted_sample};
 
 /// Where `top` reads the report or the samples.
 #[derive(Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ impl Content {
         };
         match lines.find(|line| is_header(line) || !line.starts_with('#')) {
             // A report has the keys `families` and `bytes`. Manifests do not contain both keys.
-            Some(line) if line.starts_with('{') => {
+            Some(line) if line.starts_with('{') && !is_quoted_sample(line) => {
                 let is_report = text.contains("\"families\"") && text.contains("\"bytes\"");
                 if is_report {
                     Self::Report
@@ -206,7 +206,9 @@ impl Content {
                     Self::Manifests
                 }
             }
-            Some(line) if is_header(line) || is_sample(line) => Self::Metrics,
+            Some(line) if is_header(line) || is_sample(line) || is_quoted_sample(line) => {
+                Self::Metrics
+            }
             _ => Self::Manifests,
         }
     }
@@ -232,6 +234,7 @@ mod tests {
                 Content::Metrics,
             ),
             ("up 1\n", Content::Metrics),
+            ("{\"my.metric\",a=\"b\"} 1\n", Content::Metrics),
             ("{\n  \"bytes\": 1,\n \"families\": [", Content::Report),
             ("{\"kind\": \"List\"}", Content::Manifests),
             ("# a comment\napiVersion: v1\n", Content::Manifests),

@@ -214,13 +214,17 @@ fn write_configuration(data: &Data, text: &mut String) {
             let _ = write!(text, ", read {}", data.ago(used.since));
         }
         text.push('\n');
-        for own in file.ignored() {
+        let (ignored, more) = file.first_ignored();
+        for own in ignored {
             let _ = writeln!(
                 text,
                 "    `{}` is ignored: {}",
                 own.key.escape_debug(),
                 own.reason
             );
+        }
+        if more > 0 {
+            let _ = writeln!(text, "    {more} more keys are ignored");
         }
     }
     for setting in &data.settings {

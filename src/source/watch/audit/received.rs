@@ -6,8 +6,10 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::window::Window;
+use super::super::failure::Failure;
+use super::window::{MAX_CHANGES, Window};
 use crate::resource::Scope;
+use crate::source::health::FailureReason;
 use crate::store::{namespace_in, write_key};
 
 /// Data about the received objects of a watch, which audits need in addition to the rows of the store.
@@ -148,6 +150,13 @@ impl ReceivedObjects {
     /// The recorded changes. `None` if changes are not being recorded, or if there were too many to record all of them.
     pub(in crate::source::watch) fn window(&self) -> Option<&Window> {
         self.window.as_ref().filter(|window| !window.is_full())
+    }
+
+    /// The failure of an audit during which too many objects have changed.
+    pub(in crate::source::watch) fn too_many_changes(&self) -> Option<Failure> {
+        let is_full = self.window.as_ref().is_some_and(Window::is_full);
+        let message = format!("more than {MAX_CHANGES} changes have arrived during the audit");
+        is_full.then(|| Failure::new(FailureReason::Expired, message))
     }
 
     /// Hashes of the keys of existing objects without a row.

@@ -48,6 +48,8 @@ pub(in crate::source::watch) struct Audit {
     is_second_list: bool,
     count_skips: Skips,
     late_skips: Skips,
+    /// The number of consecutive rounds that have failed.
+    failed_rounds: u32,
     /// The next rounds, which must not list all objects: earlier lists did not remove the differences.
     list_skips: Skips,
 }
@@ -130,6 +132,8 @@ pub(in crate::source::watch) struct Finding {
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Replaces [`PATIENCE`] if the watch has already failed to reach the version of a response in this round.
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
+/// The number of consecutive failed rounds after which the log has a warning.
+pub(in crate::source::watch) const MANY_FAILED: u32 = 3;
 /// How long an audit waits before a second comparison, and before a comparison after a list of all objects.
 const CONFIRM_AFTER: Duration = Duration::from_secs(10);
 
@@ -153,6 +157,7 @@ impl Audit {
             is_second_list: false,
             count_skips: Skips::default(),
             late_skips: Skips::default(),
+            failed_rounds: 0,
             list_skips: Skips::default(),
         }
     }
@@ -254,7 +259,7 @@ impl Audit {
             return self.stay(Stage::Probed { probe, until });
         }
         let Some(window) = received.window() else {
-            return self.unknown(None);
+            return self.unknown(received.too_many_changes());
         };
         let own = window.count_at(probe.version);
         let differs = probe.count.is_some_and(|count| count != own);
@@ -335,6 +340,7 @@ impl Audit {
         self.healed = keys;
         let heals = !self.list_skips.is_active();
         self.is_verifying = heals;
+        self.failed_rounds = 0;
         self.rest();
         Step::Differs(Finding {
             objects,
@@ -353,6 +359,7 @@ impl Audit {
     }
 
     fn agreed(&mut self, compared: bool) -> Step {
+        self.failed_rounds = 0;
         self.rest();
         Step::Agreed { compared }
     }
@@ -361,6 +368,13 @@ impl Audit {
     pub(in crate::source::watch) fn unknown(&mut self, failure: Option<Failure>) -> Step {
         self.rest();
         Step::Unknown(failure)
+    }
+
+    /// Counts a round that has failed. Returns `true` if [`MANY_FAILED`] rounds in a row have failed. Until a round
+    /// succeeds, the method returns `true` only once.
+    pub(in crate::source::watch) fn fails_often(&mut self) -> bool {
+        self.failed_rounds = self.failed_rounds.saturating_add(1);
+        self.failed_rounds == MANY_FAILED
     }
 
     /// Waits for the next round.

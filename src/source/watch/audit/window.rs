@@ -15,7 +15,7 @@ pub(in crate::source::watch) struct Window {
 }
 
 /// Maximum number of recorded changes. If there are more changes, the audit ends without a result.
-const MAX_CHANGES: usize = 1 << 20;
+pub(super) const MAX_CHANGES: usize = 1 << 20;
 
 // === impl Window ===
 

@@ -69,7 +69,7 @@ fn hash(file: &FileInUse, used: &UsedContent) -> Markup {
 
 /// Renders the keys of a file that have no effect, with the reason for each key.
 fn ignored_keys(file: &FileInUse) -> Markup {
-    let ignored = file.ignored();
+    let (ignored, more) = file.first_ignored();
     html! {
         @if !ignored.is_empty() {
             div class="message wait" role="status" {
@@ -77,6 +77,7 @@ fn ignored_keys(file: &FileInUse) -> Markup {
                 dl class="settings" {
                     @for own in ignored { div { dt { code { (own.key) } } dd { (with_code(&own.reason)) } } }
                 }
+                @if more > 0 { p { (more) " more keys are ignored." } }
             }
         }
     }
