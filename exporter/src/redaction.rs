@@ -7,6 +7,7 @@
 //! for the encoded credentials.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -20,9 +21,11 @@ use crate::humanize::visible_line;
 pub(crate) struct Secrets {
     /// The texts that are hidden only as a whole, such as passwords.
     texts: HashSet<Vec<u8>>,
-    /// The parts of tokens. Each of these parts is also hidden alone.
-    parts: HashSet<Vec<u8>>,
-    /// The lengths of the texts in `parts`, in bytes.
+    /// The hashes of the parts of tokens. Each of these parts is also hidden alone. A token has thousands of parts, and a
+    /// hash needs less memory than a part. If another text has the same hash as a part by chance, this text is hidden.
+    parts: HashSet<u64>,
+    hasher: RandomState,
+    /// The lengths of the parts, in bytes.
     lengths: HashSet<usize>,
 }
 
@@ -43,7 +46,7 @@ pub(crate) const HIDDEN: &str = "[hidden]";
 /// would change words such as `latest`.
 const WORD: usize = 8;
 /// Texts with fewer bytes than this are not hidden, because most messages contain such texts by chance.
-pub(crate) const SHORTEST: usize = 3;
+const SHORTEST: usize = 3;
 /// A part of a word with at least this number of characters may be a part of a token.
 const TOKEN_PART: usize = 16;
 /// The maximum number of decoding steps. For example, a JSON string that contains JSON needs two steps.
@@ -82,7 +85,9 @@ impl Secrets {
 
     fn add_parts(&mut self, text: &[u8], part: usize) {
         if part > 0 && text.len() >= part {
-            self.parts.extend(text.windows(part).map(<[u8]>::to_vec));
+            let windows = text.windows(part);
+            let hashes = windows.map(|window| self.hasher.hash_one(window));
+            self.parts.extend(hashes);
             self.lengths.insert(part);
         }
     }
@@ -138,7 +143,8 @@ impl Secrets {
         }
         for length in &self.lengths {
             let windows = text.windows(*length).enumerate();
-            let parts = windows.filter(|(_, window)| self.parts.contains(*window));
+            let is_part = |window: &[u8]| self.parts.contains(&self.hasher.hash_one(window));
+            let parts = windows.filter(|(_, window)| is_part(window));
             found.extend(parts.map(|(at, _)| at..at + length));
         }
         found
