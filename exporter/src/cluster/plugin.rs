@@ -19,6 +19,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::fmt::temporal::Pieces;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use kube_state_metrics::source::watch::without_tokens;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,7 +27,7 @@ use tokio::sync::Mutex;
 
 use process::{Output, Process, Unread};
 
-use crate::redaction::{Secrets, without_tokens};
+use crate::redaction::Secrets;
 
 pub(crate) use process::kill_running;
 
