@@ -46,7 +46,7 @@ pub(crate) const HIDDEN: &str = "[hidden]";
 /// would change words such as `latest`.
 const WORD: usize = 8;
 /// Texts with fewer bytes than this are not hidden, because most messages contain such texts by chance.
-const SHORTEST: usize = 3;
+pub(crate) const SHORTEST: usize = 3;
 /// The maximum number of decoding steps. For example, a JSON string that contains JSON needs two steps.
 const STEPS: usize = 4;
 
