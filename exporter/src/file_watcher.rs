@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// A change counts as complete when this time has passed since its last event.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -51,6 +52,11 @@ pub(crate) struct FileWatcher {
     checked_for: Duration,
     /// The time at which the last check ended.
     checked_at: Instant,
+    /// The check in progress.
+    checking: Option<JoinHandle<(Vec<FileState>, Duration)>>,
+    /// If an event has arrived since the last check began: the time at which the next check begins even if more events
+    /// arrive.
+    latest_check: Option<Instant>,
     events: mpsc::Receiver<()>,
     /// The sender of events; `None` if the operating system provides no events. Events end when this value is dropped.
     notifier: Option<RecommendedWatcher>,
@@ -137,6 +143,8 @@ impl FileWatcher {
             seen,
             checked_for: Duration::ZERO,
             checked_at: Instant::now(),
+            checking: None,
+            latest_check: None,
             events,
             notifier,
         }
@@ -150,36 +158,32 @@ impl FileWatcher {
     }
 
     /// Waits for a change. If no path is watched, the future never resolves.
+    ///
+    /// The method is cancel safe: if the future is dropped, the next call continues the wait or the check, and so
+    /// reports the change.
     pub(crate) async fn changed(&mut self) {
         if self.paths.is_empty() {
             std::future::pending::<()>().await;
         }
-        let shortest = if self.notifier.is_some() {
-            POLL_INTERVAL
-        } else {
-            POLL_INTERVAL_WITHOUT_EVENTS
-        };
         loop {
-            let interval = shortest.max(self.checked_for * POLL_FACTOR);
-            match timeout(interval, self.events.recv()).await {
-                Ok(Some(())) => {
-                    let pause = (self.checked_for * EVENT_FACTOR).min(MAX_PAUSE);
-                    sleep_until(self.checked_at + pause).await;
-                    self.settle().await;
-                }
-                // The channel of events is closed if the operating system provides no events.
-                Ok(None) => sleep(interval).await,
-                Err(_) => {}
+            if self.checking.is_none() {
+                self.wait_for_check().await;
             }
-            let paths = self.paths.clone();
-            let timed_scan = move || {
-                let start = Instant::now();
-                (scan(&paths), start.elapsed())
-            };
-            let Ok((now, took)) = tokio::task::spawn_blocking(timed_scan).await else {
+            let paths = &self.paths;
+            let checking = self.checking.get_or_insert_with(|| {
+                self.latest_check = None;
+                let paths = paths.clone();
+                tokio::task::spawn_blocking(move || {
+                    let start = Instant::now();
+                    (scan(&paths), start.elapsed())
+                })
+            });
+            let checked = checking.await;
+            (self.checking, self.checked_at) = (None, Instant::now());
+            let Ok((now, took)) = checked else {
                 continue;
             };
-            (self.checked_for, self.checked_at) = (took, Instant::now());
+            self.checked_for = took;
             if now != self.seen {
                 self.seen = now;
                 return;
@@ -187,10 +191,29 @@ impl FileWatcher {
         }
     }
 
-    /// Waits until there are no more events.
-    async fn settle(&mut self) {
-        let deadline = Instant::now() + MAX_SETTLE;
-        while Instant::now() < deadline && timeout(SETTLE, self.events.recv()).await.is_ok() {}
+    /// Waits until the next check is due.
+    async fn wait_for_check(&mut self) {
+        let shortest = if self.notifier.is_some() {
+            POLL_INTERVAL
+        } else {
+            POLL_INTERVAL_WITHOUT_EVENTS
+        };
+        let next = self.checked_at + shortest.max(self.checked_for * POLL_FACTOR);
+        let pause = (self.checked_for * EVENT_FACTOR).min(MAX_PAUSE);
+        let earliest = self.checked_at + pause;
+        if self.latest_check.is_none() {
+            match timeout_at(next, self.events.recv()).await {
+                Ok(Some(())) => self.latest_check = Some(earliest.max(Instant::now()) + MAX_SETTLE),
+                // The channel of events is closed if the operating system provides no events.
+                Ok(None) => sleep_until(next).await,
+                Err(_) => {}
+            }
+        }
+        if let Some(latest) = self.latest_check {
+            sleep_until(earliest).await;
+            // Waits until there are no more events.
+            while Instant::now() < latest && timeout(SETTLE, self.events.recv()).await.is_ok() {}
+        }
     }
 }
 
@@ -271,6 +294,8 @@ impl Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
 
     /// Waits for a change, and returns whether the watcher has reported a change. Usually the wait is short, because an
@@ -344,6 +369,31 @@ mod tests {
         write(&file, "own");
         assert!(changes(&mut watcher).await, "the file was written");
         assert!(is_unchanged(&mut watcher).await);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_reported_although_the_wait_for_it_is_dropped() {
+        let directory = std::env::temp_dir().join(format!("dropped-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("file");
+        let mut watcher = FileWatcher::new([file.clone()]);
+        std::fs::write(&file, "a").unwrap();
+        // After this pause, the event is in the channel.
+        sleep(Duration::from_millis(500)).await;
+        let dropped = timeout(SETTLE / 2, watcher.changed()).await;
+        assert!(dropped.is_err());
+        let changed = timeout(POLL_INTERVAL / 2, watcher.changed()).await;
+        assert!(changed.is_ok(), "the event is lost");
+        // Without events, dropped waits do not delay the next check.
+        watcher.notifier = None;
+        std::fs::write(&file, "ab").unwrap();
+        let mut changed = false;
+        for _ in 0..20 {
+            let wait = timeout(POLL_INTERVAL_WITHOUT_EVENTS / 4, watcher.changed());
+            changed |= wait.await.is_ok();
+        }
+        assert!(changed, "no check");
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

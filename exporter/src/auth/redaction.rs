@@ -4,16 +4,25 @@ use crate::redaction::Secrets;
 
 /// The maximum length of a message, in characters.
 const LONGEST: usize = 512;
+/// The maximum length of the text that is searched for the token, in bytes. Each failed review needs this search, so it
+/// must be cheap. The length leaves space for a long token with escapes before the rest of the message.
+const SEARCHED: usize = 8 << 10;
 /// A part of a token is hidden if it has at least this number of characters. Shorter parts stay visible.
 const PART: usize = 8;
 
 /// Hides the token and its parts, escapes characters that do not print, and truncates text that is too long.
 ///
-/// An API server may repeat the token, or a part of it, in its message.
+/// An API server may repeat the token, or a part of it, in its message. If the text that is searched ends within the
+/// token, the message shows fewer than [`PART`] characters of the token.
 pub(super) fn for_log(text: &str, token: &str) -> String {
-    let text = Secrets::of_token(token, PART).message(text);
+    let is_cut = text.len() > SEARCHED;
+    let mut ends = (0..=SEARCHED.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    let searched = text.get(..end.unwrap_or_default()).unwrap_or_default();
+    let text = Secrets::of_token(token, PART).message(searched);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None if is_cut => text + "...",
         None => text,
     }
 }
@@ -46,6 +55,21 @@ mod tests {
         }
         assert_eq!(for_log("say abc", "abc"), "say [hidden]");
         assert_eq!(for_log("abc", ""), "abc");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_before_it_is_searched_and_shows_no_half_of_the_token() {
+        let escaped: String = TOKEN.bytes().map(|byte| format!("%25{byte:x}")).collect();
+        for token in [TOKEN, &escaped] {
+            for length in 0..token.len() {
+                let start = "x".repeat(length) + ": ";
+                let shown = for_log(&(start.clone() + &token.repeat(10_000)), TOKEN);
+                let rest = shown.strip_prefix(&format!("{start}[hidden]"));
+                let rest = rest.and_then(|rest| rest.strip_suffix("...")).unwrap();
+                let most = (PART - 1) * (token.len() / TOKEN.len()) + 4;
+                assert!(rest.len() <= most, "{length}: {shown}");
+            }
+        }
     }
 
     #[test]

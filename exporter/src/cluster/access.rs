@@ -6,14 +6,13 @@ use http::uri::Scheme;
 use kube::Config;
 use kube::client::AuthError;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube_state_metrics::source::watch::configure_for_watching;
+use kube_state_metrics::source::watch::{configure_for_watching, without_tokens};
 use secrecy::ExposeSecret;
 
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
 use crate::file_limits;
-use crate::redaction::without_tokens;
 
 /// The reason why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]

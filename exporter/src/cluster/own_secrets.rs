@@ -20,18 +20,19 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
+use memchr::memmem::Finder;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::BoxError;
 
-use crate::redaction::{SHORTEST, Secrets, json_escape, overwrite};
+use crate::redaction::{Secrets, json_escape, overwrite};
 
 /// The credentials of the newest requests.
 pub(super) struct RecentSecrets(Mutex<Option<Recent>>);
@@ -46,9 +47,22 @@ struct Recent {
 /// The credentials that are hidden in a response.
 #[derive(Default)]
 pub(super) struct OwnSecrets {
-    texts: Vec<Vec<u8>>,
-    /// The same credentials, in the form that hides them in errors.
-    in_messages: Secrets,
+    /// The credentials that are hidden in errors only as a whole, such as passwords.
+    texts: Vec<String>,
+    tokens: Vec<String>,
+    /// The credentials in the form that hides them in errors. This form needs much more memory than the credentials, so
+    /// the first error creates it.
+    in_messages: OnceLock<Secrets>,
+    in_content: LongSecrets,
+}
+
+/// The credentials that are hidden in content, prepared for the search.
+#[derive(Default)]
+struct LongSecrets {
+    /// The credentials, and the first of them is the longest one.
+    finders: Vec<Finder<'static>>,
+    /// The bytes that occur in a secret, sorted.
+    alphabet: Vec<u8>,
 }
 
 /// A response body in which the credentials are hidden.
@@ -73,9 +87,7 @@ struct ErrorHider {
 
 /// Hides long secrets, and does not change the length of the response body.
 struct ContentHider {
-    secrets: Vec<Vec<u8>>,
-    /// The bytes that occur in a secret, sorted.
-    alphabet: Vec<u8>,
+    secrets: Arc<OwnSecrets>,
     /// Bytes that were already passed on to the reader of the body, but may be the beginning of a secret. There are
     /// fewer than [`START`] such bytes.
     passed: Vec<u8>,
@@ -153,22 +165,24 @@ impl OwnSecrets {
                 let decoded = BASE64_STANDARD.decode(credentials).unwrap_or_default();
                 let decoded = String::from_utf8(decoded).unwrap_or_default();
                 let password = decoded.split_once(':').map_or("", |(_, password)| password);
-                for text in [credentials, &decoded, password] {
-                    own.in_messages.add(text);
-                    own.add(text);
-                }
+                let texts = [credentials, &decoded, password];
+                own.texts.extend(texts.map(str::to_owned));
             } else {
-                own.in_messages.add_token(credentials, PART);
-                own.add(credentials);
+                own.tokens.push(credentials.to_owned());
             }
         }
+        own.in_content = LongSecrets::of(own.texts.iter().chain(&own.tokens));
         own
     }
 
-    fn add(&mut self, text: &str) {
-        if text.len() >= SHORTEST {
-            self.texts.push(text.as_bytes().to_vec());
-        }
+    fn in_messages(&self) -> &Secrets {
+        self.in_messages.get_or_init(|| {
+            let mut secrets = Secrets::default();
+            self.texts.iter().for_each(|text| secrets.add(text));
+            let tokens = self.tokens.iter();
+            tokens.for_each(|token| secrets.add_token(token, PART));
+            secrets
+        })
     }
 
     /// Returns an error that shows no credentials, and no characters that are not visible. If the messages of `error`
@@ -181,11 +195,43 @@ impl OwnSecrets {
             source = error.source();
         }
         let text = messages.join(": ");
-        let shown = self.in_messages.message(&text);
+        let shown = self.in_messages().message(&text);
         match shown == text {
             true => error,
             false => shown.into(),
         }
+    }
+}
+
+// === impl LongSecrets ===
+
+impl LongSecrets {
+    fn of<'a>(secrets: impl Iterator<Item = &'a String>) -> Self {
+        let mut secrets: Vec<_> = secrets
+            .map(String::as_bytes)
+            .filter(|secret| secret.len() >= PART)
+            .collect();
+        // A long secret may contain a shorter secret, so longer secrets are replaced before shorter ones.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut alphabet = secrets.concat();
+        alphabet.sort_unstable();
+        alphabet.dedup();
+        let finders = secrets
+            .iter()
+            .map(|secret| Finder::new(*secret).into_owned());
+        Self {
+            finders: finders.collect(),
+            alphabet,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.finders.iter().map(Finder::needle)
+    }
+
+    /// The number of bytes of the longest secret; 0 if there is no secret.
+    fn longest(&self) -> usize {
+        self.iter().next().map_or(0, <[u8]>::len)
     }
 }
 
@@ -215,7 +261,7 @@ impl ErrorHider {
             return Bytes::new();
         }
         if error.starts_with(PROTOBUF) {
-            self.secrets.in_messages.overwrite(&mut error);
+            self.secrets.in_messages().overwrite(&mut error);
             return error.into();
         }
         match serde_json::from_slice(&error) {
@@ -225,19 +271,19 @@ impl ErrorHider {
             }
             Err(_) => {
                 let text = String::from_utf8_lossy(&error);
-                self.secrets.in_messages.message(text.trim_end()).into()
+                self.secrets.in_messages().message(text.trim_end()).into()
             }
         }
     }
 
     fn hide_in(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.secrets.in_messages.message(text),
+            Value::String(text) => *text = self.secrets.in_messages().message(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.hide_in(value)),
             Value::Object(fields) => {
                 for (key, mut value) in std::mem::take(fields) {
                     self.hide_in(&mut value);
-                    fields.insert(self.secrets.in_messages.message(&key), value);
+                    fields.insert(self.secrets.in_messages().message(&key), value);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -248,20 +294,16 @@ impl ErrorHider {
 // === impl ContentHider ===
 
 impl ContentHider {
-    fn new(secrets: &OwnSecrets) -> Self {
-        let mut secrets = secrets.texts.clone();
-        secrets.retain(|secret| secret.len() >= PART);
-        // A long secret may contain a shorter secret, so longer secrets are replaced before shorter ones.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut alphabet = secrets.concat();
-        alphabet.sort_unstable();
-        alphabet.dedup();
+    fn new(secrets: Arc<OwnSecrets>) -> Self {
         Self {
             secrets,
-            alphabet,
             passed: Vec::new(),
             held: Vec::new(),
         }
+    }
+
+    fn secrets(&self) -> &LongSecrets {
+        &self.secrets.in_content
     }
 
     /// Returns the next bytes of the content without secrets. `ends` states whether `bytes` are the last bytes of the
@@ -298,20 +340,23 @@ impl ContentHider {
     /// Returns the position in `bytes` at which an incomplete secret may begin. From this position on, all bytes are
     /// the first bytes of a secret. Returns `None` if there is no such position.
     fn start_at_end(&self, bytes: &[u8]) -> Option<usize> {
-        let of = |secret: &Vec<u8>| {
+        let of = |secret: &[u8]| {
             let first = bytes.len().saturating_sub(secret.len().saturating_sub(1));
             let mut found = memchr::memchr_iter(*secret.first()?, bytes.get(first..)?);
             let is_start = |at: &usize| bytes.get(*at..).is_some_and(|end| secret.starts_with(end));
             found.find_map(|at| Some(first + at).filter(is_start))
         };
-        let plain = self.secrets.iter().filter_map(of).min();
+        let plain = self.secrets().iter().filter_map(of).min();
         let escaped = self.escaped_start_at_end(bytes);
         plain.into_iter().chain(escaped).min()
     }
 
     /// Does the same as [`start_at_end`](Self::start_at_end), but only for secrets that contain escapes.
     fn escaped_start_at_end(&self, bytes: &[u8]) -> Option<usize> {
-        let longest = self.secrets.first()?.len() * ESCAPE;
+        let longest = match self.secrets().longest() {
+            0 => return None,
+            longest => longest * ESCAPE,
+        };
         let tail = bytes.len().saturating_sub(longest);
         let is_in_run = |byte: &u8| {
             *byte == b'\\' || *byte == b'u' || byte.is_ascii_hexdigit() || self.is_in_secret(*byte)
@@ -332,7 +377,7 @@ impl ContentHider {
             if run.end == bytes.len() || is_open {
                 let is_start = |from: &usize| {
                     let end = run.text.get(*from..).unwrap_or_default();
-                    self.secrets.iter().any(|secret| secret.starts_with(end))
+                    self.secrets().iter().any(|secret| secret.starts_with(end))
                 };
                 let first = (0..run.text.len()).find(is_start);
                 let first = first.and_then(|first| Some(run.spans.get(first)?.0));
@@ -346,14 +391,13 @@ impl ContentHider {
     }
 
     fn is_in_secret(&self, byte: u8) -> bool {
-        self.alphabet.binary_search(&byte).is_ok()
+        self.secrets().alphabet.binary_search(&byte).is_ok()
     }
 
     /// Returns the position at which a run that contains `escape` begins. All bytes between this position and `escape`
     /// occur in secrets. Their number is at most the length of the longest secret.
     fn run_start(&self, bytes: &[u8], from: usize, escape: usize) -> usize {
-        let longest = self.secrets.first().map_or(0, Vec::len);
-        let from = from.max(escape.saturating_sub(longest));
+        let from = from.max(escape.saturating_sub(self.secrets().longest()));
         let before = bytes.get(from..escape).unwrap_or_default();
         let other = before.iter().rposition(|byte| !self.is_in_secret(*byte));
         from + other.map_or(0, |at| at + 1)
@@ -390,7 +434,7 @@ impl ContentHider {
     /// Returns the positions of the secrets that contain escapes of JSON.
     fn escaped(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        if self.secrets.is_empty() {
+        if self.secrets().finders.is_empty() {
             return found;
         }
         let mut at = 0;
@@ -403,11 +447,11 @@ impl ContentHider {
                 continue;
             }
             let run = self.run(bytes, self.run_start(bytes, at, escape));
-            for secret in &self.secrets {
-                let positions = memchr::memmem::find_iter(&run.text, secret);
+            for secret in &self.secrets().finders {
+                let positions = secret.find_iter(&run.text);
                 found.extend(positions.filter_map(|first| {
                     let (start, _) = run.spans.get(first)?;
-                    let (_, end) = run.spans.get(first + secret.len() - 1)?;
+                    let (_, end) = run.spans.get(first + secret.needle().len() - 1)?;
                     Some(*start..*end)
                 }));
             }
@@ -418,10 +462,10 @@ impl ContentHider {
 
     fn without_secrets(&self, bytes: Bytes) -> Bytes {
         let mut changed = None;
-        for secret in &self.secrets {
-            for at in memchr::memmem::find_iter(&bytes, secret) {
+        for secret in &self.secrets().finders {
+            for at in secret.find_iter(&bytes) {
                 let copy = changed.get_or_insert_with(|| bytes.to_vec());
-                overwrite(copy, at..at + secret.len());
+                overwrite(copy, at..at + secret.needle().len());
             }
         }
         for range in self.escaped(&bytes) {
@@ -450,7 +494,7 @@ impl<B> HidingBody<B> {
     pub(super) fn new(body: B, secrets: Arc<OwnSecrets>, is_error: bool) -> Self {
         let hider = match is_error {
             true => Hider::Error(ErrorHider::new(Arc::clone(&secrets))),
-            false => Hider::Content(ContentHider::new(&secrets)),
+            false => Hider::Content(ContentHider::new(Arc::clone(&secrets))),
         };
         Self {
             body,

@@ -19,6 +19,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::fmt::temporal::Pieces;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use kube_state_metrics::source::watch::without_tokens;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,7 +27,7 @@ use tokio::sync::Mutex;
 
 use process::{Output, Process, Unread};
 
-use crate::redaction::{Secrets, without_tokens};
+use crate::redaction::{SHORTEST, Secrets};
 
 pub(crate) use process::kill_running;
 
@@ -45,6 +46,8 @@ const PART: usize = 16;
 pub(super) struct Printed {
     pub(super) credentials: Credentials,
     pub(super) expires: Option<Timestamp>,
+    /// The token and the key of the certificate, even if the exporter does not use them.
+    secrets: Vec<SecretString>,
 }
 
 #[derive(Debug)]
@@ -123,9 +126,9 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// A lock that prevents several clients from running plugins at the same time. It protects the last token of a plugin:
-/// the next error of the plugin may contain this token, and the exporter hides it.
-static TURN: Mutex<Option<SecretString>> = Mutex::const_new(None);
+/// A lock that prevents several clients from running plugins at the same time. It protects the last secrets of a plugin:
+/// the next error of the plugin may contain these secrets, and the exporter hides them.
+static TURN: Mutex<Vec<SecretString>> = Mutex::const_new(Vec::new());
 
 /// The plugin that provides the credentials of a user. As in kube, the plugin is not used if the user has other
 /// credentials.
@@ -149,19 +152,17 @@ pub(super) fn name(plugin: &ExecConfig) -> String {
 /// The function fails if the plugin cannot be started, fails, takes longer than [`TIMEOUT`], prints too much, or prints
 /// no credentials.
 pub(super) async fn run(plugin: &ExecConfig) -> Result<Printed, PluginError> {
-    let mut token = TURN.lock().await;
-    let printed = run_within(plugin, TIMEOUT, token.as_ref()).await?;
-    if let Credentials::Token(printed) = &printed.credentials {
-        *token = Some(printed.clone());
-    }
+    let mut last = TURN.lock().await;
+    let printed = run_within(plugin, TIMEOUT, &last).await?;
+    last.clone_from(&printed.secrets);
     Ok(printed)
 }
 
-/// Runs a plugin for at most `timeout`. If the plugin fails, the error does not show `token`.
+/// Runs a plugin for at most `timeout`. If the plugin fails, the error does not show the secrets in `last`.
 async fn run_within(
     plugin: &ExecConfig,
     timeout: Duration,
-    token: Option<&SecretString>,
+    last: &[SecretString],
 ) -> Result<Printed, PluginError> {
     let command = command(plugin)?;
     let name = name(plugin);
@@ -182,7 +183,7 @@ async fn run_within(
             limit: OUTPUT_LIMIT,
         }),
         Ok(Ok(output)) if !output.status.success() => {
-            Err(failed(&output, name, &secrets(plugin, token)))
+            Err(failed(&output, name, &secrets(plugin, last)))
         }
         Ok(Ok(output)) => Printed::of(output, name, plugin.api_version.as_deref()),
     }
@@ -231,24 +232,43 @@ fn expiry(text: &str) -> Option<Option<Timestamp>> {
 }
 
 /// The secrets that the standard error of a plugin may contain: the values that the kubeconfig passes to the plugin,
-/// and the last token of a plugin. The names of flags are no secrets.
-fn secrets(plugin: &ExecConfig, token: Option<&SecretString>) -> Secrets {
+/// and the last token and key of a plugin.
+fn secrets(plugin: &ExecConfig, last: &[SecretString]) -> Secrets {
     let variables = plugin.env.iter().flatten();
     let values = variables.filter_map(|variable| variable.get("value").map(String::as_str));
-    let args = plugin
-        .args
-        .iter()
-        .flatten()
-        .map(|arg| match arg.strip_prefix('-') {
-            Some(flag) => flag.split_once('=').map_or("", |(_, value)| value),
-            None => arg,
-        });
-    let token = token.map(|token| token.expose_secret());
+    let args = plugin.args.iter().flatten().flat_map(|arg| values_of(arg));
     let mut secrets = Secrets::default();
-    for secret in values.chain(args).chain(token) {
+    for secret in values.chain(args) {
         secrets.add_token(secret, PART);
     }
+    for secret in last {
+        secrets.add_token(&without_armor(secret.expose_secret()), PART);
+    }
     secrets
+}
+
+/// The texts in an argument that may be secrets. The names of flags with two hyphens are no secrets. A flag with one
+/// hyphen may have its value directly after its letter (`-tVALUE`), so the name of such a flag may be hidden, too.
+fn values_of(arg: &str) -> impl Iterator<Item = &str> {
+    let flag = arg.strip_prefix('-');
+    let value = flag.and_then(|flag| Some(flag.split_once('=')?.1));
+    let short = flag.filter(|flag| !flag.starts_with('-'));
+    let attached = short.and_then(|flag| flag.get(flag.chars().next()?.len_utf8()..));
+    // A short value is hidden only as a word, and the letter of the flag belongs to the same word.
+    let word = short.filter(|_| attached.is_some_and(|value| value.len() >= SHORTEST));
+    let whole = flag.is_none().then_some(arg);
+    [whole, value, attached, word].into_iter().flatten()
+}
+
+/// A key without the first and the last line of its PEM, which are no secrets, and without line breaks. A text that is
+/// not PEM stays the same.
+fn without_armor(secret: &str) -> String {
+    if !secret.contains("-----BEGIN ") {
+        return secret.to_owned();
+    }
+    let sections = secret.split("-----");
+    let contents = sections.filter(|own| !own.starts_with("BEGIN ") && !own.starts_with("END "));
+    contents.flat_map(str::split_whitespace).collect()
 }
 
 /// The error for a plugin that failed. The error shows the last line of the standard error of the plugin, without
@@ -301,8 +321,11 @@ impl Printed {
         };
         // As in other clients, an empty text means that the value is absent.
         let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-        let pair = given(status.client_certificate_data).zip(given(status.client_key_data));
-        let credentials = match (pair, given(status.token)) {
+        let (key, token) = (given(status.client_key_data), given(status.token));
+        let secrets = key.iter().chain(&token).cloned();
+        let secrets = secrets.map(SecretString::from).collect();
+        let pair = given(status.client_certificate_data).zip(key);
+        let credentials = match (pair, token) {
             (Some((certificate, key)), _) => Credentials::Certificate(certificate, key.into()),
             // An HTTP header cannot contain this token.
             (None, Some(token)) if http::HeaderValue::from_str(&token).is_err() => {
@@ -314,6 +337,7 @@ impl Printed {
         Ok(Self {
             credentials,
             expires,
+            secrets,
         })
     }
 }
@@ -332,7 +356,7 @@ mod tests {
     }
 
     async fn error_of(script: &str) -> String {
-        let printed = run_within(&plugin(script), Duration::from_secs(60), None).await;
+        let printed = run_within(&plugin(script), Duration::from_secs(60), &[]).await;
         printed.unwrap_err().to_string()
     }
 
@@ -409,11 +433,57 @@ mod tests {
             "env": [{ "name": "PASSWORD", "value": "hunter2" }],
         }))
         .unwrap();
-        let token = SecretString::from("last-token");
-        let printed = run_within(&plugin, Duration::from_secs(60), Some(&token)).await;
+        let last = [SecretString::from("last-token")];
+        let printed = run_within(&plugin, Duration::from_secs(60), &last).await;
         let error = printed.unwrap_err().to_string();
         let says = "1: no: [hidden] --key=[hidden] [hidden] [hidden] [hidden]";
         assert!(error.ends_with(says), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_error_shows_no_value_that_is_attached_to_a_flag() {
+        for (arg, shown) in [
+            ("-ts3cret-t0ken", "-[hidden]"),
+            ("-ts3cret==", "-[hidden]"),
+            ("-t=s3cret", "-[hidden]"),
+            ("-ts3c", "-[hidden]"),
+            ("-é\u{fc}bersecret", "-[hidden]"),
+            ("-v", "-v"),
+            ("--verbose", "--verbose"),
+            ("--key=s3cret", "--key=[hidden]"),
+        ] {
+            let plugin: ExecConfig = serde_json::from_value(json!({
+                "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "sh",
+                "args": ["-c", "echo no: $0 >&2; exit 1", arg],
+            }))
+            .unwrap();
+            let printed = run_within(&plugin, Duration::from_secs(60), &[]).await;
+            let error = printed.unwrap_err().to_string();
+            assert!(error.ends_with(&format!("1: no: {shown}")), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_shows_neither_the_last_key_nor_the_token_beside_it() {
+        let line = "MIGHAgEAMBMGByqGSM-line-of-a-key";
+        let key =
+            format!("-----BEGIN PRIVATE KEY-----\\n{line}\\nQ2==\\n-----END PRIVATE KEY-----");
+        let status = format!(
+            r#"{{"status":{{"clientCertificateData":"c","clientKeyData":"{key}","token":"other-secret"}}}}"#
+        );
+        let printing = plugin(&format!("printf %s '{status}'"));
+        let printed = run_within(&printing, Duration::from_secs(60), &[]).await;
+        // The arguments of this plugin do not contain the secrets.
+        let secrets = secrets(&plugin(""), &printed.unwrap().secrets);
+        for (text, shown) in [
+            (line, "[hidden]"),
+            (&line[4..24], "[hidden]"),
+            (&format!("{line}\nQ2=="), "[hidden]"),
+            ("other-secret", "[hidden]"),
+            ("-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----"),
+        ] {
+            assert_eq!(secrets.message(text), shown);
+        }
     }
 
     #[tokio::test]
@@ -436,7 +506,7 @@ mod tests {
         let script = format!("sleep 1000 & echo $$ $! > {}; wait", file.display());
         let hanging = plugin(&script);
         let start = std::time::Instant::now();
-        let error = run_within(&hanging, Duration::from_secs(2), None)
+        let error = run_within(&hanging, Duration::from_secs(2), &[])
             .await
             .unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(60));
@@ -466,7 +536,7 @@ mod tests {
     async fn a_child_in_the_background_that_keeps_the_output_open_does_not_delay_the_credentials() {
         let script = "echo '{\"status\":{\"token\":\"t\"}}'; sleep 20 & exit 0";
         let start = std::time::Instant::now();
-        let printed = run_within(&plugin(script), Duration::from_secs(60), None).await;
+        let printed = run_within(&plugin(script), Duration::from_secs(60), &[]).await;
         assert!(matches!(
             printed.unwrap().credentials,
             Credentials::Token(_)

@@ -309,7 +309,13 @@ impl Program {
         match applied {
             Ok(()) => {
                 self.app.telemetry.refusals.used(Changed::Options);
-                tracing::info!("configuration reloaded: {}", self.app.instance().summary());
+                let instance = self.app.instance();
+                // A separate task logs the summary. Otherwise this future could be dropped after the new configuration
+                // is in use.
+                tokio::spawn(async move {
+                    let summary = instance.on_blocking_thread(Instance::summary).await;
+                    tracing::info!("configuration reloaded: {summary}");
+                });
             }
             Err(error) => {
                 tracing::error!("the changed configuration is not used: {error}");

@@ -112,8 +112,10 @@ impl FileSink for Collector<'_> {
         };
         let new: HashSet<_> = now.iter().map(identity).collect();
         let missing = before.iter().filter(|head| !new.contains(&identity(head)));
-        now.extend(missing.cloned());
-        before.len()
+        let missing: Vec<_> = missing.cloned().collect();
+        let kept = missing.len();
+        now.extend(missing);
+        kept
     }
 
     fn problem(&mut self, _problem: ManifestProblem) {}

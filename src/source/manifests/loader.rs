@@ -64,7 +64,10 @@ impl FileSink for Loader<'_> {
             let missing = names
                 .iter()
                 .filter(|name| loaded.binary_search(name).is_err());
-            let missing: Vec<_> = missing.cloned().collect();
+            let mut missing: Vec<_> = missing.cloned().collect();
+            // A file can contain the same object several times.
+            missing.sort_unstable();
+            missing.dedup();
             kept += self.writers.keep(kind, &missing);
             loaded.extend(missing);
         }

@@ -30,7 +30,7 @@ pub struct LoadReport {
     pub not_registered: usize,
     /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
     /// or has become empty. It also stays if the source names the path of its file or directory, but this path does not
-    /// exist any more.
+    /// exist any more. Objects that only provide joined labels also count.
     pub kept: usize,
     /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]

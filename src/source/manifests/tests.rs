@@ -514,6 +514,36 @@ fn a_file_that_is_cut_keeps_its_objects_until_it_is_repaired_or_deleted() {
 }
 
 #[test]
+fn each_object_that_stays_counts_once_even_if_it_only_provides_joined_labels() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\n";
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: blue}}\n";
+    let twice = format!("{namespace}---\n{namespace}");
+    let files = Files::new("counted", &[("a.yaml", pod), ("b.yaml", &twice)]);
+    let metrics = StateMetrics::builder()
+        .built_in([BuiltIn::Pods])
+        .allow_metrics(["^kube_pod_info$"])
+        .join_labels("pods=[namespace/team]".parse().unwrap())
+        .build()
+        .unwrap();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    assert_eq!(feed.reload().objects, 1);
+    let before = samples(&metrics);
+    assert!(before[0].contains("\"blue\""), "{before:?}");
+    std::fs::write(files.0.join("b.yaml"), "kind: [").unwrap();
+    let report = feed.reload();
+    assert_eq!(
+        (report.objects, report.kept),
+        (1, 1),
+        "{:?}",
+        report.problems
+    );
+    let problems = problems(&report, &files);
+    assert!(problems[1].contains("stay (1); "), "{problems:?}");
+    assert_eq!(samples(&metrics), before);
+}
+
+#[test]
 fn documents_that_were_always_broken_keep_no_objects() {
     let named = |name| GOOD.replace("good", name);
     let broken = "kind: [\n---\n";

@@ -86,16 +86,14 @@ impl ManifestWriters {
     }
 
     /// Adds the stored objects with these keys to the list in progress, so that the end of the list does not remove
-    /// them. Returns the number of keys whose object is in a store.
+    /// them. Returns the number of keys whose object is in a store, or provides joined labels.
     pub(super) fn keep(&mut self, kind: &(String, String), keys: &[Box<str>]) -> usize {
         let stores = self.routes.get(kind);
         let mut kept = 0;
         for key in keys {
             let (namespace, name) = key.split_once('/').unwrap_or(("", key));
-            if let Some(source) = self.sources.get_mut(kind) {
-                source.keep_key(namespace, name);
-            }
-            let mut is_stored = false;
+            let source = self.sources.get_mut(kind);
+            let mut is_stored = source.is_some_and(|source| source.keep_key(namespace, name));
             for &store in stores.into_iter().flatten() {
                 if let Some((_, Some(writer))) = self.follower.feeds.get_mut(store) {
                     is_stored |= writer.keep_key(namespace, name);

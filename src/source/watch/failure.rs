@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::buffer_budget::HeldTooLong;
 use super::split_error::SplitError;
+use super::token_words::without_tokens;
 use crate::errors::shortened;
 use crate::source::health::FailureReason;
 
@@ -244,20 +245,13 @@ fn credentials(error: &kube::Error) -> Option<&AuthError> {
 }
 
 /// Returns a message for an error about credentials. The message does not contain the secrets that a credential plugin
-/// reads and writes. `[hidden]` replaces words that may be tokens: long words with letters and digits.
+/// reads and writes. `[hidden]` replaces words that may be tokens.
 fn no_credentials(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said = said.lines().last().unwrap_or_default();
-            let is_token = |word: &str| {
-                word.len() >= 16
-                    && word.contains(|c: char| c.is_ascii_digit())
-                    && word.contains(|c: char| c.is_ascii_alphabetic())
-            };
-            let words = said.split(' ');
-            let words = words.map(|word| if is_token(word) { "[hidden]" } else { word });
-            let said = words.collect::<Vec<_>>().join(" ");
+            let said = without_tokens(said);
             format!("the credential plugin failed with {}: {said}", out.status)
         }
         AuthError::AuthExecParse(_) => {
@@ -370,7 +364,7 @@ mod tests {
         let out = std::process::Output {
             status: Default::default(),
             stdout: b"token".into(),
-            stderr: b"trying\nno luck with 0123456789abcdef\n".into(),
+            stderr: b"trying\nno luck with 'eyJhbGciOi.eyJzdWIi'\n".into(),
         };
         let cmd = String::from("SECRET=x plugin");
         let error = AuthError::AuthExecRun {
@@ -380,7 +374,7 @@ mod tests {
         let message = Failure::of_client(&kube::Error::Auth(error)).message;
         assert_eq!(
             message,
-            "the credential plugin failed with exit status: 0: no luck with [hidden]"
+            "the credential plugin failed with exit status: 0: no luck with '[hidden]'"
         );
     }
 

@@ -158,7 +158,7 @@ async fn content_with_escapes_stays_valid_and_loses_long_credentials() {
 #[test]
 fn content_is_held_only_if_a_secret_may_begin_at_its_end() {
     let secrets = secrets(&format!("Bearer {TOKEN}"), "");
-    let mut hider = ContentHider::new(&secrets);
+    let mut hider = ContentHider::new(secrets);
     for (bytes, passed) in [
         ("{\"a\\n\"}\n", "{\"a\\n\"}\n"),
         ("{}\n", "{}\n"),
@@ -223,11 +223,21 @@ fn the_newest_credentials_are_hidden_in_later_requests() {
         let secrets = with(&format!("token-number-{number}"));
         for earlier in 0..=number {
             let shown = secrets
-                .in_messages
+                .in_messages()
                 .message(&format!("token-number-{earlier}"));
             // There is no space for the first token when the last one arrives.
             let is_forgotten = number == RECENT && earlier == 0;
             assert_eq!(shown != HIDDEN, is_forgotten, "{number}: {shown}");
         }
     }
+}
+
+#[tokio::test]
+async fn only_an_error_creates_the_notations_of_the_credentials() {
+    let secrets = secrets(&format!("Bearer {TOKEN}"), "");
+    let hidden = received(&format!("a {TOKEN}"), 1000, false, Arc::clone(&secrets)).await;
+    assert!(hidden.starts_with("a [hidden]*"), "{hidden}");
+    assert!(secrets.in_messages.get().is_none());
+    received("no", 1000, true, Arc::clone(&secrets)).await;
+    assert!(secrets.in_messages.get().is_some());
 }
