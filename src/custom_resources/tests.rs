@@ -244,7 +244,10 @@ fn a_second_document_with_content_causes_a_warning() {
         assert!(text.contains("a second YAML document"), "{text}");
     }
     let parsed = Config::parse(&format!("---\n---\n{config}")).unwrap();
-    assert_eq!((parsed.family_names().count(), parsed.warnings().len()), (0, 2));
+    assert_eq!(
+        (parsed.family_names().count(), parsed.warnings().len()),
+        (0, 2)
+    );
 }
 
 #[test]

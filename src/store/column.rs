@@ -195,6 +195,9 @@ impl Column {
         {
             index.remove(row);
         }
+        if self.is_mostly_unused() {
+            self.pack();
+        }
         self.touch();
     }
 
@@ -215,7 +218,20 @@ impl Column {
     /// Whether unused text and spare memory are a large part of the column's memory.
     pub(crate) fn is_loose(&self) -> bool {
         let spare = self.text.capacity() - self.text.len() + self.unused as usize;
-        spare > 64 && spare * 4 > self.text.len()
+        spare > 64 && spare * 4 > self.text.len() || self.has_spare_entries()
+    }
+
+    /// Whether less than a quarter of the memory of the entries is in use.
+    fn has_spare_entries(&self) -> bool {
+        let used = self.entries.iter().filter(|entry| entry.rows > 0);
+        let capacity = self.entries.capacity();
+        capacity > 16 && used.count() * 4 < capacity
+    }
+
+    /// Whether no row uses more than half of the text. The text is then copied, which takes less time than the changes
+    /// that caused the unused text.
+    fn is_mostly_unused(&self) -> bool {
+        self.unused as usize > self.text.len() / 2 + 64
     }
 
     fn entry_of(&self, row: usize) -> u8 {
@@ -291,7 +307,7 @@ impl Column {
         if let Some(number) = fitting {
             return self.overwrite(number, hash, cell);
         }
-        if self.unused as usize > self.text.len() / 2 + 64 {
+        if self.is_mostly_unused() {
             self.pack();
         }
         let start = self.text.len();

@@ -397,18 +397,26 @@ impl Table {
         let len = slot.page.len();
         if len == 0 {
             self.pages.remove(at);
-        } else if len < MAX_ROWS / 4 {
-            self.join(at);
+            return;
+        }
+        // Each time that half of the rows are removed, the page releases their memory.
+        if len.is_power_of_two() && slot.page.is_loose() {
+            Arc::make_mut(&mut slot.page).compact();
+        }
+        if len < MAX_ROWS / 4 && !self.join(at) {
+            // The previous page may have few rows, too. It was not joined before, because this page had more rows.
+            at.checked_sub(1).is_some_and(|before| self.join(before));
         }
     }
 
-    /// Joins a page with the next page, if both pages together fill at most half of a page.
-    fn join(&mut self, at: usize) {
+    /// Joins a page with the next page, if both pages together fill at most half of a page. Returns whether the pages
+    /// were joined.
+    fn join(&mut self, at: usize) -> bool {
         let Some([left, right]) = self.pages.get(at..at + 2) else {
-            return;
+            return false;
         };
         if left.page.len() + right.page.len() > MAX_ROWS / 2 {
-            return;
+            return false;
         }
         let (mut joined, listed) = (left.clone(), right.listed);
         let (page, right) = (Arc::make_mut(&mut joined.page), Arc::clone(&right.page));
@@ -423,6 +431,7 @@ impl Table {
         if let Some(slot) = self.pages.get_mut(at) {
             *slot = joined;
         }
+        true
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {

@@ -67,6 +67,62 @@ fn an_entry_tells_identity_version_and_samples() {
 }
 
 #[test]
+fn deleted_objects_release_their_memory_in_any_order() {
+    const OBJECTS: usize = 255 * 12;
+    let name = |number: usize| format!("{number:06}");
+    let node = |number: usize| format!("{number:06}{}", "n".repeat(2_000));
+    let memory_of = |survives: &dyn Fn(usize) -> bool, order: &[usize], is_rising: bool| {
+        let store = MetricsStore::new(collector());
+        for number in 0..OBJECTS {
+            store.add(&pod(&name(number), "u", 1, &node(number)));
+            // In a rising order, the store never has more than two pages of objects.
+            let oldest = number.checked_sub(510).filter(|_| is_rising);
+            if let Some(oldest) = oldest.filter(|oldest| !survives(*oldest)) {
+                store.delete(&pod(&name(oldest), "u", 1, ""));
+            }
+        }
+        for &number in order.iter().filter(|number| !survives(**number)) {
+            store.delete(&pod(&name(number), "u", 1, ""));
+        }
+        let survivors = (0..OBJECTS).filter(|number| survives(*number)).count();
+        let stats = store.stats();
+        assert_eq!(stats.objects, survivors as u64);
+        let fresh = MetricsStore::new(collector());
+        for number in (0..OBJECTS).filter(|number| survives(*number)) {
+            fresh.add(&pod(&name(number), "u", 1, &node(number)));
+        }
+        (stats.memory_bytes, fresh.stats().memory_bytes)
+    };
+    let forward: Vec<_> = (0..OBJECTS).collect();
+    let backward: Vec<_> = forward.iter().copied().rev().collect();
+    let mut random = forward.clone();
+    fastrand::Rng::with_seed(5).shuffle(&mut random);
+    for one_in in [255, 100, 25, 5, 2] {
+        let survives = move |number: usize| number % one_in == 7 % one_in;
+        for (order, is_rising) in [
+            (&forward, false),
+            (&backward, false),
+            (&random, false),
+            (&forward, true),
+        ] {
+            let (memory, fresh) = memory_of(&survives, order, is_rising);
+            assert!(
+                memory < fresh * 3 + 20_000,
+                "one in {one_in}: {memory} bytes, but {fresh} in a new store"
+            );
+        }
+    }
+    // A single large object, beside many small ones.
+    let store = MetricsStore::new(collector());
+    (0..200).for_each(|number| store.add(&pod(&name(number), "u", 1, "small")));
+    let before = store.stats().memory_bytes;
+    store.add(&pod(&name(7), "u", 2, &"n".repeat(1_000_000)));
+    store.delete(&pod(&name(7), "u", 2, ""));
+    let after = store.stats().memory_bytes;
+    assert!(after < before * 2, "{after} bytes after {before}");
+}
+
+#[test]
 fn older_versions_of_the_same_object_are_ignored_and_counted() {
     let store = MetricsStore::new(collector());
     store.add(&pod("a", "u1", 7, "new"));

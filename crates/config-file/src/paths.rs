@@ -78,7 +78,7 @@ fn may_be_token(name: &str) -> bool {
     if name.len() < TOKEN || extension.is_some_and(|own| own.len() <= 5 && is_alphanumeric(own)) {
         return false;
     }
-    let has = |is: fn(&u8) -> bool| name.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| name.as_bytes().iter().any(is);
     let is_mixed =
         has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
     is_mixed || name.bytes().all(|byte| byte.is_ascii_hexdigit())
