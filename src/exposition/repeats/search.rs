@@ -30,7 +30,7 @@ pub(super) struct RepeatSearch<S = RandomState> {
 enum Stage {
     Hash(SeriesWalk, SeriesHashes),
     Sort(SeriesHashes, SharedHashes),
-    Compare(Comparison),
+    Compare(Box<Comparison>),
 }
 
 /// The last stage of the search: compares the labels of samples that have the same hash.
@@ -98,7 +98,7 @@ impl<S: BuildHasher> RepeatSearch<S> {
                         return Some(RepeatedSamples::default());
                     }
                     let shared = std::mem::replace(shared, SharedHashes::with_buckets(0));
-                    Stage::Compare(Comparison::new(shared, self.samples, source))
+                    Stage::Compare(Box::new(Comparison::new(shared, self.samples, source)))
                 }
                 Stage::Compare(comparison) => {
                     return comparison.step(source, hasher, &mut work);

@@ -251,6 +251,8 @@ fn steps_and_memory_are_bounded_also_inside_an_object_and_with_equal_series() {
         let text = exposition.to_string().len();
         let work = text + Work::SAMPLE * samples;
         assert!(steps >= work / (2 * Work::STEP), "{steps} {work}");
+        // Each sample has at most three labels.
+        let work = work + 3 * Work::SORTED_LABEL * samples;
         assert!(steps <= 8 * (1 + work / Work::STEP), "{steps} {work}");
         assert!(
             reserved <= samples + samples / 4 + 200,
