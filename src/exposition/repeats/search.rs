@@ -28,7 +28,7 @@ pub(super) struct RepeatSearch<S = RandomState> {
 
 #[derive(Debug)]
 enum Stage {
-    Hash(SeriesWalk, SeriesHashes),
+    Hash(Box<SeriesWalk>, SeriesHashes),
     Sort(SeriesHashes, SharedHashes),
     Compare(Box<Comparison>),
 }
@@ -62,7 +62,7 @@ impl<S: BuildHasher> RepeatSearch<S> {
         let walk = SeriesWalk::new(source.reader());
         Self {
             hasher,
-            stage: Stage::Hash(walk, SeriesHashes::new(samples)),
+            stage: Stage::Hash(Box::new(walk), SeriesHashes::new(samples)),
             samples,
         }
     }
