@@ -130,6 +130,10 @@ impl Options {
                     .iter()
                     .map(|key| format!("{path}: there is no option `{key}`; the key is ignored")),
             );
+            warnings.extend(
+                file.without_value()
+                    .map(|(key, reason)| format!("{path}: `{key}`: {reason}")),
+            );
         }
         Ok((options, warnings))
     }
