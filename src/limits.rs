@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::errors::shortened;
+
 /// Limits on the samples of one object, and on the number of kinds that a configuration of custom resources selects.
 ///
 /// If an object exceeds a limit, only the samples and labels that exceed the limit are left out. [`StoreStats`] counts
@@ -171,7 +173,7 @@ impl LimitCounter {
     /// Adds `count` to the number of times that objects have exceeded the limit. `key` is the key of the object.
     pub(crate) fn add(&self, count: u64, key: &str) {
         if count > 0 {
-            self.first_object.get_or_init(|| key.to_owned());
+            self.first_object.get_or_init(|| shortened(key.to_owned()));
             self.count.fetch_add(count, Ordering::Relaxed);
         }
     }
@@ -180,8 +182,23 @@ impl LimitCounter {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The first object that exceeded the limit, as `namespace/name` or `name`. `None` if the count is 0.
+    /// The first object that exceeded the limit, as `namespace/name` or `name`. A text of more than 1 KiB is truncated.
+    /// `None` if the count is 0.
     pub(crate) fn first_object(&self) -> Option<&str> {
         self.first_object.get().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_of_an_object_is_truncated_in_reports() {
+        let counter = LimitCounter::default();
+        counter.add(1, &"x".repeat(5_000_000));
+        let first = counter.first_object().unwrap();
+        assert!(first.len() < 1_100, "{} bytes", first.len());
+        assert!(first.ends_with("x... (5000000 bytes)"));
     }
 }

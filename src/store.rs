@@ -19,7 +19,6 @@ mod join_writer;
 mod joined_rows;
 mod joined_state;
 mod kept_text;
-mod label_text;
 mod linked_store;
 mod list_page;
 mod marks;
@@ -47,7 +46,7 @@ mod updated_cells;
 mod watch_writer;
 mod writer;
 
-pub(crate) use any_store::{AnyStore, StoreAddress};
+pub(crate) use any_store::{AnyStore, StoreAddress, StoreFamily};
 pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 #[cfg(feature = "watch")]

@@ -232,6 +232,11 @@ impl ReloadPace {
         sleep_until(self.earliest).await;
     }
 
+    /// Starts the shortest pause, because the files have changed during the reload.
+    pub(crate) fn record_changes(&mut self) {
+        self.earliest = Instant::now() + MIN_PAUSE;
+    }
+
     /// Starts the pause after a reload. `start` is the time at which the reload began.
     pub(crate) fn record(&mut self, start: Instant) {
         let pause = start.elapsed() * PAUSE_FACTOR;
@@ -412,6 +417,9 @@ mod tests {
         let start = Instant::now();
         pace.wait().await;
         assert_eq!(start.elapsed(), Duration::ZERO, "the pause is over");
+        pace.record_changes();
+        pace.wait().await;
+        assert_eq!(start.elapsed(), MIN_PAUSE);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The HTTP servers of the exporter. They use `bounded_http`, and add the web configuration, metrics and logs.
 
 mod client;
-mod descriptors;
+pub(crate) mod descriptors;
 mod handshakes;
 mod listen;
 mod metrics;

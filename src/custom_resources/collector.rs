@@ -95,6 +95,7 @@ impl CustomResourceCollector {
                 }
             };
             let family = family.reads(plan.reads());
+            let family = family.may_replace_kind_label(plan.may_replace("customresource_kind"));
             families.push(family.generator(Generator::new(Arc::clone(plan), base, errors)));
         }
         Self {

@@ -125,6 +125,21 @@ impl MetricPlan {
             .then(|| label_name.clone())
     }
 
+    /// Whether the configuration may set a label with this name, which otherwise has the value of the resource.
+    pub(super) fn may_replace(&self, label: &str) -> bool {
+        let each = &self.each;
+        let state = match &each.kind {
+            EachKind::StateSet { label_name, .. } => Some(label_name.as_str()),
+            EachKind::Gauge { .. } | EachKind::Info => None,
+        };
+        let mut paths = [&*self.inherited.paths, &*self.base, &each.labels].into_iter();
+        paths.any(|paths| paths.may_set(label))
+            || self.common_labels.contains_key(label)
+            || each.expr_labels.names().any(|name| name == label)
+            || each.label_from_key == label
+            || state == Some(label)
+    }
+
     /// Whether all objects have the same series, because no label takes its value from the object or from the element.
     pub(super) fn has_no_object_labels(&self) -> bool {
         let each = &self.each;

@@ -195,6 +195,12 @@ impl LabelPaths {
         self.stars.is_empty() && self.named.is_empty()
     }
 
+    /// Whether one of the paths may set the label with this name.
+    pub(super) fn may_set(&self, name: &str) -> bool {
+        self.fixed()
+            .is_none_or(|named| named.iter().any(|own| own.name == name))
+    }
+
     /// Returns the labels; `None` if the name of any label depends on the object.
     pub(super) fn fixed(&self) -> Option<&[LabelPath]> {
         self.stars.is_empty().then_some(&*self.named)

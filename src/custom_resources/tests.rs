@@ -612,6 +612,33 @@ fn samples_without_labels_of_their_own_are_counted_as_repeated() {
 }
 
 #[test]
+fn an_empty_label_and_no_label_are_one_series_also_between_objects() {
+    let config = of_widgets(&[
+        "{ name: a, each: { type: Gauge, gauge: { path: [spec, l], valueFrom: [v], labelsFromPath: { r: [r] } } } }",
+    ]);
+    let object = |name: &str, items: serde_json::Value| {
+        json!({
+            "apiVersion": "acme.dev/v1", "kind": "Widget", "metadata": { "name": name },
+            "spec": { "l": items },
+        })
+    };
+    let items = json!([{ "v": 1, "r": "" }, { "v": 2 }, { "v": 3, "r": "x" }]);
+    let samples = |report: &crate::registry::check::CheckReport| -> Vec<String> {
+        let lines = report.exposition.lines();
+        let samples = lines.filter_map(|line| line.rsplit_once("version=\"v1\""));
+        samples.map(|(_, end)| end.to_owned()).collect()
+    };
+    let report = check(&config, [object("a", items)]);
+    assert_eq!(samples(&report), ["} 2", ",r=\"x\"} 3"]);
+    assert_eq!(report.repeated, 1);
+    let empty = object("a", json!([{ "v": 1, "r": "" }]));
+    let absent = object("b", json!([{ "v": 2 }]));
+    let report = check(&config, [empty, absent]);
+    assert_eq!(samples(&report), [",r=\"\"} 1"]);
+    assert_eq!(report.repeated, 1);
+}
+
+#[test]
 fn syntax_errors_have_a_line_and_an_empty_configuration_is_one() {
     assert!(problems("spec:\n  resources: [")[0].starts_with("line "));
     assert_eq!(

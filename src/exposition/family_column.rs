@@ -16,6 +16,8 @@ pub(super) struct FamilyColumn {
     /// Whether a row of this column can have the same series as another row of the family. If the other row is in
     /// another column of the family, this field is true for both columns.
     pub(super) may_repeat: bool,
+    /// Whether the labels of each sample, except the constant labels, are sorted by name.
+    pub(super) sorts_labels: bool,
     /// Whether samples of the family can have a label with the same name as a joined label. For such a sample, its own
     /// label takes precedence over the joined label.
     pub(super) own_wins: bool,

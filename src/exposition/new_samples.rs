@@ -1,6 +1,7 @@
 //! [`NewSamples`]: the samples of a run that do not repeat an earlier series.
 //!
-//! A sample repeats an earlier series if an earlier sample of the family has the same labels.
+//! A sample repeats an earlier series if an earlier sample of the family has the same labels. A label with an empty
+//! value is the same as no label, and the order of labels has no meaning.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::header_names::HeaderNames;
 use super::plan_family::PlanFamily;
 use crate::family::FamilyDescriptor;
 use crate::resource::ResourceInfo;
-use crate::store::{AnyStore, RowPrefix, StoreSnapshot};
+use crate::store::{AnyStore, RowPrefix, StoreFamily, StoreSnapshot};
 
 /// The names and the values of the constant labels. Every sample has these labels.
 pub(crate) type ConstantLabels = Vec<(String, String)>;
@@ -50,18 +50,16 @@ struct DeclaredFamily<'a> {
 struct DeclaredColumn {
     column: FamilyColumn,
     is_in_rust: bool,
-    /// Whether no two objects have the same base labels.
+    /// Whether no two samples of the column can have the same series.
     has_identity: bool,
-    /// Whether no sample of this column can have the same series as a sample of a configured family.
+    /// For a column in Rust: whether no sample has the label [`KIND_LABEL`]. For a configured column: whether each
+    /// sample has this label.
     is_apart: bool,
 }
 
-/// Each sample of a configured family has labels with these names.
-const CONFIGURED_LABELS: [&str; 3] = [
-    "customresource_group",
-    "customresource_kind",
-    "customresource_version",
-];
+/// Each sample of a configured family has a label with this name. If the configuration does not replace the label, its
+/// value is not empty.
+const KIND_LABEL: &str = "customresource_kind";
 
 // === impl Plan ===
 
@@ -79,7 +77,6 @@ impl Plan {
         let mut positions: HashMap<&str, usize> = HashMap::new();
         let mut declared: Vec<DeclaredFamily<'_>> = Vec::new();
         let mut problems = Vec::new();
-        let has_joins = stores.iter().any(|store| store.row_joins().is_some());
         for (index, store) in stores.iter().enumerate() {
             for family in store.families() {
                 let descriptor = family.descriptor;
@@ -93,15 +90,16 @@ impl Plan {
                         samples: family.column,
                         prefix: RowPrefix::new(name, constants, family.has_base_labels),
                         may_repeat: true,
+                        // Joined labels come before the other labels, so they can separate labels that are sorted.
+                        sorts_labels: in_rust.is_none() && store.row_joins().is_none(),
                         own_wins: family.own_wins,
                     },
                     is_in_rust: in_rust.is_some(),
-                    has_identity: family.identity,
-                    // `excludes_configured_labels` is correct only if the labels of configured samples are sorted by
-                    // name. Joined labels come before the other labels, so the labels of a resource with joined labels
-                    // are not sorted.
-                    is_apart: !has_joins
-                        && excludes_configured_labels(family.base_labels, constants.len()),
+                    has_identity: family.identity && has_distinct_labels(&family),
+                    is_apart: match in_rust {
+                        Some(_) => !may_have_kind_label(&family, &**store),
+                        None => !descriptor.may_replace_kind_label(),
+                    },
                 };
                 let position = *positions.entry(name).or_insert(declared.len());
                 if let Some(earlier) = declared.get_mut(position) {
@@ -189,20 +187,25 @@ impl Plan {
     }
 }
 
-/// Whether no sample with these base labels can have the same series as a sample of a configured family.
+/// Whether a sample of a family in Rust can have the label [`KIND_LABEL`]: as a constant label, a base label, a joined
+/// label or a declared label.
+fn may_have_kind_label(family: &StoreFamily<'_>, store: &dyn AnyStore) -> bool {
+    let joined = store.row_joins().map_or(&[][..], |joins| joins.names());
+    let mut names = family.base_labels.iter().chain(joined);
+    let mut declared = family.descriptor.labels();
+    names.any(|name| name == KIND_LABEL)
+        || declared.any(|label| match label.strip_suffix('*') {
+            Some(prefix) => KIND_LABEL.starts_with(prefix),
+            None => label == KIND_LABEL,
+        })
+}
+
+/// Whether two samples of one object always have different series in an exposition, if their own labels differ.
 ///
-/// Two series are equal only if their texts are equal, so their labels must have the same order. A configured sample
-/// begins with the constant labels. Its other labels are sorted by name, and include [`CONFIGURED_LABELS`]. So those
-/// with a later name follow [`CONFIGURED_LABELS`].
-///
-/// So the series always differ if the base labels contain a label with such a later name, but none of
-/// [`CONFIGURED_LABELS`].
-fn excludes_configured_labels(base_labels: &[Cow<'_, str>], constants: usize) -> bool {
-    let is_configured = |label: &Cow<'_, str>| CONFIGURED_LABELS.contains(&&**label);
-    let [.., last] = CONFIGURED_LABELS;
-    let mut behind_constants = base_labels.iter().skip(constants);
-    // If a constant label has one of these names, it replaces the label of the configured sample.
-    !base_labels.iter().any(is_configured) && behind_constants.any(|label| **label > *last)
+/// If a label of a sample can replace a joined label, a sample with its own label can have the same series as a sample
+/// with the joined label. But the families `*_labels` and `*_annotations` have only one sample for each object.
+fn has_distinct_labels(family: &StoreFamily<'_>) -> bool {
+    !family.own_wins || family.descriptor.allowlisted().is_some()
 }
 
 /// Returns the key by which resources are sorted: `group/version, Resource=plural` for custom resources, and the plural
@@ -219,6 +222,8 @@ impl DeclaredFamily<'_> {
         let in_rust = (self.columns.iter()).filter(|declared| declared.is_in_rust);
         let is_only_in_rust = in_rust.count() == 1;
         let is_only = self.columns.len() == 1;
+        let mut configured = (self.columns.iter()).filter(|declared| !declared.is_in_rust);
+        let all_have_kind_label = configured.all(|declared| declared.is_apart);
         let columns = self.columns.into_iter().map(|declared| {
             let DeclaredColumn {
                 column,
@@ -226,6 +231,7 @@ impl DeclaredFamily<'_> {
                 has_identity,
                 is_apart,
             } = declared;
+            let is_apart = is_apart && all_have_kind_label;
             let excludes_others = is_only || is_in_rust && is_only_in_rust && is_apart;
             FamilyColumn {
                 may_repeat: !(has_identity && excludes_others),

@@ -7,6 +7,7 @@
 mod repeated_samples;
 mod search;
 mod series_hashes;
+mod series_reader;
 mod series_walk;
 mod shared_hashes;
 mod work;

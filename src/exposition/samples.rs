@@ -93,8 +93,8 @@ impl<'a> FamilySamples<'a> {
     /// The number of samples that the exposition does not contain, because another object has the same series. This
     /// number does not depend on the filter of the exposition.
     ///
-    /// A family can have repeated series in two cases: the base labels do not identify the object, or several
-    /// collectors declare the family.
+    /// A family can have repeated series in three cases: the base labels do not identify the object, several collectors
+    /// declare the family, or a sample has its own label with the name and the value of a joined label.
     #[must_use]
     pub fn repeated(&self) -> usize {
         self.repeated.len()

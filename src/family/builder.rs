@@ -259,6 +259,13 @@ impl<K: Resource> FamilyBuilder<K> {
         self
     }
 
+    /// Declares whether the configuration of the family may replace the label `customresource_kind`.
+    #[cfg(feature = "custom-resources")]
+    pub(crate) fn may_replace_kind_label(mut self, may_replace: bool) -> Self {
+        self.descriptor.may_replace_kind_label = may_replace;
+        self
+    }
+
     /// Completes the family with a closure.
     #[must_use]
     pub fn generate<F>(self, generate: F) -> Family<K>

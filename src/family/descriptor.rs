@@ -151,6 +151,9 @@ pub struct FamilyDescriptor {
     pub(super) reads: Option<Vec<Cow<'static, str>>>,
     pub(super) search_words: Vec<Cow<'static, str>>,
     pub(super) allowlisted: Option<Allowlisted>,
+    /// For a configured family: whether the configuration may replace the label `customresource_kind`, also by an
+    /// empty value.
+    pub(super) may_replace_kind_label: bool,
 }
 
 impl FamilyDescriptor {
@@ -170,6 +173,7 @@ impl FamilyDescriptor {
             reads: None,
             search_words: Vec::new(),
             allowlisted: None,
+            may_replace_kind_label: false,
         }
     }
 
@@ -233,5 +237,10 @@ impl FamilyDescriptor {
 
     pub(crate) fn allowlisted(&self) -> Option<Allowlisted> {
         self.allowlisted
+    }
+
+    /// For a configured family: whether the configuration may replace the label `customresource_kind`.
+    pub(crate) fn may_replace_kind_label(&self) -> bool {
+        self.may_replace_kind_label
     }
 }

@@ -7,6 +7,7 @@
 
 use super::referenced_labels::ObjectDictionary;
 use super::sample_policy::{DropCounts, DropReason, Written};
+use super::series_set::{CurrentSample, SeriesSet};
 use super::text_set::TextSet;
 use super::values::LabelValue;
 use super::work;
@@ -27,12 +28,12 @@ pub(crate) struct SampleBuffer {
     exposed_before_family: usize,
     /// The total length of those label values to which the current sample has only references.
     referenced: usize,
-    /// The labels of each sample of the current family.
-    series: TextSet,
+    /// The series of the samples of the current family.
+    series: SeriesSet,
     /// The names of the labels of the current sample.
     names: TextSet,
-    /// The number of labels that the generator has written for the current sample.
-    labels: usize,
+    /// Whether a label of the current sample has an empty value.
+    has_empty: bool,
     /// The label values that several samples of the object have.
     pub(super) dictionary: ObjectDictionary,
     /// The limits that the current family has exceeded.
@@ -47,7 +48,6 @@ pub(crate) struct SampleBuffer {
 pub(super) struct Mark {
     text: usize,
     names: usize,
-    labels: usize,
 }
 
 // === impl SampleBuffer ===
@@ -141,7 +141,7 @@ impl SampleBuffer {
     /// Begins the next sample and returns the start of its tail.
     pub(super) fn begin_sample(&mut self) -> usize {
         self.names.clear();
-        self.labels = 0;
+        self.has_empty = false;
         self.referenced = 0;
         self.text.len()
     }
@@ -163,6 +163,7 @@ impl SampleBuffer {
     /// Counts the length of a label value that the current sample contains as a reference.
     pub(super) fn note_referenced(&mut self, value: &str) {
         self.referenced += value.len();
+        self.has_empty |= value.is_empty();
     }
 
     /// The length of the current sample in the exposition. It is the sum of three lengths: the base labels, the tail
@@ -195,30 +196,45 @@ impl SampleBuffer {
     /// Appends the value of a label.
     pub(super) fn write_value(&mut self, value: impl LabelValue) {
         self.text.extend_from_slice(b"=\"");
+        let start = self.text.len();
         value.write_to(&mut self.text);
+        self.has_empty |= self.text.len() == start;
         self.text.push(b'"');
     }
 
-    /// Counts a label, and remembers its name, which begins at `start` and ends at the end of the text.
-    pub(super) fn note_name(&mut self, start: usize) {
-        self.labels += 1;
-        self.names.push(&self.text, start, self.text.len());
+    /// Appends a label: the complete text `name="value"`, with an escaped value.
+    #[cfg(feature = "custom-resources")]
+    pub(super) fn write_label(&mut self, label: &[u8]) {
+        // A quote in a value is escaped, so only a label with an empty value ends with these bytes.
+        self.has_empty |= label.ends_with(b"=\"\"");
+        self.text.extend_from_slice(label);
+    }
+
+    /// Remembers the name of a label. The name begins at `start` in the text.
+    pub(super) fn note_name(&mut self, start: usize, len: usize) {
+        self.names.push(start, start + len);
     }
 
     /// Whether the current sample has a label with this name.
-    pub(super) fn has_name(&self, name: &[u8]) -> bool {
+    pub(super) fn has_name(&mut self, name: &[u8]) -> bool {
+        self.names.contains(&self.text, name)
+    }
+
+    /// Whether the text from `start` on is the name of an earlier label of the current sample.
+    pub(super) fn repeats_name(&mut self, start: usize) -> bool {
+        let name = self.text.get(start..).unwrap_or_default();
         self.names.contains(&self.text, name)
     }
 
     /// The number of labels that the generator has written for the current sample.
     pub(super) fn label_count(&self) -> usize {
-        self.labels
+        self.names.len()
     }
 
-    /// Counts a label without its name. The caller has checked that no other label has this name.
+    /// Declares that the labels of all samples of the family are sorted by name.
     #[cfg(feature = "custom-resources")]
-    pub(super) fn count_label(&mut self) {
-        self.labels += 1;
+    pub(super) fn sort_labels(&mut self) {
+        self.series.sort();
     }
 
     /// The current position in the current sample.
@@ -226,7 +242,6 @@ impl SampleBuffer {
         Mark {
             text: self.text.len(),
             names: self.names.len(),
-            labels: self.labels,
         }
     }
 
@@ -234,18 +249,33 @@ impl SampleBuffer {
     pub(super) fn truncate(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
         self.names.truncate(mark.names);
-        self.labels = mark.labels;
     }
 
-    /// Whether an earlier sample of the family has the same labels as the current sample. The tail of the current
-    /// sample starts at `start`.
-    pub(super) fn is_repeated(&self, start: usize) -> bool {
-        let labels = self.text.get(start..).unwrap_or_default();
-        self.series.contains(&self.text, labels)
+    /// Whether an earlier sample of the family has the same series as the current sample. The tail of the current
+    /// sample starts at `start` and has all labels, but no value yet.
+    ///
+    /// If `keeps` returns `true` for a name, a label with this name and an empty value differs from no label.
+    pub(super) fn is_repeated(&mut self, start: usize, keeps: impl Fn(&str) -> bool) -> bool {
+        let Self {
+            text,
+            series,
+            names,
+            has_empty,
+            ..
+        } = self;
+        series.contains(CurrentSample::new(text, start, names, *has_empty), keeps)
     }
 
-    /// Remembers the labels of a sample: the text from `start` to `labels_end`.
+    /// Remembers the series of the current sample. Its labels are the text from `start` to `labels_end`.
     pub(super) fn note_sample(&mut self, start: usize, labels_end: usize) {
-        self.series.push(&self.text, start, labels_end);
+        let Self {
+            text,
+            series,
+            names,
+            has_empty,
+            ..
+        } = self;
+        let text = text.get(..labels_end).unwrap_or_default();
+        series.push(CurrentSample::new(text, start, names, *has_empty));
     }
 }

@@ -18,7 +18,8 @@ use crate::limits::Limit;
 
 /// Receives the samples of one object in one family from a generator.
 ///
-/// A sample with the same labels as an earlier sample is dropped, so that one object never has two equal series. In an
+/// A sample with the same labels as an earlier sample is dropped, so that one object never has two equal series. As in
+/// Prometheus, a label with an empty value is the same as no label, and the order of labels has no meaning. In an
 /// invalid label name, `_` replaces the invalid characters. If two labels of a sample have the same name, the second
 /// label is left out. A sample of a counter is dropped if its value is negative or not a number. Samples and labels
 /// beyond the [limits](crate::registry::Limits) are left out.
@@ -311,7 +312,9 @@ impl Sample<'_, '_> {
         buffer.text.extend_from_slice(end_of_labels);
         let labels_end = buffer.text.len();
         buffer.count_written();
-        if let Err(reason) = policy.admit(value, || buffer.is_repeated(start)) {
+        // If the label replaces a joined label, the sample differs from a sample with the joined label.
+        let keeps = |name: &str| policy.replaces_joined(name.as_bytes());
+        if let Err(reason) = policy.admit(value, || buffer.is_repeated(start, keeps)) {
             return buffer.count_dropped(reason);
         }
         write_f64(&mut buffer.text, value);
@@ -325,7 +328,9 @@ impl Sample<'_, '_> {
         self.start = buffer.text.len();
     }
 
-    /// Appends a label without a check of its name: the name must be valid, and new in this sample.
+    /// Appends a label without a check of its name: the name must be valid, and must sort after the names of the
+    /// earlier labels. All labels of all samples of the family must be appended with this method or with
+    /// [`unchecked_label_text`](Self::unchecked_label_text).
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label(self, name: &str, value: impl LabelValue) -> Self {
         self.write_unchecked(name, |buffer| {
@@ -338,7 +343,7 @@ impl Sample<'_, '_> {
     /// with an escaped value.
     #[cfg(feature = "custom-resources")]
     pub(crate) fn unchecked_label_text(self, name: &str, label: &[u8]) -> Self {
-        self.write_unchecked(name, |buffer| buffer.text.extend_from_slice(label))
+        self.write_unchecked(name, |buffer| buffer.write_label(label))
     }
 
     #[cfg(feature = "custom-resources")]
@@ -348,8 +353,9 @@ impl Sample<'_, '_> {
             self.count_joined(name.as_bytes());
             let buffer = self.buffer();
             buffer.text.push(separator);
+            buffer.note_name(buffer.text.len(), name.len());
+            buffer.sort_labels();
             write(buffer);
-            buffer.count_label();
         }
         self
     }
@@ -407,7 +413,7 @@ impl Sample<'_, '_> {
         buffer.text.push(separator);
         let start = buffer.text.len();
         buffer.text.extend_from_slice(name.as_bytes());
-        buffer.note_name(start);
+        buffer.note_name(start, name.len());
         self.count_joined(name.as_bytes());
         true
     }
@@ -429,13 +435,14 @@ impl Sample<'_, '_> {
         let start = buffer.text.len();
         write_map_label_name(&mut buffer.text, prefix, key);
         let name = buffer.text.get(start..).unwrap_or_default();
-        if policy.is_reserved(name) || buffer.has_name(name) {
+        let replaces_joined = policy.replaces_joined(name);
+        if policy.is_reserved(name) || buffer.repeats_name(start) {
             return false;
         }
-        if policy.replaces_joined(name) {
+        if replaces_joined {
             buffer.count_dropped(DropReason::JoinedLabel);
         }
-        buffer.note_name(start);
+        buffer.note_name(start, buffer.text.len() - start);
         buffer.write_value(value);
         true
     }

@@ -15,6 +15,8 @@ pub(super) struct TextSet {
     ranges: Vec<(usize, usize)>,
     /// For each hash, the index of the first string with this hash. Empty while there are few strings.
     hashes: HashMap<u64, usize>,
+    /// The number of strings whose hash is in `hashes`. A lookup adds the hashes of the other strings.
+    hashed: usize,
     hasher: RandomState,
 }
 
@@ -24,19 +26,26 @@ impl TextSet {
     pub(super) fn clear(&mut self) {
         self.ranges.clear();
         self.hashes.clear();
+        self.hashed = 0;
     }
 
     pub(super) fn len(&self) -> usize {
         self.ranges.len()
     }
 
+    /// The ranges of the strings in the buffer.
+    pub(super) fn ranges(&self) -> &[(usize, usize)] {
+        &self.ranges
+    }
+
     /// Whether `text` is one of the strings.
-    pub(super) fn contains(&self, buffer: &[u8], text: &[u8]) -> bool {
+    pub(super) fn contains(&mut self, buffer: &[u8], text: &[u8]) -> bool {
         let equals =
             |&(a, b): &(usize, usize)| b - a == text.len() && buffer.get(a..b) == Some(text);
         if self.ranges.len() < HASHED_FROM {
             return self.ranges.iter().any(equals);
         }
+        self.add_hashes(buffer);
         match self.hashes.get(&self.hasher.hash_one(text)) {
             None => false,
             // Different strings can have the same hash, so if the first string differs, compare all strings.
@@ -47,26 +56,28 @@ impl TextSet {
     }
 
     /// Adds the text between `start` and `end`. The text must not be in the set yet.
-    pub(super) fn push(&mut self, buffer: &[u8], start: usize, end: usize) {
+    pub(super) fn push(&mut self, start: usize, end: usize) {
         self.ranges.push((start, end));
-        let from = match self.ranges.len() {
-            n if n < HASHED_FROM => return,
-            HASHED_FROM => 0,
-            n => n - 1,
-        };
-        for (index, &(a, b)) in self.ranges.iter().enumerate().skip(from) {
+    }
+
+    /// Adds the hashes of the strings that were added since the last lookup.
+    fn add_hashes(&mut self, buffer: &[u8]) {
+        for (index, &(a, b)) in self.ranges.iter().enumerate().skip(self.hashed) {
             let text = buffer.get(a..b).unwrap_or_default();
             self.hashes
                 .entry(self.hasher.hash_one(text))
                 .or_insert(index);
         }
+        self.hashed = self.ranges.len();
     }
 
     /// Keeps only the first `len` strings.
     pub(super) fn truncate(&mut self, len: usize) {
         self.ranges.truncate(len);
+        self.hashed = self.hashed.min(len);
         if len < HASHED_FROM {
             self.hashes.clear();
+            self.hashed = 0;
         } else {
             self.hashes.retain(|_, index| *index < len);
         }
@@ -96,7 +107,7 @@ mod tests {
                 if !known.contains(text) {
                     let start = buffer.len();
                     buffer.extend_from_slice(text.as_bytes());
-                    set.push(&buffer, start, buffer.len());
+                    set.push(start, buffer.len());
                     known.push(text.clone());
                 }
                 prop_assert_eq!(set.len(), known.len());

@@ -435,6 +435,25 @@ spec:
         )]
     );
     assert_eq!(metrics.stores()[0].stats().joined_labels_replaced, 1);
+    // A joined label comes before the other labels, but a label of the sample comes after them.
+    widget["spec"] = json!([
+        { "size": 1 },
+        { "size": 2, "tier": "web" },
+        { "size": 3, "tier": "" },
+        { "size": 4, "tier": "own" },
+    ]);
+    apply(&mut widgets, &widget);
+    // `lines` compares the sizes of families, which include repeated samples.
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    let samples = exposition.samples().map(|sample| sample.to_string());
+    assert_eq!(
+        samples.collect::<Vec<_>>(),
+        [
+            format!("kube_customresource_size{{team=\"blue\",tier=\"web\",{kind}}} 1"),
+            format!("kube_customresource_size{{team=\"blue\",{kind},tier=\"\"}} 3"),
+            format!("kube_customresource_size{{team=\"blue\",{kind},tier=\"own\"}} 4"),
+        ]
+    );
 }
 
 #[test]

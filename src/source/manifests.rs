@@ -14,6 +14,10 @@
 //!   next reading, that reading removes the objects.
 //! * A path of the [`ManifestSource`] does not exist any more. The objects of the path stay until the path exists
 //!   again.
+//! * The target of a symbolic link does not exist. The objects below the link stay until the link is repaired or
+//!   deleted.
+//! * Files were added, renamed or deleted during the reading. The objects of missing files stay until a reading during
+//!   which no paths change, or for three readings.
 //!
 //! ```
 //! use kube_state_metrics::source::manifests::ManifestSource;

@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 
-use super::label_text::{has_label, stored_labels};
+use crate::family::label_text::{has_label, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 

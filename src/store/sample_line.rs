@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use super::label_text::{as_text, has_label, stored_labels};
 use super::page::Page;
 use super::row::{RowLabels, RowPrefix};
+use crate::family::label_text::{as_text, has_label, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// One sample of a row: the prefix of its family, the row's base labels, and a tail (the rest of the line).

@@ -83,7 +83,7 @@ pub struct ExceededLimit {
     /// How often objects have exceeded the limit since the store was created. A field of [`StoreStats`] has the same
     /// number.
     pub count: u64,
-    /// The first object that exceeded the limit, as `namespace/name` or `name`.
+    /// The first object that exceeded the limit, as `namespace/name` or `name`. A text of more than 1 KiB is truncated.
     pub first_object: String,
 }
 

@@ -4,6 +4,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use super::proxy::{Protocol, Proxy};
 use super::tls::explain;
+use crate::server::descriptors;
 
 /// Opens connections to the API server.
 #[derive(Clone, Debug)]
@@ -27,7 +30,21 @@ pub(super) struct Connector {
     dialer: HttpsConnector<HttpConnector>,
     proxy: Option<Proxy>,
     timeout: Option<Duration>,
+    /// The number of open connections of this connector.
+    open: Arc<AtomicUsize>,
 }
+
+/// The right to have a connection. Dropping this value allows another connection.
+#[derive(Debug)]
+struct Slot {
+    open: Arc<AtomicUsize>,
+}
+
+/// The number of open connections to API servers, of all connectors.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// Each connector may have this number of connections, even if the watches have used all their file descriptors. So
+/// reviews of tokens and changes of the Lease are still possible.
+const ALWAYS: usize = 4;
 
 /// The reason why a connection fails.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +74,18 @@ pub(super) enum ConnectError {
         server: String,
         timeout: Duration,
     },
+    #[error(
+        "the limit of {limit} open files allows only {most} connections to the API server; raise the hard limit (ulimit \
+         -Hn, LimitNOFILE in systemd), or watch fewer resources or namespaces"
+    )]
+    OpenFiles { limit: u64, most: usize },
 }
 
 /// An open connection to the API server, direct or through a proxy.
 #[derive(Debug)]
 pub(super) struct Stream {
     inner: MaybeHttpsStream<TokioIo<TcpStream>>,
+    _slot: Slot,
     /// Whether the proxy forwards each request separately, without a tunnel. Requests to such a proxy must contain the
     /// full URL of the server.
     forwards: bool,
@@ -86,12 +109,13 @@ impl Connector {
             dialer: HttpsConnector::from((tcp, tls)),
             proxy,
             timeout,
+            open: Arc::default(),
         }
     }
 
-    async fn direct(self, server: Uri) -> Result<Stream, ConnectError> {
+    async fn direct(self, server: Uri, slot: Slot) -> Result<Stream, ConnectError> {
         let inner = self.dialer.oneshot(server).await;
-        Ok(Stream::new(inner.map_err(ConnectError::Direct)?))
+        Ok(Stream::new(inner.map_err(ConnectError::Direct)?, slot))
     }
 
     async fn through(
@@ -99,6 +123,7 @@ impl Connector {
         proxy: Proxy,
         server: Uri,
         is_https: bool,
+        slot: Slot,
     ) -> Result<Stream, ConnectError> {
         let stream = self.dialer.oneshot(proxy.uri.clone()).await;
         let stream = stream.map_err(|source| ConnectError::Proxy {
@@ -113,6 +138,7 @@ impl Connector {
         match proxy.protocol.clone() {
             Protocol::Http { .. } if !is_https => Ok(Stream {
                 inner: stream,
+                _slot: slot,
                 forwards: true,
             }),
             Protocol::Http { authorization } => {
@@ -122,7 +148,7 @@ impl Connector {
                 }
                 let stream = tunnel.oneshot(server.clone()).await;
                 stream
-                    .map(Stream::new)
+                    .map(|stream| Stream::new(stream, slot))
                     .map_err(|error| refused(error.into()))
             }
             Protocol::Socks5 { user } => {
@@ -132,7 +158,7 @@ impl Connector {
                 }
                 let stream = socks.oneshot(server.clone()).await;
                 stream
-                    .map(Stream::new)
+                    .map(|stream| Stream::new(stream, slot))
                     .map_err(|error| refused(error.into()))
             }
         }
@@ -154,9 +180,13 @@ impl Service<Uri> for Connector {
             Ok(server) => server,
             Err(error) => return Box::pin(async { Err(ConnectError::Direct(error.into())) }),
         };
+        let slot = match Slot::new(&self.open, descriptors::for_api_server()) {
+            Ok(slot) => slot,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
         let this = self.clone();
         let Some(proxy) = self.proxy.clone() else {
-            return Box::pin(this.direct(server));
+            return Box::pin(this.direct(server, slot));
         };
         let timeout = self.timeout.unwrap_or(Duration::MAX);
         let late = ConnectError::Timeout {
@@ -166,7 +196,7 @@ impl Service<Uri> for Connector {
         };
         // The timeout starts in this call, not at the first poll of the future. So this timeout expires before the
         // timeout of the caller, and the error names the proxy.
-        let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https));
+        let stream = tokio::time::timeout(timeout, this.through(proxy, server, is_https, slot));
         Box::pin(async move { stream.await.unwrap_or(Err(late)) })
     }
 }
@@ -203,12 +233,42 @@ where
     })
 }
 
+// === impl Slot ===
+
+impl Slot {
+    /// Takes a slot for a connection of the connector whose open connections `open` counts. `most` is the maximum number
+    /// of connections of all connectors, and the limit on open files.
+    fn new(open: &Arc<AtomicUsize>, most: Option<(usize, u64)>) -> Result<Self, ConnectError> {
+        let (own, all) = (
+            open.fetch_add(1, Ordering::Relaxed),
+            OPEN.fetch_add(1, Ordering::Relaxed),
+        );
+        let slot = Self {
+            open: Arc::clone(open),
+        };
+        match most {
+            Some((most, limit)) if all >= most && own >= ALWAYS => {
+                Err(ConnectError::OpenFiles { limit, most })
+            }
+            _ => Ok(slot),
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 // === impl Stream ===
 
 impl Stream {
-    fn new(inner: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
+    fn new(inner: MaybeHttpsStream<TokioIo<TcpStream>>, slot: Slot) -> Self {
         Self {
             inner,
+            _slot: slot,
             forwards: false,
         }
     }

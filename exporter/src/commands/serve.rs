@@ -1,6 +1,7 @@
 //! Runs the servers: startup, changes of the configuration, and shutdown.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,11 @@ const REMOVAL_NEWS: Duration = Duration::from_secs(2);
 /// If manifests take longer than this to load, the exporter logs its addresses before all objects are loaded.
 const SLOW_READING: Duration = Duration::from_secs(2);
 
+/// The time between two checks whether a missing file of a refused configuration exists.
+const APPEARANCE_CHECK: Duration = Duration::from_secs(5);
+/// How long a check whether files exist waits for the file system.
+const EXISTENCE_CHECK: Duration = Duration::from_secs(3);
+
 /// The running program.
 struct Program {
     flags: Flags,
@@ -53,6 +59,9 @@ struct Program {
     election: Option<RunningElection>,
     /// The task that waits until the objects have arrived, and then logs the size of the exposition.
     announcing: Option<JoinHandle<()>>,
+    /// The files that the last configuration requires, but that did not exist, so that the exporter refused the
+    /// configuration.
+    awaited: Vec<PathBuf>,
 }
 
 /// Signals that stop the program.
@@ -99,6 +108,7 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
         tokio::select! {
             () = signals.received() => break,
             () = file_watcher.changed() => {}
+            () = any_appears(&program.awaited) => {}
         }
         loop {
             tokio::select! {
@@ -235,6 +245,7 @@ impl Program {
             configuration: Arc::new(configuration),
             app,
             announcing: None,
+            awaited: Vec::new(),
         })
     }
 
@@ -302,10 +313,15 @@ impl Program {
         // The old configuration stays in use until this function returns. Until then, the metrics show that the changed
         // files are not in use.
         self.configuration.record_changes(&self.app.telemetry);
+        let mut missing = None;
         let applied = match read {
-            Ok(configuration) => self.apply(configuration).await,
+            Ok(configuration) => {
+                missing = missing_files(configuration.required_files()).await;
+                self.apply(configuration).await
+            }
             Err(error) => Err(error.into()),
         };
+        self.awaited = missing.filter(|_| applied.is_err()).unwrap_or_default();
         match applied {
             Ok(()) => {
                 self.app.telemetry.refusals.used(Changed::Options);
@@ -414,6 +430,29 @@ impl Program {
             self.announce_once_ready();
         }
         Ok(())
+    }
+}
+
+/// Returns the files that do not exist; `None` if the file system does not respond.
+async fn missing_files(mut files: Vec<PathBuf>) -> Option<Vec<PathBuf>> {
+    let check = tokio::task::spawn_blocking(move || {
+        files.retain(|file| matches!(file.try_exists(), Ok(false)));
+        files
+    });
+    timeout(EXISTENCE_CHECK, check).await.ok()?.ok()
+}
+
+/// Waits until at least one of these files exists. If there are no files, the future never resolves.
+async fn any_appears(files: &[PathBuf]) {
+    if files.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        let missing = missing_files(files.to_vec()).await;
+        if missing.is_some_and(|missing| missing.len() < files.len()) {
+            return;
+        }
+        tokio::time::sleep(APPEARANCE_CHECK).await;
     }
 }
 

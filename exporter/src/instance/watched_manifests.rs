@@ -1,7 +1,8 @@
 //! Starts a source that reads manifests at startup and after every change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ use crate::humanize::counted;
 /// If a manifest cannot be read for a temporary reason, or has become empty, the manifests are read again after this
 /// time.
 const RETRY: Duration = Duration::from_secs(10);
+/// The maximum number of problems of the same type that are logged after a reading. For example, a change of permissions
+/// may make thousands of files unreadable.
+const MAX_LOGGED: usize = 20;
 /// How long the startup waits for the check that the paths exist.
 const CHECK: Duration = Duration::from_secs(3);
 
@@ -148,10 +152,19 @@ async fn read_and_follow(
     let Ok((feed, report)) = load(feed).await else {
         return;
     };
-    pace.record(start);
+    record_pace(&mut pace, start, &report);
     recorder.record(&report);
     loaded.send_replace(true);
-    reload_on_change(file_watcher, pace, feed, recorder, report.is_partial).await;
+    reload_on_change(file_watcher, pace, feed, recorder, &report).await;
+}
+
+/// Starts the pause after a reading. If paths have changed during the reading, the next reading begins soon.
+fn record_pace(pace: &mut ReloadPace, start: Instant, report: &LoadReport) {
+    if report.paths_changed {
+        pace.record_changes();
+    } else {
+        pace.record(start);
+    }
 }
 
 async fn reload_on_change(
@@ -159,12 +172,15 @@ async fn reload_on_change(
     mut pace: ReloadPace,
     mut feed: ManifestFeed,
     mut recorder: ReadingRecorder,
-    mut is_partial: bool,
+    first: &LoadReport,
 ) {
+    let (mut is_partial, mut paths_changed) = (first.is_partial, first.paths_changed);
     loop {
+        // If paths have changed, only the pace determines when the files are read again.
+        let retry = if paths_changed { Duration::ZERO } else { RETRY };
         tokio::select! {
             () = file_watcher.changed() => {}
-            () = tokio::time::sleep(RETRY), if is_partial => {}
+            () = tokio::time::sleep(retry), if is_partial => {}
         }
         pace.wait().await;
         let start = Instant::now();
@@ -174,9 +190,16 @@ async fn reload_on_change(
             // The read has panicked, or the runtime is shutting down.
             Err(_) => return,
         };
-        pace.record(start);
+        record_pace(&mut pace, start, &report);
         recorder.record(&report);
         let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
+        paths_changed = report.paths_changed;
+        if paths_changed {
+            tracing::info!(
+                "files were added, renamed or deleted while the exporter read the manifests; it reads them again"
+            );
+            continue;
+        }
         if is_partial {
             // The warning does not contain the problems, because `record` has logged them.
             if !was_partial {
@@ -230,11 +253,26 @@ impl ReadingRecorder {
     /// Logs the problems that are new since the previous read.
     fn record(&mut self, report: &LoadReport) {
         let mut problems = BTreeSet::new();
-        for problem in report.problems.iter().map(ToString::to_string) {
-            if !self.logged.contains(&problem) && !problems.contains(&problem) {
-                tracing::warn!("{problem}");
+        let (mut counts, mut unlogged) = (HashMap::new(), 0);
+        for problem in &report.problems {
+            let text = problem.to_string();
+            if !self.logged.contains(&text) && !problems.contains(&text) {
+                let count: &mut usize = counts.entry(discriminant(problem)).or_default();
+                *count += 1;
+                if *count <= MAX_LOGGED {
+                    tracing::warn!("{text}");
+                } else {
+                    unlogged += 1;
+                }
             }
-            problems.insert(problem);
+            problems.insert(text);
+        }
+        if unlogged > 0 {
+            let more = counted(unlogged, "more problem", "more problems");
+            tracing::warn!(
+                "the manifests have {more} of the same types, which are not logged; \
+                 kube_state_metrics_manifest_problems counts all of them"
+            );
         }
         let count: usize = report.problems.iter().map(ManifestProblem::count).sum();
         let count = count.try_into().unwrap_or(i64::MAX);

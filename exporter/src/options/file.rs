@@ -75,11 +75,19 @@ const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
 /// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
-/// The key of the option for the web configuration file. An empty path is an error: the path would override the flag,
-/// and so disable TLS and passwords.
-const WEB_CONFIG: &str = "tls_config";
-const WEB_CONFIG_FORM: &str =
-    "the path of a file; to serve without TLS and passwords, remove the key";
+/// The keys of the options that protect the ports, and the expected values. A key without a value is an error, because
+/// the file may be cut, or a template may have had no value. Then the exporter would serve without the protection. An
+/// empty path is also an error, because it would override the flag.
+const PROTECTIONS: [(&str, &str); 2] = [
+    (
+        "tls_config",
+        "the path of a file; to serve without TLS and passwords, remove the key",
+    ),
+    (
+        "auth_filter",
+        "`true` or `false`; to serve without tokens, write `false`",
+    ),
+];
 
 /// A single value of any YAML type, as text. The parser of the option checks the text later.
 struct Scalar(Option<String>);
@@ -171,6 +179,19 @@ impl OptionsFile {
         ignored.collect()
     }
 
+    /// Returns the keys without a value, and why such a key has no effect. Keys that have no effect for another reason
+    /// are not included.
+    pub(super) fn without_value(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let rows = TABLE
+            .iter()
+            .flat_map(|row| row.keys().map(move |key| (row, key)));
+        rows.filter(|(_, key)| self.empty.contains(key))
+            .filter_map(|(row, key)| {
+                let reason = self.why_ignored(row, key)?;
+                (reason == without_value(row)).then_some((key, reason))
+            })
+    }
+
     fn has(&self, key: &str) -> bool {
         self.values.contains_key(key) || self.empty.contains(&key)
     }
@@ -185,7 +206,7 @@ impl OptionsFile {
             return Some(format!("`{current}` replaces this key"));
         }
         let is_set = self.get(key).is_some_and(|value| !value.is_empty_map());
-        (!is_set).then(|| format!("it has no value, so `{}` or its default applies", row.flag))
+        (!is_set).then(|| without_value(row))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&FileValue> {
@@ -256,11 +277,15 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                     lists.map(FileValue::Allowlists)
                 }
             };
-            if key == WEB_CONFIG && value == Some(FileValue::Text(String::new())) {
-                return Err(de::Error::invalid_value(
-                    Unexpected::Str(""),
-                    &WEB_CONFIG_FORM,
-                ));
+            let is_empty = match &value {
+                Some(FileValue::Text(text)) => text.is_empty(),
+                other => other.is_none(),
+            };
+            let protection = PROTECTIONS
+                .iter()
+                .find(|(protection, _)| *protection == key);
+            if let Some((_, expected)) = protection.filter(|_| is_empty) {
+                return Err(de::Error::invalid_value(Unexpected::Str(""), expected));
             }
             self.current.take();
             match value {
@@ -279,6 +304,11 @@ fn shown(key: String) -> String {
         Some((end, _)) => format!("{}...", &key[..end]),
         None => key,
     }
+}
+
+/// Returns why the key of an option has no effect if it has no value.
+fn without_value(row: &Row) -> String {
+    format!("it has no value, so `{}` or its default applies", row.flag)
 }
 
 /// Formats problems for an error message. A single problem stays on the first line of the message. If there are several
@@ -434,9 +464,21 @@ mod tests {
     fn an_empty_path_does_not_disable_the_protections_of_the_web_configuration_file() {
         let problem = "the options file o.yaml is not valid: line 2, column 1: `tls_config`: expected the path of a file; \
                        to serve without TLS and passwords, remove the key";
-        assert_eq!(parse("port: 80\ntls_config: ''\n").unwrap_err(), problem);
-        let file = parse("kubeconfig: ''\ntls_config:\n").unwrap();
-        assert_eq!(file.get("tls_config"), None);
+        for value in [" ''", "", " null", " ~"] {
+            let text = format!("port: 80\ntls_config:{value}\n");
+            assert_eq!(parse(&text).unwrap_err(), problem, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_of_tokens_without_a_value_is_an_error() {
+        let problem = "the options file o.yaml is not valid: line 2, column 1: `auth_filter`: expected `true` or `false`; \
+                       to serve without tokens, write `false`";
+        for text in ["port: 80\nauth_filter:", "port: 80\nauth_filter: ~\n"] {
+            assert_eq!(parse(text).unwrap_err(), problem, "{text}");
+        }
+        let file = parse("kubeconfig: ''\nauth_filter: false\n").unwrap();
+        assert!(file.get("auth_filter").is_some());
     }
 
     #[test]

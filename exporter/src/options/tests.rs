@@ -600,6 +600,17 @@ fn a_wrong_value_is_told_with_its_flag_or_key() {
 }
 
 #[test]
+fn a_key_without_a_value_is_a_warning() {
+    let (_, warnings) = with_file(
+        "--namespaces-denylist a",
+        "port: 1\nnamespaces_denylist:\nenable_gzip_encoding:\n",
+    )
+    .unwrap();
+    let expected = "o.yaml: `namespaces_denylist`: it has no value, so `--namespaces-denylist` or its default applies";
+    assert_eq!(warnings, [expected]);
+}
+
+#[test]
 fn a_configuration_of_custom_resources_is_read_with_the_options() {
     let config = "spec: {resources: [{groupVersionKind: {group: acme.dev, version: v1, kind: Widget}, extra: 1}]}";
     let file = &table::CUSTOM_RESOURCE_STATE_CONFIG_FILE.row;

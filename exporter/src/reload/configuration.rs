@@ -209,6 +209,15 @@ impl Configuration {
         files.map(|file| file.path.clone()).chain(custom).collect()
     }
 
+    /// The files and directories that must exist so that the exporter can use this configuration, but that
+    /// [`watched_files`](Self::watched_files) does not include.
+    pub(crate) fn required_files(&self) -> Vec<PathBuf> {
+        let manifests = self.options.source.manifests.iter();
+        let manifests = manifests.filter(|path| *path != Path::new("-"));
+        let web = self.options.server.tls_config.iter();
+        manifests.chain(web).cloned().collect()
+    }
+
     /// The path of the options file; `None` if there is no options file, or if its content is not in use.
     pub(crate) fn options_file(&self) -> Option<&Path> {
         let file = self.options_file.as_ref()?;

@@ -49,6 +49,19 @@ pub(super) fn connections(asked: usize) -> usize {
     share(limit(), asked)
 }
 
+/// Returns the number of connections to the API server that the limit on open files allows, and this limit. Returns
+/// `None` if there is no limit.
+pub(crate) fn for_api_server() -> Option<(usize, u64)> {
+    let limit = limit()?;
+    Some((api_share(limit), limit))
+}
+
+/// The parts that the servers of the two ports do not use.
+fn api_share(limit: u64) -> usize {
+    let share = limit.saturating_sub(RESERVED) / PARTS * (PARTS - 2);
+    usize::try_from(share).unwrap_or(usize::MAX).max(MINIMUM)
+}
+
 /// Warns if the limit on open files is too low for the number of connections that the options request.
 pub(crate) fn warn_of_low_limit(asked: usize) {
     let connections = connections(asked);
@@ -107,5 +120,7 @@ mod tests {
             assert_eq!(share(limit, 1024), connections, "{limit:?}");
         }
         assert_eq!(share(Some(64), 2), 2);
+        let api = [0, 128, 512, 1024, 16_384].map(api_share);
+        assert_eq!(api, [4, 40, 232, 488, 8_168]);
     }
 }

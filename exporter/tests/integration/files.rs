@@ -636,6 +636,24 @@ fn a_manifest_that_takes_long_to_read_is_named() {
 }
 
 #[test]
+fn of_many_unreadable_manifests_the_first_are_logged_and_all_are_counted() {
+    let directory = Directory::new("unreadable");
+    directory.write("a.yaml", &config_map("a", "b"));
+    for number in 0..60 {
+        let file = directory.path().join(format!("file{number}.yaml"));
+        std::fs::write(file, b"\xff").unwrap();
+    }
+    let exporter = Exporter::serving(&["--manifests", directory.str()]);
+    exporter.becomes_ready();
+    exporter.tells("the manifests have 40 more problems of the same types, which are not logged");
+    let log = exporter.log();
+    let lines = log.lines().filter(|line| line.contains("it is not UTF-8"));
+    assert_eq!(lines.count(), 20, "{log}");
+    let problems = exporter.own("kube_state_metrics_manifest_problems");
+    assert_eq!(problems, Some(60.0));
+}
+
+#[test]
 fn a_pipe_in_a_directory_is_skipped_and_a_flood_of_wrong_documents_is_counted() {
     let directory = Directory::new("flood");
     directory.write("a.jsonl", &"{}\n".repeat(5_000));

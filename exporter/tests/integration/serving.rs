@@ -366,6 +366,26 @@ fn a_changed_config_is_used_without_an_outage() {
 }
 
 #[test]
+fn options_that_name_a_missing_file_are_used_once_the_file_exists() {
+    let directory = Directory::new("later");
+    let first = directory.write("a.yaml", &config_map("x", "one"));
+    let later = directory.path().join("later.yaml");
+    let options = directory.write("options.yaml", &format!("manifests: [{first}]\n"));
+    let exporter = Exporter::serving(&["--config", &options]);
+    exporter.becomes_ready();
+    let both = format!("manifests: [{first}, {}]\n", later.display());
+    directory.write("options.yaml", &both);
+    exporter.tells("the changed configuration is not used: ");
+    assert!(exporter.metrics("").contains("configmap=\"one\""));
+    directory.write("later.yaml", &config_map("x", "two"));
+    eventually("the new file shows", || {
+        let metrics = exporter.metrics("");
+        metrics.contains("configmap=\"two\"").then_some(())
+    });
+    assert!(exporter.metrics("").contains("configmap=\"one\""));
+}
+
+#[test]
 fn a_changed_port_moves_the_server() {
     let directory = Directory::new("port");
     let config = directory.write("config.yaml", "{}\n");

@@ -2,10 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use bytes::BytesMut;
-
 use super::repeated_samples::RepeatedSamples;
 use super::series_hashes::SeriesHashes;
+use super::series_reader::SeriesReader;
 use super::series_walk::{SeriesWalk, Source};
 use super::shared_hashes::SharedHashes;
 use super::work::Work;
@@ -16,7 +15,7 @@ use crate::store::StoreSnapshot;
 ///
 /// The search does not store the text of series, because the text of millions of series needs gigabytes. Instead, the
 /// search first reads all series, and stores only their hashes. If several samples have the same hash, the search reads
-/// all series again, and compares the texts of these samples.
+/// all series again, and compares the labels of these samples.
 ///
 /// The hash function has a random key. With a known key, an attacker could create many series that have the same hash.
 #[derive(Debug)]
@@ -29,19 +28,19 @@ pub(super) struct RepeatSearch<S = RandomState> {
 
 #[derive(Debug)]
 enum Stage {
-    Hash(SeriesWalk, SeriesHashes),
+    Hash(Box<SeriesWalk>, SeriesHashes),
     Sort(SeriesHashes, SharedHashes),
-    Compare(Comparison),
+    Compare(Box<Comparison>),
 }
 
-/// The last stage of the search: compares the texts of samples that have the same hash.
+/// The last stage of the search: compares the labels of samples that have the same hash.
 #[derive(Debug)]
 struct Comparison {
     walk: SeriesWalk,
     hashes: SharedHashes,
     repeated: RepeatedSamples,
-    /// The sample line with which a later line is compared.
-    earlier: BytesMut,
+    /// Reads the earlier series with which a series is compared.
+    earlier: SeriesReader,
 }
 
 // === impl RepeatSearch ===
@@ -58,10 +57,12 @@ impl<S: BuildHasher> RepeatSearch<S> {
         columns: &[FamilyColumn],
         snapshots: &[StoreSnapshot],
     ) -> Self {
-        let samples = Source { columns, snapshots }.samples();
+        let source = Source { columns, snapshots };
+        let samples = source.samples();
+        let walk = SeriesWalk::new(source.reader());
         Self {
             hasher,
-            stage: Stage::Hash(SeriesWalk::default(), SeriesHashes::new(samples)),
+            stage: Stage::Hash(Box::new(walk), SeriesHashes::new(samples)),
             samples,
         }
     }
@@ -80,7 +81,7 @@ impl<S: BuildHasher> RepeatSearch<S> {
             let next = match &mut self.stage {
                 Stage::Hash(walk, hashes) => {
                     let is_done = walk.advance(source, &mut work, |series, work| {
-                        hashes.insert(hasher.hash_one(series.text), work);
+                        hashes.insert(hasher.hash_one(series.labels), work);
                     });
                     if !is_done {
                         return None;
@@ -97,7 +98,7 @@ impl<S: BuildHasher> RepeatSearch<S> {
                         return Some(RepeatedSamples::default());
                     }
                     let shared = std::mem::replace(shared, SharedHashes::with_buckets(0));
-                    Stage::Compare(Comparison::new(shared, self.samples))
+                    Stage::Compare(Box::new(Comparison::new(shared, self.samples, source)))
                 }
                 Stage::Compare(comparison) => {
                     return comparison.step(source, hasher, &mut work);
@@ -119,12 +120,12 @@ impl<S: BuildHasher> RepeatSearch<S> {
 // === impl Comparison ===
 
 impl Comparison {
-    fn new(hashes: SharedHashes, samples: usize) -> Self {
+    fn new(hashes: SharedHashes, samples: usize, source: Source<'_>) -> Self {
         Self {
-            walk: SeriesWalk::default(),
+            walk: SeriesWalk::new(source.reader()),
             hashes,
             repeated: RepeatedSamples::with_capacity(samples),
-            earlier: BytesMut::new(),
+            earlier: source.reader(),
         }
     }
 
@@ -141,10 +142,9 @@ impl Comparison {
             earlier,
         } = self;
         let is_done = walk.advance(source, work, |series, work| {
-            let hash = hasher.hash_one(series.text);
+            let hash = hasher.hash_one(series.labels);
             let is_repeated = hashes.is_repeated(hash, series.place, |place| {
-                work.spend(Work::SAMPLE + series.text.len());
-                source.has_series(place, series.text, earlier)
+                source.has_series(place, series.labels, earlier, work)
             });
             if is_repeated {
                 repeated.insert(series.number);

@@ -1,7 +1,6 @@
 //! [`SeriesWalk`]: reads the series of a family in steps, in the order in which the samples are written.
 
-use bytes::BytesMut;
-
+use super::series_reader::SeriesReader;
 use super::work::Work;
 use crate::exposition::family_column::FamilyColumn;
 use crate::exposition::family_rows::FamilyRows;
@@ -31,12 +30,12 @@ pub(super) struct Series<'a> {
     pub(super) number: usize,
     /// The place of the sample; `None` if one of the indexes does not fit into 32 bits.
     pub(super) place: Option<Place>,
-    /// The name and the labels.
-    pub(super) text: &'a [u8],
+    /// The labels. Two samples of the family have the same series if these texts are equal.
+    pub(super) labels: &'a [u8],
 }
 
 /// A walk over the series of a family, in steps. The walk skips the columns in which repeats are impossible.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SeriesWalk {
     column: usize,
     page: usize,
@@ -44,7 +43,7 @@ pub(super) struct SeriesWalk {
     /// The offset of the next sample in the samples of its row, in bytes.
     start: usize,
     number: usize,
-    line: BytesMut,
+    reader: SeriesReader,
 }
 
 // === impl Source ===
@@ -65,23 +64,44 @@ impl<'a> Source<'a> {
         usize::try_from(samples).unwrap_or(usize::MAX)
     }
 
-    /// Whether the sample at `place` has the series with this text. Overwrites `line`.
-    pub(super) fn has_series(self, place: Place, text: &[u8], line: &mut BytesMut) -> bool {
-        line.clear();
+    /// Creates a reader for the series of the columns in which repeats are possible.
+    pub(super) fn reader(self) -> SeriesReader {
+        let mut columns = self.columns.iter().filter(|column| column.may_repeat);
+        SeriesReader::new(columns.all(|column| column.sorts_labels))
+    }
+
+    /// Whether the sample at `place` has the series with these labels.
+    pub(super) fn has_series(
+        self,
+        place: Place,
+        labels: &[u8],
+        reader: &mut SeriesReader,
+        work: &mut Work,
+    ) -> bool {
         let column = self.columns.get(index(place.column));
         let rows = column.and_then(|column| self.rows(column, index(place.page)));
-        if let Some(rows) = rows {
+        rows.is_some_and(|rows| {
             let row = index(place.row);
             let tail = tail_at(rows.tails(row), index(place.start)).unwrap_or_default();
-            rows.write_lines(row, tail, line);
-        }
-        series(line) == text
+            reader.read(&rows, row, tail, work) == labels
+        })
     }
 }
 
 // === impl SeriesWalk ===
 
 impl SeriesWalk {
+    pub(super) fn new(reader: SeriesReader) -> Self {
+        Self {
+            column: 0,
+            page: 0,
+            row: 0,
+            start: 0,
+            number: 0,
+            reader,
+        }
+    }
+
     /// Calls `visit` for each series, and stops when `work` is used up. Returns whether all series have been visited.
     pub(super) fn advance(
         &mut self,
@@ -106,13 +126,10 @@ impl SeriesWalk {
                     work.spend(Work::ROW);
                     continue;
                 };
-                self.line.clear();
-                rows.write_lines(self.row, tail, &mut self.line);
-                work.spend(Work::SAMPLE + self.line.len());
                 let series = Series {
                     number: self.number,
                     place: self.place(),
-                    text: series(&self.line),
+                    labels: self.reader.read(&rows, self.row, tail, work),
                 };
                 visit(series, work);
                 self.start += tail.len();
@@ -144,12 +161,6 @@ fn tail_at(cell: &[u8], start: usize) -> Option<&[u8]> {
     let rest = cell.get(start..).filter(|rest| !rest.is_empty())?;
     let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
     rest.get(..end)
-}
-
-/// Returns the name and the labels of a sample line, without the value.
-fn series(line: &[u8]) -> &[u8] {
-    let end = memchr::memrchr(b' ', line).unwrap_or(line.len());
-    line.get(..end).unwrap_or(line)
 }
 
 fn index(position: u32) -> usize {

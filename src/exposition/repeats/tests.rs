@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::ops::Range;
 
-use bytes::BytesMut;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -35,11 +34,20 @@ impl Hasher for FewHashes {
 }
 
 /// Returns two collectors that declare the same family. The family has a sample for each annotation of an object. The
-/// value of the label `key` is the key of the annotation.
+/// value of the label `key` is the key of the annotation. The text of the other labels depends on the name of the
+/// object, but all texts mean the same labels.
 fn metrics() -> (StateMetrics, Writer<ConfigMap>, Writer<Lease>) {
     fn write(metadata: &ObjectMeta, s: &mut crate::family::Samples<'_>) {
+        let name = metadata.name.iter().flat_map(|name| name.bytes());
+        let name = name.map(u64::from).sum::<u64>();
         for (key, value) in metadata.annotations.iter().flatten() {
-            s.label("key", key).value(value.len() as f64);
+            let sample = match name % 4 {
+                0 => s.label("key", key).label("a", "=\"\"}"),
+                1 => s.label("a", "=\"\"}").label("key", key),
+                2 => (s.label("b", "").label("key", key)).label("a", "=\"\"}"),
+                _ => (s.label("a", "=\"\"}").label("key", key)).label("z", ""),
+            };
+            sample.value(value.len() as f64);
         }
     }
     let maps = Family::gauge("seen", "Annotations.")
@@ -101,17 +109,17 @@ fn sample_by_sample(exposition: &Exposition) -> String {
     families.collect()
 }
 
-/// Finds the repeated samples in the text of all lines. Also returns the number of samples.
+/// Finds the repeated samples with a set of the labels of all lines. Labels with empty values are left out. Also
+/// returns the number of samples.
 fn in_text(exposition: &Exposition) -> (Vec<usize>, usize) {
     let (mut seen, mut repeated, mut number) = (HashSet::new(), Vec::new(), 0);
     for column in family(exposition).columns() {
         for rows in FamilyRows::all(column, exposition.snapshots()) {
             for row in 0..rows.len() {
-                let mut text = BytesMut::new();
-                rows.write_lines(row, rows.tails(row), &mut text);
-                for line in std::str::from_utf8(&text).unwrap().lines() {
-                    let (series, _) = line.rsplit_once(' ').unwrap();
-                    if !seen.insert(series.to_owned()) {
+                for line in rows.sample_lines(row) {
+                    let labels = line.labels().filter(|(_, value)| !value.is_empty());
+                    let labels = labels.map(|(name, value)| (name, value.into_owned()));
+                    if !seen.insert(labels.collect::<BTreeMap<_, _>>()) {
                         repeated.push(number);
                     }
                     number += 1;
@@ -243,6 +251,8 @@ fn steps_and_memory_are_bounded_also_inside_an_object_and_with_equal_series() {
         let text = exposition.to_string().len();
         let work = text + Work::SAMPLE * samples;
         assert!(steps >= work / (2 * Work::STEP), "{steps} {work}");
+        // Each sample has at most three labels.
+        let work = work + 3 * Work::SORTED_LABEL * samples;
         assert!(steps <= 8 * (1 + work / Work::STEP), "{steps} {work}");
         assert!(
             reserved <= samples + samples / 4 + 200,
@@ -388,4 +398,53 @@ spec:
         text.lines().filter(|line| !line.starts_with('#')).count(),
         30_000
     );
+}
+
+#[cfg(feature = "custom-resources")]
+#[test]
+fn an_empty_label_after_constant_labels_does_not_make_another_series() {
+    use serde_json::json;
+
+    use crate::custom_resources::{Config, KnownKind};
+    use crate::resource::Scope;
+
+    let config = Config::parse(
+        "
+spec:
+  resources:
+  - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
+    metrics:
+    - name: size
+      each: { type: Gauge, gauge: { path: [spec], valueFrom: [size], labelsFromPath: { a: [a], n: [n] } } }
+",
+    );
+    let widget = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    // The constant labels come first, and are not sorted.
+    let metrics = StateMetrics::builder()
+        .constant_label("zone", "z")
+        .constant_label("b", "")
+        .custom_resources(&config.unwrap())
+        .known_kinds([widget.clone()])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let mut writer = metrics.feeds_of(widget.resource()).unwrap().remove(0);
+    for (size, labels) in [
+        (1, json!({ "n": "x" })),
+        (2, json!({ "n": "x", "a": "" })),
+        (3, json!({ "n": "", "a": "x" })),
+        (4, json!({ "a": "x" })),
+        (5, json!({ "a": "" })),
+        (6, json!({})),
+    ] {
+        let mut spec = labels;
+        spec["size"] = json!(size);
+        let metadata = json!({ "namespace": "n", "name": format!("w{size}") });
+        let object = json!({ "metadata": metadata, "spec": spec });
+        writer.apply_json(object.to_string().as_bytes()).unwrap();
+    }
+    let exposition = exposition(&metrics);
+    let sizes: Vec<_> = exposition.samples().map(|sample| sample.value()).collect();
+    assert_eq!(sizes, [1.0, 3.0, 5.0]);
+    assert_eq!(exposition.to_string(), sample_by_sample(&exposition));
 }

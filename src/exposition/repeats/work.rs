@@ -14,6 +14,8 @@ impl Work {
     pub(super) const ROW: usize = 16;
     /// The cost of a sample, without its text.
     pub(super) const SAMPLE: usize = 64;
+    /// The cost to normalize one label, without its text.
+    pub(super) const SORTED_LABEL: usize = 32;
     /// The cost to sort one hash.
     pub(super) const SORTED_HASH: usize = 16;
 

@@ -101,8 +101,8 @@ fn references_to_shared_values_read_as_the_values() {
     assert_eq!(image.unwrap().1, "registry.acme.dev/shop:1");
 }
 
-/// Each sample of a configured family has the labels `customresource_*`. A constant label with one of these names
-/// replaces the label of the sample.
+/// Each sample of a configured family has the label `customresource_kind`, if no constant label and no setting of the
+/// configuration replaces it.
 #[cfg(feature = "custom-resources")]
 #[test]
 fn a_built_in_family_is_not_searched_for_series_of_a_configured_one() {
@@ -118,15 +118,23 @@ spec:
     metrics:
     - { name: pod_info, each: { type: Info, info: { path: [spec] } } }
     - { name: clusterrole_created, each: { type: Gauge, gauge: {} } }
+    - name: pod_created
+      each: { type: Gauge, gauge: { labelsFromPath: { customresource_kind: [spec] } } }
+    - name: pod_owner
+      each: { type: Gauge, gauge: { labelsFromPath: { '*': [spec] } } }
+    - name: pod_start_time
+      commonLabels: { customresource_kind: '' }
+      each: { type: Gauge, gauge: {} }
 ",
     );
     let config = config.unwrap();
     for (constant, family, expected) in [
         ("cluster", "kube_pod_info", [true, false]),
         ("customresource_kind", "kube_pod_info", [true, true]),
-        // The base label `clusterrole` sorts before `customresource_group`, so a sample of a configured family can have
-        // the same labels.
-        ("cluster", "kube_clusterrole_created", [true, true]),
+        ("cluster", "kube_clusterrole_created", [true, false]),
+        ("cluster", "kube_pod_created", [true, true]),
+        ("cluster", "kube_pod_owner", [true, true]),
+        ("cluster", "kube_pod_start_time", [true, true]),
     ] {
         let metrics = StateMetrics::builder()
             .built_in([BuiltIn::Pods, BuiltIn::ClusterRoles])
@@ -150,6 +158,67 @@ spec:
         let searched: Vec<_> = columns.map(|column| column.may_repeat).collect();
         assert_eq!(searched, expected, "{constant} {family}");
     }
+}
+
+#[test]
+fn collectors_with_other_base_labels_can_have_the_same_series() {
+    let maps = Family::gauge("seen", "Always 1.");
+    let maps = maps.generate(|_: &ConfigMap, s| {
+        let sample = s.label("pod", "p").label("x", "");
+        sample.label("namespace", "a").value(1);
+    });
+    let leases = Family::gauge("seen", "Always 1.");
+    let leases = leases.generate(|_: &Lease, s| s.label("pod", "p").value(2));
+    let of_maps = Collector::<ConfigMap>::new().no_base_labels();
+    let of_leases = Collector::<Lease>::new().no_base_labels();
+    let metrics = StateMetrics::builder()
+        .collector(of_maps.family(maps))
+        .collector(of_leases.namespace_label("namespace").family(leases))
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let mut maps = metrics.feed::<ConfigMap>().unwrap();
+    let mut leases = metrics.feed::<Lease>().unwrap();
+    let object = json!({ "metadata": { "namespace": "a", "name": "o" } });
+    maps.apply_object(&serde_json::from_value(object.clone()).unwrap());
+    leases.apply_object(&serde_json::from_value(object).unwrap());
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    let values: Vec<_> = exposition.samples().map(|sample| sample.value()).collect();
+    assert_eq!(values, [1.0]);
+    assert_same_as_text(&exposition);
+    assert_eq!(exposition.families().next().unwrap().repeated(), 1);
+}
+
+/// A label of a sample can replace a joined label that has the same value.
+#[test]
+fn a_label_that_replaces_a_joined_label_does_not_repeat_a_series() {
+    let family = Family::gauge("seen", "Always 1.").labels(["label_*"]);
+    let family = family.generate(|_: &ConfigMap, s| {
+        s.value(1);
+        s.label("label_team", "blue").value(2);
+        s.label("label_team", "red").value(3);
+    });
+    let metrics = StateMetrics::builder()
+        .collector(Collector::new().family(family))
+        .join_labels("configmaps=[self/team=label_team]".parse().unwrap())
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let map =
+        json!({ "metadata": { "namespace": "a", "name": "m", "labels": { "team": "blue" } } });
+    let mut maps = metrics.feed::<ConfigMap>().unwrap();
+    maps.apply_object(&serde_json::from_value(map).unwrap());
+    let exposition = metrics.exposition(Format::Text, ExpositionFilter::default());
+    let samples: Vec<_> = exposition
+        .samples()
+        .map(|sample| sample.to_string())
+        .collect();
+    let start = "seen{namespace=\"a\",configmap=\"m\",label_team=";
+    let expected = [
+        format!("{start}\"blue\"}} 1"),
+        format!("{start}\"red\"}} 3"),
+    ];
+    assert_eq!(samples, expected);
 }
 
 proptest! {

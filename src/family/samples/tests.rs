@@ -1,6 +1,9 @@
 //! Tests of the samples that generators write, and of the samples that the policy accepts.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::family::MetricType;
@@ -44,6 +47,121 @@ fn equal_label_sets_keep_the_first_value_only() {
         s.value(4);
     });
     assert_eq!(text, ",a=\"x\"} 1\n} 3\n");
+}
+
+#[test]
+fn empty_labels_and_the_order_of_labels_do_not_make_another_series() {
+    let text = tails(BASE, |s| {
+        s.label("a", "").value(1);
+        s.value(2);
+        s.label("b", "").label("a", None::<&str>).value(3);
+        s.label("a", "x").value(4);
+        s.label("b", "").label("a", "x").value(5);
+        s.label("b", "y").label("a", "x").value(6);
+        s.label("a", "x").label("b", "y").value(7);
+        s.label("a", "x=\"\"").value(8);
+        assert_eq!(s.len(), 4);
+    });
+    assert_eq!(
+        text,
+        ",a=\"\"} 1\n,a=\"x\"} 4\n,b=\"y\",a=\"x\"} 6\n,a=\"x=\\\"\\\"\"} 8\n"
+    );
+    let text = tails(&[], |s| {
+        s.value(1);
+        s.label("a", "").value(2);
+    });
+    assert_eq!(text, " 1\n");
+    let text = tails(BASE, |s| {
+        s.label("a", 1).label("b", 2).value(1);
+        s.label("b", 2).label("a", 1).value(2);
+    });
+    assert_eq!(text, ",a=\"1\",b=\"2\"} 1\n");
+}
+
+#[test]
+fn an_empty_label_that_replaces_a_joined_label_makes_another_series() {
+    let joined = [Cow::Borrowed("team")];
+    let mut buffer = SampleBuffer::default();
+    let policy = SamplePolicy::new(MetricType::Gauge, BASE, None, Limits::default(), 0);
+    let mut samples = Samples::new(&mut buffer, policy.with_joined(&joined, true));
+    samples.value(1);
+    samples.label("team", "").value(2);
+    samples.label("team", "").label("a", "").value(3);
+    assert_eq!(buffer.text(), b"} 1\n,team=\"\"} 2\n");
+}
+
+/// The labels of a sample. The indexes of the names determine their order.
+type Labels = Vec<(usize, &'static str)>;
+
+/// Returns label sets of a family. In half of the families, all samples have the same label names.
+fn label_sets() -> impl Strategy<Value = Vec<Labels>> {
+    let value = || prop::sample::select(vec!["", "1", "2"]);
+    let any = prop::collection::vec((0..4_usize, value()), 0..4);
+    let any = any.prop_map(|mut labels| {
+        let mut seen = BTreeSet::new();
+        labels.retain(|(name, _)| seen.insert(*name));
+        labels
+    });
+    let alike =
+        (Just(vec![2, 0, 1]).prop_shuffle(), 0..4_usize).prop_flat_map(move |(names, count)| {
+            let values = prop::collection::vec(value(), count);
+            let labels = values.prop_map(move |values| {
+                let names = names.iter().copied();
+                names.zip(values).collect::<Labels>()
+            });
+            prop::collection::vec(labels, 0..50)
+        });
+    prop_oneof![prop::collection::vec(any, 0..50), alike]
+}
+
+/// Returns the samples that must remain: the first sample of each series.
+fn first_of_each_series(sets: &[Labels]) -> Vec<usize> {
+    let mut seen = BTreeSet::new();
+    let series = sets.iter().map(|labels| {
+        let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+        labels.copied().collect::<BTreeMap<_, _>>()
+    });
+    let series = series.enumerate();
+    let new = series.filter(|(_, series)| seen.insert(series.clone()));
+    new.map(|(at, _)| at).collect()
+}
+
+const NAMES: [&str; 4] = ["a", "ab", "a_b", "c"];
+
+proptest! {
+    #[test]
+    fn the_first_sample_of_each_series_remains(sets in label_sets()) {
+        let text = tails(BASE, |s| {
+            for (at, labels) in sets.iter().enumerate() {
+                let sample = labels.iter().fold(s.sample(), |sample, (name, value)| {
+                    sample.label(NAMES[*name], *value)
+                });
+                sample.value(at as f64);
+            }
+        });
+        let remaining = text.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
+        prop_assert_eq!(remaining.collect::<Vec<usize>>(), first_of_each_series(&sets));
+    }
+
+    #[cfg(feature = "custom-resources")]
+    #[test]
+    fn the_first_sample_of_each_series_with_sorted_labels_remains(mut sets in label_sets()) {
+        let text = tails(BASE, |s| {
+            for (at, labels) in sets.iter_mut().enumerate() {
+                labels.sort_by_key(|(name, _)| NAMES[*name]);
+                let sample = labels.iter().fold(s.sample(), |sample, (name, value)| {
+                    let name = NAMES[*name];
+                    if at % 2 == 0 {
+                        return sample.unchecked_label(name, *value);
+                    }
+                    sample.unchecked_label_text(name, format!("{name}=\"{value}\"").as_bytes())
+                });
+                sample.value(at as f64);
+            }
+        });
+        let remaining = text.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap());
+        prop_assert_eq!(remaining.collect::<Vec<usize>>(), first_of_each_series(&sets));
+    }
 }
 
 #[test]

@@ -42,27 +42,51 @@ pub(crate) type Sink<'s> = dyn FnMut(Result<Document<'_>, Syntax>) + 's;
 
 /// Passes every object of a text to the sink. For an invalid document, passes an error to the sink.
 pub(crate) fn each(text: &str, sink: &mut Sink<'_>) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut start, mut first) = (0, 1);
+    // Directives, such as `%TAG`, belong to the next document. They can only follow the start of the text or the line
+    // `...`, which ends a document.
+    let (mut is_outside, mut directives) = (true, None);
     // A line that begins with `---` separates two documents.
     for (at, line) in lines(text).chain([(text.len(), "---")]) {
         if is_separator(line) {
-            let part = text.get(start..at).unwrap_or_default();
+            let end = directives.take().unwrap_or(at);
+            let part = text.get(start..end).unwrap_or_default();
             document(part, first, sink);
             first += line_breaks(part);
-            start = at;
+            start = end;
+            is_outside = false;
+        } else if line.trim_end() == "..." {
+            (is_outside, directives) = (true, None);
+        } else if is_outside && without_mark(line).starts_with('%') {
+            directives = directives.or(Some(at));
+        } else if is_outside && !(line.trim().is_empty() || line.starts_with('#')) {
+            (is_outside, directives) = (false, None);
         }
     }
 }
 
+/// Removes a byte order mark. If files were joined to one file, each document may begin with a mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn is_space_or_mark(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
 /// Passes the objects between two separators (`---`) to the sink. `line` is the number of the first line of `text`.
 fn document(text: &str, line: usize, sink: &mut Sink<'_>) {
+    let text = without_mark(text);
     let (body, first) = match text.split_once('\n') {
         Some((separator, rest)) if separator.trim_end() == "---" => (rest, line + 1),
         _ => (text, line),
     };
-    if is_json(body) {
-        values(body, first, sink);
+    let unmarked = without_mark(body);
+    if is_json(unmarked) {
+        values(unmarked, first, sink);
+    } else if unmarked.len() < body.len() {
+        // The YAML parser refuses a mark after the separator.
+        yaml_document(unmarked, first, sink);
     } else {
         yaml_document(text, line, sink);
     }
@@ -83,12 +107,13 @@ fn is_json(text: &str) -> bool {
 fn values(text: &str, first: usize, sink: &mut Sink<'_>) {
     let (mut from, mut line, mut counted) = (0, first, 0);
     let mut is_first = true;
-    while let Some(rest) = text
-        .get(from..)
-        .filter(|rest| !rest.trim_start().is_empty())
-    {
-        from += rest.len() - rest.trim_start().len();
-        let rest = rest.trim_start();
+    while let Some(rest) = text.get(from..) {
+        let trimmed = rest.trim_start_matches(is_space_or_mark);
+        if trimmed.is_empty() {
+            return;
+        }
+        from += rest.len() - trimmed.len();
+        let rest = trimmed;
         line += line_breaks(text.get(counted..from).unwrap_or_default());
         counted = from;
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
@@ -161,7 +186,8 @@ fn next_object(text: &str, error: usize) -> Option<usize> {
 
 /// Whether a line is a separator between documents.
 fn is_separator(line: &str) -> bool {
-    line.strip_prefix("---")
+    without_mark(line)
+        .strip_prefix("---")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 

@@ -140,6 +140,7 @@ impl ManifestFeed {
         self.objects = loader.into_objects();
         self.files = reading.states;
         report.is_partial = reading.is_partial;
+        report.paths_changed = reading.paths_changed;
         self.writers.end_list();
         self.reporter.complete();
         self.health.started();

@@ -19,13 +19,24 @@ use super::report::ManifestProblem;
 /// During a reading, another program may be writing a file. Then the file may be empty, or have only its start. A
 /// directory may be missing for a moment because another directory replaces it. So the objects of a file stay until the
 /// new content of the file is certain.
+///
+/// A program may also rename files or directories during a reading. Then the reading may find a file at neither its old
+/// path nor its new path. So a reading ends with a second search for the paths of files. If the search does not find
+/// the paths that were read, the paths are *unsettled*, and the objects of missing files stay.
 #[derive(Debug, Default)]
 pub(super) struct FileStates {
     files: BTreeMap<PathBuf, FileState>,
-    /// The paths of the source that have lost all their files. The last reading found no files there, but kept the
+    /// The paths of the source that have lost all their files. The first reading that found no files there kept the
     /// objects of the earlier files.
     emptied: BTreeSet<PathBuf>,
+    /// The number of readings in a row that ended with unsettled paths.
+    unsettled: u32,
 }
+
+/// The maximum number of readings in a row for which unsettled paths have an effect: these readings keep the objects of
+/// a missing file, and are repeated after a short pause. So even if files change all the time, deleted objects do not
+/// stay forever, and the files are not read all the time.
+const MAX_UNSETTLED: u32 = 3;
 
 /// What the next reading must know about a file. If the last reading kept earlier objects of the file, `content` also
 /// counts these objects.
@@ -34,6 +45,8 @@ struct FileState {
     content: Content,
     /// Whether the file was empty at the last reading, which therefore kept the earlier objects of the file.
     is_emptied: bool,
+    /// The number of readings in a row that have not found the file while paths were unsettled.
+    missed: u32,
 }
 
 /// The numbers of documents in the text of a file.
@@ -66,6 +79,8 @@ pub(super) struct Reading {
     pub(super) states: FileStates,
     /// Whether the host must read the files again soon, because a problem may be temporary.
     pub(super) is_partial: bool,
+    /// Whether paths are unsettled, so that the host must read the files again after a short pause.
+    pub(super) paths_changed: bool,
 }
 
 /// A reading in progress.
@@ -73,6 +88,10 @@ struct Progress<'a> {
     before: &'a FileStates,
     sink: &'a mut dyn FileSink,
     reading: Reading,
+    /// The files that the reading has found.
+    found: BTreeSet<PathBuf>,
+    /// Whether a file or directory has vanished after the reading had found it.
+    has_vanished: bool,
 }
 
 // === impl Content ===
@@ -108,16 +127,26 @@ impl FileStates {
         let reading = Reading {
             states: Self::default(),
             is_partial: false,
+            paths_changed: false,
         };
         let mut own = Progress {
             before: self,
             sink,
             reading,
+            found: BTreeSet::new(),
+            has_vanished: false,
         };
-        for path in paths.iter().filter(|path| !is_stdin(path)) {
-            progress.begin(path);
-            own.read_path(path, progress);
+        let roots: Vec<_> = paths.iter().filter(|path| !is_stdin(path)).collect();
+        for root in &roots {
+            progress.begin(root);
+            own.read_path(root, progress);
         }
+        let mut found = BTreeSet::new();
+        for root in roots {
+            progress.begin(root);
+            found.extend(files(root, &mut Vec::new()));
+        }
+        own.settle(&found);
         progress.end();
         own.reading
     }
@@ -142,6 +171,7 @@ impl Progress<'_> {
             return;
         }
         for file in files {
+            self.found.insert(file.clone());
             progress.begin(&file);
             match read::file(&file) {
                 Ok(text) => self.read_text(file, &text),
@@ -159,7 +189,11 @@ impl Progress<'_> {
     /// The directory may be a mount point whose file system is not mounted at the moment.
     fn was_just_emptied(&mut self, root: &Path) -> bool {
         let before = self.before;
-        if before.below(root).next().is_none() || before.emptied.contains(root) {
+        if before.emptied.contains(root) {
+            self.reading.states.emptied.insert(root.to_owned());
+            return false;
+        }
+        if before.below(root).next().is_none() {
             return false;
         }
         self.reading.states.emptied.insert(root.to_owned());
@@ -178,6 +212,7 @@ impl Progress<'_> {
                 self.emptied(&file);
                 FileState {
                     is_emptied: true,
+                    missed: 0,
                     ..before
                 }
             }
@@ -197,11 +232,13 @@ impl Progress<'_> {
                 FileState {
                     content,
                     is_emptied: false,
+                    missed: 0,
                 }
             }
             _ => FileState {
                 content,
                 is_emptied: false,
+                missed: 0,
             },
         };
         self.reading.states.files.insert(file, state);
@@ -209,26 +246,57 @@ impl Progress<'_> {
 
     /// Reports a file or a directory that cannot be read, and keeps its objects.
     ///
-    /// If a file or a directory below `root` is missing, somebody has probably deleted it, so its objects do not stay.
-    /// If `root` itself is missing, its objects stay, because the source names `root`.
+    /// If a file or a directory below `root` has vanished, somebody has deleted or renamed it, so this is not a problem.
+    /// If `root` itself is missing, its objects stay, because the source names `root`. If a symbolic link has no target,
+    /// the objects below the link also stay, because the link still exists.
     fn unreadable(&mut self, problem: ManifestProblem, root: &Path) {
         let is_temporary = problem.is_temporary();
         let ManifestProblem::Read { path, source } = &problem else {
             return self.sink.problem(problem);
         };
-        let is_missing = source.kind() == io::ErrorKind::NotFound;
+        let is_absent = source.kind() == io::ErrorKind::NotFound;
+        if is_absent && path != root && !is_link_without_target(path) {
+            self.has_vanished = true;
+            return;
+        }
+        let is_missing = is_absent && path == root;
         let path = path.clone();
         self.sink.problem(problem);
         self.reading.is_partial |= is_temporary;
-        if is_missing && path != root {
-            return;
-        }
         let count = self.keep_below(&path);
         if count > 0 {
             // The host may not notice that a missing directory exists again. So the host must read the files again
             // soon.
             self.reading.is_partial |= is_missing;
             self.sink.problem(ManifestProblem::Kept { path, count });
+        }
+    }
+
+    /// Ends the reading. `found` contains the files that exist after all files were read. If paths are unsettled, keeps
+    /// the objects of the files that this reading has not found.
+    fn settle(&mut self, found: &BTreeSet<PathBuf>) {
+        if self.found == *found && !self.has_vanished {
+            return;
+        }
+        let before = self.before;
+        let unsettled = before.unsettled.saturating_add(1);
+        let states = &mut self.reading.states;
+        states.unsettled = unsettled;
+        self.reading.paths_changed = unsettled <= MAX_UNSETTLED;
+        self.reading.is_partial |= self.reading.paths_changed;
+        let mut count = 0;
+        for (file, state) in &before.files {
+            if states.files.contains_key(file) || state.missed >= MAX_UNSETTLED {
+                continue;
+            }
+            count += self.sink.keep(file);
+            let missed = state.missed + 1;
+            states
+                .files
+                .insert(file.clone(), FileState { missed, ..*state });
+        }
+        if count > 0 {
+            self.sink.problem(ManifestProblem::Missing { count });
         }
     }
 
@@ -250,4 +318,11 @@ impl Progress<'_> {
         let path = path.to_owned();
         self.sink.problem(ManifestProblem::Emptied { path });
     }
+}
+
+fn is_link_without_target(path: &Path) -> bool {
+    let is_link = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_symlink());
+    is_link && !path.exists()
 }

@@ -29,8 +29,9 @@ pub struct LoadReport {
     /// their resource.
     pub not_registered: usize,
     /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
-    /// or has become empty. It also stays if the source names the path of its file or directory, but this path does not
-    /// exist any more. Objects that only provide joined labels also count.
+    /// or has become empty. It also stays if its file is missing and [`paths_changed`](Self::paths_changed) is true, or
+    /// if the source names the path of its file or directory, but this path does not exist any more. Objects that only
+    /// provide joined labels also count.
     pub kept: usize,
     /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]
@@ -46,7 +47,14 @@ pub struct LoadReport {
     ///   disk error.
     /// * The file or directory has become empty.
     /// * The source names the path, but the path does not exist any more.
+    /// * [`paths_changed`](Self::paths_changed) is true.
     pub is_partial: bool,
+    /// Whether files were added, renamed or deleted during the reading. In this case, read the manifests again after a
+    /// short pause, such as one second. Until then, the stores keep the previous objects of missing files.
+    ///
+    /// If this is true for more than three readings in a row, the value becomes false until the files no longer change
+    /// during a reading. So the host does not read files all the time if they change all the time.
+    pub paths_changed: bool,
 }
 
 /// A skipped file, document or object, with the reason.
@@ -127,6 +135,16 @@ pub enum ManifestProblem {
     Emptied {
         /// The file or directory.
         path: PathBuf,
+    },
+    /// Files were added, renamed or deleted during the reading. If a file is missing, its previous objects stay for at
+    /// most three readings, because the reading may not have found the file at its new path.
+    #[error(
+        "files were added, renamed or deleted while the manifests were read; the previous objects of missing files \
+         stay until the next reading ({count})"
+    )]
+    Missing {
+        /// The number of objects.
+        count: usize,
     },
     /// Further documents and objects of a file are skipped.
     ///

@@ -11,6 +11,8 @@ use super::paths::{files, is_stdin};
 use super::read;
 #[cfg(feature = "custom-resources")]
 use super::report::{FileProblems, ManifestProblem, Place};
+#[cfg(feature = "custom-resources")]
+use crate::errors::shortened;
 use crate::registry::StateMetrics;
 
 /// The files and directories from which objects are read.
@@ -122,6 +124,7 @@ fn read_objects(
                 line,
                 item: None,
             };
+            let problem = shortened(problem);
             skipped.add(ManifestProblem::Syntax { place, problem }, problems);
         }
     });

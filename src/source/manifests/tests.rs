@@ -1,12 +1,13 @@
 //! Tests feeds of manifests: which objects are read from files, which problems are reported, and what a reload changes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 #[cfg(feature = "custom-resources")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 
+use super::reading::{Content, FileSink, FileStates};
 use super::*;
 use crate::exposition::{ExpositionFilter, Format};
 use crate::resource::Scope;
@@ -107,6 +108,51 @@ fn documents_lists_and_json_lines_are_all_read() {
     let expected = ["good", "l1", "l2", "listed", "two", "typed"].map(info);
     let sorted: std::collections::BTreeSet<_> = samples.into_iter().collect();
     assert_eq!(sorted, expected.into_iter().collect());
+}
+
+#[test]
+fn directives_and_byte_order_marks_may_precede_each_document() {
+    let named = |name: &str| GOOD.replace("good", name);
+    let json = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"ns\"}}}}\n"
+        )
+    };
+    let tagged = named("!s!str tagged");
+    let directives = format!(
+        "%YAML 1.2\n---\n{}...\n# next\n%YAML 1.2\n---\n{}...\n%TAG !s! tag:yaml.org,2002:\n---\n{tagged}...\n",
+        named("a"),
+        named("b")
+    );
+    let marks = format!(
+        "\u{feff}{}\u{feff}---\n{}---\n\u{feff}{}",
+        named("c"),
+        named("d"),
+        named("e")
+    );
+    let (samples, problems) = load(
+        "marks",
+        &[
+            ("a.yaml", &directives),
+            ("b.yaml", &marks),
+            (
+                "c.json",
+                &format!("\u{feff}{}\u{feff}{}", json("f"), json("g")),
+            ),
+        ],
+    );
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(
+        samples,
+        ["a", "b", "c", "d", "e", "f", "g", "tagged"].map(info)
+    );
+    // A broken document after directives is reported with its line.
+    let broken = format!("{}...\n%YAML 1.2\n---\nkind: [\n", named("a"));
+    let (_, problems) = load("broken-directive", &[("a.yaml", &broken)]);
+    assert!(
+        problems.len() == 1 && problems[0].starts_with("a.yaml:"),
+        "{problems:?}"
+    );
 }
 
 #[test]
@@ -684,6 +730,154 @@ fn a_path_of_the_source_that_vanishes_keeps_its_objects() {
     let report = feed.reload();
     assert!(!report.is_partial && report.problems.is_empty());
     assert_eq!(samples(&metrics), ["b", "new"].map(info));
+}
+
+/// A sink that counts each text as one object, and changes files while the first file is read.
+struct ChangingSink<'a> {
+    change: Option<&'a mut dyn FnMut()>,
+    texts: Vec<String>,
+    kept: Vec<String>,
+    problems: Vec<String>,
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+impl FileSink for ChangingSink<'_> {
+    fn text(&mut self, file: &Path, _text: &str) -> Content {
+        if let Some(change) = self.change.take() {
+            change();
+        }
+        self.texts.push(name_of(file));
+        let mut content = Content::default();
+        content.count(Some("ns/name"));
+        content
+    }
+
+    fn keep(&mut self, file: &Path) -> usize {
+        self.kept.push(name_of(file));
+        1
+    }
+
+    fn problem(&mut self, problem: ManifestProblem) {
+        self.problems.push(problem.to_string());
+    }
+}
+
+/// Reads the files of a directory, and calls `change` while the first file is read. Returns the names of the files that
+/// were read, the names of the files whose objects stay, the problems, and whether paths have changed.
+fn read_while(
+    states: &mut FileStates,
+    root: &Path,
+    change: &mut dyn FnMut(),
+) -> (String, String, Vec<String>, bool) {
+    let mut sink = ChangingSink {
+        change: Some(change),
+        texts: Vec::new(),
+        kept: Vec::new(),
+        problems: Vec::new(),
+    };
+    let progress = ReadingProgress::default();
+    let reading = states.read_all(&[root.to_owned()], &progress, &mut sink);
+    *states = reading.states;
+    assert!(reading.is_partial || !reading.paths_changed);
+    (
+        sink.texts.join(" "),
+        sink.kept.join(" "),
+        sink.problems,
+        reading.paths_changed,
+    )
+}
+
+#[test]
+fn files_that_are_renamed_during_a_reading_keep_their_objects() {
+    let files = Files::new("renamed", &[("a.yaml", GOOD), ("m.yaml", GOOD)]);
+    let (root, path) = (files.0.as_path(), |name: &str| files.0.join(name));
+    let below = path("m");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("x.yaml"), GOOD).unwrap();
+    let mut states = FileStates::default();
+    let rename = |from: &str, to: &str| std::fs::rename(path(from), path(to)).unwrap();
+    let (texts, _, _, changed) = read_while(&mut states, root, &mut || {});
+    assert_eq!((&*texts, changed), ("a.yaml x.yaml m.yaml", false));
+    // The reading has found the file at its old path, and opens this path later.
+    let (texts, kept, problems, changed) =
+        read_while(&mut states, root, &mut || rename("m.yaml", "n.yaml"));
+    assert_eq!((&*texts, &*kept), ("a.yaml x.yaml", "m.yaml"));
+    let problem = "files were added, renamed or deleted while the manifests were read; the previous objects of missing \
+                   files stay until the next reading (1)";
+    assert_eq!((problems, changed), (vec![problem.to_owned()], true));
+    // The same with a directory.
+    let (_, kept, _, changed) = read_while(&mut states, root, &mut || rename("m", "z"));
+    assert_eq!((&*kept, changed), ("x.yaml m.yaml", true));
+    // The files do not change any more.
+    let (texts, kept, problems, changed) = read_while(&mut states, root, &mut || {});
+    assert_eq!((&*texts, &*kept), ("a.yaml n.yaml x.yaml", ""));
+    assert_eq!((problems, changed), (vec![], false));
+    // A file that is deleted before a reading is deleted, also for this reading.
+    std::fs::remove_file(path("n.yaml")).unwrap();
+    let (texts, kept, ..) = read_while(&mut states, root, &mut || {});
+    assert_eq!((&*texts, &*kept), ("a.yaml x.yaml", ""));
+}
+
+#[test]
+fn a_directory_that_changes_all_the_time_keeps_a_deleted_file_for_three_readings() {
+    let files = Files::new("restless", &[("a.yaml", GOOD), ("b.yaml", GOOD)]);
+    let mut states = FileStates::default();
+    read_while(&mut states, &files.0, &mut || {});
+    std::fs::remove_file(files.0.join("b.yaml")).unwrap();
+    let readings = (0..5).map(|number| {
+        let add = &mut || std::fs::write(files.0.join(format!("{number}.yaml")), GOOD).unwrap();
+        let (_, kept, _, changed) = read_while(&mut states, &files.0, add);
+        (kept, changed)
+    });
+    let readings: Vec<_> = readings.collect();
+    let expected = [true, true, true, false, false].map(|changed| {
+        let kept = if changed { "b.yaml" } else { "" };
+        (kept.to_owned(), changed)
+    });
+    assert_eq!(readings, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn objects_stay_while_the_target_of_a_link_is_missing() {
+    use std::os::unix::fs::symlink;
+
+    let named = |name| GOOD.replace("good", name);
+    let files = Files::new("links", &[("a.yaml", GOOD)]);
+    let targets = Files::new("targets", &[("b.yaml", &named("b"))]);
+    let path = |name: &str| targets.0.join(name);
+    std::fs::create_dir(path("below")).unwrap();
+    std::fs::write(path("below/c.yaml"), named("c")).unwrap();
+    symlink(path("b.yaml"), files.0.join("b.yaml")).unwrap();
+    symlink(path("below"), files.0.join("below")).unwrap();
+    let metrics = metrics();
+    let mut feed = ManifestSource::new([&files.0]).open(&metrics);
+    feed.reload();
+    for name in ["b.yaml", "below"] {
+        std::fs::rename(path(name), path("away")).unwrap();
+        for _ in 0..2 {
+            let report = feed.reload();
+            let problems = problems(&report, &files);
+            assert_eq!(samples(&metrics), ["b", "c", "good"].map(info));
+            assert_eq!((report.kept, report.is_partial), (1, false), "{problems:?}");
+            assert!(problems[0].contains(&format!("dir/{name}")), "{problems:?}");
+            let kept = format!("dir/{name}: it cannot be read completely, so its objects ");
+            assert!(problems[1].starts_with(&kept), "{problems:?}");
+        }
+        std::fs::rename(path("away"), path(name)).unwrap();
+        assert_eq!(feed.reload().kept, 0);
+        assert_eq!(samples(&metrics), ["b", "c", "good"].map(info));
+    }
+    std::fs::remove_file(path("b.yaml")).unwrap();
+    assert_eq!(feed.reload().kept, 1);
+    for name in ["b.yaml", "below"] {
+        std::fs::remove_file(files.0.join(name)).unwrap();
+    }
+    assert_eq!(feed.reload().kept, 0);
+    assert_eq!(samples(&metrics), [info("good")]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::documents::{self, Document, ObjectKeys, Syntax};
 use super::reading::Content;
 use super::report::{FileProblems, LoadReport, ManifestProblem, Place};
+use crate::errors::shortened;
 use crate::exposition::Plan;
 use crate::families::BuiltIn;
 use crate::registry::StateMetrics;
@@ -132,7 +133,7 @@ impl ManifestWriters {
                 }
                 Err(Syntax { line, problem }) => {
                     content.count(None);
-                    let place = place(line, None);
+                    let (place, problem) = (place(line, None), shortened(problem));
                     Err(ManifestProblem::Syntax { place, problem })
                 }
             };
@@ -196,7 +197,7 @@ impl ManifestWriters {
                 report.not_registered += 1;
                 return Ok(());
             }
-            let (api_version, kind) = key;
+            let (api_version, kind) = (shortened(key.0), shortened(key.1));
             return Err(ManifestProblem::UnknownKind {
                 place,
                 api_version,

@@ -2,16 +2,16 @@
 
 /// A stored label. The value is escaped text, or a reference to a value in the dictionary of the row.
 #[derive(Clone, Copy)]
-pub(super) struct StoredLabel<'a> {
-    pub(super) name: &'a str,
-    pub(super) value: &'a [u8],
+pub(crate) struct StoredLabel<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a [u8],
     /// The whole label, with the leading comma or brace.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
 }
 
 /// The labels at the start of `part`, which is a part of a sample line. The iterator ends before the first text that is
 /// not a label.
-pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
+pub(crate) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>> {
     let mut rest = part;
     std::iter::from_fn(move || {
         let label = match rest {
@@ -30,7 +30,7 @@ pub(super) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>
 }
 
 /// Whether `part`, a part of a sample line, has a label with this name.
-pub(super) fn has_label(part: &[u8], name: &str) -> bool {
+pub(crate) fn has_label(part: &[u8], name: &str) -> bool {
     stored_labels(part).any(|label| label.name == name)
 }
 
@@ -52,6 +52,6 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
 }
 
 /// Converts stored text without references to a string. Such text is always UTF-8.
-pub(super) fn as_text(text: &[u8]) -> &str {
+pub(crate) fn as_text(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
 }
