@@ -403,9 +403,12 @@ impl Table {
         if len.is_power_of_two() && slot.page.is_loose() {
             Arc::make_mut(&mut slot.page).compact();
         }
-        if len < MAX_ROWS / 4 && !self.join(at) {
+        if len < MAX_ROWS / 4
+            && !self.join(at)
+            && let Some(before) = at.checked_sub(1)
+        {
             // The previous page may have few rows, too. It was not joined before, because this page had more rows.
-            at.checked_sub(1).is_some_and(|before| self.join(before));
+            self.join(before);
         }
     }
 
