@@ -319,3 +319,24 @@ impl Write for Stream {
         Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_to_the_api_server_leave_descriptors_for_the_ports() {
+        let (watches, reviews) = (Arc::default(), Arc::default());
+        let most = Some((0, 64));
+        let slots: Vec<_> = (0..ALWAYS).map(|_| Slot::new(&watches, most)).collect();
+        assert!(slots.iter().all(Result::is_ok));
+        let error = Slot::new(&watches, most).unwrap_err().to_string();
+        assert!(error.contains("limit of 64 open files"), "{error}");
+        // Another client may still connect.
+        assert!(Slot::new(&reviews, most).is_ok());
+        assert!(Slot::new(&watches, None).is_ok());
+        drop(slots);
+        assert!(Slot::new(&watches, most).is_ok());
+        assert_eq!(watches.load(Ordering::Relaxed), 0);
+    }
+}
