@@ -128,9 +128,10 @@ impl Options {
             let unknown = (file.unknown.iter())
                 .map(|key| format!("{path}: there is no option `{key}`; the key is ignored"));
             warnings.extend(first_messages(unknown, &path, ""));
-            let without_value =
-                (file.without_value()).map(|(key, reason)| format!("{path}: `{key}`: {reason}"));
-            warnings.extend(first_messages(without_value, &path, ""));
+            let without_value: Vec<_> = (file.without_value())
+                .map(|(key, reason)| format!("{path}: `{key}`: {reason}"))
+                .collect();
+            warnings.extend(first_messages(without_value.into_iter(), &path, ""));
         }
         Ok((options, warnings))
     }
