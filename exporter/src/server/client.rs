@@ -69,7 +69,7 @@ fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
     let is_first_loopback = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
     let is_forwarded = |name: &HeaderName| {
         let starts = |start: &&str| name.as_str().starts_with(*start);
-        FORWARDING.contains(&name.as_str()) || FORWARDING_STARTS.iter().any(|start| starts(&start))
+        FORWARDING.contains(&name.as_str()) || FORWARDING_STARTS.iter().any(starts)
     };
     is_first_loopback
         && loopback(listens_on).is_none()
