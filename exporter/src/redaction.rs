@@ -1,10 +1,10 @@
 //! Hides credentials in messages of servers, in every notation in which a message may repeat them.
 //!
 //! A server that repeats a credential may encode the credential: as a JSON string with escapes, as Base64, in a URL, in
-//! HTML or in the subject of a certificate. A person or a program can decode these notations. So the module searches for
-//! the credentials in the original text, and again after each decoding step. A decoding step replaces each escape of
-//! JSON, of URLs, of HTML and of subjects by the character that the escape stands for. For Base64, the module searches
-//! for the encoded credentials.
+//! HTML or in the subject of a certificate. A person or a program can decode these notations. So the module searches
+//! for the credentials in the original text, and again after each decoding step. A decoding step replaces each escape
+//! of JSON, of URLs, of HTML and of subjects by the character that the escape stands for. For Base64, the module
+//! searches for the encoded credentials.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,8 +21,9 @@ use crate::humanize::visible_line;
 pub(crate) struct Secrets {
     /// The texts that are hidden only as a whole, such as passwords.
     texts: HashSet<Vec<u8>>,
-    /// The hashes of the parts of tokens. Each of these parts is also hidden alone. A token has thousands of parts, and a
-    /// hash needs less memory than a part. If another text has the same hash as a part by chance, this text is hidden.
+    /// The hashes of the parts of tokens. Each of these parts is also hidden alone. A token has thousands of parts, and
+    /// a hash needs less memory than a part. If another text has the same hash as a part by chance, this text is
+    /// hidden.
     parts: HashSet<u64>,
     hasher: RandomState,
     /// The lengths of the parts, in bytes.

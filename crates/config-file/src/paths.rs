@@ -9,7 +9,7 @@ const HIDDEN: &str = "(hidden, because the value is not a path)";
 const PEM: &str = "-----BEGIN";
 /// The first characters of secrets: of a PEM text in Base64, of a token (a JWT), and of private keys in Base64 without
 /// the lines of PEM.
-const STARTS: [&str; 18] = [
+const STARTS: [&str; 16] = [
     "LS0tLS1CRUdJTi",
     "eyJ",
     "MIIE",
@@ -19,16 +19,14 @@ const STARTS: [&str; 18] = [
     // The first characters of the tokens of clouds, of Kubernetes distributions, and of other programs.
     "k8s-aws-v1.",
     "sha256~",
-    "kubeconfig-user-",
-    "kubeconfig-u-",
-    "token-",
     "ya29.",
     "ghp_",
     "gho_",
     "github_pat_",
     "glpat-",
     "hvs.",
-    "xox",
+    "xoxb-",
+    "xoxp-",
 ];
 /// A name with at least this number of characters may be a token.
 const TOKEN: usize = 20;
@@ -42,8 +40,8 @@ const LONGEST_NAME: usize = 255;
 ///
 /// - The value contains a line break or another control character.
 /// - The value contains the start of a PEM text.
-/// - A part of the value starts as a PEM text in Base64, a private key in Base64 or a JWT does. The value may be at the end of a longer path,
-///   because programs add a directory to relative paths.
+/// - A part of the value starts as a PEM text in Base64, a private key in Base64 or a JWT does. The value may be at the
+///   end of a longer path, because programs add a directory to relative paths.
 /// - A part of the value starts as the tokens of some well-known programs do, or with `Bearer`.
 /// - The last name of the path is a bootstrap token, or it is a long name that looks random and has no usual extension.
 /// - The value contains a name that is longer than 255 bytes.
@@ -64,14 +62,17 @@ pub fn shown_path(path: &Path) -> Cow<'_, str> {
     if is_hidden { HIDDEN.into() } else { text }
 }
 
-/// Whether the last name of a path may be a token: a bootstrap token, or a long name with upper-case letters, lower-case
-/// letters and digits, or only hexadecimal digits, and without a usual extension.
+/// Whether the last name of a path may be a token: a bootstrap token, or a long name with upper-case letters,
+/// lower-case letters and digits, or only hexadecimal digits, and without a usual extension.
 fn may_be_token(name: &str) -> bool {
     if let Some((id, secret)) = name.split_once('.')
         && (id.len(), secret.len()) == (6, 16)
         && is_alphanumeric(id)
         && is_alphanumeric(secret)
     {
+        return true;
+    }
+    if name.starts_with("kubeconfig-") && name.contains(':') {
         return true;
     }
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
@@ -133,6 +134,7 @@ mod tests {
             "kube-state-metrics-config-2026.yaml",
             "/Users/Somebody1/Projects2026/ClusterProduction3.kubeconfig.yaml",
             "my-long-service-account-name-2",
+            "/run/token-reader/kubeconfig-user-alice",
             "schl\u{fc}ssel.pem",
             &long,
         ] {

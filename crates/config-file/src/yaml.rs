@@ -50,8 +50,8 @@ pub fn yaml_problem(error: &Error, text: &str, keys: &[&str]) -> YamlProblem {
     }
 }
 
-/// Removes empty YAML documents from the end of a text. Many programs ignore all documents after the first, so files may
-/// end with `---`. For a YAML parser of one document, this would be an error.
+/// Removes empty YAML documents from the end of a text. Many programs ignore all documents after the first, so files
+/// may end with `---`. For a YAML parser of one document, this would be an error.
 ///
 /// ```
 /// assert_eq!(config_file::without_empty_documents("a: 1\n---\n# nothing\n"), "a: 1\n");

@@ -91,8 +91,8 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 impl ClusterError {
     /// Creates the error. If the program of an `auth-provider` has failed, the error shows only the standard error of
-    /// the program, without words that may be tokens. The environment and the standard output of the program may contain
-    /// secrets.
+    /// the program, without words that may be tokens. The environment and the standard output of the program may
+    /// contain secrets.
     pub(super) fn client(error: kube::Error) -> Self {
         let out = match &error {
             kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,

@@ -75,8 +75,8 @@ pub(super) enum ConnectError {
         timeout: Duration,
     },
     #[error(
-        "the limit of {limit} open files allows only {most} connections to the API server; raise the hard limit (ulimit \
-         -Hn, LimitNOFILE in systemd), or watch fewer resources or namespaces"
+        "the limit of {limit} open files allows only {most} connections to the API server; raise the hard limit \
+         (ulimit -Hn, LimitNOFILE in systemd), or watch fewer resources or namespaces"
     )]
     OpenFiles { limit: u64, most: usize },
 }
@@ -236,8 +236,8 @@ where
 // === impl Slot ===
 
 impl Slot {
-    /// Takes a slot for a connection of the connector whose open connections `open` counts. `most` is the maximum number
-    /// of connections of all connectors, and the limit on open files.
+    /// Takes a slot for a connection of the connector whose open connections `open` counts. `most` is the maximum
+    /// number of connections of all connectors, and the limit on open files.
     fn new(open: &Arc<AtomicUsize>, most: Option<(usize, u64)>) -> Result<Self, ConnectError> {
         let (own, all) = (
             open.fetch_add(1, Ordering::Relaxed),

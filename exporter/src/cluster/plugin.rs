@@ -126,8 +126,8 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// A lock that prevents several clients from running plugins at the same time. It protects the last secrets of a plugin:
-/// the next error of the plugin may contain these secrets, and the exporter hides them.
+/// A lock that prevents several clients from running plugins at the same time. It protects the last secrets of a
+/// plugin: the next error of the plugin may contain these secrets, and the exporter hides them.
 static TURN: Mutex<Vec<SecretString>> = Mutex::const_new(Vec::new());
 
 /// The plugin that provides the credentials of a user. As in kube, the plugin is not used if the user has other

@@ -24,8 +24,8 @@ use crate::humanize::counted;
 /// If a manifest cannot be read for a temporary reason, or has become empty, the manifests are read again after this
 /// time.
 const RETRY: Duration = Duration::from_secs(10);
-/// The maximum number of problems of the same type that are logged after a reading. For example, a change of permissions
-/// may make thousands of files unreadable.
+/// The maximum number of problems of the same type that are logged after a reading. For example, a change of
+/// permissions may make thousands of files unreadable.
 const MAX_LOGGED: usize = 20;
 /// How long the startup waits for the check that the paths exist.
 const CHECK: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! [`DependencyLimit`]: limits the number of warnings and errors that the libraries of the exporter log.
 //!
-//! Some libraries log a warning for each malformed frame or connection of a client. So a client without credentials could
-//! fill the log, and hide its other lines. The lines of the exporter itself have their own limits.
+//! Some libraries log a warning for each malformed frame or connection of a client. So a client without credentials
+//! could fill the log, and hide its other lines. The lines of the exporter itself have their own limits.
 
 use std::time::{Duration, Instant};
 

@@ -184,9 +184,9 @@ impl Configuration {
         })
     }
 
-    /// Returns an error if a file of the kubeconfig had content, and is now missing or empty. The file may be missing for
-    /// a short time while a program writes it. Without its content, the next file of `$KUBECONFIG` could name another
-    /// API server.
+    /// Returns an error if a file of the kubeconfig had content, and is now missing or empty. The file may be missing
+    /// for a short time while a program writes it. Without its content, the next file of `$KUBECONFIG` could name
+    /// another API server.
     fn refuse_lost(&self, now: &[FileContent]) -> Result<(), ConfigurationError> {
         let has_several = self.kubeconfig.len() > 1;
         let mut before = self.kubeconfig.iter().filter(|own| !own.is_blank());

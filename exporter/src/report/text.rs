@@ -142,7 +142,8 @@ impl Families {
 // === impl Sample ===
 
 impl<'a> Sample<'a> {
-    /// Parses a line `name{labels} value` or `{"name",labels} value`. Ignores the timestamp and the exemplar of the line.
+    /// Parses a line `name{labels} value` or `{"name",labels} value`. Ignores the timestamp and the exemplar of the
+    /// line.
     ///
     /// Names of metrics and labels may be in quotes. Then they may contain any characters.
     fn parse(line: &'a str) -> Result<Self, &'static str> {

@@ -109,8 +109,8 @@ fn scrape(request: &Parts, [format, encoding]: [&'static str; 2]) -> Scrape {
     }
 }
 
-/// Returns a query for the landing page. Values of parameters that the exporter does not know are hidden, because a proxy
-/// may send a credential of its clients as a parameter.
+/// Returns a query for the landing page. Values of parameters that the exporter does not know are hidden, because a
+/// proxy may send a credential of its clients as a parameter.
 fn shown_query(query: &str) -> String {
     let shown = |pair: &str| {
         let key = pair.split('=').next().unwrap_or_default();

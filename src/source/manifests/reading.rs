@@ -246,9 +246,9 @@ impl Progress<'_> {
 
     /// Reports a file or a directory that cannot be read, and keeps its objects.
     ///
-    /// If a file or a directory below `root` has vanished, somebody has deleted or renamed it, so this is not a problem.
-    /// If `root` itself is missing, its objects stay, because the source names `root`. If a symbolic link has no target,
-    /// the objects below the link also stay, because the link still exists.
+    /// If a file or a directory below `root` has vanished, somebody has deleted or renamed it, so this is not a
+    /// problem. If `root` itself is missing, its objects stay, because the source names `root`. If a symbolic link has
+    /// no target, the objects below the link also stay, because the link still exists.
     fn unreadable(&mut self, problem: ManifestProblem, root: &Path) {
         let is_temporary = problem.is_temporary();
         let ManifestProblem::Read { path, source } = &problem else {

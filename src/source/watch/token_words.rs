@@ -7,8 +7,8 @@ const TOKEN_PART: usize = 16;
 
 /// Returns a text in which `[hidden]` replaces each word that may be a token.
 ///
-/// Use this function for a text whose secrets are unknown, such as the standard error of a credential plugin. A word may
-/// be a token if it has at least 16 characters, and one of the following rules applies:
+/// Use this function for a text whose secrets are unknown, such as the standard error of a credential plugin. A word
+/// may be a token if it has at least 16 characters, and one of the following rules applies:
 ///
 /// - The word starts with `eyJ`, as a JSON Web Token does.
 /// - A part of the word between the characters `.` and `/` has at least 16 characters, among them letters and digits.
