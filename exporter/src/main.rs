@@ -15,6 +15,7 @@ mod auth;
 mod cli;
 mod cluster;
 mod commands;
+mod descriptors;
 mod election;
 mod file_limits;
 mod file_watcher;

@@ -1,7 +1,6 @@
 //! The HTTP servers of the exporter. They use `bounded_http`, and add the web configuration, metrics and logs.
 
 mod client;
-pub(crate) mod descriptors;
 mod handshakes;
 mod listen;
 mod metrics;
@@ -30,7 +29,6 @@ use handshakes::Handshakes;
 use metrics::ServerObserver;
 
 pub(crate) use client::{is_known, only_loopback, without_port};
-pub(crate) use descriptors::warn_of_low_limit;
 pub(crate) use listen::{AddressFlags, listen};
 pub(crate) use metrics::ServerMetrics;
 pub(crate) use protection::{CurrentProtection, Protection};
@@ -175,7 +173,7 @@ fn converted(options: &Limits) -> bounded_http::Limits {
     limits.response_timeout = options.write;
     limits.progress_timeout = options.progress;
     limits.idle_timeout = options.idle;
-    limits.max_connections = descriptors::connections(options.connections);
+    limits.max_connections = crate::descriptors::connections(options.connections);
     limits.max_responses = options.answers;
     limits
 }

@@ -46,7 +46,7 @@ const LONGEST_NAME: usize = 255;
 /// - The last name of the path is a bootstrap token, or it is a long name that looks random and has no usual extension.
 /// - The value contains a name that is longer than 255 bytes.
 ///
-/// Other secrets, such as short passwords, cannot be told from file names.
+/// Other secrets, such as short passwords, look like file names, so the function returns them.
 #[must_use]
 pub fn shown_path(path: &Path) -> Cow<'_, str> {
     let text = path.to_string_lossy();

@@ -21,7 +21,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use super::proxy::{Protocol, Proxy};
 use super::tls::explain;
-use crate::server::descriptors;
+use crate::descriptors;
 
 /// Opens connections to the API server.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ use super::output::AnyError;
 use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
 use crate::cluster;
+use crate::descriptors::warn_of_low_limit;
 use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
@@ -23,9 +24,7 @@ use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
 use crate::routes;
-use crate::server::{
-    AddressFlags, CurrentProtection, Protection, Server, listen, warn_of_low_limit,
-};
+use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
 use crate::telemetry::{Changed, Telemetry};
 
 /// Maximum time that the exporter waits for responses in progress after a shutdown signal.

@@ -31,8 +31,8 @@ pub(crate) enum ConfigurationError {
     #[error(transparent)]
     Options(#[from] OptionsError),
     #[error(
-        "the kubeconfig {} is missing or empty now, so another file of $KUBECONFIG would name the API server; restore the \
-         file, or restart the exporter to use the other files",
+        "the kubeconfig {} is missing or empty now; restore the file, or restart the exporter to use only the other files \
+         of $KUBECONFIG",
         config_file::shown_path(.0)
     )]
     Kubeconfig(PathBuf),
@@ -166,7 +166,9 @@ impl Configuration {
                           may read the metrics; correct the file, or give --tls-config or --auth-filter as flags";
             warnings.push(opened.to_owned());
         }
-        let is_named = !options.source.kubeconfig.is_empty();
+        let is_named = !options.source.kubeconfig.is_empty()
+            || options.source.apiserver.is_some()
+            || !options.source.manifests.is_empty();
         options.source.find_kubeconfig();
         let kubeconfig = options.source.kubeconfig.iter().cloned();
         let kubeconfig: Vec<_> = kubeconfig

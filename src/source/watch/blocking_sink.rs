@@ -159,8 +159,22 @@ impl<S: ListWatchSink> BlockingSink<S> {
         };
         let key = (&*identity.namespace, &*identity.name);
         let version = resource_version::as_u64(&identity.resource_version);
-        let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+        let new = self.postponed.new_objects();
+        let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
         received.changed_by_name(key, Presence::Row, version, rows);
+    }
+
+    /// Begins to record the changes of objects for an audit. The postponed objects count as changed, because their rows
+    /// are older than the received versions.
+    pub(super) fn open_window(&mut self, rows: usize) {
+        let Some(received) = &mut self.received else {
+            return;
+        };
+        let count = rows + self.postponed.new_objects();
+        received.open_window(count);
+        for (key, version) in self.postponed.iter() {
+            received.changed_by_name(key, Presence::Row, version, || count);
+        }
     }
 
     /// Records for audits that an object was applied or deleted.
@@ -176,7 +190,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
             Change::Applied if written.last_has_row() => Presence::Row,
             Change::Applied => Presence::NoRow,
         };
-        let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+        let new = self.postponed.new_objects();
+        let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
         match result {
             Ok(()) => {
                 let version = resource_version::as_u64(sink.last_version());
@@ -345,7 +360,8 @@ impl<S: ListWatchSink> BlockingSink<S> {
                 _ => Presence::NoRow,
             };
             let version = resource_version::as_u64(&object.version);
-            let rows = || stored_rows(sink).map_or(0, |rows| rows.len());
+            let new = self.postponed.new_objects();
+            let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
             received.changed_by_name(key, presence, version, rows);
         }
     }

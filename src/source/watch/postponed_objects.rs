@@ -5,7 +5,8 @@
 //! watch applies them, for example if one expensive object changes very often. Three rules prevent this:
 //!
 //! - The watch postpones an expensive object, and first handles the other events that have arrived. Then the watch
-//!   applies one postponed object, and so on.
+//!   applies one postponed object, and so on. If a postponed object has waited for a second, the watch reads no more
+//!   events before it applies this object.
 //! - If a postponed object changes again, the new version replaces the postponed version. So the watch applies only the
 //!   newest version.
 //! - If too many objects are postponed, the watch applies the next expensive object immediately.
@@ -15,20 +16,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
-use super::blocking_sink::Handled;
 use super::buffer_budget::{BufferBudget, BufferShare};
-use super::reflector::Reflector;
-use super::representation::Representation;
-use super::sink::{Change, ListWatchSink};
-use super::watch_event::{EventKind, InvalidEvent};
-use super::watch_stream::{Phase, StreamEnd, advance};
-use crate::decode::{DecodeReason, Encoding, Peeked, peek};
+use crate::decode::{Encoding, Peeked, peek};
+use crate::k8s::resource_version;
 
 /// The postponed objects, in the order in which they are applied.
 #[derive(Debug)]
@@ -44,6 +39,9 @@ pub(super) struct PostponedObjects {
 pub(super) struct PostponedObject {
     namespace: String,
     name: String,
+    version: Option<u64>,
+    /// Whether no version of the object was applied.
+    is_new: bool,
     pub(super) encoding: Encoding,
     pub(super) object: Bytes,
     /// The time at which the first version that was not applied arrived.
@@ -86,7 +84,7 @@ impl PostponedObjects {
         self.bytes = bytes;
         match at.and_then(|at| self.objects.get_mut(at)) {
             Some(own) => {
-                object.arrived = own.arrived;
+                (object.arrived, object.is_new) = (own.arrived, own.is_new);
                 *own = object;
             }
             None => self.objects.push_back(object),
@@ -95,7 +93,7 @@ impl PostponedObjects {
     }
 
     /// Whether a version of this object is postponed.
-    fn contains(&self, namespace: &str, name: &str) -> bool {
+    pub(super) fn contains(&self, namespace: &str, name: &str) -> bool {
         self.position(namespace, name).is_some()
     }
 
@@ -110,10 +108,27 @@ impl PostponedObjects {
     }
 
     /// Removes and returns the object that is applied next. Its memory stays in use until [`release`](Self::release).
-    fn next(&mut self) -> Option<PostponedObject> {
+    pub(super) fn next(&mut self) -> Option<PostponedObject> {
         let next = self.objects.pop_front()?;
         self.bytes -= next.object.len();
         Some(next)
+    }
+
+    /// The postponed objects, each with its namespace, name and version.
+    pub(super) fn iter(&self) -> impl Iterator<Item = ((&str, &str), Option<u64>)> {
+        let objects = self.objects.iter();
+        objects.map(|own| ((&*own.namespace, &*own.name), own.version))
+    }
+
+    /// The number of postponed objects of which no version was applied.
+    pub(super) fn new_objects(&self) -> usize {
+        self.objects.iter().filter(|own| own.is_new).count()
+    }
+
+    /// How long the object that is applied next has been waiting.
+    pub(super) fn longest_wait(&self) -> Duration {
+        let first = self.objects.front();
+        first.map_or(Duration::ZERO, |own| own.arrived.elapsed())
     }
 
     /// Discards all postponed objects.
@@ -124,7 +139,7 @@ impl PostponedObjects {
     }
 
     /// Releases the memory of removed objects.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.share.keep(self.bytes, false);
     }
 
@@ -137,10 +152,19 @@ impl PostponedObjects {
 // === impl PostponedObject ===
 
 impl PostponedObject {
-    fn new(identity: &Peeked, encoding: Encoding, object: Bytes, arrived: Instant) -> Self {
+    /// `is_new` states whether the event says that the object was created.
+    pub(super) fn new(
+        identity: &Peeked,
+        is_new: bool,
+        encoding: Encoding,
+        object: Bytes,
+        arrived: Instant,
+    ) -> Self {
         Self {
             namespace: identity.namespace.clone(),
             name: identity.name.clone(),
+            version: resource_version::as_u64(&identity.resource_version),
+            is_new,
             encoding,
             object,
             arrived,
@@ -158,94 +182,8 @@ pub(super) async fn identity_of(encoding: Encoding, object: &Bytes) -> Option<Pe
     peeked.await.ok().flatten()
 }
 
-// === impl Reflector ===
-
-impl<S: ListWatchSink> Reflector<S> {
-    /// Handles the event of an object of which an earlier version is postponed: the new version replaces the earlier
-    /// version. `bytes` returns a copy of the object.
-    ///
-    /// Returns `Later` if the caller must apply or delete the object. Then no version of the object is postponed.
-    pub(super) fn replace_postponed(
-        &mut self,
-        kind: EventKind,
-        identity: &Peeked,
-        encoding: Encoding,
-        bytes: impl FnOnce() -> Bytes,
-        arrived: Instant,
-    ) -> Result<Handled, StreamEnd> {
-        let (namespace, name) = (&identity.namespace, &identity.name);
-        if !self.sink.postponed.contains(namespace, name) {
-            return Ok(Handled::Later);
-        }
-        if kind == EventKind::Deleted {
-            self.sink.postponed.remove(namespace, name);
-            return Ok(Handled::Later);
-        }
-        self.postpone(kind, identity, encoding, bytes(), arrived)
-    }
-
-    /// Postpones an object. Returns `Later` if the caller must apply the object now.
-    pub(super) fn postpone(
-        &mut self,
-        kind: EventKind,
-        identity: &Peeked,
-        encoding: Encoding,
-        object: Bytes,
-        arrived: Instant,
-    ) -> Result<Handled, StreamEnd> {
-        let object = PostponedObject::new(identity, encoding, object, arrived);
-        if !self.sink.postponed.insert(object) {
-            return Ok(Handled::Later);
-        }
-        self.metrics.event(kind);
-        self.sink.note_postponed(identity);
-        advance(&mut self.version, &identity.resource_version)?;
-        self.note_changed();
-        Ok(Handled::Done)
-    }
-
-    /// Whether the object of an event may be postponed. The row of a table may not: the columns, which are necessary to
-    /// read the row, may have changed when the row is applied.
-    pub(super) fn may_postpone(&self, kind: EventKind, phase: Phase) -> bool {
-        phase == Phase::Watching
-            && kind != EventKind::Deleted
-            && self.sink.partial.requested() != Representation::Table
-    }
-
-    /// Applies the next postponed object on a thread for blocking work.
-    pub(super) async fn apply_postponed(
-        &mut self,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), StreamEnd> {
-        let Some(next) = self.sink.postponed.next() else {
-            return Ok(());
-        };
-        let (encoding, object) = (next.encoding, next.object);
-        let applied = self
-            .sink
-            .change_expensive(permit, Change::Applied, encoding, object);
-        let applied = applied.await;
-        self.sink.postponed.release();
-        self.metrics.applied(next.arrived.elapsed());
-        match applied {
-            Ok(()) => Ok(()),
-            Err(error) if error.reason() == DecodeReason::Syntax => {
-                // A watch from the stored version would not send this event again. So the next step must be a list.
-                self.broken_at.clone_from(&self.version);
-                Err(InvalidEvent::of(encoding).into())
-            }
-            Err(error) => {
-                self.log_undecodable(&error);
-                Ok(())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn object(name: &str, text: &str, arrived: Instant) -> PostponedObject {
@@ -254,7 +192,7 @@ mod tests {
             ..Peeked::default()
         };
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        PostponedObject::new(&identity, Encoding::Json, bytes, arrived)
+        PostponedObject::new(&identity, false, Encoding::Json, bytes, arrived)
     }
 
     #[test]

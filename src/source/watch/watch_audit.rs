@@ -69,10 +69,10 @@ impl<S: ListWatchSink> Reflector<S> {
     fn request_count(&mut self) {
         let rows = self.sink.rows();
         let lister = self.lister();
-        let (Some(audit), Some(received)) = (&mut self.audit, &mut self.sink.received) else {
+        let Some(audit) = &mut self.audit else {
             return;
         };
-        received.open_window(rows.map_or(0, |rows| rows.len()));
+        self.sink.open_window(rows.map_or(0, |rows| rows.len()));
         audit.probe(lister);
     }
 
@@ -89,10 +89,11 @@ impl<S: ListWatchSink> Reflector<S> {
             received.close_window();
             return;
         };
+        let hasher = received.hasher();
         if !confirms {
-            received.open_window(rows.len());
+            self.sink.open_window(rows.len());
         }
-        audit.list(lister, Arc::clone(rows.filter()), received.hasher());
+        audit.list(lister, Arc::clone(rows.filter()), hasher);
     }
 
     /// Compares a list with the rows.

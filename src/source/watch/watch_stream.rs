@@ -84,6 +84,8 @@ enum Deferred {
 const MAX_BURST: Duration = Duration::from_secs(1);
 /// Duration of a pause that ends a burst of events.
 const PAUSE: Duration = Duration::from_millis(1);
+/// If a postponed object has waited for this time, the watch reads no events until it has applied the object.
+const MAX_POSTPONED: Duration = Duration::from_secs(1);
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Reads a stream to its end. `opened` is the time of the request. Returns the last phase of the stream, and why
@@ -94,9 +96,16 @@ impl<S: ListWatchSink> Reflector<S> {
         phase: Phase,
         opened: Instant,
     ) -> (Phase, StreamEnd) {
-        let end = self.read_to_end(response, phase, opened).await;
+        let (phase, mut end) = self.read_to_end(response, phase, opened).await;
+        // The next watch may begin much later, so the postponed objects are applied now. A list would have them.
+        while phase == Phase::Watching && !end.needs_list() && !self.sink.postponed.is_empty() {
+            let permit = self.sink.expensive_permit().await;
+            if let Err(error) = self.apply_postponed(permit).await {
+                end = error;
+            }
+        }
         self.sink.stop_waiting();
-        end
+        (phase, end)
     }
 
     async fn read_to_end(
@@ -132,6 +141,10 @@ impl<S: ListWatchSink> Reflector<S> {
                 return (stream.phase, StreamEnd::NeedsList);
             }
             let has_postponed = is_watching && !self.sink.postponed.is_empty();
+            if !has_postponed {
+                self.sink.stop_waiting();
+            }
+            let is_late = has_postponed && self.sink.postponed.longest_wait() >= MAX_POSTPONED;
             let silent = self.silent_at(&stream);
             let deadline = [list_end, stable]
                 .into_iter()
@@ -151,16 +164,22 @@ impl<S: ListWatchSink> Reflector<S> {
                     if let Err(end) = self.apply_postponed(permit).await {
                         return (stream.phase, end);
                     }
+                    if is_late {
+                        // While the watch was waiting for the permit, it read no events.
+                        stream.last_event = Instant::now();
+                    }
                     is_events_turn = true;
                     continue;
                 }
-                read = timeout_at(deadline, response.read()) => read,
+                read = timeout_at(deadline, response.read()), if !is_late || is_events_turn => read,
                 () = yield_now(), if is_events_turn => {
                     is_events_turn = false;
                     continue;
                 }
             };
             is_events_turn = false;
+            // A burst may take long, so the watch must not keep the permit from other watches.
+            self.sink.stop_waiting();
             let Ok(read) = read else {
                 if Instant::now() >= silent {
                     return (stream.phase, self.silence(stream.phase, &events));
@@ -329,12 +348,13 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(&event, stream, arrived).map(|_| ())
     }
 
-    /// Applies or deletes an object that may be large or expensive, or postpones it. `bytes` are the bytes of `object`.
+    /// Applies or deletes an object that may be large or expensive, or postpones it. `bytes` are the bytes of `object`,
+    /// and `is_large` states whether its event is large.
     async fn handle_object(
         &mut self,
         kind: EventKind,
         object: Encoded<'_>,
-        bytes: Bytes,
+        (bytes, is_large): (Bytes, bool),
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<(), StreamEnd> {
@@ -350,7 +370,7 @@ impl<S: ListWatchSink> Reflector<S> {
             }
         }
         let mut result = None;
-        if bytes.len() >= encoding.large_object() {
+        if is_large {
             let changed = self.sink.change_large(change, encoding, bytes.clone());
             result = changed.await;
         } else if !self.sink.is_expensive() {
@@ -643,6 +663,16 @@ impl EventKind {
 }
 
 // === impl StreamEnd ===
+
+impl StreamEnd {
+    /// Whether a list follows, which has the newest version of each object.
+    fn needs_list(&self) -> bool {
+        matches!(
+            self,
+            Self::NeedsList | Self::NotStreaming | Self::Disorder(_) | Self::Error(_)
+        )
+    }
+}
 
 impl From<HeldTooLong> for StreamEnd {
     fn from(error: HeldTooLong) -> Self {

@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::registry::Builder;
 use kube_state_metrics::{BuiltIn, StateMetrics};
 use serde_json::{Value, json};
 
 use super::{chaos, config_map, server, start, text};
-use crate::support::{eventually, pass};
+use crate::support::{ApiServer, eventually, pass};
 
 /// Returns a registry of config maps with several families. The value of the expression of each family is the value of
 /// [`PAIRS`] plus the number of the family.
@@ -36,10 +37,18 @@ fn builder(families: impl IntoIterator<Item = (String, String)>) -> Builder {
         )
     };
     let families = families.into_iter().map(family).collect::<String>();
-    let config = format!(
-        "spec:\n  resources:\n  - groupVersionKind: {{ group: '', version: v1, kind: ConfigMap }}\n    \
-         metricNamePrefix: own\n    labelsFromPath: {{ name: [metadata, name] }}\n    metrics:\n{families}"
-    );
+    // Namespaces have the same families, with the prefix `own_ns`.
+    let resource = |kind, prefix| {
+        format!(
+            "  - groupVersionKind: {{ group: '', version: v1, kind: {kind} }}\n    metricNamePrefix: {prefix}\n    \
+             labelsFromPath: {{ name: [metadata, name] }}\n    metrics:\n{families}"
+        )
+    };
+    let resources = [
+        resource("ConfigMap", "own"),
+        resource("Namespace", "own_ns"),
+    ];
+    let config = format!("spec:\n  resources:\n{}", resources.concat());
     StateMetrics::builder()
         .built_in([BuiltIn::ConfigMaps, BuiltIn::Namespaces])
         .custom_resources(&Config::parse(&config).unwrap())
@@ -245,32 +254,45 @@ async fn an_expensive_object_that_changes_often_does_not_delay_other_objects() {
     .await;
 }
 
-/// Changes a random config map as a user would.
-fn change(server: &crate::support::ApiServer, dice: &mut fastrand::Rng) {
-    let name = format!("cm{}", dice.u32(0..4));
+/// Changes a random config map or namespace as a user would.
+fn change(server: &ApiServer, dice: &mut Rng) {
+    let (plural, namespace) = match dice.bool() {
+        true => ("configmaps", "a"),
+        false => ("namespaces", ""),
+    };
+    let name = format!("{plural}{}", dice.u32(0..4));
+    let exists = |object: &Value| object["metadata"]["name"] == *name;
+    let mut object = expensive_with(&name, dice.usize(0..1000));
+    if plural == "namespaces" {
+        object["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("namespace");
+    }
     match dice.u32(0..8) {
-        0 if server
-            .objects("configmaps")
-            .iter()
-            .any(|own| own["metadata"]["name"] == *name && own["metadata"]["namespace"] == "a") =>
-        {
-            server.delete("configmaps", "a", &name);
+        0 | 1 if server.objects(plural).iter().any(exists) => {
+            server.delete(plural, namespace, &name);
         }
-        0..2 => drop(server.put("configmaps", config_map("a", &name))),
-        _ => {
-            let mut object = expensive_with(&name, dice.usize(0..1000));
-            if dice.u32(0..4) == 0 {
-                object["data"] = json!({ "text": "x".repeat(100_000) });
-            }
-            server.put("configmaps", object);
+        // Without annotations, the object is not expensive.
+        0..2 => {
+            object["metadata"]
+                .as_object_mut()
+                .unwrap()
+                .remove("annotations");
+            server.put(plural, object);
         }
+        2 => {
+            object["data"] = json!({ "text": "x".repeat(100_000) });
+            server.put(plural, object);
+        }
+        _ => drop(server.put(plural, object)),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_faults_the_samples_of_expensive_objects_are_right() {
     for sequence in 0..4 {
-        let mut dice = fastrand::Rng::with_seed(sequence);
+        let mut dice = Rng::with_seed(sequence);
         let server = server().bookmark_every(Duration::from_secs(dice.u64(5..120)));
         server.set_protobuf(dice.bool());
         let streaming = dice.bool();

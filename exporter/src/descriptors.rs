@@ -44,7 +44,7 @@ fn raised(limit: Rlimit, connections: usize) -> Option<u64> {
 
 /// Returns the number of connections that each server may have. `asked` is the number that the options request. The
 /// result is less than `asked` if the hard limit on open files is too low. Raises the soft limit if necessary.
-pub(super) fn connections(asked: usize) -> usize {
+pub(crate) fn connections(asked: usize) -> usize {
     raise_limit(asked);
     share(limit(), asked)
 }
