@@ -341,9 +341,9 @@ impl<S: ListWatchSink> Reflector<S> {
                 return self.handle_oversized(&object, stream);
             }
             let bytes = event.slice_ref(object.bytes());
-            return self
-                .handle_object(kind, object, bytes, stream, arrived)
-                .await;
+            let is_large = event.len() >= encoding.large_object();
+            let handled = self.handle_object(kind, object, (bytes, is_large), stream, arrived);
+            return handled.await;
         }
         self.handle_event(&event, stream, arrived).map(|_| ())
     }
