@@ -65,6 +65,14 @@ fn access(options: &SourceOptions) -> Access {
     }
 }
 
+/// Whether a kubeconfig sets the current context.
+pub(crate) fn sets_context(content: &[u8]) -> bool {
+    let text = config_file::text(content.to_vec()).ok();
+    let kubeconfig = text.and_then(|text| Kubeconfig::from_yaml(&text).ok());
+    let context = kubeconfig.and_then(|own| own.current_context);
+    context.is_some_and(|context| !context.is_empty())
+}
+
 /// The URL of the server in the current context of merged kubeconfigs; `None` if the context has no server.
 pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     let mut kubeconfigs = kubeconfigs.into_iter();

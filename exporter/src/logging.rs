@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use crate::humanize::is_visible;
 use crate::options::{LogFormat, LogOptions};
 use dependencies::DependencyLimit;
 use queue::{Limits, LineQueue};
@@ -51,11 +52,16 @@ pub(crate) struct FlushWhenDropped;
 
 /// A writer that escapes control characters in log lines. Log lines may contain text from objects, files and plugins.
 /// Without escapes, an attacker could put a line break into such a text, and in this way forge a log line.
-struct Escaped<W>(W);
+struct Escaped<W> {
+    inner: W,
+    /// How the escape of a character is written.
+    format: LogFormat,
+}
 
 /// Starts logging without a queue. Each call that logs a line writes this line before it returns.
 pub(crate) fn start(options: LogOptions) {
-    subscribe(options, None, || Escaped(io::stderr()));
+    let format = options.format;
+    subscribe(options, None, move || Escaped::new(io::stderr(), format));
 }
 
 /// Starts logging with a queue, for an exporter that serves metrics. A separate thread writes the log lines. So if no
@@ -79,8 +85,9 @@ pub(crate) fn start_queued(options: LogOptions, dropped: &IntCounter) -> io::Res
     let (counter, output) = (dropped.clone(), "standard output");
     let stdout = LineQueue::start("stdout", io::stdout(), LIMITS, counter, report(output))?;
     let lines = stderr.clone();
+    let format = options.format;
     let filter = subscribe(options, Some(dropped.clone()), move || {
-        Escaped(lines.clone())
+        Escaped::new(lines.clone(), format)
     });
     panics::add_to(stderr.clone());
     let level = LogLevel {
@@ -148,9 +155,9 @@ fn targets(verbosity: i64) -> Targets {
         .with_target("h2", LevelFilter::OFF)
 }
 
-/// Returns a log line with escaped control characters. The line break at its end stays. Color codes also stay, because
-/// the formatter writes them for a terminal.
-fn escaped(line: &str) -> String {
+/// Returns a log line in which escapes replace control characters and invisible characters. The line break at its end
+/// stays. Color codes also stay, because the formatter writes them for a terminal.
+fn escaped(line: &str, format: LogFormat) -> String {
     let (line, end) = match line.strip_suffix('\n') {
         Some(line) => (line, "\n"),
         None => (line, ""),
@@ -160,8 +167,14 @@ fn escaped(line: &str) -> String {
     while let Some(char) = rest.chars().next() {
         let color = color(rest);
         let length = color.map_or(char.len_utf8(), str::len);
-        if char.is_control() && color.is_none() {
-            text.extend(char.escape_default());
+        if !is_visible(char) && color.is_none() {
+            match format {
+                LogFormat::Json => {
+                    let units = char.encode_utf16(&mut [0; 2]).to_vec();
+                    text.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+                }
+                LogFormat::Text => text.extend(char.escape_default()),
+            }
         } else {
             text.push_str(&rest[..length]);
         }
@@ -180,16 +193,23 @@ fn color(text: &str) -> Option<&str> {
 
 // === impl Escaped ===
 
+impl<W> Escaped<W> {
+    fn new(inner: W, format: LogFormat) -> Self {
+        Self { inner, format }
+    }
+}
+
 impl<W: Write> Write for Escaped<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // `line` is a whole log line, because the formatter writes each line with one call.
-        self.0
-            .write_all(escaped(&String::from_utf8_lossy(line)).as_bytes())?;
+        let line_text = String::from_utf8_lossy(line);
+        self.inner
+            .write_all(escaped(&line_text, self.format).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.inner.flush()
     }
 }
 
@@ -261,12 +281,23 @@ mod tests {
     #[test]
     fn a_log_line_is_one_line_without_control_characters() {
         let forged = "a\nINFO forged\r\u{1b}[2J\u{9b}31m\n";
-        assert_eq!(escaped(forged), "a\\nINFO forged\\r\\u{1b}[2J\\u{9b}31m\n");
+        assert_eq!(
+            escaped(forged, LogFormat::Text),
+            "a\\nINFO forged\\r\\u{1b}[2J\\u{9b}31m\n"
+        );
         let colored = "\u{1b}[2m2026\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m ready ä";
-        assert_eq!(escaped(colored), colored);
+        assert_eq!(escaped(colored, LogFormat::Text), colored);
         let mut written = Vec::new();
-        Escaped(&mut written).write_all(b"a\tb\n").unwrap();
+        let mut text = Escaped::new(&mut written, LogFormat::Text);
+        text.write_all(b"a\tb\n").unwrap();
         assert_eq!(written, b"a\\tb\n");
+        let json = escaped(
+            "{\"a\":\"\u{85}\u{7f}\u{202e}\u{e0041}\"}\n",
+            LogFormat::Json,
+        );
+        assert_eq!(json, "{\"a\":\"\\u0085\\u007f\\u202e\\udb40\\udc41\"}\n");
+        let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(parsed["a"], "\u{85}\u{7f}\u{202e}\u{e0041}");
     }
 
     #[test]

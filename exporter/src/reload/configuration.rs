@@ -31,8 +31,8 @@ pub(crate) enum ConfigurationError {
     #[error(transparent)]
     Options(#[from] OptionsError),
     #[error(
-        "the kubeconfig {} is missing or empty now; restore the file, or restart the exporter to use only the other files \
-         of $KUBECONFIG",
+        "the kubeconfig {} is missing or incomplete now; restore the file, or restart the exporter to use only the other \
+         files of $KUBECONFIG",
         config_file::shown_path(.0)
     )]
     Kubeconfig(PathBuf),
@@ -186,17 +186,17 @@ impl Configuration {
         })
     }
 
-    /// Returns an error if a file of the kubeconfig had content, and is now missing or empty. The file may be missing
-    /// for a short time while a program writes it. Without its content, the next file of `$KUBECONFIG` could name
-    /// another API server.
+    /// Returns an error if a file of the kubeconfig had content, and is now missing or empty. Also returns an error if a
+    /// file set the current context, and does not set it now. The file may be incomplete for a short time while a program
+    /// writes it. Without its content, the next file of `$KUBECONFIG` could name another API server.
     fn refuse_lost(&self, now: &[FileContent]) -> Result<(), ConfigurationError> {
         let has_several = self.kubeconfig.len() > 1;
-        let mut before = self.kubeconfig.iter().filter(|own| !own.is_blank());
         let is_lost = |own: &&FileContent| {
             let new = now.iter().find(|new| new.path == own.path);
-            new.is_none_or(FileContent::is_blank)
+            let lost = |is: fn(&FileContent) -> bool| is(own) && !new.is_some_and(is);
+            lost(|file| !file.is_blank()) || lost(FileContent::sets_context)
         };
-        match before.find(is_lost).filter(|_| has_several) {
+        match self.kubeconfig.iter().find(is_lost).filter(|_| has_several) {
             Some(lost) => Err(ConfigurationError::Kubeconfig(lost.path.clone())),
             None => Ok(()),
         }
@@ -320,6 +320,11 @@ impl FileContent {
     fn is_blank(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
         content.trim_ascii().is_empty()
+    }
+
+    /// Whether the file is a kubeconfig that sets the current context.
+    fn sets_context(&self) -> bool {
+        self.content.as_deref().is_some_and(cluster::sets_context)
     }
 
     fn unusable(self) -> Self {

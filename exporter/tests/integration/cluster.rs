@@ -123,12 +123,13 @@ fn a_kubeconfig_of_several_files_does_not_lose_one_at_run_time() {
     exporter.next_line();
     let shows = |name: &str| exporter.get("/metrics").text().contains(name);
     assert!(shows("of-first"));
-    for removes in [false, true] {
-        match removes {
-            false => std::fs::write(&one, "").unwrap(),
-            true => std::fs::remove_file(&one).unwrap(),
+    for incomplete in [Some(""), Some("apiVersion: v1\nkind: Config\n"), None] {
+        match incomplete {
+            Some(text) => std::fs::write(&one, text).unwrap(),
+            None => std::fs::remove_file(&one).unwrap(),
         }
-        exporter.tells("is missing or empty now");
+        exporter.tells("is missing or incomplete now");
+        std::thread::sleep(std::time::Duration::from_secs(2));
         assert!(shows("of-first") && !shows("of-second"));
         directory.write("one", &first.kubeconfig());
     }
