@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::number::to_number;
 use crate::decode::ITEMS;
+use crate::family::work;
 
 /// A path, that is a sequence of steps. Each step selects a value inside the JSON value that the previous step found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,9 @@ struct Key {
     /// step selects this value.
     equals: Option<(String, String)>,
 }
+
+/// The number of items of a list that a search compares in one unit of work.
+const SEARCHED: u64 = 2;
 
 // === impl Path ===
 
@@ -140,9 +144,13 @@ impl Step {
 
     fn apply<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         match (self, value) {
-            (Self::Find(find), Value::Array(items)) => items
-                .iter()
-                .find(|item| item.get(&find.key).is_some_and(|own| find.matches(own))),
+            (Self::Find(find), Value::Array(items)) => {
+                let is_found =
+                    |item: &Value| item.get(&find.key).is_some_and(|own| find.matches(own));
+                let at = items.iter().position(is_found);
+                work::spend(at.unwrap_or(items.len()) as u64 / SEARCHED + 1);
+                items.get(at?)
+            }
             (Self::Key(key), Value::Object(map)) => {
                 if let Some((name, text)) = &key.equals
                     && let Some(own) = map.get(name)

@@ -49,6 +49,11 @@ pub(crate) enum ClusterError {
          configuration is complete"
     )]
     OtherServer { used: String, named: String },
+    #[error(
+        "kubeconfig {file}: the user has an `auth-provider` other than `oidc`, which kubectl no longer supports, either; \
+         use a credential plugin (`exec`)"
+    )]
+    AuthProvider { file: String },
     #[error("{0}")]
     Identity(String),
     #[error("{0}")]
@@ -230,6 +235,12 @@ impl Access {
             let environment = Environment::of_process();
             let found = environment.proxy_for(&config.cluster_url);
             proxy = found.map_err(ClusterError::ProxyVariable)?;
+        }
+        // kube would run the program of these providers without limits on its time and its output.
+        let provider = config.auth_info.auth_provider.as_ref();
+        if provider.is_some_and(|provider| provider.name != "oidc") {
+            let file = self.kubeconfig_name();
+            return Err(ClusterError::AuthProvider { file });
         }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);

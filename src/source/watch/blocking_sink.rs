@@ -366,6 +366,14 @@ impl<S: ListWatchSink> BlockingSink<S> {
         }
     }
 
+    /// Removes the row and the postponed version of an object.
+    pub(super) fn delete_by_name(&mut self, namespace: &str, name: &str) {
+        self.postponed.remove(namespace, name);
+        if let Some(sink) = &mut self.sink {
+            sink.skip_oversized(Some((namespace, name)));
+        }
+    }
+
     /// The rows of the store, one per object. `None` if the sink has no store.
     pub(super) fn rows(&self) -> Option<FeederRows> {
         self.sink.as_ref().and_then(stored_rows)

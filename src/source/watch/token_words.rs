@@ -14,6 +14,8 @@ const TOKEN_PART: usize = 16;
 /// - A part of the word between the characters `.` and `/` has at least 16 characters, among them letters and digits.
 /// - The word has lower-case letters, upper-case letters and digits, and does not start as a path does.
 ///
+/// `[hidden]` also replaces the user name and the password of each URL.
+///
 /// ```
 /// use kube_state_metrics::source::watch::without_tokens;
 ///
@@ -23,7 +25,8 @@ const TOKEN_PART: usize = 16;
 #[must_use]
 pub fn without_tokens(text: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphanumeric() || "-_+=~./".contains(c);
-    let (mut out, mut rest) = (String::new(), text);
+    let text = without_user_info(text);
+    let (mut out, mut rest) = (String::new(), &*text);
     while let Some(start) = rest.find(is_in_word) {
         let (before, word) = rest.split_at(start);
         let end = word.find(|c| !is_in_word(c)).unwrap_or(word.len());
@@ -31,6 +34,24 @@ pub fn without_tokens(text: &str) -> String {
         out.push_str(before);
         out.push_str(if is_token(word) { HIDDEN } else { word });
         rest = after;
+    }
+    out + rest
+}
+
+/// Replaces the user name and the password of each URL by `[hidden]`.
+fn without_user_info(text: &str) -> String {
+    const AUTHORITY: &str = "://";
+    let ends = |c: char| c.is_whitespace() || "/\"'<>\\".contains(c);
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(AUTHORITY) {
+        let (before, after) = rest.split_at(start + AUTHORITY.len());
+        out.push_str(before);
+        rest = after;
+        let (authority, _) = after.split_at(after.find(ends).unwrap_or(after.len()));
+        if let Some(at) = authority.rfind('@') {
+            out.push_str(HIDDEN);
+            rest = after.split_at(at).1;
+        }
     }
     out + rest
 }
@@ -70,6 +91,10 @@ mod tests {
             (
                 "no client.authentication.k8s.io/v1beta1",
                 "no client.authentication.k8s.io/v1beta1",
+            ),
+            (
+                "no proxy \"http://u:c0rrect@127.0.0.1:1/p\" or https://a or s://u:a@b@c/@",
+                "no proxy \"http://[hidden]@127.0.0.1:1/p\" or https://a or s://[hidden]@c/@",
             ),
             ("", ""),
         ] {

@@ -32,7 +32,8 @@ impl<S: ListWatchSink> Reflector<S> {
             return Ok(Handled::Later);
         }
         if kind == EventKind::Deleted {
-            self.sink.postponed.remove(namespace, name);
+            // The postponed object may have another uid than the row. The row is removed in any case.
+            self.sink.delete_by_name(namespace, name);
             return Ok(Handled::Later);
         }
         self.postpone(kind, identity, encoding, bytes(), arrived)

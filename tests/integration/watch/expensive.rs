@@ -254,6 +254,34 @@ async fn an_expensive_object_that_changes_often_does_not_delay_other_objects() {
     .await;
 }
 
+#[tokio::test]
+async fn a_deleted_expensive_object_takes_the_row_of_its_name_with_it() {
+    let server = server();
+    let running = start(&server, with_value().build().unwrap(), |watch| watch);
+    running.ready().await;
+    // The events of the first object are lost, so its row has the uid of another object.
+    let mut first = config_map("a", "twice");
+    first["metadata"]["uid"] = json!("first");
+    server.put("configmaps", first);
+    eventually("the first object shows", || {
+        running.text().contains("configmap=\"twice\"")
+    })
+    .await;
+    let event = |kind: &str, object: &Value| {
+        let mut object = object.clone();
+        object["metadata"]["resourceVersion"] = json!("1000000");
+        format!("{}\n", json!({ "type": kind, "object": object }))
+    };
+    let mut second = expensive_with("twice", 1);
+    second["metadata"]["uid"] = json!("second");
+    let burst = event("MODIFIED", &second) + &event("DELETED", &second);
+    server.send_raw("configmaps", &burst);
+    eventually("no object has the name", || {
+        !running.text().contains("configmap=\"twice\"")
+    })
+    .await;
+}
+
 /// Changes a random config map or namespace as a user would.
 fn change(server: &ApiServer, dice: &mut Rng) {
     let (plural, namespace) = match dice.bool() {
