@@ -275,7 +275,7 @@ async fn a_deleted_expensive_object_takes_the_row_of_its_name_with_it() {
     let mut second = expensive_with("twice", 1);
     second["metadata"]["uid"] = json!("second");
     let burst = event("MODIFIED", &second) + &event("DELETED", &second);
-    server.send_raw("configmaps", &burst);
+    server.send_raw("configmaps", burst);
     eventually("no object has the name", || {
         !running.text().contains("configmap=\"twice\"")
     })
