@@ -150,7 +150,8 @@ impl Telemetry {
             },
             dropped_log_lines: IntCounter::with_opts(own(
                 "dropped_log_lines_total",
-                "Log lines that were dropped, because standard error did not accept them fast enough.",
+                "Log lines that were dropped, because standard error did not accept them fast enough, or because \
+                 libraries logged more than 20 warnings and errors in a minute.",
             ))?,
             config_hash: GaugeVec::new(
                 own(
