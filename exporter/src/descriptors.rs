@@ -6,8 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// but not for connections.
 const RESERVED: u64 = 48;
 /// The exporter divides the descriptors that are not reserved into this number of equal parts. The server of each port
-/// may use one part. The other descriptors are for connections to the API server: each watch of a resource in a
-/// namespace can need a connection.
+/// may use at most one part. Usually, the servers need few descriptors, and most of them are for connections to the API
+/// server: each watch of a resource in a namespace can need a connection.
 const PARTS: u64 = 4;
 /// The minimum number of connections of a server, even if the limit is very low.
 const MINIMUM: usize = 4;

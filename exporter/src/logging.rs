@@ -170,8 +170,9 @@ fn escaped(line: &str, format: LogFormat) -> String {
         if !is_visible(char) && color.is_none() {
             match format {
                 LogFormat::Json => {
-                    let units = char.encode_utf16(&mut [0; 2]).to_vec();
-                    text.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        text += &format!("\\u{unit:04x}");
+                    }
                 }
                 LogFormat::Text => text.extend(char.escape_default()),
             }

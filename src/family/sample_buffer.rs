@@ -256,26 +256,20 @@ impl SampleBuffer {
     ///
     /// If `keeps` returns `true` for a name, a label with this name and an empty value differs from no label.
     pub(super) fn is_repeated(&mut self, start: usize, keeps: impl Fn(&str) -> bool) -> bool {
-        let Self {
-            text,
-            series,
-            names,
-            has_empty,
-            ..
-        } = self;
-        series.contains(CurrentSample::new(text, start, names, *has_empty), keeps)
+        let (series, sample) = self.current_sample(start, self.text.len());
+        series.contains(sample, keeps)
     }
 
     /// Remembers the series of the current sample. Its labels are the text from `start` to `labels_end`.
     pub(super) fn note_sample(&mut self, start: usize, labels_end: usize) {
-        let Self {
-            text,
-            series,
-            names,
-            has_empty,
-            ..
-        } = self;
-        let text = text.get(..labels_end).unwrap_or_default();
-        series.push(CurrentSample::new(text, start, names, *has_empty));
+        let (series, sample) = self.current_sample(start, labels_end);
+        series.push(sample);
+    }
+
+    /// Returns the series of the family, and the current sample, whose labels are the text from `start` to `end`.
+    fn current_sample(&mut self, start: usize, end: usize) -> (&mut SeriesSet, CurrentSample<'_>) {
+        let text = self.text.get(..end).unwrap_or_default();
+        let sample = CurrentSample::new(text, start, &self.names, self.has_empty);
+        (&mut self.series, sample)
     }
 }

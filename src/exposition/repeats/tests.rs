@@ -354,32 +354,40 @@ fn pauses(exposition: Exposition) -> usize {
     pauses
 }
 
+/// Adds the families of a configuration to a registry of widgets. Returns the registry and the writer of the widgets.
+#[cfg(feature = "custom-resources")]
+fn with_widgets(
+    builder: crate::registry::Builder,
+    config: &str,
+) -> (StateMetrics, Box<dyn crate::store::ObjectWriter>) {
+    use crate::custom_resources::{Config, KnownKind};
+    use crate::resource::Scope;
+
+    let widget = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+    let metrics = builder
+        .custom_resources(&Config::parse(config).unwrap())
+        .known_kinds([widget.clone()])
+        .all_fed_by_host()
+        .build()
+        .unwrap();
+    let writer = metrics.feeds_of(widget.resource()).unwrap().remove(0);
+    (metrics, writer)
+}
+
 #[cfg(feature = "custom-resources")]
 #[test]
 fn an_exposition_of_a_configured_family_pauses_while_it_searches() {
     use serde_json::json;
 
-    use crate::custom_resources::{Config, KnownKind};
-    use crate::resource::Scope;
-
-    let config = Config::parse(
-        "
+    let config = "
 spec:
   resources:
   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
     labelsFromPath: { name: [metadata, name] }
     metrics:
     - { name: size, each: { type: Gauge, gauge: { path: [spec, sizes], labelFromKey: key } } }
-",
-    );
-    let widget = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
-    let metrics = StateMetrics::builder()
-        .custom_resources(&config.unwrap())
-        .known_kinds([widget.clone()])
-        .all_fed_by_host()
-        .build()
-        .unwrap();
-    let mut writer = metrics.feeds_of(widget.resource()).unwrap().remove(0);
+";
+    let (metrics, mut writer) = with_widgets(StateMetrics::builder(), config);
     let mut apply = |name: u32, size: u32| {
         let sizes = (0..10_000).map(|at| (format!("k{at}"), json!(size)));
         let sizes: serde_json::Map<_, _> = sizes.collect();
@@ -405,30 +413,18 @@ spec:
 fn an_empty_label_after_constant_labels_does_not_make_another_series() {
     use serde_json::json;
 
-    use crate::custom_resources::{Config, KnownKind};
-    use crate::resource::Scope;
-
-    let config = Config::parse(
-        "
+    let config = "
 spec:
   resources:
   - groupVersionKind: { group: acme.dev, version: v1, kind: Widget }
     metrics:
     - name: size
       each: { type: Gauge, gauge: { path: [spec], valueFrom: [size], labelsFromPath: { a: [a], n: [n] } } }
-",
-    );
-    let widget = KnownKind::new("acme.dev", "v1", "Widget", "widgets", Scope::Namespaced);
+";
     // The constant labels come first, and are not sorted.
-    let metrics = StateMetrics::builder()
-        .constant_label("zone", "z")
-        .constant_label("b", "")
-        .custom_resources(&config.unwrap())
-        .known_kinds([widget.clone()])
-        .all_fed_by_host()
-        .build()
-        .unwrap();
-    let mut writer = metrics.feeds_of(widget.resource()).unwrap().remove(0);
+    let builder = StateMetrics::builder();
+    let builder = builder.constant_label("zone", "z").constant_label("b", "");
+    let (metrics, mut writer) = with_widgets(builder, config);
     for (size, labels) in [
         (1, json!({ "n": "x" })),
         (2, json!({ "n": "x", "a": "" })),

@@ -57,7 +57,7 @@ pub(super) struct BlockingSink<S> {
     batches: ListBatches,
     /// The expensive objects that are applied later.
     pub(super) postponed: PostponedObjects,
-    /// The wait for a permit to apply an expensive object. The wait keeps its place while the watch reads events.
+    /// The wait for a permit to apply an expensive object. The wait keeps its place until the watch handles events.
     wait: Option<PermitWait>,
     /// The units of work that generators may still use on a worker thread before the next pause.
     left: u64,
@@ -159,8 +159,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
         };
         let key = (&*identity.namespace, &*identity.name);
         let version = resource_version::as_u64(&identity.resource_version);
-        let new = self.postponed.new_objects();
-        let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
+        let rows = || received_objects(sink, &self.postponed);
         received.changed_by_name(key, Presence::Row, version, rows);
     }
 
@@ -190,8 +189,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
             Change::Applied if written.last_has_row() => Presence::Row,
             Change::Applied => Presence::NoRow,
         };
-        let new = self.postponed.new_objects();
-        let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
+        let rows = || received_objects(sink, &self.postponed);
         match result {
             Ok(()) => {
                 let version = resource_version::as_u64(sink.last_version());
@@ -349,19 +347,15 @@ impl<S: ListWatchSink> BlockingSink<S> {
     /// Skips an object that is larger than the maximum size, and removes the earlier version of the object from the
     /// stores.
     pub(super) fn skip_oversized(&mut self, object: &OversizedObject) {
-        if let Some((namespace, name)) = object.key() {
-            self.postponed.remove(namespace, name);
-        }
-        let Some(sink) = &mut self.sink else { return };
-        sink.skip_oversized(object.key());
-        if let (Some(received), Some(key)) = (&mut self.received, object.key()) {
+        let Some(key) = object.key() else { return };
+        self.delete_by_name(key.0, key.1);
+        if let (Some(received), Some(sink)) = (&mut self.received, &self.sink) {
             let presence = match object.event {
                 Some(EventKind::Deleted) => Presence::Deleted,
                 _ => Presence::NoRow,
             };
             let version = resource_version::as_u64(&object.version);
-            let new = self.postponed.new_objects();
-            let rows = || stored_rows(sink).map_or(0, |rows| rows.len()) + new;
+            let rows = || received_objects(sink, &self.postponed);
             received.changed_by_name(key, presence, version, rows);
         }
     }
@@ -370,7 +364,7 @@ impl<S: ListWatchSink> BlockingSink<S> {
     pub(super) fn delete_by_name(&mut self, namespace: &str, name: &str) {
         self.postponed.remove(namespace, name);
         if let Some(sink) = &mut self.sink {
-            sink.skip_oversized(Some((namespace, name)));
+            sink.delete_key(namespace, name);
         }
     }
 
@@ -434,6 +428,11 @@ impl<S: ListWatchSink> BlockingSink<S> {
 /// The published rows of the store, which readers see. `None` if the sink has no store.
 fn stored_rows(sink: &impl ListWatchSink) -> Option<FeederRows> {
     sink.written_rows()?.published()
+}
+
+/// The number of objects that the watch has received: the rows, and the postponed objects without a row.
+fn received_objects(sink: &impl ListWatchSink, postponed: &PostponedObjects) -> usize {
+    stored_rows(sink).map_or(0, |rows| rows.len()) + postponed.new_objects()
 }
 
 /// Applies or deletes an object that may be partial. A partial object is either a row of a table that the server sends,

@@ -33,9 +33,8 @@ pub(super) trait ListWatchSink: Send + 'static {
         }
     }
 
-    /// Skips an object that is larger than the maximum size, and removes an earlier version of the object. `_key` is
-    /// the namespace and the name of the object, if they are known.
-    fn skip_oversized(&mut self, _key: Option<(&str, &str)>) {}
+    /// Removes the object with this namespace and name.
+    fn delete_key(&mut self, _namespace: &str, _name: &str) {}
 
     /// Returns the `metadata.resourceVersion` of the object that was applied or deleted last.
     ///
@@ -100,10 +99,8 @@ impl ListWatchSink for Box<dyn WatchWriter> {
         ObjectWriter::reads_protobuf(&**self)
     }
 
-    fn skip_oversized(&mut self, key: Option<(&str, &str)>) {
-        if let Some((namespace, name)) = key {
-            ObjectWriter::delete_key(&mut **self, namespace, name);
-        }
+    fn delete_key(&mut self, namespace: &str, name: &str) {
+        ObjectWriter::delete_key(&mut **self, namespace, name);
     }
 
     fn last_version(&self) -> &str {
