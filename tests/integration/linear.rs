@@ -28,6 +28,9 @@ use super::support::tools::Directory;
 /// Maximum ratio of the times for the two objects. A linear algorithm has the ratio 4.
 const MAX_RATIO: f64 = 8.0;
 
+/// How often a test measures before it fails.
+const ATTEMPTS: usize = 4;
+
 /// The size of the small object.
 const SIZE: usize = 8_000;
 
@@ -63,13 +66,19 @@ fn assert_linear_from<I>(
     input: impl Fn(usize) -> I,
     mut run: impl FnMut(&I),
 ) {
-    let times = [size, 4 * size].map(|size| {
-        let input = input(size);
-        time(|| run(&input))
-    });
-    let [small, large] = times;
-    println!("{what}: {times:.4?} s");
-    assert!(large / small < MAX_RATIO, "{what}: {times:.4?} s");
+    let inputs = [size, 4 * size].map(input);
+    let mut times = [f64::INFINITY; 2];
+    // Other programs can make all runs slow for a short time. So the test measures again before it fails.
+    for _ in 0..ATTEMPTS {
+        for (best, input) in times.iter_mut().zip(&inputs) {
+            *best = best.min(time(|| run(input)));
+        }
+        if times[1] / times[0] < MAX_RATIO {
+            println!("{what}: {times:.4?} s");
+            return;
+        }
+    }
+    panic!("{what}: {times:.4?} s");
 }
 
 /// Joins `size` texts with `separator`. `part` creates a text from its number, so that the texts can contain different

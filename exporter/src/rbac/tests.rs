@@ -320,19 +320,28 @@ fn processor_time() -> std::time::Duration {
     std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
+/// Returns the processor time that the rules of `namespaces` namespaces need.
+fn time_of_rules(namespaces: usize) -> f64 {
+    let before = processor_time();
+    let permissions = (0..namespaces).flat_map(|namespace| {
+        let namespace = format!("n{namespace}");
+        let watch = move |resource| Permission::watch(Some(&namespace), "", resource);
+        ["pods", "services", "secrets"].map(watch)
+    });
+    let permissions: Permissions = permissions.collect();
+    assert_eq!(permissions.lines().len(), namespaces);
+    (processor_time() - before).as_secs_f64()
+}
+
 #[test]
 fn the_rules_of_many_namespaces_take_linear_time() {
-    let times = [500, 2_000].map(|namespaces| {
-        let before = processor_time();
-        let permissions = (0..namespaces).flat_map(|namespace| {
-            let namespace = format!("n{namespace}");
-            let watch = move |resource| Permission::watch(Some(&namespace), "", resource);
-            ["pods", "services", "secrets"].map(watch)
-        });
-        let permissions: Permissions = permissions.collect();
-        assert_eq!(permissions.lines().len(), namespaces);
-        (processor_time() - before).as_secs_f64()
-    });
+    // Another program can make one run slow, for example because it displaces the content of the caches. So only the
+    // minimum of several runs counts.
+    let mut times = [f64::INFINITY; 2];
+    for _ in 0..5 {
+        let run = [500, 2_000].map(time_of_rules);
+        times = [times[0].min(run[0]), times[1].min(run[1])];
+    }
     assert!(times[1] / times[0] < 8.0, "{times:?}");
 }
 
