@@ -89,6 +89,10 @@ const PROTECTIONS: [(&str, &str); 2] = [
     ),
 ];
 
+/// What the exporter expects in place of a key that resembles a key of [`PROTECTIONS`], for errors. With only a warning
+/// about an unknown key, the exporter would serve without the protection.
+const SPELLING: &str = "the key with exactly this spelling";
+
 /// A single value of any YAML type, as text. The parser of the option checks the text later.
 struct Scalar(Option<String>);
 
@@ -256,6 +260,11 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
         let mut file = OptionsFile::default();
         while let Some(key) = map.next_key::<String>()? {
             let Some((key, form)) = form(&key) else {
+                let misspelled = misspelled_protection(&key);
+                if let Some(meant) = misspelled.filter(|own| !self.left_out.contains(own)) {
+                    self.current.replace(Some(meant));
+                    return Err(de::Error::invalid_value(Unexpected::Str(""), &SPELLING));
+                }
                 map.next_value::<IgnoredAny>()?;
                 file.unknown.push(shown(key));
                 continue;
@@ -304,6 +313,17 @@ fn shown(key: String) -> String {
         Some((end, _)) => format!("{}...", &key[..end]),
         None => key,
     }
+}
+
+/// Returns the key of [`PROTECTIONS`] from which `key` differs only in case, hyphens, underscores, dots and spaces.
+fn misspelled_protection(key: &str) -> Option<&'static str> {
+    let letters = |key: &str| {
+        let letters = key.chars().filter(char::is_ascii_alphanumeric);
+        letters.map(|own| own.to_ascii_lowercase()).collect::<String>()
+    };
+    let key = letters(key);
+    let mut protections = PROTECTIONS.iter().map(|(protection, _)| *protection);
+    protections.find(|protection| letters(protection) == key)
 }
 
 /// Returns why the key of an option has no effect if it has no value.
@@ -479,6 +499,18 @@ mod tests {
         }
         let file = parse("kubeconfig: ''\nauth_filter: false\n").unwrap();
         assert!(file.get("auth_filter").is_some());
+    }
+
+    #[test]
+    fn a_protection_with_another_spelling_is_an_error() {
+        for key in ["auth-filter", "authFilter", "AUTH_FILTER", "auth.filter", "--auth-filter"] {
+            let problem = parse(&format!("port: 80\n{key}: true\n")).unwrap_err();
+            let expected = "`auth_filter`: expected the key with exactly this spelling";
+            assert!(problem.ends_with(expected), "{key}: {problem}");
+        }
+        let both = parse("tls-config: a\nauth-filter: true\nauth_filter: true\n").unwrap_err();
+        assert!(both.contains("2 problems"), "{both}");
+        assert_eq!(parse("auth_filters: true\n").unwrap().unknown, ["auth_filters"]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse::<u32>().ok().filter(|number| *number > 0);
     number
         .map(|number| number as usize)
-        .ok_or_else(|| "is not a number of at least 1".into())
+        .ok_or_else(|| "is not a number from 1 to 4294967295".into())
 }
 
 /// Parses a ratio above 0 and up to 1.
