@@ -83,6 +83,7 @@ mod turn;
 mod watch_audit;
 mod watch_changes;
 mod watch_event;
+mod watch_objects;
 mod watch_postponed;
 mod watch_stream;
 

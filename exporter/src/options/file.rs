@@ -319,7 +319,9 @@ fn shown(key: String) -> String {
 fn misspelled_protection(key: &str) -> Option<&'static str> {
     let letters = |key: &str| {
         let letters = key.chars().filter(char::is_ascii_alphanumeric);
-        letters.map(|own| own.to_ascii_lowercase()).collect::<String>()
+        letters
+            .map(|own| own.to_ascii_lowercase())
+            .collect::<String>()
     };
     let key = letters(key);
     let mut protections = PROTECTIONS.iter().map(|(protection, _)| *protection);
@@ -503,14 +505,23 @@ mod tests {
 
     #[test]
     fn a_protection_with_another_spelling_is_an_error() {
-        for key in ["auth-filter", "authFilter", "AUTH_FILTER", "auth.filter", "--auth-filter"] {
+        for key in [
+            "auth-filter",
+            "authFilter",
+            "AUTH_FILTER",
+            "auth.filter",
+            "--auth-filter",
+        ] {
             let problem = parse(&format!("port: 80\n{key}: true\n")).unwrap_err();
             let expected = "`auth_filter`: expected the key with exactly this spelling";
             assert!(problem.ends_with(expected), "{key}: {problem}");
         }
         let both = parse("tls-config: a\nauth-filter: true\nauth_filter: true\n").unwrap_err();
         assert!(both.contains("2 problems"), "{both}");
-        assert_eq!(parse("auth_filters: true\n").unwrap().unknown, ["auth_filters"]);
+        assert_eq!(
+            parse("auth_filters: true\n").unwrap().unknown,
+            ["auth_filters"]
+        );
     }
 
     #[test]

@@ -16,16 +16,14 @@ use super::buffer_budget::HeldTooLong;
 use super::connection::ResponseBody;
 use super::event_splitter::EventSplitter;
 use super::failure::{Failure, Status};
-use super::list_bounds::count_object;
 use super::object_buffer;
 use super::oversized::{OversizedObject, Part};
-use super::postponed_objects::identity_of;
 use super::reflector::{MIN_SILENT_WATCHES, Reflector};
-use super::sink::{Change, ListWatchSink};
+use super::sink::ListWatchSink;
 use super::split_error::MAX_VERSION;
 use super::turn::{MAX_PART, Turn};
-use super::watch_event::{EventKind, InvalidEvent, WatchEvent, version_of};
-use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding, peek};
+use super::watch_event::{EventKind, InvalidEvent, WatchEvent};
+use crate::decode::Encoding;
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
 
@@ -62,14 +60,14 @@ pub(super) enum StreamEnd {
 /// A stream and its progress.
 pub(super) struct Stream {
     pub(super) phase: Phase,
-    encoding: Encoding,
+    pub(super) encoding: Encoding,
     /// The time of the request. A streaming list may wait until other feeds release memory. Each such wait moves
     /// `opened` forward, so that the wait does not count towards the deadline of the list.
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list that have arrived.
-    objects: u64,
-    turn: Turn,
+    pub(super) objects: u64,
+    pub(super) turn: Turn,
 }
 
 /// An event that may take long to handle, or any event after such an event. The stream first splits the received bytes
@@ -348,55 +346,6 @@ impl<S: ListWatchSink> Reflector<S> {
         self.handle_event(&event, stream, arrived).map(|_| ())
     }
 
-    /// Applies or deletes an object that may be large or expensive, or postpones it. `bytes` are the bytes of `object`,
-    /// and `is_large` states whether its event is large.
-    async fn handle_object(
-        &mut self,
-        kind: EventKind,
-        object: Encoded<'_>,
-        (bytes, is_large): (Bytes, bool),
-        stream: &mut Stream,
-        arrived: std::time::Instant,
-    ) -> Result<(), StreamEnd> {
-        let (encoding, change) = (object.encoding(), kind.change());
-        self.count_listed(stream)?;
-        if stream.phase == Phase::Watching
-            && !self.sink.postponed.is_empty()
-            && let Some(own) = identity_of(encoding, &bytes).await
-        {
-            let copy = || bytes.clone();
-            if self.replace_postponed(kind, &own, encoding, copy, arrived)? == Handled::Done {
-                return Ok(());
-            }
-        }
-        let mut result = None;
-        if is_large {
-            let changed = self.sink.change_large(change, encoding, bytes.clone());
-            result = changed.await;
-        } else if !self.sink.is_expensive() {
-            // The units of work were used for other objects. The object gets all units of another turn.
-            stream.turn.pause().await;
-            self.sink.paused();
-            result = self.sink.change_small(change, object);
-        }
-        if result.is_none()
-            && self.may_postpone(kind, stream.phase)
-            && let Some(own) = identity_of(encoding, &bytes).await
-            && self.postpone(kind, &own, encoding, bytes.clone(), arrived)? == Handled::Done
-        {
-            return Ok(());
-        }
-        let result = match result {
-            Some(result) => result,
-            None => {
-                let permit = self.sink.expensive_permit().await;
-                let changed = self.sink.change_expensive(permit, change, encoding, bytes);
-                changed.await
-            }
-        };
-        self.after_object(kind, object, result, stream.phase, arrived)
-    }
-
     /// Waits until all objects of the list in progress are applied.
     async fn finish_listed(&mut self, encoding: Encoding) -> Result<(), StreamEnd> {
         match self.finish_batches().await {
@@ -464,111 +413,6 @@ impl<S: ListWatchSink> Reflector<S> {
             WatchEvent::Error(status) => Err(self.handle_error(&status)),
         };
         handled.map(|()| Handled::Done)
-    }
-
-    /// Calls [`replace_postponed`](Self::replace_postponed) for an object that is not large.
-    fn replace_small(
-        &mut self,
-        kind: EventKind,
-        object: Encoded<'_>,
-        phase: Phase,
-        arrived: std::time::Instant,
-    ) -> Result<Handled, StreamEnd> {
-        if phase == Phase::Listing || self.sink.postponed.is_empty() {
-            return Ok(Handled::Later);
-        }
-        let Some(own) = peek(object) else {
-            return Ok(Handled::Later);
-        };
-        let copy = || object_buffer::copy(object.bytes());
-        self.replace_postponed(kind, &own, object.encoding(), copy, arrived)
-    }
-
-    /// Offers an object to another thread, if the object belongs to the list at the start of the stream. Returns false
-    /// if the caller must apply the object.
-    fn offer(&mut self, kind: EventKind, object: Encoded<'_>, phase: Phase) -> bool {
-        let is_listed = phase == Phase::Listing && kind == EventKind::Added;
-        let is_small = object.bytes().len() < object.encoding().large_object();
-        is_listed && is_small && self.sink.offer(object)
-    }
-
-    /// Counts an object of a streaming list, to detect an endless list.
-    fn count_listed(&self, stream: &mut Stream) -> Result<(), StreamEnd> {
-        if stream.phase == Phase::Listing {
-            let most = self.options.max_list_objects;
-            count_object(&mut stream.objects, most).map_err(StreamEnd::Broken)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the namespace and the name of the object in an event, if the object is too large. Events have a higher
-    /// limit than objects, so an allowed event can contain an object that is too large.
-    fn oversized(&self, event: &[u8], object: Encoded<'_>) -> Option<OversizedObject> {
-        let limit = self.options.budget.object_limit()?;
-        let is_oversized = object.bytes().len() > limit;
-        is_oversized.then(|| OversizedObject::of_event(object.encoding(), event, b""))
-    }
-
-    /// Counts and skips the event of an object that is larger than the maximum size.
-    fn handle_oversized(
-        &mut self,
-        object: &OversizedObject,
-        stream: &mut Stream,
-    ) -> Result<(), StreamEnd> {
-        self.count_listed(stream)?;
-        let Some(event @ (EventKind::Added | EventKind::Modified | EventKind::Deleted)) =
-            object.event
-        else {
-            return Err(InvalidEvent::of(stream.encoding).into());
-        };
-        self.metrics.event(event);
-        self.skip_oversized(object);
-        if stream.phase == Phase::Listing {
-            self.feed.reporter().object_received();
-            return Ok(());
-        }
-        advance(&mut self.version, &object.version).map(|()| self.note_changed())
-    }
-
-    /// Records the result of applying or deleting an object.
-    fn after_object(
-        &mut self,
-        kind: EventKind,
-        object: Encoded<'_>,
-        result: Result<(), DecodeError>,
-        phase: Phase,
-        arrived: std::time::Instant,
-    ) -> Result<(), StreamEnd> {
-        self.metrics.event(kind);
-        self.metrics.applied(arrived.elapsed());
-        let is_listing = phase == Phase::Listing;
-        if is_listing {
-            self.feed.reporter().object_received();
-        }
-        if self.sink.partial.has_lost_object() {
-            return Err(StreamEnd::NeedsList);
-        }
-        match result {
-            Ok(()) if is_listing => {
-                self.note_listed();
-                Ok(())
-            }
-            Ok(()) => {
-                advance(&mut self.version, self.sink.last_version()).map(|()| self.note_changed())
-            }
-            Err(error) if error.reason() == DecodeReason::Syntax => {
-                Err(InvalidEvent::of(object.encoding()).into())
-            }
-            Err(error) => {
-                self.log_undecodable(&error);
-                match version_of(object) {
-                    Some(version) if !is_listing => {
-                        advance(&mut self.version, &version).map(|()| self.note_changed())
-                    }
-                    _ => Ok(()),
-                }
-            }
-        }
     }
 
     /// Records the stored version, which is the version of the last changed object.
@@ -649,17 +493,6 @@ fn check_version(version: &str) -> Result<(), StreamEnd> {
         FailureReason::DecodeError,
         message,
     )))
-}
-
-// === impl EventKind ===
-
-impl EventKind {
-    fn change(self) -> Change {
-        match self {
-            Self::Deleted => Change::Deleted,
-            _ => Change::Applied,
-        }
-    }
 }
 
 // === impl StreamEnd ===
