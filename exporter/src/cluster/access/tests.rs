@@ -113,6 +113,26 @@ current-context: x
 }
 
 #[tokio::test]
+async fn a_provider_that_runs_a_program_is_refused() {
+    for name in ["gcp", "azure", "openstack", "OIDC", "''"] {
+        let kubeconfig = format!(
+            "
+clusters: [{{name: a, cluster: {{server: 'https://a'}}}}]
+contexts: [{{name: x, context: {{cluster: a, user: u}}}}]
+users: [{{name: u, user: {{auth-provider: {{name: {name}, config: {{cmd-path: /bin/SECRET}}}}}}}}]
+current-context: x
+"
+        );
+        assert_eq!(
+            error("provider", &[&kubeconfig]).await,
+            "0: the user has an `auth-provider` other than `oidc`, which kubectl no longer supports, either; use a \
+             credential plugin (`exec`)",
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_empty_context_of_a_file_leaves_that_of_the_next() {
     let first = "
 apiVersion: ''
