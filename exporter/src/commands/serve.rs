@@ -294,12 +294,20 @@ impl Program {
     /// part in another election.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
-        let is_same = *before == new.options.high_availability;
-        if before.is_none() || is_same && self.configuration.has_same_server(new) {
+        if before.is_none() {
             return Ok(());
         }
-        let problem = "with --ha, the shard and the API server cannot change at run time, because they determine the \
-             Lease; restart the exporter to change them";
+        let reason = match *before == new.options.high_availability {
+            true => self.configuration.server_change(new),
+            false => Some("an option of the election or of the shard has changed".to_owned()),
+        };
+        let Some(reason) = reason else {
+            return Ok(());
+        };
+        let problem = format!(
+            "with --ha, the shard and the API server cannot change at run time, because they determine the Lease: \
+             {reason}; undo the change, or restart the exporter"
+        );
         Err(problem.into())
     }
 
