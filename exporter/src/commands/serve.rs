@@ -22,7 +22,7 @@ use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
-use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
+use crate::reload::{Configuration, ConfigurationError, Patience, wait_for_coverage, web_config};
 use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
 use crate::telemetry::{Changed, Telemetry};
@@ -379,8 +379,12 @@ impl Program {
             let mut instance = Instance::start(metrics, source, leadership).await?;
             // If the source is manifests, the new instance has no objects until it has read all manifests.
             instance.loaded().await;
-            // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout.
-            wait_for_coverage(&old, &instance).await;
+            // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout,
+            // unless the old instance cannot reach its API server.
+            let is_other_server = !self.configuration.has_same_server(&new);
+            let patience = Patience::new(is_other_server, options.source.readiness_deadline);
+            let pending = self.app.telemetry.refusals.pending();
+            wait_for_coverage(&old, &instance, patience, &pending).await;
             instance.take_over(&old);
             Arc::new(instance)
         };

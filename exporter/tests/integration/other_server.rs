@@ -217,3 +217,38 @@ fn with_ha_another_server_needs_a_restart_and_the_reason_is_named() {
     write(json!({}));
     exporter.tells("configuration reloaded");
 }
+
+#[test]
+fn a_server_that_does_not_answer_does_not_delay_another_server() {
+    let (first, second) = (Api::start(&[]), Api::start(&[]));
+    put(&first, "of-first");
+    put(&second, "of-second");
+    second.say("nodes", BROKEN);
+    let directory = Directory::new("dead-server");
+    let path = directory.write("config", &first.kubeconfig());
+    let args = ["--kubeconfig", &path, "--resources=nodes,namespaces"];
+    let exporter = Exporter::serving(&[&args[..], &["--readiness-deadline=4s"]].concat());
+    exports(&exporter, &["of-first"]);
+    first.stop();
+    directory.write("config", &second.kubeconfig());
+    let waits = "the changed configuration is not used yet (waiting for 1";
+    let verbose = || exporter.get("/readyz?verbose").text();
+    let line = eventually_or(
+        "the wait is shown",
+        || {
+            verbose()
+                .lines()
+                .find(|line| line.starts_with(waits))
+                .map(str::to_owned)
+        },
+        || exporter.log(),
+    );
+    assert!(
+        line.contains("s), because metrics would be missing for nodes ("),
+        "{line}"
+    );
+    assert_eq!(names(&exporter), ["of-first"]);
+    exports(&exporter, &["of-second"]);
+    exporter.tells("using the changed configuration, but these metrics are not complete: nodes (");
+    assert!(!verbose().contains("is not used yet"), "{}", verbose());
+}
