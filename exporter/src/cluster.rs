@@ -3,6 +3,7 @@
 mod access;
 mod bounded;
 mod connector;
+mod identity;
 mod informational;
 mod kubeconfig;
 mod own_secrets;
@@ -22,6 +23,7 @@ use crate::options::SourceOptions;
 
 pub(crate) use access::ClusterError;
 pub(crate) use bounded::bounded;
+pub(crate) use identity::ServerIdentity;
 pub(crate) use plugin::kill_running as kill_running_plugin;
 
 /// How long the exporter waits for a credential plugin before it starts its HTTP servers. Most plugins need less than
@@ -71,43 +73,4 @@ pub(crate) fn sets_context(content: &[u8]) -> bool {
     let kubeconfig = text.and_then(|text| Kubeconfig::from_yaml(&text).ok());
     let context = kubeconfig.and_then(|own| own.current_context);
     context.is_some_and(|context| !context.is_empty())
-}
-
-/// The URL of the server in the current context of merged kubeconfigs; `None` if the context has no server.
-pub(crate) fn server_url<'a>(kubeconfigs: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
-    let mut kubeconfigs = kubeconfigs.into_iter();
-    let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, content| {
-        let text = config_file::text(content.to_vec()).ok()?;
-        kubeconfig::merge(merged, Kubeconfig::from_yaml(&text).ok()?).ok()
-    });
-    kubeconfig::current_cluster(&merged?)?.server.clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_server_of_a_kubeconfig_is_that_of_its_context() {
-        let kubeconfig = "
-apiVersion: v1
-kind: Config
-clusters: [{name: a, cluster: {server: 'https://a'}}, {name: b, cluster: {server: 'https://b'}}]
-contexts: [{name: x, context: {cluster: b, user: u}}]
-current-context: x
-";
-        assert_eq!(
-            server_url([kubeconfig.as_bytes()]).as_deref(),
-            Some("https://b")
-        );
-        let other = kubeconfig.replace("current-context: x", "current-context: y");
-        let merged = [kubeconfig.as_bytes(), other.as_bytes()];
-        assert_eq!(server_url(merged).as_deref(), Some("https://b"));
-        let unset = kubeconfig.replace("current-context: x", "current-context: ''");
-        let merged = [unset.as_bytes(), kubeconfig.as_bytes()];
-        assert_eq!(server_url(merged).as_deref(), Some("https://b"));
-        for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
-            assert_eq!(server_url([wrong.as_bytes()]), None, "{wrong}");
-        }
-    }
 }

@@ -23,7 +23,7 @@ use refusals::Refusals;
 use scrapes::ScrapeHistory;
 
 pub(crate) use files::{FileInUse, UsedContent};
-pub(crate) use refusals::Changed;
+pub(crate) use refusals::{Changed, PendingChange};
 pub(crate) use scrapes::{Scrape, Scraper, scrapers, shortened};
 
 /// The content type of the metrics as text.

@@ -9,6 +9,7 @@ use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigE
 use kube_state_metrics::source::watch::{configure_for_watching, without_tokens};
 use secrecy::ExposeSecret;
 
+use super::identity::ServerIdentity;
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
@@ -45,8 +46,8 @@ pub(crate) enum ClusterError {
     #[error("{0}")]
     ProxyVariable(InvalidProxy),
     #[error(
-        "the kubeconfig names another API server ({named}); requests still go to {used}, until a reload of the \
-         configuration is complete"
+        "the kubeconfig names another API server ({named}); requests still go to the previous API server ({used}), \
+         until a reload of the configuration is complete"
     )]
     OtherServer { used: String, named: String },
     #[error(
@@ -78,6 +79,7 @@ pub(super) struct Access {
 /// The address of the API server, and the credentials.
 pub(super) struct Connection {
     pub(super) config: Config,
+    pub(super) identity: ServerIdentity,
     pub(super) proxy: Option<Proxy>,
     /// The file or setting that contains the certificate authorities. Error messages name this source.
     pub(super) authority: String,
@@ -169,7 +171,7 @@ impl Access {
 
     /// Reads the files and returns the configuration of a client.
     pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
-        let mut proxy = None;
+        let (mut proxy, mut named) = (None, None);
         let mut authority = "the certificate authorities of the system".to_owned();
         let has_content;
         let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
@@ -198,6 +200,7 @@ impl Access {
                 if let Some(named) = cluster.and_then(|own| authority_of(own, &file)) {
                     authority = named;
                 }
+                named = cluster.cloned();
                 let found = cluster.and_then(proxy_of).transpose();
                 proxy = found.map_err(|source| ClusterError::ProxyUrl {
                     file: file.clone(),
@@ -285,7 +288,13 @@ impl Access {
             let origin = origin.unwrap_or_else(|| self.kubeconfig_name());
             return Err(ClusterError::InvalidToken(origin));
         }
+        let url = config.cluster_url.to_string();
+        let identity = match named {
+            Some(cluster) => ServerIdentity::of_cluster(&cluster, url),
+            None => ServerIdentity::of_url(url),
+        };
         Ok(Connection {
+            identity,
             config: configure_for_watching(config),
             proxy,
             authority,

@@ -186,10 +186,15 @@ fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
 /// Reads a kubeconfig. Relative paths in the kubeconfig become relative to the directory of the kubeconfig.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, InvalidKubeconfig> {
     let text = config_file::read_text(path, file_limits::KUBECONFIG)?;
+    parse(path, &text)
+}
+
+/// Parses the content of the kubeconfig at `path`, like [`read`].
+pub(super) fn parse(path: &Path, text: &str) -> Result<Kubeconfig, InvalidKubeconfig> {
     // The function does not use `Kubeconfig::read_from`, because that function would read the file a second time. If a
     // named pipe replaced the file between the two reads, `read_from` would block forever.
-    let read = Kubeconfig::from_yaml(&text);
-    let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, &text))?;
+    let read = Kubeconfig::from_yaml(text);
+    let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, text))?;
     if let Some(directory) = path.parent() {
         resolve_paths(&mut kubeconfig, directory);
     }

@@ -3,15 +3,15 @@
 //! It tries to renew them when a file with credentials changes, shortly before the credentials expire, and when the
 //! server refuses the credentials of a plugin.
 //!
-//! The client always sends its requests to the same API server. If the kubeconfig names another server, a reload of the
-//! configuration creates another client. Otherwise a watch could continue at another server, and the exporter would mix
-//! the objects of two clusters.
+//! The client always sends its requests to the same API server. If the kubeconfig names another server
+//! ([`ServerIdentity`]), a reload of the configuration creates another client. Otherwise a watch could continue at
+//! another server, and the exporter would mix the objects of two clusters.
 
 use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Request, StatusCode, Uri};
+use http::{Request, StatusCode};
 use kube::Client;
 use kube::client::{AuthError, Body};
 use tokio::sync::{mpsc, watch};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tower::service_fn;
 
 use super::access::{Access, ClusterError, Connection};
+use super::identity::{ServerChange, ServerIdentity};
 use super::plugin;
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
@@ -36,8 +37,8 @@ const REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// Replaces a client when its credentials change.
 struct Renewal {
     access: Access,
-    /// The URL of the API server.
-    server: Uri,
+    /// The API server to which the client sends requests.
+    server: ServerIdentity,
     /// Whether a warning has named that the certificate of the server is not verified.
     has_warned: bool,
     current: watch::Sender<Current>,
@@ -86,9 +87,9 @@ pub(super) async fn client(
         config.cluster_url.to_string(),
         config.default_namespace.clone(),
     );
-    let (server, has_warned) = (config.cluster_url.clone(), config.accept_invalid_certs);
+    let (server, has_warned) = (connection.identity.clone(), config.accept_invalid_certs);
     if has_warned {
-        warn_of_unverified(&server);
+        warn_of_unverified(&url);
     }
     if connection.withholds_credentials {
         tracing::warn!(
@@ -177,7 +178,7 @@ async fn usable(
     })
 }
 
-fn warn_of_unverified(url: &Uri) {
+fn warn_of_unverified(url: &str) {
     tracing::warn!(
         "the certificate of {url} is not verified, because insecure-skip-tls-verify is set; to verify it, remove \
          insecure-skip-tls-verify, and set certificate-authority"
@@ -277,25 +278,27 @@ impl Renewal {
                                to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
             }
-            Ok(connection) if connection.config.cluster_url != self.server => {
-                Err(ClusterError::OtherServer {
-                    used: self.server.to_string(),
-                    named: connection.config.cluster_url.to_string(),
-                })
-            }
-            Ok(connection) => {
-                let is_unverified = connection.config.accept_invalid_certs;
-                if is_unverified && !self.has_warned {
-                    warn_of_unverified(&self.server);
-                }
-                self.has_warned = is_unverified;
-                self.trusts_system = connection.empty_authority.is_some();
-                self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
-                connect(connection).await
-            }
+            Ok(connection) => match self.server.change_to(&connection.identity) {
+                Some(change) => Err(other_server(change, &self.server, &connection.identity)),
+                None => self.follow(connection).await,
+            },
             Err(error) => Err(error),
         };
         self.finish(client);
+    }
+
+    /// Creates a client with renewed credentials for the same server.
+    async fn follow(&mut self, connection: Connection) -> Result<Client, ClusterError> {
+        let is_unverified = connection.config.accept_invalid_certs;
+        if is_unverified && !self.has_warned {
+            warn_of_unverified(connection.identity.url());
+        }
+        self.has_warned = is_unverified;
+        self.trusts_system = connection.empty_authority.is_some();
+        self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
+        // While an authority is rotated, the next kubeconfig may have only the new authority.
+        self.server = connection.identity.clone();
+        connect(connection).await
     }
 
     /// Records the result of an attempt. After a success, the new client replaces the current client. After a failure,
@@ -326,6 +329,22 @@ impl Renewal {
                 );
             }
         }
+    }
+}
+
+/// Returns the error about a kubeconfig that leads to another server. The error shows no value except the URLs, because
+/// `proxy-url` may contain a password.
+fn other_server(
+    change: ServerChange,
+    used: &ServerIdentity,
+    named: &ServerIdentity,
+) -> ClusterError {
+    ClusterError::OtherServer {
+        used: used.url().to_owned(),
+        named: match change {
+            ServerChange::Url => named.url().to_owned(),
+            change => format!("the same URL with another {change}"),
+        },
     }
 }
 
@@ -454,13 +473,14 @@ mod tests {
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();
+        let server = connection.identity.clone();
         let client = connect(connection).await.unwrap();
         let (current, mut requests) = watch::channel(Current::of(client));
         let (_refuse, refusals) = mpsc::channel(1);
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),
             access,
-            server: Uri::from_static("https://127.0.0.1:1"),
+            server,
             has_warned: false,
             current,
             has_plugin: true,

@@ -22,7 +22,7 @@ use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, Flags, LogOptions, ServerOptions};
-use crate::reload::{Configuration, ConfigurationError, wait_for_coverage, web_config};
+use crate::reload::{Configuration, ConfigurationError, Patience, wait_for_coverage, web_config};
 use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
 use crate::telemetry::{Changed, Telemetry};
@@ -294,12 +294,20 @@ impl Program {
     /// part in another election.
     fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
-        let is_same = *before == new.options.high_availability;
-        if before.is_none() || is_same && self.configuration.has_same_server(new) {
+        if before.is_none() {
             return Ok(());
         }
-        let problem = "with --ha, the shard and the API server cannot change at run time, because they determine the \
-             Lease; restart the exporter to change them";
+        let reason = match *before == new.options.high_availability {
+            true => self.configuration.server_change(new),
+            false => Some("an option of the election or of the shard has changed".to_owned()),
+        };
+        let Some(reason) = reason else {
+            return Ok(());
+        };
+        let problem = format!(
+            "with --ha, the shard and the API server cannot change at run time, because they determine the Lease: \
+             {reason}; undo the change, or restart the exporter"
+        );
         Err(problem.into())
     }
 
@@ -371,8 +379,12 @@ impl Program {
             let mut instance = Instance::start(metrics, source, leadership).await?;
             // If the source is manifests, the new instance has no objects until it has read all manifests.
             instance.loaded().await;
-            // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout.
-            wait_for_coverage(&old, &instance).await;
+            // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout,
+            // unless the old instance cannot reach its API server.
+            let is_other_server = !self.configuration.has_same_server(&new);
+            let patience = Patience::new(is_other_server, options.source.readiness_deadline);
+            let pending = self.app.telemetry.refusals.pending();
+            wait_for_coverage(&old, &instance, patience, &pending).await;
             instance.take_over(&old);
             Arc::new(instance)
         };

@@ -1,5 +1,6 @@
 //! [`Coverage`]: which resources an instance serves completely, and which resources still lack objects.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth, ResourceState};
@@ -9,12 +10,14 @@ use kube_state_metrics::source::health::{FeedHealth, FeedOrigin, ResourceHealth,
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Coverage {
     pub(crate) covered: Vec<ResourceScope>,
+    /// The scopes in `covered` whose watches fail now. The stored objects of these scopes may be out of date.
+    pub(crate) failing: Vec<ResourceScope>,
     /// The scopes whose lists are not complete. Scopes that the API server refuses to list are not included.
     pub(crate) uncovered: Vec<UncoveredScope>,
 }
 
 /// The objects of a resource in one namespace or in all namespaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ResourceScope {
     pub(crate) resource: String,
     /// The namespace; `None` for all namespaces.
@@ -37,18 +40,22 @@ impl Coverage {
         let uncovered = |health| uncovered_scopes(health, refused_for);
         Self {
             covered: resources.iter().flat_map(covered_scopes).collect(),
+            failing: resources.iter().flat_map(failing_scopes).collect(),
             uncovered: resources.iter().flat_map(uncovered).collect(),
         }
     }
 
     /// The scopes whose lists are complete in `self` but not in `next`. If `next` replaced `self` now, the objects of
-    /// these scopes would be missing.
-    pub(crate) fn lost_in(&self, next: Self) -> Vec<UncoveredScope> {
+    /// these scopes would be missing. The scopes in `abandoned` do not count as complete in `self`.
+    pub(crate) fn lost_in(
+        &self,
+        next: Self,
+        abandoned: &HashSet<ResourceScope>,
+    ) -> Vec<UncoveredScope> {
+        let served = self.covered.iter().filter(|own| !abandoned.contains(own));
+        let served: Vec<_> = served.collect();
         let mut lost = next.uncovered;
-        lost.retain(|uncovered| {
-            let mut covered = self.covered.iter();
-            covered.any(|covered| covered.overlaps(&uncovered.scope))
-        });
+        lost.retain(|uncovered| served.iter().any(|own| own.overlaps(&uncovered.scope)));
         lost
     }
 }
@@ -88,18 +95,37 @@ impl fmt::Display for UncoveredScope {
     }
 }
 
+/// Returns the scopes of a resource whose lists are complete, one for each feed.
 fn covered_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
-    let mut covered = Vec::new();
-    if health.complete {
-        covered.push(ResourceScope::all_namespaces(health.resource.clone()));
-    }
     // A resource is incomplete until its store serves its lists. If all lists are complete but not served yet, no scope
     // of the resource counts as covered.
-    if !health.feeds.iter().all(|feed| feed.complete) {
-        let complete = health.feeds.iter().filter(|feed| feed.complete);
-        covered.extend(complete.map(|feed| ResourceScope::of(health, feed)));
+    if health.feeds.iter().all(|feed| feed.complete) && !health.complete {
+        return Vec::new();
     }
-    covered
+    if health.feeds.is_empty() {
+        return vec![ResourceScope::all_namespaces(health.resource.clone())];
+    }
+    let complete = health.feeds.iter().filter(|feed| feed.complete);
+    complete
+        .map(|feed| ResourceScope::of(health, feed))
+        .collect()
+}
+
+/// Returns the scopes of a resource whose lists are complete, but whose requests fail now. Manifests never fail: if a
+/// file is missing, its objects are gone.
+fn failing_scopes(health: &ResourceHealth) -> Vec<ResourceScope> {
+    let is_watched = health.source == FeedOrigin::Watched;
+    let fails = |feed: &&FeedHealth| {
+        let is_failing = matches!(
+            feed.state,
+            ResourceState::Failing(_) | ResourceState::Stopped
+        );
+        is_watched && feed.complete && is_failing
+    };
+    let failing = health.feeds.iter().filter(fails);
+    failing
+        .map(|feed| ResourceScope::of(health, feed))
+        .collect()
 }
 
 /// Returns after how many seconds of refusals [`Coverage::uncovered`] no longer contains a scope. An API server that
@@ -146,6 +172,8 @@ fn reason(state: ResourceState, error: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube_state_metrics::source::health::FailureReason;
+
     use super::*;
 
     fn scope(resource: &str, namespace: &str) -> ResourceScope {
@@ -178,10 +206,49 @@ mod tests {
                 ..Coverage::default()
             };
             assert_eq!(
-                !old.lost_in(new).is_empty(),
+                !old.lost_in(new.clone(), &HashSet::new()).is_empty(),
                 expected,
                 "{covered} of {of:?}, {uncovered} of {within:?}"
             );
+            let abandoned = HashSet::from([scope(covered, of)]);
+            assert!(old.lost_in(new, &abandoned).is_empty());
+        }
+    }
+
+    #[test]
+    fn only_watches_whose_requests_fail_now_are_failing() {
+        let unreachable = ResourceState::Failing(FailureReason::Unreachable);
+        let (watched, manifests) = (FeedOrigin::Watched, FeedOrigin::Manifests);
+        for (source, state, complete, is_failing) in [
+            (watched, unreachable, true, true),
+            (watched, ResourceState::Stopped, true, true),
+            (watched, ResourceState::Synced, true, false),
+            (watched, unreachable, false, false),
+            (manifests, unreachable, true, false),
+            (manifests, ResourceState::Stopped, true, false),
+        ] {
+            let feed = |namespace: &str, state, complete| {
+                let mut feed = FeedHealth::default();
+                feed.namespace = Some(namespace.to_owned());
+                (feed.state, feed.complete) = (state, complete);
+                feed
+            };
+            let mut health = ResourceHealth::default();
+            (health.source, health.resource) = (source, "pods".to_owned());
+            health.complete = complete;
+            health.feeds = vec![
+                feed("a", ResourceState::Synced, true),
+                feed("b", state, complete),
+            ];
+            let coverage = Coverage::of(&[health]);
+            let b = scope("pods", "b");
+            let failing = if is_failing {
+                vec![b.clone()]
+            } else {
+                Vec::new()
+            };
+            assert_eq!(coverage.failing, failing, "{source:?} {state:?}");
+            assert_eq!(coverage.covered.contains(&b), complete);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster;
+use crate::cluster::{self, ServerIdentity};
 use crate::file_limits;
 use crate::file_watcher::FileWatcher;
 use crate::options::{
@@ -238,18 +238,38 @@ impl Configuration {
 
     /// Whether both configurations have the same API server.
     pub(crate) fn has_same_server(&self, other: &Self) -> bool {
-        let (source, others) = (&self.options.source, &other.options.source);
-        let is_named = || self.server().is_some() && self.server() == other.server();
-        source.apiserver == others.apiserver
-            && source.kubeconfig == others.kubeconfig
-            && (self.kubeconfig == other.kubeconfig || is_named())
+        self.server_change(other).is_none()
     }
 
-    /// The URL of the API server in the kubeconfig. Only the URL is compared, because the client itself renews changed
-    /// credentials.
-    fn server(&self) -> Option<String> {
-        let contents = self.kubeconfig.iter().map(|file| file.content.as_deref());
-        cluster::server_url(contents.collect::<Option<Vec<_>>>()?)
+    /// Returns the reason why `new` leads to another API server; `None` if both configurations have the same API server.
+    /// The client itself renews changed credentials for the same server.
+    pub(crate) fn server_change(&self, new: &Self) -> Option<String> {
+        let (source, other) = (&self.options.source, &new.options.source);
+        if source.apiserver != other.apiserver {
+            return Some("--apiserver has changed".to_owned());
+        }
+        if source.kubeconfig != other.kubeconfig {
+            return Some("--kubeconfig has changed".to_owned());
+        }
+        if self.kubeconfig == new.kubeconfig {
+            return None;
+        }
+        match (self.server(), new.server()) {
+            (Some(server), Some(other)) => {
+                let change = server.change_to(&other)?;
+                Some(format!("{change} in the kubeconfig has changed"))
+            }
+            _ => Some("the kubeconfig is incomplete, or names no API server".to_owned()),
+        }
+    }
+
+    /// The API server in the kubeconfig; `None` if a file of the kubeconfig is unreadable, or names no server.
+    fn server(&self) -> Option<ServerIdentity> {
+        let files = self.kubeconfig.iter();
+        let files = files.map(|file| Some((&*file.path, file.content.as_deref()?)));
+        let url = self.options.source.apiserver.as_ref();
+        let url = url.map(ToString::to_string);
+        ServerIdentity::of_kubeconfigs(files.collect::<Option<Vec<_>>>()?, url)
     }
 
     /// Updates the metrics about files, so that they show which files are in use. The files of this configuration are

@@ -1,6 +1,7 @@
 //! Waits before a new instance replaces the old instance. In this file, a *scope* is a resource in one namespace or in
 //! all namespaces.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::instance::Instance;
-use crate::instance::coverage::UncoveredScope;
+use crate::instance::coverage::{ResourceScope, UncoveredScope};
+use crate::telemetry::PendingChange;
 
 /// The maximum time for which the new instance waits for scopes that the old instance does not serve.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
@@ -16,20 +18,93 @@ const GRACE_PERIOD: Duration = Duration::from_secs(10);
 const WARN_AFTER: Duration = Duration::from_secs(30);
 /// The interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// The time of [`Patience::WhileFollowed`] if `--readiness-deadline` is disabled: the default of this option.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(55);
+
+/// How long the new instance waits for a scope that the old instance serves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Patience {
+    /// There is no limit. If the server of both instances does not answer, the old instance still serves objects that
+    /// the new instance cannot list.
+    Unlimited,
+    /// The instances have different API servers. The new instance waits until the requests of the old instance for the
+    /// scope have failed for this time.
+    WhileFollowed(Duration),
+}
+
+/// The scopes whose requests fail in the old instance, and the times since when they fail.
+#[derive(Debug, Default)]
+struct FailingSince(HashMap<ResourceScope, Instant>);
+
+// === impl Patience ===
+
+impl Patience {
+    /// `readiness_deadline` is the value of `--readiness-deadline`; zero means no deadline.
+    pub(crate) fn new(is_other_server: bool, readiness_deadline: Duration) -> Self {
+        match (is_other_server, readiness_deadline) {
+            (false, _) => Self::Unlimited,
+            (true, Duration::ZERO) => Self::WhileFollowed(DEFAULT_DEADLINE),
+            (true, deadline) => Self::WhileFollowed(deadline),
+        }
+    }
+}
+
+// === impl FailingSince ===
+
+impl FailingSince {
+    /// Records which scopes fail now, and returns the scopes that have failed for longer than `time`.
+    fn longer_than(
+        &mut self,
+        time: Duration,
+        failing: Vec<ResourceScope>,
+    ) -> HashSet<ResourceScope> {
+        let mut before = std::mem::take(&mut self.0);
+        let since = |scope| (before.remove(&scope).unwrap_or_else(Instant::now), scope);
+        let failing = failing.into_iter().map(since);
+        self.0 = failing.map(|(since, scope)| (scope, since)).collect();
+        let long = self.0.iter().filter(|(_, since)| since.elapsed() > time);
+        long.map(|(scope, _)| scope.clone()).collect()
+    }
+}
 
 /// Waits until `new` can replace `old` without missing metrics.
 ///
 /// For each scope that `old` serves, the function waits until the list of the scope is complete in `new`, or until the
-/// API server refuses to list the scope. For other scopes, the function waits only for [`GRACE_PERIOD`].
-pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
-    let lost = || old.coverage().lost_in(new.coverage());
-    wait_until_nothing_is_lost(new.settled(), lost, |lost| {
-        let lost = list(lost);
-        tracing::warn!(
-            "the changed configuration is not used yet, because metrics would be missing for {lost}; the \
-             previous configuration stays in use until these metrics are complete"
-        );
-    })
+/// API server refuses to list the scope. With [`Patience::WhileFollowed`], the wait for a scope also ends when `old` has
+/// not been able to follow the scope for some time, which begins after [`GRACE_PERIOD`]. For other scopes, the function
+/// waits only for [`GRACE_PERIOD`]. While the function waits for scopes that `old` serves, `pending` shows these scopes.
+pub(crate) async fn wait_for_coverage(
+    old: &Instance,
+    new: &Instance,
+    patience: Patience,
+    pending: &PendingChange,
+) {
+    let mut failing = FailingSince::default();
+    let lost = || {
+        let (old, new) = (old.coverage(), new.coverage());
+        let mut abandoned = match patience {
+            Patience::Unlimited => HashSet::new(),
+            Patience::WhileFollowed(time) => failing.longer_than(time, old.failing.clone()),
+        };
+        // If the new instance has no objects at all, the outdated objects of the old instance are better than none. The
+        // URL of the new server may be wrong.
+        if new.covered.is_empty() {
+            abandoned.clear();
+        }
+        old.lost_in(new, &abandoned)
+    };
+    wait_until_nothing_is_lost(
+        new.settled(),
+        lost,
+        |lost| pending.waits_for(list(lost)),
+        |lost| {
+            let lost = list(lost);
+            tracing::warn!(
+                "the changed configuration is not used yet, because metrics would be missing for {lost}; the \
+                 previous configuration stays in use until these metrics are complete"
+            );
+        },
+    )
     .await;
     let uncovered = new.coverage().uncovered;
     if !uncovered.is_empty() {
@@ -43,10 +118,11 @@ pub(crate) async fn wait_for_coverage(old: &Instance, new: &Instance) {
 
 /// Waits until the list of each scope is complete, or the API server refuses to list the scope. After [`GRACE_PERIOD`],
 /// waits only for the scopes that `lost` returns. Without this wait, their metrics would be missing after the
-/// replacement. If the wait is long, calls `warn` once.
+/// replacement. Calls `show` after each check of these scopes. If the wait is long, calls `warn` once.
 async fn wait_until_nothing_is_lost(
     settled: impl Future<Output = ()>,
-    lost: impl Fn() -> Vec<UncoveredScope>,
+    mut lost: impl FnMut() -> Vec<UncoveredScope>,
+    show: impl Fn(&[UncoveredScope]),
     warn: impl FnOnce(&[UncoveredScope]),
 ) {
     let start = Instant::now();
@@ -66,6 +142,7 @@ async fn wait_until_nothing_is_lost(
         if lost.is_empty() {
             return;
         }
+        show(&lost);
         if start.elapsed() >= WARN_AFTER
             && let Some(warn) = warn.take()
         {
@@ -84,10 +161,9 @@ mod tests {
     use std::cell::Cell;
     use std::future::pending;
 
-    use tokio::time::{sleep, timeout};
+    use tokio::time::{advance, sleep, timeout};
 
     use super::*;
-    use crate::instance::coverage::ResourceScope;
 
     fn uncovered(resource: &str, namespace: &str) -> UncoveredScope {
         UncoveredScope {
@@ -104,11 +180,12 @@ mod tests {
         let start = Instant::now();
         let settled = sleep(Duration::from_secs(2));
         let lost = || vec![uncovered("pods", "")];
-        wait_until_nothing_is_lost(settled, lost, |_| panic!("warned")).await;
+        let never = |_: &[UncoveredScope]| panic!("waits for lost scopes");
+        wait_until_nothing_is_lost(settled, lost, never, never).await;
         assert_eq!(start.elapsed(), Duration::from_secs(2));
 
         let start = Instant::now();
-        wait_until_nothing_is_lost(pending(), Vec::new, |_| panic!("warned")).await;
+        wait_until_nothing_is_lost(pending(), Vec::new, never, never).await;
         assert_eq!(start.elapsed(), GRACE_PERIOD);
     }
 
@@ -121,13 +198,55 @@ mod tests {
             _ => Vec::new(),
         };
         let warn = |lost: &[UncoveredScope]| warned.set(Some((start.elapsed(), list(lost))));
-        let wait = wait_until_nothing_is_lost(pending(), lost, warn);
+        let shown = Cell::new(Duration::ZERO);
+        let show = |_: &[UncoveredScope]| shown.set(start.elapsed());
+        let wait = wait_until_nothing_is_lost(pending(), lost, show, warn);
         let waited = timeout(Duration::from_secs(60), wait).await;
         assert!(waited.is_err(), "there would be a gap");
         let listed = "pods of namespace a (listing), nodes (listing)".to_owned();
         assert_eq!(warned.take(), Some((WARN_AFTER, listed)));
 
-        wait_until_nothing_is_lost(pending(), lost, |_| {}).await;
+        wait_until_nothing_is_lost(pending(), lost, show, |_| {}).await;
         assert_eq!(start.elapsed(), Duration::from_secs(90));
+        assert!(
+            shown.get() >= Duration::from_secs(89),
+            "shown at each check"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scope_is_abandoned_when_its_requests_have_failed_for_the_whole_time() {
+        let second = Duration::from_secs(1);
+        let scope = |resource: &str| uncovered(resource, "").scope;
+        let mut failing = FailingSince::default();
+        let mut after = |resources: &[&str]| {
+            let failing = failing.longer_than(
+                10 * second,
+                resources.iter().map(|own| scope(own)).collect(),
+            );
+            let mut names: Vec<_> = failing.into_iter().map(|own| own.resource).collect();
+            names.sort_unstable();
+            names
+        };
+        assert!(after(&["nodes", "pods"]).is_empty());
+        advance(9 * second).await;
+        // A success in between starts the time again.
+        assert!(after(&["nodes"]).is_empty());
+        advance(2 * second).await;
+        assert_eq!(after(&["nodes", "pods"]), ["nodes"]);
+        advance(10 * second).await;
+        assert_eq!(after(&["nodes", "pods"]), ["nodes"]);
+        advance(second).await;
+        assert_eq!(after(&["nodes", "pods"]), ["nodes", "pods"]);
+        assert!(after(&[]).is_empty());
+    }
+
+    #[test]
+    fn only_with_another_server_the_patience_is_limited() {
+        let (zero, two) = (Duration::ZERO, Duration::from_secs(2));
+        assert_eq!(Patience::new(false, two), Patience::Unlimited);
+        assert_eq!(Patience::new(true, two), Patience::WhileFollowed(two));
+        let default = Patience::WhileFollowed(DEFAULT_DEADLINE);
+        assert_eq!(Patience::new(true, zero), default);
     }
 }

@@ -1,4 +1,5 @@
-//! The reasons why the exporter does not use the current content of configuration files.
+//! The reasons why the exporter does not use the current content of configuration files: the exporter has refused the
+//! content, or the new configuration still lacks objects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +9,31 @@ use parking_lot::Mutex;
 
 use crate::humanize::span;
 
-/// The configurations that the exporter has refused, one for each variant of `Changed`. A clone is another handle to
-/// the same data.
+/// The configurations that the exporter has refused, one for each variant of `Changed`, and the configuration that
+/// waits until it is complete. A clone is another handle to the same data.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refusals(Arc<Mutex<BTreeMap<Changed, Refusal>>>);
+pub(crate) struct Refusals(Arc<Mutex<Unused>>);
+
+#[derive(Debug, Default)]
+struct Unused {
+    refused: BTreeMap<Changed, Refusal>,
+    pending: Option<Pending>,
+}
+
+/// A configuration that replaces the running configuration when its metrics are complete.
+#[derive(Debug)]
+struct Pending {
+    since: Instant,
+    /// The resources and namespaces whose metrics are not complete, and the reasons.
+    scopes: String,
+}
+
+/// A changed configuration that waits until it is complete. When this value is dropped, the wait has ended.
+#[derive(Debug)]
+pub(crate) struct PendingChange {
+    refusals: Refusals,
+    since: Instant,
+}
 
 /// The configuration files that the exporter reloads together. The options file names the file of custom resources, so
 /// these two files are reloaded together.
@@ -37,25 +59,57 @@ impl Refusals {
     pub(crate) fn refused(&self, changed: Changed, error: String) {
         let since = Instant::now();
         let refusal = Refusal { error, since };
-        self.0.lock().insert(changed, refusal);
+        self.0.lock().refused.insert(changed, refusal);
     }
 
     /// Records that the current content of these files is in use.
     pub(crate) fn used(&self, changed: Changed) {
-        self.0.lock().remove(&changed);
+        self.0.lock().refused.remove(&changed);
     }
 
-    /// Returns a line for each configuration that the exporter has refused.
+    /// Records that a changed configuration waits from now on. The lines show the wait after the first call of
+    /// [`PendingChange::waits_for`].
+    pub(crate) fn pending(&self) -> PendingChange {
+        PendingChange {
+            refusals: self.clone(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Returns a line for each configuration that the exporter has refused, and for the configuration that waits.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let refusals = self.0.lock();
-        let lines = refusals.values().map(|refusal| {
+        let unused = self.0.lock();
+        let refused = unused.refused.values().map(|refusal| {
             let since = span(refusal.since.elapsed().as_secs_f64());
             format!(
                 "the changed configuration is not used (refused {since} ago): {}",
                 refusal.error
             )
         });
-        lines.collect()
+        let pending = unused.pending.iter().map(|pending| {
+            let since = span(pending.since.elapsed().as_secs_f64());
+            format!(
+                "the changed configuration is not used yet (waiting for {since}), because metrics would be missing for {}",
+                pending.scopes
+            )
+        });
+        refused.chain(pending).collect()
+    }
+}
+
+// === impl PendingChange ===
+
+impl PendingChange {
+    /// Records the resources and namespaces for which the configuration waits now.
+    pub(crate) fn waits_for(&self, scopes: String) {
+        let since = self.since;
+        self.refusals.0.lock().pending = Some(Pending { since, scopes });
+    }
+}
+
+impl Drop for PendingChange {
+    fn drop(&mut self) {
+        self.refusals.0.lock().pending = None;
     }
 }
 
@@ -82,6 +136,24 @@ mod tests {
         refusals.used(Changed::Options);
         assert!(refusals.lines()[0].contains("w.yaml"));
         refusals.used(Changed::Web);
+        assert!(refusals.lines().is_empty());
+    }
+
+    #[test]
+    fn a_configuration_that_waits_is_shown_until_the_wait_ends() {
+        let refusals = Refusals::default();
+        let pending = refusals.pending();
+        assert!(refusals.lines().is_empty());
+        pending.waits_for("pods (listing)".to_owned());
+        pending.waits_for("nodes (server error: no)".to_owned());
+        let lines = refusals.lines();
+        let start = "the changed configuration is not used yet (waiting for ";
+        assert!(lines[0].starts_with(start), "{lines:?}");
+        assert!(
+            lines[0].ends_with(" missing for nodes (server error: no)"),
+            "{lines:?}"
+        );
+        drop(pending);
         assert!(refusals.lines().is_empty());
     }
 }

@@ -51,6 +51,8 @@ struct State {
     hinting: Mutex<Vec<String>>,
     /// Whether the server omits the bookmark that ends a streaming list.
     endless: AtomicBool,
+    /// Whether the server closes every connection.
+    is_stopped: AtomicBool,
     /// Names of resources for which the response is 500.
     broken: Mutex<Vec<String>>,
     /// The responses that tests set with `say`, by the name of the resource.
@@ -116,6 +118,9 @@ impl Api {
         // The threads of this server end with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if own.is_stopped.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let state = Arc::clone(&own);
                 let copy = stream.try_clone().unwrap();
                 state.connections.lock().unwrap().push(copy);
@@ -262,6 +267,12 @@ impl Api {
         for connection in self.state.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
+    }
+
+    /// Closes all connections, and closes each new connection from now on.
+    pub fn stop(&self) {
+        self.state.is_stopped.store(true, Ordering::Relaxed);
+        self.cut();
     }
 
     /// Closes all connections, waits for a request on a new connection, and returns the requests on new connections.

@@ -40,6 +40,7 @@ mod logins;
 mod messages;
 mod migration;
 mod nesting;
+mod other_server;
 mod own_metrics;
 mod prometheus;
 mod promtool;

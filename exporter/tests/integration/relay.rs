@@ -16,7 +16,11 @@ pub struct Relay {
     /// The host and the port of the proxy.
     pub address: String,
     asked: Arc<Mutex<Vec<String>>>,
+    route: Route,
 }
+
+/// The port to which a proxy connects; `None` for the port that the client names.
+type Route = Arc<Mutex<Option<u16>>>;
 
 /// The protocol and the behaviour of a proxy.
 #[derive(Clone)]
@@ -35,8 +39,8 @@ impl Relay {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let asked = Arc::default();
-        let own = Arc::clone(&asked);
+        let (asked, route) = (Arc::default(), Route::default());
+        let (own, to) = (Arc::clone(&asked), Arc::clone(&route));
         // The thread of the proxy ends with the test process.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,11 +49,22 @@ impl Relay {
             runtime.unwrap().block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, speaks.clone(), Arc::clone(&own)));
+                    let (own, to) = (Arc::clone(&own), *to.lock().unwrap());
+                    tokio::spawn(serve(stream, speaks.clone(), own, to));
                 }
             });
         });
-        Self { address, asked }
+        Self {
+            address,
+            asked,
+            route,
+        }
+    }
+
+    /// Makes the proxy connect to the server with this URL from now on, whatever server the client names.
+    pub fn lead_to(&self, url: &str) {
+        let port = url.rsplit(':').next().unwrap();
+        *self.route.lock().unwrap() = Some(port.parse().unwrap());
     }
 
     /// Returns the requests until now. The text of an HTTP request consists of the first line and the credentials for
@@ -59,20 +74,20 @@ impl Relay {
     }
 }
 
-async fn serve(stream: TcpStream, speaks: Speaks, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(stream: TcpStream, speaks: Speaks, asked: Arc<Mutex<Vec<String>>>, to: Option<u16>) {
     // The result is ignored, because a client may close the connection at any time.
     let _ = match speaks {
-        Speaks::Http => http(stream, &asked).await,
+        Speaks::Http => http(stream, &asked, to).await,
         Speaks::Https(config) => match TlsAcceptor::from(config).accept(stream).await {
-            Ok(stream) => http(stream, &asked).await,
+            Ok(stream) => http(stream, &asked, to).await,
             Err(error) => Err(error),
         },
-        Speaks::Socks5 => socks(stream, &asked).await,
+        Speaks::Socks5 => socks(stream, &asked, to).await,
         Speaks::Refusal(code) => refuse(stream, code, &asked).await,
     };
 }
 
-async fn http<S>(mut stream: S, asked: &Mutex<Vec<String>>) -> io::Result<()>
+async fn http<S>(mut stream: S, asked: &Mutex<Vec<String>>, to: Option<u16>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -80,7 +95,7 @@ where
     note(&head, asked);
     let target = head.split(' ').nth(1).unwrap();
     if head.starts_with("CONNECT ") {
-        let mut server = connect(target).await?;
+        let mut server = connect(target, to).await?;
         stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
         copy_bidirectional(&mut stream, &mut server).await?;
         return Ok(());
@@ -88,7 +103,7 @@ where
     // The client sends the request itself to the proxy, without `CONNECT`. Further forwarded requests follow on the
     // same connection.
     let (authority, _) = split_url(target);
-    let server = connect(authority).await?;
+    let server = connect(authority, to).await?;
     let (mut from_server, mut to_server) = server.into_split();
     let (mut from_client, mut to_client) = tokio::io::split(stream);
     let responses = tokio::spawn(async move {
@@ -117,7 +132,11 @@ where
     Ok(())
 }
 
-async fn socks(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+async fn socks(
+    mut stream: TcpStream,
+    asked: &Mutex<Vec<String>>,
+    to: Option<u16>,
+) -> io::Result<()> {
     assert_eq!(stream.read_u8().await?, 5);
     let methods = read_text(&mut stream).await?;
     let mut user = String::new();
@@ -139,7 +158,7 @@ async fn socks(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> io::Result<
     };
     let target = format!("{host}:{}", stream.read_u16().await?);
     asked.lock().unwrap().push(format!("{user}{target}"));
-    let mut server = connect(&target).await?;
+    let mut server = connect(&target, to).await?;
     stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
     copy_bidirectional(&mut stream, &mut server).await?;
     Ok(())
@@ -151,10 +170,11 @@ async fn refuse(mut stream: TcpStream, code: u16, asked: &Mutex<Vec<String>>) ->
     stream.write_all(answer.as_bytes()).await
 }
 
-/// Connects to the loopback address, on the port of `HOST:PORT`.
-async fn connect(target: &str) -> io::Result<TcpStream> {
+/// Connects to the loopback address, on the port `to`, or else on the port of `HOST:PORT`.
+async fn connect(target: &str, to: Option<u16>) -> io::Result<TcpStream> {
     let (_, port) = target.rsplit_once(':').unwrap();
-    TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await
+    let port = to.unwrap_or_else(|| port.parse().unwrap());
+    TcpStream::connect(("127.0.0.1", port)).await
 }
 
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
