@@ -126,7 +126,8 @@ impl PlanFamily {
         self.selected_repeats.step(reader, &self.columns)
     }
 
-    /// Returns the number of repeated samples that the last search in all rows found. This method does not start a new search.
+    /// Returns the number of repeated samples that the last search in all rows found. This method does not start a new
+    /// search.
     #[cfg(feature = "prometheus")]
     pub(crate) fn last_repeats(&self) -> usize {
         self.repeats.last_len()

@@ -75,8 +75,8 @@ enum Progress {
 pub(super) struct RepeatsReader {
     rows: SearchedRows,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search in which the reader makes steps. The search may belong to older or newer snapshots than the reader, or
-    /// to another selection. Then the reader first completes this search, and begins a search for its own rows.
+    /// The search in which the reader makes steps. The search may belong to older or newer snapshots than the reader,
+    /// or to another selection. Then the reader first completes this search, and begins a search for its own rows.
     search: Option<Arc<SharedSearch>>,
 }
 

@@ -24,10 +24,11 @@ use crate::humanize::counted;
 /// If a manifest cannot be read for a temporary reason, or has become empty, the manifests are read again after this
 /// time.
 const RETRY: Duration = Duration::from_secs(10);
-/// The new content of a changed manifest is used when the file has not changed for this time. Before that, a program may
-/// still be writing the file.
+/// The new content of a changed manifest is used when the file has not changed for this time. Before that, a program
+/// may still be writing the file.
 const UNCHANGED_FOR: Duration = Duration::from_secs(1);
-/// The new content of a manifest is used at the latest this time after the first change, even if the file still changes.
+/// The new content of a manifest is used at the latest this time after the first change, even if the file still
+/// changes.
 const LONGEST_CHANGE: Duration = Duration::from_secs(30);
 /// The maximum number of problems of the same type that are logged after a reading. For example, a change of
 /// permissions may make thousands of files unreadable.

@@ -88,8 +88,8 @@ impl PendingChange {
 // === impl HoldTimes ===
 
 impl HoldTimes {
-    /// Whether the content of a file is used, or its previous objects stay. `used` is the version whose content was used
-    /// last, and `version` is the version of now.
+    /// Whether the content of a file is used, or its previous objects stay. `used` is the version whose content was
+    /// used last, and `version` is the version of now.
     pub(super) fn uses(
         self,
         used: FileVersion,

@@ -110,13 +110,14 @@ impl ManifestFeed {
 
     /// Lets the previous objects of a changed file stay while a program may still be writing the file.
     ///
-    /// By default, [`reload`](Self::reload) uses the new content of each file at once. But a program can write a file in
-    /// place, that is without a rename. Then the file can be valid but incomplete for a moment, for example a YAML list
-    /// without its last items. With this setting, `reload` uses the new content of a file only in the following cases:
+    /// By default, [`reload`](Self::reload) uses the new content of each file at once. But a program can write a file
+    /// in place, that is without a rename. Then the file can be valid but incomplete for a moment, for example a YAML
+    /// list without its last items. With this setting, `reload` uses the new content of a file only in the following
+    /// cases:
     ///
     /// * The size and the modification time of the file have not changed for the time `unchanged_for`. The host must
-    ///   call `reload` at least twice: the first call detects the change. [`LoadReport::changing`] shows whether another
-    ///   call is necessary.
+    ///   call `reload` at least twice: the first call detects the change. [`LoadReport::changing`] shows whether
+    ///   another call is necessary.
     /// * The first change was detected at least the time `at_most` ago. So a file that changes all the time is still
     ///   read.
     /// * Another file has replaced the file, for example by a rename.

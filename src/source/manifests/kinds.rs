@@ -44,9 +44,9 @@ struct Collector<'a> {
 impl Kinds {
     /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions.
     ///
-    /// `files` contains the state of the files at the last reading, the paths to read, and the time of the reading. If the objects of a file
-    /// stay from the last reading, the kinds of the file also stay. This method does not report files that cannot be
-    /// read, because they are reported when the objects are loaded.
+    /// `files` contains the state of the files at the last reading, the paths to read, and the time of the reading. If
+    /// the objects of a file stay from the last reading, the kinds of the file also stay. This method does not report
+    /// files that cannot be read, because they are reported when the objects are loaded.
     pub(super) fn update(
         &mut self,
         files: (&FileStates, &[PathBuf], Instant),

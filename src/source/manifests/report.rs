@@ -29,9 +29,9 @@ pub struct LoadReport {
     /// their resource.
     pub not_registered: usize,
     /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
-    /// has become empty, or [may still change](Self::changing). It also stays if its file is missing and [`paths_changed`](Self::paths_changed) is true, or
-    /// if the source names the path of its file or directory, but this path does not exist any more. Objects that only
-    /// provide joined labels also count.
+    /// has become empty, or [may still change](Self::changing). It also stays if its file is missing and
+    /// [`paths_changed`](Self::paths_changed) is true, or if the source names the path of its file or directory, but
+    /// this path does not exist any more. Objects that only provide joined labels also count.
     pub kept: usize,
     /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]

@@ -867,6 +867,7 @@ fn a_text_is_not_used_if_its_file_changes_while_it_is_read() {
 
 /// Reads the files of a directory at a time. Returns the names of the files that were read, and the names of the files
 /// whose objects stay.
+#[cfg(unix)]
 fn read_at(states: &mut FileStates, root: &Path, now: Instant) -> (String, String) {
     let mut sink = ChangingSink {
         change: None,
