@@ -1,7 +1,8 @@
 //! [`RunCursor`]: an exposition as runs of rows, in the order in which they are written.
 //!
 //! The header of a family is the text before its samples: `# HELP` and `# TYPE`. A sample *repeats* an earlier series
-//! if an earlier sample of the family has the same labels; a repeated sample is not written.
+//! if an earlier sample of the family has the same labels, and the filter includes both; a repeated sample is not
+//! written.
 //!
 //! The cursor works in steps: a step is a limited amount of work, after which the caller can let other tasks run.
 
@@ -358,7 +359,9 @@ impl RunCursor {
         }
         let snapshots = self.exposition.snapshots();
         let reader = (self.search).get_or_insert_with(|| family.read_repeats(snapshots));
-        let (repeated, is_known) = match family.step_repeats(reader) {
+        let exposition = &self.exposition;
+        let step = family.step_repeats(reader, || exposition.selection(family));
+        let (repeated, is_known) = match step {
             ReadStep::Known(repeated) => (repeated, true),
             ReadStep::Found(repeated) => (repeated, false),
             ReadStep::Pause => return None,

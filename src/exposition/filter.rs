@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::family_rows::FamilyRows;
 use crate::resource::ResourceInfo;
 
 /// The resources, namespaces and families that an exposition includes. The default includes all.
@@ -99,12 +100,17 @@ impl ExpositionFilter {
     }
 
     /// Whether the filter includes the object with this key (`namespace/name` or `name`).
-    pub(super) fn includes_key(&self, key: &str) -> bool {
+    fn includes_key(&self, key: &str) -> bool {
         let Some(names) = &self.namespaces else {
             return true;
         };
         let namespace = key.split_once('/').map(|(namespace, _)| namespace);
         namespace.is_some_and(|namespace| names.contains(namespace))
+    }
+
+    /// Whether the filter includes the object of a row.
+    pub(super) fn includes_row(&self, rows: &FamilyRows<'_>, row: usize) -> bool {
+        !self.has_namespaces() || self.includes_key(rows.page.key(row))
     }
 
     /// Whether the filter selects namespaces. If it does, it can include some objects of a resource and exclude others.

@@ -3,9 +3,14 @@
 //!
 //! A family can have millions of series, so a search has many short steps. Each exposition that needs the result is a
 //! *reader*. All readers of a family share one search ([`Repeats`]).
+//!
+//! The filter of an exposition can exclude the first sample of a series. Then the next included sample of the series is
+//! not a repeated sample of this exposition. So if a family has repeated samples, and the filter excludes some of its
+//! rows, the reader needs a second search, which reads only the included rows ([`Selection`]).
 
 mod repeated_samples;
 mod search;
+mod selection;
 mod series_hashes;
 mod series_reader;
 mod series_walk;
@@ -21,29 +26,38 @@ use super::family_column::FamilyColumn;
 use crate::store::StoreSnapshot;
 
 pub(super) use repeated_samples::RepeatedSamples;
+pub(super) use selection::Selection;
 
 /// The result of the last search for the repeated samples of a family, and the current search.
 ///
-/// There is at most one current search for each family. So the memory for searches does not grow with the number of
-/// readers.
+/// There is at most one current search. A family has one value of this type for searches in all rows, and another one
+/// for searches in selected rows. So the memory for searches does not grow with the number of readers.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The versions of the columns from which `samples` was computed.
-    revisions: Arc<[u64]>,
+    /// The rows from which `samples` was computed.
+    searched: SearchedRows,
     samples: Arc<RepeatedSamples>,
     /// The current search. Only its readers hold strong references, so when the last reader is dropped, the memory of
     /// the search is freed.
     running: Weak<SharedSearch>,
 }
 
+/// The rows that a search reads, and their state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct SearchedRows {
+    /// The versions of the columns.
+    revisions: Arc<[u64]>,
+    /// The rows that the search reads; `None` if it reads all rows.
+    selection: Option<Selection>,
+}
+
 /// A search that several readers share. Each reader makes some of the steps.
 #[derive(Debug)]
 struct SharedSearch {
-    /// The versions of the columns that the search reads.
-    revisions: Arc<[u64]>,
+    rows: SearchedRows,
     progress: Mutex<Progress>,
 }
 
@@ -59,10 +73,10 @@ enum Progress {
 /// A reader that needs the repeated samples of a family in these snapshots.
 #[derive(Debug)]
 pub(super) struct RepeatsReader {
-    revisions: Arc<[u64]>,
+    rows: SearchedRows,
     snapshots: Arc<[StoreSnapshot]>,
-    /// The search in which the reader makes steps. The search may belong to older or newer snapshots than the reader.
-    /// Then the reader first completes this search, and begins a search for its own snapshots.
+    /// The search in which the reader makes steps. The search may belong to older or newer snapshots than the reader,
+    /// or to another selection. Then the reader first completes this search, and begins a search for its own rows.
     search: Option<Arc<SharedSearch>>,
 }
 
@@ -93,7 +107,7 @@ impl Repeats {
             Some(search) => Arc::clone(search),
             None => {
                 let mut state = self.0.lock();
-                if state.revisions == reader.revisions {
+                if state.searched == reader.rows {
                     return ReadStep::Known(Arc::clone(&state.samples));
                 }
                 let search = state.running.upgrade().unwrap_or_else(|| {
@@ -109,7 +123,7 @@ impl Repeats {
         };
         self.finish(&search, &samples);
         reader.search = None;
-        match search.revisions == reader.revisions {
+        match search.rows == reader.rows {
             true => ReadStep::Found(samples),
             false => ReadStep::Pause,
         }
@@ -120,7 +134,7 @@ impl Repeats {
         let mut state = self.0.lock();
         if state.running.as_ptr() == Arc::as_ptr(search) {
             *state = State {
-                revisions: Arc::clone(&search.revisions),
+                searched: search.rows.clone(),
                 samples: Arc::clone(samples),
                 running: Weak::new(),
             };
@@ -133,11 +147,25 @@ impl Repeats {
 impl RepeatsReader {
     /// Creates a reader for these snapshots of a family. `revisions` are the versions of the columns in the snapshots.
     pub(super) fn new(revisions: Vec<u64>, snapshots: &Arc<[StoreSnapshot]>) -> Self {
-        Self {
+        let rows = SearchedRows {
             revisions: revisions.into(),
+            selection: None,
+        };
+        Self {
+            rows,
             snapshots: Arc::clone(snapshots),
             search: None,
         }
+    }
+
+    /// Whether the reader reads only selected rows.
+    pub(super) fn has_selection(&self) -> bool {
+        self.rows.selection.is_some()
+    }
+
+    /// Lets the reader read only these rows. The reader must have completed its search in all rows.
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.rows.selection = Some(selection);
     }
 }
 
@@ -145,10 +173,12 @@ impl RepeatsReader {
 
 impl SharedSearch {
     fn new(reader: &RepeatsReader, columns: &[FamilyColumn]) -> Self {
+        let selection = reader.rows.selection.as_ref();
+        let search = RepeatSearch::new(columns, &reader.snapshots, selection);
         Self {
-            revisions: Arc::clone(&reader.revisions),
+            rows: reader.rows.clone(),
             progress: Mutex::new(Progress::Running {
-                search: Box::new(RepeatSearch::new(columns, &reader.snapshots)),
+                search: Box::new(search),
                 snapshots: Arc::clone(&reader.snapshots),
             }),
         }
@@ -160,7 +190,9 @@ impl SharedSearch {
         let found = match &mut *progress {
             Progress::Done(samples) => Some(Arc::clone(samples)),
             Progress::Running { search, snapshots } => {
-                let samples = search.step(columns, snapshots).map(Arc::new);
+                let samples = search
+                    .step(columns, snapshots, self.rows.selection.as_ref())
+                    .map(Arc::new);
                 if let Some(samples) = &samples {
                     *progress = Progress::Done(Arc::clone(samples));
                 }

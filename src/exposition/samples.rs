@@ -90,8 +90,8 @@ impl<'a> FamilySamples<'a> {
         std::str::from_utf8(header).unwrap_or_default()
     }
 
-    /// The number of samples that the exposition does not contain, because another object has the same series. This
-    /// number does not depend on the filter of the exposition.
+    /// The number of samples that the exposition does not contain, because another object that the filter includes has
+    /// the same series.
     ///
     /// A family can have repeated series in three cases: the base labels do not identify the object, several collectors
     /// declare the family, or a sample has its own label with the name and the value of a joined label.
@@ -143,7 +143,7 @@ impl Exposition {
         let families =
             families.filter(|family| self.filter().includes_family(family.metadata().name()));
         let families = families.map(|family| {
-            let repeated = family.repeated_samples(self.snapshots());
+            let repeated = self.repeated_samples(family);
             FamilySamples::new(self, family, repeated)
         });
         families.filter(|family| family.samples().next().is_some())

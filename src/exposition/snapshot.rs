@@ -11,6 +11,8 @@ use super::format::Format;
 #[cfg(feature = "gzip")]
 use super::gzip::GzipCache;
 use super::plan::Plan;
+use super::plan_family::PlanFamily;
+use super::repeats::{RepeatedSamples, Selection};
 use crate::store::StoreSnapshot;
 
 /// One consistent snapshot of all stores. It can be written as text.
@@ -39,7 +41,7 @@ pub struct Exposition {
     plan: Arc<Plan>,
     snapshots: Arc<[StoreSnapshot]>,
     format: Format,
-    filter: ExpositionFilter,
+    filter: Arc<ExpositionFilter>,
     /// Further lines, which are written after the last family.
     appended: Vec<u8>,
     #[cfg(feature = "gzip")]
@@ -54,7 +56,7 @@ impl Exposition {
             snapshots: plan.snapshots(),
             plan,
             format,
-            filter,
+            filter: Arc::new(filter),
             appended: Vec::new(),
             #[cfg(feature = "gzip")]
             gzip: Arc::default(),
@@ -112,6 +114,23 @@ impl Exposition {
 
     /// Whether the filter includes the object of a row.
     pub(super) fn includes_row(&self, page: &FamilyRows<'_>, row: usize) -> bool {
-        !self.filter.has_namespaces() || self.filter.includes_key(page.page.key(row))
+        self.filter.includes_row(page, row)
+    }
+
+    /// Returns the rows of a family that the filter includes; `None` if it includes all rows that can have repeated
+    /// samples.
+    pub(super) fn selection(&self, family: &PlanFamily) -> Option<Selection> {
+        let columns = family.columns();
+        let mut searched = columns.iter().filter(|column| column.may_repeat);
+        let excludes_rows =
+            self.filter.has_namespaces() || searched.any(|column| !self.includes_column(column));
+        let columns = columns.iter().map(|column| self.includes_column(column));
+        excludes_rows.then(|| Selection::new(&self.filter, columns))
+    }
+
+    /// Returns the samples of a family that this exposition does not contain because an earlier included sample has the
+    /// same series. The method can search in all series of the family without a pause.
+    pub(super) fn repeated_samples(&self, family: &PlanFamily) -> Arc<RepeatedSamples> {
+        family.repeated_samples(&self.snapshots, || self.selection(family))
     }
 }

@@ -18,6 +18,8 @@
 //!   deleted.
 //! * Files were added, renamed or deleted during the reading. The objects of missing files stay until a reading during
 //!   which no paths change, or for three readings.
+//! * With [`ManifestFeed::hold_changes`], a program may still be writing a changed file. The objects of the file stay
+//!   until the file has not changed for some time.
 //!
 //! ```
 //! use kube_state_metrics::source::manifests::ManifestSource;
@@ -31,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod changing;
 pub(crate) mod documents;
 mod feed;
 #[cfg(feature = "custom-resources")]

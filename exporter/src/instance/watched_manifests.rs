@@ -24,6 +24,12 @@ use crate::humanize::counted;
 /// If a manifest cannot be read for a temporary reason, or has become empty, the manifests are read again after this
 /// time.
 const RETRY: Duration = Duration::from_secs(10);
+/// The new content of a changed manifest is used when the file has not changed for this time. Before that, a program
+/// may still be writing the file.
+const UNCHANGED_FOR: Duration = Duration::from_secs(1);
+/// The new content of a manifest is used at the latest this time after the first change, even if the file still
+/// changes.
+const LONGEST_CHANGE: Duration = Duration::from_secs(30);
 /// The maximum number of problems of the same type that are logged after a reading. For example, a change of
 /// permissions may make thousands of files unreadable.
 const MAX_LOGGED: usize = 20;
@@ -60,6 +66,7 @@ pub(super) async fn start(
     let recorder = ReadingRecorder::new(metrics, &registry)?;
     let (loaded, is_loaded) = watch::channel(false);
     let feed = ManifestSource::new(paths.clone()).open(metrics);
+    let feed = feed.hold_changes(UNCHANGED_FOR, LONGEST_CHANGE);
     let parts = SourceParts {
         description: "manifests".to_owned(),
         registry,
@@ -152,15 +159,16 @@ async fn read_and_follow(
     let Ok((feed, report)) = load(feed).await else {
         return;
     };
-    record_pace(&mut pace, start, &report);
+    record_pace(&mut pace, start, report.paths_changed);
     recorder.record(&report);
     loaded.send_replace(true);
     reload_on_change(file_watcher, pace, feed, recorder, &report).await;
 }
 
-/// Starts the pause after a reading. If paths have changed during the reading, the next reading begins soon.
-fn record_pace(pace: &mut ReloadPace, start: Instant, report: &LoadReport) {
-    if report.paths_changed {
+/// Starts the pause after a reading. `is_soon` states whether the next reading begins soon, because files have changed
+/// during the reading, or have begun to change.
+fn record_pace(pace: &mut ReloadPace, start: Instant, is_soon: bool) {
+    if is_soon {
         pace.record_changes();
     } else {
         pace.record(start);
@@ -175,12 +183,14 @@ async fn reload_on_change(
     first: &LoadReport,
 ) {
     let (mut is_partial, mut paths_changed) = (first.is_partial, first.paths_changed);
+    let mut is_changing = false;
     loop {
         // If paths have changed, only the pace determines when the files are read again.
         let retry = if paths_changed { Duration::ZERO } else { RETRY };
         tokio::select! {
             () = file_watcher.changed() => {}
             () = tokio::time::sleep(retry), if is_partial => {}
+            () = tokio::time::sleep(UNCHANGED_FOR), if is_changing => {}
         }
         pace.wait().await;
         let start = Instant::now();
@@ -190,8 +200,17 @@ async fn reload_on_change(
             // The read has panicked, or the runtime is shutting down.
             Err(_) => return,
         };
-        record_pace(&mut pace, start, &report);
+        let was_changing = std::mem::replace(&mut is_changing, report.changing > 0);
+        let is_first_change = is_changing && !was_changing;
+        record_pace(&mut pace, start, report.paths_changed || is_first_change);
         recorder.record(&report);
+        if is_first_change {
+            let files = counted(report.changing as u64, "manifest has", "manifests have");
+            tracing::info!(
+                "{files} changed; the exporter uses the new content of a file when the file has not changed for \
+                 {UNCHANGED_FOR:?}, but at the latest after {LONGEST_CHANGE:?}"
+            );
+        }
         let was_partial = std::mem::replace(&mut is_partial, report.is_partial);
         paths_changed = report.paths_changed;
         if paths_changed {
@@ -210,7 +229,9 @@ async fn reload_on_change(
             }
             continue;
         }
-        tracing::info!("{}", summary(report.objects, report.kept));
+        if !is_changing {
+            tracing::info!("{}", summary(report.objects, report.kept));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::support::{CLUSTER, Directory, Exporter, config_map, eventually, get, run};
@@ -189,6 +190,51 @@ fn objects_stay_while_their_file_is_cut_or_their_directory_is_missing() {
         (exporter.own(problems) == Some(0.0)).then_some(())
     });
     assert!(shows("three"));
+}
+
+#[test]
+fn a_manifest_that_is_written_in_place_never_shows_fewer_objects() {
+    let directory = Directory::new("in-place");
+    let list = |names: Range<u32>| {
+        let items = names.map(|name| {
+            format!("- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: m{name}\n    namespace: x\n")
+        });
+        format!(
+            "apiVersion: v1\nkind: List\nitems:\n{}",
+            items.collect::<String>()
+        )
+    };
+    directory.write("a.yaml", &list(0..400));
+    let exporter = Exporter::serving(&["--manifests", directory.str()]);
+    let shown = || {
+        exporter
+            .metrics("")
+            .matches("\nkube_configmap_info{")
+            .count()
+    };
+    assert_eq!(shown(), 400);
+    let text = list(0..500);
+    let mut file = fs::File::create(directory.path().join("a.yaml")).unwrap();
+    for piece in text.as_bytes().chunks(text.len() / 10) {
+        file.write_all(piece).unwrap();
+        // The exporter reads changed files once in a second.
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(shown(), 400);
+        }
+    }
+    exporter.tells("1 manifest has changed; the exporter uses the new content of a file when");
+    eventually("the whole file shows", || (shown() == 500).then_some(()));
+    exporter.tells("reloaded the manifests: 500 objects");
+    // A renamed file needs no wait.
+    let temporary = directory.write("a.tmp", &list(0..300));
+    fs::rename(temporary, directory.path().join("a.yaml")).unwrap();
+    eventually("the renamed file shows", || (shown() == 300).then_some(()));
+    let waits = exporter
+        .log()
+        .matches("the exporter uses the new content")
+        .count();
+    assert_eq!(waits, 1);
 }
 
 #[test]

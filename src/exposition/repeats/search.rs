@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::repeated_samples::RepeatedSamples;
+use super::selection::Selection;
 use super::series_hashes::SeriesHashes;
 use super::series_reader::SeriesReader;
 use super::series_walk::{SeriesWalk, Source};
@@ -22,7 +23,7 @@ use crate::store::StoreSnapshot;
 pub(super) struct RepeatSearch<S = RandomState> {
     hasher: S,
     stage: Stage,
-    /// The number of all samples. Repeated samples are included.
+    /// The number of all samples. Repeated samples, and samples that are not selected, are included.
     samples: usize,
 }
 
@@ -46,8 +47,12 @@ struct Comparison {
 // === impl RepeatSearch ===
 
 impl RepeatSearch {
-    pub(super) fn new(columns: &[FamilyColumn], snapshots: &[StoreSnapshot]) -> Self {
-        Self::with_hasher(RandomState::new(), columns, snapshots)
+    pub(super) fn new(
+        columns: &[FamilyColumn],
+        snapshots: &[StoreSnapshot],
+        selection: Option<&Selection>,
+    ) -> Self {
+        Self::with_hasher(RandomState::new(), columns, snapshots, selection)
     }
 }
 
@@ -56,13 +61,23 @@ impl<S: BuildHasher> RepeatSearch<S> {
         hasher: S,
         columns: &[FamilyColumn],
         snapshots: &[StoreSnapshot],
+        selection: Option<&Selection>,
     ) -> Self {
-        let source = Source { columns, snapshots };
+        let source = Source {
+            columns,
+            snapshots,
+            selection,
+        };
         let samples = source.samples();
         let walk = SeriesWalk::new(source.reader());
+        let hashes = match selection {
+            // The number of selected samples is not known.
+            Some(_) => SeriesHashes::of_at_most(samples),
+            None => SeriesHashes::new(samples),
+        };
         Self {
             hasher,
-            stage: Stage::Hash(Box::new(walk), SeriesHashes::new(samples)),
+            stage: Stage::Hash(Box::new(walk), hashes),
             samples,
         }
     }
@@ -74,8 +89,13 @@ impl<S: BuildHasher> RepeatSearch<S> {
         &mut self,
         columns: &[FamilyColumn],
         snapshots: &[StoreSnapshot],
+        selection: Option<&Selection>,
     ) -> Option<RepeatedSamples> {
-        let source = Source { columns, snapshots };
+        let source = Source {
+            columns,
+            snapshots,
+            selection,
+        };
         let (hasher, mut work) = (&self.hasher, Work::of_step());
         loop {
             let next = match &mut self.stage {

@@ -8,6 +8,9 @@ use super::work::Work;
 /// The average number of hashes in a bucket. A bucket is so small that one step can sort several buckets.
 const BUCKET: usize = 512;
 
+/// The initial capacity of a bucket if the number of hashes is not known.
+const SMALL_BUCKET: usize = 32;
+
 /// The hashes of all series. Each hash takes 8 bytes. The hashes are in buckets: a step is too short to copy or sort
 /// one list of millions of hashes.
 #[derive(Debug)]
@@ -33,6 +36,15 @@ impl SeriesHashes {
             buckets: vec![Vec::new(); buckets],
             capacity: average + spare,
             sorted: 0,
+        }
+    }
+
+    /// Creates an empty set for at most `count` hashes. The set may get far fewer hashes, so their memory is reserved
+    /// when they are inserted.
+    pub(super) fn of_at_most(count: usize) -> Self {
+        Self {
+            capacity: SMALL_BUCKET,
+            ..Self::new(count)
         }
     }
 

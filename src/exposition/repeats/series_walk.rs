@@ -1,16 +1,19 @@
 //! [`SeriesWalk`]: reads the series of a family in steps, in the order in which the samples are written.
 
+use super::selection::Selection;
 use super::series_reader::SeriesReader;
 use super::work::Work;
 use crate::exposition::family_column::FamilyColumn;
 use crate::exposition::family_rows::FamilyRows;
 use crate::store::StoreSnapshot;
 
-/// The columns of a family, and the snapshots that contain its rows.
+/// The columns of a family, the snapshots that contain its rows, and the selected rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a> {
     pub(super) columns: &'a [FamilyColumn],
     pub(super) snapshots: &'a [StoreSnapshot],
+    /// `None` if all rows are selected.
+    pub(super) selection: Option<&'a Selection>,
 }
 
 /// The place of a sample. The indexes have only 32 bits each, because a search can store millions of places.
@@ -27,6 +30,7 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Series<'a> {
     /// The number of the sample. The numbers start at 0. Samples in columns without possible repeats have no number.
+    /// Samples that are not selected have numbers, but no walk visits them.
     pub(super) number: usize,
     /// The place of the sample; `None` if one of the indexes does not fit into 32 bits.
     pub(super) place: Option<Place>,
@@ -34,7 +38,8 @@ pub(super) struct Series<'a> {
     pub(super) labels: &'a [u8],
 }
 
-/// A walk over the series of a family, in steps. The walk skips the columns in which repeats are impossible.
+/// A walk over the series of a family, in steps. The walk skips the columns in which repeats are impossible, and the
+/// rows that are not selected.
 #[derive(Debug)]
 pub(super) struct SeriesWalk {
     column: usize,
@@ -56,7 +61,16 @@ impl<'a> Source<'a> {
         rows.filter(|_| column.may_repeat)
     }
 
-    /// Returns the number of samples in the columns in which repeats are possible.
+    fn includes_column(self, column: usize) -> bool {
+        (self.selection).is_none_or(|selection| selection.includes_column(column))
+    }
+
+    fn includes_row(self, rows: &FamilyRows<'_>, row: usize) -> bool {
+        (self.selection).is_none_or(|selection| selection.includes_row(rows, row))
+    }
+
+    /// Returns the number of samples in the columns in which repeats are possible. Samples that are not selected are
+    /// included.
     pub(super) fn samples(self) -> usize {
         let columns = self.columns.iter().filter(|column| column.may_repeat);
         let rows = columns.flat_map(|column| FamilyRows::all(column, self.snapshots));
@@ -115,10 +129,19 @@ impl SeriesWalk {
                 self.page = 0;
                 continue;
             };
-            let has_samples = rows.samples.bytes() > 0;
+            let is_included = source.includes_column(self.column);
+            if !is_included {
+                let lines = usize::try_from(rows.samples.lines()).unwrap_or(usize::MAX);
+                self.number = self.number.saturating_add(lines);
+            }
+            let has_samples = is_included && rows.samples.bytes() > 0;
             while has_samples && self.row < rows.len() {
                 if work.is_spent() {
                     return false;
+                }
+                if self.start == 0 && !source.includes_row(&rows, self.row) {
+                    self.skip_row(&rows, work);
+                    continue;
                 }
                 let Some(tail) = tail_at(rows.tails(self.row), self.start) else {
                     self.row += 1;
@@ -143,6 +166,14 @@ impl SeriesWalk {
             }
         }
         true
+    }
+
+    /// Skips a row whose samples are not selected, and counts these samples.
+    fn skip_row(&mut self, rows: &FamilyRows<'_>, work: &mut Work) {
+        let tails = rows.tails(self.row);
+        self.number += memchr::memchr_iter(b'\n', tails).count();
+        self.row += 1;
+        work.spend(Work::SKIPPED_ROW + tails.len() / Work::SKIPPED_BYTES);
     }
 
     fn place(&self) -> Option<Place> {

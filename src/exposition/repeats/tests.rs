@@ -134,11 +134,11 @@ fn in_text(exposition: &Exposition) -> (Vec<usize>, usize) {
 /// hashes for which memory was reserved.
 fn in_steps(hasher: impl BuildHasher, exposition: &Exposition) -> (RepeatedSamples, usize, usize) {
     let (columns, snapshots) = (family(exposition).columns(), exposition.snapshots());
-    let mut search = RepeatSearch::with_hasher(hasher, columns, snapshots);
+    let mut search = RepeatSearch::with_hasher(hasher, columns, snapshots, None);
     let (mut steps, mut reserved) = (0, 0);
     loop {
         steps += 1;
-        let found = search.step(columns, snapshots);
+        let found = search.step(columns, snapshots, None);
         reserved = reserved.max(search.reserved_hashes());
         if let Some(repeated) = found {
             return (repeated, steps, reserved);
@@ -160,15 +160,31 @@ fn numbers(repeated: &RepeatedSamples, samples: usize) -> Vec<usize> {
 fn read(family: &PlanFamily, reader: &mut RepeatsReader) -> (Arc<RepeatedSamples>, usize) {
     let mut pauses = 0;
     loop {
-        match family.step_repeats(reader) {
+        match family.step_repeats(reader, || None) {
             ReadStep::Known(found) | ReadStep::Found(found) => return (found, pauses),
             ReadStep::Pause => pauses += 1,
         }
     }
 }
 
+/// Returns the text of an exposition that was compressed and decompressed.
+#[cfg(feature = "gzip")]
+fn unzipped(exposition: Exposition) -> String {
+    use std::io::Read;
+
+    let gzip: Vec<u8> = exposition
+        .encoded(crate::exposition::Encoding::Gzip)
+        .flatten()
+        .collect();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*gzip)
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}
+
 fn is_searching(family: &PlanFamily, reader: &mut RepeatsReader) -> bool {
-    matches!(family.step_repeats(reader), ReadStep::Pause)
+    matches!(family.step_repeats(reader, || None), ReadStep::Pause)
 }
 
 proptest! {
@@ -195,13 +211,60 @@ proptest! {
         let hasher = BuildHasherDefault::<FewHashes>::default();
         let (repeated, ..) = in_steps(hasher, &exposition);
         prop_assert_eq!(&numbers(&repeated, samples), &expected);
-        let repeated = family(&exposition).repeated_samples(exposition.snapshots());
+        let repeated = family(&exposition).repeated_samples(exposition.snapshots(), || None);
         prop_assert_eq!(&numbers(&repeated, samples), &expected);
         for namespace in [None, Some("n0"), Some("n1"), Some("none")] {
             let filter = ExpositionFilter::default();
             let filter = namespace.map_or(filter.clone(), |own| filter.namespaces([own]));
             let exposition = metrics.exposition(Format::Text, filter);
             prop_assert_eq!(exposition.to_string(), sample_by_sample(&exposition));
+        }
+    }
+
+    #[test]
+    fn a_filtered_answer_is_the_answer_of_a_store_with_only_the_included_objects(
+        objects in prop::collection::vec((any::<bool>(), 0..60_u32, 0..40_u32, 0..20_u32), 0..60),
+        namespaces in prop::option::of(prop::collection::btree_set(0..4_u32, 0..3)),
+        resource in prop::option::of(any::<bool>()),
+    ) {
+        let (all, mut maps, mut leases) = metrics();
+        let (some, mut some_maps, mut some_leases) = metrics();
+        for (is_map, name, first, count) in objects {
+            let is_included = (namespaces.as_ref()).is_none_or(|names| names.contains(&(name % 3)))
+                && resource.is_none_or(|maps| maps == is_map);
+            let (map, lease) = (map(name, first..first + count), lease(name, first..first + count));
+            match is_map {
+                true => maps.apply_object(&map),
+                false => leases.apply_object(&lease),
+            }
+            match is_map {
+                true if is_included => some_maps.apply_object(&map),
+                false if is_included => some_leases.apply_object(&lease),
+                _ => {}
+            }
+        }
+        let mut filter = ExpositionFilter::default();
+        if let Some(names) = &namespaces {
+            filter = filter.namespaces(names.iter().map(|name| format!("n{name}")));
+        }
+        if let Some(is_map) = resource {
+            filter = filter.resources([if is_map { "configmaps" } else { "leases" }]);
+        }
+        for format in Format::ALL {
+            let filtered = all.exposition(*format, filter.clone());
+            let expected = some.exposition(*format, ExpositionFilter::default());
+            prop_assert_eq!(filtered.to_string(), expected.to_string());
+            prop_assert_eq!(sample_by_sample(&filtered), sample_by_sample(&expected));
+            let repeated = |exposition: &Exposition| exposition.families().map(|f| f.repeated()).sum::<usize>();
+            prop_assert_eq!(repeated(&filtered), repeated(&expected));
+            #[cfg(feature = "gzip")]
+            {
+                // The cache has the blocks of the unfiltered text before and after the filtered text.
+                let unfiltered = || all.exposition(*format, ExpositionFilter::default());
+                prop_assert_eq!(unzipped(unfiltered()), unfiltered().to_string());
+                prop_assert_eq!(unzipped(filtered), expected.to_string());
+                prop_assert_eq!(unzipped(unfiltered()), unfiltered().to_string());
+            }
         }
     }
 }
@@ -218,16 +281,50 @@ fn a_family_with_repeated_series_is_written_in_chunks() {
     for (at, first) in first_keys.enumerate() {
         leases.apply_object(&lease(at as u32, first..first + 90));
     }
-    let exposition = exposition(&metrics);
-    let repeated = family(&exposition).repeated_samples(exposition.snapshots());
-    assert!(repeated.len() > 30_000, "{}", repeated.len());
-    let chunks: Vec<_> = exposition.clone().chunks().collect();
-    let longest = chunks.iter().map(|chunk| chunk.len()).max().unwrap();
-    assert!(chunks.len() > 3 && longest <= 256 * 1024, "{longest}");
-    assert_eq!(
-        String::from_utf8(chunks.concat()).unwrap(),
-        sample_by_sample(&exposition)
-    );
+    for (filter, at_least) in [
+        (ExpositionFilter::default(), 30_000),
+        (ExpositionFilter::default().namespaces(["n0", "n1"]), 15_000),
+        (ExpositionFilter::default().resources(["configmaps"]), 9_000),
+    ] {
+        let exposition = metrics.exposition(Format::Text, filter);
+        let repeated = exposition.repeated_samples(family(&exposition));
+        assert!(repeated.len() > at_least, "{}", repeated.len());
+        let chunks: Vec<_> = exposition.clone().chunks().collect();
+        let longest = chunks.iter().map(|chunk| chunk.len()).max().unwrap();
+        assert!(chunks.len() > 3 && longest <= 256 * 1024, "{longest}");
+        let text = String::from_utf8(chunks.concat()).unwrap();
+        assert_eq!(text, sample_by_sample(&exposition));
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        let labels = series.map(|line| line.rsplit_once(' ').unwrap().0);
+        assert_eq!(labels.clone().count(), labels.collect::<HashSet<_>>().len());
+    }
+}
+
+#[test]
+fn only_a_filter_in_a_family_with_repeated_series_needs_a_second_search() {
+    let (metrics, mut maps, _) = metrics();
+    maps.apply_object(&map(0, 0..9));
+    let needs_second = |filter: ExpositionFilter| {
+        let exposition = metrics.exposition(Format::Text, filter);
+        let family = family(&exposition);
+        let mut reader = family.read_repeats(exposition.snapshots());
+        while let ReadStep::Pause =
+            family.step_repeats(&mut reader, || exposition.selection(family))
+        {}
+        reader.has_selection()
+    };
+    let everything = ExpositionFilter::default;
+    assert!(!needs_second(everything()));
+    assert!(!needs_second(everything().namespaces(["n0"])));
+    maps.apply_object(&map(1, 8..12));
+    assert!(!needs_second(everything()));
+    assert!(!needs_second(everything().families(["seen"])));
+    assert!(!needs_second(everything().exclude_resources(["pods"])));
+    assert!(needs_second(everything().namespaces(["n0"])));
+    assert!(needs_second(everything().exclude_resources(["leases"])));
+    // The number of repeated samples in the own metrics does not depend on filters.
+    #[cfg(feature = "prometheus")]
+    assert_eq!(family(&exposition(&metrics)).last_repeats(), 1);
 }
 
 #[test]
@@ -306,7 +403,8 @@ fn readers_of_different_states_search_one_after_the_other() {
         .collect();
     while readers.iter().any(|(_, found)| found.is_none()) {
         for (reader, found) in readers.iter_mut().filter(|(_, found)| found.is_none()) {
-            if let ReadStep::Known(samples) | ReadStep::Found(samples) = family.step_repeats(reader)
+            if let ReadStep::Known(samples) | ReadStep::Found(samples) =
+                family.step_repeats(reader, || None)
             {
                 *found = Some(samples.len());
             }

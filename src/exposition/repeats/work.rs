@@ -12,6 +12,10 @@ impl Work {
     pub(super) const STEP: usize = 64 * 1024;
     /// The cost of a row or a page, without its samples.
     pub(super) const ROW: usize = 16;
+    /// The cost to skip a row that is not selected, without its text.
+    pub(super) const SKIPPED_ROW: usize = 128;
+    /// The number of bytes of skipped text that cost one unit.
+    pub(super) const SKIPPED_BYTES: usize = 8;
     /// The cost of a sample, without its text.
     pub(super) const SAMPLE: usize = 64;
     /// The cost to normalize one label, without its text.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::changing::HoldTimes;
 #[cfg(feature = "custom-resources")]
 use super::kinds::Kinds;
 use super::loader::{FileObjects, Loader};
@@ -106,6 +108,43 @@ impl ManifestFeed {
         self
     }
 
+    /// Lets the previous objects of a changed file stay while a program may still be writing the file.
+    ///
+    /// By default, [`reload`](Self::reload) uses the new content of each file at once. But a program can write a file
+    /// in place, that is without a rename. Then the file can be valid but incomplete for a moment, for example a YAML
+    /// list without its last items. With this setting, `reload` uses the new content of a file only in the following
+    /// cases:
+    ///
+    /// * The size and the modification time of the file have not changed for the time `unchanged_for`. The host must
+    ///   call `reload` at least twice: the first call detects the change. [`LoadReport::changing`] shows whether
+    ///   another call is necessary.
+    /// * The first change was detected at least the time `at_most` ago. So a file that changes all the time is still
+    ///   read.
+    /// * Another file has replaced the file, for example by a rename.
+    ///
+    /// Files that the feed has not read yet are read at once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kube_state_metrics::StateMetrics;
+    /// use kube_state_metrics::source::manifests::ManifestSource;
+    ///
+    /// let metrics = StateMetrics::builder().default_resources().build()?;
+    /// let feed = ManifestSource::new(["examples/cluster"]).open(&metrics);
+    /// let mut feed = feed.hold_changes(Duration::from_secs(1), Duration::from_secs(30));
+    /// assert_eq!(feed.reload().changing, 0);
+    /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn hold_changes(mut self, unchanged_for: Duration, at_most: Duration) -> Self {
+        self.files.hold_changes(HoldTimes {
+            unchanged_for,
+            at_most,
+        });
+        self
+    }
+
     /// Reads all manifests, and replaces the objects of the previous call in one step.
     ///
     /// If several documents contain the same object, the last document is used. Standard input comes first, then the
@@ -119,6 +158,7 @@ impl ManifestFeed {
     /// the kinds that the manifests define or contain.
     pub fn reload(&mut self) -> LoadReport {
         let mut report = LoadReport::default();
+        let now = Instant::now();
         self.reporter.listing();
         if self.stdin.is_some() {
             self.progress.begin(Path::new(STDIN));
@@ -127,7 +167,7 @@ impl ManifestFeed {
         #[cfg(feature = "custom-resources")]
         if self.metrics.custom_resources().has_config() {
             let text = text.as_ref().and_then(|text| text.as_deref().ok());
-            let files = (&self.files, self.paths.as_slice());
+            let files = (&self.files, self.paths.as_slice(), now);
             report.definitions = (self.kinds).update(files, text, &self.metrics, &self.progress);
         }
         self.follow_plan();
@@ -136,11 +176,12 @@ impl ManifestFeed {
         }
         self.writers.begin_list();
         let mut loader = Loader::new(&mut self.writers, &self.objects, &mut report);
-        let reading = (self.files).read_all(&self.paths, &self.progress, &mut loader);
+        let reading = (self.files).read_all(&self.paths, now, &self.progress, &mut loader);
         self.objects = loader.into_objects();
         self.files = reading.states;
         report.is_partial = reading.is_partial;
         report.paths_changed = reading.paths_changed;
+        report.changing = reading.changing;
         self.writers.end_list();
         self.reporter.complete();
         self.health.started();

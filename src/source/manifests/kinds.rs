@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use foldhash::fast::FixedState;
 use serde_json::{Value, json};
@@ -43,12 +44,12 @@ struct Collector<'a> {
 impl Kinds {
     /// Reads all manifests to set the known kinds of `metrics`. Returns the changes of the definitions.
     ///
-    /// `files` contains the state of the files at the last reading, and the paths to read. If the objects of a file
-    /// stay from the last reading, the kinds of the file also stay. This method does not report files that cannot be
-    /// read, because they are reported when the objects are loaded.
+    /// `files` contains the state of the files at the last reading, the paths to read, and the time of the reading. If
+    /// the objects of a file stay from the last reading, the kinds of the file also stay. This method does not report
+    /// files that cannot be read, because they are reported when the objects are loaded.
     pub(super) fn update(
         &mut self,
-        files: (&FileStates, &[PathBuf]),
+        files: (&FileStates, &[PathBuf], Instant),
         stdin: Option<&str>,
         metrics: &StateMetrics,
         progress: &ReadingProgress,
@@ -60,10 +61,10 @@ impl Kinds {
             before: &self.files,
             now: FileHeads::new(),
         };
-        let (states, paths) = files;
+        let (states, paths, now) = files;
         // Do not use the new states that `read_all` returns. A later reading loads the objects, and must compare the
         // files with the old states.
-        states.read_all(paths, progress, &mut collector);
+        states.read_all(paths, now, progress, &mut collector);
         self.files = collector.now;
         let heads: Vec<_> = (self.stdin.iter())
             .chain(self.files.values().flatten())

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use super::changing::{FileVersion, HoldTimes, PendingChange};
 use super::paths::{files, is_stdin};
 use super::progress::ReadingProgress;
 use super::read;
@@ -18,7 +20,8 @@ use super::report::ManifestProblem;
 ///
 /// During a reading, another program may be writing a file. Then the file may be empty, or have only its start. A
 /// directory may be missing for a moment because another directory replaces it. So the objects of a file stay until the
-/// new content of the file is certain.
+/// new content of the file is certain. With [`HoldTimes`], the objects of a changed file also stay while the file
+/// changes.
 ///
 /// A program may also rename files or directories during a reading. Then the reading may find a file at neither its old
 /// path nor its new path. So a reading ends with a second search for the paths of files. If the search does not find
@@ -31,6 +34,8 @@ pub(super) struct FileStates {
     emptied: BTreeSet<PathBuf>,
     /// The number of readings in a row that ended with unsettled paths.
     unsettled: u32,
+    /// For how long the objects of a changed file stay; `None` if the new content is used at once.
+    hold: Option<HoldTimes>,
 }
 
 /// The maximum number of readings in a row for which unsettled paths have an effect: these readings keep the objects of
@@ -47,6 +52,10 @@ struct FileState {
     is_emptied: bool,
     /// The number of readings in a row that have not found the file while paths were unsettled.
     missed: u32,
+    /// The version whose text the sink has received last; `None` if it is not known.
+    version: Option<FileVersion>,
+    /// The change whose text the sink has not received yet.
+    pending: Option<PendingChange>,
 }
 
 /// The numbers of documents in the text of a file.
@@ -81,11 +90,15 @@ pub(super) struct Reading {
     pub(super) is_partial: bool,
     /// Whether paths are unsettled, so that the host must read the files again after a short pause.
     pub(super) paths_changed: bool,
+    /// The number of changed files whose text the sink has not received yet, because they may still change.
+    pub(super) changing: usize,
 }
 
 /// A reading in progress.
 struct Progress<'a> {
     before: &'a FileStates,
+    /// When the reading began.
+    now: Instant,
     sink: &'a mut dyn FileSink,
     reading: Reading,
     /// The files that the reading has found.
@@ -117,20 +130,31 @@ impl Content {
 // === impl FileStates ===
 
 impl FileStates {
-    /// Reads all files at and below the paths, except standard input.
+    /// Lets the objects of changed files stay for these times.
+    pub(super) fn hold_changes(&mut self, times: HoldTimes) {
+        self.hold = Some(times);
+    }
+
+    /// Reads all files at and below the paths, except standard input. `now` is the time at which the reading begins.
     pub(super) fn read_all(
         &self,
         paths: &[PathBuf],
+        now: Instant,
         progress: &ReadingProgress,
         sink: &mut dyn FileSink,
     ) -> Reading {
         let reading = Reading {
-            states: Self::default(),
+            states: Self {
+                hold: self.hold,
+                ..Self::default()
+            },
             is_partial: false,
             paths_changed: false,
+            changing: 0,
         };
         let mut own = Progress {
             before: self,
+            now,
             sink,
             reading,
             found: BTreeSet::new(),
@@ -173,14 +197,50 @@ impl Progress<'_> {
         for file in files {
             self.found.insert(file.clone());
             progress.begin(&file);
-            match read::file(&file) {
-                Ok(text) => self.read_text(file, &text),
-                Err(source) => problems.push(ManifestProblem::Read { path: file, source }),
-            }
+            self.read_file(file, &mut problems);
         }
         for problem in problems {
             self.unreadable(problem, root);
         }
+    }
+
+    /// Reads a file, or keeps its objects if the file may still change.
+    fn read_file(&mut self, file: PathBuf, problems: &mut Vec<ManifestProblem>) {
+        let hold = self.before.hold;
+        let before = self.before.files.get(&file).copied();
+        let version = hold.and_then(|_| FileVersion::at(&file));
+        if let (Some(hold), Some(before), Some(version)) = (hold, before, version)
+            && let Some(used) = before.version
+            && !hold.uses(used, before.pending, version, self.now)
+        {
+            return self.hold(file, before, version);
+        }
+        let text = match read::file(&file) {
+            Ok(text) => text,
+            Err(source) => return problems.push(ManifestProblem::Read { path: file, source }),
+        };
+        // If the file has changed since its version was checked, the text may be incomplete.
+        if let (Some(hold), Some(before), Some(version)) = (hold, before, version)
+            && !hold.is_over(before.pending, self.now)
+            && let Some(after) = FileVersion::at(&file)
+            && version.is_changed_in_place(&after)
+        {
+            return self.hold(file, before, after);
+        }
+        self.read_text(file, &text, version);
+    }
+
+    /// Keeps the objects of a file that has the version `version` and may still change.
+    fn hold(&mut self, file: PathBuf, before: FileState, version: FileVersion) {
+        self.sink.keep(&file);
+        self.reading.changing += 1;
+        let pending = PendingChange::continued(before.pending, version, self.now);
+        let state = FileState {
+            missed: 0,
+            pending: Some(pending),
+            ..before
+        };
+        self.reading.states.files.insert(file, state);
     }
 
     /// Returns `true` if the directory `root` has lost all its files since the last reading. In this case, the objects
@@ -202,18 +262,25 @@ impl Progress<'_> {
         true
     }
 
-    fn read_text(&mut self, file: PathBuf, text: &str) {
+    fn read_text(&mut self, file: PathBuf, text: &str, version: Option<FileVersion>) {
         let content = self.sink.text(&file, text);
         let before = self.before.files.get(&file).copied();
         let is_empty = content.objects + content.broken == 0;
+        let new = FileState {
+            content,
+            is_emptied: false,
+            missed: 0,
+            version,
+            pending: None,
+        };
         let state = match before {
             Some(before) if is_empty && !before.is_emptied && before.content.objects > 0 => {
                 self.sink.keep(&file);
                 self.emptied(&file);
                 FileState {
+                    content: before.content,
                     is_emptied: true,
-                    missed: 0,
-                    ..before
+                    ..new
                 }
             }
             // A broken document alone is not enough. Otherwise the objects of a file with a broken document would stay
@@ -229,17 +296,9 @@ impl Progress<'_> {
                     objects,
                     ..before.content
                 };
-                FileState {
-                    content,
-                    is_emptied: false,
-                    missed: 0,
-                }
+                FileState { content, ..new }
             }
-            _ => FileState {
-                content,
-                is_emptied: false,
-                missed: 0,
-            },
+            _ => new,
         };
         self.reading.states.files.insert(file, state);
     }

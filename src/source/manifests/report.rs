@@ -29,9 +29,9 @@ pub struct LoadReport {
     /// their resource.
     pub not_registered: usize,
     /// The number of objects of the previous reading that stay. An object stays if its file cannot be read completely,
-    /// or has become empty. It also stays if its file is missing and [`paths_changed`](Self::paths_changed) is true, or
-    /// if the source names the path of its file or directory, but this path does not exist any more. Objects that only
-    /// provide joined labels also count.
+    /// has become empty, or [may still change](Self::changing). It also stays if its file is missing and
+    /// [`paths_changed`](Self::paths_changed) is true, or if the source names the path of its file or directory, but
+    /// this path does not exist any more. Objects that only provide joined labels also count.
     pub kept: usize,
     /// The number of CustomResourceDefinitions and their changes; 0 if there is no configuration of custom resources.
     #[cfg(feature = "custom-resources")]
@@ -55,6 +55,10 @@ pub struct LoadReport {
     /// If this is true for more than three readings in a row, the value becomes false until the files no longer change
     /// during a reading. So the host does not read files all the time if they change all the time.
     pub paths_changed: bool,
+    /// The number of changed files that a program may still be writing, so that their previous objects stay. If this
+    /// number is not 0, read the manifests again after the time `unchanged_for` of
+    /// [`ManifestFeed::hold_changes`](super::ManifestFeed::hold_changes). Without this setting, the number is always 0.
+    pub changing: usize,
 }
 
 /// A skipped file, document or object, with the reason.
