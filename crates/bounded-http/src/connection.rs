@@ -218,6 +218,15 @@ where
         let guard = self
             .state
             .begin_request(request.version() == Version::HTTP_2);
+        if request.headers().len() > FIELDS {
+            // The limit of hyper on the number of fields applies only to HTTP/1.
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let version = request.version();
+            return Box::pin(async move {
+                guard.record_progress();
+                Ok(refusal(status, version, guard))
+            });
+        }
         let refuses_from = self.refuses_from.get();
         let is_outdated = refuses_from.is_some_and(|from| Instant::now() >= *from);
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);

@@ -5,6 +5,9 @@
 //!
 //! [`FrameBudget`] reads the 9-byte header of each frame when its bytes arrive, and counts the frame. If the first
 //! bytes are not those of HTTP/2, the connection uses HTTP/1 and has no frames.
+//!
+//! The budget also finds the end of each header block, which contains the header fields of a request. To decode a block
+//! takes much more time and memory than its bytes suggest. So the connection must pause after each block.
 
 use std::time::Duration;
 
@@ -37,6 +40,19 @@ const RESET_COST: u64 = 8;
 /// Number of payload bytes that increase the cost of a frame by 1.
 const PAYLOAD_PER_COST: u64 = 256;
 
+/// The bytes from the client that the budget has counted.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Counted {
+    /// The number of these bytes.
+    pub(crate) bytes: usize,
+    /// Whether the last of these bytes ends a header block.
+    pub(crate) ends_header_block: bool,
+}
+
+/// The client has sent more frames than its budget allows.
+#[derive(Debug)]
+pub(crate) struct BudgetExceeded;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -59,10 +75,19 @@ enum Position {
     Preface(usize),
     /// The header of a frame. The fields are the header and the number of its bytes that have arrived.
     Header([u8; FRAME_HEADER], usize),
-    /// The payload of a frame. The field is the number of bytes of the payload that have not arrived yet.
-    Payload(usize),
+    /// The payload of a frame. The fields are the type of the frame, and the number of bytes of the payload that have
+    /// not arrived yet.
+    Payload(u8, usize),
     /// The connection does not use HTTP/2.
     NotHttp2,
+}
+
+/// What [`FrameBudget`] finds in the bytes from a client.
+enum Event {
+    /// The header of a frame is complete.
+    Frame { cost: u64 },
+    /// A frame that contains header fields is complete.
+    EndOfHeaderBlock,
 }
 
 // === impl FrameBudget ===
@@ -86,18 +111,32 @@ impl FrameBudget {
         }
     }
 
-    /// Counts the frames in bytes from the client. `responses` is the number of responses that have begun so far.
-    /// Returns `false` if the client has sent more frames than its budget allows.
+    /// Counts the frames in bytes from the client, up to the end of the first header block. If no header block ends in
+    /// the bytes, counts all of them. `responses` is the number of responses that have begun so far.
     ///
     /// The function subtracts the cost of each frame separately, because one read can contain more frames than
     /// [`BURST`].
-    pub(crate) fn record_received(&mut self, bytes: &[u8], responses: u64) -> bool {
-        let mut bytes = bytes;
-        let mut suffices = true;
-        while let Some(cost) = self.next_cost(&mut bytes) {
-            suffices &= self.pay(cost, responses);
+    pub(crate) fn record_received(
+        &mut self,
+        bytes: &[u8],
+        responses: u64,
+    ) -> Result<Counted, BudgetExceeded> {
+        let mut rest = bytes;
+        loop {
+            let event = self.next_event(&mut rest);
+            match event {
+                Some(Event::Frame { cost }) if !self.pay(cost, responses) => {
+                    return Err(BudgetExceeded);
+                }
+                Some(Event::Frame { .. }) => {}
+                Some(Event::EndOfHeaderBlock) | None => {
+                    return Ok(Counted {
+                        bytes: bytes.len() - rest.len(),
+                        ends_header_block: event.is_some(),
+                    });
+                }
+            }
         }
-        suffices
     }
 
     /// Subtracts the cost of a frame. Returns `false` if the budget is too small.
@@ -128,23 +167,26 @@ impl FrameBudget {
         self.left += by_bytes;
     }
 
-    /// Reads `bytes` until the header of a frame is complete, and returns the cost of this frame. `bytes` then begins
-    /// after this header.
-    fn next_cost(&mut self, bytes: &mut &[u8]) -> Option<u64> {
+    /// Reads `bytes` up to the next event. `bytes` then begins after the last byte of this event. Returns `None` if the
+    /// bytes contain no further event.
+    fn next_event(&mut self, bytes: &mut &[u8]) -> Option<Event> {
         while !bytes.is_empty() {
             match &mut self.position {
-                Position::NotHttp2 => break,
+                Position::NotHttp2 => {
+                    *bytes = &[];
+                    break;
+                }
                 Position::Preface(arrived) => {
                     let missing = &PREFACE[*arrived..];
                     let count = missing.len().min(bytes.len());
                     if bytes[..count] != missing[..count] {
                         self.position = Position::NotHttp2;
-                        break;
+                        continue;
                     }
                     *bytes = &bytes[count..];
                     *arrived += count;
                     if *arrived == PREFACE.len() {
-                        self.position = Position::Header([0; FRAME_HEADER], 0);
+                        self.position = Position::FRAME;
                     }
                 }
                 Position::Header(header, arrived) => {
@@ -156,24 +198,37 @@ impl FrameBudget {
                         let [a, b, c, kind, ..] = *header;
                         let length = u32::from_be_bytes([0, a, b, c]) as usize;
                         self.position = match length {
-                            0 => Position::Header([0; FRAME_HEADER], 0),
-                            length => Position::Payload(length),
+                            0 => Position::FRAME,
+                            length => Position::Payload(kind, length),
                         };
-                        return Some(frame_cost(kind, length as u64));
+                        let cost = frame_cost(kind, length as u64);
+                        return Some(Event::Frame { cost });
                     }
                 }
-                Position::Payload(missing) => {
+                Position::Payload(kind, missing) => {
                     let count = (*missing).min(bytes.len());
                     *bytes = &bytes[count..];
                     *missing -= count;
                     if *missing == 0 {
-                        self.position = Position::Header([0; FRAME_HEADER], 0);
+                        // A block may continue in further frames. The end of each of these frames counts as an end.
+                        let ends_block = matches!(*kind, HEADERS | CONTINUATION);
+                        self.position = Position::FRAME;
+                        if ends_block {
+                            return Some(Event::EndOfHeaderBlock);
+                        }
                     }
                 }
             }
         }
         None
     }
+}
+
+// === impl Position ===
+
+impl Position {
+    /// The start of a frame.
+    const FRAME: Self = Self::Header([0; FRAME_HEADER], 0);
 }
 
 /// The cost of a frame. `length` is the length of the payload, which the header of the frame states.

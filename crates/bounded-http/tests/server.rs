@@ -299,6 +299,30 @@ async fn an_authority_of_http_2_has_no_user() {
 }
 
 #[tokio::test]
+async fn a_request_of_http_2_has_at_most_64_header_fields() {
+    let running = start(Limits::default(), Handshake::Succeeds, router()).await;
+    // The status 431 is not in the static table of HPACK, so its digits follow in the code of Huffman.
+    for (fields, expected) in [(64, &[0x88][..]), (65, &[0x48, 0x83, 0x69, 0x90, 0xff])] {
+        // `:method`, `:scheme`, `:path` and `:authority`, and then fields with the name `x`.
+        let mut headers = vec![0x82, 0x86, 0x84, 0x41, 1, b'a'];
+        for _ in 0..fields {
+            headers.extend([0, 1, b'x', 1, b'y']);
+        }
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        bytes.extend(frame(1, 5, 1, &headers));
+        let mut stream = connect(&running.server).await;
+        stream.write_all(&bytes).await.unwrap();
+        let response = loop {
+            if let (1, payload) = read_frame(&mut stream).await {
+                break payload;
+            }
+        };
+        assert!(response.starts_with(expected), "{fields}: {response:x?}");
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_control_frames_closes_the_connection() {
     // The bytes are the entries `:method: GET`, `:scheme: http` and `:path: /` of the static table of HPACK.
     let headers = frame(1, 4, 1, &[0x82, 0x86, 0x84]);

@@ -224,6 +224,53 @@ fn floods_of_control_frames_are_cut_and_logged_once() {
     assert!(cpu < Duration::from_secs(2), "{cpu:?}");
 }
 
+/// Returns the preface of HTTP/2, and eight requests for `/livez` with `fields` header fields each. The requests are on
+/// the streams 1 to 15.
+fn requests_with_fields(fields: usize) -> Vec<u8> {
+    let mut headers = vec![0x82, 0x86, 0x04, 6];
+    headers.extend(b"/livez");
+    headers.extend([0x41, 1, b'x']);
+    for field in 0..fields {
+        let name = format!("x{field}");
+        headers.extend([0, name.len() as u8]);
+        headers.extend(name.bytes());
+        headers.extend([1, b'y']);
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, &[]));
+    for stream in (1..=15).step_by(2) {
+        bytes.push(0);
+        bytes.extend((headers.len() as u16).to_be_bytes());
+        bytes.extend([1, 5, 0, 0, 0, stream]);
+        bytes.extend(&headers);
+    }
+    bytes
+}
+
+#[test]
+fn a_flood_of_header_fields_takes_little_memory() {
+    let exporter = Exporter::start(&[]);
+    let peaks = [4, 400].map(|fields| {
+        let before = exporter.memory();
+        let bytes = requests_with_fields(fields);
+        let mut streams: Vec<_> = (0..400)
+            .map(|_| connect_from([127, 0, 0, 1], &exporter.main, None).unwrap())
+            .collect();
+        for stream in &mut streams {
+            stream.write_all(&bytes).unwrap();
+        }
+        let start = Instant::now();
+        let mut peak = 0;
+        while start.elapsed() < Duration::from_secs(2) {
+            peak = peak.max(exporter.memory());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        peak.saturating_sub(before) >> 20
+    });
+    println!("memory of requests with 4 and 400 fields: {peaks:?} MiB");
+    assert!(peaks.iter().all(|peak| *peak < 100), "{peaks:?}");
+}
+
 #[test]
 fn frames_that_answer_nothing_fill_no_log() {
     let exporter = Exporter::start(&[]);

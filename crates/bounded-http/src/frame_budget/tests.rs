@@ -12,17 +12,28 @@ fn frame(kind: u8, length: usize) -> Vec<u8> {
     frame
 }
 
+/// Counts the frames in `bytes`. Returns whether the budget suffices for all of them.
+fn suffices(budget: &mut FrameBudget, mut bytes: &[u8], responses: u64) -> bool {
+    while !bytes.is_empty() {
+        match budget.record_received(bytes, responses) {
+            Ok(counted) => bytes = &bytes[counted.bytes..],
+            Err(BudgetExceeded) => return false,
+        }
+    }
+    true
+}
+
 /// Returns the budget of a client that has sent the preface.
 fn http2() -> FrameBudget {
     let mut budget = FrameBudget::new();
-    assert!(budget.record_received(PREFACE, 0));
+    assert!(suffices(&mut budget, PREFACE, 0));
     budget
 }
 
 /// Returns how many of the frames the client could send until it exceeded its budget.
 fn frames_until_exceeded(budget: &mut FrameBudget, frame: &[u8], responses: u64) -> u64 {
     let mut count = 0;
-    while budget.record_received(frame, responses) {
+    while suffices(budget, frame, responses) {
         count += 1;
         assert!(count < 1_000_000, "the flood has no limit");
     }
@@ -63,7 +74,7 @@ async fn frames_are_counted_however_the_bytes_are_divided() {
         let pieces: Vec<_> = flood.chunks(size).collect();
         let exceeded = pieces
             .iter()
-            .position(|piece| !budget.record_received(piece, 0));
+            .position(|piece| !suffices(&mut budget, piece, 0));
         // The budget is exceeded when the header of the last frame is complete. After this header, the 8 bytes of the
         // frame's payload follow.
         assert_eq!(exceeded, Some((flood.len() - 9) / size), "pieces of {size}");
@@ -91,7 +102,7 @@ async fn a_large_download_may_extend_its_windows() {
     let update = frame(WINDOW_UPDATE, 4);
     for _ in 0..100_000 {
         budget.record_sent(4_096);
-        assert!(budget.record_received(&update, 1) && budget.record_received(&update, 1));
+        assert!(suffices(&mut budget, &update, 1) && suffices(&mut budget, &update, 1));
     }
 }
 
@@ -104,11 +115,8 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
         let mut budget = http2();
         budget.record_sent(64 << 20);
         let pieces = updates.chunks(size);
-        let suffices = pieces.map(|piece| budget.record_received(piece, 1));
-        assert!(
-            suffices.into_iter().all(|suffices| suffices),
-            "reads of {size}"
-        );
+        let is_enough = pieces.map(|piece| suffices(&mut budget, piece, 1));
+        assert!(is_enough.into_iter().all(|own| own), "reads of {size}");
     }
     // The bytes that the client receives raise its budget, but only up to a limit.
     let mut budget = http2();
@@ -124,10 +132,10 @@ async fn a_client_that_reads_late_may_extend_its_windows_then() {
 async fn requests_that_are_reset_at_once_are_no_progress() {
     let mut budget = http2();
     let mut responses = 0;
-    while budget.record_received(&frame(HEADERS, 20), responses) {
+    while suffices(&mut budget, &frame(HEADERS, 20), responses) {
         responses += 1;
         assert!(responses < 10_000, "the flood has no limit");
-        if !budget.record_received(&frame(RST_STREAM, 4), responses) {
+        if !suffices(&mut budget, &frame(RST_STREAM, 4), responses) {
             break;
         }
     }
@@ -138,7 +146,7 @@ async fn requests_that_are_reset_at_once_are_no_progress() {
 async fn requests_that_are_answered_have_no_limit() {
     let mut budget = http2();
     for responses in 0..100_000 {
-        assert!(budget.record_received(&frame(HEADERS, 20), responses));
+        assert!(suffices(&mut budget, &frame(HEADERS, 20), responses));
     }
 }
 
@@ -146,9 +154,39 @@ async fn requests_that_are_answered_have_no_limit() {
 async fn http1_is_not_counted() {
     for start in ["GET / HTTP/1.1\r\n", "PRI * HTTP/1.1\r\n"] {
         let mut budget = FrameBudget::new();
-        assert!(budget.record_received(start.as_bytes(), 0));
+        assert!(suffices(&mut budget, start.as_bytes(), 0));
         for _ in 0..10_000 {
-            assert!(budget.record_received(&frame(PING, 8), 0));
+            assert!(suffices(&mut budget, &frame(PING, 8), 0));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_each_header_block_is_found_however_the_bytes_are_divided() {
+    let blocks = [
+        [frame(PING, 8), frame(HEADERS, 30)].concat(),
+        frame(CONTINUATION, 1),
+        [frame(DATA, 300), frame(WINDOW_UPDATE, 4), frame(HEADERS, 5)].concat(),
+    ];
+    let mut expected = Vec::new();
+    for block in &blocks {
+        expected.push(expected.last().unwrap_or(&0) + block.len());
+    }
+    let bytes = [blocks.concat(), frame(PING, 8)].concat();
+    for size in [1, 9, 10, 11, 50, 1_000] {
+        let mut budget = http2();
+        let (mut at, mut ends) = (0, Vec::new());
+        for mut piece in bytes.chunks(size) {
+            while !piece.is_empty() {
+                let counted = budget.record_received(piece, 0).unwrap();
+                at += counted.bytes;
+                piece = &piece[counted.bytes..];
+                if counted.ends_header_block {
+                    ends.push(at);
+                }
+            }
+        }
+        assert_eq!(ends, expected, "pieces of {size}");
+        assert_eq!(at, bytes.len());
     }
 }
