@@ -250,7 +250,8 @@ fn requests_with_fields(fields: usize) -> Vec<u8> {
 #[test]
 fn a_flood_of_header_fields_takes_little_memory() {
     let exporter = Exporter::start(&[]);
-    let peaks = [4, 400].map(|fields| {
+    // The memory of the connections is in the first figure only, because the second flood uses it again.
+    let [few, many] = [4, 400].map(|fields| {
         let before = exporter.memory();
         let bytes = requests_with_fields(fields);
         let mut streams: Vec<_> = (0..400)
@@ -267,8 +268,8 @@ fn a_flood_of_header_fields_takes_little_memory() {
         }
         peak.saturating_sub(before) >> 20
     });
-    println!("memory of requests with 4 and 400 fields: {peaks:?} MiB");
-    assert!(peaks.iter().all(|peak| *peak < 100), "{peaks:?}");
+    println!("memory of requests with 4 and 400 fields: {few} and {many} MiB");
+    assert!(few < 100 && many < 25, "{few} and {many} MiB");
 }
 
 #[test]
