@@ -13,11 +13,11 @@ mod renewal;
 mod tls;
 mod transport;
 
+use std::path::Path;
 use std::time::Duration;
 
 use access::Access;
 use kube::Client;
-use kube::config::Kubeconfig;
 
 use crate::options::SourceOptions;
 
@@ -70,7 +70,6 @@ fn access(options: &SourceOptions) -> Access {
 /// Whether a kubeconfig sets the current context.
 pub(crate) fn sets_context(content: &[u8]) -> bool {
     let text = config_file::text(content.to_vec()).ok();
-    let kubeconfig = text.and_then(|text| Kubeconfig::from_yaml(&text).ok());
-    let context = kubeconfig.and_then(|own| own.current_context);
-    context.is_some_and(|context| !context.is_empty())
+    let kubeconfig = text.and_then(|text| kubeconfig::parse(Path::new(""), &text).ok());
+    kubeconfig.is_some_and(|own| own.current_context.is_some())
 }

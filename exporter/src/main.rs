@@ -32,6 +32,7 @@ mod reload;
 mod report;
 mod routes;
 mod server;
+mod server_url;
 mod shared_work;
 mod telemetry;
 mod version;

@@ -31,6 +31,7 @@ pub struct WebConfig {
     tls: Option<ServerTls>,
     tls_section_is_empty: bool,
     users_are_empty: bool,
+    has_rate_limit_section: bool,
     http2: bool,
     headers: HeaderMap,
     users: Option<BasicAuth>,
@@ -99,6 +100,7 @@ impl WebConfig {
             tls,
             tls_section_is_empty,
             users_are_empty,
+            has_rate_limit_section: document.rate_limit.is_some(),
             http2: http.http2,
             headers,
             users: users.transpose()?,
@@ -181,7 +183,7 @@ impl WebConfig {
         self.tls.is_none()
             && !self.tls_section_is_empty
             && self.users.is_none()
-            && self.rate_limit.is_none()
+            && !self.has_rate_limit_section
             && self.headers.is_empty()
             && self.http2
     }
@@ -233,6 +235,7 @@ impl Default for WebConfig {
             tls: None,
             tls_section_is_empty: false,
             users_are_empty: false,
+            has_rate_limit_section: false,
             http2: true,
             headers: HeaderMap::new(),
             users: None,

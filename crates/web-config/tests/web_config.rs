@@ -282,6 +282,18 @@ fn an_empty_file_does_not_take_the_place_of_settings() {
 }
 
 #[test]
+fn a_file_with_a_rate_limit_that_limits_nothing_is_not_empty() {
+    let directory = Directory::new();
+    for interval in ["0", "0.0000000001s"] {
+        let text = format!("rate_limit: {{burst: 1, interval: {interval}}}\n");
+        let path = directory.write("web.yaml", &text);
+        let events = Recorder::default();
+        WebConfigFile::open_with_observer(&path, events.clone()).unwrap();
+        assert_eq!(events.take(), Vec::<String>::new(), "{interval}");
+    }
+}
+
+#[test]
 fn a_change_does_not_turn_protections_off() {
     let directory = Directory::new();
     directory.write_pair();

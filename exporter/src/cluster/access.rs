@@ -14,6 +14,7 @@ use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
 use crate::file_limits;
+use crate::server_url::{self, InvalidServerUrl};
 
 /// The reason why no client for the API server can be created.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,8 @@ pub(crate) enum ClusterError {
          for metrics without a cluster"
     )]
     NotInCluster(kube::config::InClusterError),
+    #[error("the URL of the API server in KUBERNETES_SERVICE_HOST {0}")]
+    PodServer(InvalidServerUrl),
     #[error(
         "cannot read the token file {}: {source}",
         config_file::shown_path(path)
@@ -161,7 +164,7 @@ impl Access {
         let mut paths = self.kubeconfig.iter();
         paths.try_fold(Kubeconfig::default(), |merged, path| {
             let next = kubeconfig::read(path);
-            let merged = next.and_then(|next| Ok(kubeconfig::merge(merged, next)?));
+            let merged = next.and_then(|next| Ok(merged.merge(next)?));
             merged.map_err(|source| ClusterError::Kubeconfig {
                 file: config_file::shown_path(path).into_owned(),
                 source,
@@ -177,13 +180,16 @@ impl Access {
         let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
             ([], Some(apiserver)) => {
                 has_content = false;
-                Config::new(apiserver.clone())
+                Config::new(server_url::with_scheme(apiserver.clone(), false))
             }
             ([], None) => {
                 authority = format!("{SERVICE_ACCOUNT}/ca.crt");
                 let content = config_file::read(Path::new(&authority), file_limits::CERTIFICATES);
                 has_content = content.is_ok_and(|content| !content.is_empty());
-                Config::incluster().map_err(ClusterError::NotInCluster)?
+                let mut config = Config::incluster().map_err(ClusterError::NotInCluster)?;
+                let url = server_url::parse(&config.cluster_url.to_string());
+                config.cluster_url = url.map_err(ClusterError::PodServer)?;
+                config
             }
             _ => {
                 let file = self.kubeconfig_name();
@@ -206,9 +212,9 @@ impl Access {
                     file: file.clone(),
                     source,
                 })?;
-                let server = cluster.and_then(|cluster| cluster.server.as_deref());
-                if self.apiserver.is_none() && server.is_some_and(|url| url.contains('@')) {
-                    return Err(wrong(InvalidKubeconfig::UserInfo));
+                let url = kubeconfig::server_url(&kubeconfig, self.apiserver.as_ref());
+                if let Some(url) = url.map_err(|source| wrong(source.into()))? {
+                    kubeconfig::set_server(&mut kubeconfig, &url);
                 }
                 let unreadable = kubeconfig::inline_authority(&mut kubeconfig);
                 unreadable.map_err(|error| ClusterError::Authority(error.to_string()))?;
@@ -227,13 +233,10 @@ impl Access {
                         }
                         source => wrong(source.into()),
                     })?;
-                kubeconfig::check_password(&config.auth_info).map_err(wrong)?;
+                kubeconfig::check_user(&config.auth_info).map_err(wrong)?;
                 config
             }
         };
-        if let Some(apiserver) = &self.apiserver {
-            config.cluster_url = with_scheme(apiserver, &config);
-        }
         if proxy.is_none() {
             let environment = Environment::of_process();
             let found = environment.proxy_for(&config.cluster_url);
@@ -307,16 +310,15 @@ impl Access {
 /// The source of a cluster's certificate authorities; `None` if the cluster has none. `certificate-authority-data`
 /// takes precedence over the file `certificate-authority`.
 fn authority_of(cluster: &Cluster, kubeconfig: &str) -> Option<String> {
-    let is_set = |text: &&String| !text.is_empty();
-    let data = cluster.certificate_authority_data.as_ref().filter(is_set);
+    let data = cluster.certificate_authority_data.as_ref();
     let name = |_| format!("certificate-authority-data of {kubeconfig}");
-    let file = cluster.certificate_authority.as_ref().filter(is_set);
+    let file = cluster.certificate_authority.as_ref();
     let shown = |file: &String| config_file::shown_path(Path::new(file)).into_owned();
     data.map(name).or_else(|| file.map(shown))
 }
 
 fn proxy_of(cluster: &Cluster) -> Option<Result<Proxy, InvalidProxy>> {
-    let url = cluster.proxy_url.as_ref().filter(|url| !url.is_empty())?;
+    let url = cluster.proxy_url.as_ref()?;
     Some(Proxy::parse(url, "proxy-url"))
 }
 
@@ -357,23 +359,6 @@ fn forget_credentials(user: &mut AuthInfo) -> bool {
             .any(Option::is_some)
         || auth_provider.is_some()
         || exec.is_some()
-}
-
-/// The URL of a server. As in other Kubernetes clients, a URL without a scheme means HTTPS if the configuration has any
-/// TLS setting. Otherwise it means HTTP.
-fn with_scheme(server: &http::Uri, config: &Config) -> http::Uri {
-    if server.scheme().is_some() {
-        return server.clone();
-    }
-    let user = &config.auth_info;
-    let is_tls = config.root_cert.is_some()
-        || config.accept_invalid_certs
-        || user.client_certificate.is_some()
-        || user.client_certificate_data.is_some();
-    let host = server.authority().map_or("", http::uri::Authority::as_str);
-    let uri = http::Uri::builder().authority(host).path_and_query("/");
-    let uri = uri.scheme(if is_tls { "https" } else { "http" }).build();
-    uri.unwrap_or_else(|_| server.clone())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use http::Uri;
 use kube::config::{Cluster, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -60,16 +61,14 @@ impl ServerIdentity {
     /// Creates the identity of the server of a kubeconfig. Relative paths in `cluster` must be resolved. `url` is the
     /// URL to which the exporter sends requests.
     pub(super) fn of_cluster(cluster: &Cluster, url: String) -> Self {
-        let is_set = |text: &&String| !text.is_empty();
-        let proxy = cluster.proxy_url.as_ref().filter(is_set);
-        let name = cluster.tls_server_name.as_ref().filter(is_set);
+        let proxy = cluster.proxy_url.as_ref();
         // As in `access`, `certificate-authority-data` takes precedence over the file.
-        let data = cluster.certificate_authority_data.as_ref().filter(is_set);
-        let file = cluster.certificate_authority.as_ref().filter(is_set);
+        let data = cluster.certificate_authority_data.as_ref();
+        let file = cluster.certificate_authority.as_ref();
         Self {
             url,
             proxy: proxy.map(|url| without_password(url.trim())),
-            tls_server_name: name.cloned(),
+            tls_server_name: cluster.tls_server_name.clone(),
             authority: match (data, file) {
                 (None, Some(file)) => Authority::File(file.clone()),
                 (data, _) => {
@@ -79,22 +78,22 @@ impl ServerIdentity {
         }
     }
 
-    /// The identity of the server in the current context of merged kubeconfigs; `None` if the context has no server.
-    /// Each kubeconfig is a path and a content. If `url` is `Some`, the exporter uses this URL instead of the URL in
-    /// the kubeconfig.
+    /// The identity of the server in the current context of merged kubeconfigs; `None` if the context has no server, or
+    /// if the URL of the server is invalid. Each kubeconfig is a path and a content. If `apiserver` is `Some`, the
+    /// exporter uses this URL instead of the URL in the kubeconfig.
     pub(crate) fn of_kubeconfigs<'a>(
         kubeconfigs: impl IntoIterator<Item = (&'a Path, &'a [u8])>,
-        url: Option<String>,
+        apiserver: Option<&Uri>,
     ) -> Option<Self> {
         let mut kubeconfigs = kubeconfigs.into_iter();
         let merged = kubeconfigs.try_fold(Kubeconfig::default(), |merged, (path, content)| {
             let text = config_file::text(content.to_vec()).ok()?;
-            kubeconfig::merge(merged, kubeconfig::parse(path, &text).ok()?).ok()
+            merged.merge(kubeconfig::parse(path, &text).ok()?).ok()
         });
         let merged = merged?;
         let cluster = kubeconfig::current_cluster(&merged)?;
-        let url = url.or_else(|| cluster.server.clone())?;
-        Some(Self::of_cluster(cluster, url))
+        let url = kubeconfig::server_url(&merged, apiserver).ok()??;
+        Some(Self::of_cluster(cluster, url.to_string()))
     }
 
     /// Returns the first setting by which `other` leads to another server; `None` if both lead to the same server.
@@ -215,6 +214,8 @@ mod tests {
         let cases = [
             (none.clone(), none.clone(), None),
             (none.clone(), json!({ "server": "https://b" }), is_url),
+            // The same URL in another notation.
+            (none.clone(), json!({ "server": "HTTPS://a/" }), None),
             // An empty value counts as not set.
             (
                 none.clone(),
@@ -277,15 +278,16 @@ current-context: x
 ";
         let url = |texts: &[&str], flag: Option<&str>| {
             let files = texts.iter().map(|own| (Path::new("/k"), own.as_bytes()));
-            ServerIdentity::of_kubeconfigs(files, flag.map(str::to_owned)).map(|own| own.url)
+            let flag = flag.map(|own| own.parse().unwrap());
+            ServerIdentity::of_kubeconfigs(files, flag.as_ref()).map(|own| own.url)
         };
-        let of_b = Some("https://b".to_owned());
+        let of_b = Some("https://b/".to_owned());
         assert_eq!(url(&[kubeconfig], None), of_b);
         let other = kubeconfig.replace("current-context: x", "current-context: y");
         assert_eq!(url(&[kubeconfig, &other], None), of_b);
         let unset = kubeconfig.replace("current-context: x", "current-context: ''");
         assert_eq!(url(&[&unset, kubeconfig], None), of_b);
-        assert_eq!(url(&[kubeconfig], Some("c")).as_deref(), Some("c"));
+        assert_eq!(url(&[kubeconfig], Some("c")).as_deref(), Some("http://c/"));
         for wrong in ["", "x", "current-context: y", "\u{fffd}: ["] {
             assert_eq!(url(&[wrong], None), None, "{wrong}");
         }

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use config_file::{ReadError, YamlProblem};
+use http::Uri;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret;
 
 use crate::file_limits;
+use crate::server_url::{self, InvalidServerUrl};
 
 /// The keys of a kubeconfig that error messages may name. An unknown key may be a secret that a user wrote in the wrong
 /// place, so messages do not name it.
@@ -65,11 +68,8 @@ pub(crate) enum InvalidKubeconfig {
     Syntax(YamlProblem),
     #[error("the file is empty; write a kubeconfig with a cluster, a user and a context to it")]
     Empty,
-    #[error(
-        "the server's URL has a user name or a password, which the exporter does not send; remove \
-         them from the URL and give the user a token, a certificate or a credential plugin"
-    )]
-    UserInfo,
+    #[error("the cluster's `server` {0}")]
+    Server(#[from] InvalidServerUrl),
     #[error(
         "the context `{context}` names the {part} `{name}`, which does not exist; add the {part}, or correct the \
          context"
@@ -87,6 +87,11 @@ pub(crate) enum InvalidKubeconfig {
         given: &'static str,
         missing: &'static str,
     },
+    #[error(
+        "the user of the current context has {given} without `as`, so there is no user to impersonate; add `as` with \
+         the name of a user, or remove {given}"
+    )]
+    NoImpersonatedUser { given: &'static str },
     #[error("{0}")]
     Other(KubeconfigError),
 }
@@ -99,29 +104,51 @@ pub(super) struct UnreadableAuthority {
     source: ReadError,
 }
 
-/// Merges two kubeconfigs. The values of `merged` take precedence over the values of `next`. As in kubectl, an empty
-/// value counts as not set.
-pub(super) fn merge(
-    merged: Kubeconfig,
-    mut next: Kubeconfig,
-) -> Result<Kubeconfig, KubeconfigError> {
-    let texts = [
-        &mut next.kind,
-        &mut next.api_version,
-        &mut next.current_context,
-    ];
-    for text in texts {
-        text.take_if(|text| text.is_empty());
-    }
-    merged.merge(next)
-}
-
 /// The cluster of the current context.
 pub(super) fn current_cluster(kubeconfig: &Kubeconfig) -> Option<&Cluster> {
     let context = context_of(kubeconfig)?;
     let mut clusters = kubeconfig.clusters.iter();
     let cluster = clusters.find(|named| named.name == context.cluster)?;
     cluster.cluster.as_ref()
+}
+
+/// The URL to which the exporter sends requests; `None` if no URL is set. `apiserver` is the URL of the flag, which
+/// takes precedence over `server` of the current context's cluster.
+///
+/// A URL without a scheme means HTTPS if the cluster or the user has TLS settings. kubectl uses HTTP without
+/// credentials in this case.
+pub(super) fn server_url(
+    kubeconfig: &Kubeconfig,
+    apiserver: Option<&Uri>,
+) -> Result<Option<Uri>, InvalidServerUrl> {
+    let cluster = current_cluster(kubeconfig);
+    let server = cluster.and_then(|cluster| cluster.server.as_deref());
+    let url = match (apiserver, server) {
+        (Some(url), _) => url.clone(),
+        (None, Some(server)) => server_url::parse(server)?,
+        (None, None) => return Ok(None),
+    };
+    let verifies = cluster.is_some_and(|cluster| {
+        cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some()
+    });
+    let is_insecure = cluster.and_then(|cluster| cluster.insecure_skip_tls_verify);
+    let has_certificate = current_user(kubeconfig).is_some_and(|user| {
+        user.client_certificate.is_some() || user.client_certificate_data.is_some()
+    });
+    let is_tls = verifies || is_insecure == Some(true) || has_certificate;
+    Ok(Some(server_url::with_scheme(url, is_tls)))
+}
+
+/// Sets the server of the current context's cluster. kube and credential plugins then use this URL. Like most
+/// kubeconfigs, the text has no `/` after the port.
+pub(super) fn set_server(kubeconfig: &mut Kubeconfig, url: &Uri) {
+    let mut text = url.to_string();
+    if url.path() == "/" {
+        text.pop();
+    }
+    if let Some(cluster) = current_cluster_mut(kubeconfig) {
+        cluster.server = Some(text);
+    }
 }
 
 /// Checks that the cluster and the user of the current context exist. Without this check, kube would accept the name of
@@ -144,28 +171,38 @@ pub(super) fn check_context(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeco
     let cluster = &context.cluster;
     check("cluster", cluster, clusters.any(|own| own.name == *cluster))?;
     let mut users = kubeconfig.auth_infos.iter();
-    let user = context.user.as_deref().unwrap_or_default();
-    check(
-        "user",
-        user,
-        user.is_empty() || users.any(|own| own.name == user),
-    )
+    let Some(user) = &context.user else {
+        return Ok(());
+    };
+    check("user", user, users.any(|own| own.name == *user))
 }
 
-/// Returns an error if the user has a user name without a password, or a password without a user name, and no other
-/// credentials.
+/// Checks that the settings of a user are complete.
 ///
-/// kube ignores a user name or a password alone, and would send requests without credentials. If the user has other
-/// credentials, kube sends these.
-pub(super) fn check_password(user: &AuthInfo) -> Result<(), InvalidKubeconfig> {
+/// # Errors
+///
+/// - The user has a user name without a password, or a password without a user name, and no other credentials. kube
+///   ignores a user name or a password alone, and would send requests without credentials. If the user has other
+///   credentials, kube sends these.
+/// - The user impersonates a group, a UID or extra information without a user. An API server refuses such requests.
+pub(super) fn check_user(user: &AuthInfo) -> Result<(), InvalidKubeconfig> {
+    if user.impersonate.is_none() {
+        let settings = [
+            ("as-uid", user.impersonate_uid.is_some()),
+            ("as-groups", user.impersonate_groups.is_some()),
+            ("as-user-extra", user.impersonate_user_extra.is_some()),
+        ];
+        if let Some((given, _)) = settings.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(InvalidKubeconfig::NoImpersonatedUser { given });
+        }
+    }
     let has_other = user.token.is_some()
         || user.token_file.is_some()
         || user.client_certificate.is_some()
         || user.client_certificate_data.is_some()
         || user.auth_provider.is_some()
         || user.exec.is_some();
-    let name = user.username.as_ref().is_some_and(|name| !name.is_empty());
-    let (given, missing) = match (name, user.password.is_some()) {
+    let (given, missing) = match (user.username.is_some(), user.password.is_some()) {
         (true, false) => ("username", "password"),
         (false, true) => ("password", "username"),
         _ => return Ok(()),
@@ -174,6 +211,13 @@ pub(super) fn check_password(user: &AuthInfo) -> Result<(), InvalidKubeconfig> {
         true => Ok(()),
         false => Err(InvalidKubeconfig::HalfOfPassword { given, missing }),
     }
+}
+
+fn current_user(kubeconfig: &Kubeconfig) -> Option<&AuthInfo> {
+    let name = context_of(kubeconfig)?.user.as_ref()?;
+    let mut users = kubeconfig.auth_infos.iter();
+    let user = users.find(|named| named.name == *name)?;
+    user.auth_info.as_ref()
 }
 
 fn context_of(kubeconfig: &Kubeconfig) -> Option<&Context> {
@@ -195,10 +239,68 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Kubeconfig, InvalidKubeco
     // named pipe replaced the file between the two reads, `read_from` would block forever.
     let read = Kubeconfig::from_yaml(text);
     let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, text))?;
+    remove_empty_values(&mut kubeconfig);
     if let Some(directory) = path.parent() {
         resolve_paths(&mut kubeconfig, directory);
     }
     Ok(kubeconfig)
+}
+
+/// Removes empty values. As in kubectl, an empty value counts as not set. kube would, for example, send an empty token.
+fn remove_empty_values(kubeconfig: &mut Kubeconfig) {
+    let remove = |texts: &mut [&mut Option<String>]| {
+        for text in texts {
+            text.take_if(|text| text.is_empty());
+        }
+    };
+    remove(&mut [
+        &mut kubeconfig.kind,
+        &mut kubeconfig.api_version,
+        &mut kubeconfig.current_context,
+    ]);
+    let contexts = kubeconfig.contexts.iter_mut();
+    for context in contexts.filter_map(|named| named.context.as_mut()) {
+        remove(&mut [&mut context.user, &mut context.namespace]);
+    }
+    let clusters = kubeconfig.clusters.iter_mut();
+    for cluster in clusters.filter_map(|named| named.cluster.as_mut()) {
+        remove(&mut [
+            &mut cluster.server,
+            &mut cluster.certificate_authority,
+            &mut cluster.certificate_authority_data,
+            &mut cluster.proxy_url,
+            &mut cluster.tls_server_name,
+        ]);
+    }
+    let users = kubeconfig.auth_infos.iter_mut();
+    for user in users.filter_map(|named| named.auth_info.as_mut()) {
+        remove(&mut [
+            &mut user.username,
+            &mut user.token_file,
+            &mut user.client_certificate,
+            &mut user.client_certificate_data,
+            &mut user.client_key,
+            &mut user.impersonate,
+            &mut user.impersonate_uid,
+        ]);
+        for secret in [&mut user.token, &mut user.client_key_data] {
+            secret.take_if(|secret| secret.expose_secret().is_empty());
+        }
+        // As in kubectl, the password that belongs to a user name may be empty.
+        let has_name = user.username.is_some();
+        let password = &mut user.password;
+        password.take_if(|password| !has_name && password.expose_secret().is_empty());
+        user.impersonate_groups.take_if(|groups| groups.is_empty());
+        let extra = &mut user.impersonate_user_extra;
+        extra.take_if(|extra| extra.is_empty());
+        if let Some(exec) = &mut user.exec {
+            remove(&mut [
+                &mut exec.api_version,
+                &mut exec.command,
+                &mut exec.install_hint,
+            ]);
+        }
+    }
 }
 
 /// Adds the directory of the kubeconfig to all relative paths in the kubeconfig, as `Kubeconfig::read_from` does.
@@ -237,12 +339,10 @@ pub(super) fn inline_authority(kubeconfig: &mut Kubeconfig) -> Result<(), Unread
     let Some(cluster) = current_cluster_mut(kubeconfig) else {
         return Ok(());
     };
-    let data = cluster.certificate_authority_data.as_deref();
-    if data.is_some_and(|data| !data.is_empty()) {
+    if cluster.certificate_authority_data.is_some() {
         return Ok(());
     }
-    let path = cluster.certificate_authority.take();
-    let Some(path) = path.filter(|path| !path.is_empty()) else {
+    let Some(path) = cluster.certificate_authority.take() else {
         return Ok(());
     };
     match config_file::read(Path::new(&path), file_limits::CERTIFICATES) {
@@ -293,7 +393,6 @@ kind: Config
 clusters:
 - {name: a, cluster: {server: 'https://a', certificate-authority: ca.crt}}
 - {name: b, cluster: {server: 'https://b', certificate-authority: /etc/ca.crt}}
-- {name: c, cluster: {server: 'https://c', certificate-authority: ''}}
 users:
 - {name: a, user: {client-certificate: ../c.pem, client-key: k.pem, tokenFile: t}}
 - {name: b, user: {client-certificate: /c.pem, client-key: /k.pem, tokenFile: /t}}

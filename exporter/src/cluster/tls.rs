@@ -62,12 +62,12 @@ fn read(
     data: Option<&str>,
     file: Option<&String>,
 ) -> Result<Option<(String, Vec<u8>)>, ClusterError> {
-    if let Some(data) = data.filter(|data| !data.is_empty()) {
+    if let Some(data) = data {
         let bytes = BASE64_STANDARD.decode(data.trim());
         let wrong = |_| ClusterError::Identity(format!("{setting}-data must be base64"));
         return Ok(Some((format!("{setting}-data"), bytes.map_err(wrong)?)));
     }
-    let Some(file) = file.filter(|file| !file.is_empty()) else {
+    let Some(file) = file else {
         return Ok(None);
     };
     let name = format!("{setting} {}", config_file::shown_path(Path::new(file)));

@@ -9,6 +9,8 @@ use kube_state_metrics::registry::{JoinConfig, JoinError};
 use kube_state_metrics::source::health::ReadinessPolicy;
 use prometheus_web_config::duration::{self, DurationError};
 
+use crate::server_url;
+
 /// A limit on time. `None` means no limit.
 pub(crate) type Timeout = Option<Duration>;
 
@@ -147,27 +149,7 @@ pub(crate) fn optional_timeout(text: &str) -> Result<Option<Timeout>, String> {
 
 /// Parses the URL of a server. The scheme is optional.
 pub(crate) fn server(text: &str) -> Result<http::Uri, String> {
-    // The log and the landing page show the URL, so the URL must not contain a password.
-    if text.contains('@') {
-        let problem = "has a user name or a password, which the exporter does not send; remove them and \
-                       use --kubeconfig for credentials";
-        return Err(problem.into());
-    }
-    if text.contains(['?', '#']) {
-        return Err(
-            "has a query or a fragment, which the exporter does not send; remove it".into(),
-        );
-    }
-    let is_host = |authority: &http::uri::Authority| {
-        authority.port_u16().is_some() || authority.host() == authority.as_str()
-    };
-    let uri = text.parse::<http::Uri>().ok();
-    let uri = uri.filter(|uri| match uri.scheme_str() {
-        Some("http" | "https") => true,
-        Some(_) => false,
-        None => uri.authority().is_some_and(is_host),
-    });
-    uri.ok_or_else(|| "is not a URL; write `https://HOST:PORT`".into())
+    server_url::parse(text).map_err(|error| error.to_string())
 }
 
 /// Parses the URL of a server. An empty text is `None`.

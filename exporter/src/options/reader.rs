@@ -96,9 +96,11 @@ impl<'a> Reader<'a> {
         drop(texts);
         (option.parse)(text).unwrap_or_else(|cure| {
             let source = self.source(row);
-            // A URL with `@` may contain a password, so the error does not show the URL.
+            // A URL with `@` or with a query may contain a password, so the error does not show the URL.
             let problem = match row.form {
-                Form::Value("URL") if text.contains('@') => format!("{source}: the URL {cure}"),
+                Form::Value("URL") if text.contains(['@', '?', '#']) => {
+                    format!("{source}: the URL {cure}")
+                }
                 // The value is from the options file. The error does not show this value, because a user may have
                 // written a secret in the wrong place.
                 _ if source != row.flag => format!("{source}: the value {cure}"),

@@ -263,8 +263,8 @@ heading "Source of objects", render: false {
         default: Described(|| "the server of the kubeconfig, or of the cluster in which the exporter \
             runs".to_owned()),
         help: "URL of the API server, such as `https://10.0.0.1:6443`",
-        compat: Differs("a URL without a scheme is `http://`, or `https://` if the kubeconfig has \
-            certificates, as in the Go program; the exporter waits for a server that is down"),
+        compat: Differs("a URL without a scheme is `https://` if the kubeconfig has TLS settings, and \
+            otherwise `http://`; the exporter waits for a server that is down"),
     }
     KUBECONFIG: Single<Option<PathBuf>> = parse::optional_path, {
         flag: "--kubeconfig", key: Some("kubeconfig"), form: Value("FILE"), reload: NewInstance,

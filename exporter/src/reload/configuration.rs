@@ -267,9 +267,8 @@ impl Configuration {
     fn server(&self) -> Option<ServerIdentity> {
         let files = self.kubeconfig.iter();
         let files = files.map(|file| Some((&*file.path, file.content.as_deref()?)));
-        let url = self.options.source.apiserver.as_ref();
-        let url = url.map(ToString::to_string);
-        ServerIdentity::of_kubeconfigs(files.collect::<Option<Vec<_>>>()?, url)
+        let apiserver = self.options.source.apiserver.as_ref();
+        ServerIdentity::of_kubeconfigs(files.collect::<Option<Vec<_>>>()?, apiserver)
     }
 
     /// Updates the metrics about files, so that they show which files are in use. The files of this configuration are

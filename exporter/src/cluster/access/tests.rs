@@ -3,19 +3,8 @@
 use super::super::transport::connect;
 use super::*;
 
-#[test]
-fn a_server_without_a_scheme_speaks_tls_only_where_that_can_be_checked() {
-    let bare: http::Uri = "a:6443".parse().unwrap();
-    let mut config = Config::new(bare.clone());
-    assert_eq!(with_scheme(&bare, &config), "http://a:6443/");
-    config.root_cert = Some(vec![vec![1]]);
-    assert_eq!(with_scheme(&bare, &config), "https://a:6443/");
-    let full = "http://a:6443/x".parse().unwrap();
-    assert_eq!(with_scheme(&full, &config), full);
-}
-
-/// Writes `texts` as the files of a kubeconfig, and returns the error for this kubeconfig.
-async fn error(name: &str, texts: &[&str]) -> String {
+/// Writes `texts` as the files of a kubeconfig, and returns the connection for this kubeconfig.
+async fn connection(name: &str, texts: &[&str]) -> Result<Connection, String> {
     let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let kubeconfig = (texts.iter().enumerate())
@@ -29,12 +18,173 @@ async fn error(name: &str, texts: &[&str]) -> String {
         kubeconfig,
         apiserver: None,
     };
-    let error = access.connection().await.err();
+    let connection = access.connection().await;
     std::fs::remove_dir_all(&directory).unwrap();
-    error.map_or_else(String::new, |error| {
+    connection.map_err(|error| {
         let prefix = format!("kubeconfig {}/", directory.display());
         error.to_string().replace(&prefix, "")
     })
+}
+
+async fn error(name: &str, texts: &[&str]) -> String {
+    let connection = connection(name, texts).await;
+    connection.err().unwrap_or_default()
+}
+
+/// A kubeconfig with one cluster and one user.
+fn kubeconfig_with(cluster: &str, user: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+         clusters: [{{name: c, cluster: {{{cluster}}}}}], users: [{{name: u, user: {{{user}}}}}]}}"
+    )
+}
+
+#[tokio::test]
+async fn a_server_of_a_kubeconfig_without_a_scheme_gets_one() {
+    for (server, more, user, expected) in [
+        ("127.0.0.1:9", "", "", "http://127.0.0.1:9/"),
+        ("localhost:9", "", "", "http://localhost:9/"),
+        ("'[::1]:9'", "", "", "http://[::1]:9/"),
+        ("h.invalid", "", "", "http://h.invalid/"),
+        (
+            "127.0.0.1:9",
+            ", insecure-skip-tls-verify: true",
+            "",
+            "https://127.0.0.1:9/",
+        ),
+        (
+            "127.0.0.1:9",
+            ", insecure-skip-tls-verify: true, certificate-authority-data: ''",
+            "token: t",
+            "https://127.0.0.1:9/",
+        ),
+        (
+            "127.0.0.1:9",
+            ", certificate-authority-data: ''",
+            "client-certificate-data: ''",
+            "http://127.0.0.1:9/",
+        ),
+        ("HTTPS://127.0.0.1:9/a", "", "", "https://127.0.0.1:9/a"),
+    ] {
+        let text = kubeconfig_with(&format!("server: {server}{more}"), user);
+        let connection = connection("scheme", &[&text]).await.unwrap();
+        assert_eq!(connection.config.cluster_url, expected);
+        let files = [(Path::new("/k"), text.as_bytes())];
+        let identity = ServerIdentity::of_kubeconfigs(files, None).unwrap();
+        assert_eq!(identity.url(), expected);
+        assert_eq!(connection.identity.change_to(&identity), None, "{text}");
+        // kube must not panic.
+        let client = connect(connection).await.unwrap();
+        assert!(client.apiserver_version().await.is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_url_is_refused_and_not_quoted() {
+    for (server, expected) in [
+        ("'*'", "is not a URL; write `https://HOST:PORT`"),
+        ("/SECRET", "is not a URL; write `https://HOST:PORT`"),
+        ("https://", "is not a URL; write `https://HOST:PORT`"),
+        ("ftp://SECRET", "is not a URL; write `https://HOST:PORT`"),
+        (
+            "https://h:99999",
+            "has an invalid port; give a number from 1 to 65535",
+        ),
+        ("h:-1", "has an invalid port; give a number from 1 to 65535"),
+        (
+            "https://h/?pw=SECRET",
+            "has a query or a fragment, which may contain a password, and which the exporter does not send; remove it",
+        ),
+        (
+            "https://h#SECRET",
+            "has a query or a fragment, which may contain a password, and which the exporter does not send; remove it",
+        ),
+        (
+            "\"https://h/\\u202eSECRET\"",
+            "has invisible characters, such as control characters; remove them",
+        ),
+        (
+            "https://user:SECRET@h",
+            "has a user name or a password, which the exporter does not send; remove them, and use a kubeconfig whose \
+             user has a token, a certificate or a credential plugin",
+        ),
+    ] {
+        let text = kubeconfig_with(&format!("server: {server}"), "token: t");
+        let error = error("no-url", &[&text]).await;
+        assert_eq!(error, format!("0: the cluster's `server` {expected}"));
+        let files = [(Path::new("/k"), text.as_bytes())];
+        assert!(ServerIdentity::of_kubeconfigs(files, None).is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_value_counts_as_not_set() {
+    let exec =
+        "exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never}";
+    let more = ", certificate-authority: '', certificate-authority-data: '', proxy-url: '', tls-server-name: ''";
+    let cluster = format!("server: 'https://a'{more}");
+    let user_of = async |user: &str| {
+        let text = kubeconfig_with(&cluster, user);
+        let connection = connection("empty-values", &[&text]).await;
+        let connection = connection
+            .map_err(|error| format!("{user}: {error}"))
+            .unwrap();
+        assert_eq!(connection.config.tls_server_name, None);
+        assert_eq!(connection.config.root_cert, None);
+        connection.config.auth_info
+    };
+    let user = user_of("username: '', password: '', token: T").await;
+    assert_eq!((&user.username, user.password.is_some()), (&None, false));
+    assert_eq!(user.token.unwrap().expose_secret(), "T");
+    for start in [
+        "token: ''",
+        "username: ''",
+        "password: ''",
+        "tokenFile: ''",
+        "username: '', password: '', token: '', tokenFile: ''",
+    ] {
+        let user = user_of(&format!("{start}, {exec}")).await;
+        assert!(crate::cluster::plugin::in_use(&user).is_some(), "{start}");
+    }
+    let user = user_of(
+        "token: '', client-certificate: '', client-certificate-data: '', client-key: '', client-key-data: '', as: '', \
+         as-uid: '', as-groups: [], as-user-extra: {}",
+    )
+    .await;
+    let user = serde_json::to_value(user).unwrap();
+    assert_eq!(user, serde_json::json!({}));
+
+    let text = kubeconfig_with(&cluster, "token: '', tokenFile: /nonexistent");
+    let error = error("empty-values", &[&text]).await;
+    assert!(
+        error.starts_with("cannot read the token file /nonexistent: "),
+        "{error}"
+    );
+    // As in kubectl, the password of a user may be empty.
+    let user = user_of("username: u, password: ''").await;
+    assert_eq!(user.password.unwrap().expose_secret(), "");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_impersonates_names_the_user() {
+    for (settings, named) in [
+        ("as-groups: [g]", "as-groups"),
+        ("as-uid: '1'", "as-uid"),
+        ("as-user-extra: {k: [v]}", "as-user-extra"),
+        ("as: '', as-uid: '1', as-groups: [g]", "as-uid"),
+    ] {
+        let text = kubeconfig_with("server: 'https://a'", &format!("token: t, {settings}"));
+        assert_eq!(
+            error("impersonation", &[&text]).await,
+            format!(
+                "0: the user of the current context has {named} without `as`, so there is no user to impersonate; add \
+                 `as` with the name of a user, or remove {named}"
+            )
+        );
+    }
+    let settings = "token: t, as: u, as-uid: '1', as-groups: [g], as-user-extra: {k: [v]}";
+    let text = kubeconfig_with("server: 'https://a'", settings);
+    assert_eq!(error("impersonation", &[&text]).await, "");
 }
 
 #[tokio::test]
@@ -74,12 +224,7 @@ async fn no_error_quotes_a_kubeconfig() {
 
 #[tokio::test]
 async fn a_user_name_without_a_password_is_an_error_unless_there_are_other_credentials() {
-    let kubeconfig = |user: &str| {
-        format!(
-            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
-             clusters: [{{name: c, cluster: {{server: 'https://a'}}}}], users: [{{name: u, user: {{{user}}}}}]}}"
-        )
-    };
+    let kubeconfig = |user: &str| kubeconfig_with("server: 'https://a'", user);
     for (user, given, missing) in [
         ("username: s3cr3t", "username", "password"),
         ("password: s3cr3t", "password", "username"),
@@ -95,21 +240,6 @@ async fn a_user_name_without_a_password_is_an_error_unless_there_are_other_crede
     for user in ["", "username: u, password: ''", "username: u, token: t"] {
         assert_eq!(error("half", &[&kubeconfig(user)]).await, "", "{user}");
     }
-}
-
-#[tokio::test]
-async fn a_server_with_a_password_is_refused_and_not_quoted() {
-    let kubeconfig = "
-clusters: [{name: a, cluster: {server: 'https://user:SECRET@a'}}]
-contexts: [{name: x, context: {cluster: a, user: u}}]
-users: [{name: u, user: {token: t}}]
-current-context: x
-";
-    assert_eq!(
-        error("user-info", &[kubeconfig]).await,
-        "0: the server's URL has a user name or a password, which the exporter does not send; remove \
-         them from the URL and give the user a token, a certificate or a credential plugin"
-    );
 }
 
 #[tokio::test]
