@@ -111,6 +111,12 @@ impl DecodeError {
         Self::of(kind, None, Problem::new(DecodeReason::Syntax, text))
     }
 
+    /// Creates the error for an object without a name.
+    pub(crate) fn unnamed(kind: &str) -> Self {
+        let text = String::from("it has no metadata.name");
+        Self::of(kind, None, Problem::new(DecodeReason::Field, text))
+    }
+
     fn new(kind: &str, object: Encoded<'_>, problem: Problem) -> Self {
         Self::of(kind, identity_of(object), problem)
     }
@@ -179,7 +185,7 @@ fn identity_of(object: Encoded<'_>) -> Option<(String, String)> {
         name: String,
     }
     let Metadata { namespace, name } = object.metadata()?;
-    Some((namespace.unwrap_or_default(), name))
+    (!name.is_empty()).then(|| (namespace.unwrap_or_default(), name))
 }
 
 #[cfg(test)]

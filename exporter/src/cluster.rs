@@ -22,7 +22,7 @@ use kube::Client;
 use crate::options::SourceOptions;
 
 pub(crate) use access::ClusterError;
-pub(crate) use bounded::bounded;
+pub(crate) use bounded::{bounded, check_status};
 pub(crate) use identity::ServerIdentity;
 pub(crate) use plugin::kill_running as kill_running_plugin;
 

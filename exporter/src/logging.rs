@@ -1,6 +1,7 @@
 //! Writes log lines to standard error, as text or as JSON.
 
 mod dependencies;
+mod fields;
 mod panics;
 mod queue;
 
@@ -9,15 +10,18 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
+use tracing::Subscriber;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::humanize::is_visible;
 use crate::options::{LogFormat, LogOptions};
 use dependencies::DependencyLimit;
+use fields::VisibleFields;
 use queue::{Limits, LineQueue};
 
 /// The maximum size of each queue of lines.
@@ -120,18 +124,28 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(targets(options.verbosity));
-    let lines = fmt::layer().with_writer(writer);
     let lines = if options.format == LogFormat::Json {
+        let lines = fmt::layer().with_writer(writer);
         lines.json().flatten_event(true).boxed()
     } else {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        lines.with_ansi(terminal).with_target(false).boxed()
+        text_lines(writer, terminal).boxed()
     };
     // `try_init` fails only if logging was started before. The old logging then stays in use.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(filter.and(DependencyLimit::new(dropped))))
         .try_init();
     handle
+}
+
+/// Returns a layer that writes log lines as text. If `colors` is true, the lines have color codes for a terminal.
+fn text_lines<S, W>(writer: W, colors: bool) -> impl Layer<S> + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer).with_ansi(colors);
+    lines.with_target(false).fmt_fields(VisibleFields)
 }
 
 /// Returns the log levels of the exporter and of its dependencies for a verbosity (`-v`).
@@ -156,7 +170,8 @@ fn targets(verbosity: i64) -> Targets {
 }
 
 /// Returns a log line in which escapes replace control characters and invisible characters. The line break at its end
-/// stays. Color codes also stay, because the formatter writes them for a terminal.
+/// stays. Color codes also stay, because the formatter writes them for a terminal. [`VisibleFields`] has already
+/// replaced the color codes in the values of fields.
 fn escaped(line: &str, format: LogFormat) -> String {
     let (line, end) = match line.strip_suffix('\n') {
         Some(line) => (line, "\n"),
@@ -299,6 +314,51 @@ mod tests {
         assert_eq!(json, "{\"a\":\"\\u0085\\u007f\\u202e\\udb40\\udc41\"}\n");
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed["a"], "\u{85}\u{7f}\u{202e}\u{e0041}");
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_field_of_a_log_line_controls_a_terminal() {
+        let controls = ('\0'..='\u{2100}').filter(|char| !is_visible(*char));
+        let text = format!("a\u{1b}[31mb\u{1b}[8m{}c", controls.collect::<String>());
+        for colors in [false, true] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let writer = move || Escaped::new(writer.clone(), LogFormat::Text);
+            let subscriber = Registry::default().with(text_lines(writer, colors));
+            tracing::subscriber::with_default(subscriber, || {
+                let span = tracing::info_span!("request", from = %text);
+                let _entered = span.enter();
+                tracing::warn!(object = %text, name = text, debug = ?text, "message {text}");
+            });
+            let line = String::from_utf8(lines.0.lock().clone()).unwrap();
+            let line = line.strip_suffix('\n').unwrap();
+            assert_eq!(
+                line.matches("a\\u{1b}[31mb\\u{1b}[8m\\u{0}").count(),
+                3,
+                "{line}"
+            );
+            let mut own = line.to_owned();
+            for code in ["[0m", "[1m", "[2m", "[3m", "[33m"] {
+                own = own.replace(&format!("\u{1b}{code}"), "");
+            }
+            assert_eq!(own.len() < line.len(), colors);
+            assert!(own.chars().all(is_visible), "{own}");
+            assert!(own.contains(r"object=a\u{1b}"), "{own}");
+        }
     }
 
     #[test]

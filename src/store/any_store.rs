@@ -148,7 +148,7 @@ impl<K: CollectedResource> AnyStore for MetricsStore<K> {
 
     #[cfg(feature = "watch")]
     fn watch_writer(&self) -> Box<dyn WatchWriter> {
-        Box::new(self.writer())
+        Box::new(self.writer().with_names())
     }
 
     fn is_host_fed(&self) -> bool {

@@ -65,6 +65,9 @@ impl JoinWriter {
                 self.delete_key(namespace, name);
             }
         })?;
+        if object.metadata.name.as_ref().is_none_or(String::is_empty) {
+            return Err(DecodeError::unnamed(self.resource.kind()));
+        }
         self.last
             .read_metadata(&object.metadata, self.resource.scope());
         Ok(object)

@@ -16,6 +16,9 @@ pub(super) struct ObjectApplier<K: CollectedResource> {
     pub(super) feeder: RowFeeder,
     /// Feeds the linked store, which has the configured families of the same resource.
     pub(super) linked: LinkedWriter,
+    /// Whether an object without a name is an error. All objects of the API have names, so a watch that receives an
+    /// object without a name has read the response of a misconfigured server.
+    needs_names: bool,
 }
 
 // === impl ObjectApplier ===
@@ -30,7 +33,14 @@ impl<K: CollectedResource> ObjectApplier<K> {
             store,
             feeder,
             linked,
+            needs_names: false,
         }
+    }
+
+    /// Makes an object without a name an error.
+    #[cfg(feature = "watch")]
+    pub(super) fn require_names(&mut self) {
+        self.needs_names = true;
     }
 
     /// Creates another applier of the same feeder, for another thread. The new applier collects rows, and
@@ -41,6 +51,7 @@ impl<K: CollectedResource> ObjectApplier<K> {
             store: self.store.clone(),
             feeder: self.store.collecting_feeder(self.feeder.id),
             linked: self.linked.for_another_thread(),
+            needs_names: self.needs_names,
         }
     }
 
@@ -72,10 +83,11 @@ impl<K: CollectedResource> ObjectApplier<K> {
             self.forget_foreign(&foreign, object);
             self.feeder.version = foreign.resource_version;
             self.feeder.has_row = false;
-            return Ok(());
+            return self.check_name();
         }
         let (applied, linked) = self.linked.apply(&self.store, &mut self.feeder, object);
-        self.decoded(applied).and(linked)
+        self.decoded(applied).and(linked)?;
+        self.check_name()
     }
 
     /// Removes an object.
@@ -91,12 +103,12 @@ impl<K: CollectedResource> ObjectApplier<K> {
                 .set_key_in(scope, &foreign.namespace, &foreign.name);
             self.store.delete_source(self.feeder.id, &self.feeder.key);
             self.feeder.version = foreign.resource_version;
-            return Ok(());
+            return self.check_name();
         }
         let decoded = self.linked.delete(&self.store, object);
         let object = self.decoded(decoded)?;
         self.store.delete_object(&mut self.feeder, &object);
-        Ok(())
+        self.check_name()
     }
 
     /// Returns the identity of an object that belongs to another shard. Such an object need not be decoded, which saves
@@ -130,6 +142,21 @@ impl<K: CollectedResource> ObjectApplier<K> {
             source.read_metadata(&object, &mut feeder.source);
             source.set(feeder.id as u64, &feeder.key, &feeder.source);
         }
+    }
+
+    /// If names are required and the last object has no name, removes its row, and returns an error.
+    fn check_name(&mut self) -> Result<(), DecodeError> {
+        let key = &self.feeder.key;
+        let namespace = key.strip_suffix('/').or(key.is_empty().then_some(""));
+        let Some(namespace) = namespace.filter(|_| self.needs_names) else {
+            return Ok(());
+        };
+        let namespace = namespace.to_owned();
+        self.linked.delete_key(&namespace, "");
+        self.store.delete_key(&mut self.feeder, &namespace, "");
+        let error = DecodeError::unnamed(self.store.resource().kind());
+        self.store.reject(&mut self.feeder, &error);
+        Err(error)
     }
 
     /// Counts an object that does not decode and removes its row.

@@ -484,3 +484,35 @@ fn objects_of_other_shards_are_not_even_decoded() {
     assert!(writer.apply_json(json(own, 4).as_bytes()).is_err());
     assert_eq!(store.stats().decode_field_errors, 1);
 }
+
+#[cfg(feature = "watch")]
+#[test]
+fn an_object_without_a_name_is_an_error_in_a_watch_and_has_no_row() {
+    let store = MetricsStore::new(collector());
+    let sharded = MetricsStore::new(collector());
+    sharded.set_filter(ObjectFilter {
+        shard: crate::scope::Shard::new(0, 2).unwrap(),
+        ..ObjectFilter::default()
+    });
+    for store in [store, sharded] {
+        let mut writer = store.watch_writer();
+        writer.begin_list();
+        for metadata in [
+            json!(null),
+            json!({}),
+            json!({ "namespace": "n" }),
+            json!({ "name": "", "namespace": "n", "uid": "u" }),
+            json!({ "name": null }),
+        ] {
+            for object in [json!({ "metadata": metadata }), json!({})] {
+                let object = object.to_string();
+                let error = writer.apply_json(object.as_bytes()).unwrap_err();
+                assert_eq!((error.object(), error.identity()), ("<unnamed>", None));
+                assert!(writer.delete_json(object.as_bytes()).is_err());
+            }
+        }
+        writer.end_list();
+        let stats = store.stats();
+        assert_eq!((stats.objects, stats.decode_field_errors), (0, 20));
+    }
+}

@@ -289,6 +289,13 @@ impl<K: CollectedResource> Writer<K> {
         self.applier.linked.reads_only(&self.applier.store, paths)
     }
 
+    /// Makes an object without a name an error.
+    #[cfg(feature = "watch")]
+    pub(super) fn with_names(mut self) -> Self {
+        self.applier.require_names();
+        self
+    }
+
     #[cfg(feature = "watch")]
     pub(super) fn applier(&self) -> &ObjectApplier<K> {
         &self.applier

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::redaction::for_log;
+use crate::cluster::check_status;
 use crate::pace::Pace;
 
 /// The maximum size of an answer in bytes. The code adds the size of the request to this number, because the API server
@@ -86,11 +87,7 @@ where
     let response = client.send(request.map(Body::from)).await;
     let response = response.map_err(|error| Failure::of(&error, token))?;
     let status = response.status();
-    if status.is_redirection() {
-        return Err(rejected(format!(
-            "it answers with a redirect ({status}), which is not followed; give the URL of the redirect"
-        )));
-    }
+    check_status(status).map_err(|error| rejected(error.to_string()))?;
     let body = Limited::new(response.into_body(), limit).collect().await;
     if !status.is_success() {
         // The request has failed, and the body contains only a message about the failure. If the body cannot be read,

@@ -267,7 +267,9 @@ async fn only_an_answer_of_success_is_a_verdict() {
         let (filter, _) = filter_of(Arc::new(Mutex::new(Answers(code, ""))));
         assert_eq!(check(&filter, "right").await, Ok(()), "{code}");
     }
-    for code in [300, 301, 302, 303, 304, 307, 308, 400, 404, 500, 599] {
+    for code in [
+        203, 204, 206, 226, 300, 301, 302, 303, 304, 307, 308, 400, 404, 500, 599,
+    ] {
         let (filter, _) = filter_of(Arc::new(Mutex::new(Answers(code, RIGHT))));
         let checked = check(&filter, "right").await;
         let refusal = match code {

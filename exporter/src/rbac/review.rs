@@ -4,6 +4,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    SubjectAccessReviewStatus,
 };
 use kube::Client;
 use kube::api::{Api, PostParams};
@@ -69,5 +70,48 @@ async fn is_allowed(
         ..SelfSubjectAccessReview::default()
     };
     let review = reviews.create(&PostParams::default(), &review).await?;
-    Ok(review.status.is_some_and(|status| status.allowed))
+    // An API server never sets both fields. As in Kubernetes, a denial takes precedence.
+    let is_allowed =
+        |status: SubjectAccessReviewStatus| status.allowed && status.denied != Some(true);
+    Ok(review.status.is_some_and(is_allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_denial_takes_precedence() {
+        for (status, expected) in [
+            (serde_json::json!({ "allowed": true }), true),
+            (
+                serde_json::json!({ "allowed": true, "denied": false }),
+                true,
+            ),
+            (
+                serde_json::json!({ "allowed": true, "denied": true }),
+                false,
+            ),
+            (
+                serde_json::json!({ "allowed": false, "denied": true }),
+                false,
+            ),
+        ] {
+            let body = serde_json::json!({ "spec": {}, "status": status }).to_string();
+            let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+                let response =
+                    http::Response::new(kube::client::Body::from(body.clone().into_bytes()));
+                async move { Ok::<_, std::convert::Infallible>(response) }
+            });
+            let reviews = Api::all(Client::new(server, "default"));
+            let pods = Permission {
+                group: String::new(),
+                resource: "pods".into(),
+                name: None,
+                namespace: None,
+                verbs: &["list"],
+            };
+            assert_eq!(is_allowed(&reviews, &pods, "list").await.unwrap(), expected);
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! [`JsonList`]: splits a list in JSON into items while its bytes arrive, so that no complete response is in memory.
 //!
 //! A list is one JSON object, whose `items` may contain hundreds of megabytes. The splitter does not parse the items.
-//! The bytes around the items are the *envelope* of the list. The API server can also send a list as a table; the rows
-//! of the table are then the items.
+//! The bytes around the items are the *envelope* of the list. If the request asks for a table, the rows of the table
+//! are the items.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub(super) struct JsonList {
     /// The kind of the items. `None` if the list may have any kind, because the definition of a custom resource chooses
     /// the kind of its lists.
     kind: Option<&'static str>,
+    /// Whether the request allows a table as the response.
+    allows_table: bool,
     position: Position,
     nesting: Nesting,
     /// All bytes of the list except its items.
@@ -62,10 +64,12 @@ const MAX_ENVELOPE: usize = 1 << 20;
 // === impl JsonList ===
 
 impl JsonList {
-    /// Creates a splitter for a list whose items have this kind. `None` allows any kind.
-    pub(super) fn new(kind: Option<&'static str>) -> Self {
+    /// Creates a splitter for a list whose items have this kind. `None` allows any kind. If `allows_table` is true, the
+    /// list may also be a table.
+    pub(super) fn new(kind: Option<&'static str>, allows_table: bool) -> Self {
         Self {
             kind,
+            allows_table,
             ..Self::default()
         }
     }
@@ -132,7 +136,8 @@ impl JsonList {
         let is_expected = match self.kind {
             // `List` is the generic kind of a list.
             Some(expected) => {
-                kind == TABLE || items.is_some_and(|own| ["", expected, PARTIAL].contains(&own))
+                (kind == TABLE && self.allows_table)
+                    || items.is_some_and(|own| ["", expected, PARTIAL].contains(&own))
             }
             None => kind != "Status",
         };
@@ -162,6 +167,10 @@ impl JsonList {
             self.nesting.step(byte);
             self.envelope.push(byte);
             if self.envelope.len() > MAX_ENVELOPE {
+                return Err(SplitError::NotAList);
+            }
+            if opens_rows && !self.allows_table {
+                // Without this check, the rows would count as objects without a name, and all objects would be deleted.
                 return Err(SplitError::NotAList);
             }
             if opens_items || opens_rows {
@@ -241,7 +250,7 @@ mod tests {
         size: usize,
         object_limit: Option<usize>,
     ) -> Result<(Vec<String>, ListMeta), SplitError> {
-        let (mut splitter, mut items) = (JsonList::default(), Vec::new());
+        let (mut splitter, mut items) = (JsonList::new(None, true), Vec::new());
         let mut buffer = buffer(object_limit);
         for chunk in json.as_bytes().chunks(size) {
             splitter.feed(chunk, &mut buffer, |part| {
@@ -266,7 +275,7 @@ mod tests {
             let list = format!(
                 r#"{{{fields}"metadata":{{"resourceVersion":"7"}},"items":[{{"a":1}}]{after}}}"#
             );
-            let (mut splitter, mut items) = (JsonList::new(expected), 0);
+            let (mut splitter, mut items) = (JsonList::new(expected, true), 0);
             let fed = splitter.feed(list.as_bytes(), &mut buffer(None), |_| items += 1);
             fed.and_then(|()| splitter.finish())
                 .map(|_| items)
@@ -288,6 +297,22 @@ mod tests {
         }
         assert_eq!(read(None, r#""kind":"Status","#, ""), Err(0));
         assert_eq!(read(Some("Pod"), "", r#","kind":"NodeList""#), Err(1));
+    }
+
+    #[test]
+    fn a_table_that_was_not_requested_is_refused_before_its_first_row() {
+        let row = r#"{"cells":["a"],"object":{"metadata":{"name":"a"}}}"#;
+        let rows = format!(r#""metadata":{{"resourceVersion":"7"}},"rows":[{row}]"#);
+        let kinds = ["", r#""kind":"Table","#, r#""kind":"PodList","#];
+        let tables = kinds.map(|kind| format!("{{{kind}{rows}}}"));
+        let late = r#"{"metadata":{"resourceVersion":"7"},"items":[],"kind":"Table"}"#.to_owned();
+        for table in tables.into_iter().chain([late]) {
+            let (mut splitter, mut items) = (JsonList::new(Some("Pod"), false), 0);
+            let fed = splitter.feed(table.as_bytes(), &mut buffer(None), |_| items += 1);
+            let split = fed.and_then(|()| splitter.finish());
+            assert_eq!(split.unwrap_err(), SplitError::NotAList, "{table}");
+            assert_eq!(items, 0, "{table}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::buffer_budget::{BufferBudget, HeldTooLong};
 use super::json_list::{JsonList, ListPart};
 use super::list_meta::{ListMeta, ListMetaFields};
 use super::part_buffer::PartBuffer;
+use super::representation::Representation;
 use super::split_error::SplitError;
 use super::watch_event::PARTIAL;
 use crate::decode::Encoding;
@@ -32,15 +33,19 @@ enum List {
 
 impl ListSplitter {
     /// Creates a splitter for a list of objects of `message`. `message` is `None` for custom resources, whose lists may
-    /// have any kind.
+    /// have any kind. A table is allowed only if `requested` is a table.
     pub(super) fn new(
         encoding: Encoding,
         message: Option<&'static Message>,
+        requested: Representation,
         budget: &Arc<BufferBudget>,
     ) -> Self {
+        let allows_table = requested == Representation::Table;
         Self {
             list: match encoding {
-                Encoding::Json => List::Json(JsonList::new(message.map(Message::name))),
+                Encoding::Json => {
+                    List::Json(JsonList::new(message.map(Message::name), allows_table))
+                }
                 Encoding::Protobuf(message) => List::Protobuf(message, ListReader::default()),
             },
             item: PartBuffer::of_items(encoding, budget),
@@ -107,7 +112,8 @@ mod tests {
 
     fn nodes(budget: &Arc<BufferBudget>) -> ListSplitter {
         let node = message_of("v1", "Node").unwrap();
-        ListSplitter::new(Encoding::Protobuf(node), Some(node), budget)
+        let requested = Representation::Object;
+        ListSplitter::new(Encoding::Protobuf(node), Some(node), requested, budget)
     }
 
     fn split(bytes: &[u8], size: usize) -> Result<(Vec<String>, ListMeta), SplitError> {

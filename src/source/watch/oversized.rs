@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::object_buffer;
 use super::watch_event::EventKind;
 use crate::decode::{Encoding, object_name};
+use crate::errors::shortened;
 
 /// The identity of an object that is larger than the maximum size. The fields are read from the first bytes of the
 /// object, because the whole object is not buffered.
@@ -90,7 +91,7 @@ impl OversizedObject {
 
 impl fmt::Display for OversizedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&object_name(self.key()))
+        f.write_str(&shortened(object_name(self.key())))
     }
 }
 

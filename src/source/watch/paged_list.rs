@@ -162,7 +162,8 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut response = self.send(request, selector, timeout).await?;
         self.feed.list_opened();
         let encoding = response.encoding();
-        let mut splitter = ListSplitter::new(encoding, self.target.message(), &self.options.budget);
+        let (message, requested) = (self.target.message(), self.sink.partial.requested());
+        let mut splitter = ListSplitter::new(encoding, message, requested, &self.options.budget);
         let mut turn = Turn::new();
         let mut last_object = Instant::now();
         loop {

@@ -26,7 +26,7 @@ pub(super) struct PartialObjects {
     has_lost_object: bool,
 }
 
-/// The error if a table lacks a column, or if its columns are unknown.
+/// The error if a table lacks a column, if its columns are unknown, or if a row lacks the metadata of its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MissingColumn;
 
@@ -105,7 +105,7 @@ impl PartialObjects {
 
     /// Reads the columns of a table, if it has columns.
     pub(super) fn read_columns(&mut self, table: &[u8]) {
-        if self.requested == Representation::Object {
+        if self.requested != Representation::Table {
             return;
         }
         if let Ok(table) = serde_json::from_slice::<Received<'_>>(table) {
@@ -117,7 +117,8 @@ impl PartialObjects {
     ///
     /// # Errors
     ///
-    /// Returns an error if a table lacks a column. After this error, the caller must request whole objects.
+    /// Returns an error if a table lacks a column or a row lacks its metadata. After this error, the caller must request
+    /// whole objects.
     pub(super) fn json<'a>(&mut self, received: &'a [u8]) -> Result<ObjectJson<'a>, MissingColumn> {
         if self.requested == Representation::Object {
             return Ok(ObjectJson::Received(received));
@@ -135,8 +136,9 @@ impl PartialObjects {
         let Ok(object) = serde_json::from_slice::<Received<'_>>(received) else {
             return unchanged;
         };
+        let is_table_requested = self.requested == Representation::Table;
         match (object.kind.as_deref(), object.rows) {
-            (Some("Table"), Some(rows)) => {
+            (Some("Table"), Some(rows)) if is_table_requested => {
                 self.type_column = self.type_column_of(&object);
                 // An event is about one object, so its table has one row.
                 let Ok([row]) = serde_json::from_str::<[Received<'_>; 1]>(rows.get()) else {
@@ -145,7 +147,9 @@ impl PartialObjects {
                 self.object_of_row(&row)
             }
             (Some("PartialObjectMetadata"), _) => Ok(object.with_type(None)),
+            _ if !is_table_requested => unchanged,
             _ if object.cells.is_some() => self.object_of_row(&object),
+            (_, None) if object.metadata.is_none() => Err(MissingColumn),
             _ => unchanged,
         }
     }
@@ -165,6 +169,7 @@ impl PartialObjects {
         let secret_type = cells.get(type_column).ok_or(MissingColumn)?;
         let object = row.object.map(RawValue::get).unwrap_or_default();
         let object: Received<'_> = serde_json::from_str(object).map_err(|_| MissingColumn)?;
+        object.metadata.ok_or(MissingColumn)?;
         Ok(object.with_type(Some(secret_type)))
     }
 }
@@ -234,6 +239,8 @@ mod tests {
         for received in [&*first, &next, ROW] {
             assert_eq!(json(&mut objects, received).as_deref(), Ok(OBJECT));
         }
+        // This item is neither a row nor an object.
+        assert_eq!(json(&mut objects, "{}"), Err(MissingColumn));
         // The first event of a watch may be a bookmark, which contains the columns.
         let mut objects = requested(Representation::Table);
         objects.read_columns(table(COLUMNS, "").as_bytes());
@@ -251,6 +258,9 @@ mod tests {
             (r#"[{"name":"Name"}]"#, ROW),
             (COLUMNS, short),
             (&*many, ROW),
+            (COLUMNS, "{}"),
+            (COLUMNS, r#"{"cells":["a","b",1]}"#),
+            (COLUMNS, r#"{"cells":["a","b",1],"object":{}}"#),
         ] {
             let mut objects = requested(Representation::Table);
             assert!(!objects.need_whole_objects());

@@ -8,6 +8,7 @@ use super::audit::{Difference, Different, Listed, Lister, MANY_FAILED, Step};
 use super::failure::Failure;
 use super::reflector::Reflector;
 use super::sink::ListWatchSink;
+use crate::errors::shortened;
 use crate::k8s::resource_version;
 
 /// Maximum number of objects that a log message names.
@@ -156,7 +157,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let deleted = count(Difference::Deleted);
         let named = objects.iter().filter_map(|own| {
             let name = own.name.as_deref()?;
-            Some(format!("{name} ({})", own.how))
+            Some(format!("{} ({})", shortened(name.to_owned()), own.how))
         });
         let examples = named.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
         let outcome = if heals {

@@ -228,6 +228,23 @@ struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// Whether an object that does not decode as its kind is a table.
+pub(super) fn is_table(object: Encoded<'_>) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head<'a> {
+        #[serde(borrow)]
+        api_version: Cow<'a, str>,
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+    }
+    let Encoding::Json = object.encoding() else {
+        return false;
+    };
+    let head: Option<Head<'_>> = serde_json::from_slice(object.bytes()).ok();
+    head.is_some_and(|head| head.kind == "Table" && head.api_version.starts_with("meta.k8s.io/"))
+}
+
 /// The resource version of an object that does not decode as its kind.
 pub(super) fn version_of(object: Encoded<'_>) -> Option<String> {
     #[derive(Deserialize)]

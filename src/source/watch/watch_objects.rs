@@ -10,8 +10,9 @@ use super::object_buffer;
 use super::oversized::OversizedObject;
 use super::postponed_objects::identity_of;
 use super::reflector::Reflector;
+use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
-use super::watch_event::{EventKind, InvalidEvent, version_of};
+use super::watch_event::{EventKind, InvalidEvent, is_table, version_of};
 use super::watch_stream::{Phase, Stream, StreamEnd, advance};
 use crate::decode::{DecodeError, DecodeReason, Encoded, peek};
 
@@ -129,6 +130,12 @@ impl<S: ListWatchSink> Reflector<S> {
         advance(&mut self.version, &object.version).map(|()| self.note_changed())
     }
 
+    /// Whether an object is a table, although the request did not ask for tables. The event then names no object, so it
+    /// counts as invalid.
+    fn is_unrequested_table(&self, object: Encoded<'_>) -> bool {
+        self.sink.partial.requested() != Representation::Table && is_table(object)
+    }
+
     /// Records the result of applying or deleting an object.
     pub(super) fn after_object(
         &mut self,
@@ -155,7 +162,9 @@ impl<S: ListWatchSink> Reflector<S> {
             Ok(()) => {
                 advance(&mut self.version, self.sink.last_version()).map(|()| self.note_changed())
             }
-            Err(error) if error.reason() == DecodeReason::Syntax => {
+            Err(error)
+                if error.reason() == DecodeReason::Syntax || self.is_unrequested_table(object) =>
+            {
                 Err(InvalidEvent::of(object.encoding()).into())
             }
             Err(error) => {

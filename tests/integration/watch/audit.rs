@@ -93,6 +93,29 @@ async fn a_missed_object_appears_within_ten_minutes_and_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_names_of_missed_objects_are_truncated() {
+    let (log, _guard) = Log::begin();
+    let server = server();
+    let running = synced(&server, audited).await;
+    pass(INTERVAL * 3).await;
+    let names = ["x", "y"].map(|letter| format!("{}\u{1b}[31m", letter.repeat(100_000)));
+    server.lose_changes("configmaps", names.len());
+    for name in &names {
+        server.put("configmaps", config_map("a", name));
+    }
+    running.agrees().await;
+    let lines = log.lines(&["the watch has missed changes", "a/xxx"]);
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].len() < 4_000, "{}", lines[0].len());
+    assert!(
+        lines[0].contains("... (100007 bytes) (missing)"),
+        "{}",
+        lines[0]
+    );
+    assert!(!lines[0].contains('\u{1b}'));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missed_change_is_found_by_the_sample() {
     let server = server();
     let running = synced(&server, audited).await;

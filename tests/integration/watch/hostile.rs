@@ -689,3 +689,75 @@ async fn objects_that_never_end_do_not_stop_other_feeds() {
         );
     }
 }
+
+/// A table with a row for a configmap. The row has no kind, so it looks like an object without a name.
+const TABLE: &str = r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"100"},
+    "columnDefinitions":[{"name":"Name"}],"rows":[{"cells":["cm0"],"object":{"metadata":{"name":"cm0","namespace":"a"}}}]}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_was_not_requested_removes_no_samples() {
+    let server = super::server();
+    let running = synced(&server, |watch| watch.streaming_lists(false)).await;
+    let before = running.text();
+    server.fault(On::List, "configmaps", usize::MAX, Fault::Body(TABLE));
+    server.expire_watches("configmaps");
+    let is_failing = || running.health_of("configmaps").state == INVALID;
+    eventually("the table is a failure", is_failing).await;
+    assert_eq!(running.text(), before);
+    let message = "the response is not a list of objects";
+    fails(&running, INVALID, message).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_with_tables_that_were_not_requested_remove_no_samples() {
+    let server = super::server();
+    let running = synced(&server, |watch| watch).await;
+    let before = running.text();
+    let streamed: fn(&ApiRequest) -> ByteStream = |_| {
+        let event = format!(r#"{{"type":"ADDED","object":{TABLE}}}"#).replace('\n', " ");
+        let end = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"200",
+            "annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+        body(format!("{event}\n{}\n", end.replace('\n', " ")))
+    };
+    let script = Fault::Script(200, streamed);
+    server.fault(On::StreamingList, "configmaps", usize::MAX, script);
+    server.fault(On::List, "configmaps", usize::MAX, Fault::Body(TABLE));
+    server.expire_watches("configmaps");
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(running.text(), before);
+    server.heal();
+    running.agrees().await;
+
+    let table: Value = serde_json::from_str(TABLE).unwrap();
+    server.clear_log();
+    server.send_event("configmaps", "DELETED", &table);
+    pass(Duration::from_secs(60)).await;
+    let requests = server.log("configmaps");
+    assert!(!requests.is_empty(), "the watch is resumed or listed again");
+    running.agrees().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_without_a_name_is_skipped_and_logged_once() {
+    let (log, _guard) = Log::begin();
+    let server = super::server();
+    let running = synced(&server, |watch| watch).await;
+    for metadata in [
+        json!({}),
+        json!({ "namespace": "a" }),
+        json!({ "name": "" }),
+        json!({ "name": null, "namespace": "a" }),
+    ] {
+        for kind in ["ADDED", "MODIFIED", "DELETED"] {
+            let object = json!({ "metadata": metadata });
+            server.send_event("configmaps", kind, &object);
+        }
+    }
+    server.put("configmaps", config_map("a", "new"));
+    running.agrees().await;
+    assert_eq!(running.health_of("configmaps").objects, 13);
+    let words = ["WARN", "ConfigMap <unnamed>", "it has no metadata.name"];
+    assert_eq!(log.lines(&words).len(), 1);
+    let stats = running.metrics.stores()[0].stats();
+    assert_eq!(stats.decode_field_errors, 12);
+}

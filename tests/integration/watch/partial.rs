@@ -7,7 +7,7 @@ use kube_state_metrics::{BuiltIn, Family, StateMetrics, families};
 use serde_json::{Value, json};
 
 use super::{Running, start, text};
-use crate::support::{ApiServer, eventually, pass};
+use crate::support::{ApiServer, Fault, On, eventually, pass};
 
 const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json";
 const METADATA: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
@@ -266,5 +266,37 @@ async fn partial_objects_are_requested_in_protobuf_and_tables_in_json() {
             assert_eq!(responses("protobuf") > Some(0.0), protobuf, "{resource}");
             assert_eq!(responses("json") > Some(0.0), !protobuf, "{resource}");
         }
+    }
+}
+
+/// Lists of secrets that are neither a complete table nor whole objects.
+const BAD_TABLES: [&str; 4] = [
+    r#"{"kind":"Table","metadata":{"resourceVersion":"100"},"columnDefinitions":[{"name":"Type"}],"rows":[{},{}]}"#,
+    r#"{"kind":"Table","metadata":{"resourceVersion":"100"},"columnDefinitions":[{"name":"Type"}],
+        "rows":[{"cells":["Opaque"]}]}"#,
+    r#"{"kind":"Table","metadata":{"resourceVersion":"100"},"columnDefinitions":[{"name":"Type"}],
+        "rows":[{"cells":["Opaque"],"object":{}}]}"#,
+    // The table lacks the type, so whole objects are requested. The response is a table again.
+    r#"{"kind":"Table","metadata":{"resourceVersion":"100"},"columnDefinitions":[{"name":"Name"}],
+        "rows":[{"cells":["a"],"object":{"metadata":{"name":"a","namespace":"a"}}}]}"#,
+];
+
+#[tokio::test(start_paused = true)]
+async fn tables_without_objects_and_tables_instead_of_whole_objects_remove_no_samples() {
+    for table in BAD_TABLES {
+        let server = server();
+        let running = watched(&server, secrets(), false).await;
+        let before = text(&running.metrics);
+        server.fault(On::List, "secrets", usize::MAX, Fault::Body(table));
+        server.expire_watches("secrets");
+        pass(Duration::from_secs(60)).await;
+        assert_eq!(text(&running.metrics), before, "{table}");
+        let error = running.health_of("secrets").last_error.unwrap_or_default();
+        let message = "the response is not a list of objects";
+        assert!(error.contains(message), "{error}");
+        assert_eq!(accepted(&server).last().unwrap(), WHOLE);
+        server.heal();
+        server.put("secrets", secret("new", "Opaque"));
+        agree(&running).await;
     }
 }

@@ -158,7 +158,8 @@ impl Lister {
             }
         };
         let encoding = response.encoding();
-        let mut splitter = ListSplitter::new(encoding, self.target.message(), &self.budget);
+        let (message, requested) = (self.target.message(), Representation::Metadata);
+        let mut splitter = ListSplitter::new(encoding, message, requested, &self.budget);
         let (mut turn, mut last_object) = (Turn::new(), Instant::now());
         let most = self.max_list_objects;
         loop {
