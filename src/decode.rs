@@ -13,6 +13,8 @@ mod fields;
 mod fingerprint;
 mod groups;
 mod json;
+#[cfg(feature = "watch")]
+mod json_parts;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 mod reason;
@@ -31,6 +33,8 @@ pub(crate) use fingerprint::{Fingerprints, GroupSet, MAX_GROUPS, random};
 pub(crate) use groups::{Dependency, FieldGroups};
 #[cfg(feature = "manifests")]
 pub(crate) use json::without_position;
+#[cfg(feature = "watch")]
+pub(crate) use json_parts::{json_fields, json_items, json_text};
 pub use reason::DecodeReason;
 pub(crate) use scan::{Scanned, Scanner};
 

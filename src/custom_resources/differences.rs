@@ -13,6 +13,7 @@ use std::hash::Hash;
 
 use super::compile::{Entry, MetricPlan};
 use super::document::Reader;
+use super::kinds::KnownKind;
 use super::problem::ConfigProblem;
 use crate::family::{FamilyDescriptor, MetricType};
 
@@ -87,6 +88,9 @@ impl LaterEntries {
         } = entry;
         let exact = (group.clone(), version.clone(), kind.clone());
         self.exact.insert(exact, at);
+        if is_built_in(entry) {
+            return;
+        }
         self.versions.insert((group.clone(), version.clone()), at);
         self.kinds.insert((group.clone(), kind.clone()), at);
         self.groups.insert(group.clone(), at);
@@ -94,6 +98,9 @@ impl LaterEntries {
 
     /// Returns the position of the first later entry that selects all kinds of `entry`.
     fn covering(&self, entry: &Entry) -> Option<usize> {
+        if is_built_in(entry) {
+            return self.exact(entry, &entry.version, &entry.kind);
+        }
         let pairs = [entry.version.as_str(), ""]
             .into_iter()
             .flat_map(|version| [(version, entry.kind.as_str()), (version, "")]);
@@ -126,6 +133,12 @@ impl LaterEntries {
         let key = (entry.group.clone(), version.to_owned(), kind.to_owned());
         self.exact.get(&key).copied()
     }
+}
+
+/// Whether an entry selects a built-in kind. Only an entry with the exact group, version and kind selects such a kind.
+/// So entries with wildcards have no types in common with this entry.
+fn is_built_in(entry: &Entry) -> bool {
+    KnownKind::is_built_in(&entry.group, &entry.version, &entry.kind)
 }
 
 /// Returns the metrics that can have samples.

@@ -719,6 +719,43 @@ fn the_number_of_metrics_is_limited() {
 }
 
 #[test]
+fn no_entry_with_a_wildcard_replaces_the_entry_of_a_built_in_kind() {
+    let entries = |entries: &[&str]| {
+        let entry = |own: &&str| {
+            format!(
+                "{{ groupVersionKind: {{ group: networking.k8s.io, {own} }}, metrics: [\
+                 {{ name: m, each: {{ type: Gauge, gauge: {{ path: [a] }} }} }}] }}"
+            )
+        };
+        let entries: Vec<_> = entries.iter().map(entry).collect();
+        let text = format!("spec: {{ resources: [{}] }}", entries.join(", "));
+        let config = Config::parse(&text).unwrap();
+        let warnings = config.warnings().iter();
+        warnings.map(|own| own.message.clone()).collect::<Vec<_>>()
+    };
+    let exact = "version: v1, kind: Ingress";
+    for wildcard in [
+        "kind: '*'",
+        "version: v1, kind: '*'",
+        "version: '*', kind: Ingress",
+    ] {
+        for both in [[exact, wildcard], [wildcard, exact]] {
+            assert_eq!(entries(&both), [""; 0], "{both:?}");
+        }
+    }
+    let warnings = entries(&[exact, "kind: '*'", exact]);
+    assert!(
+        warnings[0].starts_with("has no effect: spec.resources[2] selects"),
+        "{warnings:?}"
+    );
+    let warnings = entries(&["version: v1, kind: Other", "kind: '*'"]);
+    assert!(
+        warnings[0].starts_with("has no effect: spec.resources[1] selects"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn the_first_later_entry_that_replaces_an_entry_is_named() {
     // Each entry selects the kind `x`, the kind `y` or all kinds, in the version `v`, the version `w` or all versions.
     // The test checks all sequences of three entries.
@@ -1158,6 +1195,8 @@ fn an_object_that_only_the_configured_families_cannot_read_keeps_its_other_sampl
         assert!(lines().contains(in_rust) && lines().contains(configured));
         let error = writer.apply_json(pod(&large).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("Pod p"), "{error}");
+        let limit = "expected at most 500000 values in the fields that the metrics read";
+        assert!(error.to_string().contains(limit), "{error}");
         assert!(lines().contains(in_rust), "{}", lines());
         assert!(!lines().contains(configured), "{}", lines());
         let stats = |is_configured| {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::adapter::{Adapter, Wanted};
@@ -32,6 +32,9 @@ pub(crate) fn without_position(message: &str) -> &str {
 }
 
 /// Describes an error and its position, but does not repeat the invalid value.
+///
+/// If the syntax of the object is correct, the error is about a field. So a text that is not valid Unicode makes only
+/// this object undecodable, in a list and in a watch.
 fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
     let (line, column) = (error.line(), error.column());
     if is_too_deep(error) {
@@ -39,6 +42,14 @@ fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
         return Problem::new(DecodeReason::Field, text);
     }
     if !error.is_data() {
+        if serde_json::from_slice::<IgnoredAny>(json).is_ok() {
+            let what = match error.to_string().starts_with("number out of range") {
+                true => "a number is out of range",
+                false => "a text is not valid Unicode",
+            };
+            let text = format!("{what} at line {line} column {column}");
+            return Problem::new(DecodeReason::Field, text);
+        }
         let text = format!("not valid JSON at line {line} column {column}");
         return Problem::new(DecodeReason::Syntax, text);
     }

@@ -18,7 +18,8 @@
 pub enum DecodeReason {
     /// The bytes are not valid JSON or protobuf, or some bytes at the end are missing.
     Syntax,
-    /// A field is missing, or the kind of the object does not allow the type or the value of a field.
+    /// A field is missing, or the kind of the object does not allow the type or the value of a field. Also, a text that
+    /// families read is not valid Unicode.
     Field,
 }
 

@@ -38,8 +38,8 @@ impl Bounded<'_> {
         let left = self.left.get().checked_sub(values);
         let left = left.ok_or_else(|| {
             E::custom(format_args!(
-                "the fields that the metrics read have more than {MAX_VALUES} values (a map counts as {MAP}); read fewer \
-                 fields"
+                "too many values, expected at most {MAX_VALUES} values in the fields that the metrics read (a map \
+                 counts as {MAP})"
             ))
         })?;
         self.left.set(left);
@@ -146,7 +146,7 @@ mod tests {
             assert!(read_text(&list(item, most)).is_ok(), "{item}");
             let error = read_text(&list(item, most + 1)).unwrap_err();
             assert!(
-                error.starts_with("the fields that the metrics read have more than"),
+                error.starts_with("too many values, expected at most 500000 values"),
                 "{error}"
             );
         }

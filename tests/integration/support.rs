@@ -14,7 +14,9 @@ pub(crate) mod reference;
 pub(crate) mod tools;
 
 #[cfg(feature = "watch")]
-pub(crate) use apiserver::{ApiRequest, ApiServer, ByteStream, Fault, On, Wire};
+pub(crate) use apiserver::{
+    ApiRequest, ApiServer, ByteStream, Fault, NOT_UTF8, On, Wire, json_bytes,
+};
 
 use std::future::Future;
 use std::time::Duration;

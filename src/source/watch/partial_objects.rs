@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::object_buffer::Overwritten;
 use super::representation::Representation;
+use crate::decode::{json_fields, json_items, json_text};
 
 /// The representation that a feed has requested, and what the feed must know to read the responses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,24 +42,18 @@ pub(super) enum ObjectJson<'a> {
 
 /// An item of a list or the object of an event, with only the fields that the feed reads. It is a whole object, the
 /// metadata of an object, a table or a row.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+///
+/// The fields are JSON that is not checked for UTF-8.
 struct Received<'a> {
-    #[serde(borrow)]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
+    metadata: Option<&'a [u8]>,
     /// The columns of a table. In a watch, only the table of the first event has them.
-    #[serde(borrow)]
-    column_definitions: Option<&'a RawValue>,
-    #[serde(borrow)]
-    rows: Option<&'a RawValue>,
+    column_definitions: Option<&'a [u8]>,
+    rows: Option<&'a [u8]>,
     /// The cells of a row.
-    #[serde(borrow)]
-    cells: Option<&'a RawValue>,
+    cells: Option<&'a [u8]>,
     /// The metadata of a row.
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
+    object: Option<&'a [u8]>,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +102,7 @@ impl PartialObjects {
         if self.requested != Representation::Table {
             return;
         }
-        if let Ok(table) = serde_json::from_slice::<Received<'_>>(table) {
+        if let Some(table) = Received::parse(table) {
             self.type_column = self.type_column_of(&table);
         }
     }
@@ -133,7 +127,7 @@ impl PartialObjects {
 
     fn read<'a>(&mut self, received: &'a [u8]) -> Result<ObjectJson<'a>, MissingColumn> {
         let unchanged = Ok(ObjectJson::Received(received));
-        let Ok(object) = serde_json::from_slice::<Received<'_>>(received) else {
+        let Some(object) = Received::parse(received) else {
             return unchanged;
         };
         let is_table_requested = self.requested == Representation::Table;
@@ -141,10 +135,8 @@ impl PartialObjects {
             (Some("Table"), Some(rows)) if is_table_requested => {
                 self.type_column = self.type_column_of(&object);
                 // An event is about one object, so its table has one row.
-                let Ok([row]) = serde_json::from_str::<[Received<'_>; 1]>(rows.get()) else {
-                    return unchanged;
-                };
-                self.object_of_row(&row)
+                let row = json_items(rows, 1).and_then(|rows| Received::parse(rows.first()?));
+                row.map_or(unchanged, |row| self.object_of_row(&row))
             }
             (Some("PartialObjectMetadata"), _) => Ok(object.with_type(None)),
             _ if !is_table_requested => unchanged,
@@ -164,11 +156,11 @@ impl PartialObjects {
 
     fn object_of_row(&self, row: &Received<'_>) -> Result<ObjectJson<'static>, MissingColumn> {
         let type_column = self.type_column.ok_or(MissingColumn)?;
-        let cells: Option<Vec<&RawValue>> = row.cells.and_then(list);
+        let cells = row.cells.filter(|json| json.len() <= MAX_COLUMNS);
+        let cells = cells.and_then(|json| json_items(json, MAX_COLUMNS));
         let cells = cells.ok_or(MissingColumn)?;
-        let secret_type = cells.get(type_column).ok_or(MissingColumn)?;
-        let object = row.object.map(RawValue::get).unwrap_or_default();
-        let object: Received<'_> = serde_json::from_str(object).map_err(|_| MissingColumn)?;
+        let secret_type = *cells.get(type_column).ok_or(MissingColumn)?;
+        let object = row.object.and_then(Received::parse).ok_or(MissingColumn)?;
         object.metadata.ok_or(MissingColumn)?;
         Ok(object.with_type(Some(secret_type)))
     }
@@ -176,13 +168,45 @@ impl PartialObjects {
 
 // === impl Received ===
 
-impl Received<'_> {
+impl<'a> Received<'a> {
+    /// Reads the fields of an object. The result is `None` if the JSON is malformed or is not an object.
+    fn parse(json: &'a [u8]) -> Option<Self> {
+        let names = [
+            "kind",
+            "metadata",
+            "columnDefinitions",
+            "rows",
+            "cells",
+            "object",
+        ];
+        let fields = json_fields(json, names)?.map(|field| field.filter(|own| *own != b"null"));
+        let [kind, metadata, column_definitions, rows, cells, object] = fields;
+        let kind = match kind {
+            Some(kind) => Some(json_text(kind)?),
+            None => None,
+        };
+        Some(Self {
+            kind,
+            metadata,
+            column_definitions,
+            rows,
+            cells,
+            object,
+        })
+    }
+
     /// The JSON of an object that has only its metadata and, if `secret_type` is given, this type.
-    fn with_type(&self, secret_type: Option<&RawValue>) -> ObjectJson<'static> {
-        let metadata = self.metadata.map_or("null", RawValue::get);
-        let secret_type = secret_type.map_or("null", RawValue::get);
-        let parts = ["{\"metadata\":", metadata, ",\"type\":", secret_type, "}"];
-        ObjectJson::Built(Overwritten::new(parts.concat().into_bytes()))
+    fn with_type(&self, secret_type: Option<&[u8]>) -> ObjectJson<'static> {
+        let metadata = self.metadata.unwrap_or(b"null");
+        let secret_type = secret_type.unwrap_or(b"null");
+        let parts = [
+            &b"{\"metadata\":"[..],
+            metadata,
+            b",\"type\":",
+            secret_type,
+            b"}",
+        ];
+        ObjectJson::Built(Overwritten::new(parts.concat()))
     }
 }
 
@@ -196,15 +220,10 @@ impl AsRef<[u8]> for ObjectJson<'_> {
 }
 
 /// The position of the column with the type of a secret.
-fn type_column(definitions: &RawValue) -> Option<usize> {
-    let columns: Vec<Column<'_>> = list(definitions)?;
+fn type_column(definitions: &[u8]) -> Option<usize> {
+    let json = Some(definitions).filter(|json| json.len() <= MAX_COLUMNS)?;
+    let columns: Vec<Column<'_>> = serde_json::from_slice(json).ok()?;
     columns.iter().position(|column| column.name == "Type")
-}
-
-/// The elements of a JSON array. `None` if the JSON is unusually long or is not an array of `T`.
-fn list<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Option<Vec<T>> {
-    let json = Some(list.get()).filter(|json| json.len() <= MAX_COLUMNS)?;
-    serde_json::from_str(json).ok()
 }
 
 #[cfg(test)]

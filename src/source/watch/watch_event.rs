@@ -5,15 +5,13 @@
 //!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kube_protobuf::{Envelope, Message};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::failure::Status;
-use crate::decode::{Encoded, Encoding};
+use crate::decode::{Encoded, Encoding, json_fields, json_text};
 
 /// One event of a watch: a line of JSON or a frame of protobuf.
 #[derive(Debug)]
@@ -97,16 +95,9 @@ impl<'a> WatchEvent<'a> {
     }
 
     fn parse_any(line: &'a [u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Any<'a> {
-            #[serde(borrow, rename = "type")]
-            kind: Cow<'a, str>,
-            #[serde(borrow)]
-            object: &'a RawValue,
-        }
-        let Any { kind, object } = serde_json::from_slice(line).ok()?;
-        let kind = EventKind::of_wire_name(&kind)?;
-        Self::new(kind, Encoding::Json.object(object.get().as_bytes()))
+        let [kind, object] = json_fields(line, ["type", "object"])?;
+        let kind = EventKind::of_wire_name(&json_text(kind?)?)?;
+        Self::new(kind, Encoding::Json.object(object?))
     }
 
     /// Reads a frame. The object of the frame has the fields of `message`.
@@ -258,6 +249,14 @@ pub(super) fn version_of(object: Encoded<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::buffer_budget::BufferBudget;
+    use super::super::json_list::{JsonList, ListPart};
+    use super::super::oversized::Part;
+    use super::super::part_buffer::PartBuffer;
+    use super::super::partial_objects::PartialObjects;
+    use super::super::representation::Representation;
     use super::*;
     use kube_protobuf::{encode, message_of};
     use proptest::prelude::*;
@@ -276,6 +275,118 @@ mod tests {
             let _ = version_of(Encoding::Json.object(&line));
             let _ = version_of(node.object(&line));
             let _ = Status::parse(&line);
+        }
+    }
+
+    /// JSON values with texts that are not UTF-8, and with numbers and escape sequences that do not decode.
+    fn odd_json() -> impl Strategy<Value = Vec<u8>> {
+        const TEXTS: &[&[u8]] = &[
+            b"a",
+            b"\xff",
+            b"\xe9\x80",
+            b"\\ud800",
+            b"\\u0041",
+            b"\\\"",
+            b"}],",
+            b"\\\\",
+            "é".as_bytes(),
+        ];
+        const OTHERS: &[&[u8]] = &[
+            b"1e999",
+            b"-0.5",
+            b"123456789012345678901234",
+            b"null",
+            b"true",
+        ];
+        let text = prop::collection::vec(prop::sample::select(TEXTS), 0..4)
+            .prop_map(|pieces| [b"\"", &*pieces.concat(), b"\""].concat());
+        let leaf = prop_oneof![
+            text.clone(),
+            prop::sample::select(OTHERS).prop_map(<[u8]>::to_vec)
+        ];
+        leaf.prop_recursive(6, 32, 4, move |inner| {
+            let fields = prop::collection::vec((text.clone(), inner.clone()), 0..4);
+            let fields = fields.prop_map(|fields| {
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| [&**name, value].join(&b":"[..]));
+                [b"{", &*fields.collect::<Vec<_>>().join(&b", "[..]), b"}"].concat()
+            });
+            let items = prop::collection::vec(inner, 0..4);
+            prop_oneof![
+                fields,
+                items.prop_map(|items| [b"[", &*items.join(&b","[..]), b"]"].concat())
+            ]
+        })
+    }
+
+    /// Replaces `$` in a text with JSON.
+    fn around(text: &str, json: &[u8]) -> Vec<u8> {
+        let parts: Vec<_> = text.split('$').map(str::as_bytes).collect();
+        parts.join(json)
+    }
+
+    /// The objects of a list, as the decoder receives them.
+    fn listed(list: &[u8], representation: Representation) -> Vec<Vec<u8>> {
+        let budget = Arc::new(BufferBudget::new(None, None));
+        let mut buffer = PartBuffer::of_items(Encoding::Json, &budget);
+        let (mut splitter, mut objects) = (JsonList::default(), Vec::new());
+        let mut partial = PartialObjects::default();
+        partial.begin(representation);
+        let fed = splitter.feed(list, &mut buffer, |part| match part {
+            ListPart::TableHeader(table) => partial.read_columns(&table),
+            ListPart::Object(Part::Whole(item)) => {
+                objects.push(partial.json(item).unwrap().as_ref().to_vec());
+            }
+            ListPart::Object(Part::Oversized(_)) => unreachable!("there is no limit"),
+        });
+        fed.unwrap();
+        splitter.finish().unwrap();
+        objects
+    }
+
+    /// The object of an event, as the decoder receives it.
+    fn watched(event: &[u8], representation: Representation) -> Vec<u8> {
+        let mut partial = PartialObjects::default();
+        partial.begin(representation);
+        match WatchEvent::parse(event, Encoding::Json) {
+            Ok(WatchEvent::Object(EventKind::Added, object)) => {
+                partial.json(object.bytes()).unwrap().as_ref().to_vec()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_object_is_the_same_in_a_list_and_in_an_event(odd in odd_json()) {
+            const COLUMNS: &str = r#""columnDefinitions":[{"name":"Type","description":"}"}]"#;
+            let list = r#"{"metadata":{"resourceVersion":"1"},"items":[$]}"#;
+            let table = format!(r#"{{"kind":"Table",{COLUMNS},"metadata":{{"resourceVersion":"1"}},"rows":[$]}}"#);
+            let own_table = format!(r#"{{"kind":"Table",{COLUMNS},"rows":[$]}}"#);
+            let object = r#"{"metadata":{"name":"a","managedFields":$},"x":$}"#;
+            let metadata = r#"{"kind":"PartialObjectMetadata","metadata":{"name":"a","managedFields":$}}"#;
+            let row = format!(r#"{{"cells":["Opaque",$],"object":{metadata}}}"#);
+            for (representation, item, list, in_event, starts_as_built) in [
+                (Representation::Object, object, list, "$", false),
+                (Representation::Metadata, metadata, list, "$", true),
+                (Representation::Table, &*row, &*table, &*own_table, true),
+            ] {
+                let item = around(item, &odd);
+                let objects = listed(&around(list, &item), representation);
+                prop_assert_eq!(objects.len(), 1);
+                prop_assert_eq!(objects[0].starts_with(br#"{"metadata":{"name":"a","#), true);
+                prop_assert_eq!(objects[0] != item, starts_as_built);
+                let object = around(in_event, &item);
+                for event in [
+                    r#"{"type":"ADDED","object":$}"#,
+                    r#"{"type": "ADDED", "object": $}"#,
+                    r#" {"object":$,"x":1,"type":"ADD\u0045D"}"#,
+                ] {
+                    let watched = watched(&around(event, &object), representation);
+                    prop_assert_eq!(&watched, &objects[0], "{}", event);
+                }
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub(crate) use fault::{ByteStream, Fault, On};
 pub(crate) use requests::ApiRequest;
 use state::{Collection, Liveliness, OpenWatch, State};
-pub(crate) use wire::Wire;
+pub(crate) use wire::{NOT_UTF8, Wire, json_bytes};
 
 /// A simulated API server. A clone is another handle to the same server.
 #[derive(Clone, Default)]

@@ -1,10 +1,12 @@
 //! Tests every fault of a request. During the fault, the exposition must keep the last samples, and the watch must
 //! retry. At the end, all resources must be synced.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hostile::body;
 use super::log::Log;
 use super::{broken, config_map, expected, metrics, server, start, synced};
 use crate::support::{Fault, On, eventually, pass};
@@ -577,4 +579,33 @@ async fn an_upgraded_server_is_asked_for_streaming_lists_again() {
     server.set_down(false);
     running.agrees().await;
     assert_eq!(server.counts("configmaps"), (0, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_never_valid_delay_changes_for_a_limited_time() {
+    let server = server();
+    let running = synced(&server, |watch| watch.streaming_lists(false)).await;
+    // Each watch begins with the same invalid event, so only lists show changes.
+    let invalid = Fault::Script(200, |_| body("{\"type\":\"ADDED\"}\n"));
+    server.fault(On::Watch, "configmaps", usize::MAX, invalid);
+    server.cut_watches("configmaps");
+    server.clear_log();
+    let mut missing = VecDeque::new();
+    for at in 0..180 {
+        let name = format!("at{at}");
+        server.put("configmaps", config_map("a", &name));
+        missing.push_back((Instant::now(), format!("a/{name}")));
+        pass(Duration::from_secs(10)).await;
+        let exported = running.config_maps();
+        missing.retain(|(_, name)| !exported.contains(name));
+        let oldest = missing.front().map(|(since, _)| since.elapsed());
+        assert!(
+            oldest.is_none_or(|age| age < Duration::from_secs(135)),
+            "{oldest:?}"
+        );
+    }
+    let lists = server.counts("configmaps").0;
+    assert!((15..=50).contains(&lists), "{lists} lists in half an hour");
+    server.heal();
+    running.agrees().await;
 }

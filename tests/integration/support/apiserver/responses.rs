@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 
 use super::fault::Fault;
+use super::wire::json_bytes;
 
 pub(super) type Sender = UnboundedSender<io::Result<Bytes>>;
 pub(super) type ApiResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -36,7 +37,7 @@ pub(super) fn refusal(
 
 /// Returns a response with this status code and with a body of known size.
 pub(super) fn with_code(code: u16, body: String, retry_after: Option<u64>) -> ApiResponse {
-    let mut response = streamed(code, once(body.into()));
+    let mut response = streamed(code, once(json_bytes(body)));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert("Retry-After", seconds.into());
     }

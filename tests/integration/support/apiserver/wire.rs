@@ -10,6 +10,8 @@ use super::responses::ApiResponse;
 
 /// The kind of objects that contain only metadata.
 const PARTIAL: &str = "PartialObjectMetadata";
+/// In JSON, the server replaces this character with bytes that are not UTF-8.
+pub(crate) const NOT_UTF8: &str = "\u{e000}";
 
 /// The encoding in which the server writes the objects of a collection for a request.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ impl Wire {
         if self.protobuf {
             return encode::watch_event(event, &self.object(object)).into();
         }
-        format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into()
+        json_bytes(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n"))
     }
 
     /// Returns the object of a bookmark. If `initial_end` is true, the bookmark ends the initial events of a streaming
@@ -135,6 +137,15 @@ impl Wire {
         let body = body.map_err(|never| match never {}).boxed_unsync();
         self.list_headers(http::Response::from_parts(parts, body))
     }
+}
+
+/// Returns the bytes of a JSON text, in which [`NOT_UTF8`] is replaced.
+pub(crate) fn json_bytes(text: String) -> Bytes {
+    if !text.contains(NOT_UTF8) {
+        return text.into();
+    }
+    let parts: Vec<_> = text.split(NOT_UTF8).map(str::as_bytes).collect();
+    parts.join(&b"\xff\xc0"[..]).into()
 }
 
 /// Returns the object in a form that protobuf can encode.
