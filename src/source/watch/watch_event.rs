@@ -5,6 +5,7 @@
 //!
 //! Source: [API concepts, "Efficient detection of changes"](https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kube_protobuf::{Envelope, Message};
