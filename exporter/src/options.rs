@@ -22,7 +22,7 @@ mod table;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use reader::{Phase, Reader, first_messages};
+use reader::{Phase, Reader};
 
 pub(crate) use file::{IgnoredKey, OptionsFile, OptionsFileError};
 pub(crate) use flags::{Flags, RenderFlags, with_manual};
@@ -30,6 +30,7 @@ pub(crate) use high_availability::HighAvailability;
 pub(crate) use logging::LogOptions;
 pub(crate) use metrics::MetricsOptions;
 pub(crate) use parse::{DebugAccess, LONGEST_LEASE, LogFormat, OnOutage};
+pub(crate) use reader::first_messages;
 pub(crate) use server::{Address, AuthLimits, Limits, ServerOptions};
 pub(crate) use source::SourceOptions;
 pub(crate) use successors::OldFlag;

@@ -350,7 +350,7 @@ fn of_block(key: &str, block: &Block, reader: &mut Reader) -> Each {
     };
     let expr = |text: &Option<super::document::Constant>, reader: &mut Reader| {
         let text = text.as_ref().filter(|text| !text.value.is_empty())?;
-        match Expr::compile(&text.value) {
+        match reader.expressions.compile(&text.value) {
             Ok(expr) => Some(expr),
             Err(problem) => {
                 reader.problem(&text.place, text.line, problem);
@@ -363,7 +363,7 @@ fn of_block(key: &str, block: &Block, reader: &mut Reader) -> Each {
     let mut expr_labels = ExprLabels::default();
     for (name, text) in &block.labels_from_expr {
         label_name(name, &text.place, text.line, reader);
-        match Expr::compile(&text.value) {
+        match reader.expressions.compile(&text.value) {
             Ok(expr) => expr_labels.push(name.clone(), expr),
             Err(problem) => reader.problem(&text.place, text.line, problem),
         }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::expr::Budget;
 use super::problem::{ConfigProblem, shown};
 use crate::yaml::{MapProblem, Merges, Node, Value, entries, first_document};
 
@@ -93,6 +94,8 @@ pub(super) struct Reader {
     merges: Merges,
     /// See [`Config::parts_without_value`](super::config::Config::parts_without_value).
     pub(super) without_value: Vec<ConfigProblem>,
+    /// The size that the remaining expressions may have.
+    pub(super) expressions: Budget,
     /// The number of metrics that were read.
     metrics: usize,
     /// How much larger the total size of the values may still become. A limit on this size is necessary because YAML

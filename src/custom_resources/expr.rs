@@ -14,6 +14,8 @@ mod object_variable;
 mod pattern_cost;
 #[cfg(feature = "cel")]
 mod size;
+#[cfg(feature = "cel")]
+mod tokens;
 mod variables;
 
 use std::borrow::Cow;
@@ -21,9 +23,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 #[cfg(not(feature = "cel"))]
-pub(super) use disabled::Expr;
+pub(super) use disabled::{Budget, Expr};
 #[cfg(feature = "cel")]
 pub(super) use enabled::Expr;
+#[cfg(feature = "cel")]
+pub(super) use size::Budget;
 pub(super) use variables::{Meter, Variables};
 
 use super::labels::{LabelSet, text};

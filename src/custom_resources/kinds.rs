@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::errors::shortened;
 use crate::families::BuiltIn;
 use crate::resource::{ResourceInfo, Scope};
 
@@ -80,25 +81,65 @@ impl KnownKind {
     /// have an invalid name.
     #[must_use]
     pub fn of_definition(definition: &Value) -> Vec<Self> {
+        Self::served(definition).unwrap_or_default()
+    }
+
+    /// Explains why [`of_definition`](Self::of_definition) finds no kind in a CustomResourceDefinition. `None` if the
+    /// definition serves kinds.
+    ///
+    /// ```
+    /// use kube_state_metrics::custom_resources::KnownKind;
+    /// use serde_json::json;
+    ///
+    /// let definition = json!({ "spec": {
+    ///     "group": "acme.dev", "names": { "kind": "Widget", "plural": "*" }, "versions": [{ "name": "v1" }],
+    /// } });
+    /// let problem = KnownKind::definition_problem(&definition);
+    /// assert!(problem.is_some_and(|problem| problem.starts_with("the plural `*` is not valid")));
+    /// ```
+    #[must_use]
+    pub fn definition_problem(definition: &Value) -> Option<String> {
+        match Self::served(definition) {
+            Ok(kinds) if kinds.is_empty() => Some(String::from(
+                "it serves no version with a valid name; set `served: true` for a version",
+            )),
+            Ok(_) => None,
+            Err(problem) => Some(problem),
+        }
+    }
+
+    /// Returns the kinds that a definition serves.
+    ///
+    /// # Errors
+    ///
+    /// Explains why the definition cannot be used.
+    fn served(definition: &Value) -> Result<Vec<Self>, String> {
         let spec = definition.get("spec");
         let field = |path: &[&str]| {
             let found = path.iter().try_fold(spec?, |value, key| value.get(key));
             found.and_then(Value::as_str)
         };
-        let (Some(group), Some(kind), Some(plural)) = (
-            field(&["group"]),
-            field(&["names", "kind"]),
-            field(&["names", "plural"]),
-        ) else {
-            return Vec::new();
+        let valid = |what: &str, path: &[&str], is_valid: fn(&str) -> bool| {
+            let Some(name) = field(path) else {
+                return Err(format!("it has no {what}; set `spec.{}`", path.join(".")));
+            };
+            is_valid(name).then_some(name).ok_or_else(|| {
+                let shown = shortened(name.to_owned());
+                format!(
+                    "the {what} `{shown}` is not valid; a name has at most 63 letters, digits and `-`, and starts with \
+                     a letter or a digit"
+                )
+            })
         };
-        if !is_group(group) || !is_name(kind) || !is_name(plural) {
-            return Vec::new();
-        }
+        let group = valid("group", &["group"], is_group)?;
+        let kind = valid("kind", &["names", "kind"], is_name)?;
+        let plural = valid("plural", &["names", "plural"], is_name)?;
         let is = |condition: &str, status: &str| has_condition(definition, condition, status);
         let established = is("Established", "True");
         if !established && is("NamesAccepted", "False") {
-            return Vec::new();
+            return Err(String::from(
+                "the API server has not accepted its names (condition `NamesAccepted`)",
+            ));
         }
         let created = definition.pointer("/metadata/creationTimestamp");
         let created = created.and_then(Value::as_str);
@@ -118,7 +159,7 @@ impl KnownKind {
                 ..Self::new(group, name, kind, plural, scope)
             })
         });
-        served.collect()
+        Ok(served.collect())
     }
 
     /// Derives the kind from an object, without a CustomResourceDefinition.

@@ -1235,3 +1235,68 @@ fn a_state_set_is_declared_where_its_label_has_the_name_of_the_family() {
             .contains("# TYPE acme_size stateset\n")
     );
 }
+
+/// Returns a configuration whose metrics have these expressions.
+#[cfg(feature = "cel")]
+fn of_expressions(expressions: impl IntoIterator<Item = String>) -> String {
+    let metrics = expressions.into_iter().enumerate().map(|(at, text)| {
+        let text = Value::from(text);
+        format!("    - {{name: a{at}, help: A., each: {{type: Gauge, gauge: {{expr: {text}}}}}}}\n")
+    });
+    let metrics: String = metrics.collect();
+    format!(
+        "spec:\n  resources:\n  - groupVersionKind: {{ group: acme.dev, version: v1, kind: Widget }}\n    metrics:\n\
+         {metrics}"
+    )
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn expressions_that_would_need_much_memory_are_refused_before_they_are_parsed() {
+    let list = |items: usize| format!("[{}].size()", vec!["1"; items].join(","));
+    for (expression, part) in [
+        ("@".repeat(2_000), "`@` at character 1 is not part of CEL"),
+        (
+            format!("object.a + {}", "é".repeat(2_000)),
+            "`é` at character 12",
+        ),
+        (format!("1 # {}", "é".repeat(2_000)), "`#` at character 3"),
+        (
+            format!("'''{}", "a\n".repeat(2_000)),
+            "the string that starts at character 1 has no end",
+        ),
+        ("'\\d".repeat(2_000), "unknown escape at character 2"),
+        (list(20_000), "more than 10000 tokens"),
+        (
+            format!("'{}'", "a".repeat(1 << 20)),
+            "longer than 131072 bytes",
+        ),
+    ] {
+        let [problem] = &problems(&of_expressions([expression]))[..] else {
+            panic!("{part}")
+        };
+        assert!(problem.contains(part), "{problem}");
+        assert!(problem.len() < 500, "{problem}");
+    }
+    Config::parse(&of_expressions([list(4_900)])).unwrap();
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn errors_of_a_long_expression_are_short() {
+    let literals = vec!["99999999999999999999"; 4_000].join(",");
+    let [problem] = &problems(&of_expressions([format!("[{literals}]")]))[..] else {
+        panic!()
+    };
+    assert!(problem.len() < 500, "{}", problem.len());
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn all_expressions_together_have_a_limit() {
+    let long = format!("'{}'.size()", "a".repeat(100_000));
+    let config = of_expressions((0..200).map(|_| long.clone()));
+    let problems = problems(&config);
+    assert_eq!(problems.len(), 200 - 167);
+    assert!(problems[0].contains("16777216 bytes"), "{}", problems[0]);
+}

@@ -30,6 +30,10 @@ pub struct AllowlistConfig {
 /// The name that means all resources.
 const ALL: &str = "*";
 
+/// The number of errors about unknown resources that name the known resources. The names take almost 1 KiB, so many
+/// errors with the names would need much memory.
+const MOST_EXPLAINED: usize = 20;
+
 static NOTHING: LabelAllowlist = LabelAllowlist::EMPTY;
 
 // === impl AllowlistConfig ===
@@ -181,7 +185,8 @@ impl AllowlistConfig {
     ///
     /// # Errors
     ///
-    /// Returns a [`FilterError::UnknownResource`] for each entry with another name.
+    /// Returns a [`FilterError::UnknownResource`] for each entry with another name. The first 20 errors name the known
+    /// resources.
     ///
     /// ```
     /// use kube_state_metrics::filter::AllowlistConfig;
@@ -199,10 +204,15 @@ impl AllowlistConfig {
             .lists
             .keys()
             .filter(|r| *r != ALL && !known.contains(&r.as_str()));
+        let all = known.join(", ");
         let errors: Vec<_> = unknown
-            .map(|resource| FilterError::UnknownResource {
+            .enumerate()
+            .map(|(at, resource)| FilterError::UnknownResource {
                 resource: resource.clone(),
-                known: known.join(", "),
+                known: match at {
+                    ..MOST_EXPLAINED => all.clone(),
+                    _ => String::new(),
+                },
             })
             .collect();
         if errors.is_empty() {

@@ -114,5 +114,6 @@ fn kind(error: &FilterError) -> &'static str {
         FilterError::Grammar { .. } => "format",
         FilterError::NotAscii { .. } => "not ASCII",
         FilterError::UnknownResource { .. } => "unknown resource",
+        FilterError::Memory { .. } | FilterError::ManyInvalid { .. } => "too many patterns",
     }
 }

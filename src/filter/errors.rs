@@ -5,6 +5,14 @@ use std::fmt;
 use super::metric_list::MetricList;
 use crate::errors::{debug_is_display, did_you_mean};
 
+/// Maximum size of all patterns of a filter together, in bytes. The size of a pattern is estimated: it is the product
+/// of the limits with which the compilation succeeds.
+pub(super) const MEMORY_LIMIT: usize = 64 << 20;
+
+/// The number of invalid patterns after which the other patterns of a filter are not compiled. The compilation of an
+/// invalid pattern can take a tenth of a second.
+pub(super) const MOST_INVALID: usize = 20;
+
 /// An error in the configuration of a filter.
 ///
 /// The message names the invalid item and how to correct it.
@@ -19,10 +27,34 @@ pub enum FilterError {
     Pattern {
         /// The list that contains the item.
         list: MetricList,
-        /// The item as written.
+        /// The item. A text longer than 1 KiB is truncated.
         pattern: String,
         /// The message of the regular expression engine.
         reason: String,
+    },
+
+    /// The compiled patterns of all metric lists together need too much memory.
+    #[error(
+        "the patterns of the metric lists need more than {} MiB of memory together, up to the item `{pattern}` of the \
+         metric {list}; remove patterns, or write simpler patterns: a repetition such as `{{100}}` and classes such as \
+         `\\w` need much memory",
+        MEMORY_LIMIT >> 20
+    )]
+    Memory {
+        /// The list that contains the item.
+        list: MetricList,
+        /// The first item that exceeds the limit. A text longer than 1 KiB is truncated.
+        pattern: String,
+    },
+
+    /// Many items of the metric lists are not regular expressions, so the other items are not checked.
+    #[error(
+        "{MOST_INVALID} items of the metric lists are not regular expressions, so the other items are not checked; \
+         correct these items"
+    )]
+    ManyInvalid {
+        /// The list in which the check ends.
+        list: MetricList,
     },
 
     /// The configuration has both an allowlist and a denylist of metrics.
@@ -31,9 +63,9 @@ pub enum FilterError {
          of them"
     )]
     AllowAndDeny {
-        /// The allowlist, its items joined by `,`.
+        /// The allowlist, its items joined by `,`. A text longer than 1 KiB is truncated.
         allow: String,
-        /// The denylist, its items joined by `,`.
+        /// The denylist, its items joined by `,`. A text longer than 1 KiB is truncated.
         deny: String,
     },
 
@@ -66,18 +98,27 @@ pub enum FilterError {
 
     /// An [`AllowlistConfig`](super::AllowlistConfig) names a resource that does not exist.
     #[error(
-        "unknown resource `{resource}`{}; use `*` for all resources or one of: {known}",
-        did_you_mean(resource, known.split(", "))
+        "unknown resource `{resource}`{}; use `*` for all resources{}",
+        did_you_mean(resource, known.split(", ")),
+        one_of(known)
     )]
     UnknownResource {
         /// The name of the resource in the configuration; empty if there is an item before the first `resource=[`.
         resource: String,
-        /// The existing resources, joined by `, `.
+        /// The existing resources, joined by `, `. Of many errors, only the first 20 have this text.
         known: String,
     },
 }
 
 debug_is_display!(FilterError);
+
+/// Names the resources that a configuration can use.
+fn one_of(known: &str) -> String {
+    match known {
+        "" => String::new(),
+        known => format!(" or one of: {known}"),
+    }
+}
 
 /// A configuration of a filter that is valid, but probably contains a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
 use parking_lot::Mutex;
 
-use super::errors::FilterError;
+use super::errors::{FilterError, MEMORY_LIMIT, MOST_INVALID};
 use super::metric_list::MetricList;
+use crate::errors::shortened;
 
 /// Decides by name which metric families are enabled.
 ///
@@ -133,6 +134,26 @@ const BACKTRACK_LIMIT: usize = 50_000;
 /// can be exponentially larger than its text.
 const PROGRAM_LIMIT: usize = 50_000;
 
+/// Maximum size of an automaton of a compiled pattern, in bytes. A pattern without look-around and back-references is
+/// one automaton. In other patterns, each instruction can have an automaton.
+const AUTOMATON_LIMIT: usize = 10 << 20;
+
+/// The size that the automata of a pattern may have at the first attempt to compile the pattern, in bytes. Most
+/// patterns are smaller.
+const FIRST_AUTOMATON_LIMIT: usize = 8 << 10;
+
+/// Maximum size of one pattern, in bytes. See [`MEMORY_LIMIT`].
+const PATTERN_LIMIT: usize = MEMORY_LIMIT / 2;
+
+/// Compiles patterns, and collects their errors.
+#[derive(Debug)]
+struct Compiler {
+    /// How much memory the next patterns may need, in bytes. `None` if no more patterns are compiled.
+    memory: Option<usize>,
+    invalid: usize,
+    errors: Vec<FilterError>,
+}
+
 // === impl MetricFilter ===
 
 impl MetricFilter {
@@ -143,7 +164,9 @@ impl MetricFilter {
     /// # Errors
     ///
     /// Returns all problems together. There is a [`FilterError::AllowAndDeny`] if both an allowlist and a denylist are
-    /// set. There is a [`FilterError::Pattern`] for each item that is not a regular expression.
+    /// set. There is a [`FilterError::Pattern`] for each item that is not a regular expression. After 20 such items,
+    /// the last error is a [`FilterError::ManyInvalid`], and the other items are not checked. There is a
+    /// [`FilterError::Memory`] if the patterns of all lists together need more than about 64 MiB of memory.
     ///
     /// ```
     /// use kube_state_metrics::filter::MetricFilter;
@@ -168,16 +191,17 @@ impl MetricFilter {
         deny: &[String],
         opt_in: &[String],
     ) -> Result<Self, Vec<FilterError>> {
-        let mut errors = Vec::new();
+        let mut compiler = Compiler::default();
         if !allow.is_empty() && !deny.is_empty() {
-            let (allow, deny) = (allow.join(","), deny.join(","));
-            errors.push(FilterError::AllowAndDeny { allow, deny });
+            let [allow, deny] = [allow, deny].map(|list| shortened(list.join(",")));
+            let both = FilterError::AllowAndDeny { allow, deny };
+            compiler.errors.push(both);
         }
-        let allowed = Patterns::compile(MetricList::Allow, allow, &mut errors);
-        let denied = Patterns::compile(MetricList::Deny, deny, &mut errors);
-        let opt_in = Patterns::compile(MetricList::OptIn, opt_in, &mut errors);
-        if !errors.is_empty() {
-            return Err(errors);
+        let allowed = compiler.list(MetricList::Allow, allow);
+        let denied = compiler.list(MetricList::Deny, deny);
+        let opt_in = compiler.list(MetricList::OptIn, opt_in);
+        if !compiler.errors.is_empty() {
+            return Err(compiler.errors);
         }
         let allow_or_deny = match (allow.is_empty(), deny.is_empty()) {
             (false, _) => AllowOrDeny::Allow(allowed),
@@ -229,31 +253,129 @@ impl MetricFilter {
     }
 }
 
-// === impl Patterns ===
+// === impl Compiler ===
 
-impl Patterns {
-    fn compile(list: MetricList, patterns: &[String], errors: &mut Vec<FilterError>) -> Self {
-        let mut compiled = Vec::with_capacity(patterns.len());
+impl Default for Compiler {
+    fn default() -> Self {
+        Self {
+            memory: Some(MEMORY_LIMIT),
+            invalid: 0,
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl Compiler {
+    fn list(&mut self, list: MetricList, patterns: &[String]) -> Patterns {
+        let mut compiled = Vec::new();
         for pattern in patterns {
-            let regex = RegexBuilder::new(pattern)
-                .backtrack_limit(BACKTRACK_LIMIT)
-                .max_prog_size(PROGRAM_LIMIT)
-                .build();
-            match regex {
+            match self.compile(list, pattern) {
                 Ok(regex) => compiled.push(Pattern {
                     regex,
                     exhausted: Arc::default(),
                 }),
-                Err(error) => errors.push(FilterError::Pattern {
-                    list,
-                    pattern: pattern.clone(),
-                    reason: reason(&error),
-                }),
+                Err(Some(error)) => self.failed(error),
+                Err(None) => {
+                    self.skipped(list);
+                    break;
+                }
             }
         }
-        Self(compiled)
+        Patterns(compiled)
     }
 
+    /// Compiles a pattern. The limits are low at the first attempt. If the pattern exceeds a limit, the next attempt
+    /// has a higher limit, so the limits of the last attempt show how much memory the pattern needs.
+    ///
+    /// # Errors
+    ///
+    /// `None` means that no more patterns are compiled.
+    fn compile(&mut self, list: MetricList, pattern: &str) -> Result<Regex, Option<FilterError>> {
+        let left = self.memory.ok_or(None)?;
+        let (mut program, mut automaton) = (0_usize, FIRST_AUTOMATON_LIMIT);
+        loop {
+            let size = program.max(1).saturating_mul(automaton);
+            if size > left {
+                self.memory = None;
+                return Err(Some(FilterError::Memory {
+                    list,
+                    pattern: shortened(pattern.to_owned()),
+                }));
+            }
+            let regex = RegexBuilder::new(pattern)
+                .backtrack_limit(BACKTRACK_LIMIT)
+                .max_prog_size(program)
+                .delegate_size_limit(automaton)
+                .build();
+            let error = match regex {
+                Ok(regex) => {
+                    self.memory = Some(left.saturating_sub(size));
+                    return Ok(regex);
+                }
+                Err(error) => error,
+            };
+            let is_last = match exceeded(&error) {
+                Some(Exceeded::Program) => {
+                    let before = program;
+                    program = (program * 2).clamp(8, PROGRAM_LIMIT);
+                    program == before
+                }
+                Some(Exceeded::Automaton) => {
+                    let before = automaton;
+                    automaton = (automaton * 4).min(AUTOMATON_LIMIT);
+                    automaton == before
+                }
+                None => true,
+            };
+            if is_last || program.max(1).saturating_mul(automaton) > PATTERN_LIMIT {
+                return Err(Some(FilterError::Pattern {
+                    list,
+                    pattern: shortened(pattern.to_owned()),
+                    reason: shortened(reason(&error)),
+                }));
+            }
+        }
+    }
+
+    fn failed(&mut self, error: FilterError) {
+        self.errors.push(error);
+        self.invalid += 1;
+        if self.invalid == MOST_INVALID {
+            self.memory = None;
+        }
+    }
+
+    /// Adds an error if the patterns are skipped because of many invalid patterns. There is only one such error.
+    fn skipped(&mut self, list: MetricList) {
+        if self.invalid == MOST_INVALID {
+            self.invalid += 1;
+            self.errors.push(FilterError::ManyInvalid { list });
+        }
+    }
+}
+
+/// The limit that a pattern exceeds.
+enum Exceeded {
+    Program,
+    Automaton,
+}
+
+fn exceeded(error: &Error) -> Option<Exceeded> {
+    let Error::CompileError(compile) = error else {
+        return None;
+    };
+    match &**compile {
+        CompileError::PatternTooComplex => Some(Exceeded::Program),
+        CompileError::InnerError(inner) => inner.size_limit().map(|_| Exceeded::Automaton),
+        // The automaton of a look-behind cannot be built. The error does not state whether the limit is the reason.
+        CompileError::DfaBuildError(..) => Some(Exceeded::Automaton),
+        _ => None,
+    }
+}
+
+// === impl Patterns ===
+
+impl Patterns {
     /// Searches the name of a family for one pattern after another, until a pattern matches.
     fn search(&self, family: &str) -> Search {
         let mut outcome = Search::NotFound;
@@ -504,6 +626,39 @@ mod tests {
         for (message, expected) in messages.iter().zip(expected) {
             assert!(message.starts_with(expected), "{message}");
         }
+    }
+
+    #[test]
+    fn all_patterns_together_have_a_limit() {
+        let patterns = |count: usize, pattern: &str| -> Vec<String> {
+            (0..count).map(|n| format!("{pattern}x{n}")).collect()
+        };
+        for (pattern, fitting, refused) in [
+            ("kube_pod_info", 4_000, 10_000),
+            ("^kube_pod_(?!container)", 100, 2_000),
+            (r"\w{100}", 3, 500),
+            (r"(?=\w{10})(?=\w{10})", 2, 500),
+            (r"(?<=\w{10}|_)a", 2, 500),
+        ] {
+            let fits = MetricFilter::new(&[], &patterns(fitting, pattern), &[]);
+            assert!(fits.is_ok(), "{pattern}");
+            let errors = MetricFilter::new(&[], &patterns(refused, pattern), &patterns(9, "a"));
+            let errors = errors.unwrap_err();
+            let [error @ FilterError::Memory { list, .. }] = &errors[..] else {
+                panic!("{pattern}: {errors:?}")
+            };
+            assert_eq!(*list, MetricList::Deny);
+            assert!(error.to_string().contains("64 MiB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn after_many_invalid_patterns_the_others_are_not_compiled() {
+        let invalid = vec!["(".to_owned(); 5_000];
+        let errors = MetricFilter::new(&invalid, &[], &invalid).unwrap_err();
+        assert_eq!(errors.len(), MOST_INVALID + 1);
+        let last = errors.last().unwrap().to_string();
+        assert!(last.starts_with("20 items of the metric lists"), "{last}");
     }
 
     #[test]

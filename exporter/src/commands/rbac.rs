@@ -8,13 +8,14 @@ use clap::Args;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::registry::BuildError;
 use kube_state_metrics::source::manifests::ManifestSource;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::output::write;
 use crate::cluster::{self, ClusterError};
 use crate::humanize::visible_line;
 use crate::logging;
-use crate::options::{Flags, LogOptions, Options};
+use crate::options::{Flags, LogOptions, Options, first_messages};
 use crate::rbac::{Account, CustomKinds, Permissions, review, served_kinds};
 use crate::reload::{Configuration, ConfigurationError};
 
@@ -87,6 +88,9 @@ pub(super) fn run(
         let problem = visible_line(problem.to_string());
         writeln!(err, "warning: --definitions: {problem}")?;
     }
+    for warning in ignored_definitions(&objects) {
+        writeln!(err, "warning: --definitions: {}", visible_line(warning))?;
+    }
     let defined = KnownKind::of_objects(&objects);
     if args.check {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -150,6 +154,24 @@ async fn check(
         0 => Ok(()),
         missing => Err(RbacError::Missing { missing, total }),
     }
+}
+
+/// Returns a message for each CustomResourceDefinition that defines no kind.
+fn ignored_definitions(objects: &[Value]) -> Vec<String> {
+    let is_definition = |object: &&Value| {
+        object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
+    };
+    let definitions = objects.iter().filter(is_definition);
+    let ignored = definitions.filter_map(|definition| {
+        let problem = KnownKind::definition_problem(definition)?;
+        let name = definition.pointer("/metadata/name").and_then(Value::as_str);
+        let name = name.unwrap_or("without a name");
+        Some(format!(
+            "the CustomResourceDefinition {name} is ignored: {problem}"
+        ))
+    });
+    let ignored: Vec<_> = ignored.collect();
+    first_messages(ignored.into_iter(), "the CustomResourceDefinitions", "")
 }
 
 fn config(options: &Options) -> Option<&Config> {

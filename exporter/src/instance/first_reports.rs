@@ -1,14 +1,23 @@
-//! Logs only the first of several similar problems.
+//! Logs only the first of several similar problems, and only some problems in a minute.
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
+use tokio::time::Instant;
 
 use super::task::every_second;
 
+/// Maximum number of problems that are logged in [`PERIOD`]. A configuration can have a problem in each of its
+/// families. Without this limit, the messages would fill the log.
+const MOST_LOGGED: usize = 20;
+
+const PERIOD: Duration = Duration::from_secs(60);
+
 /// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
-/// logged.
+/// logged. If there are more than [`MOST_LOGGED`] new problems in [`PERIOD`], the log has only the number of the
+/// others.
 ///
 /// `current` runs on a thread for blocking work: it reads the counters of all families, and may wait for a change of
 /// the configuration.
@@ -18,7 +27,8 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     key: impl Fn(&P) -> K,
     log: impl Fn(&P),
 ) {
-    let mut logged = HashSet::new();
+    let mut seen = HashSet::new();
+    let (mut start, mut logged) = (Instant::now(), 0);
     let mut ticks = every_second();
     loop {
         ticks.tick().await;
@@ -27,20 +37,62 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
         let Ok(problems) = tokio::task::spawn_blocking(move || current(&metrics)).await else {
             return;
         };
+        if start.elapsed() >= PERIOD {
+            (start, logged) = (Instant::now(), 0);
+        }
+        let mut more = 0;
         for problem in problems {
-            if logged.insert(key(&problem)) {
-                log(&problem);
+            if !seen.insert(key(&problem)) {
+                continue;
             }
+            if logged < MOST_LOGGED {
+                logged += 1;
+                log(&problem);
+            } else {
+                more += 1;
+            }
+        }
+        if more > 0 {
+            tracing::warn!(
+                "{more} more such problems are not logged; the metrics of the exporter count them"
+            );
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
+
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+    fn many(_metrics: &StateMetrics) -> Vec<usize> {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        (0..50_000).collect()
+    }
+
+    #[tokio::test]
+    async fn of_many_problems_only_the_first_are_logged() {
+        let metrics = StateMetrics::builder().build().unwrap();
+        let logged = AtomicUsize::new(0);
+        let log = |_: &usize| {
+            logged.fetch_add(1, Ordering::SeqCst);
+        };
+        let reports = log_first(&metrics, many, |number| *number, log);
+        let called_twice = async {
+            while CALLS.load(Ordering::SeqCst) < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = reports => unreachable!(),
+            () = called_twice => {}
+        }
+        assert_eq!(logged.load(Ordering::SeqCst), MOST_LOGGED);
+    }
 
     static IS_BLOCKED: AtomicBool = AtomicBool::new(true);
 

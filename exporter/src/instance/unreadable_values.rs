@@ -5,11 +5,25 @@ use kube_state_metrics::custom_resources::FamilyErrors;
 
 use super::first_reports::log_first;
 
-/// Logs the first error of each family. The log does not show further errors; a metric counts all errors.
+/// Logs the first error of each family. The log does not show further errors; a metric counts all errors. Errors that
+/// the verbosity leaves out do not count as logged.
 pub(super) async fn report(metrics: StateMetrics) {
-    let errors = |metrics: &StateMetrics| metrics.custom_resources().errors();
+    let errors = |metrics: &StateMetrics| {
+        let mut errors = metrics.custom_resources().errors();
+        errors.retain(|errors| is_logged(errors.level));
+        errors
+    };
     let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());
     log_first(&metrics, errors, key, log).await;
+}
+
+/// Whether the log shows errors with this level.
+fn is_logged(level: i32) -> bool {
+    match level {
+        ..=0 => tracing::enabled!(tracing::Level::WARN),
+        1..=2 => tracing::enabled!(tracing::Level::DEBUG),
+        3.. => tracing::enabled!(tracing::Level::TRACE),
+    }
 }
 
 fn log(errors: &FamilyErrors) {

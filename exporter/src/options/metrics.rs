@@ -6,7 +6,7 @@ use kube_state_metrics::registry::{BuildError, BuildProblem, JoinConfig, Limits,
 use kube_state_metrics::{BuiltIn, StateMetrics};
 
 use super::custom_resources::{CustomResources, from_each};
-use super::reader::Reader;
+use super::reader::{Reader, first_messages};
 use super::table;
 
 /// The options that select metrics.
@@ -87,9 +87,8 @@ impl MetricsOptions {
             ("--metric-annotations-allowlist", &self.annotations),
         ] {
             let errors = allowlists.check_resources(&known).err().unwrap_or_default();
-            reader
-                .problems
-                .extend(errors.iter().map(|error| format!("{flag}: {error}")));
+            let problems = errors.iter().map(|error| format!("{flag}: {error}"));
+            reader.problems.extend(first_messages(problems, flag, ""));
         }
         match self.build() {
             Ok(metrics) => {
@@ -110,7 +109,16 @@ impl MetricsOptions {
                     )
                 };
                 let rest = error.problems().iter().filter(|problem| !reported(problem));
-                reader.problems.extend(rest.map(with_flag));
+                // The number of errors about filters is already limited.
+                let is_of_filter =
+                    |problem: &&BuildProblem| matches!(problem, BuildProblem::Filter(_));
+                let (of_filters, rest): (Vec<_>, Vec<_>) = rest.partition(is_of_filter);
+                reader
+                    .problems
+                    .extend(of_filters.into_iter().map(with_flag));
+                let rest = rest.into_iter().map(with_flag);
+                let rest = first_messages(rest, "the metric options", "");
+                reader.problems.extend(rest);
             }
         }
     }
@@ -122,7 +130,11 @@ fn with_flag(problem: &BuildProblem) -> String {
         BuildProblem::Filter(FilterError::AllowAndDeny { .. }) => {
             "--metric-allowlist, --metric-denylist"
         }
-        BuildProblem::Filter(FilterError::Pattern { list, .. }) => match list {
+        BuildProblem::Filter(
+            FilterError::Pattern { list, .. }
+            | FilterError::Memory { list, .. }
+            | FilterError::ManyInvalid { list },
+        ) => match list {
             MetricList::Allow => "--metric-allowlist",
             MetricList::Deny => "--metric-denylist",
             MetricList::OptIn => "--metric-opt-in-list",
@@ -139,25 +151,27 @@ fn with_flag(problem: &BuildProblem) -> String {
 /// Returns the resources to export. An unknown name is a problem. With `custom_only`, an unknown name causes only a
 /// warning.
 fn resources(reader: &mut Reader<'_>, custom_only: bool) -> Vec<String> {
-    let mut resources = Vec::new();
+    let (mut resources, mut unknown) = (Vec::new(), Vec::new());
     for name in reader.items(&table::RESOURCES) {
-        let Err(error) = name.parse::<BuiltIn>() else {
-            resources.push(name);
-            continue;
-        };
-        let source = reader.source(&table::RESOURCES.row);
-        let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
-        let known = known.join(", ");
+        match name.parse::<BuiltIn>() {
+            Ok(_) => resources.push(name),
+            Err(error) => unknown.push((name, error)),
+        }
+    }
+    let source = reader.source(&table::RESOURCES.row);
+    let known: Vec<_> = BuiltIn::ALL.iter().map(|known| known.name()).collect();
+    let known = known.join(", ");
+    let problems = unknown.into_iter().map(|(name, error)| {
         let similar = error.similar().map_or_else(String::new, |similar| {
             format!(" (did you mean `{similar}`?)")
         });
-        let problem =
-            format!("{source}: there is no resource `{name}`{similar}; available: {known}");
-        if custom_only {
-            reader.warnings.push(problem);
-        } else {
-            reader.problems.push(problem);
-        }
+        format!("{source}: there is no resource `{name}`{similar}; available: {known}")
+    });
+    let problems = first_messages(problems, &source, "");
+    if custom_only {
+        reader.warnings.extend(problems);
+    } else {
+        reader.problems.extend(problems);
     }
     if custom_only {
         resources.clear();

@@ -29,7 +29,7 @@ const MOST_MESSAGES: usize = 20;
 
 /// Returns the first messages about a file. If there are more messages, a last message states how many, and `all`
 /// states how to see them.
-pub(super) fn first_messages(
+pub(crate) fn first_messages(
     messages: impl ExactSizeIterator<Item = String>,
     from: &str,
     all: &str,
@@ -151,14 +151,18 @@ impl<'a> Reader<'a> {
         if let Some(FileValue::Allowlists(lists)) = self.list_in_file(&option.row) {
             let mut config = JoinConfig::default();
             let source = self.source(&option.row);
+            let mut errors = Vec::new();
             for (resource, joins) in lists {
                 for join in joins {
                     match join.parse::<Join>() {
                         Ok(join) => config.insert(resource, join),
-                        Err(error) => self.problems.push(format!("{source}: {error}")),
+                        Err(error) => errors.push(error),
                     }
                 }
             }
+            let problems = errors.iter().map(|error| format!("{source}: {error}"));
+            let problems = first_messages(problems, &source, "");
+            self.problems.extend(problems);
             return config;
         }
         self.lists_in_flag(option)

@@ -759,3 +759,26 @@ fn of_the_first_configuration_only_the_families_that_have_errors_are_left_out() 
         "{error}"
     );
 }
+
+#[test]
+fn of_many_problems_only_the_first_are_listed() {
+    let keys = |end: &str| -> String { (0..60_000).map(|key| format!("k{key}{end}, ")).collect() };
+    for (text, last) in [
+        (
+            format!("labels_allow_list: {{{}}}", keys(": ['*']")),
+            "--metric-labels-allowlist: 59980 more such messages",
+        ),
+        (
+            format!("resources: {{{}}}", keys(": {}")),
+            "o.yaml: `resources`: 59980 more such messages",
+        ),
+        (
+            format!("join_labels: {{pods: [{}]}}", keys("")),
+            "o.yaml: `join_labels`: 59980 more such messages",
+        ),
+    ] {
+        let error = with_file("", &text).unwrap_err();
+        assert!(error.len() < 40_000, "{last}: {}", error.len());
+        assert!(error.contains(last), "{last}: {error}");
+    }
+}

@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 
 use crate::humanize::span;
 
+/// Maximum size of a reason on the landing page and in `/readyz`, in bytes. The log has the complete reason.
+const MAX_REASON: usize = 16 << 10;
+
 /// The configurations that the exporter has refused, one for each variant of `Changed`, and the configuration that
 /// waits until it is complete. A clone is another handle to the same data.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +60,7 @@ impl Refusals {
     /// Records the reason why the exporter does not use the changed files. Errors about files do not quote the content
     /// of the files.
     pub(crate) fn refused(&self, changed: Changed, error: String) {
-        let since = Instant::now();
+        let (since, error) = (Instant::now(), truncated(error));
         let refusal = Refusal { error, since };
         self.0.lock().refused.insert(changed, refusal);
     }
@@ -102,7 +105,7 @@ impl Refusals {
 impl PendingChange {
     /// Records the resources and namespaces for which the configuration waits now.
     pub(crate) fn waits_for(&self, scopes: String) {
-        let since = self.since;
+        let (since, scopes) = (self.since, truncated(scopes));
         self.refusals.0.lock().pending = Some(Pending { since, scopes });
     }
 }
@@ -113,9 +116,38 @@ impl Drop for PendingChange {
     }
 }
 
+/// Truncates a reason to [`MAX_REASON`]. A truncated reason ends with its length.
+fn truncated(mut reason: String) -> String {
+    let all = reason.len();
+    if all > MAX_REASON {
+        let end = (0..=MAX_REASON)
+            .rev()
+            .find(|at| reason.is_char_boundary(*at));
+        reason.truncate(end.unwrap_or_default());
+        reason += &format!("... ({all} bytes; the log of the exporter has all of them)");
+    }
+    reason
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_reasons_are_truncated() {
+        let refusals = Refusals::default();
+        refusals.refused(Changed::Options, "é".repeat(1 << 20));
+        let pending = refusals.pending();
+        pending.waits_for("é".repeat(1 << 20));
+        let lines = refusals.lines();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            assert!(line.len() < MAX_REASON + 300, "{}", line.len());
+            assert!(
+                line.ends_with("é... (2097152 bytes; the log of the exporter has all of them)")
+            );
+        }
+    }
 
     #[test]
     fn the_reason_stays_until_the_content_is_in_use() {

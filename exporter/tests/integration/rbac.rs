@@ -269,3 +269,26 @@ fn missing_rules_are_in_the_log_and_on_the_readiness_page() {
     let pasted: Value = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(pasted["rules"][0]["resources"], json!(["secrets"]));
 }
+
+#[test]
+fn a_definition_that_is_ignored_is_a_warning() {
+    let directory = Directory::new("rbac-ignored");
+    let config = directory.write("widgets.yaml", WIDGETS);
+    let definition = DEFINITION.replace("plural: widgetry", "plural: '*'");
+    let definitions = directory.write("definition.yaml", &definition);
+    let printed = run(
+        &[
+            "rbac",
+            "--custom-resource-state-only",
+            "--custom-resource-state-config-file",
+            &config,
+            "--definitions",
+            &definitions,
+        ],
+        "",
+    );
+    assert!(printed.status.success(), "{}", printed.stderr);
+    let expected = "warning: --definitions: the CustomResourceDefinition widgetry.acme.dev is ignored: the plural `*` \
+                    is not valid";
+    assert!(printed.stderr.contains(expected), "{}", printed.stderr);
+}

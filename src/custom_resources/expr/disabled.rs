@@ -10,13 +10,19 @@ use super::variables::Variables;
 #[derive(Debug)]
 pub(in super::super) struct Expr(Infallible);
 
-impl Expr {
-    pub(in super::super) fn compile(_: &str) -> Result<Self, String> {
+/// The replacement of the limit on the size of all expressions.
+#[derive(Debug, Default)]
+pub(in super::super) struct Budget;
+
+impl Budget {
+    pub(in super::super) fn compile(&mut self, _: &str) -> Result<Expr, String> {
         Err(String::from(
             "expressions need the feature `cel`, which this build lacks",
         ))
     }
+}
 
+impl Expr {
     pub(in super::super) fn evaluate(&self, _: &Variables<'_>) -> Result<Value, String> {
         match self.0 {}
     }

@@ -19,7 +19,8 @@ use super::super::number::to_number;
 use super::cost::{charge, json_size};
 use super::object_variable::ObjectVariable;
 use super::variables::Variables;
-use super::{cost, metering, size};
+use super::{cost, metering};
+use crate::errors::shortened;
 
 /// A compiled expression.
 pub(in super::super) struct Expr {
@@ -33,7 +34,7 @@ pub(in super::super) struct Expr {
 }
 
 /// The stack size of the thread that parses expressions, in bytes.
-const PARSER_STACK: usize = 16 << 20;
+pub(super) const PARSER_STACK: usize = 16 << 20;
 
 /// A tree of fields. The key is the name of a field, and the value is the tree of its fields. If a tree has no names,
 /// the expression reads all fields.
@@ -44,7 +45,7 @@ struct Fields(BTreeMap<String, Fields>);
 const EXCEEDED: &str = "the expressions of the family cost too much for this object; simplify them, or raise the limit on their cost";
 
 /// The language of expressions: CEL with its extensions for strings, lists and numbers.
-static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
+pub(super) static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     // If an extension cannot be added, expressions that use the extension report an unknown function.
     let _ = cel::extensions::strings(&mut env);
@@ -70,8 +71,8 @@ thread_local! {
 }
 
 impl Expr {
-    pub(in super::super) fn compile(source: &str) -> Result<Self, String> {
-        size::check(source)?;
+    /// Compiles an expression whose size was checked. Other code calls [`Budget::compile`](super::Budget::compile).
+    pub(super) fn compile_checked(source: &str) -> Result<Self, String> {
         let program = parse(source)?;
         let mut names = BTreeSet::new();
         let mut paths = Vec::new();
@@ -145,6 +146,11 @@ impl Expr {
     }
 
     #[cfg(test)]
+    pub(super) fn compile(source: &str) -> Result<Self, String> {
+        super::Budget::default().compile(source)
+    }
+
+    #[cfg(test)]
     pub(super) fn expression(&self) -> &IdedExpr {
         &self.expression
     }
@@ -159,7 +165,7 @@ impl Expr {
 fn parse(source: &str) -> Result<Program, String> {
     let parse = || {
         let program = LANGUAGE.compile(source);
-        program.map_err(|error| format!("not an expression: {}", one_line(&error.to_string())))
+        program.map_err(|error| format!("not an expression: {}", first_error(error)))
     };
     thread::scope(|scope| {
         let builder = thread::Builder::new().stack_size(PARSER_STACK);
@@ -364,9 +370,14 @@ fn describe(error: &cel::ExecutionError) -> &'static str {
     }
 }
 
-/// Returns the first line of a parser message. The other lines of the message only mark the position of the error.
-fn one_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
+/// Returns the message of the first error of the parser. The complete text of the errors is not created, because it
+/// repeats a line of the expression for each error.
+fn first_error(errors: cel::ParseErrors) -> String {
+    let first = errors.errors.into_iter().min_by_key(|error| error.pos);
+    first.map_or_else(String::new, |error| {
+        let (line, column) = error.pos;
+        shortened(format!("ERROR: <input>:{line}:{column}: {}", error.msg))
+    })
 }
 
 // === functions ===
