@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 use crate::humanize::is_visible;
 
 /// Formats fields like the default of `tracing_subscriber`, but with escapes in each value. The default escapes control
-/// characters in the message only, and its color codes cannot be told from those in a value.
+/// characters only in the message. In its output, nothing distinguishes its color codes from color codes in a value.
 #[derive(Debug)]
 pub(super) struct VisibleFields;
 
