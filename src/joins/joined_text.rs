@@ -2,8 +2,15 @@
 //! other objects, such as the namespace.
 
 use std::hash::BuildHasher;
+use std::sync::LazyLock;
 
-use super::row_joins::HASHER;
+use foldhash::fast::FixedState;
+
+use crate::decode;
+
+/// The hash function has a random key, so that nobody can create objects whose hashes are equal.
+pub(super) static HASHER: LazyLock<FixedState> =
+    LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 /// The joined labels of the rows of a page. A comma precedes each label. If several rows have the same labels, the text
 /// of the labels is stored once.

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, LazyLock};
-
-use foldhash::fast::FixedState;
+use std::sync::Arc;
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
-use super::joined_text::{JoinedText, JoinedTextBuilder};
+use super::joined_text::{HASHER, JoinedText, JoinedTextBuilder};
 use super::kinds::SourceKind;
 use super::object::{CONTROLLER, MAX_VALUE, NODE_NAME, ObjectView, has_node};
 use super::reference::{FIELD_END, ObjectName, Reference};
@@ -17,7 +15,6 @@ use super::row_key::RowKey;
 use super::source::Source;
 use super::source_table::SourceTable;
 use super::sources::JoinSources;
-use crate::decode;
 use crate::k8s::write_label_value;
 use crate::limits::LimitCounter;
 use crate::resource::{CollectedResource, ResourceInfo};
@@ -93,10 +90,6 @@ struct SourceValues<'a> {
 const END_LEN: usize = 1;
 /// The approximate length of a value, in bytes.
 const VALUE_LEN: usize = 12;
-
-/// The hash function has a random key, so that nobody can create objects whose hashes are equal.
-pub(super) static HASHER: LazyLock<FixedState> =
-    LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 // === impl RowJoins ===
 
