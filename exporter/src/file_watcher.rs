@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -78,6 +78,14 @@ struct FileState {
     fingerprint: Option<Fingerprint>,
 }
 
+/// The files at and below the watched paths.
+#[derive(Debug, Default)]
+struct Scan {
+    files: Vec<FileState>,
+    /// The directories to which links lead.
+    linked: Vec<PathBuf>,
+}
+
 /// The properties that show whether a file was replaced or written. Times consist of seconds and nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 struct Fingerprint {
@@ -103,10 +111,15 @@ impl FileWatcher {
         paths.sort();
         paths.dedup();
         let (sender, events) = mpsc::channel(1);
-        let notifier = notify::recommended_watcher(move |_| {
+        let handler = move |_| {
             // If another event is already pending, the new event is not needed, because a check compares all files.
             let _ = sender.try_send(());
-        });
+        };
+        // The notifier would follow each path of links to a directory, and the number of paths can be exponential in
+        // the number of directories. So it follows no links, and the watcher adds the directories that the first check
+        // has found.
+        let config = Config::default().with_follow_symlinks(false);
+        let notifier = RecommendedWatcher::new(handler, config);
         let interval = POLL_INTERVAL_WITHOUT_EVENTS;
         let mut notifier = notifier
             .map_err(|error| {
@@ -117,8 +130,9 @@ impl FileWatcher {
             })
             .ok();
         for path in &paths {
-            let (watched, mode) = if path.is_dir() {
-                (path.as_path(), RecursiveMode::Recursive)
+            let directory = path.canonicalize().ok().filter(|path| path.is_dir());
+            let (watched, mode) = if let Some(directory) = &directory {
+                (directory.as_path(), RecursiveMode::Recursive)
             } else {
                 // A program may replace a file, such as a link in a mounted ConfigMap. Then only the directory of the
                 // file has events, so the watcher watches the directory.
@@ -130,17 +144,15 @@ impl FileWatcher {
                     RecursiveMode::NonRecursive,
                 )
             };
-            if notifier
-                .as_mut()
-                .is_some_and(|notifier| notifier.watch(watched, mode).is_err())
-            {
-                notifier = None;
-            }
+            watch(&mut notifier, watched, mode);
         }
-        let seen = scan(&paths);
+        let Scan { files, linked } = scan(&paths);
+        for directory in linked {
+            watch(&mut notifier, &directory, RecursiveMode::Recursive);
+        }
         Self {
             paths,
-            seen,
+            seen: files,
             checked_for: Duration::ZERO,
             checked_at: Instant::now(),
             checking: None,
@@ -175,7 +187,7 @@ impl FileWatcher {
                 let paths = paths.clone();
                 tokio::task::spawn_blocking(move || {
                     let start = Instant::now();
-                    (scan(&paths), start.elapsed())
+                    (scan(&paths).files, start.elapsed())
                 })
             });
             let checked = checking.await;
@@ -244,40 +256,47 @@ impl ReloadPace {
     }
 }
 
-/// Returns the state of all files at and below the paths. The order is the same in each scan.
-fn scan(paths: &[PathBuf]) -> Vec<FileState> {
-    let mut files = Vec::new();
-    for path in paths {
-        scan_path(path, MAX_DEPTH, &mut HashSet::new(), &mut files);
+/// Adds a path to the notifier. After an error, there is no notifier any more.
+fn watch(notifier: &mut Option<RecommendedWatcher>, path: &Path, mode: RecursiveMode) {
+    if let Some(watcher) = notifier
+        && watcher.watch(path, mode).is_err()
+    {
+        *notifier = None;
     }
-    files
+}
+
+/// Returns the state of all files at and below the paths. The order is the same in each scan.
+fn scan(paths: &[PathBuf]) -> Scan {
+    let mut scan = Scan::default();
+    for path in paths {
+        scan_path(path, MAX_DEPTH, &mut HashSet::new(), &mut scan);
+    }
+    scan
 }
 
 /// Adds the state of the files at and below a path. `seen` contains the directories that were already scanned, by
 /// device and inode. Links can lead to the same directory on many paths, so the function scans only the first path to a
 /// directory.
-fn scan_path(
-    path: &Path,
-    depth: usize,
-    seen: &mut HashSet<(u64, u64)>,
-    files: &mut Vec<FileState>,
-) {
+fn scan_path(path: &Path, depth: usize, seen: &mut HashSet<(u64, u64)>, scan: &mut Scan) {
     let metadata = std::fs::metadata(path).ok();
     if let Some(directory) = metadata.as_ref().filter(|metadata| metadata.is_dir())
         && depth > 0
     {
         if seen.insert((directory.dev(), directory.ino())) {
+            if path.is_symlink() {
+                scan.linked.extend(path.canonicalize());
+            }
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
             let mut entries: Vec<_> = entries.map(|entry| entry.path()).collect();
             // Because of this order, the first path to a directory is the same in each scan.
             entries.sort();
             for entry in entries {
-                scan_path(&entry, depth - 1, seen, files);
+                scan_path(&entry, depth - 1, seen, scan);
             }
         }
         return;
     }
-    files.push(FileState {
+    scan.files.push(FileState {
         path: path.to_owned(),
         fingerprint: metadata.as_ref().map(Fingerprint::of),
     });
@@ -353,6 +372,31 @@ mod tests {
         std::fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
         assert!(changes(&mut watcher).await);
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_watcher_of_directories_with_two_links_to_the_next_one_starts_and_reports_changes() {
+        use std::os::unix::fs::symlink;
+
+        let parent = std::env::temp_dir().join(format!("diamonds-{}", std::process::id()));
+        let directory = |number: usize| parent.join(format!("d{number:02}"));
+        for number in 0..=30 {
+            std::fs::create_dir_all(directory(number)).unwrap();
+            if number > 0 {
+                symlink(directory(number), directory(number - 1).join("a")).unwrap();
+                symlink(directory(number), directory(number - 1).join("b")).unwrap();
+            }
+        }
+        let (root, (sender, started)) = (directory(0), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            let _ = sender.send(FileWatcher::new([root]));
+        });
+        let started = started.recv_timeout(Duration::from_secs(20));
+        let mut watcher = started.expect("the watcher does not start");
+        std::fs::write(directory(30).join("a.yaml"), "a").unwrap();
+        let changed = timeout(POLL_INTERVAL / 2, watcher.changed()).await;
+        assert!(changed.is_ok(), "no event");
+        std::fs::remove_dir_all(&parent).unwrap();
     }
 
     #[tokio::test]
@@ -435,7 +479,7 @@ mod tests {
         let (paths, (sender, scanned)) = (vec![directory.clone()], std::sync::mpsc::channel());
         std::thread::spawn(move || sender.send(scan(&paths)));
         let files = scanned.recv_timeout(Duration::from_secs(20)).unwrap();
-        let files: Vec<_> = files.into_iter().map(|file| file.path).collect();
+        let files: Vec<_> = files.files.into_iter().map(|file| file.path).collect();
         assert_eq!(files, [directory.join("below/file")]);
         std::fs::remove_dir_all(&directory).unwrap();
     }

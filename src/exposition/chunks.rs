@@ -112,3 +112,71 @@ impl fmt::Display for Exposition {
         f.write_str(&String::from_utf8_lossy(&text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::exposition::{ExpositionFilter, Format};
+    use crate::registry::{Join, JoinConfig};
+    use crate::{BuiltIn, StateMetrics};
+
+    fn pauses(mut step: impl FnMut() -> Step<Bytes>) -> usize {
+        let mut pauses = 0;
+        loop {
+            match step() {
+                Step::Item(_) => {}
+                Step::Pause => pauses += 1,
+                Step::End => return pauses,
+            }
+        }
+    }
+
+    /// In each page of 255 rows, only the first row has a sample. But the joined labels of all rows are computed.
+    #[test]
+    fn the_computation_of_joined_labels_pauses_after_each_large_page() {
+        const PAGES: usize = 5;
+
+        let mut joins = JoinConfig::default();
+        let (mut labels, value) = (Map::new(), "v".repeat(60));
+        for number in 0..100 {
+            let key = format!("a{number}");
+            joins.insert("pods", Join::namespace_label(key.clone()));
+            labels.insert(key, json!(value));
+        }
+        let metrics = StateMetrics::builder()
+            .built_in([BuiltIn::Pods])
+            .allow_metrics(["^kube_pod_created$"])
+            .join_labels(joins)
+            .all_fed_by_host()
+            .build()
+            .unwrap();
+        let namespace = json!({ "metadata": { "name": "shop", "labels": labels } });
+        let mut namespaces = metrics.feeds_of(BuiltIn::Namespaces).unwrap().remove(0);
+        let written = namespaces.apply_json(namespace.to_string().as_bytes());
+        written.unwrap();
+        let mut pods = metrics.feeds_of(BuiltIn::Pods).unwrap().remove(0);
+        pods.begin_list();
+        for number in 0..PAGES * 255 {
+            let created = (number % 255 == 0).then_some("2026-01-01T00:00:00Z");
+            let name = format!("p{number:05}");
+            let pod = json!({
+                "metadata": { "namespace": "shop", "name": name, "uid": name, "creationTimestamp": created }
+            });
+            pods.apply_json(pod.to_string().as_bytes()).unwrap();
+        }
+        pods.end_list();
+        let exposition = || metrics.exposition(Format::Text, ExpositionFilter::default());
+        assert!(exposition().to_string().len() < CHUNK);
+        let mut chunks = exposition().chunks();
+        let plain = pauses(|| chunks.step());
+        assert!(plain >= PAGES - 1, "{plain} pauses");
+        #[cfg(feature = "gzip")]
+        {
+            let mut chunks = crate::exposition::gzip_chunks::GzipChunks::scrape(exposition());
+            let compressed = pauses(|| chunks.step());
+            assert!(compressed >= PAGES - 1, "{compressed} pauses");
+        }
+    }
+}

@@ -30,6 +30,10 @@ const RUN_BYTES: usize = 96 * 1024;
 /// Without the limit, a step that finds no included row would take long.
 const ROWS_PER_STEP: usize = 4096;
 
+/// A step ends after about this much work to compute joined labels, in bytes of text. The limit is necessary because
+/// the joined labels of a page are computed for all its rows, even if only one of these rows is written.
+const JOINED_PER_STEP: usize = 256 * 1024;
+
 /// Iterates over the runs of an exposition. A run consists of consecutive rows of one page in one family; a page is a
 /// group of up to 255 rows of a store.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(super) struct RunCursor {
     counter: SampleCounter,
     /// The number of rows that the current step has examined.
     examined: usize,
+    /// The work to compute joined labels since the last pause for this reason.
+    joined: usize,
 }
 
 /// Consecutive rows of one family. Their text is written together.
@@ -108,6 +114,7 @@ impl RunCursor {
             repeated: None,
             counter: SampleCounter::default(),
             examined: 0,
+            joined: 0,
         }
     }
 
@@ -235,11 +242,35 @@ impl RunCursor {
         }
     }
 
+    /// Computes the joined labels of all rows in the page of a run. Returns whether the computations since the last
+    /// `true` took so long that the caller must pause.
+    pub(super) fn prepare_joined(&mut self, run: &RowRun) -> bool {
+        let Extent::Rows { column, page, .. } = run.extent else {
+            return false;
+        };
+        let family = self.exposition.plan().families().get(run.family);
+        let column = family.and_then(|family| family.columns().get(column));
+        let rows = column.and_then(|column| self.rows(column, page));
+        let work = rows.map_or(0, |rows| rows.prepare_joined());
+        self.joined = self.joined.saturating_add(work);
+        let is_long = self.joined >= JOINED_PER_STEP;
+        if is_long {
+            self.joined = 0;
+        }
+        is_long
+    }
+
     /// Appends runs until the text has at least `size` bytes.
     pub(super) fn write_until(&mut self, size: usize, out: &mut BytesMut) -> Step<()> {
         while out.len() < size {
             match self.next_run() {
-                Step::Item(run) => self.write(&run, out),
+                Step::Item(run) => {
+                    let is_long = self.prepare_joined(&run);
+                    self.write(&run, out);
+                    if is_long {
+                        return Step::Pause;
+                    }
+                }
                 Step::Pause => return Step::Pause,
                 Step::End => return Step::End,
             }

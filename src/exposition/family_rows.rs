@@ -83,6 +83,11 @@ impl<'a> FamilyRows<'a> {
         self.joined.as_ref().map_or(0, JoinedRows::version)
     }
 
+    /// Computes the joined labels of all rows. Returns the work; 0 if the labels are already known.
+    pub(super) fn prepare_joined(&self) -> usize {
+        self.joined.as_ref().map_or(0, JoinedRows::prepare)
+    }
+
     /// Returns the approximate length of the joined labels of one row, in bytes.
     pub(super) fn joined_len(&self) -> usize {
         self.joined.as_ref().map_or(0, JoinedRows::approximate_len)

@@ -191,6 +191,11 @@ impl GzipChunks {
             self.emit(block);
             return Step::Item(Origin::Cache);
         }
+        if runs.iter().any(|run| self.cursor.prepare_joined(run)) {
+            // The next step continues with the same block.
+            (self.runs, self.size) = (runs, BLOCK);
+            return Step::Pause;
+        }
         for run in &runs {
             self.cursor.write(run, &mut self.text);
         }

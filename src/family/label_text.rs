@@ -1,5 +1,7 @@
 //! [`StoredLabel`]: one label in the stored text of a sample line.
 
+use std::collections::HashSet;
+
 /// A stored label. The value is escaped text, or a reference to a value in the dictionary of the row.
 #[derive(Clone, Copy)]
 pub(crate) struct StoredLabel<'a> {
@@ -29,9 +31,38 @@ pub(crate) fn stored_labels(part: &[u8]) -> impl Iterator<Item = StoredLabel<'_>
     })
 }
 
-/// Whether `part`, a part of a sample line, has a label with this name.
-pub(crate) fn has_label(part: &[u8], name: &str) -> bool {
-    stored_labels(part).any(|label| label.name == name)
+/// Searches for names among the labels of a part of a sample line. After a few searches, the names are collected in a
+/// set, so that the time does not grow with the product of searches and labels.
+pub(crate) struct LabelSearch<'a> {
+    part: &'a [u8],
+    searches: usize,
+    names: Option<HashSet<&'a str>>,
+}
+
+/// The number of searches before the names are collected. Most samples need fewer searches.
+const FEW_SEARCHES: usize = 8;
+
+// === impl LabelSearch ===
+
+impl<'a> LabelSearch<'a> {
+    pub(crate) fn new(part: &'a [u8]) -> Self {
+        Self {
+            part,
+            searches: 0,
+            names: None,
+        }
+    }
+
+    /// Whether the part has a label with this name.
+    pub(crate) fn finds(&mut self, name: &str) -> bool {
+        let mut labels = stored_labels(self.part);
+        if self.searches < FEW_SEARCHES {
+            self.searches += 1;
+            return labels.any(|label| label.name == name);
+        }
+        let names = || labels.map(|label| label.name).collect();
+        self.names.get_or_insert_with(names).contains(name)
+    }
 }
 
 /// Splits a text at the byte with the index `at`, and returns both parts without this byte.
@@ -54,4 +85,18 @@ fn closing_quote(text: &[u8]) -> Option<usize> {
 /// Converts stored text without references to a string. Such text is always UTF-8.
 pub(crate) fn as_text(text: &[u8]) -> &str {
     std::str::from_utf8(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_searches_find_the_same_labels() {
+        let mut search = LabelSearch::new(b",a=\"1\",b=\"}\",c=\"\"} 1");
+        for _ in 0..2 * FEW_SEARCHES {
+            let found = ["a", "ab", "c", "d"].map(|name| search.finds(name));
+            assert_eq!(found, [true, false, true, false]);
+        }
+    }
 }

@@ -126,8 +126,9 @@ impl<'a> SamplePolicy<'a> {
         }
     }
 
-    /// Sets the names of the joined labels. If `own_wins` is true, a label that the generator writes replaces a joined
-    /// label with the same name. Otherwise, the policy drops the label that the generator writes.
+    /// Sets the names of the joined labels, which must be sorted. If `own_wins` is true, a label that the generator
+    /// writes replaces a joined label with the same name. Otherwise, the policy drops the label that the generator
+    /// writes.
     pub(crate) fn with_joined(mut self, names: &'a [Cow<'static, str>], own_wins: bool) -> Self {
         self.joined_names = names;
         self.own_wins = own_wins;
@@ -197,13 +198,19 @@ impl<'a> SamplePolicy<'a> {
     /// labels are also reserved.
     pub(super) fn is_reserved(&self, name: &[u8]) -> bool {
         let is_name = |reserved: &Cow<'static, str>| reserved.as_bytes() == name;
-        self.reserved_names.iter().any(is_name)
-            || !self.own_wins && self.joined_names.iter().any(is_name)
+        self.reserved_names.iter().any(is_name) || !self.own_wins && self.is_joined(name)
     }
 
     /// Whether a label of the generator with this name replaces a joined label.
     pub(super) fn replaces_joined(&self, name: &[u8]) -> bool {
-        self.own_wins && self.joined_names.iter().any(|own| own.as_bytes() == name)
+        self.own_wins && self.is_joined(name)
+    }
+
+    fn is_joined(&self, name: &[u8]) -> bool {
+        let names = self.joined_names;
+        names
+            .binary_search_by(|own| own.as_bytes().cmp(name))
+            .is_ok()
     }
 
     /// Whether the allowlist matches the key of a label or an annotation.

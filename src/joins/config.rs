@@ -1,6 +1,6 @@
 //! [`JoinConfig`]: the joined labels of all resources.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,6 +81,24 @@ impl JoinConfig {
         let mut unknown: Vec<_> = unknown.collect();
         unknown.dedup();
         unknown
+    }
+
+    /// The resources that have more joined labels than `limit`, each with the number of its joined labels. The joined
+    /// labels of `*` count for each resource. If they alone exceed the limit, the result contains `*`, and for the other
+    /// resources only their own labels count.
+    pub(crate) fn over_limit(&self, limit: usize) -> Vec<(&ResourceName, usize)> {
+        let mut own = BTreeMap::<_, HashSet<_>>::new();
+        for (resource, join) in &self.joins {
+            own.entry(resource).or_default().insert(join.label_name());
+        }
+        let of_all = own.get(&ResourceName::from(ALL)).cloned();
+        let of_all = of_all.filter(|names| names.len() <= limit);
+        let of_all = of_all.unwrap_or_default();
+        let counts = own.into_iter().map(|(resource, names)| {
+            let others = of_all.iter().filter(|name| !names.contains(*name));
+            (resource, names.len() + others.count())
+        });
+        counts.filter(|(_, count)| *count > limit).collect()
     }
 
     /// The joined labels of a resource: first the labels of the resource itself, then the labels of `*`.

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, LazyLock};
-
-use foldhash::fast::FixedState;
+use std::sync::Arc;
 
 use super::join::{Join, JoinedObject, JoinedValue, MetadataMap};
-use super::joined_text::JoinedText;
+use super::joined_text::{HASHER, JoinedText, JoinedTextBuilder};
 use super::kinds::SourceKind;
 use super::object::{CONTROLLER, MAX_VALUE, NODE_NAME, ObjectView, has_node};
 use super::reference::{FIELD_END, ObjectName, Reference};
@@ -17,7 +15,6 @@ use super::row_key::RowKey;
 use super::source::Source;
 use super::source_table::SourceTable;
 use super::sources::JoinSources;
-use crate::decode;
 use crate::k8s::write_label_value;
 use crate::limits::LimitCounter;
 use crate::resource::{CollectedResource, ResourceInfo};
@@ -26,6 +23,7 @@ use crate::resource::{CollectedResource, ResourceInfo};
 pub(crate) struct RowJoins {
     sources: Arc<JoinSources>,
     labels: Vec<JoinedLabel>,
+    /// The names of the labels, sorted.
     names: Vec<Cow<'static, str>>,
     /// The kind of the objects in the store. `None` if labels cannot be joined from objects of this kind.
     kind: Option<SourceKind>,
@@ -70,13 +68,28 @@ struct Resolved<'a> {
     top: Option<&'a Source>,
 }
 
+/// The values of the sources of a row, and of the row itself. The text of a source is split once for all joined labels,
+/// so that the time does not grow with the product of values and labels.
+#[derive(Default)]
+struct RowValues<'a> {
+    own: Vec<&'a [u8]>,
+    namespace: SourceValues<'a>,
+    node: SourceValues<'a>,
+    top: SourceValues<'a>,
+}
+
+/// The values of a source. They stay until a row has another source.
+#[derive(Default)]
+struct SourceValues<'a> {
+    /// The id of the source.
+    id: Option<u64>,
+    values: Vec<&'a [u8]>,
+}
+
 /// The length of the quotation mark after a value.
 const END_LEN: usize = 1;
 /// The approximate length of a value, in bytes.
 const VALUE_LEN: usize = 12;
-
-/// The hash function has a random key, so that nobody can create objects whose hashes are equal.
-static HASHER: LazyLock<FixedState> = LazyLock::new(|| FixedState::with_seed(decode::random()));
 
 // === impl RowJoins ===
 
@@ -109,6 +122,7 @@ impl RowJoins {
                 row_joins.add(join);
             }
         }
+        row_joins.names.sort_unstable();
         Some(Arc::new(row_joins))
     }
 
@@ -152,7 +166,12 @@ impl RowJoins {
         &self.sources
     }
 
-    /// The names of the joined labels.
+    /// The number of the joined labels.
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The names of the joined labels, sorted.
     pub(crate) fn names(&self) -> &[Cow<'static, str>] {
         &self.names
     }
@@ -290,13 +309,15 @@ impl RowJoins {
         table: &'a SourceTable,
         rows: impl Iterator<Item = RowKey<'a>>,
     ) -> JoinedText {
-        let mut joined = JoinedText::default();
+        let mut joined = JoinedTextBuilder::default();
         let (mut key, mut labels) = (String::new(), Vec::new());
+        let mut values = RowValues::default();
         for row in rows {
             let resolved = self.resolve(table, row, &mut key);
+            values.set(row, self.own.len(), &resolved);
             labels.clear();
             for label in &self.labels {
-                let value = label.value.read(row, &resolved);
+                let value = label.value.read(row, &resolved, &values);
                 if !value.is_empty() {
                     labels.extend_from_slice(&label.start);
                     labels.extend_from_slice(value);
@@ -310,8 +331,7 @@ impl RowJoins {
             }
             joined.push(&labels);
         }
-        joined.shrink();
-        joined
+        joined.build()
     }
 
     fn resolve<'a>(
@@ -374,20 +394,50 @@ impl fmt::Debug for RowJoins {
     }
 }
 
+// === impl RowValues ===
+
+impl<'a> RowValues<'a> {
+    /// Sets the values of a row, of which `own` values come from the row itself.
+    fn set(&mut self, row: RowKey<'a>, own: usize, resolved: &Resolved<'a>) {
+        self.own.clear();
+        self.own.extend(row.own(own));
+        self.namespace.set(resolved.namespace);
+        self.node.set(resolved.node);
+        self.top.set(resolved.top);
+    }
+}
+
+// === impl SourceValues ===
+
+impl<'a> SourceValues<'a> {
+    fn set(&mut self, source: Option<&'a Source>) {
+        let id = source.map(Source::id);
+        if self.id != id {
+            self.id = id;
+            self.values.clear();
+            self.values
+                .extend(source.into_iter().flat_map(Source::values));
+        }
+    }
+}
+
 // === impl LabelSource ===
 
 impl LabelSource {
     /// Returns the escaped value; empty if there is no value.
-    fn read<'a>(self, row: RowKey<'a>, resolved: &Resolved<'a>) -> &'a [u8] {
-        let value = |source: Option<&'a Source>, position| {
-            source.map_or(&[][..], |source| source.value(position))
-        };
+    fn read<'a>(
+        self,
+        row: RowKey<'a>,
+        resolved: &Resolved<'a>,
+        values: &RowValues<'a>,
+    ) -> &'a [u8] {
+        let at = |values: &[&'a [u8]], position| values.get(position).copied().unwrap_or_default();
         match self {
-            Self::Own(position) => row.own(position),
-            Self::Namespace(position) => value(resolved.namespace, position),
-            Self::Node(position) => value(resolved.node, position),
+            Self::Own(position) => at(&values.own, position),
+            Self::Namespace(position) => at(&values.namespace.values, position),
+            Self::Node(position) => at(&values.node.values, position),
             Self::NodeName => row.node(),
-            Self::Workload(position) => value(resolved.top, position),
+            Self::Workload(position) => at(&values.top.values, position),
             Self::WorkloadName => resolved.workload.map_or(&[], Reference::name),
             Self::WorkloadKind => resolved.workload.map_or(&[], Reference::kind),
         }

@@ -31,9 +31,9 @@ impl<'a> RowKey<'a> {
         self.fields().nth(1).unwrap_or_default()
     }
 
-    /// Returns one of the values that are joined from the row's own object. `position` is the index among these values.
-    pub(super) fn own(self, position: usize) -> &'a [u8] {
-        self.fields().nth(position + 2).unwrap_or_default()
+    /// The values that are joined from the row's own object. `count` is their number.
+    pub(super) fn own(self, count: usize) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().skip(2).take(count)
     }
 
     /// The maximum length of the joined labels of the row; `None` if the length is not limited. `own` is the number of

@@ -53,10 +53,10 @@ impl Source {
         Reference::read(self.fields().next().unwrap_or_default())
     }
 
-    /// Returns the escaped value of a Kubernetes label or annotation; empty if the object does not have it. `position`
-    /// is its index among the labels and annotations that joined labels need.
-    pub(super) fn value(&self, position: usize) -> &[u8] {
-        self.fields().nth(position + 1).unwrap_or_default()
+    /// The escaped values of the Kubernetes labels and annotations that joined labels need. A value is empty if the
+    /// object does not have the label or the annotation.
+    pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields().skip(1)
     }
 
     fn fields(&self) -> impl Iterator<Item = &[u8]> {

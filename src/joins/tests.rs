@@ -482,3 +482,68 @@ fn manifests_have_the_sources_of_labels() {
     assert!(feed.reload().problems.is_empty());
     assert_eq!(lines(&metrics), first);
 }
+
+#[test]
+fn the_time_to_join_labels_grows_linearly_with_their_number() {
+    const LABELS: usize = 8_000;
+
+    let joins: Vec<_> = (0..LABELS)
+        .map(|number| match number % 2 {
+            0 => Join::namespace_label(format!("a{number}")),
+            _ => Join::self_label(format!("a{number}")),
+        })
+        .collect();
+    let sources = JoinSources::new(&joins);
+    let labels: serde_json::Map<_, _> = (0..LABELS)
+        .map(|number| (format!("a{number}"), json!("v")))
+        .collect();
+    let namespace = json!({ "metadata": { "labels": labels } });
+    let (feed, mut text) = (sources.feed(SourceKind::Namespace), Vec::new());
+    feed.read_metadata(&serde_json::from_value(namespace).unwrap(), &mut text);
+    feed.set(feed.next_feeder(), "shop", &text);
+    let joins: Vec<_> = joins.iter().collect();
+    let joins = RowJoins::new(&BuiltIn::Pods.info(), &joins, &sources).unwrap();
+    let (table, mut links) = (sources.table(), vec![reference::FIELD_END]);
+    links.extend([reference::FIELD_END, b'v'].repeat(LABELS / 2));
+    let key = "shop/a";
+    let rows = std::iter::repeat_n(RowKey { key, links: &links }, 10);
+    let start = std::time::Instant::now();
+    let text = joins.text(&table, rows);
+    // If each label reads the values from the start, this takes more than ten seconds.
+    assert!(start.elapsed() < std::time::Duration::from_secs(3));
+    let row = String::from_utf8_lossy(text.row(9));
+    let expected = (0..LABELS).map(|number| format!(",a{number}=\"v\""));
+    assert_eq!(row, expected.collect::<String>());
+}
+
+#[test]
+fn a_resource_has_at_most_100_joined_labels() {
+    let joins = |resource: &str, numbers: std::ops::Range<usize>| {
+        let joins: Vec<_> = numbers.map(|number| format!("self/a{number}")).collect();
+        format!("{resource}=[{}]", joins.join(","))
+    };
+    for (config, expected) in [
+        (joins("pods", 0..100), ""),
+        (
+            joins("pods", 0..101),
+            "pods has 101 joined labels, including those of `*`, but the limit is 100; join fewer labels",
+        ),
+        // Labels with the same name count once.
+        (joins("pods", 0..100) + "," + &joins("*", 40..100), ""),
+        (
+            joins("pods", 0..60) + "," + &joins("*", 40..140),
+            "pods has 140 joined labels, including those of `*`, but the limit is 100; join fewer labels",
+        ),
+        (
+            joins("pods", 0..100) + "," + &joins("*", 100..201),
+            "* has 101 joined labels, including those of `*`, but the limit is 100; join fewer labels",
+        ),
+    ] {
+        let built = StateMetrics::builder()
+            .built_in([BuiltIn::Pods])
+            .join_labels(config.parse().unwrap())
+            .build();
+        let error = built.map_or_else(|error| error.to_string(), |_| String::new());
+        assert_eq!(error, expected);
+    }
+}

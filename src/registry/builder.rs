@@ -323,6 +323,9 @@ impl Builder {
     /// a resource that the builder declares as fed by the host. The host must feed the objects of such a resource with
     /// [`StateMetrics::feeds_of`].
     ///
+    /// A resource can have at most 100 joined labels, including those of `*`. If it has more, [`build`](Self::build)
+    /// fails.
+    ///
     /// If a family declares a label with the same name as the joined label, [`build`](Self::build) fails. In some
     /// families, the object determines the names of the labels. If such a label has the same name as the joined label,
     /// it replaces the joined label.

@@ -118,6 +118,18 @@ pub enum BuildProblem {
         /// The name given.
         resource: String,
     },
+    /// A resource has too many joined labels.
+    #[error(
+        "{resource} has {count} joined labels, including those of `*`, but the limit is {limit}; join fewer labels"
+    )]
+    TooManyJoinedLabels {
+        /// The name of the resource in the configuration.
+        resource: String,
+        /// The number of joined labels.
+        count: usize,
+        /// The maximum number.
+        limit: usize,
+    },
     /// A joined label has the same name as another label of the same samples.
     #[error(
         "the joined label `{join}` has the name `{label}`, which is also a label of {subject}; give the joined label \

@@ -13,6 +13,9 @@ use crate::joins::{Join, JoinConfig, JoinSources, RowJoins, SourceFeed, SourceKi
 use crate::k8s::is_valid_label_name;
 use crate::resource::{ResourceInfo, ResourceName};
 
+/// The maximum number of joined labels of a resource. Each sample of the resource repeats its joined labels.
+const MAX_JOINED_LABELS: usize = 100;
+
 /// The configuration of the joined labels of all resources, and the objects that provide these labels.
 #[derive(Debug, Default)]
 pub(crate) struct JoinSettings {
@@ -52,6 +55,14 @@ impl JoinSettings {
                 });
             }
         }
+        let over_limit = config.over_limit(MAX_JOINED_LABELS).into_iter();
+        problems.extend(
+            over_limit.map(|(resource, count)| BuildProblem::TooManyJoinedLabels {
+                resource: resource.to_string(),
+                count,
+                limit: MAX_JOINED_LABELS,
+            }),
+        );
         let unknown = known.map(|known| config.unknown_resources(known));
         problems.extend(unknown.into_iter().flatten().map(|resource| {
             BuildProblem::UnknownJoinResource {

@@ -55,14 +55,28 @@ impl<'a> JoinedRows<'a> {
 
     /// The joined labels of a row, each with a leading comma.
     pub(crate) fn labels(&self, row: usize) -> &'a [u8] {
+        self.text().map_or(&[], |text| text.row(row))
+    }
+
+    /// Computes the joined labels of all rows if no exposition has done so. Returns the work, in units that are about as
+    /// long as the time to copy a byte; 0 if the labels are already known.
+    pub(crate) fn prepare(&self) -> usize {
+        let own = self.snapshot.texts.get(self.at);
+        if own.is_none_or(|own| own.get().is_some()) {
+            return 0;
+        }
+        let read = self.page.len() * self.snapshot.joins.len();
+        self.text().map_or(0, |text| text.len()) + read
+    }
+
+    fn text(&self) -> Option<&'a JoinedText> {
         let SnapshotJoins {
             joins,
             table,
             texts,
         } = self.snapshot;
         let text = || self.page.joined_text(joins, table);
-        let text = texts.get(self.at).map(|own| own.get_or_init(text));
-        text.map_or(&[], |text| text.row(row))
+        texts.get(self.at).map(|own| &**own.get_or_init(text))
     }
 
     /// The approximate length of the joined labels of a row, in bytes.

@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 
-use crate::family::label_text::{has_label, stored_labels};
+use crate::family::label_text::{LabelSearch, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 use crate::k8s::write_label_value;
 
@@ -126,8 +126,9 @@ impl RowPrefix {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         let tail = rest.get(..end).unwrap_or_default();
         let start = out.len();
+        let mut own = LabelSearch::new(tail);
         for label in stored_labels(labels.joined) {
-            if !has_label(tail, label.name) {
+            if !own.finds(label.name) {
                 out.extend_from_slice(label.text);
             }
         }

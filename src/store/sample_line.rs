@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::page::Page;
 use super::row::{RowLabels, RowPrefix};
-use crate::family::label_text::{as_text, has_label, stored_labels};
+use crate::family::label_text::{LabelSearch, as_text, stored_labels};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
 /// One sample of a row: the prefix of its family, the row's base labels, and a tail (the rest of the line).
@@ -27,8 +27,9 @@ impl<'a> SampleLine<'a> {
     /// The names and the unescaped values of the labels, in the order of the line.
     pub(crate) fn labels(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         let parts = [self.prefix.labels(), self.labels.base];
+        let mut own = LabelSearch::new(self.tail);
         let joined = stored_labels(self.labels.joined)
-            .filter(move |label| !self.labels.own_wins || !has_label(self.tail, label.name));
+            .filter(move |label| !self.labels.own_wins || !own.finds(label.name));
         let labels = parts.into_iter().flat_map(stored_labels).chain(joined);
         let labels = labels.chain(stored_labels(self.tail));
         labels.map(move |label| (label.name, unescape(self.resolve(label.value))))

@@ -395,7 +395,9 @@ fn joined_labels() {
     };
     assert_linear_from(1_000, "joined labels of a configuration", joins, |text| {
         let builder = StateMetrics::builder().built_in([BuiltIn::Pods, BuiltIn::Nodes]);
-        builder.join_labels(text.parse().unwrap()).build().unwrap();
+        // The number of joined labels exceeds the limit.
+        let built = builder.join_labels(text.parse().unwrap()).build();
+        assert_eq!(built.unwrap_err().problems().len(), 2);
     });
 }
 

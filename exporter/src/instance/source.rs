@@ -237,9 +237,11 @@ impl RunningSource {
     /// A separator and a text about a manifest that takes long to read; empty if there is no such manifest.
     fn slow_file(&self) -> String {
         let reading = self.parts.reading.as_ref();
-        let current = reading.and_then(ReadingProgress::current);
-        match current.filter(|(_, taken)| *taken >= SLOW) {
-            Some((path, taken)) => format!("; {}", slow_file(&path, taken)),
+        let current = reading.and_then(|reading| Some((reading, reading.current()?)));
+        match current.filter(|(_, (_, taken))| *taken >= SLOW) {
+            Some((reading, (path, taken))) => {
+                format!("; {}", slow_file(&path, reading.is_directory(), taken))
+            }
             None => String::new(),
         }
     }
@@ -278,17 +280,17 @@ fn differing(resources: &[ResourceStatus]) -> Option<String> {
     })
 }
 
-/// Returns a text that names a manifest that takes long to read.
-pub(super) fn slow_file(path: &Path, taken: Duration) -> String {
+/// Returns a text that names a manifest or a directory that takes long to read.
+pub(super) fn slow_file(path: &Path, is_directory: bool, taken: Duration) -> String {
     let seconds = taken.as_secs();
     if path == Path::new(STDIN) {
-        format!("standard input has not ended for {seconds}s")
-    } else {
-        format!(
-            "the exporter has been reading {} for {seconds}s",
-            config_file::shown_path(path)
-        )
+        return format!("standard input has not ended for {seconds}s");
     }
+    let what = if is_directory { "the directory " } else { "" };
+    format!(
+        "the exporter has been reading {what}{} for {seconds}s",
+        config_file::shown_path(path)
+    )
 }
 
 /// Returns the status of a resource. A resource counts as silent if its watch has sent no event and no bookmark for

@@ -121,10 +121,12 @@ async fn warn_of_slow_files(progress: &ReadingProgress) -> Infallible {
             continue;
         };
         if taken >= SLOW && named.as_ref() != Some(&path) {
-            let what = slow_file(&path, taken);
+            let is_directory = progress.is_directory();
+            let what = slow_file(&path, is_directory, taken);
+            let kind = if is_directory { "directory" } else { "file" };
             tracing::warn!(
-                "{what}; the exporter waits for the end of the file. Check the file system, or remove the file from \
-                 --manifests"
+                "{what}; the exporter waits for the end of the {kind}. Check the file system, or remove the {kind} \
+                 from --manifests"
             );
             named = Some(path);
         }

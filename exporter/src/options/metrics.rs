@@ -140,9 +140,9 @@ fn with_flag(problem: &BuildProblem) -> String {
             MetricList::OptIn => "--metric-opt-in-list",
             _ => return problem.to_string(),
         },
-        BuildProblem::UnknownJoinResource { .. } | BuildProblem::JoinedLabel { .. } => {
-            "--join-labels"
-        }
+        BuildProblem::UnknownJoinResource { .. }
+        | BuildProblem::JoinedLabel { .. }
+        | BuildProblem::TooManyJoinedLabels { .. } => "--join-labels",
         _ => return problem.to_string(),
     };
     format!("{flag}: {problem}")

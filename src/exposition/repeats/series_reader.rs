@@ -42,6 +42,7 @@ impl SeriesReader {
         tail: &[u8],
         work: &mut Work,
     ) -> &[u8] {
+        work.spend(rows.prepare_joined());
         self.line.clear();
         rows.write_lines(row, tail, &mut self.line);
         work.spend(Work::SAMPLE + self.line.len());

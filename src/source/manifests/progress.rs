@@ -20,11 +20,21 @@ use parking_lot::Mutex;
 /// let progress = feed.progress();
 /// feed.reload();
 /// assert_eq!(progress.current(), None, "no reading is in progress");
+/// assert!(!progress.is_directory());
 /// # Ok::<(), kube_state_metrics::registry::BuildError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ReadingProgress {
-    current: Arc<Mutex<Option<(PathBuf, Instant)>>>,
+    current: Arc<Mutex<Option<Current>>>,
+}
+
+/// The file or directory that is being read.
+#[derive(Clone, Debug)]
+struct Current {
+    path: PathBuf,
+    /// Whether the feed searches for files in a directory.
+    is_directory: bool,
+    start: Instant,
 }
 
 // === impl ReadingProgress ===
@@ -36,12 +46,31 @@ impl ReadingProgress {
     #[must_use]
     pub fn current(&self) -> Option<(PathBuf, Duration)> {
         let current = self.current.lock();
-        let (path, start) = current.as_ref()?;
-        Some((path.clone(), start.elapsed()))
+        let current = current.as_ref()?;
+        Some((current.path.clone(), current.start.elapsed()))
+    }
+
+    /// Whether the feed searches for files in a directory at the moment.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        let current = self.current.lock();
+        current.as_ref().is_some_and(|current| current.is_directory)
     }
 
     pub(super) fn begin(&self, path: &Path) {
-        *self.current.lock() = Some((path.to_owned(), Instant::now()));
+        self.set(path, false);
+    }
+
+    pub(super) fn begin_directory(&self, path: &Path) {
+        self.set(path, true);
+    }
+
+    fn set(&self, path: &Path, is_directory: bool) {
+        *self.current.lock() = Some(Current {
+            path: path.to_owned(),
+            is_directory,
+            start: Instant::now(),
+        });
     }
 
     pub(super) fn end(&self) {

@@ -162,13 +162,11 @@ impl FileStates {
         };
         let roots: Vec<_> = paths.iter().filter(|path| !is_stdin(path)).collect();
         for root in &roots {
-            progress.begin(root);
             own.read_path(root, progress);
         }
         let mut found = BTreeSet::new();
         for root in roots {
-            progress.begin(root);
-            found.extend(files(root, &mut Vec::new()));
+            found.extend(files(root, progress, &mut Vec::new()));
         }
         own.settle(&found);
         progress.end();
@@ -190,7 +188,7 @@ impl Progress<'_> {
     /// Reads all files at and below `root`, a path of the source.
     fn read_path(&mut self, root: &Path, progress: &ReadingProgress) {
         let mut problems = Vec::new();
-        let files = files(root, &mut problems);
+        let files = files(root, progress, &mut problems);
         if files.is_empty() && problems.is_empty() && self.was_just_emptied(root) {
             return;
         }

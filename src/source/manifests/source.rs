@@ -8,6 +8,8 @@ use super::feed::ManifestFeed;
 #[cfg(feature = "custom-resources")]
 use super::paths::{files, is_stdin};
 #[cfg(feature = "custom-resources")]
+use super::progress::ReadingProgress;
+#[cfg(feature = "custom-resources")]
 use super::read;
 #[cfg(feature = "custom-resources")]
 use super::report::{FileProblems, ManifestProblem, Place};
@@ -41,6 +43,7 @@ impl ManifestSource {
     /// Creates a source from paths of files and directories.
     ///
     /// In a directory, the files with the extensions `.yaml`, `.yml`, `.json` and `.jsonl` are read.
+    /// If links lead to the same directory below it on several paths, the directory is read once, on the first path.
     ///
     /// The path `-` means standard input, which is read only once. When the files are read again, the objects of
     /// standard input stay. If a file and standard input contain the same object, the object of the file is used.
@@ -80,7 +83,7 @@ impl ManifestSource {
             let files = if is_stdin(path) {
                 vec![path.clone()]
             } else {
-                files(path, &mut problems)
+                files(path, &ReadingProgress::default(), &mut problems)
             };
             for file in files {
                 read_objects(file, &mut objects, &mut problems);

@@ -51,6 +51,51 @@ fn metrics() -> StateMetrics {
         .unwrap()
 }
 
+/// Directories of which each has two links to the next one have 2^40 paths to the last directory.
+#[cfg(unix)]
+#[test]
+fn directories_with_two_links_to_the_next_one_are_read_once() {
+    let files = Files::new("diamonds", &[]);
+    let directory = |number: usize| files.0.join(format!("d{number:02}"));
+    for number in 0..=40 {
+        std::fs::create_dir(directory(number)).unwrap();
+        if number > 0 {
+            for name in ["a", "b"] {
+                let link = directory(number - 1).join(name);
+                std::os::unix::fs::symlink(directory(number), link).unwrap();
+            }
+        }
+    }
+    std::fs::write(directory(40).join("a.yaml"), GOOD).unwrap();
+    let (sender, read) = std::sync::mpsc::channel();
+    let root = directory(0);
+    std::thread::spawn(move || {
+        let metrics = metrics();
+        let report = ManifestSource::new([&root]).open(&metrics).reload();
+        #[cfg(feature = "custom-resources")]
+        assert_eq!(ManifestSource::new([root]).objects().0.len(), 1);
+        sender.send((report.problems.len(), samples(&metrics).len()))
+    });
+    let read = read.recv_timeout(Duration::from_secs(20));
+    assert_eq!(read.expect("the reading does not end"), (0, 1));
+}
+
+/// A mounted ConfigMap with the item `below/a.yaml` has the link `below -> ..data/below`.
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_directory_in_a_hidden_directory_is_followed() {
+    use std::os::unix::fs::symlink;
+
+    let files = Files::new("hidden-directory", &[]);
+    std::fs::create_dir_all(files.0.join("..1/below")).unwrap();
+    std::fs::write(files.0.join("..1/below/a.yaml"), GOOD).unwrap();
+    symlink("..1", files.0.join("..data")).unwrap();
+    symlink("..data/below", files.0.join("below")).unwrap();
+    let metrics = metrics();
+    let report = ManifestSource::new([&files.0]).open(&metrics).reload();
+    assert_eq!((report.problems.len(), samples(&metrics).len()), (0, 1));
+}
+
 /// Returns the samples and the problems of some files. The name of the directory is removed from the problems.
 fn load(name: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let directory = Files::new(name, files);
