@@ -331,7 +331,8 @@ mod tests {
     fn listed(list: &[u8], representation: Representation) -> Vec<Vec<u8>> {
         let budget = Arc::new(BufferBudget::new(None, None));
         let mut buffer = PartBuffer::of_items(Encoding::Json, &budget);
-        let (mut splitter, mut objects) = (JsonList::default(), Vec::new());
+        let mut splitter = JsonList::new(None, representation == Representation::Table);
+        let mut objects = Vec::new();
         let mut partial = PartialObjects::default();
         partial.begin(representation);
         let fed = splitter.feed(list, &mut buffer, |part| match part {
