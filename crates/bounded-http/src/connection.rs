@@ -9,8 +9,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{Extensions, HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, COOKIE};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -218,7 +218,7 @@ where
         let guard = self
             .state
             .begin_request(request.version() == Version::HTTP_2);
-        if request.headers().len() > FIELDS {
+        if fields(request.headers()) > FIELDS {
             // The limit of hyper on the number of fields applies only to HTTP/1.
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             let version = request.version();
@@ -253,6 +253,13 @@ where
             Ok(response.map(|body| TrackedBody::new(Some(body), guard)))
         })
     }
+}
+
+/// The number of header fields. All `cookie` fields count as one, because an HTTP/2 client may [divide the cookies into
+/// several fields](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3).
+fn fields(headers: &HeaderMap) -> usize {
+    let cookies = headers.get_all(COOKIE).iter().count();
+    headers.len() - cookies.saturating_sub(1)
 }
 
 /// Returns `true` if a response refuses the request and is small enough for the kernel's send buffer. A refusal does
