@@ -25,6 +25,7 @@ pub(crate) use access::ClusterError;
 pub(crate) use bounded::{bounded, check_status};
 pub(crate) use identity::ServerIdentity;
 pub(crate) use plugin::kill_running as kill_running_plugin;
+pub(crate) use tls::check_system_authorities;
 
 /// How long the exporter waits for a credential plugin before it starts its HTTP servers. Most plugins need less than
 /// two seconds.

@@ -13,6 +13,7 @@ use super::identity::ServerIdentity;
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
+use super::tls::UnreadableSystemAuthorities;
 use crate::file_limits;
 use crate::server_url::{self, InvalidServerUrl};
 
@@ -58,10 +59,17 @@ pub(crate) enum ClusterError {
          use a credential plugin (`exec`)"
     )]
     AuthProvider { file: String },
+    #[error(
+        "kubeconfig {file}: the exporter does not support `{key}` of the auth-provider `oidc`, and would trust the \
+         authorities of the system instead; use a credential plugin (`exec`)"
+    )]
+    ProviderAuthority { file: String, key: &'static str },
     #[error("{0}")]
     Identity(String),
     #[error("{0}")]
     Authority(String),
+    #[error(transparent)]
+    SystemAuthorities(#[from] UnreadableSystemAuthorities),
     #[error("tls-server-name: `{0}` is neither a DNS name nor an IP address")]
     ServerName(String),
     #[error("cannot create a client for the API server: {0}")]
@@ -247,6 +255,17 @@ impl Access {
         if provider.is_some_and(|provider| provider.name != "oidc") {
             let file = self.kubeconfig_name();
             return Err(ClusterError::AuthProvider { file });
+        }
+        // kube ignores these settings, so a server with a certificate of any other authority could get the secrets.
+        for key in [
+            "idp-certificate-authority",
+            "idp-certificate-authority-data",
+        ] {
+            let value = provider.and_then(|provider| provider.config.get(key));
+            if value.is_some_and(|value| !value.is_empty()) {
+                let file = self.kubeconfig_name();
+                return Err(ClusterError::ProviderAuthority { file, key });
+            }
         }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);

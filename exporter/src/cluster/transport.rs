@@ -76,6 +76,10 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         }
         None => Identity::of_user(&config.auth_info)?,
     };
+    if config.auth_info.auth_provider.is_some() {
+        // The client of the provider trusts the authorities of the system.
+        tls::check_system_authorities()?;
+    }
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let tls = tls::client_config(&config, identity, &authority)?;
     let connector = Connector::new(tls.clone(), proxy.clone(), config.connect_timeout);

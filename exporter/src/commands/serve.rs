@@ -21,7 +21,7 @@ use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
-use crate::options::{Address, Flags, LogOptions, ServerOptions};
+use crate::options::{Address, DebugAccess, Flags, LogOptions, ServerOptions};
 use crate::reload::{Configuration, ConfigurationError, Patience, wait_for_coverage, web_config};
 use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
@@ -355,7 +355,7 @@ impl Program {
         let before = self.app.protection.get();
         let web = web_file(&options.server, before.web.as_deref(), &self.app.telemetry)?;
         web_config::refuse_to_weaken(
-            (before.web.as_deref(), old.auth_filter),
+            (before.web.as_deref(), before.auth.is_some()),
             (web.as_deref(), options.server.auth_filter),
         )?;
         let auth = if keeps_auth(&self.configuration, &new) {
@@ -377,6 +377,20 @@ impl Program {
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
             let mut instance = Instance::start(metrics, source, leadership).await?;
+            // The waits below may take long, for example while the API server does not answer. Protections must not wait.
+            self.app.protection.set(Protection {
+                web: web.clone(),
+                // Until the new instance is in use, the API server of the old instance reviews the tokens.
+                auth: before
+                    .auth
+                    .clone()
+                    .filter(|_| auth.is_some())
+                    .or_else(|| auth.clone()),
+                debug: match options.server.debug {
+                    DebugAccess::Local => DebugAccess::Local,
+                    DebugAccess::Open => before.debug,
+                },
+            });
             // If the source is manifests, the new instance has no objects until it has read all manifests.
             instance.loaded().await;
             // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout,

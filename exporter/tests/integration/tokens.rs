@@ -189,6 +189,36 @@ fn a_reload_does_not_turn_the_filter_off() {
     assert_eq!(get(&exporter.main, "/metrics", &[]).status, 401);
 }
 
+#[test]
+fn protections_do_not_wait_for_an_api_server_that_does_not_answer() {
+    let api = Api::start(&[]);
+    let config = Directory::new("protections-first");
+    let hash = bcrypt::hash("x", 4).unwrap();
+    let web = config.write("web.yaml", &format!("basic_auth_users: {{a: {hash}}}\n"));
+    let options = format!("apiserver: {}\nresources: {{namespaces: {{}}}}\n", api.url);
+    let path = config.write("options.yaml", &options);
+    let exporter = Exporter::serving(&["--config", &path]);
+    exporter.becomes_ready();
+    let status = |credentials: &[(&str, &str)]| get(&exporter.main, "/metrics", credentials).status;
+    assert_eq!(status(&[]), 200);
+    // The list of the new instance fails, so the rest of the configuration waits.
+    api.fail("namespaces");
+    let more = "labels_allow_list: {namespaces: ['*']}\n";
+    config.write(
+        "options.yaml",
+        &format!("{options}{more}tls_config: {web}\n"),
+    );
+    eventually("requests need a password", || {
+        (status(&[]) == 401).then_some(())
+    });
+    assert_eq!(status(&[("authorization", "Basic YTp4")]), 200);
+    assert!(!exporter.log().contains("configuration reloaded"));
+    // The options file loses the protection before the rest is in use.
+    config.write("options.yaml", &options);
+    exporter.tells("a reload does not disable passwords (basic_auth_users)");
+    assert_eq!(status(&[]), 401);
+}
+
 /// Sends requests without credentials until `stop` is true. Returns the status codes of the responses.
 fn ask_until(stop: &AtomicBool, address: &str, path: &str) -> BTreeSet<u16> {
     let mut statuses = BTreeSet::new();

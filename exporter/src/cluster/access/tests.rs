@@ -263,6 +263,29 @@ current-context: x
 }
 
 #[tokio::test]
+async fn an_authority_that_kube_would_ignore_is_refused() {
+    for key in [
+        "idp-certificate-authority",
+        "idp-certificate-authority-data",
+    ] {
+        for (value, is_refused) in [("/SECRET", true), ("''", false)] {
+            let kubeconfig = format!(
+                "
+clusters: [{{name: a, cluster: {{server: 'https://a'}}}}]
+contexts: [{{name: x, context: {{cluster: a, user: u}}}}]
+users: [{{name: u, user: {{auth-provider: {{name: oidc, config: {{{key}: {value}}}}}}}}}]
+current-context: x
+"
+            );
+            let error = error("provider-authority", &[&kubeconfig]).await;
+            let expected = format!("0: the exporter does not support `{key}` of the auth-provider");
+            assert_eq!(error.starts_with(&expected), is_refused, "{error}");
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_empty_context_of_a_file_leaves_that_of_the_next() {
     let first = "
 apiVersion: ''

@@ -9,6 +9,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use super::super::output::AnyError;
+use crate::cluster::check_system_authorities;
 use crate::file_limits;
 
 /// The configuration of connections to an exporter. `top` trusts the certificate authorities in `ca_file`, or the
@@ -26,6 +27,7 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, AnyE
             Arc::new(verifier.map_err(|error| format!("{origin}: {error}"))?)
         }
         None => {
+            check_system_authorities()?;
             let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
             let verifier = verifier.map_err(|error| format!("{error}; use --ca-file"))?;
             let origin = "the authorities of the system (--ca-file names others)";
