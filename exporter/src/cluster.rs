@@ -10,6 +10,7 @@ mod own_secrets;
 mod plugin;
 mod proxy;
 mod renewal;
+mod system_authorities;
 mod tls;
 mod transport;
 
@@ -25,7 +26,7 @@ pub(crate) use access::ClusterError;
 pub(crate) use bounded::{bounded, check_status};
 pub(crate) use identity::ServerIdentity;
 pub(crate) use plugin::kill_running as kill_running_plugin;
-pub(crate) use tls::check_system_authorities;
+pub(crate) use system_authorities::check_system_authorities;
 
 /// How long the exporter waits for a credential plugin before it starts its HTTP servers. Most plugins need less than
 /// two seconds.

@@ -13,7 +13,7 @@ use super::identity::ServerIdentity;
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
 use super::proxy::{Environment, InvalidProxy, Proxy};
-use super::tls::UnreadableSystemAuthorities;
+use super::system_authorities::UnreadableSystemAuthorities;
 use crate::file_limits;
 use crate::server_url::{self, InvalidServerUrl};
 

@@ -1,12 +1,10 @@
 //! The TLS configuration of connections to the API server: the certificate authorities that the exporter trusts, and
 //! the client certificate that it sends.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use config_file::ReadError;
 use go_x509::{
     Authorities, ExplainedVerifier, Rejection, ServerVerifier, UncheckedServer, certified_key,
 };
@@ -21,21 +19,8 @@ use secrecy::ExposeSecret;
 use tower::BoxError;
 
 use super::access::ClusterError;
+use super::system_authorities::check_system_authorities;
 use crate::file_limits;
-
-/// The environment variable with the file of the certificate authorities of the system.
-const SYSTEM_AUTHORITIES: &str = "SSL_CERT_FILE";
-
-/// The file with the certificate authorities of the system cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{SYSTEM_AUTHORITIES} {}: {source}; correct the environment variable, or remove it",
-    config_file::shown_path(path)
-)]
-pub(crate) struct UnreadableSystemAuthorities {
-    path: PathBuf,
-    source: ReadError,
-}
 
 /// A certificate and its key as PEM.
 pub(super) struct Identity {
@@ -43,26 +28,6 @@ pub(super) struct Identity {
     pub(super) origin: String,
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,
-}
-
-/// Checks the file in the environment variable `SSL_CERT_FILE`. TLS libraries read this file without a limit on its size,
-/// and would wait forever for a named pipe.
-///
-/// # Errors
-///
-/// The function fails if the file is missing, is not a regular file, or is too large.
-pub(crate) fn check_system_authorities() -> Result<(), UnreadableSystemAuthorities> {
-    match env::var_os(SYSTEM_AUTHORITIES) {
-        Some(path) if !path.is_empty() => check_authorities(path.into()),
-        _ => Ok(()),
-    }
-}
-
-fn check_authorities(path: PathBuf) -> Result<(), UnreadableSystemAuthorities> {
-    match config_file::read(&path, file_limits::CERTIFICATES) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(UnreadableSystemAuthorities { path, source }),
-    }
 }
 
 // === impl Identity ===
@@ -185,27 +150,5 @@ mod tests {
             assert!(error.starts_with("client-key (hidden, "), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_file_of_system_authorities_that_never_ends_is_refused() {
-        for (path, expected) in [
-            ("/dev/zero", "SSL_CERT_FILE /dev/zero: "),
-            ("/", "SSL_CERT_FILE /: "),
-            ("/nothing/here", "SSL_CERT_FILE /nothing/here: "),
-        ] {
-            let error = check_authorities(path.into()).unwrap_err().to_string();
-            let cure = "; correct the environment variable, or remove it";
-            assert!(
-                error.starts_with(expected) && error.ends_with(cure),
-                "{error}"
-            );
-        }
-        let program = env::args_os().next().unwrap();
-        let error = check_authorities(program.into()).unwrap_err();
-        assert!(
-            matches!(error.source, ReadError::TooLarge { .. }),
-            "{error}"
-        );
     }
 }

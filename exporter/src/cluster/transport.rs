@@ -24,6 +24,7 @@ use super::informational::InformationalLimit;
 use super::own_secrets::{HidingBody, RecentSecrets};
 use super::plugin::{self, Credentials, Printed};
 use super::proxy::Protocol;
+use super::system_authorities::check_system_authorities;
 use super::tls::{self, Identity};
 
 /// The credentials of the newest requests. All clients share them, because a renewal of the credentials creates a new
@@ -78,7 +79,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
     };
     if config.auth_info.auth_provider.is_some() {
         // The client of the provider trusts the authorities of the system.
-        tls::check_system_authorities()?;
+        check_system_authorities()?;
     }
     let authorization = config.auth_layer().map_err(ClusterError::client)?;
     let tls = tls::client_config(&config, identity, &authority)?;
