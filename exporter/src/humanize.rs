@@ -96,6 +96,13 @@ pub(crate) fn visible_line(text: String) -> String {
     visible(text).replace('\n', "\\n")
 }
 
+/// Returns the start of a text: at most `most` bytes, without a part of a character at its end.
+pub(crate) fn start_of(text: &str, most: usize) -> &str {
+    let mut ends = (0..=most.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +119,20 @@ mod tests {
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "200 MiB", "3.0 GiB"]);
         let spans = [0.4, 59.9, 200.0, 7300.0, 100_000.0].map(span);
         assert_eq!(spans, ["0s", "59s", "3m 20s", "2h 1m", "1d 3h"]);
+    }
+
+    #[test]
+    fn the_start_of_a_text_has_whole_characters() {
+        for (most, start) in [
+            (0, ""),
+            (1, "a"),
+            (2, "a"),
+            (3, "aé"),
+            (4, "aéb"),
+            (9, "aéb"),
+        ] {
+            assert_eq!(start_of("aéb", most), start, "{most}");
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ pin_project! {
         connection: Arc<ConnectionState>,
         // The limit on the control frames that the client may send in HTTP/2. `None` if the client cannot speak HTTP/2.
         frames: Option<FrameBudget>,
-        // Bytes from the client that hyper has not received yet, because they come after a header block.
+        // Bytes from the client that hyper has not received yet, because they come after a header block. They are always
+        // in one slice, because the queue is filled only while it is empty.
         held: VecDeque<u8>,
         // Whether the last bytes that hyper received end a header block.
         is_after_header_block: bool,

@@ -275,6 +275,20 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (head[3], payload)
 }
 
+/// Sends a request of HTTP/2 with this block of header fields. Returns the header fields of the response.
+async fn answer_to(server: &Server, headers: &[u8]) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    bytes.extend(frame(1, 5, 1, headers));
+    let mut stream = connect(server).await;
+    stream.write_all(&bytes).await.unwrap();
+    loop {
+        if let (1, payload) = read_frame(&mut stream).await {
+            return payload;
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_authority_of_http_2_has_no_user() {
     let running = start(Limits::default(), Handshake::Succeeds, router()).await;
@@ -284,17 +298,8 @@ async fn an_authority_of_http_2_has_no_user() {
         // The value of `:authority` is sent as text; the static table contains only its name.
         let mut headers = vec![0x82, 0x86, 0x84, 0x41, authority.len() as u8];
         headers.extend(authority.as_bytes());
-        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        bytes.extend(frame(4, 0, 0, &[]));
-        bytes.extend(frame(1, 5, 1, &headers));
-        let mut stream = connect(&running.server).await;
-        stream.write_all(&bytes).await.unwrap();
-        let status = loop {
-            if let (1, payload) = read_frame(&mut stream).await {
-                break payload[0];
-            }
-        };
-        assert_eq!(status, expected, "{authority}");
+        let response = answer_to(&running.server, &headers).await;
+        assert_eq!(response[0], expected, "{authority}");
     }
 }
 
@@ -314,16 +319,7 @@ async fn a_request_of_http_2_has_at_most_64_header_fields() {
             headers.extend(name);
             headers.extend([1, b'y']);
         }
-        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        bytes.extend(frame(4, 0, 0, &[]));
-        bytes.extend(frame(1, 5, 1, &headers));
-        let mut stream = connect(&running.server).await;
-        stream.write_all(&bytes).await.unwrap();
-        let response = loop {
-            if let (1, payload) = read_frame(&mut stream).await {
-                break payload;
-            }
-        };
+        let response = answer_to(&running.server, &headers).await;
         assert!(response.starts_with(expected), "{fields}: {response:x?}");
     }
 }

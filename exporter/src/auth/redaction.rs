@@ -1,5 +1,6 @@
 //! Prepares text from an API server for the log: one short line without the token under review.
 
+use crate::humanize::start_of;
 use crate::redaction::Secrets;
 
 /// The maximum length of a message, in characters.
@@ -16,9 +17,7 @@ const PART: usize = 8;
 /// token, the message shows fewer than [`PART`] characters of the token.
 pub(super) fn for_log(text: &str, token: &str) -> String {
     let is_cut = text.len() > SEARCHED;
-    let mut ends = (0..=SEARCHED.min(text.len())).rev();
-    let end = ends.find(|end| text.is_char_boundary(*end));
-    let searched = text.get(..end.unwrap_or_default()).unwrap_or_default();
+    let searched = start_of(text, SEARCHED);
     let text = Secrets::of_token(token, PART).message(searched);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),

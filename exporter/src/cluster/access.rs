@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use http::uri::Scheme;
 use kube::Config;
-use kube::client::AuthError;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube_state_metrics::source::watch::{configure_for_watching, without_tokens};
+use kube_state_metrics::source::watch::configure_for_watching;
 use secrecy::ExposeSecret;
 
 use super::identity::ServerIdentity;
@@ -104,26 +103,6 @@ pub(super) struct Connection {
 
 /// The directory of a pod's credentials. The kubelet replaces the credentials about once an hour.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-// === impl ClusterError ===
-
-impl ClusterError {
-    /// Creates the error. If the program of an `auth-provider` has failed, the error shows only the standard error of
-    /// the program, without words that may be tokens. The environment and the standard output of the program may
-    /// contain secrets.
-    pub(super) fn client(error: kube::Error) -> Self {
-        let out = match &error {
-            kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => out,
-            error => return Self::Client(error.to_string()),
-        };
-        let said = String::from_utf8_lossy(&out.stderr);
-        let status = out.status;
-        Self::Client(match without_tokens(said.trim()).as_str() {
-            "" => format!("the program of the auth-provider failed with {status}"),
-            said => format!("the program of the auth-provider failed with {status}: {said}"),
-        })
-    }
-}
 
 // === impl Access ===
 

@@ -30,8 +30,8 @@ use super::tls::{self, Identity};
 /// The credentials of the newest requests. All clients share them, because a renewal of the credentials creates a new
 /// client, and a server may repeat the credentials of the previous client.
 static RECENT_SECRETS: RecentSecrets = RecentSecrets::new();
-/// The timeout of a program that an `auth-provider` runs.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of the creation of a client. The creation reads files, and a file system may not respond.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Creates a client. If the kubeconfig has a credential plugin, the function runs the plugin.
 ///
@@ -44,17 +44,17 @@ pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterErr
         None => None,
     };
     let client = tokio::task::spawn_blocking(move || client(connection, printed));
-    let client = tokio::time::timeout(PROVIDER_TIMEOUT, client).await;
+    let client = tokio::time::timeout(CREATION_TIMEOUT, client).await;
     let client = client.map_err(|_| {
-        let timeout = PROVIDER_TIMEOUT;
+        let timeout = CREATION_TIMEOUT;
         ClusterError::Client(format!(
-            "the auth-provider of the kubeconfig provided no credentials within {timeout:?}"
+            "the files with the credentials and the authorities were not read within {timeout:?}"
         ))
     })?;
     client.map_err(|error| ClusterError::Client(error.to_string()))?
 }
 
-/// Creates a client. The call blocks while an `auth-provider` runs a program.
+/// Creates a client. The call blocks while it reads files.
 fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, ClusterError> {
     let Connection {
         mut config,
@@ -62,6 +62,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         authority,
         ..
     } = connection;
+    let failed = |error: kube::Error| ClusterError::Client(error.to_string());
     // The plugin has already run. If `exec` stayed set, kube would run the plugin again.
     config.auth_info.exec = None;
     let expires = printed.as_ref().and_then(|printed| printed.expires);
@@ -81,7 +82,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
         // The client of the provider trusts the authorities of the system.
         check_system_authorities()?;
     }
-    let authorization = config.auth_layer().map_err(ClusterError::client)?;
+    let authorization = config.auth_layer().map_err(failed)?;
     let tls = tls::client_config(&config, identity, &authority)?;
     let connector = Connector::new(tls.clone(), proxy.clone(), config.connect_timeout);
     let connector = match &config.tls_server_name {
@@ -110,7 +111,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(authorization)
-        .layer(config.extra_headers_layer().map_err(ClusterError::client)?)
+        .layer(config.extra_headers_layer().map_err(failed)?)
         .service(service_fn(move |mut request: Request<Body>| {
             // This line does not log the headers, because they contain credentials.
             tracing::debug!("requesting {} {}", request.method(), request.uri());

@@ -23,11 +23,11 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// The maximum number of messages about one file. A broken file can have a problem in each line. Without this limit,
-/// the messages would fill the log.
+/// The maximum number of messages about one file or option. A broken file can have a problem in each line. Without this
+/// limit, the messages would fill the log.
 const MOST_MESSAGES: usize = 20;
 
-/// Returns the first messages about a file. If there are more messages, a last message states how many, and `all`
+/// Returns the first messages about `from`, a file or an option. If there are more messages, a last message states how many, and `all`
 /// states how to see them.
 pub(crate) fn first_messages(
     messages: impl ExactSizeIterator<Item = String>,

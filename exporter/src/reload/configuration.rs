@@ -190,13 +190,15 @@ impl Configuration {
     /// file set the current context, and does not set it now. The file may be incomplete for a short time while a program
     /// writes it. Without its content, the next file of `$KUBECONFIG` could name another API server.
     fn refuse_lost(&self, now: &[FileContent]) -> Result<(), ConfigurationError> {
-        let has_several = self.kubeconfig.len() > 1;
+        if self.kubeconfig.len() < 2 {
+            return Ok(());
+        }
         let is_lost = |own: &&FileContent| {
             let new = now.iter().find(|new| new.path == own.path);
             let lost = |is: fn(&FileContent) -> bool| is(own) && !new.is_some_and(is);
             lost(|file| !file.is_blank()) || lost(FileContent::sets_context)
         };
-        match self.kubeconfig.iter().find(is_lost).filter(|_| has_several) {
+        match self.kubeconfig.iter().find(is_lost) {
             Some(lost) => Err(ConfigurationError::Kubeconfig(lost.path.clone())),
             None => Ok(()),
         }

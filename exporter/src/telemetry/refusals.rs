@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::humanize::span;
+use crate::humanize::{span, start_of};
 
 /// Maximum size of a reason on the landing page and in `/readyz`, in bytes. The log has the complete reason.
 const MAX_REASON: usize = 16 << 10;
@@ -117,16 +117,13 @@ impl Drop for PendingChange {
 }
 
 /// Truncates a reason to [`MAX_REASON`]. A truncated reason ends with its length.
-fn truncated(mut reason: String) -> String {
+fn truncated(reason: String) -> String {
     let all = reason.len();
-    if all > MAX_REASON {
-        let end = (0..=MAX_REASON)
-            .rev()
-            .find(|at| reason.is_char_boundary(*at));
-        reason.truncate(end.unwrap_or_default());
-        reason += &format!("... ({all} bytes; the log of the exporter has all of them)");
+    if all <= MAX_REASON {
+        return reason;
     }
-    reason
+    let start = start_of(&reason, MAX_REASON);
+    format!("{start}... ({all} bytes; the log of the exporter has all of them)")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use crate::grouping::groups;
+use crate::humanize::start_of;
 
 /// A completed or aborted response with the metrics of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +70,7 @@ pub(crate) fn shortened(text: &str) -> String {
     if text.len() <= LONGEST_TEXT {
         return text.to_owned();
     }
-    let end = (0..=LONGEST_TEXT)
-        .rev()
-        .find(|at| text.is_char_boundary(*at));
-    let start = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    let start = start_of(text, LONGEST_TEXT);
     format!("{start}…")
 }
 
