@@ -423,9 +423,10 @@ fn roll_out(setup: Setup, plane: Box<dyn ControlPlane>, times: u32) {
     };
     let measured = rollouts.run(times);
     assert_eq!(measured.doubled, 0, "{measured}");
-    // A gap of one scrape interval is normal. On a busy machine, a scrape may be late by one further interval.
+    // A gap of one scrape interval is normal. On a busy machine, each of the two scrapes around the gap may be late by
+    // one further interval. If the replicas handed over too late, the gap would last for the lease duration (15 s).
     assert!(
-        measured.longest_gap <= 2.0 * SCRAPE_INTERVAL.as_secs_f64(),
+        measured.longest_gap <= 3.0 * SCRAPE_INTERVAL.as_secs_f64() + 0.05,
         "{measured}"
     );
     assert!(measured.doubled_rules.is_empty(), "{measured}");

@@ -76,7 +76,8 @@ impl Measured {
 
     /// Records the gap between two neighbouring points of the series, if all earlier gaps were shorter.
     fn add_gap(&mut self, start: f64, before: f64, after: f64) {
-        let gap = after - before - STEP;
+        // Times have errors of rounding, so a difference is a whole number of steps only after rounding.
+        let gap = (((after - before) / STEP).round() - 1.0) * STEP;
         if gap > self.longest_gap {
             (self.longest_gap, self.gap_start) = (gap, before - start);
         }
