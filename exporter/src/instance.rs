@@ -111,14 +111,20 @@ impl Instance {
             watched_manifests::start(&metrics, source_options.manifests).await?
         };
         let compressed_scrape = Arc::<Notify>::default();
+        // The tasks below work once a second. Each further thread needs memory of its own, so they share one.
+        let thread = Arc::new(LimitedThreads::new(1));
         Ok(Self {
             _maintenance: [
                 BackgroundTask::spawn(gzip_cache::maintain(
                     metrics.clone(),
                     Arc::clone(&compressed_scrape),
+                    Arc::clone(&thread),
                 )),
-                BackgroundTask::spawn(unreadable_values::report(metrics.clone())),
-                BackgroundTask::spawn(exceeded_limits::report(metrics.clone())),
+                BackgroundTask::spawn(unreadable_values::report(
+                    metrics.clone(),
+                    Arc::clone(&thread),
+                )),
+                BackgroundTask::spawn(exceeded_limits::report(metrics.clone(), thread)),
             ],
             compressed_scrape,
             metrics,

@@ -2,17 +2,19 @@
 //!
 //! Each exceeded limit is one problem.
 
+use std::sync::Arc;
+
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::Config;
 use kube_state_metrics::filter::{ExhaustedPattern, MetricList};
 use kube_state_metrics::registry::Limit;
 use kube_state_metrics::store::ExceededLimit;
-
 use serde::Serialize;
 
 use super::first_reports::log_first;
 use crate::grouping::groups;
 use crate::humanize::{counted, thousands, visible_line};
+use crate::limited_threads::LimitedThreads;
 
 /// A limit, and the resources whose objects have exceeded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,16 +40,18 @@ const MAX_NAMES: usize = 5;
 
 /// For each resource, logs the first object that exceeds a limit. Also logs the kinds of custom resources beyond
 /// `--custom-resource-kind-limit`, and the regular expressions that need too much backtracking. The log does not show
-/// how often objects exceed a limit; a metric counts this.
-pub(super) async fn report(metrics: StateMetrics) {
+/// how often objects exceed a limit; a metric counts this. `threads` are the threads on which the function reads the
+/// state of all families.
+pub(super) async fn report(metrics: StateMetrics, threads: Arc<LimitedThreads>) {
     let left_out = |metrics: &StateMetrics| Vec::from_iter(kinds_left_out(metrics));
-    let kinds = log_first(&metrics, left_out, |_| (), |line| tracing::warn!("{line}"));
+    let log_line = |line: &String| tracing::warn!("{line}");
+    let kinds = log_first(&metrics, &threads, left_out, |_| (), log_line);
     let exhausted = |metrics: &StateMetrics| metrics.exhausted_patterns();
     let key = |own: &ExhaustedPattern| (own.list, own.pattern.clone());
-    let patterns = log_first(&metrics, exhausted, key, log_pattern);
+    let patterns = log_first(&metrics, &threads, exhausted, key, log_pattern);
     let key = |(resource, exceeded): &(String, ExceededLimit)| (resource.clone(), exceeded.limit);
     let log = |(resource, exceeded): &(String, ExceededLimit)| log(resource, exceeded);
-    let limits = log_first(&metrics, exceeded, key, log);
+    let limits = log_first(&metrics, &threads, exceeded, key, log);
     tokio::join!(kinds, patterns, limits);
 }
 

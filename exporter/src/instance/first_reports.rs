@@ -8,6 +8,7 @@ use kube_state_metrics::StateMetrics;
 use tokio::time::Instant;
 
 use super::task::every_second;
+use crate::limited_threads::LimitedThreads;
 
 /// Maximum number of problems that are logged in [`PERIOD`]. A configuration can have a problem in each of its
 /// families. Without this limit, the messages would fill the log.
@@ -19,10 +20,11 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// logged. If there are more than [`MOST_LOGGED`] new problems in [`PERIOD`], the log has only the number of the
 /// others.
 ///
-/// `current` runs on a thread for blocking work: it reads the counters of all families, and may wait for a change of
-/// the configuration.
+/// `current` runs on one of `threads`: it reads the counters of all families, and may wait for a change of the
+/// configuration.
 pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     metrics: &StateMetrics,
+    threads: &LimitedThreads,
     current: fn(&StateMetrics) -> Vec<P>,
     key: impl Fn(&P) -> K,
     log: impl Fn(&P),
@@ -34,7 +36,7 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
         ticks.tick().await;
         let metrics = metrics.clone();
         // The call fails only if `current` panics, or while the runtime shuts down.
-        let Ok(problems) = tokio::task::spawn_blocking(move || current(&metrics)).await else {
+        let Some(problems) = threads.run(move || current(&metrics)).await else {
             return;
         };
         if start.elapsed() >= PERIOD {
@@ -81,7 +83,8 @@ mod tests {
         let log = |_: &usize| {
             logged.fetch_add(1, Ordering::SeqCst);
         };
-        let reports = log_first(&metrics, many, |number| *number, log);
+        let threads = LimitedThreads::new(1);
+        let reports = log_first(&metrics, &threads, many, |number| *number, log);
         let called_twice = async {
             while CALLS.load(Ordering::SeqCst) < 2 {
                 tokio::task::yield_now().await;
@@ -111,7 +114,8 @@ mod tests {
         let log = move |number: &u8| logged.send(*number).unwrap();
         // The runtime has one thread. If `blocking` ran on this thread, the test would wait forever.
         let reports = tokio::spawn(async move {
-            log_first(&metrics, blocking, |number| *number, log).await;
+            let threads = LimitedThreads::new(1);
+            log_first(&metrics, &threads, blocking, |number| *number, log).await;
         });
         tokio::task::yield_now().await;
         IS_BLOCKED.store(false, Ordering::SeqCst);

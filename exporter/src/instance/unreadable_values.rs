@@ -1,20 +1,24 @@
 //! Logs that families of a Custom Resource State configuration cannot read some values of objects.
 
+use std::sync::Arc;
+
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::FamilyErrors;
 
 use super::first_reports::log_first;
+use crate::limited_threads::LimitedThreads;
 
 /// Logs the first error of each family. The log does not show further errors; a metric counts all errors. Errors that
-/// the verbosity leaves out do not count as logged.
-pub(super) async fn report(metrics: StateMetrics) {
+/// the verbosity leaves out do not count as logged. `threads` are the threads on which the function reads the state of
+/// all families.
+pub(super) async fn report(metrics: StateMetrics, threads: Arc<LimitedThreads>) {
     let errors = |metrics: &StateMetrics| {
         let mut errors = metrics.custom_resources().errors();
         errors.retain(|errors| is_logged(errors.level));
         errors
     };
     let key = |errors: &FamilyErrors| (errors.resource.clone(), errors.family.clone());
-    log_first(&metrics, errors, key, log).await;
+    log_first(&metrics, &threads, errors, key, log).await;
 }
 
 /// Whether the log shows errors with this level.
