@@ -33,6 +33,7 @@
 //! complete. An object that cannot be decoded is skipped and counted, and the log names the object.
 
 mod audit;
+mod batch_memory;
 mod blocking_sink;
 mod buffer_budget;
 mod builder;

@@ -22,9 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::audit::{Presence, ReceivedObjects};
+use super::batch_memory::BatchMemory;
 use super::buffer_budget::BufferBudget;
 use super::failure::Failure;
-use super::list_batches::{AppliedBatches, ListBatches, batch_permits};
+use super::list_batches::{AppliedBatches, ListBatches, batch_memory};
 use super::oversized::OversizedObject;
 use super::partial_objects::{MissingColumn, PartialObjects};
 use super::postponed_objects::PostponedObjects;
@@ -76,8 +77,8 @@ pub(super) struct ThreadPermits {
     large_objects: Arc<Semaphore>,
     /// One permit, so that only one expensive object at a time is applied.
     expensive_objects: Arc<Semaphore>,
-    /// A permit for each batch of listed objects. A batch is a number of consecutive objects of a list.
-    list_batches: Arc<Semaphore>,
+    /// A permit and a buffer for each batch of listed objects. A batch is a number of consecutive objects of a list.
+    list_batches: Arc<BatchMemory>,
 }
 
 /// Whether an object or an event was handled.
@@ -96,7 +97,7 @@ impl ThreadPermits {
         Self {
             large_objects: Arc::new(Semaphore::new(1)),
             expensive_objects: Arc::new(Semaphore::new(1)),
-            list_batches: batch_permits(),
+            list_batches: Arc::new(batch_memory()),
         }
     }
 }

@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::audit::KeyHasher;
+use super::batch_memory::{BatchBuffer, BatchMemory, SpareBuffers};
 use super::failure::Failure;
-use super::object_buffer::Overwritten;
 use crate::decode::{DecodeError, DecodeReason, Encoded, Encoding};
 use crate::k8s::resource_version;
 use crate::source::health::FailureReason;
@@ -28,8 +27,9 @@ use crate::store::{ListHelper, PAGE_ROWS};
 
 /// The batches of the list in progress.
 pub(super) struct ListBatches {
-    /// Limits the number of batches: each batch needs a permit.
-    permits: Arc<Semaphore>,
+    memory: Arc<BatchMemory>,
+    /// Keeps the buffers of this list for its next batches. `None` until the list needs a batch.
+    spare: Option<Arc<SpareBuffers>>,
     /// Number of objects in the list so far. Objects that are too large for a batch do not count.
     objects: usize,
     /// The batch to which the task adds objects.
@@ -60,10 +60,8 @@ struct StopOnDrop(Arc<AtomicBool>);
 
 /// Consecutive objects of a list.
 struct Batch {
-    /// The permit of this batch. The number of permits limits the number of batches.
-    _permit: OwnedSemaphorePermit,
     encoding: Encoding,
-    bytes: Overwritten,
+    bytes: BatchBuffer,
     /// For each object, the offset of its end in `bytes`.
     ends: Vec<usize>,
 }
@@ -91,20 +89,21 @@ const MAX_ERRORS: usize = 100;
 /// Maximum number of threads that apply batches, for all watches of a cluster together.
 const MAX_THREADS: usize = 4;
 
-/// Returns the permits for batches. All reflectors of a watch share these permits. The number of threads is one less
-/// than the number of processors, but at most [`MAX_THREADS`]. One processor remains free for the tasks of the watches.
-/// Each thread has two permits, because a task fills the next batch while the thread applies a batch.
-pub(super) fn batch_permits() -> Arc<Semaphore> {
+/// Returns the memory of batches. All reflectors of a watch share it. The number of threads is one less than the number
+/// of processors, but at most [`MAX_THREADS`]. One processor remains free for the tasks of the watches. Each thread has
+/// two batches, because a task fills the next batch while the thread applies a batch.
+pub(super) fn batch_memory() -> BatchMemory {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Arc::new(Semaphore::new(2 * (processors - 1).min(MAX_THREADS)))
+    BatchMemory::new(2 * (processors - 1).min(MAX_THREADS))
 }
 
 // === impl ListBatches ===
 
 impl ListBatches {
-    pub(super) fn new(permits: Arc<Semaphore>) -> Self {
+    pub(super) fn new(memory: Arc<BatchMemory>) -> Self {
         Self {
-            permits,
+            memory,
+            spare: None,
             objects: 0,
             batch: None,
             waiting: None,
@@ -142,11 +141,14 @@ impl ListBatches {
             if !begins_page || self.waiting.is_some() || !self.has_worker(helper, hasher) {
                 return false;
             }
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            let spare = self.spare.get_or_insert_with(|| self.memory.spare());
+            // A batch never grows beyond this capacity, so its bytes are never copied to a larger buffer.
+            let capacity = FULL_BYTES + encoding.large_object();
+            let Some(bytes) = self.memory.buffer(spare, capacity) else {
                 return false;
             };
             begin();
-            self.batch = Some(Batch::new(permit, encoding));
+            self.batch = Some(Batch::new(bytes, encoding));
         }
         let batch = self.batch.as_mut();
         if batch.is_some_and(|batch| batch.push(object)) {
@@ -210,6 +212,7 @@ impl ListBatches {
             };
             self.running = self.worker.take().map(|worker| worker.start(batch));
         }
+        self.spare = None;
         if std::mem::take(&mut self.is_incomplete) {
             let message = "the list is incomplete, because the runtime is shutting down";
             return Err(Failure::new(FailureReason::Unreachable, message));
@@ -233,7 +236,7 @@ impl ListBatches {
 
     /// Drops the objects that are not applied yet, and waits until the thread has stopped.
     pub(super) async fn discard(&mut self) {
-        (self.batch, self.waiting, self.worker) = (None, None, None);
+        (self.batch, self.waiting, self.worker, self.spare) = (None, None, None, None);
         self.is_incomplete = false;
         self.stop = StopOnDrop::default();
         if let Some(running) = self.running.take() {
@@ -299,12 +302,10 @@ impl Drop for StopOnDrop {
 // === impl Batch ===
 
 impl Batch {
-    fn new(permit: OwnedSemaphorePermit, encoding: Encoding) -> Self {
+    fn new(bytes: BatchBuffer, encoding: Encoding) -> Self {
         Self {
-            _permit: permit,
             encoding,
-            // The batch never grows beyond this capacity, so its bytes are never copied to a larger buffer.
-            bytes: Overwritten::with_capacity(FULL_BYTES + encoding.large_object()),
+            bytes,
             ends: Vec::with_capacity(BATCH),
         }
     }
@@ -384,7 +385,7 @@ mod tests {
     #[tokio::test]
     async fn each_object_is_applied_once_and_batches_are_whole_pages() {
         let objects = Arc::default();
-        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        let mut batches = ListBatches::new(Arc::new(BatchMemory::new(2)));
         for list in 0..3 {
             batches.begin_list();
             let mut own = Vec::new();
@@ -421,7 +422,7 @@ mod tests {
     async fn without_a_spare_processor_or_a_helper_nothing_is_batched() {
         let objects = Arc::default();
         for permits in 0..2 {
-            let mut batches = ListBatches::new(Arc::new(Semaphore::new(permits)));
+            let mut batches = ListBatches::new(Arc::new(BatchMemory::new(permits)));
             batches.begin_list();
             let helper = || recorder(&objects).filter(|_| permits == 0);
             for _ in 0..2_000 {
@@ -434,8 +435,8 @@ mod tests {
     #[tokio::test]
     async fn a_discarded_list_applies_nothing_more() {
         let objects = Arc::default();
-        let permits = Arc::new(Semaphore::new(2));
-        let mut batches = ListBatches::new(Arc::clone(&permits));
+        let memory = Arc::new(BatchMemory::new(2));
+        let mut batches = ListBatches::new(Arc::clone(&memory));
         batches.begin_list();
         for _ in 0..BATCH + 100 {
             batches.offer(
@@ -449,13 +450,13 @@ mod tests {
         batches.discard().await;
         assert!(!batches.is_in_use());
         assert!(objects.lock().is_empty(), "the batch was not full");
-        assert_eq!(permits.available_permits(), 2);
+        assert_eq!(memory.available(), 2);
     }
 
     #[tokio::test]
     #[should_panic(expected = "as the test wants")]
     async fn a_panic_on_the_other_thread_ends_the_watch() {
-        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        let mut batches = ListBatches::new(Arc::new(BatchMemory::new(2)));
         batches.begin_list();
         let helper = || {
             let recorder = Recorder {
@@ -478,7 +479,7 @@ mod tests {
         writer.begin_list();
         let received = super::super::audit::ReceivedObjects::new(store.resource().scope());
         let hasher = received.key_hasher();
-        let mut batches = ListBatches::new(Arc::new(Semaphore::new(2)));
+        let mut batches = ListBatches::new(Arc::new(BatchMemory::new(2)));
         batches.begin_list();
         let broken = br#"{ "metadata": { "name": "broken", "creationTimestamp": [5] } }"#;
         for _ in 0..BATCH {

@@ -194,6 +194,16 @@ impl Overwritten {
         Self(Vec::with_capacity(capacity))
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Overwrites and removes the bytes, but keeps their memory.
+    pub(super) fn clear(&mut self) {
+        overwrite(&mut self.0);
+        self.0.clear();
+    }
+
     /// Appends bytes. If the bytes need a larger buffer, overwrites the previous buffer.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
