@@ -36,6 +36,8 @@ pub(crate) use json::without_position;
 #[cfg(feature = "watch")]
 pub(crate) use json_parts::{json_fields, json_items, json_text};
 pub use reason::DecodeReason;
+#[cfg(feature = "watch")]
+pub(crate) use reason::PARTIAL;
 pub(crate) use scan::{Scanned, Scanner};
 
 use crate::errors::{debug_is_display, shortened};
@@ -79,6 +81,7 @@ struct Details {
     reason: DecodeReason,
     problem: String,
     cure: &'static str,
+    is_only_metadata: bool,
 }
 
 impl DecodeError {
@@ -100,6 +103,12 @@ impl DecodeError {
     pub fn identity(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.details.identity.as_ref()?;
         Some((namespace, name))
+    }
+
+    /// Whether the object has only metadata, although the source needs whole objects. Such an object does not show how
+    /// the fields have changed, so an earlier version of the object stays in the stores.
+    pub(crate) fn is_only_metadata(&self) -> bool {
+        self.details.is_only_metadata
     }
 
     /// Creates the error for a panic in the `Deserialize` implementation of the object's type.
@@ -135,6 +144,7 @@ impl DecodeError {
             reason: problem.reason,
             problem: shortened(problem.text),
             cure: problem.cure,
+            is_only_metadata: problem.is_only_metadata,
         };
         Self {
             details: Box::new(details),

@@ -14,6 +14,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::fields::{Fields, Tree};
+use super::reason::{ONLY_METADATA, PARTIAL};
 use crate::k8s::{normalize_base64, normalize_rfc3339};
 
 /// Maximum memory for the items of all lists in an object. The memory to which the items point is not included.
@@ -31,6 +32,10 @@ thread_local! {
 /// The fields that families read below one value in the object.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'f> {
+    /// At the top level of an object: these fields. The kind of the object must not be [`PARTIAL`].
+    Object(&'f Fields),
+    /// The kind of the object, which must not be [`PARTIAL`].
+    Kind,
     All,
     /// At the top level of an object: all fields, but without these fields of the metadata. No family reads them.
     AllButMetadata(&'static [&'static str]),
@@ -76,9 +81,18 @@ impl<'f> Wanted<'f> {
         }
     }
 
+    /// Returns an error if `text` is the kind of an object that has only metadata.
+    fn check_kind<E: Error>(self, text: &str) -> Result<(), E> {
+        match self {
+            Self::Kind if text == PARTIAL => Err(E::custom(ONLY_METADATA)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the fields that families read in each item of a list.
     fn item(self) -> Self {
         match self {
+            Self::Object(fields) => Self::of(fields).item(),
             Self::Items(tree) => Self::Some(tree),
             wanted => wanted,
         }
@@ -87,7 +101,9 @@ impl<'f> Wanted<'f> {
     /// Returns the fields that families read below the field `name`; `None` if no family reads this field.
     pub(super) fn field(self, name: &str) -> Option<Self> {
         match self {
-            Self::All => Some(Self::All),
+            Self::Object(_) if name == "kind" => Some(Self::Kind),
+            Self::Object(fields) => Self::of(fields).field(name),
+            Self::All | Self::Kind => Some(Self::All),
             Self::AllButMetadata(names) if name == "metadata" => Some(Self::AllBut(names)),
             Self::AllButMetadata(_) => Some(Self::All),
             Self::AllBut(names) => (!names.contains(&name)).then_some(Self::All),
@@ -210,7 +226,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Adapter<'_, D> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_ignored_any(visitor)
+        match self.wanted {
+            // The kind is checked, even if the type of the object has no such field.
+            Wanted::Kind => self.deserialize_any(visitor),
+            _ => self.inner.deserialize_ignored_any(visitor),
+        }
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -271,14 +291,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Layer<'_, V> {
     }
 
     fn visit_str<E: Error>(self, v: &str) -> Result<V::Value, E> {
+        self.wanted.check_kind(v)?;
         self.inner.visit_str(v)
     }
 
     fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<V::Value, E> {
+        self.wanted.check_kind(v)?;
         self.inner.visit_borrowed_str(v)
     }
 
     fn visit_string<E: Error>(self, v: String) -> Result<V::Value, E> {
+        self.wanted.check_kind(&v)?;
         self.inner.visit_string(v)
     }
 

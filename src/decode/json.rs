@@ -4,25 +4,40 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::adapter::{Adapter, Wanted};
 use super::fields::Fields;
-use super::reason::{DecodeReason, Problem};
+use super::reason::{DecodeReason, ONLY_METADATA, PARTIAL, Problem};
 
 /// Decodes an object, but only its fields in `fields`.
 pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Result<K, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    K::deserialize(Adapter::of_object(&mut deserializer, Wanted::of(fields)))
-        .and_then(|object| deserializer.end().map(|()| object))
-        .map_err(|error| problem(json, &error))
+    K::deserialize(Adapter::of_object(
+        &mut deserializer,
+        Wanted::Object(fields),
+    ))
+    .and_then(|object| deserializer.end().map(|()| object))
+    .map_err(|error| problem(json, &error))
 }
 
 /// Whether the error states that an object has more nested levels than `serde_json` allows. For such an object,
 /// `serde_json` reports a syntax error, although the syntax is correct.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.to_string().starts_with("recursion limit exceeded")
+}
+
+/// Whether an object that does not decode has the kind of objects with only metadata. The decoder may have found
+/// another mistake before the kind, for example the API version.
+fn has_only_metadata(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+    }
+    serde_json::from_slice(json).is_ok_and(|head: Head<'_>| head.kind == PARTIAL)
 }
 
 /// Returns the message of an error without the position that `serde_json` adds.
@@ -55,6 +70,9 @@ fn problem(json: &[u8], error: &serde_json::Error) -> Problem {
     }
     let message = error.to_string();
     let message = without_position(&message);
+    if message == ONLY_METADATA || has_only_metadata(json) {
+        return Problem::only_metadata();
+    }
     let lines = json.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let path = std::str::from_utf8(json).map(|json| path_at(json, before + column));

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::adapter::{Adapter, Wanted};
 use super::fields::{Fields, is_header};
-use super::reason::{DecodeReason, Problem};
+use super::reason::{DecodeReason, PARTIAL, Problem};
 
 /// Decodes an object, but only its fields in `fields`.
 pub(super) fn decode<K: DeserializeOwned>(
@@ -13,6 +13,11 @@ pub(super) fn decode<K: DeserializeOwned>(
     bytes: &[u8],
     fields: &Fields,
 ) -> Result<K, Problem> {
+    if bytes.starts_with(&PREFIX)
+        && Envelope::parse(bytes).is_ok_and(|envelope| envelope.kind() == PARTIAL)
+    {
+        return Err(Problem::only_metadata());
+    }
     object(message, bytes)
         .map_err(Error::from)
         .and_then(|object| {

@@ -30,10 +30,19 @@ pub(super) struct Problem {
     pub(super) text: String,
     /// What solves the problem, as the end of the sentence "the object yields no metrics until ...".
     pub(super) cure: &'static str,
+    /// Whether the object has only metadata.
+    pub(super) is_only_metadata: bool,
 }
+
+/// The kind of objects that contain only metadata.
+pub(crate) const PARTIAL: &str = "PartialObjectMetadata";
+/// The message of the deserializer for an object of the kind [`PARTIAL`].
+pub(super) const ONLY_METADATA: &str = "an object with only its metadata";
 
 /// The solution if a value or the syntax of an object is invalid.
 const CORRECTED: &str = "it is corrected";
+/// The solution if an object has only metadata.
+const WHOLE: &str = "its source sends the whole object";
 /// The solution if an object lacks a field that its Rust type requires. Often, the mistake is in the Rust type, not in
 /// the object.
 const HAS_FIELD: &str = "it has the field. If the field has another name in the type than in the API, rename the field \
@@ -59,6 +68,17 @@ impl Problem {
             reason,
             text,
             cure: CORRECTED,
+            is_only_metadata: false,
+        }
+    }
+
+    /// Creates the problem of an object that has only metadata.
+    pub(super) fn only_metadata() -> Self {
+        let text = format!("the object has only metadata, because its kind is `{PARTIAL}`");
+        Self {
+            cure: WHOLE,
+            is_only_metadata: true,
+            ..Self::new(DecodeReason::Field, text)
         }
     }
 
@@ -77,6 +97,7 @@ impl Problem {
                 reason,
                 text: format!("missing field `{field}`"),
                 cure: HAS_FIELD,
+                is_only_metadata: false,
             },
             None => Self::new(reason, String::from("invalid value")),
         }

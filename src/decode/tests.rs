@@ -44,6 +44,63 @@ fn an_object_of_another_kind_is_named_with_the_expected_kind() {
 }
 
 #[test]
+fn an_object_with_only_metadata_is_refused_wherever_its_kind_is() {
+    let kind = r#""kind":"PartialObjectMetadata""#;
+    let metadata = r#""metadata":{"name":"a"}"#;
+    for json in [
+        format!(r#"{{{kind},"apiVersion":"meta.k8s.io/v1",{metadata}}}"#),
+        format!(r#"{{"apiVersion":"meta.k8s.io/v1",{kind},{metadata}}}"#),
+        format!(r#"{{{metadata},"spec":{{}},{kind}}}"#),
+        format!(r#"{{{metadata},"\u006bind":"P\u0061rtialObjectMetadata"}}"#),
+    ] {
+        let object = Encoding::Json.object(json.as_bytes());
+        for fields in [
+            Fields::All,
+            Fields::whole_object(),
+            Fields::union(vec![Some(vec!["metadata.labels"])]),
+        ] {
+            let typed = decode::<Pod>("Pod", object, &fields).map(drop);
+            let value = decode::<serde_json::Value>("Widget", object, &fields).map(drop);
+            let peeked = decode::<Metadata>("Widget", object, &fields).map(drop);
+            for decoded in [typed, value, peeked] {
+                let error = decoded.unwrap_err();
+                assert!(error.is_only_metadata(), "{json}: {error}");
+                assert_eq!(error.identity(), Some(("", "a")));
+            }
+        }
+    }
+    // Other fields with this name are not the kind of the object.
+    let owner = format!(
+        r#"{{"metadata":{{"name":"a","ownerReferences":[{{{kind}}}]}},"spec":{{{kind}}}}}"#
+    );
+    let object = Encoding::Json.object(owner.as_bytes());
+    assert!(decode::<serde_json::Value>("Widget", object, &Fields::All).is_ok());
+}
+
+/// A type without a kind.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "metadata")]
+    _metadata: serde_json::Value,
+}
+
+#[cfg(feature = "protobuf")]
+#[test]
+fn an_envelope_with_only_metadata_is_refused() {
+    use kube_protobuf::{encode, message_of};
+    let message = message_of("v1", "Pod").unwrap();
+    let named = serde_json::json!({ "metadata": { "name": "a" } });
+    let raw = encode::message(message, &named).unwrap();
+    let decode = |bytes: &[u8]| {
+        let object = Encoding::Protobuf(message).object(bytes);
+        decode::<Pod>("Pod", object, &Fields::All)
+    };
+    assert!(decode(&raw).is_ok());
+    let envelope = encode::envelope("meta.k8s.io/v1", "PartialObjectMetadata", &raw);
+    assert!(decode(&envelope).unwrap_err().is_only_metadata());
+}
+
+#[test]
 fn only_wanted_fields_reach_the_object() {
     let json = r#"{"metadata":{"name":"a","labels":{"x":"1"},"managedFields":[{"f":{}}]},
         "spec":{"nodeName":"n","containers":[{"name":"c","image":"i","env":[{"name":"E"}]}]}}"#;

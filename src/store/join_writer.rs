@@ -61,7 +61,9 @@ impl JoinWriter {
     fn read(&mut self, object: Encoded<'_>) -> Result<SourceObject, DecodeError> {
         let decoded = decode::<SourceObject>(self.resource.kind(), object, self.source.fields());
         let object = decoded.inspect_err(|error| {
-            if let Some((namespace, name)) = error.identity() {
+            if let Some((namespace, name)) = error.identity()
+                && !error.is_only_metadata()
+            {
                 self.delete_key(namespace, name);
             }
         })?;

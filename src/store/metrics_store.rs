@@ -172,7 +172,8 @@ impl<K: CollectedResource> MetricsStore<K> {
         }
     }
 
-    /// Counts an object that does not decode, and removes its row.
+    /// Counts an object that does not decode, and removes its row (see
+    /// [`remove_undecodable`](Self::remove_undecodable)).
     pub(super) fn reject(&self, feeder: &mut RowFeeder, error: &DecodeError) {
         let counters = &self.inner.counters;
         match error.reason() {
@@ -183,9 +184,11 @@ impl<K: CollectedResource> MetricsStore<K> {
         self.remove_undecodable(feeder, error);
     }
 
-    /// Removes the row of an object that does not decode.
+    /// Removes the row of an object that does not decode. The row stays if only the metadata of the object arrived.
     pub(super) fn remove_undecodable(&self, feeder: &mut RowFeeder, error: &DecodeError) {
-        if let Some((namespace, name)) = error.identity() {
+        if let Some((namespace, name)) = error.identity()
+            && !error.is_only_metadata()
+        {
             self.delete_key(feeder, namespace, name);
         }
     }

@@ -35,6 +35,7 @@ pub trait ObjectWriter: Send + fmt::Debug + Sealed {
     /// # Errors
     ///
     /// Returns an error if the object does not decode. In this case, the earlier samples of the object are removed.
+    /// These samples stay if the object has only metadata (kind `PartialObjectMetadata`).
     fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError>;
 
     /// Decodes an object, and removes its samples.

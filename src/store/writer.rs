@@ -171,8 +171,8 @@ impl<K: CollectedResource> Writer<K> {
     /// # Errors
     ///
     /// Returns an error if the object does not decode. In this case, the store removes the samples of the object, and
-    /// counts the error in its [`stats`](MetricsStore::stats). The error contains the name of the object, but no values
-    /// of its fields.
+    /// counts the error in its [`stats`](MetricsStore::stats). The samples stay if the object has only metadata (kind
+    /// `PartialObjectMetadata`). The error contains the name of the object, but no values of its fields.
     pub fn apply_json(&mut self, json: &[u8]) -> Result<(), DecodeError> {
         self.applier.apply(Encoding::Json.object(json))
     }

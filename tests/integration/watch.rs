@@ -14,6 +14,7 @@ mod large;
 mod lists;
 mod log;
 mod long_lists;
+mod metadata_only;
 mod not_utf8;
 mod partial;
 mod protobuf;

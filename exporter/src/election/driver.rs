@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::clock::uptime;
 use super::leadership::Leadership;
 use super::machine::{Election, Outcome, Request, Step, Uptime};
-use super::record::{Exported, LeaseRecord, duration_seconds, new_lease};
+use super::record::{Exported, LeaseRecord, duration_seconds, lease_resource, new_lease};
 use super::timing::Timing;
 use crate::humanize::visible_line;
 use crate::options::LONGEST_LEASE;
@@ -56,6 +56,9 @@ const MAX_MESSAGE: usize = 300;
 
 const NOT_WRITTEN: &str = "the response to a write has another leader than the written Lease; a server between this \
                            replica and the API server may send outdated responses";
+
+const NOT_A_LEASE: &str = "the response is not a Lease; check whether a proxy changes requests or responses of the API \
+                           server";
 
 // === impl Driver ===
 
@@ -177,6 +180,10 @@ impl LeaseClient {
             }
         };
         let error = match sent {
+            // Without this check, an object with only metadata would look like a Lease that no replica holds.
+            Ok(lease) if !is_lease(&lease) => {
+                return (Outcome::Failed, Some(NOT_A_LEASE.to_owned()));
+            }
             Ok(lease) => {
                 let record = LeaseRecord::of(&lease);
                 if request
@@ -207,6 +214,12 @@ impl LeaseClient {
     }
 }
 
+/// Whether an object has the kind of Leases, or no kind.
+fn is_lease(object: &DynamicObject) -> bool {
+    let types = object.types.as_ref();
+    types.is_none_or(|types| types.kind == lease_resource().kind)
+}
+
 /// The first [`MAX_MESSAGE`] characters of a message of the API server, as one line.
 fn one_line(message: &str) -> String {
     visible_line(message.chars().take(MAX_MESSAGE).collect())
@@ -217,14 +230,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::election::record::lease_resource;
 
     /// Returns a client for a server that answers each request with the Lease of another replica.
     fn leases_of_other() -> LeaseClient {
-        let answer = |_| async {
-            let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l",
-                "resourceVersion":"1"},"spec":{"holderIdentity":"other","leaseDurationSeconds":15}}"#;
-            let body = kube::client::Body::from(lease.as_bytes().to_vec());
+        leases(
+            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"l",
+                "resourceVersion":"1"},"spec":{"holderIdentity":"other","leaseDurationSeconds":15}}"#,
+        )
+    }
+
+    /// Returns a client for a server that answers each request with this object.
+    fn leases(answer: &'static str) -> LeaseClient {
+        let answer = move |_| async move {
+            let body = kube::client::Body::from(answer.as_bytes().to_vec());
             Ok::<_, std::convert::Infallible>(http::Response::new(body))
         };
         let client = kube::Client::new(tower::service_fn(answer), "default");
@@ -244,6 +262,17 @@ mod tests {
             "{:?}",
             start.elapsed()
         );
+    }
+
+    #[tokio::test]
+    async fn an_object_with_only_metadata_is_not_a_lease_without_a_leader() {
+        let mut leases = leases(
+            r#"{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"name":"l",
+                "resourceVersion":"1"}}"#,
+        );
+        let (outcome, problem) = leases.send(&Request::Read).await;
+        assert_eq!(outcome, Outcome::Failed);
+        assert_eq!(problem.as_deref(), Some(NOT_A_LEASE));
     }
 
     #[tokio::test]

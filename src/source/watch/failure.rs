@@ -163,7 +163,8 @@ impl Failure {
         let mut failure = Self::of_status(&status);
         let asked = headers.get(header::RETRY_AFTER);
         let asked = asked.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        if let Some(seconds) = asked {
+        // A time of 0 is ignored. Otherwise, the pause between two requests would be short and would never grow.
+        if let Some(seconds) = asked.filter(|seconds| *seconds > 0) {
             failure.retry_after = Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
         }
         failure
@@ -435,7 +436,12 @@ mod tests {
 
     #[test]
     fn retry_after_is_taken_from_the_header_and_bounded() {
-        for (value, seconds) in [("7", Some(7)), ("999999", Some(120)), ("soon", None)] {
+        for (value, seconds) in [
+            ("7", Some(7)),
+            ("999999", Some(120)),
+            ("soon", None),
+            ("0", None),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
             let failure = Failure::of_response(StatusCode::TOO_MANY_REQUESTS, &headers, b"");

@@ -71,7 +71,8 @@ struct Batch {
 pub(super) struct AppliedBatches {
     /// The highest resource version of the objects.
     pub(super) newest: Option<u64>,
-    /// The first object whose bytes are not valid.
+    /// The first object whose bytes are not valid, or an object with only metadata. Such an object was not requested,
+    /// because batches of partial objects in JSON do not exist.
     pub(super) malformed: Option<DecodeError>,
     /// The errors of the other objects that did not decode, at most [`MAX_ERRORS`].
     pub(super) errors: Vec<DecodeError>,
@@ -282,6 +283,7 @@ impl Worker {
             applied.without_row.extend(key);
         }
         match applied_object {
+            Err(error) if error.is_only_metadata() => applied.malformed = Some(error),
             Err(error) if error.reason() == DecodeReason::Syntax && applied.malformed.is_none() => {
                 applied.malformed = Some(error);
             }

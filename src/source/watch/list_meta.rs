@@ -41,7 +41,8 @@ fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 // === impl ListMetaFields ===
 
 impl ListMetaFields {
-    /// Returns the metadata. Returns an error if the version is missing, or if the version or the token is too long.
+    /// Returns the metadata. Returns an error if the version is missing, if the version or the token is too long, or if
+    /// the token is missing although objects remain.
     pub(super) fn checked(self) -> Result<ListMeta, SplitError> {
         let given = |text: &String| !text.is_empty();
         let version = self.resource_version.filter(given);
@@ -53,12 +54,17 @@ impl ListMetaFields {
         if next.as_ref().is_some_and(|token| token.len() > MAX_TOKEN) {
             return Err(SplitError::LongToken);
         }
+        let remaining = self.remaining_item_count;
+        let remaining = remaining.and_then(|own| own.try_into().ok());
+        // A complete list has no number of remaining objects. Without this check, the remaining objects would be
+        // deleted.
+        if next.is_none() && remaining.is_some_and(|own: u64| own > 0) {
+            return Err(SplitError::NoToken);
+        }
         Ok(ListMeta {
             version,
             next,
-            remaining: self
-                .remaining_item_count
-                .and_then(|own| own.try_into().ok()),
+            remaining,
             shard: self.shard_info.map(|info| info.selector),
         })
     }

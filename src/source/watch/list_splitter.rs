@@ -11,13 +11,14 @@ use super::list_meta::{ListMeta, ListMetaFields};
 use super::part_buffer::PartBuffer;
 use super::representation::Representation;
 use super::split_error::SplitError;
-use super::watch_event::PARTIAL;
-use crate::decode::Encoding;
+use crate::decode::{Encoding, PARTIAL};
 
 /// Splits a list into its items.
 #[derive(Debug)]
 pub(super) struct ListSplitter {
     list: List,
+    /// The representation of the objects that the request asked for.
+    requested: Representation,
     /// The incomplete item.
     item: PartBuffer,
 }
@@ -33,19 +34,17 @@ enum List {
 
 impl ListSplitter {
     /// Creates a splitter for a list of objects of `message`. `message` is `None` for custom resources, whose lists may
-    /// have any kind. A table is allowed only if `requested` is a table.
+    /// have any kind. A table, or a list of metadata, is allowed only if it was requested.
     pub(super) fn new(
         encoding: Encoding,
         message: Option<&'static Message>,
         requested: Representation,
         budget: &Arc<BufferBudget>,
     ) -> Self {
-        let allows_table = requested == Representation::Table;
         Self {
+            requested,
             list: match encoding {
-                Encoding::Json => {
-                    List::Json(JsonList::new(message.map(Message::name), allows_table))
-                }
+                Encoding::Json => List::Json(JsonList::new(message.map(Message::name), requested)),
                 Encoding::Protobuf(message) => List::Protobuf(message, ListReader::default()),
             },
             item: PartBuffer::of_items(encoding, budget),
@@ -88,15 +87,24 @@ impl ListSplitter {
     pub(super) fn finish(self) -> Result<ListMeta, SplitError> {
         match self.list {
             List::Json(list) => list.finish(),
-            List::Protobuf(message, list) => meta_of(message, &list.finish()?),
+            List::Protobuf(message, list) => meta_of(message, self.requested, &list.finish()?),
         }
     }
 }
 
-/// Checks that a list has the kind of `message`, and returns the metadata of the list.
-fn meta_of(message: &Message, end: &ListEnd) -> Result<ListMeta, SplitError> {
+/// Checks that a list has the kind of `message`, or of metadata if this was requested. Returns the metadata of the
+/// list.
+fn meta_of(
+    message: &Message,
+    requested: Representation,
+    end: &ListEnd,
+) -> Result<ListMeta, SplitError> {
     let kind = end.kind().strip_suffix("List");
-    let is_list = kind.is_some_and(|kind| [message.name(), PARTIAL].contains(&kind));
+    let is_partial = kind == Some(PARTIAL);
+    if is_partial && requested != Representation::Metadata {
+        return Err(SplitError::OnlyMetadata);
+    }
+    let is_list = is_partial || kind == Some(message.name());
     let fields: Option<ListMetaFields> = end.meta().to().ok();
     let fields = fields.filter(|_| is_list).ok_or(SplitError::NotAList)?;
     fields.checked()
@@ -106,7 +114,7 @@ fn meta_of(message: &Message, end: &ListEnd) -> Result<ListMeta, SplitError> {
 mod tests {
     use super::super::oversized::Part;
     use super::*;
-    use kube_protobuf::{encode, message_of};
+    use kube_protobuf::{ANY_OBJECT, Envelope, encode, message_of};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -177,6 +185,35 @@ mod tests {
             let is_whole = end == whole.len() - 4;
             assert_eq!(split(&whole[..end], 4).is_ok(), is_whole, "cut at {end}");
         }
+    }
+
+    #[test]
+    fn lists_of_metadata_are_accepted_only_if_they_were_requested() {
+        use Representation::{Metadata, Object};
+        let node = message_of("v1", "Node").unwrap();
+        let meta = json!({ "resourceVersion": "7" });
+        let partial = |items: &[Value]| {
+            let list = encode::list("v1", "Node", &meta, items).unwrap().unwrap();
+            let raw = Envelope::parse(&list).unwrap().object_as(&ANY_OBJECT).raw();
+            encode::envelope("meta.k8s.io/v1", "PartialObjectMetadataList", raw)
+        };
+        let split = |bytes: &[u8], requested| {
+            let budget = Arc::new(BufferBudget::new(None, None));
+            let encoding = Encoding::Protobuf(node);
+            let mut splitter = ListSplitter::new(encoding, Some(node), requested, &budget);
+            splitter.feed(bytes, |_| {})?;
+            splitter.finish()
+        };
+        let item = json!({ "metadata": { "name": "a" } });
+        for list in [partial(&[]), partial(&[item])] {
+            assert!(split(&list, Metadata).is_ok());
+            let error = split(&list, Object).unwrap_err();
+            assert_eq!(error, SplitError::OnlyMetadata);
+        }
+        let remaining = json!({ "resourceVersion": "7", "remainingItemCount": 2 });
+        let error = split(&list("Node", &remaining), Object).unwrap_err();
+        assert_eq!(error, SplitError::NoToken);
+        assert!(split(&list("Node", &meta), Metadata).is_ok());
     }
 
     proptest! {

@@ -21,6 +21,7 @@ use super::oversized::{OversizedObject, Part};
 use super::reflector::{Action, NextStep, Reflector};
 use super::request::ListWatchRequest;
 use super::sink::{Change, ListWatchSink};
+use super::split_error::SplitError;
 use super::turn::{MAX_PART, Turn};
 use crate::decode::{DecodeError, DecodeReason, Encoding};
 use crate::source::health::FailureReason;
@@ -265,8 +266,9 @@ impl<S: ListWatchSink> Reflector<S> {
         Ok(Handled::Done)
     }
 
-    /// Logs the error of an object that does not decode. If the protobuf of the object is malformed, the list fails, so
-    /// that the next list requests JSON.
+    /// Logs the error of an object that does not decode. The list fails if the object has only metadata, although more
+    /// fields were requested. The list also fails if the protobuf of the object is malformed, so that the next list
+    /// requests JSON.
     fn after_listed(
         &mut self,
         applied: Result<(), DecodeError>,
@@ -276,6 +278,9 @@ impl<S: ListWatchSink> Reflector<S> {
             self.note_listed();
             return Ok(());
         };
+        if error.is_only_metadata() {
+            return Err(SplitError::OnlyMetadata.into());
+        }
         if matches!(encoding, Encoding::Protobuf(_)) && error.reason() == DecodeReason::Syntax {
             return Err(Failure::malformed(error.to_string()));
         }

@@ -34,7 +34,8 @@ struct ReplicaSink {
 #[derive(Deserialize)]
 struct ReplicaCount {
     metadata: Metadata,
-    #[serde(default)]
+    /// Required, because a StatefulSet without a specification would count as one replica. The API server always sends
+    /// this field.
     spec: Spec,
     #[serde(default)]
     status: Status,
@@ -48,7 +49,7 @@ struct Metadata {
     resource_version: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Spec {
     replicas: Option<u32>,
     #[serde(default)]

@@ -27,6 +27,9 @@ pub(super) enum Representation {
 }
 
 const JSON: &str = "application/json";
+/// The message if a response has only metadata, although the request asked for more fields.
+pub(super) const ONLY_METADATA: &str = "the response has only the metadata of objects (PartialObjectMetadata), which \
+    was not requested; check whether a proxy changes requests or responses of the API server";
 
 // === impl Representation ===
 

@@ -2,6 +2,8 @@
 
 use kube_protobuf::Malformed;
 
+use super::representation::ONLY_METADATA;
+
 /// Maximum size of a resource version. API servers use numbers.
 pub(super) const MAX_VERSION: usize = 1 << 10;
 /// Maximum size of the token for the next page. API servers put an etcd key into the token.
@@ -16,6 +18,12 @@ pub(super) enum SplitError {
     Truncated,
     #[error("the response is not a list of objects")]
     NotAList,
+    #[error("{}", ONLY_METADATA)]
+    OnlyMetadata,
+    #[error(
+        "the list states that objects remain (remainingItemCount), but has no token of the next page (continue)"
+    )]
+    NoToken,
     #[error("the list has no resourceVersion")]
     NoVersion,
     #[error("the resourceVersion of the list is longer than {} KiB", MAX_VERSION >> 10)]

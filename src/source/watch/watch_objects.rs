@@ -14,7 +14,7 @@ use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
 use super::watch_event::{EventKind, InvalidEvent, is_table, version_of};
 use super::watch_stream::{Phase, Stream, StreamEnd, advance};
-use crate::decode::{DecodeError, DecodeReason, Encoded, peek};
+use crate::decode::{DecodeError, Encoded, peek};
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Applies or deletes an object that may be large or expensive, or postpones it. `bytes` are the bytes of `object`,
@@ -162,12 +162,13 @@ impl<S: ListWatchSink> Reflector<S> {
             Ok(()) => {
                 advance(&mut self.version, self.sink.last_version()).map(|()| self.note_changed())
             }
-            Err(error)
-                if error.reason() == DecodeReason::Syntax || self.is_unrequested_table(object) =>
-            {
+            Err(_) if self.is_unrequested_table(object) => {
                 Err(InvalidEvent::of(object.encoding()).into())
             }
             Err(error) => {
+                if let Some(invalid) = InvalidEvent::of_object(&error, object.encoding()) {
+                    return Err(invalid.into());
+                }
                 self.log_undecodable(&error);
                 match version_of(object) {
                     Some(version) if !is_listing => {

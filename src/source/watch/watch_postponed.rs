@@ -12,7 +12,7 @@ use super::representation::Representation;
 use super::sink::{Change, ListWatchSink};
 use super::watch_event::{EventKind, InvalidEvent};
 use super::watch_stream::{Phase, StreamEnd, advance};
-use crate::decode::{DecodeReason, Encoding, Peeked};
+use crate::decode::{Encoding, Peeked};
 
 impl<S: ListWatchSink> Reflector<S> {
     /// Handles the event of an object of which an earlier version is postponed: the new version replaces the earlier
@@ -85,12 +85,12 @@ impl<S: ListWatchSink> Reflector<S> {
         self.metrics.applied(next.arrived.elapsed());
         match applied {
             Ok(()) => Ok(()),
-            Err(error) if error.reason() == DecodeReason::Syntax => {
-                // A watch from the stored version would not send this event again. So the next step must be a list.
-                self.broken_at.clone_from(&self.version);
-                Err(InvalidEvent::of(encoding).into())
-            }
             Err(error) => {
+                if let Some(invalid) = InvalidEvent::of_object(&error, encoding) {
+                    // A watch from the stored version would not send this event again. So the next step must be a list.
+                    self.broken_at.clone_from(&self.version);
+                    return Err(invalid.into());
+                }
                 self.log_undecodable(&error);
                 Ok(())
             }

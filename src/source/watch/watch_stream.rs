@@ -328,13 +328,13 @@ impl<S: ListWatchSink> Reflector<S> {
         if self.handle_small(&event, stream, arrived)? == Handled::Done {
             return Ok(());
         }
-        if self.sink.has_batches() && !WatchEvent::parse(&event, encoding)?.is_added() {
+        if self.sink.has_batches() && !self.parse(&event, encoding)?.is_added() {
             self.finish_listed(encoding).await?;
             if self.handle_small(&event, stream, arrived)? == Handled::Done {
                 return Ok(());
             }
         }
-        if let WatchEvent::Object(kind, object) = WatchEvent::parse(&event, encoding)? {
+        if let WatchEvent::Object(kind, object) = self.parse(&event, encoding)? {
             if let Some(object) = self.oversized(&event, object) {
                 return self.handle_oversized(&object, stream);
             }
@@ -350,9 +350,20 @@ impl<S: ListWatchSink> Reflector<S> {
     async fn finish_listed(&mut self, encoding: Encoding) -> Result<(), StreamEnd> {
         match self.finish_batches().await {
             Ok(None) => Ok(()),
-            Ok(Some(_malformed)) => Err(InvalidEvent::of(encoding).into()),
+            Ok(Some(error)) => {
+                let invalid = InvalidEvent::of_object(&error, encoding);
+                Err(invalid.unwrap_or(InvalidEvent::of(encoding)).into())
+            }
             Err(failure) => Err(StreamEnd::Cut(failure)),
         }
+    }
+
+    fn parse<'e>(
+        &self,
+        event: &'e [u8],
+        encoding: Encoding,
+    ) -> Result<WatchEvent<'e>, InvalidEvent> {
+        WatchEvent::parse(event, encoding, self.sink.partial.requested())
     }
 
     /// Handles an event if it is not large and its object is not expensive to apply.
@@ -376,7 +387,7 @@ impl<S: ListWatchSink> Reflector<S> {
         stream: &mut Stream,
         arrived: std::time::Instant,
     ) -> Result<Handled, StreamEnd> {
-        let parsed = WatchEvent::parse(event, stream.encoding)?;
+        let parsed = self.parse(event, stream.encoding)?;
         if self.sink.has_batches() && !parsed.is_added() {
             // A streaming list may also contain changes of objects. Such a change is applied after all objects of the
             // list that arrived before it.
@@ -517,7 +528,9 @@ impl From<InvalidEvent> for StreamEnd {
     fn from(error: InvalidEvent) -> Self {
         let message = error.to_string();
         Self::Broken(match error {
-            InvalidEvent::Line => Failure::new(FailureReason::DecodeError, message),
+            InvalidEvent::Line | InvalidEvent::OnlyMetadata => {
+                Failure::new(FailureReason::DecodeError, message)
+            }
             InvalidEvent::Frame => Failure::malformed(message),
         })
     }

@@ -172,6 +172,13 @@ impl ApiServer {
         self
     }
 
+    /// Makes the server send only the metadata of the objects in these collections, even if a client requests whole
+    /// objects or tables. A misconfigured proxy can have this effect.
+    pub(crate) fn send_only_metadata_of(&self, plurals: &[&str]) {
+        let plurals = plurals.iter().map(|&plural| plural.into());
+        self.state.lock().only_metadata = plurals.collect();
+    }
+
     /// Makes the server send tables with these columns.
     pub(crate) fn with_columns(self, columns: &'static [&'static str]) -> Self {
         self.state.lock().columns = columns;

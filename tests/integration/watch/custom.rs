@@ -26,9 +26,9 @@ spec:
       each: { type: Gauge, gauge: { path: [spec, size] } }
 "#;
 
-const DEFINITIONS: &str = "customresourcedefinitions";
+pub(super) const DEFINITIONS: &str = "customresourcedefinitions";
 
-fn with_definitions() -> ApiServer {
+pub(super) fn with_definitions() -> ApiServer {
     let server = server();
     let group = "apiextensions.k8s.io/v1";
     server.serve(
@@ -40,7 +40,7 @@ fn with_definitions() -> ApiServer {
     server
 }
 
-fn definition(versions: &[&str]) -> Value {
+pub(super) fn definition(versions: &[&str]) -> Value {
     let versions = versions.iter().map(|name| {
         // The schema is the largest part of a CustomResourceDefinition. The watch of definitions must ignore the
         // schema.
@@ -57,11 +57,11 @@ fn definition(versions: &[&str]) -> Value {
     })
 }
 
-fn widget(name: &str, size: u32) -> Value {
+pub(super) fn widget(name: &str, size: u32) -> Value {
     json!({ "metadata": { "namespace": "a", "name": name }, "spec": { "size": size } })
 }
 
-fn configured(shard: Shard) -> StateMetrics {
+pub(super) fn configured(shard: Shard) -> StateMetrics {
     let config = Config::parse(CONFIG).unwrap();
     let builder = StateMetrics::builder()
         .built_in([BuiltIn::ConfigMaps])
@@ -69,7 +69,7 @@ fn configured(shard: Shard) -> StateMetrics {
     builder.custom_resources(&config).build().unwrap()
 }
 
-fn discover(watch: WatchBuilder) -> WatchBuilder {
+pub(super) fn discover(watch: WatchBuilder) -> WatchBuilder {
     watch.discover_custom_resources(true)
 }
 

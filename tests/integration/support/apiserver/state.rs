@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) down: bool,
     /// Whether the server sends partial objects to a client that requests them.
     pub(super) partial: bool,
+    /// Collections of which the server sends only metadata, even if a client requests whole objects or tables.
+    pub(super) only_metadata: Vec<String>,
     /// The columns of tables.
     pub(super) columns: &'static [&'static str],
     pub(super) bookmarks: Duration,
@@ -116,6 +118,7 @@ impl Default for State {
             protobuf: false,
             down: false,
             partial: true,
+            only_metadata: Vec::new(),
             columns: &["Name", "Type", "Data", "Age"],
             bookmarks: Duration::from_secs(60),
             watches: 0,
@@ -208,6 +211,9 @@ impl State {
 
     /// Returns the form of the objects in the response to a request.
     fn form(&self, request: &ApiRequest) -> Form {
+        if self.only_metadata.contains(&request.plural) {
+            return Form::Metadata;
+        }
         match self.partial {
             true => Form::of(request),
             false => Form::Whole,
