@@ -100,7 +100,7 @@ impl Telemetry {
         let durations = HistogramOpts::new("http_request_duration_seconds", durations);
         let content = &["format", "encoding"];
         let file = &["filename", "type"];
-        let cut = "Connections that the exporter closed, by reason.";
+        let cut = "Connections that the exporter closed, and single responses that it ended or refused, by reason.";
         let accept_failures = "Failed attempts to accept a connection, usually because the exporter has no free \
                                file descriptor.";
         let telemetry = Self {

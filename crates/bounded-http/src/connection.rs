@@ -13,7 +13,7 @@ use http::header::{CONNECTION, COOKIE};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
@@ -24,13 +24,15 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::acceptor::{Accepted, Acceptor};
+use crate::body::TrackedBody;
 use crate::host::has_valid_host;
 use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
-use crate::registry::Registry;
+use crate::registry::{Registry, TooManyResponses};
 use crate::state::{ConnectionState, ResponseGuard};
-use crate::tracked::{TrackedBody, TrackedStream};
+use crate::streams::{StreamExecutor, StreamHandle};
+use crate::tracked::TrackedStream;
 
 /// Maximum size of a request's header, in bytes. Also the maximum size of the buffer for response bytes that the kernel
 /// has not accepted yet.
@@ -173,7 +175,7 @@ where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.extensions = extensions;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(StreamExecutor);
         builder
             .http1()
             .max_buf_size(BUFFER)
@@ -215,40 +217,38 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let guard = self
-            .state
-            .begin_request(request.version() == Version::HTTP_2);
-        if fields(request.headers()) > FIELDS {
-            // The limit of hyper on the number of fields applies only to HTTP/1.
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let version = request.version();
-            return Box::pin(async move {
-                guard.record_progress();
-                Ok(refusal(status, version, guard))
-            });
-        }
+        let version = request.version();
+        let guard = self.state.begin_request(version == Version::HTTP_2);
         let refuses_from = self.refuses_from.get();
         let is_outdated = refuses_from.is_some_and(|from| Instant::now() >= *from);
+        // The limit of hyper on the number of fields applies only to HTTP/1.
+        let refused = if fields(request.headers()) > FIELDS {
+            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        } else if !has_valid_host(&request) {
+            Some(StatusCode::BAD_REQUEST)
+        } else if is_outdated {
+            Some(StatusCode::MISDIRECTED_REQUEST)
+        } else {
+            None
+        };
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);
         let mut service = self.service.clone();
         request.extensions_mut().extend(self.extensions.clone());
         request.extensions_mut().insert(self.state.peer);
         Box::pin(async move {
-            if !has_valid_host(&request) {
-                guard.record_progress();
-                return Ok(refusal(StatusCode::BAD_REQUEST, request.version(), guard));
+            if let Some(stream) = StreamHandle::current() {
+                guard.set_stream(stream);
             }
-            if is_outdated {
+            if let Some(status) = refused {
                 guard.record_progress();
-                let status = StatusCode::MISDIRECTED_REQUEST;
-                return Ok(refusal(status, request.version(), guard));
+                return Ok(refusal(status, version, guard));
             }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;
             if is_refusal(&response) {
                 guard.record_progress();
-            } else {
-                shared.registry.begin_response(&guard, &limits);
+            } else if let Err(TooManyResponses) = shared.registry.begin_response(&guard, &limits) {
+                return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, version, guard));
             }
             Ok(response.map(|body| TrackedBody::new(Some(body), guard)))
         })
@@ -271,7 +271,7 @@ fn is_refusal<B: Body>(response: &Response<B>) -> bool {
 
 /// Returns an empty response to a request that the server does not pass to the service. On an HTTP/1 connection, this
 /// response also closes the connection.
-fn refusal<B>(
+fn refusal<B: Body>(
     status: StatusCode,
     version: Version,
     guard: ResponseGuard,

@@ -3,6 +3,8 @@
 
 mod accept;
 mod acceptor;
+mod body;
+mod busy;
 mod close_reason;
 mod connection;
 mod frame_budget;
@@ -14,6 +16,7 @@ mod peer;
 mod registry;
 mod server;
 mod state;
+mod streams;
 mod tracked;
 
 pub use acceptor::{Accepted, Acceptor, Plain};

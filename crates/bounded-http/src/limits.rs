@@ -21,9 +21,11 @@ pub struct Limits {
     /// when the server accepts the connection, so it includes the TLS handshake. For a later request, the time starts
     /// with the first byte of the request. Default: 5 seconds.
     pub request_timeout: Option<Duration>,
-    /// Maximum time from the end of a request's header to the end of its response. Default: 60 seconds.
+    /// Maximum time from the end of a request's header to the end of its response. If other streams of an HTTP/2
+    /// connection are in time, the server resets only the late stream. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
-    /// Maximum time in which the server cannot send any byte of a response. Default: 10 seconds.
+    /// Maximum time in which the server cannot send any byte of a response. If other streams of an HTTP/2 connection
+    /// make progress, the server resets only the stalled stream. Default: 10 seconds.
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
@@ -42,9 +44,14 @@ pub struct Limits {
     /// Maximum number of responses in progress on all connections of a server together. Default: 32.
     ///
     /// A response begins when the service returns its status and header fields. Each stream of an HTTP/2 connection is
-    /// a separate response. If a new response exceeds the maximum, the server evicts a connection that has made no
-    /// progress for a second. If there is no such connection, the server evicts a connection of the peer with the most
-    /// responses. A refusal (a response with a status 4xx and a body of at most 4 KiB) never evicts a connection.
+    /// a separate response. If a new response exceeds the maximum, the server ends a response that has made no progress
+    /// for a second. If there is no such response, the server ends a response of the peer with the most responses. In
+    /// HTTP/1, the server closes the connection of the response; in HTTP/2, it resets the stream.
+    ///
+    /// If several peers have the most responses, and the new response is from one of them, this peer loses. If it has
+    /// no other response, the new response gets the status 503. But if the running responses of another of these peers
+    /// have recently taken longer, the other peer loses. A refusal (a response with a status 4xx and a body of at most
+    /// 4 KiB) never ends another response.
     pub max_responses: usize,
 }
 

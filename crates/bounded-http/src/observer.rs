@@ -46,6 +46,12 @@ pub trait Observer: Send + Sync + 'static {
         tracing::debug!(%peer, %reason, "connection closed");
     }
 
+    /// Runs when the server ends one response to enforce a limit, and does not close the connection: it resets a stream
+    /// of HTTP/2, or it responds with the status 503. Logs at level debug by default.
+    fn response_ended(&self, peer: SocketAddr, reason: CloseReason) {
+        tracing::debug!(%peer, %reason, "response ended");
+    }
+
     /// Runs after a connection has failed, in its handshake or in the HTTP protocol. Any client can cause such a
     /// failure at any time. Logs at level debug by default.
     fn connection_failed(&self, peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) {

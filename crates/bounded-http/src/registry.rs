@@ -2,7 +2,7 @@
 //!
 //! Before a limit is reached, a single peer (the address of a client) may use all connections and responses of the
 //! server. If there are too many connections, the server evicts a connection of the peer with the most connections. If
-//! there are too many responses, the server evicts a connection of the peer with the most responses.
+//! there are too many responses, the server ends a response of the peer with the most responses.
 //!
 //! Some connections are protected, so that scrapes complete: the server evicts them only if all its connections are
 //! protected. A connection is protected if it has a request in progress, and if its peer has at most an equal share of
@@ -11,6 +11,8 @@
 //!
 //! In addition, the server does not evict a new connection in its first moments, so that the client can send a request.
 //! If a peer has very many connections, this protection does not apply to them (see [`FLOOD`]).
+
+mod loss;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,15 +27,15 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::busy::BusyCount;
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::peer::Peer;
-use crate::state::{Activity, BusyCount, ConnectionState, ResponseGuard};
+use crate::state::{Activity, ConnectionState, ResponseGuard};
+use loss::Loss;
 
-/// If a response has made no progress for this time, it is stalled. The server evicts the connections of stalled
-/// responses first.
-const STALLED: Duration = Duration::from_secs(1);
+pub(crate) use loss::TooManyResponses;
 
 /// If a peer has more connections than this number, and more than half of all connections, its new connections are not
 /// protected. Otherwise, a peer that opens and closes connections quickly could keep the server from accepting others.
@@ -167,18 +169,35 @@ impl Registry {
         self.removed.notify_waiters();
     }
 
-    /// Begins the response to a request.
+    /// Begins the response to a request. If the server now has too many responses, the function ends another one (see
+    /// [`Loss`]).
     ///
-    /// If the server now has too many responses, the function evicts a stalled connection. If no connection is stalled,
-    /// the function evicts a connection of the peer that receives the most responses.
-    pub(crate) fn begin_response(&self, response: &ResponseGuard, limits: &Limits) {
+    /// # Errors
+    ///
+    /// The server must not send the response, because it has too many responses.
+    pub(crate) fn begin_response(
+        &self,
+        response: &ResponseGuard,
+        limits: &Limits,
+    ) -> Result<(), TooManyResponses> {
         response.record_progress();
-        if self.busy.get() > limits.max_responses.max(1) {
-            let open = self.open.lock();
-            if let Some(connection) = open.slowest(response.connection()) {
-                connection.close(CloseReason::Evicted);
+        let room = limits.max_responses.max(1);
+        if self.busy.get() <= room {
+            return Ok(());
+        }
+        let open = self.open.lock();
+        if self.busy.get() <= room {
+            return Ok(());
+        }
+        match Loss::choose(open.all.values(), response, &self.busy) {
+            Loss::Connection(connection) => connection.close(CloseReason::Evicted),
+            Loss::Stream(connection, id) => connection.reset(id, CloseReason::Evicted),
+            Loss::Newest => {
+                response.refuse();
+                return Err(TooManyResponses);
             }
         }
+        Ok(())
     }
 
     /// Returns the number of open connections.
@@ -264,31 +283,6 @@ impl OpenConnections {
         candidates.sort_unstable_by_key(|candidate| candidate.order(share));
         candidates.truncate(count);
         candidates
-    }
-
-    /// The connection that the server evicts if `newest` begins a response and there are too many responses.
-    fn slowest(&self, newest: &ConnectionState) -> Option<&Arc<ConnectionState>> {
-        let answering: Vec<_> = (self.all.values())
-            .filter_map(|connection| match connection.quiet_since()? {
-                (Activity::Answering, since) => Some((since, connection)),
-                _ => None,
-            })
-            .collect();
-        let mut by_peer: HashMap<IpAddr, usize> = HashMap::new();
-        for (_, connection) in &answering {
-            *by_peer.entry(connection.peer.group()).or_default() += connection.answering();
-        }
-        let others = answering
-            .into_iter()
-            .filter(|(_, connection)| connection.id != newest.id);
-        let slowest = others.min_by_key(|(since, connection)| {
-            let is_stalled = since.elapsed() >= STALLED;
-            let peer = by_peer.get(&connection.peer.group()).copied();
-            // For stalled connections, only the time of the last progress determines the order.
-            let peer = if is_stalled { None } else { peer };
-            (!is_stalled, Reverse(peer), *since, connection.id)
-        });
-        slowest.map(|(_, connection)| connection)
     }
 }
 

@@ -7,18 +7,22 @@
 //! reading, the server cannot send bytes, so the state does not change and a deadline passes. In this way, the server
 //! detects such a client.
 
+mod progress;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::busy::BusyCount;
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
-use crate::observer::Observer;
 use crate::peer::Peer;
+use crate::streams::StreamHandle;
+use progress::{Excess, Progress, Response};
 
 /// Time after the handshake during which the server does not evict a connection.
 ///
@@ -37,14 +41,6 @@ const HANDSHAKE_PER_ROOM: Duration = Duration::from_micros(12_500);
 /// How long the server still does not evict a connection after its task has found nothing to read for the first time.
 /// Within this time, the operating system reports the bytes of a request that have already arrived.
 const FIRST_REQUEST: Duration = Duration::from_millis(5);
-
-/// The number of responses in progress on all connections of a server.
-///
-/// A connection counts as one response while all its responses are complete, but some of their bytes are not sent yet.
-pub(crate) struct BusyCount {
-    responses: AtomicUsize,
-    observer: Arc<dyn Observer>,
-}
 
 /// The state of one connection.
 pub(crate) struct ConnectionState {
@@ -73,72 +69,21 @@ pub(crate) enum Activity {
     Answering,
 }
 
+/// Responses that the server can end without ending others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// The response of one stream. `None` stands for the whole connection.
+    pub(crate) response: Option<u64>,
+    /// The time since which nothing has happened.
+    pub(crate) since: Instant,
+    /// Whether the client has received no bytes for a second.
+    pub(crate) is_stalled: bool,
+}
+
 /// A request in progress, together with its response. Dropping this value ends the request.
 pub(crate) struct ResponseGuard {
     connection: Arc<ConnectionState>,
     id: u64,
-}
-
-#[derive(Debug)]
-struct Progress {
-    /// The time at which the handshake was complete.
-    accepted: Option<Instant>,
-    /// The time at which the task of the connection found no bytes to read, for the first time since the connection was
-    /// accepted.
-    waits_since: Option<Instant>,
-    /// The time at which the first byte of an incomplete request arrived.
-    request_since: Option<Instant>,
-    /// The time at which the last response ended, if no request has begun since then.
-    idle_since: Option<Instant>,
-    /// Responses in progress, oldest first.
-    responses: Vec<Response>,
-    next_response: u64,
-    /// The last time at which the server sent bytes, or passed bytes of a response to the connection.
-    last_progress: Instant,
-    /// Whether the connection has bytes that it cannot send yet.
-    blocked: bool,
-    /// Whether the connection uses HTTP/2. With HTTP/2, bytes that arrive between two requests do not always belong to
-    /// a request.
-    http2: bool,
-    close: Option<CloseReason>,
-}
-
-#[derive(Debug)]
-struct Response {
-    id: u64,
-    /// The time at which the header of the request was complete.
-    since: Instant,
-    /// Whether the service has returned the header of the response.
-    begun: bool,
-}
-
-// === impl BusyCount ===
-
-impl BusyCount {
-    pub(crate) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self {
-            responses: AtomicUsize::new(0),
-            observer,
-        }
-    }
-
-    pub(crate) fn get(&self) -> usize {
-        self.responses.load(Ordering::Relaxed)
-    }
-
-    /// Records that the number of responses of one connection has changed from `before` to `after`.
-    fn change(&self, before: usize, after: usize) {
-        if after >= before {
-            self.responses.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.responses.fetch_sub(before - after, Ordering::Relaxed);
-        }
-        match (before, after) {
-            (0, 1..) => self.observer.connection_busy(),
-            (1.., 0) => self.observer.connection_not_busy(),
-            _ => {}
-        }
-    }
 }
 
 // === impl ConnectionState ===
@@ -152,18 +97,7 @@ impl ConnectionState {
             id,
             peer,
             opened: now,
-            progress: Mutex::new(Progress {
-                accepted: None,
-                waits_since: None,
-                request_since: Some(now),
-                idle_since: None,
-                responses: Vec::new(),
-                next_response: 0,
-                last_progress: now,
-                blocked: false,
-                http2: false,
-                close: None,
-            }),
+            progress: Mutex::new(Progress::new(now)),
             busy,
             responses: AtomicU64::new(0),
             changed: Notify::new(),
@@ -212,11 +146,12 @@ impl ConnectionState {
         }
     }
 
-    /// Records that bytes were sent.
-    pub(crate) fn record_write(&self) {
+    /// Records that `count` bytes were sent.
+    pub(crate) fn record_write(&self, count: usize) {
         self.update(|progress| {
             progress.last_progress = Instant::now();
-            progress.blocked = false;
+            progress.sent += count as u64;
+            progress.set_blocked(false);
         });
     }
 
@@ -225,7 +160,7 @@ impl ConnectionState {
         let mut began = false;
         self.update(|progress| {
             began = blocked && !progress.blocked;
-            progress.blocked = blocked;
+            progress.set_blocked(blocked);
         });
         if began {
             self.changed.notify_one();
@@ -234,19 +169,7 @@ impl ConnectionState {
 
     /// Records a request whose header is complete. [`BusyCount`] counts the response only after the response has begun.
     pub(crate) fn begin_request(self: &Arc<Self>, http2: bool) -> ResponseGuard {
-        let mut id = 0;
-        self.update(|progress| {
-            id = progress.next_response;
-            progress.next_response += 1;
-            progress.http2 = http2;
-            progress.request_since = None;
-            progress.idle_since = None;
-            progress.responses.push(Response {
-                id,
-                since: Instant::now(),
-                begun: false,
-            });
-        });
+        let id = self.update(|progress| progress.begin_request(http2));
         self.changed.notify_one();
         ResponseGuard {
             connection: Arc::clone(self),
@@ -276,20 +199,36 @@ impl ConnectionState {
                 return reason;
             }
             match deadline {
-                Some((at, reason)) => tokio::select! {
+                Some(at) => tokio::select! {
                     () = changed => {}
+                    // At this time, the deadline may be later than before, because not every event wakes the task.
                     () = tokio::time::sleep_until(at) => {
-                        // The loop computes the deadline again, because nothing notifies it when the deadline moves to
-                        // a later time.
-                        let deadline = self.progress.lock().deadline(limits);
-                        if deadline.is_some_and(|(at, _)| at <= Instant::now()) {
-                            return reason;
+                        let excess = self.progress.lock().excess(limits);
+                        match excess {
+                            Some(Excess::Connection(reason)) => return reason,
+                            Some(Excess::Stream(id, reason)) => self.reset(id, reason),
+                            None => {}
                         }
                     }
                 },
                 None => changed.await,
             }
         }
+    }
+
+    /// Resets the stream of a response. The response no longer counts as a response in progress.
+    pub(crate) fn reset(&self, id: u64, reason: CloseReason) {
+        let Some(response) = self.update(|progress| progress.end_response(id)) else {
+            return;
+        };
+        self.record_end(&response, reason != CloseReason::Evicted);
+        if let Some(stream) = &response.stream {
+            stream.reset();
+        }
+        self.busy
+            .observer
+            .response_ended(self.peer.address(), reason);
+        self.changed.notify_one();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -303,17 +242,17 @@ impl ConnectionState {
         if progress.close.is_some() {
             return None;
         }
-        let quiet = if progress.is_answering() {
-            (Activity::Answering, progress.last_progress)
-        } else if let Some(response) = progress.responses.first() {
-            (Activity::Waiting, response.since)
-        } else if let Some(since) = progress.idle_since {
-            (Activity::Idle, since)
-        } else {
-            let since = progress.request_since;
-            (Activity::Silent, since.unwrap_or(progress.last_progress))
-        };
-        Some(quiet)
+        Some(progress.activity())
+    }
+
+    /// The responses that the server can end separately (see [`Answer`]).
+    pub(crate) fn answers(&self) -> Vec<Answer> {
+        self.progress.lock().answers()
+    }
+
+    /// The use of the responses in progress (see [`BusyCount::usage`]).
+    pub(crate) fn usage(&self) -> f64 {
+        self.progress.lock().usage()
     }
 
     /// The number of responses of the connection, by the rules of [`BusyCount`].
@@ -322,57 +261,20 @@ impl ConnectionState {
     }
 
     /// Changes the progress and updates the count of responses.
-    fn update(&self, change: impl FnOnce(&mut Progress)) {
+    fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
         let mut progress = self.progress.lock();
         let before = progress.answering();
-        change(&mut progress);
+        let changed = change(&mut progress);
         self.busy.change(before, progress.answering());
-    }
-}
-
-// === impl Progress ===
-
-impl Progress {
-    fn is_answering(&self) -> bool {
-        self.answering() > 0
+        changed
     }
 
-    /// The number of responses that have begun. If all responses are complete but some bytes are not sent yet, the
-    /// function returns 1.
-    fn answering(&self) -> usize {
-        if self.close.is_some() {
-            return 0;
+    /// Records the use of a response that has ended. A response that the server ended to make room does not count, so
+    /// that its peer is not at a disadvantage the next time.
+    fn record_end(&self, response: &Response, counts: bool) {
+        if let Some(begun) = response.begun.filter(|_| counts) {
+            self.busy.record_end(self.peer.group(), begun);
         }
-        let begun = self.responses.iter().filter(|response| response.begun);
-        begun.count().max(usize::from(self.blocked))
-    }
-
-    /// Whether the server has bytes of a response to send to the client.
-    fn sends(&self) -> bool {
-        self.blocked || self.responses.iter().any(|response| response.begun)
-    }
-
-    /// Returns the earliest deadline of the connection, and the reason to close the connection at this time. The
-    /// deadline changes when a request or a response begins or ends, and when the server sends bytes.
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, CloseReason)> {
-        let within = |since: Option<Instant>, limit, reason| Some((since? + limit?, reason));
-        let oldest = self.responses.first().map(|response| response.since);
-        let idle = self.idle_since.filter(|_| !self.blocked);
-        let deadlines = [
-            within(
-                self.request_since,
-                limits.request_timeout,
-                CloseReason::SlowRequest,
-            ),
-            within(idle, limits.idle_timeout, CloseReason::Idle),
-            within(
-                self.sends().then_some(self.last_progress),
-                limits.progress_timeout,
-                CloseReason::NoProgress,
-            ),
-            within(oldest, limits.response_timeout, CloseReason::SlowResponse),
-        ];
-        deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }
 
@@ -383,33 +285,68 @@ impl ResponseGuard {
         &self.connection
     }
 
-    /// Records that the response begins, or that its next bytes are ready to be sent.
+    /// Whether the response belongs to a stream of HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.connection.progress.lock().http2
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Sets the handle that resets the stream of the response.
+    pub(crate) fn set_stream(&self, stream: StreamHandle) {
+        let mut progress = self.connection.progress.lock();
+        if let Some(response) = progress.response(self.id) {
+            response.stream = Some(stream);
+        }
+    }
+
+    /// Records that the response begins, or that its next bytes are ready to be sent or are sent.
     pub(crate) fn record_progress(&self) {
-        let mut begins = false;
-        self.connection.update(|progress| {
-            progress.last_progress = Instant::now();
-            let response = (progress.responses.iter_mut()).find(|response| response.id == self.id);
-            if let Some(response) = response {
-                begins = !response.begun;
-                response.begun = true;
-            }
-        });
+        let begins = (self.connection).update(|progress| progress.record_response(self.id));
         if begins {
             self.connection.responses.fetch_add(1, Ordering::Relaxed);
             self.connection.changed.notify_one();
         }
     }
+
+    /// Records whether bytes of the response wait to be sent.
+    pub(crate) fn set_unsent(&self, unsent: bool) {
+        let mut progress = self.connection.progress.lock();
+        if let Some(response) = progress.response(self.id) {
+            response.unsent = unsent;
+        }
+        drop(progress);
+        if unsent {
+            self.connection.changed.notify_one();
+        }
+    }
+
+    /// Ends a response that has begun, but that the server does not send, because it has too many responses.
+    pub(crate) fn refuse(&self) {
+        self.connection.update(|progress| {
+            if let Some(response) = progress.response(self.id) {
+                response.begun = None;
+            }
+        });
+        let connection = &self.connection;
+        let observer = &connection.busy.observer;
+        observer.response_ended(connection.peer.address(), CloseReason::Evicted);
+    }
 }
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.connection.update(|progress| {
-            progress.responses.retain(|response| response.id != self.id);
-            if progress.responses.is_empty() {
-                progress.idle_since = Some(Instant::now());
-            }
+        let connection = &self.connection;
+        let (ended, is_evicted) = connection.update(|progress| {
+            let is_evicted = progress.close == Some(CloseReason::Evicted);
+            (progress.end_response(self.id), is_evicted)
         });
-        self.connection.changed.notify_one();
+        if let Some(response) = ended {
+            connection.record_end(&response, !is_evicted);
+            connection.changed.notify_one();
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! A byte stream and a response body that record the progress of a connection: each read, each write, and each piece of
-//! a response.
+//! A byte stream that records the progress of a connection: each read and each write.
 //!
 //! The deadlines of the connection follow from this progress (see [`ConnectionState`]).
 
@@ -10,13 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::close_reason::CloseReason;
 use crate::frame_budget::{Counted, FrameBudget};
-use crate::state::{ConnectionState, ResponseGuard};
+use crate::state::ConnectionState;
 
 pin_project! {
     /// A stream that records its reads and writes in the state of the connection.
@@ -31,15 +29,6 @@ pin_project! {
         held: VecDeque<u8>,
         // Whether the last bytes that hyper received end a header block.
         is_after_header_block: bool,
-    }
-}
-
-pin_project! {
-    /// A response body that records progress for each piece of the body. If `body` is `None`, the body is empty.
-    pub(crate) struct TrackedBody<B> {
-        #[pin]
-        body: Option<B>,
-        response: ResponseGuard,
     }
 }
 
@@ -65,7 +54,7 @@ fn record_write(
 ) -> Poll<io::Result<usize>> {
     match &written {
         Poll::Ready(Ok(count)) if *count > 0 => {
-            connection.record_write();
+            connection.record_write(*count);
             if let Some(frames) = frames {
                 frames.record_sent(*count);
             }
@@ -182,52 +171,13 @@ impl<S: AsyncWrite> AsyncWrite for TrackedStream<S> {
     }
 }
 
-// === impl TrackedBody ===
-
-impl<B> TrackedBody<B> {
-    pub(crate) fn new(body: Option<B>, response: ResponseGuard) -> Self {
-        Self { body, response }
-    }
-}
-
-impl<B: Body> Body for TrackedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let Some(body) = this.body.as_pin_mut() else {
-            return Poll::Ready(None);
-        };
-        let frame = body.poll_frame(cx);
-        if frame.is_ready() {
-            this.response.record_progress();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Some(body) => body.size_hint(),
-            None => SizeHint::with_exact(0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::busy::BusyCount;
     use crate::peer::Peer;
-    use crate::state::BusyCount;
 
     /// Polls the stream once. Returns the bytes, or `None` if the stream pauses.
     fn poll(stream: &mut TrackedStream<&[u8]>, size: usize) -> Option<Vec<u8>> {

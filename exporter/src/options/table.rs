@@ -400,8 +400,9 @@ heading "Serving", render: false {
     TELEMETRY_DEBUG: Single<DebugAccess> = parse::debug_access, {
         flag: "--telemetry-debug", key: Some("telemetry_debug"),
         form: Value("local|open"), default: Is("local"), reload: Live,
-        help: "Clients that may use /debug/ of the telemetry server: `local` allows clients in the same \
-            pod and authenticated clients, `open` allows all clients",
+        help: "Clients that may use /debug/ of the telemetry server: `local` allows authenticated clients and \
+            clients in the same pod (also all clients of a proxy in the pod that adds no forwarding header), \
+            `open` allows all clients",
         compat: Added,
     }
     TLS_CONFIG: Single<Option<PathBuf>> = parse::optional_path, {
@@ -482,7 +483,7 @@ heading "Limits", render: false {
         flag: "--max-answers", key: Some("max_answers"),
         form: Value("NUMBER"), default: Is("32"), reload: Live,
         help: "Maximum number of responses in progress per port (each stream of HTTP/2 is one); at the maximum, \
-            a new response closes a stalled connection, or a connection of the peer with the most responses",
+            a new response ends a stalled response, or a response of the peer with the most responses",
         compat: Added,
     }
 }

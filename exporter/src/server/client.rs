@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use axum::extract::Request;
 use bounded_http::Peer;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Version};
 use prometheus_web_config::PasswordVerified;
 
 /// Headers that proxies add to requests.
@@ -60,6 +60,8 @@ fn loopback(address: SocketAddr) -> Option<IpAddr> {
 /// - If the server listens only on the loopback interface, requests probably come through a proxy on the same machine.
 ///   The clients of this proxy may be anywhere, so no client is treated as local.
 /// - A request with a header that proxies add is not local.
+/// - A request of HTTP/1.0 is not local. Usual clients do not use HTTP/1.0, but some proxies do by default and add no
+///   header, for example many versions of nginx.
 /// - The address of the client must be `127.0.0.1` or `::1`. Service meshes forward the requests of other clients from
 ///   another loopback address: Istio uses `127.0.0.6`.
 /// - `Host` must be a name of the loopback interface. If a hostile web page sends a request through the browser of a
@@ -73,6 +75,7 @@ fn is_local(peer: &Peer, listens_on: SocketAddr, request: &Request) -> bool {
     };
     is_first_loopback
         && loopback(listens_on).is_none()
+        && request.version() > Version::HTTP_10
         && !request.headers().keys().any(is_forwarded)
         && names_loopback(request.uri().host(), request.headers())
 }
@@ -150,5 +153,31 @@ mod tests {
             );
         }
         assert!(!local("127.0.0.1:5", "[::]:8081", &[]));
+    }
+
+    #[test]
+    fn a_proxy_that_speaks_http_1_0_is_not_local() {
+        let peer = Peer::new(([127, 0, 0, 1], 5).into());
+        for (version, expected) in [
+            (Version::HTTP_09, false),
+            (Version::HTTP_10, false),
+            (Version::HTTP_11, true),
+            (Version::HTTP_2, true),
+        ] {
+            // The fields are those that nginx sends with its default configuration.
+            let request = Request::builder()
+                .version(version)
+                .uri("/debug/memory")
+                .header("host", "localhost:8081")
+                .header("connection", "close")
+                .body(Body::empty())
+                .unwrap();
+            let listens_on = ([0, 0, 0, 0], 8081).into();
+            assert_eq!(
+                is_local(&peer, listens_on, &request),
+                expected,
+                "{version:?}"
+            );
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) connections: IntGaugeVec,
     /// Number of connections with a response in progress, by server.
     pub(crate) answering: IntGaugeVec,
-    /// Number of connections that the server closed, by server and reason.
+    /// Number of connections that the server closed, and of responses that it ended alone, by server and reason.
     pub(crate) cut: IntCounterVec,
     /// Number of failed attempts to accept a connection, by server.
     pub(crate) accept_failures: IntCounterVec,
@@ -82,6 +82,12 @@ impl Observer for ServerObserver {
         }
         let reason = label(reason);
         tracing::debug!(%peer, reason, "connection closed");
+        self.cut.with_label_values(&[self.name, reason]).inc();
+    }
+
+    fn response_ended(&self, peer: SocketAddr, reason: CloseReason) {
+        let reason = label(reason);
+        tracing::debug!(%peer, reason, "response ended");
         self.cut.with_label_values(&[self.name, reason]).inc();
     }
 

@@ -1,6 +1,7 @@
 //! Tests of the registry: which connection the server evicts if there are too many connections or responses.
 
 use super::*;
+use crate::streams::StreamHandle;
 
 const FLOOD: [u8; 4] = [192, 0, 2, 1];
 const OTHER: [u8; 4] = [192, 0, 2, 2];
@@ -22,7 +23,7 @@ impl Registry {
 
     fn answer(&self, connection: &Arc<ConnectionState>, limits: &Limits) -> ResponseGuard {
         let response = connection.begin_request(false);
-        self.begin_response(&response, limits);
+        let _ = self.begin_response(&response, limits);
         response
     }
 
@@ -89,7 +90,7 @@ async fn a_request_whose_response_has_not_begun_evicts_nobody() {
     let requests = connections.each_ref().map(|own| own.begin_request(false));
     assert_eq!(registry.busy.get(), 0);
     for request in &requests[..2] {
-        registry.begin_response(request, &limits);
+        registry.begin_response(request, &limits).unwrap();
     }
     assert_eq!(registry.busy.get(), 2);
     assert!(connections.iter().all(|own| registry.is_open(own)));
@@ -310,4 +311,85 @@ async fn a_lower_limit_evicts_as_many_as_it_needs() {
     assert!(all.iter().all(|own| !registry.is_open(own)));
     all.iter().for_each(|own| registry.remove(own));
     assert!(registry.add(OTHER, &limits).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_streams_of_a_peer_do_not_end_the_response_of_another() {
+    for room in [1, 2, 3, 4, 8] {
+        let (registry, mut limits) = registry();
+        limits.max_responses = room;
+        let scraper = registry.add(OTHER, &limits).unwrap();
+        let scrape = registry.answer(&scraper, &limits);
+        let flood = registry.add(FLOOD, &limits).unwrap();
+        let mut streams = Vec::new();
+        for number in 0..100 {
+            let stream = flood.begin_request(true);
+            stream.set_stream(StreamHandle::default());
+            let begun = registry.begin_response(&stream, &limits);
+            assert_eq!(begun.is_err(), room == 1, "{room}: stream {number}");
+            streams.push(stream);
+            tokio::time::advance(Duration::from_millis(20)).await;
+            scrape.record_progress();
+            assert!(registry.is_open(&scraper) && registry.is_open(&flood));
+            assert!(registry.busy.get() <= room);
+            assert_eq!(scraper.answering(), 1, "{room}: stream {number}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_is_reset_before_others_and_gives_its_place_back() {
+    let (registry, mut limits) = registry();
+    limits.max_responses = 3;
+    let connection = registry.add(OTHER, &limits).unwrap();
+    let stream = |own: &Arc<ConnectionState>| {
+        let stream = own.begin_request(true);
+        stream.set_stream(StreamHandle::default());
+        registry.begin_response(&stream, &limits).unwrap();
+        stream
+    };
+    // This stream is older, but it has sent all its bytes and waits for the service.
+    let waits = stream(&connection);
+    let stalled = stream(&connection);
+    stalled.set_unsent(true);
+    for _ in 0..11 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        connection.record_write(100);
+    }
+    let flood = registry.add(FLOOD, &limits).unwrap();
+    let _running = [(); 2].map(|()| stream(&flood));
+    assert_eq!((connection.answering(), flood.answering()), (1, 2));
+    assert!(registry.is_open(&connection));
+    // The response of the reset stream has ended already.
+    drop(stalled);
+    assert_eq!((connection.answering(), registry.busy.get()), (1, 3));
+    drop(waits);
+    assert_eq!((connection.answering(), registry.busy.get()), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_held_the_only_place_loses_it_to_another_peer() {
+    let (registry, mut limits) = registry();
+    limits.max_responses = 1;
+    let [first, second] = [FLOOD, OTHER].map(|ip| registry.add(ip, &limits).unwrap());
+    let slow = registry.answer(&first, &limits);
+    let scrape = || {
+        let scrape = second.begin_request(false);
+        registry.begin_response(&scrape, &limits).map(|()| scrape)
+    };
+    // The first response has just begun, so the second one is refused.
+    assert!(scrape().is_err());
+    for _ in 0..5 {
+        tokio::time::advance(Duration::from_millis(700)).await;
+        slow.record_progress();
+    }
+    let running = scrape().unwrap();
+    assert!(!registry.is_open(&first));
+    // The first peer cannot take the place back.
+    let again = registry.add(FLOOD, &limits).unwrap();
+    let request = again.begin_request(false);
+    assert!(registry.begin_response(&request, &limits).is_err());
+    assert!(registry.is_open(&second) && registry.is_open(&again));
+    drop(running);
+    assert!(registry.begin_response(&request, &limits).is_ok());
 }

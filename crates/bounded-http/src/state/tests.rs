@@ -58,7 +58,7 @@ async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
     let response = connection.begin_request(false);
     response.record_progress();
     tokio::time::advance(Duration::from_secs(8)).await;
-    connection.record_write();
+    connection.record_write(1);
     assert_eq!(
         closed_after(&connection).await,
         (10, CloseReason::NoProgress)
@@ -66,12 +66,103 @@ async fn a_response_may_take_a_minute_but_must_progress_within_ten_seconds() {
     // The response body has ended, but the server cannot send its last bytes.
     connection.set_blocked(true);
     drop(response);
-    connection.record_write();
+    connection.record_write(1);
     connection.set_blocked(true);
     assert_eq!(
         closed_after(&connection).await,
         (10, CloseReason::NoProgress)
     );
     connection.set_blocked(false);
+    assert_eq!(busy.get(), 0);
+}
+
+/// Starts a response of HTTP/2 with bytes that wait to be sent.
+fn stream(connection: &Arc<ConnectionState>) -> ResponseGuard {
+    let response = connection.begin_request(true);
+    response.set_stream(StreamHandle::default());
+    response.record_progress();
+    response.set_unsent(true);
+    response
+}
+
+/// Sends `bytes` of a response every second. Returns the number of seconds until the connection has only one response.
+async fn one_stream_left_after(
+    connection: &ConnectionState,
+    sends: &ResponseGuard,
+    bytes: usize,
+    is_slow: bool,
+) -> u64 {
+    let start = Instant::now();
+    let limits = Limits::default();
+    let closed = connection.closed(&limits);
+    let sending = async {
+        while connection.answering() > 1 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            connection.record_write(bytes);
+            sends.record_progress();
+            connection.set_blocked(is_slow);
+        }
+    };
+    tokio::select! {
+        reason = closed => panic!("the connection is closed: {reason}"),
+        () = sending => start.elapsed().as_secs(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_does_not_hide_behind_others() {
+    // The client of a fast connection takes many bytes of the other stream, so its socket may be blocked at any time.
+    for (bytes, is_blocked) in [(100, false), (1 << 20, true), (1 << 20, false)] {
+        let (connection, busy) = connection();
+        let (_stalled, sends) = (stream(&connection), stream(&connection));
+        let seconds = one_stream_left_after(&connection, &sends, bytes, is_blocked).await;
+        assert!((10..=12).contains(&seconds), "{seconds}");
+        assert_eq!(busy.get(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_a_slow_connection_waits_for_its_turn() {
+    let (connection, _) = connection();
+    let _waits = stream(&connection);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let sends = stream(&connection);
+    let seconds = one_stream_left_after(&connection, &sends, 10_000, true).await;
+    // Only the limit of a minute on the whole response applies.
+    assert!((55..=56).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_does_not_close_a_connection_with_a_new_request() {
+    let (connection, busy) = connection();
+    let _stalled = stream(&connection);
+    tokio::time::advance(Duration::from_secs(9)).await;
+    let _waits = connection.begin_request(true);
+    assert_eq!(
+        closed_after(&connection).await,
+        (60, CloseReason::SlowResponse)
+    );
+    assert_eq!(busy.get(), 0, "the stalled stream is reset before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_stream_does_not_close_a_connection_between_two_requests() {
+    let (connection, busy) = connection();
+    let limits = Limits::default();
+    let _stalled = stream(&connection);
+    let requests = async {
+        for _ in 0..110 {
+            // The connection has no other response when the limit of the stalled stream is exceeded.
+            let short = connection.begin_request(true);
+            short.record_progress();
+            connection.record_write(100);
+            drop(short);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        reason = connection.closed(&limits) => panic!("the connection is closed: {reason}"),
+        () = requests => {}
+    }
     assert_eq!(busy.get(), 0);
 }
