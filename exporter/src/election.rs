@@ -23,7 +23,7 @@ use kube::Api;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cluster::{self, ClusterError};
+use crate::cluster::{self, ClusterError, ServerInUse};
 use crate::options::{HighAvailability, SourceOptions};
 use clock::uptime;
 use driver::{Driver, LeaseClient};
@@ -65,7 +65,7 @@ pub(crate) enum ElectionError {
 // === impl Candidate ===
 
 impl Candidate {
-    /// Creates a client for the API server, but sends no request.
+    /// Creates a client for the API server `server`, but sends no request.
     ///
     /// # Errors
     ///
@@ -73,8 +73,9 @@ impl Candidate {
     pub(crate) async fn new(
         options: &HighAvailability,
         source: &SourceOptions,
+        server: &ServerInUse,
     ) -> Result<Self, ElectionError> {
-        let (client, _) = cluster::client(source).await?;
+        let (client, _) = cluster::client(source, server).await?;
         let client = cluster::bounded(client, LARGEST_RESPONSE);
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
