@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cluster::{self, ClusterError, ServerInUse};
-use crate::options::{HighAvailability, SourceOptions};
+use crate::options::{HighAvailability, SourceOptions, names};
 use clock::uptime;
 use driver::{Driver, LeaseClient};
 use machine::{Election, Uptime};
@@ -58,6 +58,10 @@ const LARGEST_RESPONSE: usize = 1 << 20;
 pub(crate) enum ElectionError {
     #[error("cannot connect to the API server for --ha: {0}")]
     Cluster(#[from] ClusterError),
+    #[error(
+        "the kubeconfig or the pod has an invalid namespace, so --ha has no namespace for the Lease; set --ha-namespace"
+    )]
+    Namespace,
     #[error("cannot create the metrics of the election: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -79,6 +83,10 @@ impl Candidate {
         let client = cluster::bounded(client, LARGEST_RESPONSE);
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        // The namespace becomes a part of the path of requests.
+        if !names::is_namespace(&namespace) {
+            return Err(ElectionError::Namespace);
+        }
         let name = options.lease_name.clone();
         let leadership = Leadership::new(&format!("{namespace}/{name}"), &options.identity)?;
         let leases = Api::namespaced_with(client, &namespace, &record::lease_resource());
