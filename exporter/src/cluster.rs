@@ -10,6 +10,7 @@ mod own_secrets;
 mod plugin;
 mod proxy;
 mod renewal;
+mod server_in_use;
 mod system_authorities;
 mod tls;
 mod transport;
@@ -26,6 +27,7 @@ pub(crate) use access::ClusterError;
 pub(crate) use bounded::{bounded, check_status};
 pub(crate) use identity::ServerIdentity;
 pub(crate) use plugin::kill_running as kill_running_plugin;
+pub(crate) use server_in_use::ServerInUse;
 pub(crate) use system_authorities::check_system_authorities;
 
 /// How long the exporter waits for a credential plugin before it starts its HTTP servers. Most plugins need less than
@@ -33,6 +35,9 @@ pub(crate) use system_authorities::check_system_authorities;
 const STARTUP_WAIT: Duration = Duration::from_secs(3);
 
 /// Creates a client for the API server that the options name. Returns the client and the URL of the server.
+///
+/// If `server` already contains a server, the options must lead to this server. Otherwise, the function records the
+/// server in `server`.
 ///
 /// Until the client is dropped, it renews its credentials in the following cases:
 ///
@@ -46,9 +51,13 @@ const STARTUP_WAIT: Duration = Duration::from_secs(3);
 /// # Errors
 ///
 /// The function fails if neither the options nor the pod of the exporter name an API server, or if the credentials are
-/// malformed. The function does not contact the server, so the server may start later.
-pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), ClusterError> {
-    renewal::client(access(options), STARTUP_WAIT).await
+/// malformed. The function also fails if the options lead to another server than `server`. The function does not contact
+/// the server, so the server may start later.
+pub(crate) async fn client(
+    options: &SourceOptions,
+    server: &ServerInUse,
+) -> Result<(Client, String), ClusterError> {
+    renewal::client(access(options), server, STARTUP_WAIT).await
 }
 
 /// Creates a client like [`client`], but waits for a credential plugin until the plugin ends or its timeout expires.
@@ -59,7 +68,7 @@ pub(crate) async fn client(options: &SourceOptions) -> Result<(Client, String), 
 pub(crate) async fn patient_client(
     options: &SourceOptions,
 ) -> Result<(Client, String), ClusterError> {
-    renewal::client(access(options), Duration::MAX).await
+    renewal::client(access(options), &ServerInUse::default(), Duration::MAX).await
 }
 
 fn access(options: &SourceOptions) -> Access {

@@ -23,8 +23,8 @@ use kube::Api;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cluster::{self, ClusterError};
-use crate::options::{HighAvailability, SourceOptions};
+use crate::cluster::{self, ClusterError, ServerInUse};
+use crate::options::{HighAvailability, SourceOptions, names};
 use clock::uptime;
 use driver::{Driver, LeaseClient};
 use machine::{Election, Uptime};
@@ -58,6 +58,10 @@ const LARGEST_RESPONSE: usize = 1 << 20;
 pub(crate) enum ElectionError {
     #[error("cannot connect to the API server for --ha: {0}")]
     Cluster(#[from] ClusterError),
+    #[error(
+        "the kubeconfig or the pod has an invalid namespace, so --ha has no namespace for the Lease; set --ha-namespace"
+    )]
+    Namespace,
     #[error("cannot create the metrics of the election: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -65,7 +69,7 @@ pub(crate) enum ElectionError {
 // === impl Candidate ===
 
 impl Candidate {
-    /// Creates a client for the API server, but sends no request.
+    /// Creates a client for the API server `server`, but sends no request.
     ///
     /// # Errors
     ///
@@ -73,11 +77,16 @@ impl Candidate {
     pub(crate) async fn new(
         options: &HighAvailability,
         source: &SourceOptions,
+        server: &ServerInUse,
     ) -> Result<Self, ElectionError> {
-        let (client, _) = cluster::client(source).await?;
+        let (client, _) = cluster::client(source, server).await?;
         let client = cluster::bounded(client, LARGEST_RESPONSE);
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        // The namespace becomes a part of the path of requests.
+        if !names::is_namespace(&namespace) {
+            return Err(ElectionError::Namespace);
+        }
         let name = options.lease_name.clone();
         let leadership = Leadership::new(&format!("{namespace}/{name}"), &options.identity)?;
         let leases = Api::namespaced_with(client, &namespace, &record::lease_resource());

@@ -26,6 +26,7 @@ use prometheus::proto::MetricFamily;
 use tokio::sync::Notify;
 use tokio::task::JoinError;
 
+use crate::cluster::ServerInUse;
 use crate::election::{Exported, Leadership};
 use crate::humanize::{counted, thousands};
 use crate::limited_threads::LimitedThreads;
@@ -85,7 +86,8 @@ const SETTLED_CHECK: Duration = Duration::from_millis(100);
 // === impl Instance ===
 
 impl Instance {
-    /// Builds the stores and starts their source. The function does not wait until objects arrive.
+    /// Builds the stores and starts their source. The function does not wait until objects arrive. `server` is the API
+    /// server of all clients of the exporter.
     ///
     /// # Errors
     ///
@@ -93,6 +95,7 @@ impl Instance {
     pub(crate) async fn start(
         options: MetricsOptions,
         source_options: SourceOptions,
+        server: &ServerInUse,
         leadership: Option<Leadership>,
     ) -> Result<Self, InstanceError> {
         // With many families, building takes seconds.
@@ -106,7 +109,13 @@ impl Instance {
         );
         let source = if source_options.manifests.is_empty() {
             let discovers_custom_resources = options.custom.config.is_some();
-            watched_cluster::start(&metrics, &source_options, discovers_custom_resources).await?
+            watched_cluster::start(
+                &metrics,
+                &source_options,
+                server,
+                discovers_custom_resources,
+            )
+            .await?
         } else {
             watched_manifests::start(&metrics, source_options.manifests).await?
         };

@@ -11,6 +11,7 @@ mod high_availability;
 mod ignored;
 mod logging;
 mod metrics;
+pub(crate) mod names;
 pub(crate) mod parse;
 mod reader;
 mod row;

@@ -119,16 +119,20 @@ impl KnownKind {
             let found = path.iter().try_fold(spec?, |value, key| value.get(key));
             found.and_then(Value::as_str)
         };
+        let label = "has at most 63 letters, digits and `-`, and starts with a letter or a digit";
         let valid = |what: &str, path: &[&str], is_valid: fn(&str) -> bool| {
             let Some(name) = field(path) else {
                 return Err(format!("it has no {what}; set `spec.{}`", path.join(".")));
             };
             is_valid(name).then_some(name).ok_or_else(|| {
                 let shown = shortened(name.to_owned());
-                format!(
-                    "the {what} `{shown}` is not valid; a name has at most 63 letters, digits and `-`, and starts with \
-                     a letter or a digit"
-                )
+                let rule = match what {
+                    "group" => {
+                        format!("a group has at most 253 characters, and each of its parts between dots {label}")
+                    }
+                    _ => format!("a name {label}"),
+                };
+                format!("the {what} `{shown}` is not valid; {rule}")
             })
         };
         let group = valid("group", &["group"], is_group)?;
@@ -328,6 +332,22 @@ fn plural(kind: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_reason_for_an_invalid_name_states_the_rule_of_this_name() {
+        let problem = |group: &str, kind: &str| {
+            let names = json!({ "kind": kind, "plural": "widgets" });
+            let spec = json!({ "group": group, "names": names, "versions": [{ "name": "v1" }] });
+            KnownKind::definition_problem(&json!({ "spec": spec })).unwrap_or_default()
+        };
+        assert_eq!(problem(&["g"; 127].join("."), "Widget"), "");
+        let long = problem(&["g"; 128].join("."), "Widget");
+        assert!(long.contains("at most 253 characters"), "{long}");
+        let kind = problem("g", "W/");
+        assert!(kind.ends_with(
+            "a name has at most 63 letters, digits and `-`, and starts with a letter or a digit"
+        ));
+    }
 
     #[test]
     fn a_definition_yields_its_served_versions() {

@@ -100,8 +100,9 @@ pub fn cronjobs() -> Collector<CronJob> {
         .generate(|job, s| s.maybe_value(next_schedule_time(job))),
         F::gauge(
             "kube_cronjob_schedule_invalid",
-            "Always 1 for each CronJob with an invalid schedule or time zone; such a CronJob \
-             never runs. Absent if schedule and time zone are valid.",
+            "Always 1 for each CronJob with an invalid schedule or time zone; Kubernetes usually never runs \
+             such a CronJob. The rules are those of kube-state-metrics v2.20, which also refuses some schedules that \
+             Kubernetes accepts, such as `*/60 * * * *`. Absent if schedule and time zone are valid.",
         )
         .reads(["spec.schedule", "spec.timeZone"])
         .generate(|job, s| {

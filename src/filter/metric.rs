@@ -338,7 +338,11 @@ impl Compiler {
     }
 
     fn failed(&mut self, error: FilterError) {
+        let needs_memory = matches!(error, FilterError::Memory { .. });
         self.errors.push(error);
+        if needs_memory {
+            return;
+        }
         self.invalid += 1;
         if self.invalid == MOST_INVALID {
             self.memory = None;
@@ -659,6 +663,17 @@ mod tests {
         assert_eq!(errors.len(), MOST_INVALID + 1);
         let last = errors.last().unwrap().to_string();
         assert!(last.starts_with("20 items of the metric lists"), "{last}");
+    }
+
+    #[test]
+    fn a_pattern_that_needs_too_much_memory_does_not_count_as_invalid() {
+        let mut patterns = vec!["(".to_owned(); MOST_INVALID - 1];
+        patterns.extend((0..500).map(|number| format!(r"\w{{100}}x{number}")));
+        let errors = MetricFilter::new(&patterns, &[], &[]).unwrap_err();
+        assert!(
+            matches!(errors.last(), Some(FilterError::Memory { .. })),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -30,6 +30,24 @@ fn apply_namespace(namespaces: &mut Box<dyn ObjectWriter>, name: &str, labels: &
     apply(namespaces, &object("", name, labels));
 }
 
+/// As for the objects of stores, only a watch requires names.
+#[test]
+fn the_host_may_feed_an_object_without_a_name() {
+    let metrics = builder().build().unwrap();
+    let mut namespaces = writer(&metrics, BuiltIn::Namespaces);
+    let unnamed = json!({ "metadata": { "labels": { "team": "a" } } });
+    assert!(
+        namespaces
+            .apply_json(unnamed.to_string().as_bytes())
+            .is_ok()
+    );
+    assert!(
+        namespaces
+            .delete_json(unnamed.to_string().as_bytes())
+            .is_ok()
+    );
+}
+
 fn owned(mut object: Value, api_version: &str, kind: &str, name: &str) -> Value {
     object["metadata"]["ownerReferences"] = json!([
         { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "" },

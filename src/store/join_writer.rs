@@ -15,6 +15,8 @@ pub(crate) struct JoinWriter {
     resource: ResourceInfo,
     source: SourceFeed,
     feeder: u64,
+    /// Whether an object without a name is an error, as for the objects of stores.
+    needs_names: bool,
     /// The fields of the protobuf message of the kind.
     #[cfg(feature = "protobuf")]
     message: Option<&'static kube_protobuf::Message>,
@@ -36,9 +38,17 @@ impl JoinWriter {
             message: kube_protobuf::message_of(&resource.api_version(), resource.kind()),
             resource,
             feeder: source.next_feeder(),
+            needs_names: false,
             last: RowFeeder::default(),
             source,
         }
+    }
+
+    /// Makes an object without a name an error.
+    #[cfg(feature = "watch")]
+    pub(crate) fn with_required_names(mut self) -> Self {
+        self.needs_names = true;
+        self
     }
 
     fn apply(&mut self, object: Encoded<'_>) -> Result<(), DecodeError> {
@@ -67,7 +77,8 @@ impl JoinWriter {
                 self.delete_key(namespace, name);
             }
         })?;
-        if object.metadata.name.as_ref().is_none_or(String::is_empty) {
+        let name = object.metadata.name.as_ref();
+        if self.needs_names && name.is_none_or(String::is_empty) {
             return Err(DecodeError::unnamed(self.resource.kind()));
         }
         self.last

@@ -3,8 +3,8 @@
 //! It tries to renew them when a file with credentials changes, shortly before the credentials expire, and when the
 //! server refuses the credentials of a plugin.
 //!
-//! The client always sends its requests to the same API server. If the kubeconfig names another server
-//! ([`ServerIdentity`]), a reload of the configuration creates another client. Otherwise a watch could continue at
+//! The client always sends its requests to the same API server ([`ServerInUse`]). If the kubeconfig names another
+//! server, a reload of the configuration creates another client. Otherwise a watch could continue at
 //! another server, and the exporter would mix the objects of two clusters.
 
 use std::future::pending;
@@ -21,6 +21,7 @@ use tower::service_fn;
 use super::access::{Access, ClusterError, Connection};
 use super::identity::{ServerChange, ServerIdentity};
 use super::plugin;
+use super::server_in_use::ServerInUse;
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
 
@@ -38,7 +39,7 @@ const REQUEST_WAIT: Duration = Duration::from_secs(1);
 struct Renewal {
     access: Access,
     /// The API server to which the client sends requests.
-    server: ServerIdentity,
+    server: ServerInUse,
     /// Whether a warning has named that the certificate of the server is not verified.
     has_warned: bool,
     current: watch::Sender<Current>,
@@ -77,17 +78,21 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Client, ClusterError>> + Se
 /// plugin has printed credentials.
 pub(super) async fn client(
     access: Access,
+    server: &ServerInUse,
     patience: Duration,
 ) -> Result<(Client, String), ClusterError> {
     // The file watcher starts before the files are read, so that it reports every change after the read.
     let file_watcher = FileWatcher::new(access.files());
     let connection = access.connection().await?;
+    if let Some(change) = server.follow(&connection.identity) {
+        return Err(other_server(change, server, &connection.identity));
+    }
     let config = &connection.config;
     let (url, namespace) = (
         config.cluster_url.to_string(),
         config.default_namespace.clone(),
     );
-    let (server, has_warned) = (connection.identity.clone(), config.accept_invalid_certs);
+    let has_warned = config.accept_invalid_certs;
     if has_warned {
         warn_of_unverified(&url);
     }
@@ -132,7 +137,7 @@ pub(super) async fn client(
     let (refuse, refusals) = mpsc::channel(1);
     let renewal = Renewal {
         access,
-        server,
+        server: server.clone(),
         has_warned,
         current,
         file_watcher,
@@ -278,7 +283,7 @@ impl Renewal {
                                to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
             }
-            Ok(connection) => match self.server.change_to(&connection.identity) {
+            Ok(connection) => match self.server.follow(&connection.identity) {
                 Some(change) => Err(other_server(change, &self.server, &connection.identity)),
                 None => self.follow(connection).await,
             },
@@ -296,8 +301,6 @@ impl Renewal {
         self.has_warned = is_unverified;
         self.trusts_system = connection.empty_authority.is_some();
         self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
-        // While an authority is rotated, the next kubeconfig may have only the new authority.
-        self.server = connection.identity.clone();
         connect(connection).await
     }
 
@@ -334,13 +337,9 @@ impl Renewal {
 
 /// Returns the error about a kubeconfig that leads to another server. The error shows no value except the URLs, because
 /// `proxy-url` may contain a password.
-fn other_server(
-    change: ServerChange,
-    used: &ServerIdentity,
-    named: &ServerIdentity,
-) -> ClusterError {
+fn other_server(change: ServerChange, used: &ServerInUse, named: &ServerIdentity) -> ClusterError {
     ClusterError::OtherServer {
-        used: used.url().to_owned(),
+        used: used.url(),
         named: match change {
             ServerChange::Url => named.url().to_owned(),
             change => format!("the same URL with another {change}"),
@@ -473,14 +472,13 @@ mod tests {
             apiserver: None,
         };
         let connection = access.connection().await.unwrap();
-        let server = connection.identity.clone();
         let client = connect(connection).await.unwrap();
         let (current, mut requests) = watch::channel(Current::of(client));
         let (_refuse, refusals) = mpsc::channel(1);
         let renewal = Renewal {
             file_watcher: FileWatcher::new(access.files()),
             access,
-            server,
+            server: ServerInUse::default(),
             has_warned: false,
             current,
             has_plugin: true,

@@ -1,6 +1,7 @@
-//! Checks the file with the certificate authorities of the system, before a TLS library reads it.
+//! Checks the file and the directories with the certificate authorities of the system, before a TLS library reads them.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use config_file::ReadError;
@@ -8,36 +9,68 @@ use config_file::ReadError;
 use crate::file_limits;
 
 /// The environment variable with the file of the certificate authorities of the system.
-const SYSTEM_AUTHORITIES: &str = "SSL_CERT_FILE";
+const FILE: &str = "SSL_CERT_FILE";
+/// The environment variable with the directories of these authorities. Colons separate the directories.
+const DIRECTORIES: &str = "SSL_CERT_DIR";
 
-/// The file with the certificate authorities of the system cannot be read.
+/// The file or the directory with the certificate authorities of the system cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{SYSTEM_AUTHORITIES} {}: {source}; correct the environment variable, or remove it",
+    "{variable} {}: {source}; correct the environment variable, or remove it",
     config_file::shown_path(path)
 )]
 pub(crate) struct UnreadableSystemAuthorities {
+    variable: &'static str,
     path: PathBuf,
     source: ReadError,
 }
 
-/// Checks the file in the environment variable `SSL_CERT_FILE`. TLS libraries read this file without a limit on its size,
-/// and would wait forever for a named pipe.
+/// Checks the file in the environment variable `SSL_CERT_FILE`, and the directories in `SSL_CERT_DIR`. TLS libraries
+/// read this file without a limit on its size, and would wait forever for a named pipe. They ignore a directory that
+/// they cannot read, so the exporter would have no authorities.
 ///
 /// # Errors
 ///
-/// The function fails if the file is missing, is not a regular file, or is too large.
+/// The function fails if the file is missing, is not a regular file, or is too large. The function also fails if none
+/// of the directories can be listed.
 pub(crate) fn check_system_authorities() -> Result<(), UnreadableSystemAuthorities> {
-    match env::var_os(SYSTEM_AUTHORITIES) {
-        Some(path) if !path.is_empty() => check_authorities(path.into()),
-        _ => Ok(()),
+    let value = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+    if let Some(path) = value(FILE) {
+        check_file(path.into())?;
+    }
+    match value(DIRECTORIES) {
+        Some(paths) => check_directories(&paths),
+        None => Ok(()),
     }
 }
 
-fn check_authorities(path: PathBuf) -> Result<(), UnreadableSystemAuthorities> {
+fn check_file(path: PathBuf) -> Result<(), UnreadableSystemAuthorities> {
     match config_file::read(&path, file_limits::CERTIFICATES) {
         Ok(_) => Ok(()),
-        Err(source) => Err(UnreadableSystemAuthorities { path, source }),
+        Err(source) => Err(UnreadableSystemAuthorities {
+            variable: FILE,
+            path,
+            source,
+        }),
+    }
+}
+
+/// Checks that at least one of the directories can be listed. As in other programs, the others may be missing.
+fn check_directories(paths: &OsStr) -> Result<(), UnreadableSystemAuthorities> {
+    let mut first = None;
+    for path in env::split_paths(paths) {
+        match std::fs::read_dir(&path) {
+            Ok(_) => return Ok(()),
+            Err(error) => first = first.or(Some((path, error))),
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some((path, error)) => Err(UnreadableSystemAuthorities {
+            variable: DIRECTORIES,
+            path,
+            source: error.into(),
+        }),
     }
 }
 
@@ -52,7 +85,7 @@ mod tests {
             ("/", "SSL_CERT_FILE /: "),
             ("/nothing/here", "SSL_CERT_FILE /nothing/here: "),
         ] {
-            let error = check_authorities(path.into()).unwrap_err().to_string();
+            let error = check_file(path.into()).unwrap_err().to_string();
             let cure = "; correct the environment variable, or remove it";
             assert!(
                 error.starts_with(expected) && error.ends_with(cure),
@@ -60,10 +93,25 @@ mod tests {
             );
         }
         let program = env::args_os().next().unwrap();
-        let error = check_authorities(program.into()).unwrap_err();
+        let error = check_file(program.into()).unwrap_err();
         assert!(
             matches!(error.source, ReadError::TooLarge { .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn directories_of_system_authorities_that_cannot_be_listed_are_refused() {
+        let check =
+            |paths: &str| check_directories(OsStr::new(paths)).map_err(|own| own.to_string());
+        for wrong in ["/dev/null", "/nothing/here", "/nothing/here:/dev/null"] {
+            let error = check(wrong).unwrap_err();
+            let first = wrong.split(':').next().unwrap();
+            assert!(
+                error.starts_with(&format!("SSL_CERT_DIR {first}: ")),
+                "{error}"
+            );
+        }
+        assert_eq!(check("/nothing/here:/"), Ok(()));
     }
 }

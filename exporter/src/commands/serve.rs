@@ -15,7 +15,7 @@ use super::introduction;
 use super::output::AnyError;
 use crate::app_state::{AppState, Ports};
 use crate::auth::AuthFilter;
-use crate::cluster;
+use crate::cluster::{self, ServerInUse};
 use crate::descriptors::warn_of_low_limit;
 use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::{FileWatcher, ReloadPace};
@@ -51,6 +51,8 @@ const EXISTENCE_CHECK: Duration = Duration::from_secs(3);
 struct Program {
     flags: Flags,
     configuration: Arc<Configuration>,
+    /// The API server of this configuration.
+    server: ServerInUse,
     app: Arc<AppState>,
     main: Server,
     telemetry: Server,
@@ -185,10 +187,11 @@ impl Program {
         // The code detects errors of the configuration before it opens a port.
         let web = web_file(&options.server, None, &telemetry)?;
         warn_of_low_limit(options.server.limits.connections);
-        let auth = auth(&configuration).await?;
+        let server = ServerInUse::default();
+        let auth = auth(&configuration, &server).await?;
         let candidate = match &options.high_availability {
             Some(high_availability) => {
-                Some(Candidate::new(high_availability, &options.source).await?)
+                Some(Candidate::new(high_availability, &options.source, &server).await?)
             }
             None => None,
         };
@@ -196,7 +199,7 @@ impl Program {
         let own = listen(AddressFlags::TELEMETRY, &options.server.telemetry).await?;
         let leadership = candidate.as_ref().map(Candidate::leadership);
         let (metrics, source) = (options.metrics.clone(), options.source.clone());
-        let instance = Instance::start(metrics, source, leadership.clone()).await?;
+        let instance = Instance::start(metrics, source, &server, leadership.clone()).await?;
         configuration.record_use(None, &telemetry);
         web_config::record_use(None, web.as_deref(), &telemetry);
         let protection = CurrentProtection::new(Protection {
@@ -242,6 +245,7 @@ impl Program {
             ),
             flags,
             configuration: Arc::new(configuration),
+            server,
             app,
             announcing: None,
             awaited: Vec::new(),
@@ -292,14 +296,18 @@ impl Program {
 
     /// Returns an error if the new configuration leads to another Lease. With another Lease, this replica would take
     /// part in another election.
-    fn refuse_other_lease(&self, new: &Configuration) -> Result<(), AnyError> {
+    fn refuse_other_lease(
+        &self,
+        new: &Configuration,
+        server_change: Option<&str>,
+    ) -> Result<(), AnyError> {
         let before = &self.configuration.options.high_availability;
         if before.is_none() {
             return Ok(());
         }
         let reason = match *before == new.options.high_availability {
-            true => self.configuration.server_change(new),
-            false => Some("an option of the election or of the shard has changed".to_owned()),
+            true => server_change,
+            false => Some("an option of the election or of the shard has changed"),
         };
         let Some(reason) = reason else {
             return Ok(());
@@ -350,18 +358,24 @@ impl Program {
 
     async fn apply(&mut self, new: Configuration) -> Result<(), AnyError> {
         let (old, options) = (&self.configuration.options.server, &new.options);
-        self.refuse_other_lease(&new)?;
-        let keeps_instance = self.configuration.has_same_instance(&new);
+        let server_change = self.configuration.server_change(&new, &self.server);
+        self.refuse_other_lease(&new, server_change.as_deref())?;
+        let is_other_server = server_change.is_some();
+        let keeps_instance = self.configuration.has_same_instance(&new, is_other_server);
+        let server = match is_other_server {
+            true => ServerInUse::default(),
+            false => self.server.clone(),
+        };
         let before = self.app.protection.get();
         let web = web_file(&options.server, before.web.as_deref(), &self.app.telemetry)?;
         web_config::refuse_to_weaken(
             (before.web.as_deref(), before.auth.is_some()),
             (web.as_deref(), options.server.auth_filter),
         )?;
-        let auth = if keeps_auth(&self.configuration, &new) {
+        let auth = if keeps_auth(&self.configuration, &new, is_other_server) {
             before.auth.clone()
         } else {
-            auth(&new).await?
+            auth(&new, &server).await?
         };
         let main = moved(&old.main, AddressFlags::MAIN, &options.server.main).await?;
         let telemetry = moved(
@@ -376,7 +390,7 @@ impl Program {
             let old = self.app.instance();
             let (metrics, source) = (options.metrics.clone(), options.source.clone());
             let leadership = self.app.leadership.clone();
-            let mut instance = Instance::start(metrics, source, leadership).await?;
+            let mut instance = Instance::start(metrics, source, &server, leadership).await?;
             // The waits below may take long, for example while the API server does not answer. Protections must not wait.
             self.app.protection.set(Protection {
                 web: web.clone(),
@@ -395,7 +409,6 @@ impl Program {
             instance.loaded().await;
             // The old instance serves scrapes until the new instance has all its objects. This wait has no timeout,
             // unless the old instance cannot reach its API server.
-            let is_other_server = !self.configuration.has_same_server(&new);
             let patience = Patience::new(is_other_server, options.source.readiness_deadline);
             let pending = self.app.telemetry.refusals.pending();
             wait_for_coverage(&old, &instance, patience, &pending).await;
@@ -447,6 +460,7 @@ impl Program {
         new.record_use(Some(&self.configuration), &self.app.telemetry);
         web_config::record_use(before.web.as_deref(), web.as_deref(), &self.app.telemetry);
         self.configuration = Arc::new(new);
+        self.server = server;
         let announcing = self.announcing.take();
         if let Some(announcing) = announcing.filter(|task| !task.is_finished()) {
             // The task waits until the old instance is ready. The old instance is no longer in use, so a new task must
@@ -552,18 +566,21 @@ fn web_file(
 }
 
 /// Whether the token filter and its cached verdicts stay valid with the new configuration.
-fn keeps_auth(old: &Configuration, new: &Configuration) -> bool {
+fn keeps_auth(old: &Configuration, new: &Configuration, is_other_server: bool) -> bool {
     let (before, after) = (&old.options.server, &new.options.server);
     before.auth_filter == after.auth_filter
         && before.auth_limits == after.auth_limits
-        && old.has_same_source(new)
+        && old.has_same_source(new, is_other_server)
 }
 
-async fn auth(configuration: &Configuration) -> Result<Option<AuthFilter>, AnyError> {
+async fn auth(
+    configuration: &Configuration,
+    server: &ServerInUse,
+) -> Result<Option<AuthFilter>, AnyError> {
     if !configuration.options.server.auth_filter {
         return Ok(None);
     }
-    let client = cluster::client(&configuration.options.source).await;
+    let client = cluster::client(&configuration.options.source, server).await;
     let (client, url) =
         client.map_err(|error| format!("--auth-filter needs an API server: {error}"))?;
     if url.starts_with("http://") {

@@ -16,9 +16,23 @@ const MOST_LOGGED: usize = 20;
 
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// The minimum time between two messages with the number of problems that are not logged.
+const COUNT_PERIOD: Duration = Duration::from_secs(10 * 60);
+
+/// The problems that were logged, and the limit on further problems. `K` is the key of a problem.
+struct FirstReports<K> {
+    logged: HashSet<K>,
+    /// When the current [`PERIOD`] began.
+    start: Instant,
+    /// The number of problems that were logged in the current period.
+    recent: usize,
+    /// The number of problems in the last message about problems that are not logged, and the time of this message.
+    count: Option<(usize, Instant)>,
+}
+
 /// Calls `current` once a second, and logs the first problem with each key. Later problems with the same key are not
 /// logged. If there are more than [`MOST_LOGGED`] new problems in [`PERIOD`], the log has only the number of the
-/// others.
+/// others, and names them in the next periods if they still exist.
 ///
 /// `current` runs on one of `threads`: it reads the counters of all families, and may wait for a change of the
 /// configuration.
@@ -29,8 +43,7 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
     key: impl Fn(&P) -> K,
     log: impl Fn(&P),
 ) {
-    let mut seen = HashSet::new();
-    let (mut start, mut logged) = (Instant::now(), 0);
+    let mut reports = FirstReports::new();
     let mut ticks = every_second();
     loop {
         ticks.tick().await;
@@ -39,26 +52,58 @@ pub(super) async fn log_first<P: Send + 'static, K: Eq + Hash>(
         let Some(problems) = threads.run(move || current(&metrics)).await else {
             return;
         };
-        if start.elapsed() >= PERIOD {
-            (start, logged) = (Instant::now(), 0);
+        if let Some(more) = reports.log(&problems, &key, &log) {
+            tracing::warn!(
+                "{more} more such problems are not logged yet; the metrics of the exporter count them"
+            );
+        }
+    }
+}
+
+// === impl FirstReports ===
+
+impl<K: Eq + Hash> FirstReports<K> {
+    fn new() -> Self {
+        Self {
+            logged: HashSet::new(),
+            start: Instant::now(),
+            recent: 0,
+            count: None,
+        }
+    }
+
+    /// Logs new problems. If a message about the problems that are not logged is due, returns their number.
+    fn log<P>(&mut self, problems: &[P], key: impl Fn(&P) -> K, log: impl Fn(&P)) -> Option<usize> {
+        if self.start.elapsed() >= PERIOD {
+            (self.start, self.recent) = (Instant::now(), 0);
         }
         let mut more = 0;
         for problem in problems {
-            if !seen.insert(key(&problem)) {
+            let key = key(problem);
+            if self.logged.contains(&key) {
                 continue;
             }
-            if logged < MOST_LOGGED {
-                logged += 1;
-                log(&problem);
+            if self.recent < MOST_LOGGED {
+                self.recent += 1;
+                self.logged.insert(key);
+                log(problem);
             } else {
                 more += 1;
             }
         }
-        if more > 0 {
-            tracing::warn!(
-                "{more} more such problems are not logged; the metrics of the exporter count them"
-            );
+        let is_due = self
+            .count
+            .is_none_or(|(count, at)| count != more && at.elapsed() >= COUNT_PERIOD);
+        if more == 0
+            && let Some((count, _)) = &mut self.count
+        {
+            *count = 0;
         }
+        if more == 0 || !is_due {
+            return None;
+        }
+        self.count = Some((more, Instant::now()));
+        Some(more)
     }
 }
 
@@ -95,6 +140,24 @@ mod tests {
             () = called_twice => {}
         }
         assert_eq!(logged.load(Ordering::SeqCst), MOST_LOGGED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn problems_above_the_limit_are_named_later_and_their_number_is_logged_rarely() {
+        let problems: Vec<usize> = (0..50).collect();
+        let (logged, mut reports) = (std::cell::RefCell::new(Vec::new()), FirstReports::new());
+        let log = |number: &usize| logged.borrow_mut().push(*number);
+        let mut counts = Vec::new();
+        for second in 0..600 {
+            let more = reports.log(&problems, |number| *number, log);
+            counts.extend(more.map(|more| (second, more)));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(*logged.borrow(), problems);
+        assert_eq!(counts, [(0, 30)]);
+        let many: Vec<usize> = (0..101).collect();
+        assert_eq!(reports.log(&many, |number| *number, log), Some(31));
+        assert_eq!(reports.log(&many[..100], |number| *number, log), None);
     }
 
     static IS_BLOCKED: AtomicBool = AtomicBool::new(true);

@@ -6,20 +6,21 @@ use tokio::sync::watch;
 
 use super::server_version::ServerVersion;
 use super::source::{RunningSource, SourceError, SourceParts};
-use crate::cluster;
+use crate::cluster::{self, ServerInUse};
 use crate::options::SourceOptions;
 
 /// Connects to the API server and starts the watches. The function does not wait until objects arrive.
 ///
 /// # Errors
 ///
-/// The function fails if the options do not name an API server, or if the watches cannot be configured.
+/// The function fails if the options do not name the API server `server`, or if the watches cannot be configured.
 pub(super) async fn start(
     metrics: &StateMetrics,
     options: &SourceOptions,
+    server: &ServerInUse,
     discovers_custom_resources: bool,
 ) -> Result<RunningSource, SourceError> {
-    let (client, url) = cluster::client(options).await?;
+    let (client, url) = cluster::client(options, server).await?;
     let server_version = ServerVersion::new(client.clone());
     let registry = Registry::new();
     let mut watch = metrics

@@ -16,6 +16,7 @@ use kube_state_metrics::filter::AllowlistConfig;
 use kube_state_metrics::registry::JoinConfig;
 use kube_state_metrics::source::health::ReadinessPolicy;
 
+use super::names;
 use super::parse::{self, DebugAccess, LogFormat, OnOutage, Timeout};
 use super::row::Compat::{Added, Differs, NoEffect};
 use super::row::DefaultValue::{Described, Value as Is};
@@ -189,7 +190,7 @@ heading "Sharding", render: true {
     }
 }
 heading "Sharding", render: false {
-    POD: Single<Option<String>> = parse::optional_text, {
+    POD: Single<Option<String>> = names::optional_object, {
         flag: "--pod", key: Some("pod"), form: Value("NAME"), reload: NewInstance,
         help: "Name of the pod of this exporter, such as `$(POD_NAME)`; its StatefulSet determines the shard",
         compat: Differs("when the number of shards changes, objects that stay in this shard are served \
@@ -197,7 +198,7 @@ heading "Sharding", render: false {
             ready and retries (the Go program exits); `--pod` without `--pod-namespace`, or \
             `--pod-namespace` without `--pod`, causes a warning"),
     }
-    POD_NAMESPACE: Single<Option<String>> = parse::optional_text, {
+    POD_NAMESPACE: Single<Option<String>> = names::optional_namespace, {
         flag: "--pod-namespace", key: Some("namespace"), form: Value("NAME"), reload: NewInstance,
         help: "Namespace of the pod of this exporter, such as `$(POD_NAMESPACE)`; required with --pod",
         compat: Differs("the same differences as for `--pod`"),
@@ -223,13 +224,13 @@ heading "High availability", render: false {
         help: "Name of this replica in the Lease and in metrics, such as `$(POD_NAME)`",
         compat: Added,
     }
-    HA_NAMESPACE: Single<Option<String>> = parse::optional_text, {
+    HA_NAMESPACE: Single<Option<String>> = names::optional_namespace, {
         flag: "--ha-namespace", form: Value("NAME"),
         default: Described(|| "the namespace of the pod, or of the kubeconfig".to_owned()),
         help: "Namespace of the Lease, such as `monitoring`",
         compat: Added,
     }
-    HA_LEASE_NAME: Single<Option<String>> = parse::optional_text, {
+    HA_LEASE_NAME: Single<Option<String>> = names::optional_object, {
         flag: "--ha-lease-name", form: Value("NAME"),
         default: Described(|| {
             "kube-state-metrics, or kube-state-metrics-unscheduled-pods with --track-unscheduled-pods; with shards, \
@@ -278,7 +279,7 @@ heading "Source of objects", render: false {
             the pod or of a kubeconfig are read again when they change; a credential plugin runs again \
             before its credentials expire and when the server refuses them"),
     }
-    NODE: Single<Option<String>> = parse::optional_text, {
+    NODE: Single<Option<String>> = names::optional_object, {
         flag: "--node", key: Some("node"), form: Value("NAME"), reload: NewInstance,
         help: "Export only pods on this node, such as `$(NODE_NAME)`, for a DaemonSet with one exporter per \
             node",

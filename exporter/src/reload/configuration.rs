@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{self, ServerIdentity};
+use crate::cluster::{self, ServerIdentity, ServerInUse};
 use crate::file_limits;
 use crate::file_watcher::FileWatcher;
 use crate::options::{
@@ -229,23 +229,20 @@ impl Configuration {
     }
 
     /// Whether both configurations need the same stores and the same source, so that a reload can keep the instance.
-    pub(crate) fn has_same_instance(&self, other: &Self) -> bool {
-        self.options.metrics == other.options.metrics && self.has_same_source(other)
+    pub(crate) fn has_same_instance(&self, other: &Self, is_other_server: bool) -> bool {
+        self.options.metrics == other.options.metrics
+            && self.has_same_source(other, is_other_server)
     }
 
     /// Whether both configurations have the same source of objects, and the same API server for reviews of tokens.
-    pub(crate) fn has_same_source(&self, other: &Self) -> bool {
-        self.options.source == other.options.source && self.has_same_server(other)
+    pub(crate) fn has_same_source(&self, other: &Self, is_other_server: bool) -> bool {
+        self.options.source == other.options.source && !is_other_server
     }
 
-    /// Whether both configurations have the same API server.
-    pub(crate) fn has_same_server(&self, other: &Self) -> bool {
-        self.server_change(other).is_none()
-    }
-
-    /// Returns the reason why `new` leads to another API server; `None` if both configurations have the same API server.
-    /// The client itself renews changed credentials for the same server.
-    pub(crate) fn server_change(&self, new: &Self) -> Option<String> {
+    /// Returns the reason why `new` leads to another API server than `server`, which the clients of this configuration
+    /// use; `None` if `new` leads to the same server. In this case, the function records the settings of `new` in
+    /// `server`, and the clients themselves renew changed credentials.
+    pub(crate) fn server_change(&self, new: &Self, server: &ServerInUse) -> Option<String> {
         let (source, other) = (&self.options.source, &new.options.source);
         if source.apiserver != other.apiserver {
             return Some("--apiserver has changed".to_owned());
@@ -253,15 +250,14 @@ impl Configuration {
         if source.kubeconfig != other.kubeconfig {
             return Some("--kubeconfig has changed".to_owned());
         }
-        if self.kubeconfig == new.kubeconfig {
-            return None;
-        }
-        match (self.server(), new.server()) {
-            (Some(server), Some(other)) => {
-                let change = server.change_to(&other)?;
+        match new.server() {
+            // Even if both configurations have the same files, a client may have followed a change in between.
+            Some(named) => {
+                let change = server.follow(&named)?;
                 Some(format!("{change} in the kubeconfig has changed"))
             }
-            _ => Some("the kubeconfig is incomplete, or names no API server".to_owned()),
+            None if self.kubeconfig == new.kubeconfig => None,
+            None => Some("the kubeconfig is incomplete, or names no API server".to_owned()),
         }
     }
 

@@ -192,6 +192,48 @@ fn an_inline_authority_that_is_rotated_is_a_renewal() {
 }
 
 #[test]
+fn a_client_that_misses_a_step_of_a_rotation_does_not_refuse_the_next_step() {
+    let (old, new) = (Authority::new("cluster"), Authority::new("cluster"));
+    let api = Api::start_tls(old.server());
+    put(&api, "one");
+    let directory = Directory::new("fast-rotation");
+    let token = directory.write("token", "first");
+    let write = |pem: String| {
+        let cluster = json!({ "certificate-authority-data": BASE64_STANDARD.encode(pem) });
+        let text = api.kubeconfig_with(cluster, json!({ "tokenFile": token }));
+        directory.write("config", &text)
+    };
+    let path = write(old.pem());
+    let exporter = Exporter::serving(&["--kubeconfig", &path, "--resources=namespaces"]);
+    exports(&exporter, &["one"]);
+    // The client reads the files, and then not again for a second. Only a reload reads the next kubeconfig.
+    directory.write("token", "second");
+    exporter.tells("the credentials for the API server were reloaded");
+    write(old.pem() + &new.pem());
+    exporter.tells("configuration reloaded");
+    api.set_tls(new.server());
+    write(new.pem());
+    eventually_or(
+        "the client has the new authority",
+        || {
+            let log = exporter.log();
+            let renewals = log.matches("the credentials for the API server were reloaded");
+            (renewals.count() > 1 && log.matches("configuration reloaded").count() > 1)
+                .then_some(())
+        },
+        || exporter.log(),
+    );
+    api.asked_after_cut();
+    put(&api, "two");
+    exports(&exporter, &["one", "two"]);
+    assert!(
+        !exporter.log().contains("another API server"),
+        "{}",
+        exporter.log()
+    );
+}
+
+#[test]
 fn with_ha_another_server_needs_a_restart_and_the_reason_is_named() {
     let api = Api::start(&[]);
     let directory = Directory::new("ha-server");

@@ -61,14 +61,14 @@ impl FileVersion {
 /// The device and the inode of a file; `None` if the operating system has no such numbers.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have no inodes")]
-pub(super) fn file_number(metadata: &Metadata) -> Option<(u64, u64)> {
+fn file_number(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
 
     Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-pub(super) fn file_number(_metadata: &Metadata) -> Option<(u64, u64)> {
+fn file_number(_metadata: &Metadata) -> Option<(u64, u64)> {
     None
 }
 

@@ -43,7 +43,8 @@ impl ManifestSource {
     /// Creates a source from paths of files and directories.
     ///
     /// In a directory, the files with the extensions `.yaml`, `.yml`, `.json` and `.jsonl` are read.
-    /// If links lead to the same directory below it on several paths, the directory is read once, on the first path.
+    /// If links lead to the same directory below it on several paths, the directory is read once: on its path without
+    /// links if it is below the directory of the source, otherwise on the first path.
     ///
     /// The path `-` means standard input, which is read only once. When the files are read again, the objects of
     /// standard input stay. If a file and standard input contain the same object, the object of the file is used.

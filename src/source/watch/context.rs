@@ -111,7 +111,7 @@ impl WatchContext {
         target: Target,
         feed: LoggedFeed,
     ) -> Reflector<Box<dyn WatchWriter>> {
-        let sink: Box<dyn WatchWriter> = Box::new(JoinWriter::new(source));
+        let sink: Box<dyn WatchWriter> = Box::new(JoinWriter::new(source).with_required_names());
         let mut reflector = self.unsharded_reflector(sink, target, feed, &self.metrics);
         reflector.reads_only_metadata = true;
         reflector

@@ -31,6 +31,53 @@ fn directories_with_two_links_to_the_next_one_are_read_once() {
     assert_eq!(read.expect("the reading does not end"), (0, 1));
 }
 
+/// Links may lead to a directory that is also a real directory of the source, and form a cycle.
+#[cfg(unix)]
+#[test]
+fn the_path_without_links_is_the_path_of_a_directory() {
+    use std::os::unix::fs::symlink;
+
+    let files = Files::new("real-path", &[("b.yaml", GOOD)]);
+    std::fs::create_dir_all(files.0.join("c/below")).unwrap();
+    std::fs::write(files.0.join("c/below/a.yaml"), GOOD).unwrap();
+    for (target, link) in [
+        ("c/below", "a"),
+        ("c", "b"),
+        ("..", "c/a"),
+        (".", "c/below/z"),
+    ] {
+        symlink(target, files.0.join(link)).unwrap();
+    }
+    let mut problems = Vec::new();
+    let found = super::super::paths::files(&files.0, &ReadingProgress::default(), &mut problems);
+    assert_eq!(
+        found,
+        ["b.yaml", "c/below/a.yaml"].map(|name| files.0.join(name))
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+/// With a list of the directory for each link, the search would list 50 million entries.
+#[cfg(unix)]
+#[test]
+fn a_directory_with_many_links_to_it_is_listed_once() {
+    let files = Files::new("many-links", &[]);
+    std::fs::create_dir(files.0.join("z")).unwrap();
+    for number in 0..5_000 {
+        std::fs::write(files.0.join(format!("z/f{number}")), "").unwrap();
+    }
+    for number in 0..10_000 {
+        std::os::unix::fs::symlink("z", files.0.join(format!("l{number}"))).unwrap();
+    }
+    let (root, (sender, found)) = (files.0.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let found = super::super::paths::files(&root, &ReadingProgress::default(), &mut Vec::new());
+        sender.send(found)
+    });
+    let found = found.recv_timeout(Duration::from_secs(20));
+    assert!(found.expect("the search does not end").is_empty());
+}
+
 /// A mounted ConfigMap with the item `below/a.yaml` has the link `below -> ..data/below`.
 #[cfg(unix)]
 #[test]
