@@ -231,6 +231,13 @@ where
         } else {
             None
         };
+        if let Some(status) = refused {
+            // The request is not part of the future, so that the memory of its header is free at once.
+            return Box::pin(async move {
+                guard.record_progress();
+                Ok(refusal(status, version, guard))
+            });
+        }
         let (shared, limits) = (Arc::clone(&self.shared), self.limits);
         let mut service = self.service.clone();
         request.extensions_mut().extend(self.extensions.clone());
@@ -238,10 +245,6 @@ where
         Box::pin(async move {
             if let Some(stream) = StreamHandle::current() {
                 guard.set_stream(stream);
-            }
-            if let Some(status) = refused {
-                guard.record_progress();
-                return Ok(refusal(status, version, guard));
             }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;

@@ -24,6 +24,8 @@ use crate::peer::Peer;
 use crate::streams::StreamHandle;
 use progress::{Excess, Progress, Response};
 
+pub(crate) use progress::{Activity, Answer};
+
 /// Time after the handshake during which the server does not evict a connection.
 ///
 /// The time is shorter if the task of the connection finds nothing to read (see [`FIRST_REQUEST`]). Many clients send a
@@ -54,30 +56,6 @@ pub(crate) struct ConnectionState {
     /// Wakes the task of the connection if the deadline is earlier than before, or if the task must close the
     /// connection.
     changed: Notify,
-}
-
-/// What a connection is doing. The server evicts connections in the order of these variants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Activity {
-    /// The last response is complete, and no request has arrived after it.
-    Idle,
-    /// The client has sent no request yet, or only a part of a request.
-    Silent,
-    /// The service has received a request, and has not returned a response yet.
-    Waiting,
-    /// A response has begun, or bytes of a response wait to be sent.
-    Answering,
-}
-
-/// Responses that the server can end without ending others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    /// The response of one stream. `None` stands for the whole connection.
-    pub(crate) response: Option<u64>,
-    /// The time since which nothing has happened.
-    pub(crate) since: Instant,
-    /// Whether the client has received no bytes for a second.
-    pub(crate) is_stalled: bool,
 }
 
 /// A request in progress, together with its response. Dropping this value ends the request.

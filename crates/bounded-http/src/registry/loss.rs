@@ -1,7 +1,7 @@
 //! [`Loss`]: the response that the server ends if a new response is one too many.
 //!
-//! Stalled responses end first. If no response is stalled, the peer with the most responses loses one of its own: the
-//! one without progress for the longest time. If this peer has only the new response, the server refuses the new
+//! Stalled responses end first. If no response is stalled, the peer with the most responses loses the
+//! response without progress for the longest time. If this peer has only the new response, the server refuses the new
 //! response.
 //!
 //! If several peers have the most responses, and the new response belongs to one of them, this peer loses. Otherwise, a

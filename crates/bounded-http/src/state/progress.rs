@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Activity, Answer};
 use crate::busy::seconds_of;
 use crate::close_reason::CloseReason;
 use crate::limits::Limits;
@@ -19,6 +18,30 @@ const TURN: u64 = 1 << 20;
 
 /// The time between two checks of a stream that may be stalled.
 const RECHECK: Duration = Duration::from_secs(1);
+
+/// What a connection is doing. The server evicts connections in the order of these variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Activity {
+    /// The last response is complete, and no request has arrived after it.
+    Idle,
+    /// The client has sent no request yet, or only a part of a request.
+    Silent,
+    /// The service has received a request, and has not returned a response yet.
+    Waiting,
+    /// A response has begun, or bytes of a response wait to be sent.
+    Answering,
+}
+
+/// Responses that the server can end without ending others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// The response of one stream. `None` stands for the whole connection.
+    pub(crate) response: Option<u64>,
+    /// The time since which nothing has happened.
+    pub(crate) since: Instant,
+    /// Whether the client has received no bytes for a second.
+    pub(crate) is_stalled: bool,
+}
 
 #[derive(Debug)]
 pub(super) struct Progress {
