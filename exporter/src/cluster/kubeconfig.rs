@@ -1,5 +1,6 @@
 //! Reads and merges the files of a kubeconfig. Errors do not show the content of the files.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -79,6 +80,10 @@ pub(crate) enum InvalidKubeconfig {
         part: &'static str,
         name: String,
     },
+    #[error(
+        "there are several {part} with the name `{name}`, which kubectl refuses, too; give each a different name"
+    )]
+    Repeated { part: &'static str, name: String },
     #[error(
         "the user of the current context has a {given} without a {missing}, so requests would have no credentials; add \
          the {missing}, or remove the {given}"
@@ -239,11 +244,36 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Kubeconfig, InvalidKubeco
     // named pipe replaced the file between the two reads, `read_from` would block forever.
     let read = Kubeconfig::from_yaml(text);
     let mut kubeconfig = read.map_err(|error| InvalidKubeconfig::new(error, text))?;
+    refuse_repeated_names(&kubeconfig)?;
     remove_empty_values(&mut kubeconfig);
     if let Some(directory) = path.parent() {
         resolve_paths(&mut kubeconfig, directory);
     }
     Ok(kubeconfig)
+}
+
+/// Refuses several clusters, users or contexts with the same name in one file. A user could not know which of them
+/// determines the server or the credentials.
+fn refuse_repeated_names(kubeconfig: &Kubeconfig) -> Result<(), InvalidKubeconfig> {
+    let clusters = kubeconfig.clusters.iter().map(|named| &named.name);
+    let users = kubeconfig.auth_infos.iter().map(|named| &named.name);
+    let contexts = kubeconfig.contexts.iter().map(|named| &named.name);
+    let repeated = first_repeated(clusters)
+        .map(|name| ("clusters", name))
+        .or_else(|| first_repeated(users).map(|name| ("users", name)))
+        .or_else(|| first_repeated(contexts).map(|name| ("contexts", name)));
+    match repeated {
+        None => Ok(()),
+        Some((part, name)) => Err(InvalidKubeconfig::Repeated {
+            part,
+            name: name.clone(),
+        }),
+    }
+}
+
+fn first_repeated<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut known = HashSet::new();
+    names.find(|name| !known.insert(*name))
 }
 
 /// Removes empty values. As in kubectl, an empty value counts as not set. kube would, for example, send an empty token.

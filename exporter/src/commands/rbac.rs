@@ -100,7 +100,7 @@ pub(super) fn run(
     }
     let kinds = CustomKinds::of(config(&options), &defined);
     for assumption in &kinds.assumptions {
-        writeln!(err, "warning: {assumption}")?;
+        writeln!(err, "warning: {}", visible_line(assumption.to_string()))?;
     }
     let shards = options.metrics.shard.total();
     let has_leases = options.high_availability.is_some() && options.source.pod.is_some();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube_state_metrics::StateMetrics;
 use kube_state_metrics::custom_resources::FamilyErrors;
+use tracing::Level;
 
 use super::first_reports::log_first;
 use crate::limited_threads::LimitedThreads;
@@ -21,12 +22,22 @@ pub(super) async fn report(metrics: StateMetrics, threads: Arc<LimitedThreads>) 
     log_first(&metrics, &threads, errors, key, log).await;
 }
 
-/// Whether the log shows errors with this level.
-fn is_logged(level: i32) -> bool {
-    match level {
-        ..=0 => tracing::enabled!(tracing::Level::WARN),
-        1..=2 => tracing::enabled!(tracing::Level::DEBUG),
-        3.. => tracing::enabled!(tracing::Level::TRACE),
+/// The level of the log line for an error. The configuration can set a verbosity for these errors: the minimum
+/// verbosity (`-v`) with which the exporter logs them.
+fn level_of(verbosity: i32) -> Level {
+    match verbosity {
+        ..=0 => Level::WARN,
+        1..=2 => Level::DEBUG,
+        3.. => Level::TRACE,
+    }
+}
+
+/// Whether the log shows errors with this verbosity.
+fn is_logged(verbosity: i32) -> bool {
+    match level_of(verbosity) {
+        Level::WARN => tracing::enabled!(Level::WARN),
+        Level::DEBUG => tracing::enabled!(Level::DEBUG),
+        _ => tracing::enabled!(Level::TRACE),
     }
 }
 
@@ -37,11 +48,9 @@ fn log(errors: &FamilyErrors) {
     let example = errors.examples.first().map_or("", String::as_str);
     let message = "a value cannot be read; kube_state_metrics_custom_resource_errors_total counts \
         such values";
-    // The configuration can set a level for these messages. The level is the minimum verbosity (`-v`) with which the
-    // exporter logs these messages.
-    match errors.level {
-        ..=0 => tracing::warn!(resource, family, example, "{message}"),
-        1..=2 => tracing::debug!(resource, family, example, "{message}"),
-        3.. => tracing::trace!(resource, family, example, "{message}"),
+    match level_of(errors.level) {
+        Level::WARN => tracing::warn!(resource, family, example, "{message}"),
+        Level::DEBUG => tracing::debug!(resource, family, example, "{message}"),
+        _ => tracing::trace!(resource, family, example, "{message}"),
     }
 }

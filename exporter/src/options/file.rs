@@ -11,6 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::parse;
 use super::row::{Compat, Form, Row};
 use super::table::TABLE;
 
@@ -75,6 +76,8 @@ const KEYS: &str = "a map such as `{pods: {}, nodes: {}}`";
 /// `pods=[team]`.
 const ALLOWLISTS: &str = "a map of lists such as `{pods: [team], nodes: [\"*\"]}`";
 
+const AUTH_FILTER: &str = "auth_filter";
+
 /// The keys of the options that protect the ports, and the expected values. A key without a value is an error, because
 /// the file may be cut, or a template may have had no value. Then the exporter would serve without the protection. An
 /// empty path is also an error, because it would override the flag.
@@ -84,13 +87,14 @@ const PROTECTIONS: [(&str, &str); 2] = [
         "the path of a file; to serve without TLS and passwords, remove the key",
     ),
     (
-        "auth_filter",
+        AUTH_FILTER,
         "`true` or `false`; to serve without tokens, write `false`",
     ),
 ];
 
 /// What the exporter expects in place of a key that resembles a key of [`PROTECTIONS`], for errors. With only a warning
-/// about an unknown key, the exporter would serve without the protection.
+/// about an unknown key, the exporter would serve without the protection. A misspelled `auth_filter: false` requests no
+/// protection, so it is only an unknown key.
 const SPELLING: &str = "the key with exactly this spelling";
 
 /// A single value of any YAML type, as text. The parser of the option checks the text later.
@@ -263,9 +267,15 @@ impl<'de> Visitor<'de> for FileSeed<'_> {
                 let misspelled = misspelled_protection(&key);
                 if let Some(meant) = misspelled.filter(|own| !self.left_out.contains(own)) {
                     self.current.replace(Some(meant));
-                    return Err(de::Error::invalid_value(Unexpected::Str(""), &SPELLING));
+                    let value = map.next_value::<Scalar>().ok().and_then(|value| value.0);
+                    let is_off = value.is_some_and(|text| parse::switch(&text) == Ok(false));
+                    if meant != AUTH_FILTER || !is_off {
+                        return Err(de::Error::invalid_value(Unexpected::Str(""), &SPELLING));
+                    }
+                    self.current.take();
+                } else {
+                    map.next_value::<IgnoredAny>()?;
                 }
-                map.next_value::<IgnoredAny>()?;
                 file.unknown.push(shown(key));
                 continue;
             };
@@ -515,6 +525,18 @@ mod tests {
             let problem = parse(&format!("port: 80\n{key}: true\n")).unwrap_err();
             let expected = "`auth_filter`: expected the key with exactly this spelling";
             assert!(problem.ends_with(expected), "{key}: {problem}");
+        }
+        // These values do not request the protection.
+        for value in ["false", "off", "'F'", "0"] {
+            let file = parse(&format!("auth-filter: {value}\nport: 80\n")).unwrap();
+            assert_eq!(file.unknown, ["auth-filter"], "{value}");
+        }
+        for value in ["", "~", "no thanks", "[false]", "{a: false}"] {
+            let problem = parse(&format!("auth-filter: {value}\n")).unwrap_err();
+            assert!(
+                problem.contains("exactly this spelling"),
+                "{value}: {problem}"
+            );
         }
         let both = parse("tls-config: a\nauth-filter: true\nauth_filter: true\n").unwrap_err();
         assert!(both.contains("2 problems"), "{both}");

@@ -118,6 +118,33 @@ async fn a_server_that_is_no_url_is_refused_and_not_quoted() {
 }
 
 #[tokio::test]
+async fn repeated_names_in_a_file_are_refused() {
+    let entries = [
+        ("clusters", "{name: a, cluster: {server: 'https://a'}}"),
+        ("users", "{name: a, user: {token: SECRET}}"),
+        ("contexts", "{name: a, context: {cluster: a, user: a}}"),
+    ];
+    for (part, _) in entries {
+        let lists = entries.map(|(name, entry)| match name == part {
+            true => format!("{name}: [{entry}, {entry}]\n"),
+            false => format!("{name}: [{entry}]\n"),
+        });
+        let text = format!("current-context: a\n{}", lists.concat());
+        let expected = format!("there are several {part} with the name `a`, which kubectl refuses");
+        let error = error("repeated", &[&text]).await;
+        assert!(error.contains(&expected), "{error}");
+    }
+    // In several files, the first entry with a name takes precedence, as with kubectl.
+    let text = format!(
+        "current-context: a\n{}",
+        entries
+            .map(|(name, entry)| format!("{name}: [{entry}]\n"))
+            .concat()
+    );
+    assert!(connection("repeated", &[&text, &text]).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_empty_value_counts_as_not_set() {
     let exec =
         "exec: {apiVersion: client.authentication.k8s.io/v1, command: p, interactiveMode: Never}";

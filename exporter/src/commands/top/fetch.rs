@@ -101,9 +101,12 @@ fn base(url: &str) -> &str {
 
 /// Reads a token from a file, and returns the `Authorization` header with this token.
 fn bearer_token(path: &Path) -> Result<HeaderValue, AnyError> {
+    let origin = format!("--token-file {}", config_file::shown_path(path));
     let read = config_file::read_text(path, file_limits::TOKEN);
-    let token =
-        read.map_err(|error| format!("--token-file {}: {error}", config_file::shown_path(path)))?;
+    let token = read.map_err(|error| format!("{origin}: {error}"))?;
+    if token.trim().is_empty() {
+        return Err(format!("{origin}: the file is empty; write the token to it").into());
+    }
     let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
     let mut value = value.map_err(|_| "--token-file: the token has invalid characters")?;
     value.set_sensitive(true);
