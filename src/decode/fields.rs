@@ -82,6 +82,14 @@ impl Fields {
         paths.collect()
     }
 
+    /// Whether families read only the metadata. Then an object of the kind [`PARTIAL`](super::PARTIAL) has all fields
+    /// that they read.
+    pub(super) fn are_in_metadata(&self) -> bool {
+        let Self::Some(tree) = self else { return false };
+        let mut names = tree.fields.iter().map(|(name, _)| name.as_str());
+        names.all(|name| name == "metadata" || is_header(&[name]))
+    }
+
     fn insert<'a>(&mut self, mut path: impl Iterator<Item = &'a str>) {
         let Self::Some(tree) = self else { return };
         let Some(name) = path.next() else {

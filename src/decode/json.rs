@@ -15,12 +15,13 @@ use super::reason::{DecodeReason, ONLY_METADATA, PARTIAL, Problem};
 /// Decodes an object, but only its fields in `fields`.
 pub(super) fn decode<K: DeserializeOwned>(json: &[u8], fields: &Fields) -> Result<K, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    K::deserialize(Adapter::of_object(
-        &mut deserializer,
-        Wanted::Object(fields),
-    ))
-    .and_then(|object| deserializer.end().map(|()| object))
-    .map_err(|error| problem(json, &error))
+    let wanted = match fields.are_in_metadata() {
+        true => Wanted::of(fields),
+        false => Wanted::Object(fields),
+    };
+    K::deserialize(Adapter::of_object(&mut deserializer, wanted))
+        .and_then(|object| deserializer.end().map(|()| object))
+        .map_err(|error| problem(json, &error))
 }
 
 /// Whether the error states that an object has more nested levels than `serde_json` allows. For such an object,

@@ -13,7 +13,8 @@ pub(super) fn decode<K: DeserializeOwned>(
     bytes: &[u8],
     fields: &Fields,
 ) -> Result<K, Problem> {
-    if bytes.starts_with(&PREFIX)
+    if !fields.are_in_metadata()
+        && bytes.starts_with(&PREFIX)
         && Envelope::parse(bytes).is_ok_and(|envelope| envelope.kind() == PARTIAL)
     {
         return Err(Problem::only_metadata());

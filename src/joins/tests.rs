@@ -48,6 +48,23 @@ fn the_host_may_feed_an_object_without_a_name() {
     );
 }
 
+/// The watches of a host may request only the metadata, as the watches of this crate do.
+#[test]
+fn the_host_may_feed_only_the_metadata_of_an_object_that_only_provides_labels() {
+    let metrics = builder().build().unwrap();
+    let mut namespaces = writer(&metrics, BuiltIn::Namespaces);
+    let mut partial = object("", "shop", &json!({ "team": "a" }));
+    partial["kind"] = json!("PartialObjectMetadata");
+    partial["apiVersion"] = json!("meta.k8s.io/v1");
+    let fed = namespaces.apply_json(partial.to_string().as_bytes());
+    assert!(fed.is_ok(), "{fed:?}");
+    let mut pods = writer(&metrics, BuiltIn::Pods);
+    pods.apply_json(pod("shop", "cart", "n").to_string().as_bytes())
+        .unwrap();
+    let samples = metrics.render();
+    assert!(samples.contains("team=\"a\""), "{samples}");
+}
+
 fn owned(mut object: Value, api_version: &str, kind: &str, name: &str) -> Value {
     object["metadata"]["ownerReferences"] = json!([
         { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "" },

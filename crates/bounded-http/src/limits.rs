@@ -22,10 +22,10 @@ pub struct Limits {
     /// with the first byte of the request. Default: 5 seconds.
     pub request_timeout: Option<Duration>,
     /// Maximum time from the end of a request's header to the end of its response. If other streams of an HTTP/2
-    /// connection are in time, the server resets only the late stream. Default: 60 seconds.
+    /// connection are in time, or the server has just sent bytes on the connection, it resets only the late stream. Default: 60 seconds.
     pub response_timeout: Option<Duration>,
-    /// Maximum time in which the server cannot send any byte of a response. If other streams of an HTTP/2 connection
-    /// make progress, the server resets only the stalled stream. Default: 10 seconds.
+    /// Maximum time in which the server cannot send any byte of a response. If the server can send
+    /// other bytes on an HTTP/2 connection, it resets only the stalled stream. Default: 10 seconds.
     pub progress_timeout: Option<Duration>,
     /// Maximum time between two requests on one connection. Default: 5 minutes.
     pub idle_timeout: Option<Duration>,
@@ -50,7 +50,7 @@ pub struct Limits {
     ///
     /// If several peers have the most responses, and the new response is from one of them, this peer loses. If it has
     /// no other response, the new response gets the status 503. But if the running responses of another of these peers
-    /// have recently taken longer, the other peer loses. A refusal (a response with a status 4xx and a body of at most
+    /// have recently taken more than 2 seconds longer, the other peer loses. A refusal (a response with a status 4xx and a body of at most
     /// 4 KiB) never ends another response.
     pub max_responses: usize,
 }

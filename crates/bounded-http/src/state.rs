@@ -292,11 +292,11 @@ impl ResponseGuard {
     /// Records whether bytes of the response wait to be sent.
     pub(crate) fn set_unsent(&self, unsent: bool) {
         let mut progress = self.connection.progress.lock();
-        if let Some(response) = progress.response(self.id) {
-            response.unsent = unsent;
-        }
+        let response = progress.response(self.id);
+        let was_unsent = response.is_some_and(|own| std::mem::replace(&mut own.unsent, unsent));
         drop(progress);
-        if unsent {
+        // A deadline can only begin with the first bytes that wait.
+        if unsent && !was_unsent {
             self.connection.changed.notify_one();
         }
     }

@@ -1,8 +1,8 @@
 //! [`StreamExecutor`]: runs the streams of an HTTP/2 connection as tasks, so that the server can reset a single stream.
 //!
-//! hyper polls the body of a response only while the client permits more bytes of this stream. So a body cannot end a
-//! stream whose client gives no window. Instead, the server drops the task of the stream. hyper then resets the stream
-//! and drops the bytes that wait for the window.
+//! hyper takes one piece of the body of a response, and takes no other piece until the client permits the bytes of the
+//! first one. So a body cannot end a stream whose client gives no window. Instead, the server drops the task of the
+//! stream. hyper then resets the stream and drops the bytes that wait for the window.
 
 use std::sync::Arc;
 

@@ -25,18 +25,18 @@ pub(crate) struct UnreadableSystemAuthorities {
     source: ReadError,
 }
 
-/// Checks the file in the environment variable `SSL_CERT_FILE`, and the directories in `SSL_CERT_DIR`. TLS libraries
-/// read this file without a limit on its size, and would wait forever for a named pipe. They ignore a directory that
-/// they cannot read, so the exporter would have no authorities.
+/// Checks the file in the environment variable `SSL_CERT_FILE`, or the directories in `SSL_CERT_DIR` if there is no such
+/// file. TLS libraries read this file without a limit on its size, and would wait forever for a named pipe. They ignore
+/// a directory that they cannot read. With a file, they have authorities nevertheless.
 ///
 /// # Errors
 ///
-/// The function fails if the file is missing, is not a regular file, or is too large. The function also fails if none
-/// of the directories can be listed.
+/// The function fails if the file is missing, is not a regular file, or is too large. Without a file, the function fails
+/// if none of the directories can be listed.
 pub(crate) fn check_system_authorities() -> Result<(), UnreadableSystemAuthorities> {
     let value = |variable| env::var_os(variable).filter(|value| !value.is_empty());
     if let Some(path) = value(FILE) {
-        check_file(path.into())?;
+        return check_file(path.into());
     }
     match value(DIRECTORIES) {
         Some(paths) => check_directories(&paths),
@@ -55,10 +55,12 @@ fn check_file(path: PathBuf) -> Result<(), UnreadableSystemAuthorities> {
     }
 }
 
-/// Checks that at least one of the directories can be listed. As in other programs, the others may be missing.
+/// Checks that at least one of the directories can be listed. As in other programs, the others may be missing, and an
+/// empty path is ignored.
 fn check_directories(paths: &OsStr) -> Result<(), UnreadableSystemAuthorities> {
     let mut first = None;
-    for path in env::split_paths(paths) {
+    let paths = env::split_paths(paths).filter(|path| !path.as_os_str().is_empty());
+    for path in paths {
         match std::fs::read_dir(&path) {
             Ok(_) => return Ok(()),
             Err(error) => first = first.or(Some((path, error))),
@@ -112,6 +114,8 @@ mod tests {
                 "{error}"
             );
         }
-        assert_eq!(check("/nothing/here:/"), Ok(()));
+        for right in ["/nothing/here:/", ":", ":/"] {
+            assert_eq!(check(right), Ok(()), "{right}");
+        }
     }
 }

@@ -65,7 +65,7 @@ fn without_variables(text: &str) -> String {
             !name.is_empty()
                 && name
                     .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         match part.split_once(')').filter(|(name, _)| is_name(name)) {
             Some((_, rest)) => replaced.extend(["x", rest]),
