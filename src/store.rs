@@ -51,6 +51,7 @@ pub use cache::{CacheStore, StoredObject};
 pub(crate) use column::Column;
 #[cfg(feature = "watch")]
 pub(crate) use column::MAX_ROWS as PAGE_ROWS;
+pub use column::replaced_bytes;
 #[cfg(feature = "watch")]
 pub(crate) use feeder_rows::FeederRows;
 pub(crate) use join_writer::JoinWriter;

@@ -11,6 +11,7 @@ use crate::election::Leadership;
 use crate::instance::Instance;
 use crate::limited_threads::LimitedThreads;
 use crate::logging::LogLevel;
+use crate::running_scrapes::RunningScrapes;
 use crate::server::CurrentProtection;
 use crate::shared_work::SharedWork;
 use crate::telemetry::Telemetry;
@@ -35,6 +36,7 @@ pub(crate) struct AppState {
     pub(crate) landing_pages: LimitedThreads,
     /// Limits how many requests have the data of a landing page at the same time. The other requests wait.
     pub(crate) landing_data: Semaphore,
+    pub(crate) running_scrapes: RunningScrapes,
 }
 
 /// The ports on which the servers listen.
@@ -72,6 +74,7 @@ impl AppState {
             own_metrics: SharedWork::new(OWN_METRICS),
             landing_pages: LimitedThreads::new(LANDING_PAGES),
             landing_data: Semaphore::new(LANDING_PAGES),
+            running_scrapes: RunningScrapes::default(),
         }
     }
 

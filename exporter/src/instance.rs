@@ -120,7 +120,7 @@ impl Instance {
             watched_manifests::start(&metrics, source_options.manifests).await?
         };
         let compressed_scrape = Arc::<Notify>::default();
-        // The tasks below work once a second. Each further thread needs memory of its own, so they share one.
+        // The tasks below work once a second. Each further thread needs further memory, so they share one.
         let thread = Arc::new(LimitedThreads::new(1));
         Ok(Self {
             _maintenance: [
@@ -252,6 +252,12 @@ impl Instance {
         let mut families = self.source.gather();
         families.extend(self.ready.collect());
         families
+    }
+
+    /// The memory of the stores, in bytes.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let stores = self.metrics.stores().into_iter();
+        stores.map(|store| store.stats().memory_bytes).sum()
     }
 
     /// The size of the exposition, such as `1,234 series of 120 objects`.

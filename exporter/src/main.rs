@@ -31,6 +31,7 @@ mod redaction;
 mod reload;
 mod report;
 mod routes;
+mod running_scrapes;
 mod server;
 mod server_url;
 mod shared_work;

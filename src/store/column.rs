@@ -3,7 +3,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::FixedState;
 
@@ -19,7 +19,10 @@ mod builder;
 pub(crate) const MAX_ROWS: usize = 255;
 
 /// The cells of all rows of a page for one family, or for one set of base labels.
-#[derive(Clone, Debug)]
+///
+/// A store clones a column to change it while a snapshot shares it. From then on, only snapshots hold the cloned column
+/// (see [`replaced_bytes`]).
+#[derive(Debug)]
 pub(crate) struct Column {
     /// A number that changes whenever the column changes. No other column in the process has this number.
     version: u64,
@@ -40,7 +43,12 @@ pub(crate) struct Column {
     /// The total number of lines of the cells of all rows. If several rows have the same cell, this cell counts several
     /// times.
     lines: u64,
+    /// The number of bytes by which this column increases [`REPLACED`].
+    replaced: AtomicUsize,
 }
+
+/// The memory of all columns in the process that only snapshots hold, in bytes.
+static REPLACED: AtomicUsize = AtomicUsize::new(0);
 
 /// For each row, the index of its cell in `entries`.
 #[derive(Clone, Debug)]
@@ -48,6 +56,20 @@ enum Index {
     /// All rows have the same entry.
     Uniform(u8),
     Each(Vec<u8>),
+}
+
+/// Returns how much memory the snapshots in the process hold that the stores do not need any more, in bytes.
+///
+/// A response in progress holds the rows as they were when the response began. If the rows change during a slow
+/// response, they are in memory twice. The result does not include rows that were deleted with their whole page, and
+/// rows that a list has replaced.
+///
+/// ```
+/// assert_eq!(kube_state_metrics::store::replaced_bytes(), 0, "no response is in progress");
+/// ```
+#[must_use]
+pub fn replaced_bytes() -> usize {
+    REPLACED.load(Ordering::Relaxed)
 }
 
 /// Computes the hashes of cells, with a random key. The search for a cell compares the text of all cells with the same
@@ -77,6 +99,7 @@ impl Column {
             unused: 0,
             bytes: 0,
             lines: 0,
+            replaced: AtomicUsize::new(0),
         }
     }
 
@@ -401,6 +424,36 @@ impl Entry {
     }
 }
 
+impl Clone for Column {
+    fn clone(&self) -> Self {
+        let bytes = self.heap_bytes();
+        if self
+            .replaced
+            .compare_exchange(0, bytes, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            REPLACED.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Self {
+            version: self.version,
+            text: self.text.clone(),
+            entries: self.entries.clone(),
+            index: self.index.clone(),
+            coded: self.coded,
+            unused: self.unused,
+            bytes: self.bytes,
+            lines: self.lines,
+            replaced: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        REPLACED.fetch_sub(*self.replaced.get_mut(), Ordering::Relaxed);
+    }
+}
+
 #[allow(
     clippy::cast_possible_truncation,
     reason = "half a hash is enough to distinguish cells"
@@ -438,6 +491,20 @@ mod tests {
         }
         assert_eq!(column.text, b"even\nodd\n");
         assert_eq!((column.bytes(), column.lines()), (50 * 5 + 50 * 4, 100));
+    }
+
+    #[test]
+    fn the_memory_of_a_replaced_column_counts_once() {
+        let mut column = Column::new(0);
+        for row in 0..100 {
+            column.insert(row, row, format!("line {row}\n").as_bytes());
+        }
+        let replaced = |column: &Column| column.replaced.load(Ordering::Relaxed);
+        assert_eq!(replaced(&column), 0);
+        let copy = [column.clone(), column.clone()];
+        assert_eq!(replaced(&column), column.heap_bytes());
+        assert!(replaced_bytes() >= column.heap_bytes());
+        assert!(copy.iter().all(|own| replaced(own) == 0));
     }
 
     #[test]

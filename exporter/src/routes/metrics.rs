@@ -19,6 +19,7 @@ use prometheus::{Histogram, IntCounter};
 use super::query::Query;
 use crate::app_state::AppState;
 use crate::election::Leadership;
+use crate::instance::Instance;
 use crate::redaction::HIDDEN;
 use crate::telemetry::{self, Scrape, Telemetry};
 
@@ -61,6 +62,15 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
         Some(leadership) => leadership.decide().await,
         None => true,
     };
+    if app.running_scrapes.holds_much() {
+        let present = app
+            .instance()
+            .on_blocking_thread(Instance::stored_bytes)
+            .await;
+        if app.running_scrapes.end_oldest(present) {
+            app.telemetry.servers.ended_for_memory();
+        }
+    }
     let mut service = app.instance().metrics.service();
     if let Some(leadership) = app.leadership.clone() {
         service = service
@@ -84,7 +94,7 @@ pub(super) async fn objects(State(app): State<Arc<AppState>>, request: Request) 
     let scrape = scrape.filter(|_| request.method == Method::GET);
     response.map(|body| {
         Body::new(Measured {
-            body,
+            body: app.running_scrapes.add(body),
             started,
             histogram,
             scrape,

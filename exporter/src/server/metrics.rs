@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bounded_http::{CloseReason, Observer};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
@@ -34,6 +35,23 @@ pub(super) struct ServerObserver {
     refused: IntCounter,
     floods: Throttle,
     failures: Throttle,
+}
+
+// === impl ServerMetrics ===
+
+impl ServerMetrics {
+    /// Counts a response with the metrics of objects that ended because such responses held too much memory.
+    pub(crate) fn ended_for_memory(&self) {
+        static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+        self.cut.with_label_values(&["metrics", "memory"]).inc();
+        if !IS_LOGGED.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "metrics: ended the oldest scrape, because slow scrapes hold more memory of objects that have changed \
+                 since they began than the present objects need; check which clients read slowly; \
+                 kube_state_metrics_http_connections_cut_total with the reason `memory` counts such scrapes"
+            );
+        }
+    }
 }
 
 // === impl ServerObserver ===

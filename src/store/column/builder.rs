@@ -1,5 +1,7 @@
 //! [`ColumnBuilder`]: builds a column from the cells of all its rows.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::{Column, Entry, Index, MAX_ROWS, count_lines, hash_of, next_version, number_of};
 use crate::family::referenced_labels::REFERENCE_MARK;
 
@@ -114,6 +116,7 @@ impl ColumnBuilder {
             unused: 0,
             bytes,
             lines,
+            replaced: AtomicUsize::new(0),
         }
     }
 }
