@@ -4,6 +4,7 @@ pub(crate) mod coverage;
 mod exceeded_limits;
 mod first_reports;
 mod gzip_cache;
+mod manifest_readings;
 mod problems;
 mod server_version;
 mod source;
@@ -161,6 +162,12 @@ impl Instance {
     /// If the instance reads manifests, waits until it has read all manifests once.
     pub(crate) async fn loaded(&self) {
         self.source.loaded().await;
+    }
+
+    /// If the instance reads manifests, reads them again, and waits until a reading has found all objects: no objects of
+    /// an earlier reading stay.
+    pub(crate) async fn read_completely(&self) {
+        self.source.read_completely().await;
     }
 
     /// Waits until each resource is synced or forbidden. There is no timeout, even if requests for a resource fail for

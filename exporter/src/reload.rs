@@ -5,4 +5,4 @@ mod handover;
 pub(crate) mod web_config;
 
 pub(crate) use configuration::{Configuration, ConfigurationError};
-pub(crate) use handover::{Patience, wait_for_coverage};
+pub(crate) use handover::{Patience, wait_for_coverage, wait_for_manifests};

@@ -11,7 +11,8 @@
 //!   documents than at the previous reading, or if its last document is broken and it has fewer documents than before.
 //!   The feed still updates the objects of other files, and the objects in the valid documents of this file.
 //! * A file has become empty, or a directory has lost all its files. If the file or the directory is still empty at the
-//!   next reading, that reading removes the objects.
+//!   next reading, that reading removes the objects. With [`ManifestFeed::hold_changes`], the objects stay until the
+//!   file or the directory has been empty for the longest time of a change.
 //! * A path of the [`ManifestSource`] does not exist any more. The objects of the path stay until the path exists
 //!   again.
 //! * The target of a symbolic link does not exist. The objects below the link stay until the link is repaired or

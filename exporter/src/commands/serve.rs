@@ -22,7 +22,9 @@ use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::instance::Instance;
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, DebugAccess, Flags, LogOptions, ServerOptions};
-use crate::reload::{Configuration, ConfigurationError, Patience, wait_for_coverage, web_config};
+use crate::reload::{
+    Configuration, ConfigurationError, Patience, wait_for_coverage, wait_for_manifests, web_config,
+};
 use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
 use crate::telemetry::{Changed, Telemetry};
@@ -411,6 +413,7 @@ impl Program {
             // unless the old instance cannot reach its API server.
             let patience = Patience::new(is_other_server, options.source.readiness_deadline);
             let pending = self.app.telemetry.refusals.pending();
+            wait_for_manifests(&old, &instance, &pending).await;
             wait_for_coverage(&old, &instance, patience, &pending).await;
             instance.take_over(&old);
             Arc::new(instance)

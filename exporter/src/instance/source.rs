@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube_state_metrics::source::Source;
@@ -15,6 +16,7 @@ use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 
 use super::coverage::Coverage;
+use super::manifest_readings::ManifestReadings;
 use super::problems::{not_ready, problems, silent_watches};
 use super::server_version::ServerVersion;
 use super::status::{InstanceStatus, ResourceStatus};
@@ -55,6 +57,8 @@ pub(super) struct SourceParts {
     pub(super) is_loaded: watch::Receiver<bool>,
     /// The manifest that is being read; `None` if the source is not manifests.
     pub(super) reading: Option<ReadingProgress>,
+    /// The readings of the manifests; `None` if the source is not manifests.
+    pub(super) readings: Option<Arc<ManifestReadings>>,
 }
 
 /// The reason why a source cannot start.
@@ -133,6 +137,13 @@ impl RunningSource {
         let mut is_loaded = self.parts.is_loaded.clone();
         // An error means that the source has stopped.
         let _ = is_loaded.wait_for(|is_loaded| *is_loaded).await;
+    }
+
+    /// If the source is manifests, reads them again, and waits until a reading has found all objects.
+    pub(super) async fn read_completely(&self) {
+        if let Some(readings) = &self.parts.readings {
+            readings.read_completely().await;
+        }
     }
 
     /// Whether the source meets the readiness policy.

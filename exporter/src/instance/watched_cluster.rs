@@ -57,6 +57,7 @@ pub(super) async fn start(
         server_version: Some(server_version),
         is_loaded: watch::channel(true).1,
         reading: None,
+        readings: None,
     };
     RunningSource::start_on_thread(watch.build()?, parts)
 }

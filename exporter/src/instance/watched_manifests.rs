@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::mem::discriminant;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube_state_metrics::StateMetrics;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
+use super::manifest_readings::ManifestReadings;
 use super::source::{RunningSource, SLOW, STDIN, SourceError, SourceParts, slow_file};
 use crate::file_watcher::{FileWatcher, ReloadPace};
 use crate::humanize::counted;
@@ -67,6 +69,7 @@ pub(super) async fn start(
     let (loaded, is_loaded) = watch::channel(false);
     let feed = ManifestSource::new(paths.clone()).open(metrics);
     let feed = feed.hold_changes(UNCHANGED_FOR, LONGEST_CHANGE);
+    let readings = Arc::new(ManifestReadings::new());
     let parts = SourceParts {
         description: "manifests".to_owned(),
         registry,
@@ -74,10 +77,11 @@ pub(super) async fn start(
         server_version: None,
         is_loaded,
         reading: Some(feed.progress()),
+        readings: Some(Arc::clone(&readings)),
     };
     let source = HostSource::new(
         feed.health(),
-        read_and_follow(paths, feed, recorder, loaded),
+        read_and_follow(paths, feed, recorder, loaded, readings),
     );
     Ok(RunningSource::start(source, parts))
 }
@@ -99,16 +103,22 @@ fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
 }
 
 /// Reads the manifests with [`tokio::task::spawn_blocking`].
-async fn load(mut feed: ManifestFeed) -> Result<(ManifestFeed, LoadReport), JoinError> {
+async fn load(
+    mut feed: ManifestFeed,
+    readings: &ManifestReadings,
+) -> Result<(ManifestFeed, LoadReport), JoinError> {
     let progress = feed.progress();
+    readings.begin();
     let reading = tokio::task::spawn_blocking(move || {
         let report = feed.reload();
         (feed, report)
     });
-    tokio::select! {
-        read = reading => read,
+    let read = tokio::select! {
+        read = reading => read?,
         never = warn_of_slow_files(&progress) => match never {},
-    }
+    };
+    readings.end(read.1.kept > 0);
+    Ok(read)
 }
 
 /// Logs each file that takes long to read. The function cannot stop such a read, because a file system that does not
@@ -140,6 +150,7 @@ async fn read_and_follow(
     feed: ManifestFeed,
     mut recorder: ReadingRecorder,
     loaded: watch::Sender<bool>,
+    readings: Arc<ManifestReadings>,
 ) {
     // The file watcher starts before the manifests are read for the first time, so that it finds every later change.
     // The start of the watcher runs on a separate thread, because the watcher reads the metadata of all files.
@@ -158,13 +169,13 @@ async fn read_and_follow(
     };
     let mut pace = ReloadPace::new();
     let start = Instant::now();
-    let Ok((feed, report)) = load(feed).await else {
+    let Ok((feed, report)) = load(feed, &readings).await else {
         return;
     };
     record_pace(&mut pace, start, report.paths_changed);
     recorder.record(&report);
     loaded.send_replace(true);
-    reload_on_change(file_watcher, pace, feed, recorder, &report).await;
+    reload_on_change(file_watcher, pace, feed, recorder, &report, &readings).await;
 }
 
 /// Starts the pause after a reading. `is_soon` states whether the next reading begins soon, because files have changed
@@ -183,6 +194,7 @@ async fn reload_on_change(
     mut feed: ManifestFeed,
     mut recorder: ReadingRecorder,
     first: &LoadReport,
+    readings: &ManifestReadings,
 ) {
     let (mut is_partial, mut paths_changed) = (first.is_partial, first.paths_changed);
     let mut is_changing = false;
@@ -191,13 +203,14 @@ async fn reload_on_change(
         let retry = if paths_changed { Duration::ZERO } else { RETRY };
         tokio::select! {
             () = file_watcher.changed() => {}
+            () = readings.requested() => {}
             () = tokio::time::sleep(retry), if is_partial => {}
             () = tokio::time::sleep(UNCHANGED_FOR), if is_changing => {}
         }
         pace.wait().await;
         let start = Instant::now();
         let report;
-        (feed, report) = match load(feed).await {
+        (feed, report) = match load(feed, readings).await {
             Ok(loaded) => loaded,
             // The read has panicked, or the runtime is shutting down.
             Err(_) => return,

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::instance::Instance;
 use crate::instance::coverage::{ResourceScope, UncoveredScope};
@@ -16,6 +16,8 @@ use crate::telemetry::PendingChange;
 const GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// If the wait is longer than this time, the exporter logs a warning.
 const WARN_AFTER: Duration = Duration::from_secs(30);
+/// If the wait for manifests is longer than this time, `/readyz` and the log show the reason.
+const SHOW_AFTER: Duration = Duration::from_secs(5);
 /// The interval between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The time of [`Patience::WhileFollowed`] if `--readiness-deadline` is disabled: the default of this option.
@@ -116,6 +118,25 @@ pub(crate) async fn wait_for_coverage(
     }
 }
 
+/// Waits until `old` and then `new` have read all their manifests completely. In the meantime, `old` has objects that
+/// `new` does not have: those of a file that is incomplete at the moment. If the wait is long, `pending` shows the reason.
+pub(crate) async fn wait_for_manifests(old: &Instance, new: &Instance, pending: &PendingChange) {
+    let mut read = pin!(async {
+        old.read_completely().await;
+        new.read_completely().await;
+    });
+    if timeout(SHOW_AFTER, &mut read).await.is_ok() {
+        return;
+    }
+    let lost = "manifests that cannot be read completely at the moment, or that still change";
+    pending.waits_for(lost.to_owned());
+    tracing::warn!(
+        "the changed configuration is not used yet, because metrics would be missing for {lost}; the previous \
+         configuration stays in use until the manifests are complete"
+    );
+    read.await;
+}
+
 /// Waits until the list of each scope is complete, or the API server refuses to list the scope. After [`GRACE_PERIOD`],
 /// waits only for the scopes that `lost` returns. Without this wait, their metrics would be missing after the
 /// replacement. Calls `show` after each check of these scopes. If the wait is long, calls `warn` once.
@@ -161,7 +182,7 @@ mod tests {
     use std::cell::Cell;
     use std::future::pending;
 
-    use tokio::time::{advance, sleep, timeout};
+    use tokio::time::{advance, sleep};
 
     use super::*;
 

@@ -29,9 +29,9 @@ use super::report::ManifestProblem;
 #[derive(Debug, Default)]
 pub(super) struct FileStates {
     files: BTreeMap<PathBuf, FileState>,
-    /// The paths of the source that have lost all their files. The first reading that found no files there kept the
-    /// objects of the earlier files.
-    emptied: BTreeSet<PathBuf>,
+    /// The paths of the source that have lost all their files, and when a reading first found no files there. Some
+    /// readings kept the objects of the earlier files.
+    emptied: BTreeMap<PathBuf, Instant>,
     /// The number of readings in a row that ended with unsettled paths.
     unsettled: u32,
     /// For how long the objects of a changed file stay; `None` if the new content is used at once.
@@ -48,8 +48,8 @@ const MAX_UNSETTLED: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 struct FileState {
     content: Content,
-    /// Whether the file was empty at the last reading, which therefore kept the earlier objects of the file.
-    is_emptied: bool,
+    /// When a reading first found the file empty, if the last reading therefore kept the earlier objects of the file.
+    emptied: Option<Instant>,
     /// The number of readings in a row that have not found the file while paths were unsettled.
     missed: u32,
     /// The version whose text the sink has received last; `None` if it is not known.
@@ -173,6 +173,14 @@ impl FileStates {
         own.reading
     }
 
+    /// Whether a file or directory that a reading found empty at the time `since` is certainly empty. Without
+    /// [`HoldTimes`], the host decides when the next reading begins, so the next reading decides. With them, changes of
+    /// other files may cause readings at any time.
+    fn stays_empty(&self, since: Instant, now: Instant) -> bool {
+        self.hold
+            .is_none_or(|hold| now.duration_since(since) >= hold.at_most)
+    }
+
     /// Returns the files of the previous reading at and below a path.
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a PathBuf, FileState)> {
         let from = (Bound::Included(path), Bound::Unbounded);
@@ -247,14 +255,15 @@ impl Progress<'_> {
     /// The directory may be a mount point whose file system is not mounted at the moment.
     fn was_just_emptied(&mut self, root: &Path) -> bool {
         let before = self.before;
-        if before.emptied.contains(root) {
-            self.reading.states.emptied.insert(root.to_owned());
+        let since = before.emptied.get(root).copied();
+        if since.is_none() && before.below(root).next().is_none() {
             return false;
         }
-        if before.below(root).next().is_none() {
+        let emptied = &mut self.reading.states.emptied;
+        emptied.insert(root.to_owned(), since.unwrap_or(self.now));
+        if since.is_some_and(|since| before.stays_empty(since, self.now)) {
             return false;
         }
-        self.reading.states.emptied.insert(root.to_owned());
         self.keep_below(root);
         self.emptied(root);
         true
@@ -266,18 +275,18 @@ impl Progress<'_> {
         let is_empty = content.objects + content.broken == 0;
         let new = FileState {
             content,
-            is_emptied: false,
+            emptied: None,
             missed: 0,
             version,
             pending: None,
         };
         let state = match before {
-            Some(before) if is_empty && !before.is_emptied && before.content.objects > 0 => {
+            Some(before) if is_empty && self.keeps_emptied(&before) => {
                 self.sink.keep(&file);
                 self.emptied(&file);
                 FileState {
                     content: before.content,
-                    is_emptied: true,
+                    emptied: before.emptied.or(Some(self.now)),
                     ..new
                 }
             }
@@ -368,6 +377,12 @@ impl Progress<'_> {
             }
         }
         kept
+    }
+
+    /// Whether the objects of a file that is empty now stay.
+    fn keeps_emptied(&self, before: &FileState) -> bool {
+        let is_over = |since| self.before.stays_empty(since, self.now);
+        before.content.objects > 0 && !before.emptied.is_some_and(is_over)
     }
 
     fn emptied(&mut self, path: &Path) {

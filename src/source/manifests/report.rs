@@ -131,9 +131,10 @@ pub enum ManifestProblem {
         count: usize,
     },
     /// A file has become empty, or a directory has lost all its files. The previous objects stay until the next
-    /// reading.
+    /// reading; with [`ManifestFeed::hold_changes`](super::ManifestFeed::hold_changes), until it has been empty for the
+    /// time `at_most`.
     #[error(
-        "{}: it has become empty; its objects stay, and the next reading removes them if it is still empty",
+        "{}: it has become empty; its objects stay, and a later reading removes them if it is still empty",
         path.display()
     )]
     Emptied {

@@ -156,6 +156,41 @@ fn a_file_that_ends_in_a_broken_document_keeps_its_objects_if_it_becomes_shorter
     assert_eq!(samples(&metrics), [info("a")]);
 }
 
+/// Changes of other files cause readings. So a number of readings is no time.
+#[test]
+fn with_held_changes_the_objects_of_an_emptied_file_or_directory_stay_for_a_time() {
+    let hour = Duration::from_secs(3600);
+    for (at_most, stays) in [(hour, true), (Duration::ZERO, false)] {
+        let files = Files::new("emptied-for", &[("a/a.yaml", GOOD), ("b.yaml", "# b\n")]);
+        let metrics = metrics();
+        let paths = [files.0.join("a"), files.0.join("b.yaml")];
+        let feed = ManifestSource::new(paths).open(&metrics);
+        let mut feed = feed.hold_changes(Duration::ZERO, at_most);
+        feed.reload();
+        std::fs::remove_file(files.0.join("a/a.yaml")).unwrap();
+        let rest = if stays {
+            vec![info("good")]
+        } else {
+            Vec::new()
+        };
+        for reading in 0..4 {
+            feed.reload();
+            if reading > 0 {
+                assert_eq!(samples(&metrics), rest, "{at_most:?}, reading {reading}");
+            }
+        }
+        std::fs::write(files.0.join("a/a.yaml"), GOOD).unwrap();
+        feed.reload();
+        std::fs::write(files.0.join("a/a.yaml"), "").unwrap();
+        for reading in 0..4 {
+            feed.reload();
+            if reading > 1 {
+                assert_eq!(samples(&metrics), rest, "{at_most:?}, reading {reading}");
+            }
+        }
+    }
+}
+
 #[test]
 fn an_emptied_file_or_directory_keeps_its_objects_for_one_more_reading() {
     let named = |name| GOOD.replace("good", name);
@@ -171,7 +206,7 @@ fn an_emptied_file_or_directory_keeps_its_objects_for_one_more_reading() {
     assert_eq!(
         problems(&report, &files),
         [
-            "dir/a.yaml: it has become empty; its objects stay, and the next reading removes them if it is still empty"
+            "dir/a.yaml: it has become empty; its objects stay, and a later reading removes them if it is still empty"
         ]
     );
     assert_eq!(samples(&metrics), ["b", "good"].map(info));
