@@ -45,8 +45,8 @@ const STREAMS: u32 = 8;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// Maximum size in bytes of the body of a refusal (see [`is_refusal`]).
-const REFUSAL: u64 = 4096;
+/// Maximum size in bytes of the body of a small response (see [`is_small`]).
+const SMALL: u64 = 4096;
 
 /// Time after which the server refuses further requests on an outdated connection.
 ///
@@ -234,7 +234,7 @@ where
         if let Some(status) = refused {
             // The request is not part of the future, so that the memory of its header is free at once.
             return Box::pin(async move {
-                guard.record_progress();
+                guard.begin_small();
                 Ok(refusal(status, version, guard))
             });
         }
@@ -248,8 +248,8 @@ where
             }
             poll_fn(|cx| service.poll_ready(cx)).await?;
             let response = service.call(request).await?;
-            if is_refusal(&response) {
-                guard.record_progress();
+            if is_small(&response) {
+                guard.begin_small();
             } else if let Err(TooManyResponses) = shared.registry.begin_response(&guard, &limits) {
                 return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, version, guard));
             }
@@ -265,11 +265,12 @@ fn fields(headers: &HeaderMap) -> usize {
     headers.len() - cookies.saturating_sub(1)
 }
 
-/// Returns `true` if a response refuses the request and is small enough for the kernel's send buffer. A refusal does
-/// not evict another connection, so that clients with refused requests cannot evict the connections of other clients.
-fn is_refusal<B: Body>(response: &Response<B>) -> bool {
+/// Returns `true` if a response is so small that it needs little memory while the server sends it, for example the
+/// response to a probe, or an error. Such a response neither counts as a response in progress nor ends another one. So
+/// clients that may only send such requests cannot end the responses of other clients, and probes always get a response.
+fn is_small<B: Body>(response: &Response<B>) -> bool {
     let size = response.body().size_hint().upper();
-    response.status().is_client_error() && size.is_some_and(|size| size <= REFUSAL)
+    size.is_some_and(|size| size <= SMALL)
 }
 
 /// Returns an empty response to a request that the server does not pass to the service. On an HTTP/1 connection, this

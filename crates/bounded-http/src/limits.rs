@@ -50,8 +50,8 @@ pub struct Limits {
     ///
     /// If several peers have the most responses, and the new response is from one of them, this peer loses. If it has
     /// no other response, the new response gets the status 503. But if the running responses of another of these peers
-    /// have recently taken more than 2 seconds longer, the other peer loses. A refusal (a response with a status 4xx and a body of at most
-    /// 4 KiB) never ends another response.
+    /// have recently taken more than 2 seconds longer, the other peer loses. A response with a body of at most 4 KiB does not count, and
+    /// never ends another response.
     pub max_responses: usize,
 }
 

@@ -189,9 +189,20 @@ impl Registry {
         if self.busy.get() <= room {
             return Ok(());
         }
+        let own = response.connection().peer.group();
         match Loss::choose(open.all.values(), response, &self.busy) {
-            Loss::Connection(connection) => connection.close(CloseReason::Evicted),
-            Loss::Stream(connection, id) => connection.reset(id, CloseReason::Evicted),
+            Loss::Connection(connection) => {
+                if connection.peer.group() == own {
+                    connection.record_use(None);
+                }
+                connection.close(CloseReason::Evicted);
+            }
+            Loss::Stream(connection, id) => {
+                if connection.peer.group() == own {
+                    connection.record_use(Some(id));
+                }
+                connection.reset(id, CloseReason::Evicted);
+            }
             Loss::Newest => {
                 response.refuse();
                 return Err(TooManyResponses);

@@ -247,10 +247,22 @@ impl ConnectionState {
         changed
     }
 
-    /// Records the use of a response that has ended. A response that the server ended to make room does not count, so
-    /// that its peer is not at a disadvantage the next time.
+    /// Records the use of a response, or of all responses of the connection, that a newer response of the same peer is
+    /// about to end. Otherwise, a peer could hold a place all the time with responses that it ends itself.
+    pub(crate) fn record_use(&self, response: Option<u64>) {
+        let progress = self.progress.lock();
+        let ended = progress
+            .begun()
+            .filter(|own| response.is_none_or(|id| own.id == id));
+        for begun in ended.filter_map(|own| own.begun) {
+            self.busy.record_end(self.peer.group(), begun);
+        }
+    }
+
+    /// Records the use of a response that has ended. A small response does not count. A response that the server ended
+    /// to make room does not count, so that its peer is not at a disadvantage the next time.
     fn record_end(&self, response: &Response, counts: bool) {
-        if let Some(begun) = response.begun.filter(|_| counts) {
+        if let Some(begun) = response.begun.filter(|_| counts && !response.is_small) {
             self.busy.record_end(self.peer.group(), begun);
         }
     }
@@ -278,6 +290,16 @@ impl ResponseGuard {
         if let Some(response) = progress.response(self.id) {
             response.stream = Some(stream);
         }
+    }
+
+    /// Records that a response begins whose body is so small that it does not count as a response in progress.
+    pub(crate) fn begin_small(&self) {
+        let mut progress = self.connection.progress.lock();
+        if let Some(response) = progress.response(self.id) {
+            response.is_small = true;
+        }
+        drop(progress);
+        self.record_progress();
     }
 
     /// Records that the response begins, or that its next bytes are ready to be sent or are sent.

@@ -421,7 +421,7 @@ async fn a_flood_of_one_peer_does_not_end_the_responses_of_another() {
 }
 
 #[tokio::test]
-async fn a_refusal_does_not_end_the_response_of_another_client() {
+async fn a_small_response_does_not_end_the_response_of_another_client() {
     let (sender, mut begun) = mpsc::unbounded_channel();
     let body = axum::body::Bytes::from(vec![b'x'; 16 << 20]);
     let mut limits = Limits::default();
@@ -437,7 +437,8 @@ async fn a_refusal_does_not_end_the_response_of_another_client() {
         .route(
             "/refused",
             get(|| async { (StatusCode::UNAUTHORIZED, "no") }),
-        );
+        )
+        .route("/small", get(|| async { "ok" }));
     let running = start(limits, Handshake::Succeeds, router).await;
     let mut served = connect(&running.server).await;
     served.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
@@ -446,6 +447,8 @@ async fn a_refusal_does_not_end_the_response_of_another_client() {
         let status = status(&running.server, &format!("GET {request}\r\n\r\n")).await;
         assert!(status.contains(" 40"), "{status}");
     }
+    let small = status(&running.server, "GET /small HTTP/1.0\r\n\r\n").await;
+    assert!(small.contains(" 200"), "{small}");
     let mut response = Vec::new();
     served.read_to_end(&mut response).await.unwrap();
     assert!(response.len() > 16 << 20);

@@ -238,6 +238,42 @@ fn a_manifest_that_is_written_in_place_never_shows_fewer_objects() {
 }
 
 #[test]
+fn a_reload_keeps_the_objects_of_manifests_that_are_incomplete() {
+    let (directory, manifests) = (Directory::new("options"), Directory::new("incomplete"));
+    let maps = |count: u32| -> String {
+        let maps = (0..count).map(|number| config_map("x", &format!("map{number}")));
+        maps.collect()
+    };
+    let options = directory.write("options.yaml", "resources: {configmaps: {}}\n");
+    manifests.write("a.yaml", &maps(3));
+    let exporter = Exporter::serving(&["--manifests", manifests.str(), "--config", &options]);
+    let shown = || {
+        exporter
+            .metrics("")
+            .matches("\nkube_configmap_info{")
+            .count()
+    };
+    assert_eq!(shown(), 3);
+    // The last document is not complete.
+    manifests.write("a.yaml", "apiVersion: v1\nkind: Conf");
+    directory.write(
+        "options.yaml",
+        "resources: {configmaps: {}, namespaces: {}}\n",
+    );
+    let waits =
+        "the changed configuration is not used yet, because metrics would be missing for manifests";
+    eventually("the reload waits", || {
+        assert_eq!(shown(), 3);
+        exporter.log().contains(waits).then_some(())
+    });
+    let ready = exporter.get("/readyz?verbose").text();
+    assert!(ready.contains("cannot be read completely"), "{ready}");
+    manifests.write("a.yaml", &maps(4));
+    exporter.tells("configuration reloaded");
+    eventually("all objects show", || (shown() == 4).then_some(()));
+}
+
+#[test]
 fn changes_without_a_pause_cause_at_most_one_reload_in_a_second() {
     let directory = Directory::new("busy");
     let options = directory.write("options.yaml", "resources: {configmaps: {}}\n");

@@ -393,3 +393,32 @@ async fn a_peer_that_held_the_only_place_loses_it_to_another_peer() {
     drop(running);
     assert!(registry.begin_response(&request, &limits).is_ok());
 }
+
+/// A peer holds all places, because each of its new streams ends an older one.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_replaces_its_own_responses_loses_a_place_to_another_peer() {
+    let (registry, mut limits) = registry();
+    limits.max_responses = 1;
+    let flood = registry.add(FLOOD, &limits).unwrap();
+    let scraper = registry.add(OTHER, &limits).unwrap();
+    let mut streams = Vec::new();
+    let mut flood_on = || {
+        let stream = flood.begin_request(true);
+        stream.set_stream(StreamHandle::default());
+        let begun = registry.begin_response(&stream, &limits).is_ok();
+        streams.push(stream);
+        begun
+    };
+    for _ in 0..20 {
+        assert!(flood_on());
+        tokio::time::advance(Duration::from_millis(400)).await;
+    }
+    let scrape = scraper.begin_request(false);
+    assert!(registry.begin_response(&scrape, &limits).is_ok());
+    for _ in 0..20 {
+        assert!(!flood_on());
+        tokio::time::advance(Duration::from_millis(400)).await;
+        scrape.record_progress();
+        assert!(registry.is_open(&scraper));
+    }
+}

@@ -78,6 +78,8 @@ pub(super) struct Response {
     pub(super) since: Instant,
     /// The time at which the service returned the header of the response.
     pub(super) begun: Option<Instant>,
+    /// Whether the body is so small that the response does not count as a response in progress.
+    pub(super) is_small: bool,
     /// The last time at which bytes of this response were sent, or were passed to the connection.
     last_progress: Instant,
     /// The value of [`Progress::sent`] at that time.
@@ -134,6 +136,7 @@ impl Progress {
             id,
             since: now,
             begun: None,
+            is_small: false,
             last_progress: now,
             sent: self.sent,
             unsent: false,
@@ -171,7 +174,7 @@ impl Progress {
         Some(response)
     }
 
-    /// The number of responses that have begun. If all responses are complete but some bytes are not sent yet, the
+    /// The number of responses that have begun and are not small. If all responses are complete but some bytes are not sent yet, the
     /// function returns 1.
     pub(super) fn answering(&self) -> usize {
         if self.close.is_some() {
@@ -180,8 +183,10 @@ impl Progress {
         self.begun().count().max(usize::from(self.blocked))
     }
 
-    fn begun(&self) -> impl Iterator<Item = &Response> {
-        (self.responses.iter()).filter(|response| response.begun.is_some())
+    /// The responses that have begun and are not small.
+    pub(super) fn begun(&self) -> impl Iterator<Item = &Response> {
+        let counts = |response: &&Response| response.begun.is_some() && !response.is_small;
+        self.responses.iter().filter(counts)
     }
 
     /// The use of all responses that have begun (see [`BusyCount::usage`](crate::busy::BusyCount::usage)).
