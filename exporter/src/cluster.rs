@@ -1,6 +1,7 @@
 //! The connection to the API server.
 
 mod access;
+mod authority_bundle;
 mod bounded;
 mod connector;
 mod identity;
@@ -8,6 +9,7 @@ mod informational;
 mod kubeconfig;
 mod own_secrets;
 mod plugin;
+mod problem_log;
 mod proxy;
 mod renewal;
 mod server_in_use;

@@ -92,6 +92,7 @@ pub use builder::WatchBuilder;
 pub use client::{configure_for_watching, user_agent};
 pub use cluster_watch::ClusterWatch;
 pub use errors::{WatchError, WatchProblem};
+pub use failure::failure_of_request;
 pub use handle::WatchHandle;
 pub use record::{Record, RecordExt};
 pub use timeouts::WatchTimeouts;

@@ -18,6 +18,11 @@ pub enum IdentityError {
     /// The file has no certificate.
     #[error("no certificate found; a PEM certificate is required")]
     NoCertificate,
+    /// The first certificate is not an X.509 certificate.
+    #[error(
+        "the certificate cannot be parsed; it must be an X.509 certificate in PEM, so write the complete certificate"
+    )]
+    Unparsable,
     /// The key is not PEM.
     #[error("the key cannot be read: {0}; it must be an unencrypted PEM key")]
     Key(PemError),
@@ -48,7 +53,7 @@ pub enum IdentityError {
 ///
 /// # Errors
 ///
-/// Returns an error if the chain or the key is not PEM, or if the key cannot sign or belongs to another certificate.
+/// Returns an error if the chain or the key is not PEM, if the first certificate cannot be parsed, or if the key cannot sign or belongs to another certificate.
 pub fn certified_key(
     chain: &[u8],
     key: &[u8],
@@ -56,9 +61,8 @@ pub fn certified_key(
 ) -> Result<CertifiedKey, IdentityError> {
     let chain = certificates_of_pem(chain).map_err(IdentityError::Certificate)?;
     let first = chain.first().ok_or(IdentityError::NoCertificate)?;
-    let certificate = Certificate::parse(first);
-    let subject = certificate.as_ref().map(Certificate::subject);
-    let subject = subject.unwrap_or_else(|| "that cannot be parsed".to_owned());
+    let certificate = Certificate::parse(first).ok_or(IdentityError::Unparsable)?;
+    let subject = certificate.subject();
     let key = PrivateKeyDer::from_pem_slice(key);
     let key = key.map_err(|error| IdentityError::Key(error.into()))?;
     let key = provider.key_provider.load_private_key(key);
@@ -66,7 +70,7 @@ pub fn certified_key(
         subject: subject.clone(),
         problem: error.to_string(),
     })?;
-    let wanted = certificate.and_then(|own| own.public_key());
+    let wanted = certificate.public_key();
     let differs = wanted.zip(key.public_key()).is_some_and(|(a, b)| a != b);
     match differs {
         true => Err(IdentityError::KeyMismatch { subject }),

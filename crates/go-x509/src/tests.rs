@@ -352,9 +352,7 @@ fn a_key_belongs_to_its_certificate_in_every_version() {
     let leaf = root.issue(params("leaf", Is::Leaf, YEARS));
     let pem = |der: &CertificateDer<'_>| {
         let parsed = x509_cert::Certificate::from_der(der).unwrap();
-        // rcgen can encode only its own certificates as PEM, so the test encodes this certificate itself.
-        let encoded = base64(&parsed.to_der().unwrap());
-        format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n")
+        pem_of(&parsed.to_der().unwrap())
     };
     let key = leaf.key.serialize_pem();
     for der in [&leaf.der, &leaf.as_version_1(&root)] {
@@ -374,6 +372,10 @@ fn a_key_belongs_to_its_certificate_in_every_version() {
     };
     refuses(&says("", &key), &["no certificate found"]);
     refuses(
+        &says(&pem_of(&[0x30, 3, 2, 1, 1]), &key),
+        &["the certificate cannot be parsed; it must be an X.509 certificate"],
+    );
+    refuses(
         &says(&pem(&leaf.der), ""),
         &["the key cannot be read", "unencrypted PEM"],
     );
@@ -389,6 +391,12 @@ fn certificates_that_cannot_be_parsed_are_ignored_beside_others() {
     assert_eq!(ignored, 1);
     let error = Authorities::new(&[junk]).unwrap_err().to_string();
     refuses(&error, &["no certificate can be parsed"]);
+}
+
+/// Encodes a certificate as PEM. rcgen can encode only its own certificates.
+fn pem_of(der: &[u8]) -> String {
+    let encoded = base64(der);
+    format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n")
 }
 
 fn base64(bytes: &[u8]) -> String {

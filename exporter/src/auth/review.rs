@@ -19,7 +19,7 @@ use crate::pace::Pace;
 
 /// The maximum size of an answer in bytes. The code adds the size of the request to this number, because the API server
 /// repeats the request in its answer.
-pub(super) const LARGEST_ANSWER: usize = 64 << 10;
+pub(super) const LARGEST_ANSWER: usize = 1 << 20;
 /// The time between a failed connection and the second attempt. There is no third attempt.
 const PAUSE: Duration = Duration::from_millis(300);
 

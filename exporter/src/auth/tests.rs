@@ -56,7 +56,17 @@ fn filter() -> (AuthFilter, Arc<AtomicUsize>) {
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let status = if is_review {
                 count.fetch_add(1, Ordering::Relaxed);
-                json!({ "authenticated": body["spec"]["token"] == "right", "user": { "username": "u" } })
+                let token = body["spec"]["token"].as_str();
+                let number = if token == Some("of-many-groups") {
+                    4_000
+                } else {
+                    0
+                };
+                let groups: Vec<_> = (0..number)
+                    .map(|number| format!("group-{number:0>40}"))
+                    .collect();
+                let is_known = matches!(token, Some("right" | "of-many-groups"));
+                json!({ "authenticated": is_known, "user": { "username": "u", "groups": groups } })
             } else {
                 json!({ "allowed": true })
             };
@@ -77,6 +87,12 @@ async fn check(filter: &AuthFilter, token: &str) -> Result<(), Refusal> {
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
     let path = Uri::from_static("/metrics");
     filter.check(None, &Method::GET, &path, &headers).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_of_thousands_of_groups_is_accepted() {
+    let (filter, _) = filter();
+    assert_eq!(check(&filter, "of-many-groups").await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigE
 use kube_state_metrics::source::watch::configure_for_watching;
 use secrecy::ExposeSecret;
 
+use super::authority_bundle::AuthorityBundle;
 use super::identity::ServerIdentity;
 use super::kubeconfig::{self, InvalidKubeconfig, current_cluster};
 use super::plugin::PluginError;
@@ -99,6 +100,11 @@ pub(super) struct Connection {
     /// The name of the configured file of certificate authorities if the file is empty; otherwise `None`. If the file
     /// is empty, the exporter trusts the authorities of the system.
     pub(super) empty_authority: Option<String>,
+    /// A warning about certificates among the certificate authorities that cannot be used; `None` if there are none.
+    pub(super) broken_authorities: Option<String>,
+    /// The problem of the last certificate authority if it has no end; otherwise `None`. A program may be writing the
+    /// file.
+    pub(super) cut_authority: Option<String>,
 }
 
 /// The directory of a pod's credentials. The kubelet replaces the credentials about once an hour.
@@ -164,15 +170,18 @@ impl Access {
         let (mut proxy, mut named) = (None, None);
         let mut authority = "the certificate authorities of the system".to_owned();
         let has_content;
+        let bundle;
         let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
             ([], Some(apiserver)) => {
-                has_content = false;
+                (has_content, bundle) = (false, None);
                 Config::new(server_url::with_scheme(apiserver.clone(), false))
             }
             ([], None) => {
                 authority = format!("{SERVICE_ACCOUNT}/ca.crt");
                 let content = config_file::read(Path::new(&authority), file_limits::CERTIFICATES);
-                has_content = content.is_ok_and(|content| !content.is_empty());
+                let content = content.unwrap_or_default();
+                has_content = !content.is_empty();
+                bundle = Some(AuthorityBundle::parse(&content));
                 let mut config = Config::incluster().map_err(ClusterError::NotInCluster)?;
                 let url = server_url::parse(&config.cluster_url.to_string());
                 config.cluster_url = url.map_err(ClusterError::PodServer)?;
@@ -208,6 +217,7 @@ impl Access {
                 let data = current_cluster(&kubeconfig)
                     .and_then(|cluster| cluster.certificate_authority_data.as_deref());
                 has_content = data.is_some_and(|data| !data.is_empty());
+                bundle = kubeconfig::take_authorities(&mut kubeconfig);
                 let options = KubeConfigOptions::default();
                 let config = Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -246,6 +256,11 @@ impl Access {
                 return Err(ClusterError::ProviderAuthority { file, key });
             }
         }
+        let (mut broken, mut cut) = (None, None);
+        if let Some(bundle) = bundle {
+            (broken, cut) = (bundle.broken(), bundle.cut());
+            config.root_cert = Some(bundle.certificates);
+        }
         let is_https = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
         let withholds_credentials = !is_https && forget_credentials(&mut config.auth_info);
         // Like other Kubernetes clients, the exporter accepts an empty file of authorities. The exporter watches the
@@ -255,13 +270,23 @@ impl Access {
         if trusts_system && has_content {
             // The file has content, but no certificate. Without this error, the exporter would trust the authorities of
             // the system instead.
+            let broken = broken.map(|broken| format!("; broken certificates: {broken}"));
+            let broken = broken.unwrap_or_default();
             return Err(ClusterError::Authority(format!(
-                "{authority}: no certificate found; a PEM certificate is required"
+                "{authority}: no certificate found; a PEM certificate is required{broken}"
             )));
         }
         let empty_authority = trusts_system.then(|| match self.kubeconfig.is_empty() {
             true => authority.clone(),
             false => self.kubeconfig_name(),
+        });
+        let broken_authorities = broken.map(|broken| {
+            format!(
+                "{authority}: certificates that are not trusted: {broken}; repair or remove them"
+            )
+        });
+        let cut_authority = cut.map(|cut| {
+            format!("{authority}: the file is not complete: certificate {cut}; write the rest of the file")
         });
         let user = &mut config.auth_info;
         let token_file = user.token_file.clone();
@@ -301,6 +326,8 @@ impl Access {
             authority,
             withholds_credentials,
             empty_authority,
+            broken_authorities,
+            cut_authority,
         })
     }
 }

@@ -9,9 +9,8 @@ use std::path::Path;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use http::Uri;
 use kube::config::{Cluster, Kubeconfig};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
+use super::authority_bundle::AuthorityBundle;
 use super::kubeconfig;
 
 /// The settings that determine which API server requests reach.
@@ -150,8 +149,8 @@ impl fmt::Display for ServerChange {
 /// kubeconfig when it creates the client, so here the data counts as empty.
 fn certificates(data: &str) -> BTreeSet<Vec<u8>> {
     let pem = BASE64_STANDARD.decode(data).unwrap_or_default();
-    let certificates = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
-    certificates.map(|own| own.to_vec()).collect()
+    let bundle = AuthorityBundle::parse(&pem);
+    bundle.certificates.into_iter().collect()
 }
 
 /// Returns a URL without its password, because a new password for the same proxy is a renewal of credentials.

@@ -9,6 +9,7 @@ use http::Uri;
 use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 use secrecy::ExposeSecret;
 
+use super::authority_bundle::AuthorityBundle;
 use crate::file_limits;
 use crate::server_url::{self, InvalidServerUrl};
 
@@ -382,6 +383,19 @@ pub(super) fn inline_authority(kubeconfig: &mut Kubeconfig) -> Result<(), Unread
         }
         Err(source) => Err(UnreadableAuthority { path, source }),
     }
+}
+
+/// Parses the certificate authorities of the current context; `None` if the context has none, or if they are not Base64.
+/// [`inline_authority`] must have copied them into the kubeconfig. If a certificate is broken, the function replaces the
+/// authorities with the other certificates, because kube would refuse the kubeconfig.
+pub(super) fn take_authorities(kubeconfig: &mut Kubeconfig) -> Option<AuthorityBundle> {
+    let cluster = current_cluster_mut(kubeconfig)?;
+    let data = cluster.certificate_authority_data.as_mut()?;
+    let bundle = AuthorityBundle::parse(&BASE64_STANDARD.decode(&*data).ok()?);
+    if bundle.broken().is_some() {
+        *data = BASE64_STANDARD.encode(bundle.to_pem());
+    }
+    Some(bundle)
 }
 
 fn current_cluster_mut(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {

@@ -7,7 +7,8 @@
 //!
 //! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
 //! - An interactive plugin inherits standard input and standard error.
-//! - If a plugin prints a certificate with its key, and also a token, the certificate takes precedence.
+//!
+//! Unlike kube, and like client-go, the exporter uses both the token and the certificate of a plugin.
 
 mod process;
 
@@ -38,6 +39,9 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 /// Maximum length of a plugin's text in an error message, in characters. The text is the plugin's standard error or its
 /// install hint.
 const SHOWN: usize = 1 << 10;
+/// The hint for a command that seems to contain arguments.
+const HIDDEN_ARGUMENTS: &str = "the command contains spaces, and the text after the first space is hidden; write \
+                                arguments to `args`";
 /// A part of a secret is hidden if it has at least this number of bytes. Common words are shorter.
 const PART: usize = 16;
 
@@ -46,15 +50,16 @@ const PART: usize = 16;
 pub(super) struct Printed {
     pub(super) credentials: Credentials,
     pub(super) expires: Option<Timestamp>,
-    /// The token and the key of the certificate, even if the exporter does not use them.
+    /// The token and the key of the certificate, even if the key has no certificate.
     secrets: Vec<SecretString>,
 }
 
+/// The credentials of a plugin: a token, a certificate, or both.
 #[derive(Debug)]
-pub(super) enum Credentials {
-    Token(SecretString),
+pub(super) struct Credentials {
+    pub(super) token: Option<SecretString>,
     /// A certificate and its key as PEM.
-    Certificate(String, SecretString),
+    pub(super) certificate: Option<(String, SecretString)>,
 }
 
 /// The reason why a plugin provides no credentials. The messages contain no part of the standard output of the plugin,
@@ -142,7 +147,26 @@ pub(super) fn in_use(user: &AuthInfo) -> Option<&ExecConfig> {
 /// The name of a plugin, for messages.
 pub(super) fn name(plugin: &ExecConfig) -> String {
     let command = plugin.command.as_deref().unwrap_or_default();
-    config_file::shown_path(Path::new(command)).into_owned()
+    let shown = program_of(command).unwrap_or(command);
+    config_file::shown_path(Path::new(shown)).into_owned()
+}
+
+/// The first word of a command if the command seems to contain arguments, which may be secrets. Otherwise `None`: the
+/// command has no whitespace, or names a program with whitespace in its path.
+fn program_of(command: &str) -> Option<&str> {
+    let word = command.split_whitespace().next()?;
+    (word != command && !is_file(Path::new(command))).then_some(word)
+}
+
+/// Whether a command is a file. As in the operating system, a command without a separator is searched in `PATH`.
+fn is_file(command: &Path) -> bool {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let has_directory = command.components().count() > 1;
+    let mut paths = std::env::split_paths(&directories).map(|directory| directory.join(command));
+    match has_directory {
+        true => command.is_file(),
+        false => paths.any(|path| path.is_file()),
+    }
 }
 
 /// Waits until no other plugin is running, and runs a plugin. If the future is dropped, the plugin is killed.
@@ -169,9 +193,12 @@ async fn run_within(
     let process = Process::start(command).map_err(|source| PluginError::Start {
         name: name.clone(),
         source,
-        hint: match &plugin.install_hint {
-            Some(hint) => format!("; {}", shortened(hint)),
-            None => String::new(),
+        hint: {
+            let command = plugin.command.as_deref().unwrap_or_default();
+            let hidden = program_of(command).map(|_| HIDDEN_ARGUMENTS.to_owned());
+            let hint = plugin.install_hint.as_deref().map(shortened);
+            let hints = hidden.into_iter().chain(hint);
+            hints.map(|hint| format!("; {hint}")).collect()
         },
     })?;
     let output = tokio::time::timeout(timeout, process.output(OUTPUT_LIMIT)).await;
@@ -325,14 +352,16 @@ impl Printed {
         let secrets = key.iter().chain(&token).cloned();
         let secrets = secrets.map(SecretString::from).collect();
         let pair = given(status.client_certificate_data).zip(key);
-        let credentials = match (pair, token) {
-            (Some((certificate, key)), _) => Credentials::Certificate(certificate, key.into()),
+        let credentials = match (&pair, &token) {
             // An HTTP header cannot contain this token.
-            (None, Some(token)) if http::HeaderValue::from_str(&token).is_err() => {
+            (_, Some(token)) if http::HeaderValue::from_str(token).is_err() => {
                 return Err(PluginError::InvalidToken(name));
             }
-            (None, Some(token)) => Credentials::Token(token.into()),
             (None, None) => return Err(PluginError::Empty(name)),
+            _ => Credentials {
+                token: token.map(SecretString::from),
+                certificate: pair.map(|(certificate, key)| (certificate, key.into())),
+            },
         };
         Ok(Self {
             credentials,
@@ -364,17 +393,17 @@ mod tests {
     async fn a_plugin_gets_its_environment_and_prints_json_or_yaml() {
         let json = r#"printf '{"status":{"token":"%s %s"}}' "$NAME" "$(echo "$KUBERNETES_EXEC_INFO" | tr -d '"')""#;
         let printed = run(&plugin(json)).await.unwrap();
-        let Credentials::Token(token) = printed.credentials else {
-            panic!("no token");
-        };
+        assert!(printed.credentials.certificate.is_none());
         assert_eq!(
-            token.expose_secret(),
+            printed.credentials.token.unwrap().expose_secret(),
             "n {apiVersion:client.authentication.k8s.io/v1,kind:ExecCredential,spec:{interactive:false}}"
         );
         let yaml = "printf 'status:\\n  token: t\\n  clientCertificateData: c\\n  clientKeyData: k\\n  \
                     expirationTimestamp: 2030-01-01T00:00:00Z\\n'";
         let printed = run(&plugin(yaml)).await.unwrap();
-        assert!(matches!(printed.credentials, Credentials::Certificate(..)));
+        let (certificate, key) = printed.credentials.certificate.unwrap();
+        assert_eq!((&*certificate, key.expose_secret()), ("c", "k"));
+        assert_eq!(printed.credentials.token.unwrap().expose_secret(), "t");
         assert_eq!(printed.expires.unwrap().to_string(), "2030-01-01T00:00:00Z");
     }
 
@@ -537,10 +566,7 @@ mod tests {
         let script = "echo '{\"status\":{\"token\":\"t\"}}'; sleep 20 & exit 0";
         let start = std::time::Instant::now();
         let printed = run_within(&plugin(script), Duration::from_secs(60), &[]).await;
-        assert!(matches!(
-            printed.unwrap().credentials,
-            Credentials::Token(_)
-        ));
+        assert!(printed.unwrap().credentials.token.is_some());
         assert!(start.elapsed() < Duration::from_secs(15));
     }
 
@@ -552,6 +578,29 @@ mod tests {
         for wrong in ["", "soon", "2030-13-01T00:00:00Z", "9999-99-99T00:00:00Z"] {
             assert_eq!(expiry(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_the_program_of_a_command_with_arguments_is_shown() {
+        let directory = std::env::temp_dir().join(format!("plugin name {}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let program = directory.join("log in");
+        std::fs::write(&program, "").unwrap();
+        let shown = |command: &str| {
+            let command = Some(command.to_owned());
+            name(&ExecConfig {
+                command,
+                ..plugin("")
+            })
+        };
+        assert_eq!(shown("get-token"), "get-token");
+        assert_eq!(shown("sh -c secret"), "sh");
+        assert_eq!(shown("./get-token\t--secret s"), "./get-token");
+        assert_eq!(shown(" "), " ");
+        let program = program.to_str().unwrap();
+        assert_eq!(shown(program), program);
+        assert!(!shown(&format!("{program} secret")).contains("secret"));
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

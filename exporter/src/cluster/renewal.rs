@@ -21,6 +21,7 @@ use tower::service_fn;
 use super::access::{Access, ClusterError, Connection};
 use super::identity::{ServerChange, ServerIdentity};
 use super::plugin;
+use super::problem_log::ProblemLog;
 use super::server_in_use::ServerInUse;
 use super::transport::connect;
 use crate::file_watcher::FileWatcher;
@@ -50,7 +51,12 @@ struct Renewal {
     /// Whether the configured file of certificate authorities is empty. The exporter then trusts the authorities of the
     /// system.
     trusts_system: bool,
+    /// The last warning about broken certificates among the certificate authorities.
+    broken_authorities: Option<String>,
+    /// Whether the last certificate authority had no end when the client in use was created.
+    has_cut_authority: bool,
     schedule: Schedule,
+    problem_log: ProblemLog,
 }
 
 /// The client in use, and the problem of the last attempt to renew its credentials.
@@ -112,6 +118,11 @@ pub(super) async fn client(
         );
     }
     let trusts_system = connection.empty_authority.is_some();
+    let broken_authorities = connection.broken_authorities.clone();
+    if let Some(warning) = &broken_authorities {
+        tracing::warn!("{warning}");
+    }
+    let has_cut_authority = connection.cut_authority.is_some();
     let plugin = plugin::in_use(&config.auth_info).map(plugin::name);
     let has_plugin = plugin.is_some();
     let mut connecting: Connecting = Box::pin(connect(connection));
@@ -143,7 +154,10 @@ pub(super) async fn client(
         file_watcher,
         has_plugin,
         trusts_system,
+        broken_authorities,
+        has_cut_authority,
         schedule: Schedule::default(),
+        problem_log: ProblemLog::default(),
     };
     let first = connecting.map(|(_, connecting)| connecting);
     tokio::spawn(renewal.run(first, refusals));
@@ -283,6 +297,12 @@ impl Renewal {
                                to trust the authorities of the system";
                 Err(ClusterError::Authority(format!("{file}: {problem}")))
             }
+            // A program may be writing the file of the authorities. The other certificates alone could end the
+            // connections to the server.
+            Ok(Connection {
+                cut_authority: Some(problem),
+                ..
+            }) if !self.has_cut_authority => Err(ClusterError::Authority(problem)),
             Ok(connection) => match self.server.follow(&connection.identity) {
                 Some(change) => Err(other_server(change, &self.server, &connection.identity)),
                 None => self.follow(connection).await,
@@ -300,6 +320,14 @@ impl Renewal {
         }
         self.has_warned = is_unverified;
         self.trusts_system = connection.empty_authority.is_some();
+        self.has_cut_authority = connection.cut_authority.is_some();
+        if connection.broken_authorities != self.broken_authorities {
+            self.broken_authorities
+                .clone_from(&connection.broken_authorities);
+            if let Some(warning) = &self.broken_authorities {
+                tracing::warn!("{warning}");
+            }
+        }
         self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
         connect(connection).await
     }
@@ -307,11 +335,11 @@ impl Renewal {
     /// Records the result of an attempt. After a success, the new client replaces the current client. After a failure,
     /// the current client stays in use.
     fn finish(&mut self, client: Result<Client, ClusterError>) {
-        let failed_before = self.schedule.has_failed;
         self.schedule.record(client.is_ok());
         let is_first = self.current.borrow().client.is_none();
         match client {
             Ok(client) => {
+                self.problem_log.reset();
                 self.current.send_replace(Current::of(client));
                 tracing::info!("the credentials for the API server were reloaded");
             }
@@ -319,7 +347,7 @@ impl Renewal {
                 let problem = error.to_string();
                 self.current
                     .send_modify(|current| current.problem = Some(problem.clone()));
-                if failed_before {
+                if !self.problem_log.is_new(&problem) {
                     return;
                 }
                 let until = if is_first {
@@ -483,7 +511,10 @@ mod tests {
             current,
             has_plugin: true,
             trusts_system: false,
+            broken_authorities: None,
+            has_cut_authority: false,
             schedule: Schedule::default(),
+            problem_log: ProblemLog::default(),
         };
         let expiry = |current: &Current| {
             let client = current.client.as_ref().unwrap();

@@ -95,12 +95,8 @@ pub(super) fn client_config(
                 .iter()
                 .map(|der| CertificateDer::from(&**der))
                 .collect();
-            let (authorities, ignored) = Authorities::new(&roots).map_err(|error| wrong(&error))?;
-            if ignored > 0 {
-                tracing::warn!(
-                    "{authority}: certificates that cannot be parsed: {ignored}; they are ignored, so repair or remove them"
-                );
-            }
+            // `Access` has already removed certificates that cannot be parsed.
+            let (authorities, _) = Authorities::new(&roots).map_err(|error| wrong(&error))?;
             Arc::new(ServerVerifier::new(authorities, &provider, authority))
         }
         None => {

@@ -66,16 +66,20 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
     // The plugin has already run. If `exec` stayed set, kube would run the plugin again.
     config.auth_info.exec = None;
     let expires = printed.as_ref().and_then(|printed| printed.expires);
-    let identity = match printed.map(|printed| printed.credentials) {
-        Some(Credentials::Certificate(certificate, key)) => Some(Identity {
+    let credentials = printed.map(|printed| printed.credentials);
+    let (token, certificate) = match credentials {
+        Some(Credentials { token, certificate }) => (token, certificate),
+        None => (None, None),
+    };
+    if token.is_some() {
+        config.auth_info.token = token;
+    }
+    let identity = match certificate {
+        Some((certificate, key)) => Some(Identity {
             origin: "the certificate of the credential plugin".to_owned(),
             certificate: certificate.into_bytes(),
             key: key.expose_secret().as_bytes().to_vec(),
         }),
-        Some(Credentials::Token(token)) => {
-            config.auth_info.token = Some(token);
-            Identity::of_user(&config.auth_info)?
-        }
         None => Identity::of_user(&config.auth_info)?,
     };
     if config.auth_info.auth_provider.is_some() {

@@ -7,8 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use kube_state_metrics::custom_resources::{Config, KnownKind};
 use kube_state_metrics::registry::BuildError;
+use kube_state_metrics::source::health::FailureReason;
 use kube_state_metrics::source::manifests::ManifestSource;
+use kube_state_metrics::source::watch::failure_of_request;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use super::output::write;
@@ -54,8 +57,14 @@ pub(super) enum RbacError {
     Build(#[from] BuildError),
     #[error("--check needs an API server: {0}")]
     Cluster(#[from] ClusterError),
-    #[error("--check: the API server does not answer; check its URL and the credentials: {0}")]
-    Review(#[from] kube::Error),
+    #[error("--check: {reason}: {message}{cure}")]
+    Review {
+        reason: FailureReason,
+        message: String,
+        cure: &'static str,
+    },
+    #[error("--check was interrupted by a signal")]
+    Interrupted,
     #[error(
         "--check: the API server does not answer all requests within {PATIENCE:?}; run the command again when the \
          API server has less load"
@@ -96,7 +105,20 @@ pub(super) fn run(
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        return runtime.block_on(check(args, &options, defined, out));
+        let checked = runtime.block_on(async {
+            let (mut terminate, mut interrupt) = (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            );
+            tokio::select! {
+                checked = check(args, &options, defined, out) => checked,
+                _ = terminate.recv() => Err(RbacError::Interrupted),
+                _ = interrupt.recv() => Err(RbacError::Interrupted),
+            }
+        });
+        // The end of the program stops the task of the client, and this task would kill the plugin.
+        cluster::kill_running_plugin();
+        return checked;
     }
     let kinds = CustomKinds::of(config(&options), &defined);
     for assumption in &kinds.assumptions {
@@ -185,6 +207,35 @@ fn service_account(text: &str) -> Result<(String, String), String> {
             Ok((namespace.to_owned(), name.to_owned()))
         }
         _ => Err("is not NAMESPACE/NAME, such as monitoring/kube-state-metrics".to_owned()),
+    }
+}
+
+// === impl RbacError ===
+
+impl From<kube::Error> for RbacError {
+    /// Converts the error of a request. The reason and the message are the same as in the log of the exporter.
+    fn from(error: kube::Error) -> Self {
+        let (reason, message) = failure_of_request(&error);
+        let cure = match reason {
+            FailureReason::Unauthorized => "; check the credentials",
+            FailureReason::Forbidden => {
+                "; an administrator can allow the user to create selfsubjectaccessreviews and to read the API groups \
+                 (ClusterRoles system:basic-user and system:discovery)"
+            }
+            FailureReason::Throttled | FailureReason::ServerError => {
+                "; run the command again when the API server has less load"
+            }
+            // Messages about certificates already name the cure.
+            FailureReason::Unreachable if message.contains("; ") => "",
+            _ => {
+                "; check the URL of the API server, and the proxies between this program and the API server"
+            }
+        };
+        Self::Review {
+            reason,
+            message,
+            cure,
+        }
     }
 }
 

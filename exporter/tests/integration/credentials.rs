@@ -26,7 +26,7 @@ pub fn accepts(api: &Api, what: &str, right: impl Fn(&Asked) -> bool) {
 }
 
 /// Waits until the resource pods is synced.
-fn is_synced(exporter: &Exporter) {
+pub fn is_synced(exporter: &Exporter) {
     let synced = "kube_state_metrics_synced{resource=\"*v1.Pod\"}";
     eventually("pods are synced", || {
         (exporter.own(synced) == Some(1.0)).then_some(())
@@ -92,6 +92,19 @@ pub fn plugin(directory: &Directory) -> Value {
         "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
         "command": "sh", "args": ["-c", script], "env": [{ "name": "SECRET", "value": "whisper" }]
     })
+}
+
+/// Runs an exporter whose credential plugin has another value of the setting `key`. Returns the error of the exporter.
+pub fn startup_error(key: &str, value: Value) -> String {
+    let api = Api::start_secure();
+    let directory = Directory::new("plugin");
+    let mut exec = plugin(&directory);
+    exec[key] = value;
+    let user = json!({ "exec": exec });
+    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
+    let output = run(&["--kubeconfig", &kubeconfig], "");
+    assert!(!output.status.success());
+    output.stderr
 }
 
 pub fn answer(status: Value) -> String {
@@ -317,7 +330,7 @@ fn a_plugin_is_asked_again_before_its_token_expires() {
 }
 
 /// Whether a process is running. A process that was killed but is still a zombie is not running.
-fn is_running(pid: &str) -> bool {
+pub fn is_running(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
@@ -400,15 +413,8 @@ fn a_plugin_is_asked_again_before_its_certificate_expires() {
 
 #[test]
 fn a_plugin_that_fails_at_the_start_is_told_without_secrets() {
-    let api = Api::start_secure();
-    let directory = Directory::new("plugin");
-    let mut exec = plugin(&directory);
-    exec["args"] = json!(["-c", "echo confidential; echo no luck >&2; exit 3"]);
-    let user = json!({ "exec": exec });
-    let kubeconfig = directory.write("config", &api.kubeconfig_with(json!({}), user));
-    let output = run(&["--kubeconfig", &kubeconfig], "");
-    assert!(!output.status.success());
-    let error = &output.stderr;
+    let script = "echo confidential; echo no luck >&2; exit 3";
+    let error = startup_error("args", json!(["-c", script]));
     assert!(
         error.contains("the credential plugin `sh` failed with exit status: 3: no luck"),
         "{error}"

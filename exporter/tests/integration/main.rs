@@ -21,6 +21,7 @@ mod client;
 mod cluster;
 mod compare;
 mod continuity;
+mod credential_faults;
 mod credentials;
 mod custom;
 mod dashboards;

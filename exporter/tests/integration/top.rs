@@ -202,6 +202,23 @@ fn an_error_of_a_server_neither_shows_the_token_nor_controls_the_terminal() {
     });
     let error = run(&["top", &address, "--token-file", &file], "").stderr;
     server.join().unwrap();
-    let shown = "401 Unauthorized: \\u{1b}[2J\\u{9b}31m[hidden], [hidden]\n";
+    let shown = "401 Unauthorized: \\u{1b}[2J\\u{9b}31m[hidden], [hidden]; check the token in --token-file\n";
     assert!(error.ends_with(shown), "{error}");
+}
+
+#[test]
+fn a_refused_request_without_a_token_names_the_flag_for_the_token() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        let response = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 12\r\n\r\nUnauthorized";
+        stream.write_all(response.as_bytes()).unwrap();
+    });
+    let error = run(&["top", &address], "").stderr;
+    server.join().unwrap();
+    let shown =
+        "401 Unauthorized: Unauthorized; if the exporter has --auth-filter, give --token-file FILE";
+    assert!(error.contains(shown), "{error}");
 }

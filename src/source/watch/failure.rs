@@ -235,6 +235,27 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Returns why a single request failed: the reason and the message that [`ClusterWatch`](super::ClusterWatch) reports for
+/// such an error.
+///
+/// ```
+/// use kube_state_metrics::source::health::FailureReason;
+/// use kube_state_metrics::source::watch::failure_of_request;
+///
+/// let error = kube::Error::Service("connection refused".into());
+/// let (reason, message) = failure_of_request(&error);
+/// assert_eq!(reason, FailureReason::Unreachable);
+/// assert_eq!(message, "connection refused");
+/// ```
+#[must_use]
+pub fn failure_of_request(error: &kube::Error) -> (FailureReason, String) {
+    let failure = match error {
+        kube::Error::Api(status) => Failure::of_status(&Status::from(&**status)),
+        error => Failure::of_client(error),
+    };
+    (failure.reason, failure.message)
+}
+
 /// Returns the cause of an error, if the cause is the credentials.
 fn credentials(error: &kube::Error) -> Option<&AuthError> {
     match error {
@@ -258,6 +279,8 @@ fn no_credentials(error: &AuthError) -> String {
         AuthError::AuthExecParse(_) => {
             "the output of the credential plugin is not an ExecCredential".to_owned()
         }
+        // The prefix of kube names a credential plugin, but hosts also use this error for other credentials.
+        AuthError::AuthExec(problem) => problem.clone(),
         error => chain(error),
     }
 }

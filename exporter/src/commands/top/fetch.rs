@@ -70,7 +70,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
         let response = send(url, &format!("{base}{PATH}"), token.as_ref(), tls.as_ref()).await;
         let (status, body) = response.map_err(hide)?;
         if status != StatusCode::NOT_FOUND {
-            return accepted(url, status, body, &secrets).map(Fetched::Report);
+            return accepted(url, status, body, token.is_some(), &secrets).map(Fetched::Report);
         }
         let metrics = format!("{base}/metrics");
         let response = send(url, &metrics, token.as_ref(), tls.as_ref()).await;
@@ -80,7 +80,7 @@ pub(super) fn get(url: &str, access: Access<'_>) -> Result<Fetched, AnyError> {
                 "{url}: there is neither /debug/cardinality nor /metrics; give the address of the telemetry port (8081)"
             ));
         }
-        accepted(url, status, body, &secrets).map(Fetched::Metrics)
+        accepted(url, status, body, token.is_some(), &secrets).map(Fetched::Metrics)
     };
     let fetched = runtime.block_on(async { tokio::time::timeout(TIMEOUT, fetched).await });
     let fetched = fetched.map_err(|_| format!("{url}: no response within {TIMEOUT:?}"))?;
@@ -158,6 +158,7 @@ fn accepted(
     url: &str,
     status: StatusCode,
     body: Vec<u8>,
+    has_token: bool,
     secrets: &Secrets,
 ) -> Result<Vec<u8>, String> {
     if status == StatusCode::OK {
@@ -167,9 +168,14 @@ fn accepted(
     let text = String::from_utf8_lossy(start);
     let first = text.lines().next().unwrap_or_default();
     let first = secrets.message(first.trim_end_matches('.'));
-    let cure = match first.ends_with("to an HTTPS server") {
-        true => "; write https:// before the address",
-        false => "",
+    let cure = match status {
+        _ if first.ends_with("to an HTTPS server") => "; write https:// before the address",
+        StatusCode::UNAUTHORIZED if !has_token => {
+            "; if the exporter has --auth-filter, give --token-file FILE with the token of a user who may read \
+             /metrics"
+        }
+        StatusCode::UNAUTHORIZED => "; check the token in --token-file",
+        _ => "",
     };
     Err(format!("{url}: {status}: {first}{cure}"))
 }
