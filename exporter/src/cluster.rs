@@ -1,5 +1,6 @@
 //! The connection to the API server.
 
+mod accepted;
 mod access;
 mod bounded;
 mod connector;
