@@ -1,5 +1,6 @@
 //! The connection to the API server.
 
+mod accepted;
 mod access;
 mod authority_bundle;
 mod bounded;
@@ -9,7 +10,6 @@ mod informational;
 mod kubeconfig;
 mod own_secrets;
 mod plugin;
-mod problem_log;
 mod proxy;
 mod renewal;
 mod server_in_use;

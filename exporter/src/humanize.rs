@@ -103,6 +103,13 @@ pub(crate) fn start_of(text: &str, most: usize) -> &str {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
+/// A message without its digits. If two messages differ only in a number or a time, they have the same cause.
+pub(crate) fn without_digits(message: &str) -> String {
+    let mut message = message.to_owned();
+    message.retain(|own| !own.is_ascii_digit());
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,7 @@ pub(crate) struct Instance {
     /// Whether this replica is the leader; `None` without `--ha`. With `--ha`, the instance is ready only after this
     /// replica has read or written the Lease.
     leadership: Option<Leadership>,
+    server: ServerInUse,
     /// Limits the threads that read the state of all resources.
     threads: LimitedThreads,
     _maintenance: [BackgroundTask; 3],
@@ -145,6 +146,7 @@ impl Instance {
             readiness_policy,
             inherits_readiness: false,
             leadership,
+            server: server.clone(),
             threads: LimitedThreads::new(THREADS),
         })
     }
@@ -207,6 +209,9 @@ impl Instance {
             status.ready = false;
             status.not_ready.get_or_insert(reason);
         }
+        let renewal = self.server.renewal_problems();
+        status.remarks.extend(renewal.iter().cloned());
+        status.notes.extend(renewal);
         status.limits = exceeded_limits::problems(&self.metrics);
         status.kinds_left_out = exceeded_limits::kinds_left_out(&self.metrics);
         status

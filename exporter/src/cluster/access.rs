@@ -6,7 +6,7 @@ use http::uri::Scheme;
 use kube::Config;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube_state_metrics::source::watch::configure_for_watching;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::authority_bundle::AuthorityBundle;
 use super::identity::ServerIdentity;
@@ -88,12 +88,17 @@ pub(super) struct Access {
 }
 
 /// The address of the API server, and the credentials.
+#[derive(Clone)]
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) identity: ServerIdentity,
     pub(super) proxy: Option<Proxy>,
     /// The file or setting that contains the certificate authorities. Error messages name this source.
     pub(super) authority: String,
+    /// The file of certificate authorities; `None` if the authorities are not in a file.
+    pub(super) authority_file: Option<PathBuf>,
+    /// The file with the token; `None` if the user has no such file.
+    pub(super) token_file: Option<PathBuf>,
     /// Whether the kubeconfig has credentials that the exporter does not send, because the URL of the server is not
     /// HTTPS.
     pub(super) withholds_credentials: bool,
@@ -169,6 +174,7 @@ impl Access {
     pub(super) async fn connection(&self) -> Result<Connection, ClusterError> {
         let (mut proxy, mut named) = (None, None);
         let mut authority = "the certificate authorities of the system".to_owned();
+        let mut authority_file = None;
         let has_content;
         let bundle;
         let mut config = match (self.kubeconfig.as_slice(), &self.apiserver) {
@@ -178,6 +184,7 @@ impl Access {
             }
             ([], None) => {
                 authority = format!("{SERVICE_ACCOUNT}/ca.crt");
+                authority_file = Some(PathBuf::from(&authority));
                 let content = config_file::read(Path::new(&authority), file_limits::CERTIFICATES);
                 let content = content.unwrap_or_default();
                 has_content = !content.is_empty();
@@ -202,6 +209,10 @@ impl Access {
                 if let Some(named) = cluster.and_then(|own| authority_of(own, &file)) {
                     authority = named;
                 }
+                let has_data = |own: &&Cluster| own.certificate_authority_data.is_some();
+                let of_file = cluster.filter(|own| !has_data(own));
+                let of_file = of_file.and_then(|own| own.certificate_authority.as_ref());
+                authority_file = of_file.map(PathBuf::from);
                 named = cluster.cloned();
                 let found = cluster.and_then(proxy_of).transpose();
                 proxy = found.map_err(|source| ClusterError::ProxyUrl {
@@ -289,27 +300,19 @@ impl Access {
             format!("{authority}: the file is not complete: certificate {cut}; write the rest of the file")
         });
         let user = &mut config.auth_info;
-        let token_file = user.token_file.clone();
+        let token_file = user.token_file.take().map(PathBuf::from);
         // As in other Kubernetes clients, the token file takes precedence over a token in the kubeconfig.
-        if let Some(path) = user.token_file.take() {
-            match config_file::read_text(Path::new(&path), file_limits::TOKEN) {
-                Ok(token) if token.trim().is_empty() => {
-                    return Err(ClusterError::EmptyToken(path.into()));
-                }
-                // Files usually end with a line break; a token never does.
-                Ok(token) => user.token = Some(token.trim().to_owned().into()),
-                Err(_) if user.token.is_some() => {}
-                Err(source) => {
-                    let path = path.into();
-                    return Err(ClusterError::TokenFile { path, source });
-                }
+        if let Some(path) = &token_file {
+            match read_token(path) {
+                Ok(token) => user.token = Some(token),
+                Err(ClusterError::TokenFile { .. }) if user.token.is_some() => {}
+                Err(error) => return Err(error),
             }
         }
         // The token must not contain characters that are invalid in an HTTP header. The error names the source of such
         // a token.
-        let token = user.token.as_ref().map(|token| token.expose_secret());
-        if token.is_some_and(|token| http::HeaderValue::from_str(token).is_err()) {
-            let shown = |file: &String| config_file::shown_path(Path::new(file)).into_owned();
+        if user.token.as_ref().is_some_and(|token| !is_header(token)) {
+            let shown = |file: &PathBuf| config_file::shown_path(file).into_owned();
             let origin = token_file.as_ref().map(shown);
             let origin = origin.unwrap_or_else(|| self.kubeconfig_name());
             return Err(ClusterError::InvalidToken(origin));
@@ -324,12 +327,36 @@ impl Access {
             config: configure_for_watching(config),
             proxy,
             authority,
+            authority_file,
+            token_file,
             withholds_credentials,
             empty_authority,
             broken_authorities,
             cut_authority,
         })
     }
+}
+
+/// Reads a token file.
+///
+/// # Errors
+///
+/// The function fails if the file cannot be read, or if it has no token.
+pub(super) fn read_token(path: &Path) -> Result<SecretString, ClusterError> {
+    match config_file::read_text(path, file_limits::TOKEN) {
+        Ok(token) if token.trim().is_empty() => Err(ClusterError::EmptyToken(path.to_owned())),
+        // Files usually end with a line break; a token never does.
+        Ok(token) => Ok(token.trim().into()),
+        Err(source) => {
+            let path = path.to_owned();
+            Err(ClusterError::TokenFile { path, source })
+        }
+    }
+}
+
+/// Whether an HTTP header can contain the token.
+pub(super) fn is_header(token: &SecretString) -> bool {
+    http::HeaderValue::from_str(token.expose_secret()).is_ok()
 }
 
 /// The source of a cluster's certificate authorities; `None` if the cluster has none. `certificate-authority-data`

@@ -2,8 +2,8 @@
 //!
 //! The exporter does not let kube run plugins, because kube sets no limits. kube reads output of any length into
 //! memory, and waits forever for a plugin that hangs. When the exporter stops waiting, kube does not kill the plugin.
-//! So each renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time, and
-//! limits the duration and the output of the plugin. The exporter follows these rules of kube:
+//! So each renewal of the credentials would add a process that hangs. The exporter runs one plugin at a time for each
+//! API server, and limits the duration and the output of the plugin. The exporter follows these rules of kube:
 //!
 //! - The environment of a plugin contains the variable `KUBERNETES_EXEC_INFO`.
 //! - An interactive plugin inherits standard input and standard error.
@@ -11,8 +11,10 @@
 //! Unlike kube, and like client-go, the exporter uses both the token and the certificate of a plugin.
 
 mod process;
+mod turn;
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -31,6 +33,7 @@ use process::{Output, Process, Unread};
 use crate::redaction::{SHORTEST, Secrets};
 
 pub(crate) use process::kill_running;
+pub(super) use turn::Turn;
 
 /// Maximum time for which a plugin runs.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -131,9 +134,18 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// A lock that prevents several clients from running plugins at the same time. It protects the last secrets of a
-/// plugin: the next error of the plugin may contain these secrets, and the exporter hides them.
-static TURN: Mutex<Vec<SecretString>> = Mutex::const_new(Vec::new());
+/// The settings of a plugin, for comparisons. The settings are `None` if the user has no plugin.
+#[derive(PartialEq)]
+pub(super) struct PluginKey(Option<serde_json::Value>);
+
+/// A lock for plugins that read from the terminal. Without this lock, a user could not know which plugin asks.
+static TERMINAL: Mutex<()> = Mutex::const_new(());
+/// The secrets that the last plugins have printed. The next error of a plugin may contain these secrets, and the
+/// exporter hides them.
+static LAST: parking_lot::Mutex<VecDeque<Vec<SecretString>>> =
+    parking_lot::Mutex::new(VecDeque::new());
+/// The number of outputs in [`LAST`].
+const KEPT_OUTPUTS: usize = 4;
 
 /// The plugin that provides the credentials of a user. As in kube, the plugin is not used if the user has other
 /// credentials.
@@ -169,17 +181,32 @@ fn is_file(command: &Path) -> bool {
     }
 }
 
-/// Waits until no other plugin is running, and runs a plugin. If the future is dropped, the plugin is killed.
+/// Waits until no other plugin with this `turn` is running, and runs a plugin. If the future is dropped, the plugin is
+/// killed.
 ///
 /// # Errors
 ///
 /// The function fails if the plugin cannot be started, fails, takes longer than [`TIMEOUT`], prints too much, or prints
 /// no credentials.
-pub(super) async fn run(plugin: &ExecConfig) -> Result<Printed, PluginError> {
-    let mut last = TURN.lock().await;
+pub(super) async fn run(plugin: &ExecConfig, turn: &Turn) -> Result<Printed, PluginError> {
+    let _running = turn.take(name(plugin)).await;
+    let has_terminal = is_interactive(plugin) && io::stdin().is_terminal();
+    let _terminal = match has_terminal {
+        true => Some(TERMINAL.lock().await),
+        false => None,
+    };
+    let last: Vec<_> = LAST.lock().iter().flatten().cloned().collect();
     let printed = run_within(plugin, TIMEOUT, &last).await?;
-    last.clone_from(&printed.secrets);
+    let mut last = LAST.lock();
+    last.push_back(printed.secrets.clone());
+    let excess = last.len().saturating_sub(KEPT_OUTPUTS);
+    last.drain(..excess);
     Ok(printed)
+}
+
+/// Whether the plugin may read from standard input.
+fn is_interactive(plugin: &ExecConfig) -> bool {
+    plugin.interactive_mode != Some(ExecInteractiveMode::Never)
 }
 
 /// Runs a plugin for at most `timeout`. If the plugin fails, the error does not show the secrets in `last`.
@@ -226,7 +253,7 @@ fn command(plugin: &ExecConfig) -> Result<Command, PluginError> {
             command.env(name, value);
         }
     }
-    let interactive = plugin.interactive_mode != Some(ExecInteractiveMode::Never);
+    let interactive = is_interactive(plugin);
     if interactive {
         command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
     } else {
@@ -318,6 +345,20 @@ fn shortened(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
+// === impl PluginKey ===
+
+impl PluginKey {
+    pub(super) fn of(user: &AuthInfo) -> Self {
+        in_use(user).map_or(Self(None), Self::from)
+    }
+}
+
+impl From<&ExecConfig> for PluginKey {
+    fn from(plugin: &ExecConfig) -> Self {
+        Self(serde_json::to_value(plugin).ok())
+    }
+}
+
 // === impl Printed ===
 
 impl Printed {
@@ -392,7 +433,8 @@ mod tests {
     #[tokio::test]
     async fn a_plugin_gets_its_environment_and_prints_json_or_yaml() {
         let json = r#"printf '{"status":{"token":"%s %s"}}' "$NAME" "$(echo "$KUBERNETES_EXEC_INFO" | tr -d '"')""#;
-        let printed = run(&plugin(json)).await.unwrap();
+        let turn = Turn::default();
+        let printed = run(&plugin(json), &turn).await.unwrap();
         assert!(printed.credentials.certificate.is_none());
         assert_eq!(
             printed.credentials.token.unwrap().expose_secret(),
@@ -400,7 +442,7 @@ mod tests {
         );
         let yaml = "printf 'status:\\n  token: t\\n  clientCertificateData: c\\n  clientKeyData: k\\n  \
                     expirationTimestamp: 2030-01-01T00:00:00Z\\n'";
-        let printed = run(&plugin(yaml)).await.unwrap();
+        let printed = run(&plugin(yaml), &turn).await.unwrap();
         let (certificate, key) = printed.credentials.certificate.unwrap();
         assert_eq!((&*certificate, key.expose_secret()), ("c", "k"));
         assert_eq!(printed.credentials.token.unwrap().expose_secret(), "t");
@@ -448,7 +490,10 @@ mod tests {
         let mut missing = plugin("");
         missing.command = Some("/no/such/plugin".to_owned());
         missing.install_hint = Some("install it".to_owned());
-        let error = run(&missing).await.unwrap_err().to_string();
+        let error = run(&missing, &Turn::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`/no/such/plugin`"), "{error}");
         assert!(error.ends_with("; install it"), "{error}");
     }

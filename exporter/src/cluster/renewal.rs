@@ -1,13 +1,17 @@
 //! A client that renews its credentials while it is in use.
 //!
 //! It tries to renew them when a file with credentials changes, shortly before the credentials expire, and when the
-//! server refuses the credentials of a plugin.
+//! server refuses the credentials of a plugin. If the current files cannot be used, it renews the credentials from the
+//! last files that it could use ([`Accepted`]).
 //!
 //! The client always sends its requests to the same API server ([`ServerInUse`]). If the kubeconfig names another
 //! server, a reload of the configuration creates another client. Otherwise a watch could continue at
 //! another server, and the exporter would mix the objects of two clusters.
 
+mod schedule;
+
 use std::future::pending;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,20 +22,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::service_fn;
 
+use super::accepted::Accepted;
 use super::access::{Access, ClusterError, Connection};
 use super::identity::{ServerChange, ServerIdentity};
-use super::plugin;
-use super::problem_log::ProblemLog;
-use super::server_in_use::ServerInUse;
-use super::transport::connect;
+use super::plugin::{self, PluginKey};
+use super::server_in_use::{RenewalReport, ServerInUse};
+use super::transport::{Connected, connect, read_files};
 use crate::file_watcher::FileWatcher;
+use crate::humanize::without_digits;
 
-/// The minimum time between two attempts to renew the credentials if no file has changed.
-const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// The minimum time between two attempts to renew the credentials if a file has changed.
-const FILE_CHANGE_INTERVAL: Duration = Duration::from_secs(1);
-/// If a certificate or a token expires in less than this time, the exporter renews it.
-const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+use schedule::{FILE_CHANGE_INTERVAL, RENEW_BEFORE_EXPIRY, RETRY_INTERVAL, Schedule};
+
 /// How long a request waits for credentials. After this time, the request fails, and `/readyz?verbose` shows the
 /// reason, such as the name of a plugin that hangs.
 const REQUEST_WAIT: Duration = Duration::from_secs(1);
@@ -41,22 +42,20 @@ struct Renewal {
     access: Access,
     /// The API server to which the client sends requests.
     server: ServerInUse,
+    report: RenewalReport,
     /// Whether a warning has named that the certificate of the server is not verified.
     has_warned: bool,
-    current: watch::Sender<Current>,
-    file_watcher: FileWatcher,
-    /// Whether a credential plugin provides the credentials. If the server refuses these credentials, the exporter runs
-    /// the plugin again.
-    has_plugin: bool,
-    /// Whether the configured file of certificate authorities is empty. The exporter then trusts the authorities of the
-    /// system.
-    trusts_system: bool,
     /// The last warning about broken certificates among the certificate authorities.
     broken_authorities: Option<String>,
-    /// Whether the last certificate authority had no end when the client in use was created.
-    has_cut_authority: bool,
+    current: watch::Sender<Current>,
+    /// The settings from which the credentials are renewed while the current files cannot be used.
+    accepted: Accepted,
+    /// Whether the server has refused the credentials since their last renewal, or a request has found none.
+    is_refused: bool,
     schedule: Schedule,
-    problem_log: ProblemLog,
+    /// The last problem in the log, without its digits; `None` if the last attempt succeeded. The exporter logs each
+    /// problem once, and not at every attempt. A plugin may write the time or a number into its message.
+    logged: Option<String>,
 }
 
 /// The client in use, and the problem of the last attempt to renew its credentials.
@@ -67,15 +66,33 @@ struct Current {
     problem: Option<String>,
 }
 
-/// Determines when the next attempt to renew the credentials is due.
-#[derive(Default)]
-struct Schedule {
-    last_attempt: Option<Instant>,
-    has_failed: bool,
+/// An attempt to renew the credentials. A plugin may be running for it.
+struct Running {
+    access: Access,
+    server: ServerInUse,
+    /// The files of the settings that were last accepted.
+    kept_files: Vec<PathBuf>,
+    /// The plugin in the current kubeconfig; `None` if the kubeconfig cannot be used.
+    plugin: Option<PluginKey>,
 }
 
-/// A client that is being created. A credential plugin may be running for it.
-type Connecting = Pin<Box<dyn Future<Output = Result<Client, ClusterError>> + Send>>;
+/// A client that is being created, and the plugin that may be running for it.
+struct Connecting {
+    plugin: PluginKey,
+    connected: Pin<Box<dyn Future<Output = Result<Connected, ClusterError>> + Send>>,
+}
+
+/// The credentials in a changed kubeconfig: the name of their plugin, or `None` if they have no plugin.
+struct Replacement(Option<String>);
+
+/// The result of an attempt to renew the credentials from the last usable files.
+enum Kept {
+    /// The credentials were renewed, or their renewal is not due.
+    Valid,
+    /// The last usable files provide no other credentials than the current credentials.
+    Fixed,
+    Failed(ClusterError),
+}
 
 /// Creates a client whose credentials are renewed until the client is dropped. Returns the client and the URL of the
 /// server.
@@ -117,31 +134,32 @@ pub(super) async fn client(
              certificate of the API server's authority to the file"
         );
     }
-    let trusts_system = connection.empty_authority.is_some();
     let broken_authorities = connection.broken_authorities.clone();
     if let Some(warning) = &broken_authorities {
         tracing::warn!("{warning}");
     }
-    let has_cut_authority = connection.cut_authority.is_some();
     let plugin = plugin::in_use(&config.auth_info).map(plugin::name);
-    let has_plugin = plugin.is_some();
-    let mut connecting: Connecting = Box::pin(connect(connection));
-    let (client, connecting) = match plugin {
-        None => (Some(connecting.await?), None),
-        Some(plugin) => match timeout(patience, &mut connecting).await {
-            Ok(client) => (Some(client?), None),
+    let accepted = Accepted::new(connection.clone(), None);
+    let mut connecting = connecting(connection, server);
+    let (connected, problem, first) = match plugin {
+        None => (Some(connecting.connected.await?), None, None),
+        Some(plugin) => match timeout(patience, &mut connecting.connected).await {
+            Ok(connected) => (Some(connected?), None, None),
             Err(_) => {
+                // The plugin may not have started, because it waits until another plugin ends.
+                let running = server.turn().running().unwrap_or(plugin);
                 tracing::warn!(
-                    "the credential plugin `{plugin}` has printed no credentials for {patience:?}; requests to the API \
+                    "the credential plugin `{running}` has printed no credentials for {patience:?}; requests to the API \
                      server fail until it prints them"
                 );
-                (None, Some((plugin, connecting)))
+                (None, Some(no_credentials_yet(&running)), Some(connecting))
             }
         },
     };
-    let problem = connecting.as_ref().map(|(plugin, _)| {
-        format!("the credential plugin `{plugin}` has printed no credentials yet")
-    });
+    let (client, accepted) = match connected {
+        Some(Connected { client, accepted }) => (Some(client), accepted),
+        None => (None, accepted),
+    };
     let (current, requests) = watch::channel(Current { client, problem });
     // Each item in this channel requests new credentials. The capacity is 1, because further items would request the
     // same.
@@ -149,18 +167,16 @@ pub(super) async fn client(
     let renewal = Renewal {
         access,
         server: server.clone(),
+        report: server.report(),
         has_warned,
-        current,
-        file_watcher,
-        has_plugin,
-        trusts_system,
         broken_authorities,
-        has_cut_authority,
+        current,
+        accepted,
+        is_refused: false,
         schedule: Schedule::default(),
-        problem_log: ProblemLog::default(),
+        logged: None,
     };
-    let first = connecting.map(|(_, connecting)| connecting);
-    tokio::spawn(renewal.run(first, refusals));
+    tokio::spawn(renewal.run(file_watcher, first, refusals));
     let service = service_fn(move |request: Request<Body>| {
         let (current, refuse) = (requests.clone(), refuse.clone());
         async move {
@@ -197,6 +213,19 @@ async fn usable(
     })
 }
 
+/// Starts to create a client for a server.
+fn connecting(connection: Connection, server: &ServerInUse) -> Connecting {
+    let server = server.clone();
+    Connecting {
+        plugin: PluginKey::of(&connection.config.auth_info),
+        connected: Box::pin(async move { connect(connection, None, server.turn()).await }),
+    }
+}
+
+fn no_credentials_yet(plugin: &str) -> String {
+    format!("the credential plugin `{plugin}` has printed no credentials yet")
+}
+
 fn warn_of_unverified(url: &str) {
     tracing::warn!(
         "the certificate of {url} is not verified, because insecure-skip-tls-verify is set; to verify it, remove \
@@ -204,9 +233,11 @@ fn warn_of_unverified(url: &str) {
     );
 }
 
-/// Waits until the last client is dropped.
-async fn dropped(refusals: &mut mpsc::Receiver<()>) {
-    while refusals.recv().await.is_some() {}
+/// Waits until the last client is dropped. Sets `is_refused` if the credentials are refused in the meantime.
+async fn dropped(refusals: &mut mpsc::Receiver<()>, is_refused: &mut bool) {
+    while refusals.recv().await.is_some() {
+        *is_refused = true;
+    }
 }
 
 // === impl Current ===
@@ -240,39 +271,69 @@ impl Renewal {
     /// `first` is the client that is still being created. The channel `refusals` receives an item in two cases: the
     /// server refuses the credentials, or a request finds no valid credentials. The channel is closed when the last
     /// client is dropped.
-    async fn run(mut self, first: Option<Connecting>, mut refusals: mpsc::Receiver<()>) {
-        if let Some(connecting) = first {
-            let client = tokio::select! {
-                client = connecting => client,
-                () = dropped(&mut refusals) => return,
+    async fn run(
+        mut self,
+        mut file_watcher: FileWatcher,
+        first: Option<Connecting>,
+        mut refusals: mpsc::Receiver<()>,
+    ) {
+        let (mut has_changed, mut is_refused) = (false, false);
+        if let Some(Connecting { plugin, connected }) = first {
+            let running = Running::new(&self, Some(plugin));
+            let connected = tokio::select! {
+                connected = connected => Ok(connected),
+                replacement = running.replacement(&mut file_watcher, &mut has_changed) => Err(replacement),
+                () = dropped(&mut refusals, &mut is_refused) => return,
             };
-            self.finish(client);
+            match connected {
+                Ok(Ok(connected)) => self.accept(connected),
+                Ok(Err(error)) => self.fail(&error, Kept::Fixed),
+                Err(replacement) => self.replace_plugin(replacement),
+            }
         }
         loop {
-            let due = self.schedule.due(self.valid_for());
-            tokio::select! {
+            if !has_changed {
+                let due = self.schedule.due(self.valid_for());
+                tokio::select! {
+                    () = file_watcher.changed() => has_changed = true,
+                    () = sleep_until_some(due) => {}
+                    refusal = refusals.recv() => {
+                        if refusal.is_none() {
+                            return;
+                        }
+                        self.is_refused = true;
+                        // Without a plugin, all items of the channel are ignored. With a plugin, an item is ignored if
+                        // the minimum interval has not passed. A later request then fails, too, and triggers the
+                        // renewal.
+                        let earliest = self.schedule.earliest(RETRY_INTERVAL);
+                        if self.accepted.plugin().is_none() || Instant::now() < earliest {
+                            continue;
+                        }
+                    }
+                }
+            }
+            if has_changed {
                 // A credential plugin may write to a file that the exporter watches. Without this minimum interval,
                 // each run of the plugin would immediately trigger another run.
-                () = self.file_watcher.changed() => {
-                    sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
-                }
-                () = sleep_until_some(due) => {}
-                refusal = refusals.recv() => {
-                    if refusal.is_none() {
-                        return;
-                    }
-                    // Without a plugin, all items of the channel are ignored. With a plugin, an item is ignored if the
-                    // minimum interval has not passed. A later request then fails, too, and triggers the renewal.
-                    let earliest = self.schedule.earliest(RETRY_INTERVAL);
-                    if !self.has_plugin || Instant::now() < earliest {
-                        continue;
-                    }
-                }
+                sleep_until(self.schedule.earliest(FILE_CHANGE_INTERVAL)).await;
+                has_changed = false;
             }
-            tokio::select! {
-                () = self.renew() => {}
-                () = dropped(&mut refusals) => return,
+            let running = Running::new(&self, None);
+            running.watch(&mut file_watcher);
+            let present = self.present().await;
+            let plugin = present.as_ref().ok();
+            let plugin = plugin.map(|own| PluginKey::of(&own.config.auth_info));
+            let running = Running { plugin, ..running };
+            let replaced = tokio::select! {
+                () = self.renew(present) => None,
+                replacement = running.replacement(&mut file_watcher, &mut has_changed) => Some(replacement),
+                () = dropped(&mut refusals, &mut is_refused) => return,
+            };
+            if let Some(replacement) = replaced {
+                self.replace_plugin(replacement);
             }
+            // After a success, the server has refused the previous credentials, and not the current ones.
+            self.is_refused |= std::mem::take(&mut is_refused) && self.schedule.has_failed();
         }
     }
 
@@ -281,83 +342,205 @@ impl Renewal {
         self.current.borrow().client.as_ref().and_then(valid_for)
     }
 
-    async fn renew(&mut self) {
-        let files = self.access.files();
-        if !self.file_watcher.watches(&files) {
-            self.file_watcher = FileWatcher::new(files);
+    fn has_client(&self) -> bool {
+        self.current.borrow().client.is_some()
+    }
+
+    /// Reads the current files.
+    ///
+    /// # Errors
+    ///
+    /// The function fails if the files cannot be used, or if they lead to another server.
+    async fn present(&self) -> Result<Connection, ClusterError> {
+        let connection = self.access.connection().await?;
+        if let Some(file) = &connection.empty_authority
+            && !self.accepted.trusts_system()
+        {
+            // The file may be empty for a short time while a program writes it. So the exporter refuses the empty file,
+            // and does not start to trust the authorities of the system.
+            let problem = "the certificate authority is empty now; restore it, or restart the exporter to trust the \
+                           authorities of the system";
+            return Err(ClusterError::Authority(format!("{file}: {problem}")));
         }
-        let client = match self.access.connection().await {
-            Ok(Connection {
-                empty_authority: Some(file),
-                ..
-            }) if !self.trusts_system => {
-                // The file may be empty for a short time while a program writes it. So the exporter refuses the empty
-                // file, and does not start to trust the authorities of the system.
-                let problem = "the certificate authority is empty now; restore it, or restart the exporter \
-                               to trust the authorities of the system";
-                Err(ClusterError::Authority(format!("{file}: {problem}")))
-            }
+        if let Some(problem) = &connection.cut_authority
+            && !self.accepted.has_cut_authority()
+        {
             // A program may be writing the file of the authorities. The other certificates alone could end the
             // connections to the server.
-            Ok(Connection {
-                cut_authority: Some(problem),
-                ..
-            }) if !self.has_cut_authority => Err(ClusterError::Authority(problem)),
-            Ok(connection) => match self.server.follow(&connection.identity) {
-                Some(change) => Err(other_server(change, &self.server, &connection.identity)),
-                None => self.follow(connection).await,
-            },
-            Err(error) => Err(error),
-        };
-        self.finish(client);
+            return Err(ClusterError::Authority(problem.clone()));
+        }
+        match self.server.follow(&connection.identity) {
+            Some(change) => Err(other_server(change, &self.server, &connection.identity)),
+            None => Ok(connection),
+        }
     }
 
-    /// Creates a client with renewed credentials for the same server.
-    async fn follow(&mut self, connection: Connection) -> Result<Client, ClusterError> {
-        let is_unverified = connection.config.accept_invalid_certs;
-        if is_unverified && !self.has_warned {
-            warn_of_unverified(connection.identity.url());
-        }
-        self.has_warned = is_unverified;
-        self.trusts_system = connection.empty_authority.is_some();
-        self.has_cut_authority = connection.cut_authority.is_some();
-        if connection.broken_authorities != self.broken_authorities {
-            self.broken_authorities
-                .clone_from(&connection.broken_authorities);
-            if let Some(warning) = &self.broken_authorities {
-                tracing::warn!("{warning}");
-            }
-        }
-        self.has_plugin = plugin::in_use(&connection.config.auth_info).is_some();
-        connect(connection).await
-    }
-
-    /// Records the result of an attempt. After a success, the new client replaces the current client. After a failure,
-    /// the current client stays in use.
-    fn finish(&mut self, client: Result<Client, ClusterError>) {
-        self.schedule.record(client.is_ok());
-        let is_first = self.current.borrow().client.is_none();
-        match client {
-            Ok(client) => {
-                self.problem_log.reset();
-                self.current.send_replace(Current::of(client));
-                tracing::info!("the credentials for the API server were reloaded");
-            }
-            Err(error) => {
-                let problem = error.to_string();
-                self.current
-                    .send_modify(|current| current.problem = Some(problem.clone()));
-                if !self.problem_log.is_new(&problem) {
-                    return;
+    /// Creates a client with renewed credentials for the same server. `present` has the settings in the current files.
+    /// If these settings cannot be used, the credentials are renewed from the last usable files.
+    async fn renew(&mut self, present: Result<Connection, ClusterError>) {
+        let mut failed_plugin = None;
+        let problem = match present {
+            Err(problem) => problem,
+            Ok(connection) => {
+                let is_unverified = connection.config.accept_invalid_certs;
+                if is_unverified && !self.has_warned {
+                    warn_of_unverified(connection.identity.url());
                 }
-                let until = if is_first {
-                    "requests to the API server fail until the credentials arrive"
-                } else {
-                    "the current credentials stay in use"
-                };
-                tracing::warn!(
-                    "cannot renew the credentials for the API server; {until}: {problem}"
-                );
+                self.has_warned = is_unverified;
+                if connection.broken_authorities != self.broken_authorities {
+                    self.broken_authorities
+                        .clone_from(&connection.broken_authorities);
+                    if let Some(warning) = &self.broken_authorities {
+                        tracing::warn!("{warning}");
+                    }
+                }
+                let Connecting { plugin, connected } = connecting(connection, &self.server);
+                match connected.await {
+                    Ok(connected) => return self.accept(connected),
+                    Err(problem) => {
+                        let has_failed = matches!(problem, ClusterError::Plugin(_));
+                        failed_plugin = Some(plugin).filter(|_| has_failed);
+                        problem
+                    }
+                }
+            }
+        };
+        let kept = self.renew_kept(failed_plugin).await;
+        self.fail(&problem, kept);
+    }
+
+    /// Renews the credentials from the last usable files. `failed` is a plugin that has just failed.
+    async fn renew_kept(&mut self, failed: Option<PluginKey>) -> Kept {
+        let accepted = self.accepted.clone();
+        let new = match read_files(move || accepted.read_again()).await {
+            Ok(new) => new,
+            Err(error) => return Kept::Failed(error),
+        };
+        let has_changed = !new.has_same_content(&self.accepted);
+        let is_due = match new.plugin().map(PluginKey::from) {
+            None if new.files().is_empty() => return Kept::Fixed,
+            None => has_changed,
+            Some(plugin) if failed.as_ref() == Some(&plugin) => return Kept::Fixed,
+            Some(_) => {
+                // If another plugin has just failed, its next run may take long.
+                let failing = failed.map_or(Duration::ZERO, |_| plugin::TIMEOUT + RETRY_INTERVAL);
+                let lead = RENEW_BEFORE_EXPIRY + failing;
+                let expires_soon = self.valid_for().is_some_and(|valid| valid <= lead);
+                has_changed || expires_soon || self.is_refused || !self.has_client()
+            }
+        };
+        if !is_due {
+            return Kept::Valid;
+        }
+        let (connection, identity) = new.into_parts();
+        match connect(connection, identity, self.server.turn()).await {
+            Ok(connected) => {
+                self.replace(connected);
+                Kept::Valid
+            }
+            Err(error) => Kept::Failed(error),
+        }
+    }
+
+    /// Uses a client that was created from the current files.
+    fn accept(&mut self, connected: Connected) {
+        self.schedule.record(true);
+        self.logged = None;
+        self.report.set(None);
+        self.replace(connected);
+    }
+
+    fn replace(&mut self, Connected { client, accepted }: Connected) {
+        self.accepted = accepted;
+        self.is_refused = false;
+        self.current.send_replace(Current::of(client));
+        tracing::info!("the credentials for the API server were reloaded");
+    }
+
+    /// Records that a plugin was killed, because the kubeconfig now names other credentials.
+    fn replace_plugin(&mut self, Replacement(plugin): Replacement) {
+        // The minimum interval also applies in this case.
+        self.schedule.record(false);
+        let problem = match plugin {
+            Some(plugin) => no_credentials_yet(&plugin),
+            None => "the changed credentials of the kubeconfig are not in use yet".to_owned(),
+        };
+        if !self.has_client() {
+            self.current
+                .send_modify(|current| current.problem = Some(problem));
+        }
+    }
+
+    /// Records that the credentials cannot be renewed from the current files.
+    fn fail(&mut self, problem: &ClusterError, kept: Kept) {
+        self.schedule.record(false);
+        let until = match kept {
+            _ if !self.has_client() => {
+                "requests to the API server fail until the credentials arrive"
+            }
+            Kept::Valid => "they are renewed from the last usable files",
+            Kept::Fixed | Kept::Failed(_) => "the current credentials stay in use",
+        };
+        let mut text = problem.to_string();
+        if let Kept::Failed(error) = &kept {
+            text = format!("{text}; the last usable files cannot be used, either: {error}");
+        }
+        if !matches!(kept, Kept::Valid) {
+            self.current
+                .send_modify(|current| current.problem = Some(text.clone()));
+        }
+        let text = format!("cannot renew the credentials for the API server; {until}: {text}");
+        let cause = without_digits(&text);
+        if self.logged.as_ref() != Some(&cause) {
+            tracing::warn!("{text}");
+            self.logged = Some(cause);
+        }
+        // The lines about the reload show a change to another server.
+        let is_other_server = matches!(problem, ClusterError::OtherServer { .. });
+        let is_shown = !is_other_server || matches!(kept, Kept::Failed(_));
+        self.report.set(Some(text).filter(|_| is_shown));
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn new(renewal: &Renewal, plugin: Option<PluginKey>) -> Self {
+        Self {
+            access: renewal.access.clone(),
+            server: renewal.server.clone(),
+            kept_files: renewal.accepted.files(),
+            plugin,
+        }
+    }
+
+    /// Makes the watcher watch all files on which the credentials depend.
+    fn watch(&self, file_watcher: &mut FileWatcher) {
+        let mut files = self.access.files();
+        files.extend(self.kept_files.iter().cloned());
+        if !file_watcher.watches(&files) {
+            *file_watcher = FileWatcher::new(files);
+        }
+    }
+
+    /// Waits until the kubeconfig names other credentials than the plugin that is running, for the same server. Returns
+    /// these credentials. Sets `has_changed` if a file has changed.
+    async fn replacement(
+        &self,
+        file_watcher: &mut FileWatcher,
+        has_changed: &mut bool,
+    ) -> Replacement {
+        loop {
+            file_watcher.changed().await;
+            *has_changed = true;
+            self.watch(file_watcher);
+            let Ok(connection) = self.access.connection().await else {
+                continue;
+            };
+            let user = &connection.config.auth_info;
+            let is_same = self.plugin.as_ref() == Some(&PluginKey::of(user));
+            if !is_same && self.server.follow(&connection.identity).is_none() {
+                return Replacement(plugin::in_use(user).map(plugin::name));
             }
         }
     }
@@ -382,33 +565,6 @@ fn valid_for(client: &Client) -> Option<Duration> {
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-// === impl Schedule ===
-
-impl Schedule {
-    fn record(&mut self, succeeded: bool) {
-        self.last_attempt = Some(Instant::now());
-        self.has_failed = !succeeded;
-    }
-
-    /// The time of the next attempt to renew the credentials. After a failure, the attempt is due when the minimum
-    /// interval has passed. After a success, the attempt is due shortly before the credentials expire. `valid_for` is
-    /// the time until they expire.
-    fn due(&self, valid_for: Option<Duration>) -> Option<Instant> {
-        let earliest = self.earliest(RETRY_INTERVAL);
-        if self.has_failed {
-            return Some(earliest);
-        }
-        let due = Instant::now() + valid_for?.saturating_sub(RENEW_BEFORE_EXPIRY);
-        Some(due.max(earliest))
-    }
-
-    /// The time at which `interval` has passed since the last attempt.
-    fn earliest(&self, interval: Duration) -> Instant {
-        self.last_attempt
-            .map_or_else(Instant::now, |last| last + interval)
-    }
-}
-
 /// Sleeps until `time`. If `time` is `None`, the future never resolves.
 async fn sleep_until_some(time: Option<Instant>) {
     match time {
@@ -418,150 +574,4 @@ async fn sleep_until_some(time: Option<Instant>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use serde_json::json;
-    use tokio::time::advance;
-
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_certificate_is_renewed_a_minute_before_it_expires() {
-        let mut schedule = Schedule::default();
-        let start = Instant::now();
-        assert_eq!(schedule.due(None), None, "the certificate does not expire");
-        assert_eq!(schedule.due(Some(60 * MINUTE)), Some(start + 59 * MINUTE));
-        assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start));
-        // Even if each new certificate expires soon, the minimum interval between renewals applies.
-        schedule.record(true);
-        advance(Duration::from_secs(1)).await;
-        assert_eq!(schedule.due(Some(MINUTE / 2)), Some(start + RETRY_INTERVAL));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_followed_by_an_attempt_every_ten_seconds_until_one_succeeds() {
-        let mut schedule = Schedule::default();
-        for _ in 0..3 {
-            schedule.record(false);
-            let failed = Instant::now();
-            for valid_for in [None, Some(Duration::ZERO), Some(60 * MINUTE)] {
-                assert_eq!(schedule.due(valid_for), Some(failed + RETRY_INTERVAL));
-            }
-            advance(RETRY_INTERVAL).await;
-        }
-        schedule.record(true);
-        assert_eq!(schedule.due(None), None);
-        // If a file has changed, the minimum interval between attempts is shorter.
-        let soon = Instant::now() + Duration::from_secs(1);
-        assert_eq!(schedule.earliest(FILE_CHANGE_INTERVAL), soon);
-    }
-
-    /// Writes the output of a plugin: a certificate that expires after `seconds`.
-    fn write_answer(directory: &Path, seconds: u64) -> i64 {
-        let certified = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let expires = i64::try_from(now.as_secs() + seconds).unwrap();
-        let timestamp = k8s_openapi::jiff::Timestamp::from_second(expires).unwrap();
-        let answer = json!({
-            "kind": "ExecCredential",
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "status": {
-                "clientCertificateData": certified.cert.pem(),
-                "clientKeyData": certified.signing_key.serialize_pem(),
-                "expirationTimestamp": timestamp.to_string(),
-            }
-        });
-        std::fs::write(directory.join("answer"), answer.to_string()).unwrap();
-        expires
-    }
-
-    // This test does not pause the clock, because a paused clock does not wait for processes.
-    #[tokio::test]
-    async fn the_client_has_the_certificate_that_a_plugin_gives_before_the_old_one_expires() {
-        let directory = std::env::temp_dir().join(format!("renewal-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let script = format!("cat {}/answer", directory.display());
-        let kubeconfig = json!({
-            "current-context": "c",
-            "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:1" } }],
-            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "c" } }],
-            "users": [{ "name": "c", "user": { "exec": {
-                "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
-                "command": "sh", "args": ["-c", script],
-            } } }],
-        });
-        std::fs::write(directory.join("config"), kubeconfig.to_string()).unwrap();
-        let first = write_answer(&directory, 62);
-        let access = Access {
-            kubeconfig: vec![directory.join("config")],
-            apiserver: None,
-        };
-        let connection = access.connection().await.unwrap();
-        let client = connect(connection).await.unwrap();
-        let (current, mut requests) = watch::channel(Current::of(client));
-        let (_refuse, refusals) = mpsc::channel(1);
-        let renewal = Renewal {
-            file_watcher: FileWatcher::new(access.files()),
-            access,
-            server: ServerInUse::default(),
-            has_warned: false,
-            current,
-            has_plugin: true,
-            trusts_system: false,
-            broken_authorities: None,
-            has_cut_authority: false,
-            schedule: Schedule::default(),
-            problem_log: ProblemLog::default(),
-        };
-        let expiry = |current: &Current| {
-            let client = current.client.as_ref().unwrap();
-            client.valid_until().as_ref().map(|at| at.as_second())
-        };
-        assert_eq!(expiry(&requests.borrow()), Some(first));
-
-        let second = write_answer(&directory, 7200);
-        let running = tokio::spawn(renewal.run(None, refusals));
-        let is_new = |current: &Current| expiry(current) != Some(first);
-        let renewed = timeout(MINUTE, requests.wait_for(is_new)).await;
-        assert_eq!(expiry(&renewed.unwrap().unwrap()), Some(second));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        assert!(
-            i64::try_from(now.as_secs()).unwrap() >= first - 60,
-            "too early"
-        );
-        running.abort();
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_valid_credentials_a_request_fails_soon_and_asks_for_new_ones() {
-        let service =
-            || service_fn(|_: Request<Body>| async { Err::<http::Response<Body>, _>("no server") });
-        let at = |seconds| k8s_openapi::jiff::Timestamp::from_second(seconds).ok();
-        let expired = Client::new(service(), "x").with_valid_until(at(1));
-        let (current, requests) = watch::channel(Current {
-            client: Some(expired),
-            problem: Some("the plugin hangs".to_owned()),
-        });
-        let (refuse, mut refusals) = mpsc::channel(1);
-        let start = Instant::now();
-        let error = usable(requests.clone(), &refuse).await.err().unwrap();
-        assert_eq!(start.elapsed(), REQUEST_WAIT);
-        assert!(error.to_string().ends_with("the plugin hangs"), "{error}");
-        assert_eq!(refusals.try_recv(), Ok(()));
-
-        let request = tokio::spawn(async move { usable(requests, &refuse).await.is_ok() });
-        tokio::task::yield_now().await;
-        current.send_modify(|current| current.client = Some(Client::new(service(), "x")));
-        assert!(request.await.unwrap());
-
-        // New credentials are used even if they seem to have expired, because the clock may be wrong.
-        let (refuse, _refusals) = mpsc::channel(1);
-        let client = Client::new(service(), "x").with_valid_until(at(1));
-        current.send_replace(Current::of(client));
-        assert!(usable(current.subscribe(), &refuse).await.is_ok());
-    }
-}
+mod tests;

@@ -12,9 +12,10 @@ use kube::Config;
 use kube::config::AuthInfo;
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::sign::SingleCertAndKey;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use secrecy::ExposeSecret;
 use tower::BoxError;
 
@@ -23,6 +24,7 @@ use super::system_authorities::check_system_authorities;
 use crate::file_limits;
 
 /// A certificate and its key as PEM.
+#[derive(Clone)]
 pub(super) struct Identity {
     /// The source of the certificate and the key, for errors.
     pub(super) origin: String,
@@ -55,6 +57,34 @@ impl Identity {
             ))),
         }
     }
+
+    /// The certificate and the key for TLS.
+    ///
+    /// # Errors
+    ///
+    /// The function fails if the PEM is malformed, or if the key does not belong to the certificate.
+    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, ClusterError> {
+        let key = certified_key(&self.certificate, &self.key, provider);
+        key.map_err(|error| ClusterError::Identity(format!("{}: {error}", self.origin)))
+    }
+
+    /// Whether TLS can use the certificate and the key.
+    pub(super) fn is_usable(&self) -> bool {
+        self.certified(&aws_lc_rs::default_provider()).is_ok()
+    }
+
+    /// Whether both have the same certificate and the same key.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.certificate == other.certificate && self.key == other.key
+    }
+}
+
+/// The certificate authorities in PEM, as DER; `None` if there is no authority that TLS can use.
+pub(super) fn usable_roots(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots.ok().filter(|roots| !roots.is_empty())?;
+    Authorities::new(&roots).ok()?;
+    Some(roots.into_iter().map(|own| own.to_vec()).collect())
 }
 
 /// Reads a value from the kubeconfig (`data`) or from a file. Returns the value and a name of its source, for errors.
@@ -114,9 +144,7 @@ pub(super) fn client_config(
     let Some(identity) = identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let key = certified_key(&identity.certificate, &identity.key, &provider);
-    let key =
-        key.map_err(|error| ClusterError::Identity(format!("{}: {error}", identity.origin)))?;
+    let key = identity.certified(&provider)?;
     Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))))
 }
 

@@ -18,11 +18,12 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use secrecy::ExposeSecret;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
+use super::accepted::Accepted;
 use super::access::{ClusterError, Connection};
 use super::connector::Connector;
 use super::informational::InformationalLimit;
 use super::own_secrets::{HidingBody, RecentSecrets};
-use super::plugin::{self, Credentials, Printed};
+use super::plugin::{self, Credentials, Printed, Turn};
 use super::proxy::Protocol;
 use super::system_authorities::check_system_authorities;
 use super::tls::{self, Identity};
@@ -33,29 +34,59 @@ static RECENT_SECRETS: RecentSecrets = RecentSecrets::new();
 /// The timeout of the creation of a client. The creation reads files, and a file system may not respond.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Creates a client. If the kubeconfig has a credential plugin, the function runs the plugin.
+/// A client, and the settings from which it was created.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) accepted: Accepted,
+}
+
+/// Creates a client. If the kubeconfig has a credential plugin, the function waits for its `turn`, and runs the plugin.
+/// `kept` is the client certificate; `None` means that the function reads it.
 ///
 /// # Errors
 ///
 /// The function fails if the configuration is invalid, if the plugin fails, or if the plugin takes too long.
-pub(super) async fn connect(connection: Connection) -> Result<Client, ClusterError> {
+pub(super) async fn connect(
+    connection: Connection,
+    kept: Option<Identity>,
+    turn: &Turn,
+) -> Result<Connected, ClusterError> {
     let printed = match plugin::in_use(&connection.config.auth_info) {
-        Some(plugin) => Some(plugin::run(plugin).await?),
+        Some(plugin) => Some(plugin::run(plugin, turn).await?),
         None => None,
     };
-    let client = tokio::task::spawn_blocking(move || client(connection, printed));
-    let client = tokio::time::timeout(CREATION_TIMEOUT, client).await;
-    let client = client.map_err(|_| {
+    read_files(move || client(connection, kept, printed)).await?
+}
+
+/// Calls `read`, which reads files, on a thread for blocking calls.
+///
+/// # Errors
+///
+/// The function fails if the call takes longer than [`CREATION_TIMEOUT`].
+pub(super) async fn read_files<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ClusterError> {
+    let read = tokio::time::timeout(CREATION_TIMEOUT, tokio::task::spawn_blocking(read));
+    let read = read.await.map_err(|_| {
         let timeout = CREATION_TIMEOUT;
         ClusterError::Client(format!(
             "the files with the credentials and the authorities were not read within {timeout:?}"
         ))
     })?;
-    client.map_err(|error| ClusterError::Client(error.to_string()))?
+    read.map_err(|error| ClusterError::Client(error.to_string()))
 }
 
 /// Creates a client. The call blocks while it reads files.
-fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, ClusterError> {
+fn client(
+    connection: Connection,
+    kept: Option<Identity>,
+    printed: Option<Printed>,
+) -> Result<Connected, ClusterError> {
+    let of_user = match kept {
+        Some(identity) => Ok(Some(identity)),
+        None => Identity::of_user(&connection.config.auth_info),
+    };
+    let accepted = Accepted::new(connection.clone(), of_user.as_ref().ok().cloned().flatten());
     let Connection {
         mut config,
         proxy,
@@ -80,7 +111,7 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
             certificate: certificate.into_bytes(),
             key: key.expose_secret().as_bytes().to_vec(),
         }),
-        None => Identity::of_user(&config.auth_info)?,
+        None => of_user?,
     };
     if config.auth_info.auth_provider.is_some() {
         // The client of the provider trusts the authorities of the system.
@@ -135,7 +166,8 @@ fn client(connection: Connection, printed: Option<Printed>) -> Result<Client, Cl
             }
         }));
     let client = ClientBuilder::new(service, config.default_namespace);
-    Ok(client.with_valid_until(expires).build())
+    let client = client.with_valid_until(expires).build();
+    Ok(Connected { client, accepted })
 }
 
 /// The credentials for a proxy, in the form of an `Authorization` header.
@@ -212,7 +244,9 @@ mod tests {
                 kubeconfig: vec![directory.join("config")],
                 apiserver: None,
             };
-            let client = connect(access.connection().await.unwrap()).await.unwrap();
+            let connection = access.connection().await.unwrap();
+            let connected = connect(connection, None, &Turn::default()).await.unwrap();
+            let client = connected.client;
             let error = client.apiserver_version().await.unwrap_err().to_string();
             assert!(
                 error.contains("certificate: CN=[hidden]: no certificate authority"),

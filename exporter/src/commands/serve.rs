@@ -19,11 +19,13 @@ use crate::cluster::{self, ServerInUse};
 use crate::descriptors::warn_of_low_limit;
 use crate::election::{Candidate, RunningElection};
 use crate::file_watcher::{FileWatcher, ReloadPace};
-use crate::instance::Instance;
+use crate::humanize::without_digits;
+use crate::instance::{Instance, InstanceError};
 use crate::logging::{self, LogLevel};
 use crate::options::{Address, DebugAccess, Flags, LogOptions, ServerOptions};
 use crate::reload::{
-    Configuration, ConfigurationError, Patience, wait_for_coverage, wait_for_manifests, web_config,
+    Configuration, ConfigurationError, Patience, Retry, wait_for_coverage, wait_for_manifests,
+    web_config,
 };
 use crate::routes;
 use crate::server::{AddressFlags, CurrentProtection, Protection, Server, listen};
@@ -65,6 +67,10 @@ struct Program {
     /// The files that the last configuration requires, but that did not exist, so that the exporter refused the
     /// configuration.
     awaited: Vec<PathBuf>,
+    /// When the exporter tries the last refused configuration again.
+    retry: Retry,
+    /// The last refusal in the log, without its digits.
+    logged_refusal: String,
 }
 
 /// Signals that stop the program.
@@ -110,8 +116,9 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
     'serving: loop {
         tokio::select! {
             () = signals.received() => break,
-            () = file_watcher.changed() => {}
-            () = any_appears(&program.awaited) => {}
+            () = file_watcher.changed() => program.retry.reset(),
+            () = any_appears(&program.awaited) => program.retry.reset(),
+            () = program.retry.due() => {}
         }
         loop {
             tokio::select! {
@@ -129,7 +136,7 @@ async fn serve(flags: Flags, telemetry: Telemetry, log_level: LogLevel) -> Resul
                 () = signals.received() => break 'serving,
                 () = program.reload(configuration) => break,
                 // If the files change again before the reload is complete, the reload starts again.
-                () = file_watcher.changed() => {}
+                () = file_watcher.changed() => program.retry.reset(),
             }
         }
     }
@@ -251,6 +258,8 @@ impl Program {
             app,
             announcing: None,
             awaited: Vec::new(),
+            retry: Retry::default(),
+            logged_refusal: String::new(),
         })
     }
 
@@ -331,6 +340,7 @@ impl Program {
         // files are not in use.
         self.configuration.record_changes(&self.app.telemetry);
         let mut missing = None;
+        let was_read = read.is_ok();
         let applied = match read {
             Ok(configuration) => {
                 missing = missing_files(configuration.required_files()).await;
@@ -341,6 +351,7 @@ impl Program {
         self.awaited = missing.filter(|_| applied.is_err()).unwrap_or_default();
         match applied {
             Ok(()) => {
+                self.retry.reset();
                 self.app.telemetry.refusals.used(Changed::Options);
                 let instance = self.app.instance();
                 // A separate task logs the summary. Otherwise this future could be dropped after the new configuration
@@ -351,9 +362,25 @@ impl Program {
                 });
             }
             Err(error) => {
-                tracing::error!("the changed configuration is not used: {error}");
                 let refusals = &self.app.telemetry.refusals;
-                refusals.refused(Changed::Options, error.to_string());
+                let (text, is_repeated) = (error.to_string(), self.retry.is_repeated());
+                let cause = without_digits(&text);
+                // The log shows a repeated refusal only if its reason differs.
+                if !is_repeated || cause != self.logged_refusal {
+                    tracing::error!("the changed configuration is not used: {text}");
+                    self.logged_refusal = cause;
+                }
+                match is_repeated {
+                    true => refusals.refused_again(Changed::Options, text),
+                    false => refusals.refused(Changed::Options, text),
+                }
+                // The watched files determine whether the options are valid. Other reasons may pass without a change of
+                // these files.
+                if was_read && !is_build_error(&error) {
+                    self.retry.plan();
+                } else {
+                    self.retry.reset();
+                }
             }
         }
     }
@@ -473,6 +500,11 @@ impl Program {
         }
         Ok(())
     }
+}
+
+/// Whether the stores of a configuration cannot be built. Only the options determine this.
+fn is_build_error(error: &AnyError) -> bool {
+    matches!(error.downcast_ref(), Some(InstanceError::Build(_)))
 }
 
 /// Returns the files that do not exist; `None` if the file system does not respond.

@@ -65,6 +65,20 @@ impl Refusals {
         self.0.lock().refused.insert(changed, refusal);
     }
 
+    /// Records that the exporter has tried the refused files again, and has refused them again. The time of the refusal
+    /// stays the same.
+    pub(crate) fn refused_again(&self, changed: Changed, error: String) {
+        let error = truncated(error);
+        let mut unused = self.0.lock();
+        match unused.refused.get_mut(&changed) {
+            Some(refusal) => refusal.error = error,
+            None => {
+                let since = Instant::now();
+                unused.refused.insert(changed, Refusal { error, since });
+            }
+        }
+    }
+
     /// Records that the current content of these files is in use.
     pub(crate) fn used(&self, changed: Changed) {
         self.0.lock().refused.remove(&changed);
@@ -162,6 +176,8 @@ mod tests {
             lines[0].starts_with(start) && lines[0].ends_with(end),
             "{lines:?}"
         );
+        refusals.refused_again(Changed::Options, "o.yaml: line 4".to_owned());
+        assert!(refusals.lines()[0].ends_with(" ago): o.yaml: line 4"));
         refusals.used(Changed::Options);
         assert!(refusals.lines()[0].contains("w.yaml"));
         refusals.used(Changed::Web);

@@ -1,5 +1,6 @@
 //! Tests the address and the credentials that the exporter takes from kubeconfigs, and the errors about kubeconfigs.
 
+use super::super::plugin::Turn;
 use super::super::transport::connect;
 use super::*;
 
@@ -74,8 +75,11 @@ async fn a_server_of_a_kubeconfig_without_a_scheme_gets_one() {
         assert_eq!(identity.url(), expected);
         assert_eq!(connection.identity.change_to(&identity), None, "{text}");
         // kube must not panic.
-        let client = connect(connection).await.unwrap();
-        assert!(client.apiserver_version().await.is_err(), "{text}");
+        let connected = connect(connection, None, &Turn::default()).await.unwrap();
+        assert!(
+            connected.client.apiserver_version().await.is_err(),
+            "{text}"
+        );
     }
 }
 
@@ -376,7 +380,7 @@ current-context: x
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(connection.config.root_cert.is_none());
     assert!(
-        connect(connection).await.is_ok(),
+        connect(connection, None, &Turn::default()).await.is_ok(),
         "the file may be filled later"
     );
 }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 pub(super) struct Process {
     child: Child,
     target: Option<Target>,
+    has_ended: bool,
 }
 
 /// What a process wrote before it ended.
@@ -33,16 +34,16 @@ pub(super) enum Unread {
 }
 
 /// The target of a signal.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Target {
     /// The process and its descendants.
     Group(Pid),
     Process(Pid),
 }
 
-/// The plugin process that is running, for [`kill_running`]. This variable is necessary because the exporter ends
+/// The plugin processes that are running, for [`kill_running`]. This variable is necessary because the exporter ends
 /// without dropping its tasks, so no [`Process`] is dropped.
-static RUNNING: Mutex<Option<Target>> = Mutex::new(None);
+static RUNNING: Mutex<Vec<Target>> = Mutex::new(Vec::new());
 
 /// Maximum number of bytes of the standard error that are kept.
 const KEPT: usize = 8 << 10;
@@ -50,9 +51,9 @@ const KEPT: usize = 8 << 10;
 /// the buffer of the pipe, so a short time is enough.
 const REST: Duration = Duration::from_millis(500);
 
-/// Kills the plugin that is running, if any.
+/// Kills the plugins that are running.
 pub(crate) fn kill_running() {
-    if let Some(target) = RUNNING.lock().take() {
+    for target in RUNNING.lock().drain(..) {
         target.kill();
     }
 }
@@ -76,8 +77,12 @@ impl Process {
             true => Target::Group(id),
             false => Target::Process(id),
         });
-        *RUNNING.lock() = target;
-        Ok(Self { child, target })
+        RUNNING.lock().extend(target);
+        Ok(Self {
+            child,
+            target,
+            has_ended: false,
+        })
     }
 
     /// Waits until the process ends. If the future is dropped, the process is killed.
@@ -108,7 +113,7 @@ impl Process {
             ended = ended => { ended?; }
         }
         let status = self.child.wait().await?;
-        self.target = None;
+        self.has_ended = true;
         Ok(Output {
             status,
             stdout,
@@ -119,8 +124,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        *RUNNING.lock() = None;
-        if let Some(target) = self.target {
+        let Some(target) = self.target else {
+            return;
+        };
+        RUNNING.lock().retain(|own| *own != target);
+        if !self.has_ended {
             target.kill();
         }
     }
