@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::labels::{LabelPath, LabelPaths, LabelSet, text};
+use super::labels::{Label, LabelPath, LabelPaths, LabelSet, text};
 use crate::k8s::write_label_value;
 
 /// The sources of the base labels of one metric. The labels that the resource sets are in memory only once, and all
@@ -50,10 +50,27 @@ struct Fixed {
 #[derive(Debug, Default)]
 pub(super) struct Prepared<'v> {
     text: Vec<u8>,
-    /// For each label, its name, and the offset in `text` at which its text ends.
-    ends: Vec<(Cow<'v, str>, usize)>,
+    labels: Vec<PreparedLabel<'v>>,
     /// Whether the limit on labels has removed a label.
     is_cut: bool,
+}
+
+#[derive(Debug)]
+struct PreparedLabel<'v> {
+    name: Cow<'v, str>,
+    /// The offset in [`Prepared::text`] at which the text of the label ends.
+    end: usize,
+    /// See [`Label::is_from_star`].
+    is_from_star: bool,
+}
+
+/// A base label of an object.
+pub(super) struct BaseLabel<'p> {
+    pub(super) name: &'p str,
+    /// The text `name="value"`.
+    pub(super) text: &'p [u8],
+    /// See [`Label::is_from_star`].
+    pub(super) is_from_star: bool,
 }
 
 // === impl Base ===
@@ -63,8 +80,7 @@ impl Base {
         Self { resource, metric }
     }
 
-    /// Renders the base labels of an object. If the name of a label depends on the object, renders at most `max_labels`
-    /// labels.
+    /// Renders the base labels of an object. Of the labels from keys with `*`, renders at most `max_labels`.
     pub(super) fn prepare<'v>(&'v self, root: &'v Value, max_labels: usize) -> Prepared<'v> {
         match (&self.resource.fixed, &self.metric.fixed) {
             (Some(inherited), Some(own)) => self.prepare_fixed(inherited, own, root),
@@ -105,7 +121,7 @@ impl Base {
                 (None, Some(constant)) => prepared.text.extend_from_slice(constant),
                 (None, None) => continue,
             }
-            prepared.end(Cow::Borrowed(name));
+            prepared.end(Cow::Borrowed(name), false);
         }
     }
 
@@ -126,9 +142,14 @@ impl Base {
             is_cut: labels.is_cut(),
             ..Prepared::default()
         };
-        for (name, value) in labels.sorted() {
+        for Label {
+            name,
+            value,
+            is_from_star,
+        } in labels.sorted()
+        {
             write(&mut prepared.text, &name, &value);
-            prepared.end(name);
+            prepared.end(name, is_from_star);
         }
         prepared
     }
@@ -180,14 +201,23 @@ impl BaseLayer {
 // === impl Prepared ===
 
 impl<'v> Prepared<'v> {
-    /// Returns the name of each label, and its text `name="value"`. The labels are sorted by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    /// Returns the labels, sorted by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = BaseLabel<'_>> {
         let mut start = 0;
-        self.ends.iter().map(move |(name, end)| {
-            let label = self.text.get(start..*end).unwrap_or_default();
-            start = *end;
-            (&**name, label)
+        self.labels.iter().map(move |label| {
+            let text = self.text.get(start..label.end).unwrap_or_default();
+            start = label.end;
+            BaseLabel {
+                name: &label.name,
+                text,
+                is_from_star: label.is_from_star,
+            }
         })
+    }
+
+    /// The number of labels.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
     }
 
     /// Whether the limit on labels has removed a label.
@@ -195,8 +225,12 @@ impl<'v> Prepared<'v> {
         self.is_cut
     }
 
-    fn end(&mut self, name: Cow<'v, str>) {
-        self.ends.push((name, self.text.len()));
+    fn end(&mut self, name: Cow<'v, str>, is_from_star: bool) {
+        self.labels.push(PreparedLabel {
+            name,
+            end: self.text.len(),
+            is_from_star,
+        });
     }
 }
 

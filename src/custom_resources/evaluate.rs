@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::base::Base;
+use super::base::{Base, BaseLabel, Prepared};
 use super::compile::{Each, EachKind, MetricPlan};
 use super::errors::Counter;
 use super::expr::{Meter, Variables};
@@ -137,22 +138,82 @@ impl Generator {
             if samples.is_full() {
                 return;
             }
+            let mut free = free_for_stars(&base, &draft.labels, max_labels);
+            let mut is_cut = false;
             let mut sample = samples.sample();
-            let mut own = draft.labels.iter().peekable();
-            for (name, label) in base.iter() {
-                while let Some((name, value)) = own.next_if(|(own, _)| &**own < name) {
-                    sample = sample.unchecked_label(name, &**value);
+            for label in merged(&base, &draft.labels) {
+                if label.is_from_star() {
+                    if free == 0 {
+                        is_cut = true;
+                        continue;
+                    }
+                    free -= 1;
                 }
-                if own.peek().is_none_or(|(own, _)| own != name) {
-                    sample = sample.unchecked_label_text(name, label);
-                }
-            }
-            for (name, value) in own {
-                sample = sample.unchecked_label(name, &**value);
+                sample = match label {
+                    Merged::Own(own) | Merged::Both(_, own) => {
+                        sample.unchecked_label(&own.name, &*own.value)
+                    }
+                    Merged::Base(base) => sample.unchecked_label_text(base.name, base.text),
+                };
             }
             sample.value(draft.value);
+            if is_cut {
+                samples.count_exceeded(Limit::LabelsPerSample);
+            }
         }
     }
+}
+
+/// A label of a sample.
+enum Merged<'p, 'v> {
+    Base(BaseLabel<'p>),
+    Own(&'p Label<'v>),
+    /// A label of the element that replaces a base label with the same name.
+    Both(BaseLabel<'p>, &'p Label<'v>),
+}
+
+// === impl Merged ===
+
+impl Merged<'_, '_> {
+    /// Whether only keys with `*` set the label.
+    fn is_from_star(&self) -> bool {
+        match self {
+            Self::Base(base) => base.is_from_star,
+            Self::Own(own) => own.is_from_star,
+            Self::Both(base, own) => base.is_from_star && own.is_from_star,
+        }
+    }
+}
+
+/// Merges the base labels with the labels of an element. Both are sorted by name, and so is the result.
+fn merged<'p, 'v>(
+    base: &'p Prepared<'_>,
+    own: &'p [Label<'v>],
+) -> impl Iterator<Item = Merged<'p, 'v>> {
+    let (mut base, mut own) = (base.iter().peekable(), own.iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (base.peek(), own.peek()) {
+            (Some(base), Some(own)) => base.name.cmp(&*own.name),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        let base = base.next_if(|_| order.is_le());
+        let own = own.next_if(|_| order.is_ge());
+        match (base, own) {
+            (Some(base), Some(own)) => Some(Merged::Both(base, own)),
+            (Some(base), None) => Some(Merged::Base(base)),
+            (None, own) => own.map(Merged::Own),
+        }
+    })
+}
+
+/// Returns how many labels from keys with `*` a sample may have, so that all other labels of the sample stay.
+fn free_for_stars(base: &Prepared<'_>, own: &[Label<'_>], max_labels: usize) -> usize {
+    if base.len() + own.len() <= max_labels {
+        return max_labels;
+    }
+    let named = merged(base, own).filter(|label| !label.is_from_star());
+    max_labels.saturating_sub(named.count())
 }
 
 // === impl Evaluation ===
@@ -529,3 +590,6 @@ fn read(element: Option<&Value>, path: &Path, nil_is_zero: bool) -> Result<f64, 
         None => Err(Unread::Nothing),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,18 +11,29 @@ use serde_json::Value;
 use super::path::Path;
 use crate::k8s::{sanitize_label, write_f64};
 
-/// A label: name and value.
-pub(super) type Label<'v> = (Cow<'v, str>, Cow<'v, str>);
+/// A label of a sample.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Label<'v> {
+    pub(super) name: Cow<'v, str>,
+    pub(super) value: Cow<'v, str>,
+    /// Whether only keys with `*` set the label. If a sample has too many labels, such labels are left out first.
+    pub(super) is_from_star: bool,
+}
 
 /// The labels of one sample. Each name occurs only once.
+///
+/// The limit on the number of labels applies to the labels from keys with `*`, because their number depends on the
+/// object. The configuration names all other labels, and the set accepts all of them.
 #[derive(Clone, Debug)]
 pub(super) struct LabelSet<'v> {
     labels: Vec<Label<'v>>,
     /// The index of each label. The key is the name of the label. This map is used only if there are at least [`MANY`]
     /// labels.
     places: HashMap<Cow<'v, str>, usize>,
-    /// Maximum number of labels. Further labels are dropped.
+    /// Maximum number of labels from keys with `*`. Further labels from these keys are dropped.
     max: usize,
+    /// Number of labels that only keys with `*` set.
+    from_stars: usize,
     /// Whether the limit has dropped a label.
     is_cut: bool,
     /// The total size of all labels that were set, in bytes.
@@ -54,12 +65,13 @@ pub(super) struct LabelPath {
 // === impl LabelSet ===
 
 impl<'v> LabelSet<'v> {
-    /// Creates an empty set. It accepts at most `max` labels.
+    /// Creates an empty set. It accepts at most `max` labels from keys with `*`.
     pub(super) fn new(max: usize) -> Self {
         Self {
             labels: Vec::new(),
             places: HashMap::new(),
             max,
+            from_stars: 0,
             is_cut: false,
             cost: 0,
         }
@@ -76,31 +88,50 @@ impl<'v> LabelSet<'v> {
         self.cost
     }
 
-    /// Adds a label. If a label with this name exists, replaces it. If the limit is reached, drops the new label.
+    /// Adds a label. If a label with this name exists, replaces its value.
     pub(super) fn set(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
+        self.add(name, value, false);
+    }
+
+    /// Adds a label from a key with `*`. If a label with this name exists, replaces its value. If the limit is reached,
+    /// drops the new label.
+    fn set_from_star(&mut self, name: Cow<'v, str>, value: Cow<'v, str>) {
+        self.add(name, value, true);
+    }
+
+    fn add(&mut self, name: Cow<'v, str>, value: Cow<'v, str>, is_from_star: bool) {
         self.cost += name.len() + value.len() + 4;
         if let Some(place) = self.place(&name)
             && let Some(label) = self.labels.get_mut(place)
         {
-            label.1 = value;
+            label.value = value;
+            if label.is_from_star && !is_from_star {
+                label.is_from_star = false;
+                self.from_stars -= 1;
+            }
             return;
         }
-        if self.labels.len() >= self.max {
+        if is_from_star && self.from_stars >= self.max {
             self.is_cut = true;
             return;
         }
-        self.labels.push((name, value));
+        self.from_stars += usize::from(is_from_star);
+        self.labels.push(Label {
+            name,
+            value,
+            is_from_star,
+        });
         let known = self.places.len();
         if self.labels.len() >= MANY {
             let new = self.labels.iter().enumerate().skip(known);
             self.places
-                .extend(new.map(|(place, (name, _))| (name.clone(), place)));
+                .extend(new.map(|(place, label)| (label.name.clone(), place)));
         }
     }
 
     fn place(&self, name: &str) -> Option<usize> {
         if self.labels.len() < MANY {
-            return self.labels.iter().position(|(own, _)| own == name);
+            return self.labels.iter().position(|own| own.name == name);
         }
         self.places.get(name).copied()
     }
@@ -172,7 +203,7 @@ impl LabelPaths {
                 } else {
                     Cow::Owned(sanitize_label(&format!("{prefix}{key}")).into_owned())
                 };
-                labels.set(name, text(value));
+                labels.set_from_star(name, text(value));
             }
         }
     }
@@ -343,7 +374,7 @@ mod tests {
         let mut labels = LabelSet::new(usize::MAX);
         compiled.fill(element, &mut labels);
         (labels.sorted().into_iter())
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .map(|label| (label.name.into_owned(), label.value.into_owned()))
             .collect()
     }
 

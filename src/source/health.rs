@@ -30,6 +30,8 @@ pub use failure_reason::FailureReason;
 pub use feed::FeedReporter;
 #[cfg(any(feature = "manifests", feature = "watch"))]
 pub(super) use feed::FeedState;
+#[cfg(feature = "watch")]
+pub(super) use readiness::EXPENSIVE;
 pub use readiness::{Readiness, ReadinessPolicy, UnknownPolicy};
 pub use resource::{FeedHealth, FeedOrigin, HealthSnapshot, ResourceHealth, ResourceState};
 

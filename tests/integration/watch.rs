@@ -6,6 +6,8 @@ mod chaos;
 mod custom;
 #[cfg(feature = "cel")]
 mod expensive;
+#[cfg(feature = "cel")]
+mod expensive_lists;
 mod faults;
 mod health;
 mod hostile;

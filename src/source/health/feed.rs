@@ -37,6 +37,8 @@ struct Progress {
     failures: u64,
     oversized: u64,
     is_limited: bool,
+    /// Whether the list in progress takes long because its objects are expensive to apply.
+    is_expensive: bool,
     last_event: Option<Instant>,
     /// Whether the last list was requested because watches received no events and no bookmarks. The next event,
     /// bookmark or failure sets this flag to false.
@@ -93,6 +95,7 @@ impl FeedState {
             failures: progress.failures,
             oversized: progress.oversized,
             is_limited: progress.is_limited,
+            is_expensive: progress.is_expensive,
             silent_seconds: progress.last_event.map(|at| at.elapsed().as_secs_f64()),
             last_error: progress.last_error.clone(),
             newest_version: progress.newest_version,
@@ -291,6 +294,15 @@ impl FeedReporter {
     /// Reports whether the number of objects in the last list has reached the object limit of the watch.
     pub(crate) fn limited(&self, is_limited: bool) {
         self.state.progress.lock().is_limited = is_limited;
+    }
+
+    /// Reports whether the list in progress takes long because its objects are expensive to apply.
+    pub(crate) fn list_is_expensive(&self, is_expensive: bool) {
+        let mut progress = self.state.progress.lock();
+        if progress.is_expensive != is_expensive {
+            progress.is_expensive = is_expensive;
+            self.state.changed.send_replace(());
+        }
     }
 
     /// Reports that the stored objects were removed because the server forbids the resource.

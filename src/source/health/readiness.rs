@@ -273,8 +273,15 @@ impl StateGroup<'_> {
     }
 }
 
-/// The last error of a resource; `None` if a list has begun after the error.
+/// The reason why the first list of a resource takes long, although the server sends it fast.
+pub(in crate::source) const EXPENSIVE: &str =
+    "the objects are expensive to process; simplify the expressions of custom resources";
+
+/// The last error of a resource. While a list is in progress, the reason why the list takes long, or `None`.
 fn current_error(own: &ResourceHealth) -> Option<&str> {
+    if own.state == ResourceState::Listing && own.is_expensive() {
+        return Some(EXPENSIVE);
+    }
     let error = own.last_error.as_deref();
     error.filter(|_| own.state != ResourceState::Listing)
 }

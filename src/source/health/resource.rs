@@ -179,6 +179,9 @@ pub struct FeedHealth {
     /// The time at which the list in progress last received an object.
     #[serde(skip)]
     pub(super) received_at: Option<Instant>,
+    /// Whether the list in progress takes long because its objects are expensive to apply.
+    #[serde(skip)]
+    pub(super) is_expensive: bool,
     /// How long the server has refused the resource since the last success. Periods with other failures do not count.
     #[serde(skip)]
     pub(super) refused_for: Duration,
@@ -262,11 +265,19 @@ impl ResourceHealth {
         self.feeds.iter().filter_map(|feed| feed.complete_at).min()
     }
 
-    /// Whether at least one feed still receives objects of its first list.
+    /// Whether at least one feed still receives objects of its first list. Feeds with expensive objects do not count:
+    /// otherwise, the objects of one tenant could delay readiness for a long time.
     pub(super) fn makes_progress(&self) -> bool {
-        let open = self.feeds.iter().filter(|feed| !feed.complete);
+        let open = self.feeds.iter();
+        let open = open.filter(|feed| !feed.complete && !feed.is_expensive);
         let mut received = open.filter_map(|feed| feed.received_at);
         received.any(|at| at.elapsed() < STALLED)
+    }
+
+    /// Whether the first list of a feed takes long because its objects are expensive to apply.
+    pub(in crate::source) fn is_expensive(&self) -> bool {
+        let mut open = self.feeds.iter().filter(|feed| !feed.complete);
+        open.any(|feed| feed.is_expensive)
     }
 
     /// Whether each feed is settled: it has completed its first list, or the server has been refusing its requests for

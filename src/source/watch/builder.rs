@@ -290,9 +290,10 @@ impl WatchBuilder {
     ///
     /// The timeout is at least three times the duration of the last complete list.
     ///
-    /// The timeout applies to the time from the request to the end of the list. This includes the time in which the
-    /// server sends objects, but not the time in which the list waits until other feeds free memory. After the timeout,
-    /// the watch requests a list in pages, and logs this once. An hour later, it requests streaming lists again.
+    /// The timeout applies to the time in which the list waits for the server, from the request to the end of the list.
+    /// This includes the time in which the server sends objects slowly. It does not include the time in which the watch
+    /// applies objects, or waits until other feeds free memory. After the timeout, the watch requests a list in pages,
+    /// and logs this once. An hour later, it requests streaming lists again.
     pub fn list_deadline(mut self, time: Duration) -> Self {
         self.config.options.list_deadline = non_zero(time);
         self

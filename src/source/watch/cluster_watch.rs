@@ -15,7 +15,7 @@ use super::handle::WatchHandle;
 use super::join_watches;
 use super::replicas;
 use super::store_watches::{StoreWatch, StoreWatches};
-use crate::source::health::{Health, ReadinessPolicy};
+use crate::source::health::{EXPENSIVE, Health, ReadinessPolicy};
 use crate::source::plan_follower::PlanFollower;
 use crate::source::{Source, SourceFuture};
 
@@ -193,7 +193,8 @@ async fn log_incomplete_start(health: Health) {
     if !readiness.waiting.is_empty() {
         let resources = readiness.waiting.iter().map(|own| {
             let error = own.last_error.as_deref().unwrap_or("no answer");
-            format!("{} ({error})", own.resource)
+            let reason = if own.is_expensive() { EXPENSIVE } else { error };
+            format!("{} ({reason})", own.resource)
         });
         let resources = resources.collect::<Vec<_>>().join(", ");
         tracing::warn!(

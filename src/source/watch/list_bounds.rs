@@ -17,8 +17,8 @@ use crate::source::health::FailureReason;
 
 /// The progress of one paged list.
 pub(super) struct ListProgress {
-    /// The time when the list began. If the list waits until other feeds release memory, the wait moves this time
-    /// forward, so that the wait does not count.
+    /// The time when the list began. The time in which the reflector applies objects, or waits until other feeds
+    /// release memory, moves this time forward, so that it does not count.
     began: Instant,
     /// Number of received objects, including objects that are not stored.
     objects: u64,
@@ -59,9 +59,9 @@ impl ListProgress {
         self.began
     }
 
-    /// Excludes `time` from the duration of the list, because the list waited for this time until other feeds released
-    /// memory.
-    pub(super) fn waited(&mut self, time: Duration) {
+    /// Excludes `time` from the duration of the list. In this time, the reflector applied objects, or waited until
+    /// other feeds released memory, so the server is not slow.
+    pub(super) fn exclude_work(&mut self, time: Duration) {
         self.began += time;
     }
 

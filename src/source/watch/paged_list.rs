@@ -4,7 +4,10 @@
 //! The timeouts of a list apply to complete objects, because a server that sends single bytes makes no real progress.
 //! Each object must be complete within [`WatchTimeouts::response`](super::timeouts::WatchTimeouts::response) after the
 //! previous object. The whole list must be complete within
-//! [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list).
+//! [`WatchTimeouts::list`](super::timeouts::WatchTimeouts::list). Only the time in which the reflector waits for the
+//! server counts.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -154,7 +157,7 @@ impl<S: ListWatchSink> Reflector<S> {
         parameters: &PagedListParameters,
     ) -> Result<ListMeta, Failure> {
         let request = ListWatchRequest::List {
-            limit: parameters.limit,
+            limit: parameters.limit.map(|limit| self.page_limit(limit)),
             version: parameters.version.as_deref(),
             next: pages.next.as_deref(),
         };
@@ -167,6 +170,7 @@ impl<S: ListWatchSink> Reflector<S> {
         let mut splitter = ListSplitter::new(encoding, message, requested, &self.options.budget);
         let mut turn = Turn::new();
         let mut last_object = Instant::now();
+        let (objects_before, mut worked) = (pages.progress.objects(), Duration::ZERO);
         loop {
             self.report_long_list(&mut pages.progress);
             let timeouts = &self.options.timeouts;
@@ -174,11 +178,10 @@ impl<S: ListWatchSink> Reflector<S> {
             let read = next_bytes(&mut response, timeouts, began, last_object, &splitter);
             let Some(bytes) = read.await? else { break };
             self.feed.reporter().list_data_received();
-            let before = pages.progress.objects();
+            let (before, began) = (pages.progress.objects(), Instant::now());
+            let mut waited = Duration::ZERO;
             for bytes in bytes.chunks(MAX_PART) {
-                let waited = splitter.make_room(bytes.len()).await?;
-                pages.progress.waited(waited);
-                last_object += waited;
+                waited += splitter.make_room(bytes.len()).await?;
                 // The first object that is large or expensive to apply, and all objects after this object.
                 let mut deferred = Vec::new();
                 let mut bounded = Ok(());
@@ -208,16 +211,25 @@ impl<S: ListWatchSink> Reflector<S> {
                     self.sink.paused();
                 }
             }
+            let own_time = began.elapsed();
+            worked += own_time.saturating_sub(waited);
+            pages.progress.exclude_work(own_time);
+            last_object += own_time;
             if pages.progress.objects() > before {
                 last_object = Instant::now();
                 self.feed.reporter().object_received();
             }
         }
+        let began = Instant::now();
         // If the server has lost the version of the list, the next page may repeat an object of this page. Therefore,
         // all objects of this page must be applied before the next page.
         if let Some(malformed) = self.finish_batches().await? {
             self.after_listed(Err(malformed), encoding)?;
         }
+        let own_time = began.elapsed();
+        pages.progress.exclude_work(own_time);
+        let objects = pages.progress.objects() - objects_before;
+        self.page_size.applied(objects, worked + own_time);
         Ok(splitter.finish()?)
     }
 
@@ -329,12 +341,16 @@ impl<S: ListWatchSink> Reflector<S> {
                 return Ok(());
             }
         }
-        let permit = self.sink.expensive_permit().await;
-        let applied = self
-            .sink
-            .change_expensive(permit, Change::Applied, encoding, item);
-        let applied = applied.await;
+        let applied = self.list_expensive(Change::Applied, encoding, item).await;
         self.after_listed(applied, encoding)
+    }
+
+    /// Returns the limit of the next page. `limit` is the limit without expensive objects. An object limit stays.
+    fn page_limit(&self, limit: u64) -> u64 {
+        match self.options.object_limit {
+            Some(_) => limit,
+            None => self.page_size.limit(limit),
+        }
     }
 
     /// Counts an object of the list. Returns false if the list already has as many objects as the object limit allows,

@@ -25,6 +25,7 @@ use super::failure::Failure;
 use super::logged_feed::LoggedFeed;
 use super::metrics::FeedMetrics;
 use super::oversized::OversizedObject;
+use super::page_size::PageSize;
 use super::representation::Representation;
 use super::request::{ListWatchRequest, Target};
 use super::sink::ListWatchSink;
@@ -111,6 +112,10 @@ pub(super) struct Reflector<S> {
     pub(super) is_unfinished_logged: bool,
     /// The duration of the last complete list.
     pub(super) last_list: Option<Duration>,
+    /// How long expensive objects of the list in progress have taken.
+    pub(super) expensive_time: Duration,
+    /// The number of objects in a page, if the objects are expensive.
+    pub(super) page_size: PageSize,
     /// Whether the last watch was shorter than its minimum duration.
     pub(super) is_watch_unstable: bool,
     /// Number of consecutive streaming lists that ended before they were complete.
@@ -201,6 +206,8 @@ impl<S: ListWatchSink> Reflector<S> {
             is_stream_unanswered: false,
             is_unfinished_logged: false,
             last_list: None,
+            expensive_time: Duration::ZERO,
+            page_size: PageSize::default(),
             is_watch_unstable: false,
             cut_streams: 0,
             broken_at: None,
@@ -344,6 +351,8 @@ impl<S: ListWatchSink> Reflector<S> {
         self.generation = self.scope.borrow_and_update().generation;
         // A new list begins, and none of its objects has arrived yet.
         self.listed_newest = None;
+        self.expensive_time = Duration::ZERO;
+        self.feed.reporter().list_is_expensive(false);
         self.shard_selector()
     }
 
@@ -421,6 +430,7 @@ impl<S: ListWatchSink> Reflector<S> {
     /// Publishes a complete list, which began at `began`.
     pub(super) fn end_list(&mut self, version: String, began: Instant) {
         self.last_list = Some(began.elapsed());
+        self.feed.reporter().list_is_expensive(false);
         self.is_forgotten = false;
         self.sink.end_list();
         if self.feed.reporter().is_complete() {

@@ -49,8 +49,8 @@ pub struct WatchTimeouts {
     /// within this time.
     pub response: Duration,
     /// Maximum time of a list in pages, 1 h by default. An hour is enough for slow connections and large clusters: API
-    /// servers limit each response to a minute, and keep the version of a list for some minutes. If the list waits
-    /// until other feeds release memory, this wait does not count.
+    /// servers limit each response to a minute, and keep the version of a list for some minutes. Only the time in which
+    /// the list waits for the server counts.
     pub list: Duration,
     /// How long events are collected before the watch reads them together, 15 ms by default. Reading each event
     /// separately needs much more CPU time.

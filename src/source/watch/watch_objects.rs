@@ -57,6 +57,9 @@ impl<S: ListWatchSink> Reflector<S> {
         }
         let result = match result {
             Some(result) => result,
+            None if stream.phase == Phase::Listing => {
+                self.list_expensive(change, encoding, bytes).await
+            }
             None => {
                 let permit = self.sink.expensive_permit().await;
                 let changed = self.sink.change_expensive(permit, change, encoding, bytes);

@@ -61,8 +61,8 @@ pub(super) enum StreamEnd {
 pub(super) struct Stream {
     pub(super) phase: Phase,
     pub(super) encoding: Encoding,
-    /// The time of the request. A streaming list may wait until other feeds release memory. Each such wait moves
-    /// `opened` forward, so that the wait does not count towards the deadline of the list.
+    /// The time of the request. While the stream sends a list, the time in which the reflector handles events moves
+    /// `opened` forward (see [`exclude_work`](Self::exclude_work)).
     pub(super) opened: Instant,
     last_event: Instant,
     /// Number of objects of the list that have arrived.
@@ -213,7 +213,8 @@ impl<S: ListWatchSink> Reflector<S> {
         }
     }
 
-    /// The deadline of a streaming list. The deadline also applies while the server sends objects.
+    /// The deadline of a streaming list. The deadline also applies while the server sends objects. Only the time in
+    /// which the reflector waits for the server counts.
     fn list_end(&self, stream: &Stream) -> Option<Instant> {
         let is_listing = stream.phase == Phase::Listing;
         let deadline = self.list_deadline().filter(|_| is_listing)?;
@@ -234,8 +235,12 @@ impl<S: ListWatchSink> Reflector<S> {
                 Ok(None) => return ControlFlow::Break(StreamEnd::Closed),
                 Err(failure) => return ControlFlow::Break(StreamEnd::Cut(failure)),
                 Ok(Some(bytes)) => {
+                    let (phase, began) = (stream.phase, Instant::now());
                     if let Err(end) = self.handle_chunk(&bytes, events, stream).await {
                         return ControlFlow::Break(end);
+                    }
+                    if phase == Phase::Listing {
+                        stream.exclude_work(began);
                     }
                 }
             }
@@ -261,9 +266,8 @@ impl<S: ListWatchSink> Reflector<S> {
         let arrived = std::time::Instant::now();
         for bytes in bytes.chunks(MAX_PART) {
             let waited = events.make_room(bytes.len()).await?;
-            stream.last_event += waited;
-            if stream.phase == Phase::Listing {
-                stream.opened += waited;
+            if stream.phase == Phase::Watching {
+                stream.last_event += waited;
             }
             // The first event that may take long to handle, and all events after this event.
             let mut deferred = Vec::new();
@@ -504,6 +508,19 @@ fn check_version(version: &str) -> Result<(), StreamEnd> {
         FailureReason::DecodeError,
         message,
     )))
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Excludes the time since `began` from the duration of the list and from the time since the last event. In this
+    /// time, the reflector applied objects, or waited until other feeds released memory, so the server is not slow.
+    fn exclude_work(&mut self, began: Instant) {
+        let now = Instant::now();
+        let worked = now.duration_since(began);
+        self.opened += worked;
+        self.last_event = (self.last_event + worked).min(now);
+    }
 }
 
 // === impl StreamEnd ===

@@ -15,7 +15,12 @@ use crate::support::{ApiServer, eventually, pass};
 /// Returns a registry of config maps with several families. The value of the expression of each family is the value of
 /// [`PAIRS`] plus the number of the family.
 fn with_expressions() -> StateMetrics {
-    with_families((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
+    expressions().build().unwrap()
+}
+
+/// Returns the builder of [`with_expressions`].
+pub(super) fn expressions() -> Builder {
+    builder((0..FAMILIES).map(|number| (format!("f{number}"), format!("{PAIRS} + {number}"))))
 }
 
 /// An expression whose value is the number of comma-separated parts of an annotation. The evaluation takes long,
@@ -58,7 +63,7 @@ fn builder(families: impl IntoIterator<Item = (String, String)>) -> Builder {
 const FAMILIES: u32 = 8;
 
 /// Returns a small object for which the expressions of [`with_expressions`] take long.
-fn expensive(name: &str, parts: usize) -> Value {
+pub(super) fn expensive(name: &str, parts: usize) -> Value {
     let parts: Vec<_> = (0..parts).map(|number| number.to_string()).collect();
     let mut object = config_map("a", name);
     object["metadata"]["annotations"] = json!({ "parts": parts.join(",") });

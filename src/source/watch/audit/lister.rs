@@ -169,7 +169,7 @@ impl Lister {
             let before = progress.objects();
             for bytes in bytes.chunks(MAX_PART) {
                 let waited = splitter.make_room(bytes.len()).await?;
-                progress.waited(waited);
+                progress.exclude_work(waited);
                 last_object += waited;
                 let mut bounded = Ok(());
                 let fed = splitter.feed(bytes, |part| {
