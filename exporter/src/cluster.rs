@@ -10,6 +10,7 @@ mod kubeconfig;
 mod own_secrets;
 mod plugin;
 mod problem_log;
+mod provider;
 mod proxy;
 mod renewal;
 mod server_in_use;
